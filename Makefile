@@ -1,0 +1,126 @@
+# Every target sets up what it needs: Python 3.11 or newer, make and a package index are enough to begin.
+
+PYTHON ?= python3
+STACK ?= dev
+export STACK
+MAKEFLAGS += --no-print-directory
+# The set-up leaves the packages' bytecode to the first import, which must then be allowed to keep it.
+unexport PYTHONDONTWRITEBYTECODE
+
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+OUTPUTS := cfn-outputs/flat-outputs.json
+CODE := lib payments rehearsal tests tools __main__.py
+
+# Two checks at once where make can keep their outputs apart; the make that macOS ships cannot.
+PARALLEL := $(if $(filter output-sync,$(.FEATURES)),-j2 --output-sync=target)
+
+# $(call stage,NAME,COMMAND): runs COMMAND, then prints its seconds; fails as COMMAND fails.
+stage = @begin=$$(date +%s); $(2); status=$$?; \
+	[ $$status = 0 ] && verdict=passed || verdict=FAILED; \
+	echo "== $(1): $$verdict in $$(($$(date +%s) - begin)) s"; exit $$status
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  Variables: STACK=dev, ARGS='--yes' for the command behind a target, PYTHON=python3 for the set-up"
+
+# --- Set-up
+
+.PHONY: setup
+setup: $(READY) ## Make .venv, or bring it up to date
+
+# Messages go to stderr: a target's own output may be read by a program. A .venv that is broken, or was left half made,
+# is made anew; without the test of the prefixes pip would install into the interpreter that it leans on.
+$(READY): requirements.txt requirements-dev.txt constraints.txt
+	@$(PY) -c 'import pip, sys; sys.exit(sys.prefix == sys.base_prefix)' 2>/dev/null || { \
+		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+			{ echo "Python 3.11 or newer is needed and $(PYTHON) is not: name another, as in make PYTHON=python3.12" >&2; exit 1; }; \
+		echo "set-up 1/2: $(VENV), with $$($(PYTHON) --version)" >&2; \
+		$(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1 || \
+			{ echo "$(PYTHON) cannot make a virtual environment: install its venv module (Debian: apt install python3-venv)" >&2; exit 1; }; \
+	}
+	@echo "set-up 2/2: the packages of requirements-dev.txt (20 s the first time)" >&2
+	@$(PY) -m pip install -qq --no-compile --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+.PHONY: lock
+lock: ## Pin anew what the required packages bring along (constraints.txt)
+	@rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
+	@grep -hv '^-' requirements.txt requirements-dev.txt > $(VENV)-lock/requirements.txt
+	@$(VENV)-lock/bin/python -m pip install -qq --no-compile --disable-pip-version-check -r $(VENV)-lock/requirements.txt
+	@{ echo '# Written by `make lock`.'; $(VENV)-lock/bin/python -m pip freeze; } > constraints.txt
+	@rm -rf $(VENV)-lock
+
+# --- Offline
+
+.PHONY: rehearse
+rehearse: $(READY) ## Deploy both regions onto an emulator, send payments, delete everything
+	@$(PY) -m rehearsal $(ARGS)
+
+.PHONY: test
+test: $(READY) ## Everything that must hold: check, unit, integration
+	$(call stage,test,$(MAKE) check && $(MAKE) unit && $(MAKE) integration)
+
+.PHONY: check
+check: $(READY) ## lint and types
+	@$(MAKE) $(PARALLEL) lint types
+
+.PHONY: lint
+lint: $(READY) ## ruff and pylint
+	$(call stage,lint,$(PY) -m ruff check --quiet --output-format=concise $(CODE) && $(PY) -m pylint $(CODE))
+
+.PHONY: types
+types: $(READY) ## mypy
+	$(call stage,types,$(PY) -m mypy $(CODE))
+
+.PHONY: unit
+unit: $(READY) ## The unit tests, with coverage (coverage/coverage-summary.json)
+	$(call stage,unit,$(PY) -m pytest tests/unit --cov --cov-report=term --cov-report=json:coverage/coverage.json && \
+		$(PY) -m tools.coverage_summary coverage/coverage.json coverage/coverage-summary.json)
+
+.PHONY: integration
+integration: $(READY) ## The integration tests, on a stack deployed onto an emulator
+	$(call stage,integration,$(PY) -m rehearsal --exec "$(PY) -m pytest tests/integration")
+
+# --- AWS
+
+.PHONY: pulumi
+pulumi:
+	@command -v pulumi >/dev/null || \
+		{ echo "The Pulumi CLI is not installed: see https://www.pulumi.com/docs/iac/download-install/" >&2; exit 1; }
+
+.PHONY: preview
+preview: pulumi $(READY) ## Show what up would change
+	@pulumi stack select --create "$$STACK"
+	@pulumi preview --stack "$$STACK" $(ARGS)
+
+.PHONY: up
+up: pulumi $(READY) ## Deploy STACK to AWS
+	@pulumi stack select --create "$$STACK"
+	@pulumi up --stack "$$STACK" $(ARGS)
+
+.PHONY: outputs
+outputs: pulumi ## Write STACK's outputs to cfn-outputs/flat-outputs.json
+	@outputs=$$(pulumi stack output --json --stack "$$STACK") && printf '%s\n' "$$outputs" > $(OUTPUTS)
+
+.PHONY: verify
+verify: $(READY) ## The integration tests, on what cfn-outputs/flat-outputs.json describes, with your credentials
+	$(call stage,verify,$(PY) -m pytest tests/integration)
+
+.PHONY: destroy
+destroy: pulumi ## Delete STACK from AWS
+	@pulumi destroy --stack "$$STACK" $(ARGS)
+
+.PHONY: cost
+cost: $(READY) ## Estimate what a stack costs a month without traffic (ARGS="profile=prod domainName=...")
+	@$(PY) -m tools.cost $(ARGS)
+
+# --- Tidying
+
+.PHONY: clean
+clean: ## Remove what make made
+	@rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find coverage cfn-outputs -type f ! -name README.md -exec rm -f {} +
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

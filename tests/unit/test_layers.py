@@ -1,0 +1,133 @@
+"""Who may import whom, read from the sources."""
+
+import ast
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PULUMI = {"pulumi", "pulumi_aws", "pulumi_random"}
+FORBIDDEN = {
+    "payments": {*PULUMI, "lib", "recovery", "rehearsal"},
+    "lib": {"payments", "recovery", "rehearsal"},
+    "recovery": PULUMI,
+}
+
+
+@cache
+def syntax(path: Path) -> list[ast.AST]:
+    """The nodes of a file's syntax tree."""
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+def sources(folder: Path) -> Iterator[tuple[Path, list[ast.AST]]]:
+    """Each Python file under `folder` with its nodes."""
+    return ((path, syntax(path)) for path in sorted(folder.rglob("*.py")))
+
+
+def imports(package: Path) -> Iterator[tuple[str, str]]:
+    """Each import under `package`, wherever in a file it stands: (file:line, the top-level package it names)."""
+    for path, nodes in sources(package):
+        for node in nodes:
+            match node:
+                case ast.Import(names=aliases):
+                    names = [alias.name for alias in aliases]
+                case ast.ImportFrom(module=str() as name, level=0):
+                    names = [name]
+                case _:
+                    continue
+            for name in names:
+                yield f"{path}:{node.lineno}", name.partition(".")[0]
+
+
+def packages(root: Path) -> dict[str, set[str]]:
+    """The packages of the project, each with those of the project that it imports."""
+    found = [init.parent for init in sorted(root.glob("*/__init__.py"))]
+    names = {package.name for package in found}
+    return {package.name: {name for _, name in imports(package)} & (names - {package.name}) for package in found}
+
+
+def violations(root: Path) -> list[str]:
+    """Each import that `FORBIDDEN` forbids, as `file:line imports package`."""
+    return [
+        f"{where} imports {name}"
+        for package, forbidden in FORBIDDEN.items()
+        for where, name in imports(root / package)
+        if name in forbidden
+    ]
+
+
+def circle(root: Path) -> list[str]:
+    """Packages that import each other in a circle, the first one again at the end; empty if there is none."""
+    try:
+        TopologicalSorter(packages(root)).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def write(root: Path, package: str, source: str) -> None:
+    """Make a package of one module."""
+    (root / package).mkdir()
+    (root / package / "__init__.py").write_text("")
+    (root / package / "module.py").write_text(source)
+
+
+def test_a_layer_imports_nothing_that_it_must_not_know() -> None:
+    assert violations(ROOT) == []
+
+
+def test_packages_do_not_import_each_other_in_a_circle() -> None:
+    assert packages(ROOT).keys() >= {"lib", "payments", "rehearsal", "tests"}
+    assert circle(ROOT) == []
+
+
+def test_payments_needs_only_what_the_lambda_runtime_has() -> None:
+    runtime = sys.stdlib_module_names | {"boto3", "botocore", "payments"}
+    assert [f"{where} imports {name}" for where, name in imports(ROOT / "payments") if name not in runtime] == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["import pulumi_aws.s3", "from lib.names import Names", "def late():\n    from rehearsal import engine"],
+)
+def test_a_forbidden_import_is_found(tmp_path: Path, source: str) -> None:
+    write(tmp_path, "payments", source)
+    assert len(violations(tmp_path)) == 1
+
+
+def test_an_import_inside_a_package_is_allowed(tmp_path: Path) -> None:
+    write(tmp_path, "payments", "import json\nfrom payments.stores import Table\nfrom .lib import helper")
+    assert violations(tmp_path) == []
+
+
+def test_a_circle_is_found(tmp_path: Path) -> None:
+    write(tmp_path, "one", "import two")
+    write(tmp_path, "two", "from three.module import x")
+    write(tmp_path, "three", "import one")
+    assert sorted(set(circle(tmp_path))) == ["one", "three", "two"]
+
+
+def services_in_use(root: Path) -> set[str]:
+    """Modules of pulumi_aws that the project names, always as `aws.NAME`: ruff refuses another form of import."""
+    return {
+        node.attr
+        for package in packages(root)
+        for path, nodes in sources(root / package)
+        if "import pulumi_aws as aws" in path.read_text(encoding="utf-8")
+        for node in nodes
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+        if node.value.id == "aws" and node.attr.islower()
+    }
+
+
+def test_mypy_reads_every_service_of_pulumi_aws_in_use() -> None:
+    overrides = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]["overrides"]
+    listed = {name for entry in overrides if entry.get("follow_imports") == "normal" for name in entry["module"]}
+    read = {name.removeprefix("pulumi_aws.").removesuffix(".*") for name in listed}
+    assert services_in_use(ROOT) - read == set()

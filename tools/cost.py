@@ -1,0 +1,97 @@
+"""What a stack costs in a month before the first payment, and what each thing's share is.
+
+Run as `make cost` or `make cost ARGS="profile=prod domainName=pay.example.com"`. The prices are AWS's list prices in
+US dollars for us-east-1 and us-west-2, remembered and not looked up: this file is the place to correct them. What grows
+with the traffic (requests, storage, logs, copies between the regions) is left out.
+"""
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+import pulumi
+import typer
+from pulumi.runtime import set_all_config
+from rich.console import Console
+from rich.table import Table
+
+from lib.names import Names
+from lib.region.alarms import watches
+from lib.settings import PROJECT, Settings, SettingsError
+
+HOURS = 730
+ACU_HOUR = 0.12
+KEY_MONTH = 1.00
+SECRET_MONTH = 0.40
+ALARM_MONTH = 0.10
+ZONE_MONTH = 0.50
+CHECK_FEATURE_MONTH = 1.00  # HTTPS, a 10 s interval and a latency graph are a feature each
+API_REQUEST = 3.50e-6
+FUNCTION_REQUEST = 0.20e-6
+GIGABYTE_SECOND = 0.0000133334
+FAST_SECONDS = 10
+CHECKERS = 16  # of Route 53 that ask each endpoint
+HEALTH_SECONDS = 0.01  # of the function for one answer
+
+
+@dataclass(frozen=True)
+class Item:
+    """One line of the bill: US dollars a month, and how they come about."""
+
+    what: str
+    dollars: float
+    why: str
+
+
+def bill(settings: Settings) -> Iterator[Item]:
+    """The lines that do not depend on traffic; a database at rest runs at its least capacity."""
+    database = settings.database
+    for region in (settings.primary, settings.dr):
+        yield Item(f"Aurora in {region.region}", region.instances * database.min_capacity * HOURS * ACU_HOUR,
+                   f"{region.instances} x {database.min_capacity:g} ACU at rest, up to {database.max_capacity:g} each")
+    yield Item("KMS", 2 * KEY_MONTH, "a key and its replica")
+    if not database.secret_arn:
+        yield Item("Secrets Manager", 2 * SECRET_MONTH, "a secret and its replica")
+    here, there = (Names(settings.environment_suffix, r.region, "") for r in (settings.primary, settings.dr))
+    alarms = 2 * len(watches(here, there, settings.objectives, settings.table))
+    yield Item("CloudWatch alarms", alarms * ALARM_MONTH, f"{alarms} alarms; the dashboards are within the free three")
+    if settings.dns:
+        yield from _dns(settings)
+
+
+def _dns(settings: Settings) -> Iterator[Item]:
+    interval = settings.health_check.interval
+    yield Item("Hosted zone", ZONE_MONTH, "unless an existing one is given")
+    features = 3 + 2 + (3 if interval == FAST_SECONDS else 0)
+    yield Item("Health checks", features * CHECK_FEATURE_MONTH, f"three HTTPS checks, {features} features")
+    requests = 3 * CHECKERS * HOURS * 3600 / interval
+    each = API_REQUEST + FUNCTION_REQUEST + HEALTH_SECONDS * 0.5 * GIGABYTE_SECOND
+    yield Item("Answering health checks", requests * each,
+               f"{requests / 1e6:.1f} million requests of {CHECKERS} checkers every {interval} s to three endpoints")
+
+
+def main(
+    settings: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="Settings of the stack.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")] = False,
+) -> None:
+    """Estimate what a stack costs in a month without traffic, in US dollars."""
+    config = dict(pair.partition("=")[::2] for pair in settings or [])
+    set_all_config({f"{PROJECT}:{key}": value for key, value in config.items()})
+    try:
+        items = list(bill(Settings.load(pulumi.Config(PROJECT))))
+    except SettingsError as error:
+        typer.echo(f"cost: {error}", err=True)
+        raise typer.Exit(2) from None
+    total = sum(item.dollars for item in items)
+    if as_json:
+        print(json.dumps({"items": [asdict(item) for item in items], "total": round(total, 2)}, indent=2))
+        return
+    table = Table("what", "USD a month", "why", title="Without traffic, at assumed list prices")
+    for item in items:
+        table.add_row(item.what, f"{item.dollars:.2f}", item.why)
+    table.add_row("total", f"{total:.2f}", "", style="bold")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)
