@@ -1,0 +1,154 @@
+"""The HTTP side: API Gateway's proxy events in, its responses out. Whatever happens, there is an answer."""
+import base64
+import json
+import logging
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from payments import health
+from payments.deadline import Clock, Deadline, Timing
+from payments.payment import InvalidRequest, parse
+from payments.service import Conflict, PaymentService
+from payments.stores import StoreUnavailable
+
+Event = Mapping[str, Any]
+
+RETRY_AFTER_SECONDS = 1
+
+
+class Context(Protocol):
+    """What is used of Lambda's context object."""
+
+    @property
+    def aws_request_id(self) -> str:
+        """The invocation's identifier."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until Lambda ends the invocation."""
+
+
+@dataclass(frozen=True)
+class Response:
+    """Status, a body for JSON, and headers besides those that every response has."""
+
+    status: int
+    body: Mapping[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Request:
+    """An event, the time that it has, and what the log will say of it: nothing that a person could be known by."""
+
+    event: Event
+    deadline: Deadline
+    log: dict[str, Any]
+
+    def body(self) -> bytes:
+        """The body as the client sent it. Raises InvalidRequest."""
+        body = self.event.get("body") or ""
+        try:
+            return base64.b64decode(body, validate=True) if self.event.get("isBase64Encoded") else body.encode()
+        except ValueError as error:
+            raise InvalidRequest("body", "must be JSON in UTF-8") from error
+
+    def header(self, name: str) -> set[str]:
+        """The different values of a header; `name` in lower case."""
+        headers = self.event.get("multiValueHeaders") or {
+            key: [value] for key, value in (self.event.get("headers") or {}).items()}
+        return {value for key, values in headers.items() if key.lower() == name for value in values}
+
+
+def unavailable(body: Mapping[str, Any]) -> Response:
+    """The answer that asks the client to come again."""
+    return Response(503, body, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Api:
+    """The routes of the function in `region`, over its payments, its stores' probes and its takeover switch."""
+
+    region: str
+    service: PaymentService
+    probes: Mapping[str, health.Probe]
+    takeover: Callable[[Deadline], bool]
+    logger: logging.Logger
+    timing: Timing
+    clock: Clock = time
+
+    def answer(self, event: Event, context: Context) -> dict[str, Any]:
+        """The response to a REST proxy event (payload 1.0); it never raises. Logs one line."""
+        start = self.clock.monotonic()
+        log: dict[str, Any] = {}
+        try:
+            response = self._answer(event, context, log)
+        except Exception as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
+            # Its message may quote the request, so the log has only its type and where it came from.
+            steps = traceback.walk_tb(error.__traceback__)
+            log.update(error=type(error).__name__, at=[f"{frame.f_code.co_name}:{line}" for frame, line in steps])
+            response = unavailable({"error": "unavailable"})
+        log.update(status=response.status, region=self.region,
+                   duration_ms=round((self.clock.monotonic() - start) * 1000, 1))
+        level = logging.ERROR if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO
+        self.logger.log(level, "request", extra={"fields": log})
+        return {"statusCode": response.status, "body": json.dumps(response.body), "isBase64Encoded": False,
+                "headers": {"Content-Type": "application/json", "Cache-Control": "no-store", "X-Region": self.region,
+                            **response.headers}}
+
+    def _answer(self, event: Event, context: Context, log: dict[str, Any]) -> Response:
+        log["request_id"] = context.aws_request_id
+        lambda_seconds = context.get_remaining_time_in_millis() / 1000 - self.timing.margin
+        deadline = Deadline(self.timing, min(self.timing.budget, lambda_seconds), self.clock)
+        methods = self._routes().get(event["resource"])
+        if methods is None:
+            return Response(404, {"error": "no such resource"})
+        action = methods.get(event["httpMethod"])
+        if action is None:
+            return Response(405, {"error": "no such method"}, {"Allow": ", ".join(methods)})
+        log["route"] = f"{event['httpMethod']} {event['resource']}"
+        try:
+            return action(Request(event, deadline, log))
+        except InvalidRequest as error:
+            log["error"] = "InvalidRequest"
+            return Response(400, {"error": error.reason, "field": error.field})
+        except Conflict:
+            log["error"] = "Conflict"
+            return Response(409, {"error": "the payment id belongs to another request"})
+        except StoreUnavailable as error:
+            log["error"] = f"{error.store}:{error.code}"
+            return unavailable({"error": f"{error.store} unavailable"})
+
+    def _routes(self) -> Mapping[str, Mapping[str, Callable[[Request], Response]]]:
+        return {"/payment": {"POST": self._accept}, "/payment/{payment_id}": {"GET": self._find},
+                "/health": {"GET": self._health}, "/takeover": {"GET": self._takeover}}
+
+    def _accept(self, request: Request) -> Response:
+        payment = parse(request.body(), request.header("idempotency-key"))
+        request.log["payment_id"] = payment.payment_id
+        return Response(201, self.service.accept(payment, request.deadline).answer())
+
+    def _find(self, request: Request) -> Response:
+        record = self.service.find(request.event["pathParameters"]["payment_id"], request.deadline)
+        if record is None:
+            return Response(404, {"error": "no such payment"})
+        request.log["payment_id"] = record.payment.payment_id
+        return Response(200, record.answer())
+
+    def _health(self, request: Request) -> Response:
+        """Liveness, which no store can fail; with `deep=1` readiness, store by store."""
+        if (request.event.get("queryStringParameters") or {}).get("deep") != "1":
+            return Response(200, {"status": "ok", "region": self.region})
+        failures = health.failing(self.probes, request.deadline, self.timing.probe)
+        stores = {store: "unavailable" if store in failures else "ok" for store in self.probes}
+        if not failures:
+            return Response(200, {"status": "ok", "region": self.region, **stores})
+        request.log["error"] = ",".join(f"{store}:{code}" for store, code in failures.items())
+        return unavailable({"status": "unavailable", "region": self.region, **stores})
+
+    def _takeover(self, request: Request) -> Response:
+        takeover = self.takeover(request.deadline.within(self.timing.probe))
+        return Response(200 if takeover else 404, {"takeover": takeover})

@@ -1,0 +1,143 @@
+"""A payment: what a client may ask for, and what is kept of it. No store and no HTTP in here."""
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from payments.currencies import CURRENCIES
+
+PAYMENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+PARTY = re.compile(r"[A-Za-z0-9._:@-]{1,64}")
+MAX_AMOUNT = 10**12
+MAX_BODY_BYTES = 8 * 1024
+
+
+class InvalidRequest(Exception):
+    """A request that no retry makes right: `field` names what is wrong, `reason` says what would be right.
+
+    Neither holds a value of the request.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(field, reason)
+        self.field = field
+        self.reason = reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class Payment:
+    """What a client asks for. `amount` counts minor units of `currency` (ISO 4217)."""
+
+    payment_id: str
+    amount: int
+    currency: str
+    payer: str
+    payee: str
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the canonical request: two requests for one id are the same request if this is equal."""
+        return hashlib.sha256(_canonical(asdict(self))).hexdigest()
+
+
+_FIELDS = frozenset(field.name for field in fields(Payment))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A payment as the table keeps it.
+
+    It is pending until everything that belongs to it is written, and settled from then on.
+    """
+
+    payment: Payment
+    fingerprint: str
+    created_at: str
+    settled: bool = False
+
+    def answer(self) -> dict[str, Any]:
+        """What a client is told: made of kept values alone, so that every region and every repeat tells the same."""
+        return {**asdict(self.payment), "created_at": self.created_at,
+                "status": "settled" if self.settled else "pending"}
+
+    def receipt(self) -> bytes:
+        """The receipt, as JSON: the same bytes whoever writes it, and whenever."""
+        return _canonical({**asdict(self.payment), "created_at": self.created_at, "fingerprint": self.fingerprint})
+
+
+def parse(body: bytes, idempotency_keys: Iterable[object]) -> Payment:
+    """The payment that a request asks for; `idempotency_keys` are the values of its Idempotency-Key header.
+
+    Raises InvalidRequest.
+    """
+    given = _json_object(body)
+    for name in given:
+        if name not in _FIELDS:
+            raise InvalidRequest(name, "is not a field of a payment")
+    payment = Payment(payment_id=_payment_id(given, idempotency_keys), amount=_amount(given), currency=_currency(given),
+                      payer=_party(given, "payer"), payee=_party(given, "payee"))
+    if payment.payer == payment.payee:
+        raise InvalidRequest("payee", "must differ from the payer")
+    return payment
+
+
+def _canonical(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    if len(body) > MAX_BODY_BYTES:
+        raise InvalidRequest("body", f"must be at most {MAX_BODY_BYTES} bytes")
+    try:
+        parsed = json.loads(body.decode(), object_pairs_hook=_without_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest("body", "must be JSON in UTF-8") from error
+    if not isinstance(parsed, dict):
+        raise InvalidRequest("body", "must be a JSON object")
+    return parsed
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in given:
+            raise InvalidRequest(name, "must be given once")
+        given[name] = value
+    return given
+
+
+def _payment_id(given: dict[str, Any], idempotency_keys: Iterable[object]) -> str:
+    named = [("Idempotency-Key", key) for key in idempotency_keys]
+    if "payment_id" in given:
+        named.append(("payment_id", given["payment_id"]))
+    ids = {_matching(PAYMENT_ID, name, value, "letters, digits, _ and -") for name, value in named}
+    if not ids:
+        raise InvalidRequest("payment_id", "must be given, here or as the header Idempotency-Key")
+    if len(ids) > 1:
+        raise InvalidRequest("payment_id", "must be equal where it is given: here and as the header Idempotency-Key")
+    return ids.pop()
+
+
+def _amount(given: dict[str, Any]) -> int:
+    amount = given.get("amount")
+    if not isinstance(amount, int) or isinstance(amount, bool) or not 0 < amount <= MAX_AMOUNT:
+        raise InvalidRequest("amount", f"must be a whole number of minor units, 1 to {MAX_AMOUNT}")
+    return amount
+
+
+def _currency(given: dict[str, Any]) -> str:
+    currency = given.get("currency")
+    if not isinstance(currency, str) or currency not in CURRENCIES:
+        raise InvalidRequest("currency", "must be an active ISO 4217 code with a minor unit, such as EUR")
+    return currency
+
+
+def _party(given: dict[str, Any], name: str) -> str:
+    return _matching(PARTY, name, given.get(name), "letters, digits and . _ : @ -")
+
+
+def _matching(pattern: re.Pattern[str], name: str, value: object, alphabet: str) -> str:
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise InvalidRequest(name, f"must be 1 to 64 characters: {alphabet}")
+    return value

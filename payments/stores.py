@@ -1,0 +1,179 @@
+"""The stores of one region: what the function needs of them, and how AWS provides it.
+
+Every method takes the deadline of the request and raises StoreUnavailable when the store gives no answer by then,
+or no usable one.
+"""
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from botocore import exceptions
+from botocore.parsers import ResponseParserError
+
+from payments.deadline import Deadline
+from payments.payment import Payment, Record
+
+Answer = dict[str, Any]
+
+_FAILURES = (exceptions.ClientError, exceptions.BotoCoreError, ResponseParserError, TimeoutError)
+_NO_ANSWER = (exceptions.HTTPClientError, exceptions.ConnectionError, ResponseParserError, TimeoutError)
+_TRY_AGAIN = frozenset({
+    "ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException",
+    "ReplicatedWriteConflictException",  # a strongly consistent table: another region is writing the item
+    "ConditionalRequestConflict",  # S3: another conditional write of the key is in flight
+    "RequestTimeout",
+})
+_CONDITION_FAILED = "ConditionalCheckFailedException"
+
+
+class StoreUnavailable(Exception):
+    """A store did not do what it was asked to: `store` names it, `code` is its error code or the kind of failure."""
+
+    def __init__(self, store: str, code: str) -> None:
+        super().__init__(store, code)
+        self.store = store
+        self.code = code
+
+
+class Table(Protocol):
+    """Keeps one record a payment id, and decides which request an id belongs to."""
+
+    @abstractmethod
+    def register(self, record: Record, deadline: Deadline) -> Record:
+        """Keeps the record if its payment id is new. Returns the record that the id has now."""
+
+    @abstractmethod
+    def settle(self, record: Record, deadline: Deadline) -> Record:
+        """Marks the record settled if the id still belongs to it. Returns the record that the id has now."""
+
+    @abstractmethod
+    def find(self, payment_id: str, deadline: Deadline) -> Record | None:
+        """The record of an id."""
+
+    @abstractmethod
+    def probe(self, deadline: Deadline) -> None:
+        """Reads nothing, cheaply."""
+
+
+class Receipts(Protocol):
+    """Keeps one receipt a payment."""
+
+    @abstractmethod
+    def put(self, record: Record, deadline: Deadline) -> None:
+        """Keeps the receipt unless it is there."""
+
+    @abstractmethod
+    def probe(self, deadline: Deadline) -> None:
+        """Reads nothing, cheaply."""
+
+
+@dataclass(frozen=True)
+class DynamoTable:
+    """The table as a DynamoDB table with the key `payment_id`."""
+
+    client: Any
+    name: str
+
+    def register(self, record: Record, deadline: Deadline) -> Record:
+        """A conditional put; a refusal brings the item that was there, so a repeat costs no read."""
+        answer = self._call(deadline, self.client.put_item, expected=_CONDITION_FAILED, Item=_item(record),
+                            ConditionExpression="attribute_not_exists(payment_id)",
+                            ReturnValuesOnConditionCheckFailure="ALL_OLD")
+        return _record(answer["Item"]) if "Error" in answer else record
+
+    def settle(self, record: Record, deadline: Deadline) -> Record:
+        """A conditional update. The item belongs to another request if the two were made in two regions at once."""
+        answer = self._call(deadline, self.client.update_item, expected=_CONDITION_FAILED,
+                            Key=_key(record.payment.payment_id), UpdateExpression="SET #status = :settled",
+                            ConditionExpression="fingerprint = :fingerprint",
+                            ExpressionAttributeNames={"#status": "status"},
+                            ExpressionAttributeValues={":settled": {"S": "SETTLED"},
+                                                       ":fingerprint": {"S": record.fingerprint}},
+                            ReturnValues="ALL_NEW", ReturnValuesOnConditionCheckFailure="ALL_OLD")
+        item = answer.get("Attributes") or answer.get("Item")
+        if item is None:
+            raise StoreUnavailable("table", "ItemMissing")
+        return _record(item)
+
+    def find(self, payment_id: str, deadline: Deadline) -> Record | None:
+        """A consistent read."""
+        answer = self._call(deadline, self.client.get_item, Key=_key(payment_id), ConsistentRead=True)
+        return _record(answer["Item"]) if "Item" in answer else None
+
+    def probe(self, deadline: Deadline) -> None:
+        """Reads an item that cannot be: its key has a character that no payment id has."""
+        self._call(deadline, self.client.get_item, Key=_key("no payment"))
+
+    def _call(self, deadline: Deadline, operation: Callable[..., Answer], expected: str = "", **request: Any) -> Answer:
+        return _call("table", deadline, partial(operation, TableName=self.name, **request), expected)
+
+
+@dataclass(frozen=True)
+class S3Receipts:
+    """Receipts as objects `receipts/{payment_id}.json`."""
+
+    client: Any
+    bucket: str
+
+    def put(self, record: Record, deadline: Deadline) -> None:
+        """A put under the condition that the object is new: a version more would be a receipt more."""
+        request = partial(self.client.put_object, Bucket=self.bucket, Key=f"receipts/{record.payment.payment_id}.json",
+                          Body=record.receipt(), ContentType="application/json", IfNoneMatch="*")
+        _call("receipts", deadline, request, expected="PreconditionFailed")
+
+    def probe(self, deadline: Deadline) -> None:
+        """Asks whether the bucket answers."""
+        _call("receipts", deadline, partial(self.client.head_bucket, Bucket=self.bucket))
+
+
+def takeover(client: Any, bucket: str, deadline: Deadline) -> bool:
+    """Whether this region takes over: whether the object `takeover` is in its control bucket.
+
+    The caller may list the bucket, so a missing object is a 404, and a 403 says nothing about it.
+    """
+    return "Error" not in _call("control", deadline, partial(client.head_object, Bucket=bucket, Key="takeover"), "404")
+
+
+def _call(store: str, deadline: Deadline, request: Callable[[], Answer], expected: str = "") -> Answer:
+    """The store's answer; an error whose code is `expected` is an answer too, and has the key `Error`."""
+    try:
+        return deadline.call(request, _transient)
+    except _FAILURES as error:
+        code = _code(error)
+        if isinstance(error, exceptions.ClientError) and code == expected:
+            refusal: Answer = error.response
+            return refusal
+        raise StoreUnavailable(store, code) from error
+
+
+def _code(error: Exception) -> str:
+    return error.response["Error"]["Code"] if isinstance(error, exceptions.ClientError) else type(error).__name__
+
+
+def _transient(error: Exception) -> bool:
+    if isinstance(error, exceptions.ClientError):
+        status: int = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        return _code(error) in _TRY_AGAIN or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return isinstance(error, _NO_ANSWER)
+
+
+def _key(payment_id: str) -> Answer:
+    return {"payment_id": {"S": payment_id}}
+
+
+def _item(record: Record) -> Answer:
+    payment = record.payment
+    texts = {"payment_id": payment.payment_id, "currency": payment.currency, "payer": payment.payer,
+             "payee": payment.payee, "fingerprint": record.fingerprint, "created_at": record.created_at,
+             "status": "SETTLED" if record.settled else "PENDING"}
+    return {"amount": {"N": str(payment.amount)}, **{name: {"S": text} for name, text in texts.items()}}
+
+
+def _record(item: Answer) -> Record:
+    payment = Payment(amount=int(item["amount"]["N"]),
+                      **{name: item[name]["S"] for name in ("payment_id", "currency", "payer", "payee")})
+    return Record(payment=payment, fingerprint=item["fingerprint"]["S"], created_at=item["created_at"]["S"],
+                  settled=item["status"]["S"] == "SETTLED")

@@ -1,0 +1,219 @@
+"""The function as its callers see it."""
+import base64
+import json
+import logging
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from payments.deadline import Deadline, Timing
+from payments.logs import request_logger
+from tests.unit.payments.fakes import (
+    CONTROL,
+    FIELDS,
+    PAYMENT,
+    Crash,
+    FakeContext,
+    Fault,
+    Region,
+    client_error,
+    event,
+)
+from tests.unit.payments.strategies import bodies, faults, payments
+
+DENIED = Fault(client_error("AccessDeniedException"))
+
+
+def test_a_payment_is_taken_and_found() -> None:
+    region = Region()
+    status, body, headers = region.request(event("POST", "/payment", body=json.dumps(PAYMENT)))
+    assert status == 201
+    assert {**body, "created_at": ""} == {**PAYMENT, "status": "settled", "created_at": ""}
+    assert headers == {"Content-Type": "application/json", "Cache-Control": "no-store", "X-Region": "us-east-1"}
+    assert region.look() == (200, body)
+
+
+@pytest.mark.parametrize("headers", [
+    {"headers": {"idempotency-key": "pay-1"}}, {"headers": {"IDEMPOTENCY-KEY": "pay-1", "Accept": "*/*"}},
+    {"headers": {"Idempotency-Key": "pay-1"}, "multiValueHeaders": {"Idempotency-Key": ["pay-1", "pay-1"]}},
+])
+def test_the_key_is_found_whatever_the_case_of_its_name(headers: dict[str, Any]) -> None:
+    status, body, _ = Region().request(event("POST", "/payment", body=json.dumps(FIELDS), **headers))
+    assert (status, body["payment_id"]) == (201, "pay-1")
+
+
+@pytest.mark.parametrize("headers", [
+    {"headers": {"idempotency-key": "pay-1", "Idempotency-Key": "pay-2"}},
+    {"headers": {"Idempotency-Key": "pay-1"}, "multiValueHeaders": {"Idempotency-Key": ["pay-2", "pay-1"]}},
+])
+def test_two_different_keys_are_refused(headers: dict[str, Any]) -> None:
+    status, body, _ = Region().request(event("POST", "/payment", body=json.dumps(FIELDS), **headers))
+    assert (status, body["field"]) == (400, "payment_id")
+
+
+def test_a_body_may_come_in_base64() -> None:
+    body = base64.b64encode(json.dumps(PAYMENT).encode()).decode()
+    assert Region().request(event("POST", "/payment", body=body, isBase64Encoded=True))[0] == 201
+
+
+@pytest.mark.parametrize("more", [
+    {"body": None}, {"body": "{"}, {"body": "\ud800"}, {"body": "{}", "isBase64Encoded": True},
+    {"body": "!" + base64.b64encode(json.dumps(PAYMENT).encode()).decode(), "isBase64Encoded": True},
+    {"body": "é", "isBase64Encoded": True}, {"body": "/w==", "isBase64Encoded": True},
+])
+def test_a_body_that_cannot_be_read_is_refused(more: dict[str, Any]) -> None:
+    status, body, headers = Region().request(event("POST", "/payment", **more))
+    assert (status, body["field"]) == (400, "body")
+    assert "Retry-After" not in headers
+
+
+@given(bodies())
+def test_no_json_is_the_functions_fault(body: Any) -> None:
+    region = Region()
+    status, answer = region.pay(body)
+    assert status == 201 or (status == 400 and set(answer) == {"error", "field"})
+    assert bool(region.network.calls) == (status == 201)
+
+
+@given(st.binary() | st.text().map(str.encode), st.booleans())
+def test_no_body_is_the_functions_fault(body: bytes, encoded: bool) -> None:
+    text = base64.b64encode(body).decode() if encoded else body.decode(errors="replace")
+    assert Region().request(event("POST", "/payment", body=text, isBase64Encoded=encoded))[0] == 400
+
+
+def test_other_resources_and_methods_are_told_apart() -> None:
+    region = Region()
+    assert region.request(event("GET", "/elsewhere"))[0] == 404
+    status, _, headers = region.request(event("DELETE", "/payment"))
+    assert (status, headers["Allow"]) == (405, "POST")
+    assert ["route" in line for line in region.log()] == [False, False]
+
+
+@pytest.mark.parametrize("query", [None, {}, {"deep": "0"}, {"shallow": "1"}])
+def test_liveness_asks_no_store(query: dict[str, str] | None) -> None:
+    region = Region()
+    status, body, _ = region.request(event("GET", "/health", queryStringParameters=query))
+    assert (status, body) == (200, {"status": "ok", "region": "us-east-1"})
+    assert not region.network.calls
+
+
+@pytest.mark.parametrize(("injected", "table", "receipts", "error"), [
+    ([None, None], "ok", "ok", None),
+    ([DENIED, None], "unavailable", "ok", "table:AccessDeniedException"),
+    ([None, Fault(client_error("404", 404))], "ok", "unavailable", "receipts:404"),
+    ([DENIED, DENIED], "unavailable", "unavailable", "table:AccessDeniedException,receipts:AccessDeniedException"),
+])
+def test_readiness_tells_store_by_store(
+        injected: list[Fault | None], table: str, receipts: str, error: str | None) -> None:
+    region = Region()
+    region.network.faults = injected
+    status, body, headers = region.request(event("GET", "/health", queryStringParameters={"deep": "1"}))
+    well = error is None
+    assert (status, "Retry-After" in headers) == (200 if well else 503, not well)
+    assert (body["table"], body["receipts"]) == (table, receipts)
+    assert (body["status"], body["region"]) == ("ok" if well else "unavailable", "us-east-1")
+    assert region.network.calls == ["GetItem", "HeadBucket"]
+    assert region.log()[0].get("error") == error
+
+
+def test_a_look_at_a_store_leaves_time_for_the_answer() -> None:
+    region, seconds = Region(), list[float]()
+
+    def look(deadline: Deadline) -> bool:
+        seconds.append(deadline.remaining())
+        return True
+
+    region.api = replace(region.api, takeover=look, probes={"table": look, "receipts": look})
+    region.request(event("GET", "/takeover"))
+    region.request(event("GET", "/health", queryStringParameters={"deep": "1"}))
+    assert len(seconds) == 3
+    assert all(0 < left <= Timing().probe for left in seconds)
+
+
+def test_the_takeover_switch_is_there_or_not_or_unknown() -> None:
+    region = Region()
+    switch = event("GET", "/takeover")
+    assert region.request(switch)[:2] == (404, {"takeover": False})
+    region.s3.objects[CONTROL, "takeover"] = [b""]
+    assert region.request(switch)[:2] == (200, {"takeover": True})
+    region.network.faults = [Fault(client_error("403", 403))]
+    assert region.request(switch)[0] == 503
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_store_that_refuses_gives_503_and_a_time_to_come_back(number: int) -> None:
+    region = Region()
+    region.network.faults = [*[None] * number, DENIED]
+    status, body, headers = region.request(event("POST", "/payment", body=json.dumps(PAYMENT)))
+    store = "receipts" if number == 1 else "table"
+    assert (status, body, headers["Retry-After"]) == (503, {"error": f"{store} unavailable"}, "1")
+    assert region.log()[0]["error"] == f"{store}:AccessDeniedException"
+    assert region.pay(PAYMENT)[0] == 201
+
+
+def test_where_lambda_has_no_time_left_no_store_is_asked() -> None:
+    region = Region()
+    request = event("POST", "/payment", body=json.dumps(PAYMENT))
+    status, _, headers = region.request(request, FakeContext(remaining_ms=200))
+    assert (status, headers["Retry-After"]) == (503, "1")
+    assert not region.network.calls
+
+
+def test_the_unexpected_is_a_503_and_logged_without_what_it_says() -> None:
+    region = Region()
+    region.network.faults = [Fault(RuntimeError("payer@example"))]
+    status, body, headers = region.request(event("POST", "/payment", body=json.dumps(PAYMENT)))
+    assert (status, body, headers["Retry-After"]) == (503, {"error": "unavailable"}, "1")
+    line = region.log()[0]
+    assert (line["level"], line["error"]) == ("ERROR", "RuntimeError")
+    assert line["at"][-1].startswith("carry:")
+    assert region.request({})[0] == 503
+
+
+def test_a_request_is_one_line_of_the_log() -> None:
+    region = Region()
+    region.pay(PAYMENT)
+    region.pay({**PAYMENT, "amount": 1})
+    region.pay({})
+    region.look()
+    lines = region.log()
+    everywhere = {"time", "level", "event", "request_id", "route", "status", "region", "duration_ms"}
+    assert [set(line) - everywhere for line in lines] == [
+        {"payment_id"}, {"payment_id", "error"}, {"error"}, {"payment_id"}]
+    assert [(line["route"], line["status"], line.get("error")) for line in lines] == [
+        ("POST /payment", 201, None), ("POST /payment", 409, "Conflict"), ("POST /payment", 400, "InvalidRequest"),
+        ("GET /payment/{payment_id}", 200, None)]
+    assert all((line["event"], line["region"], line["request_id"]) == ("request", "us-east-1", "request-1")
+               and line["duration_ms"] >= 0 for line in lines)
+
+
+@settings(max_examples=50)
+@given(payments, faults, st.integers(0, 9))
+def test_nobody_is_known_by_the_log(payment: dict[str, Any], injected: list[Fault | None], spoilt: int) -> None:
+    people = [payment["payer"], payment["payee"]]
+    region = Region()
+    region.network.faults = [*injected[:spoilt], Fault(RuntimeError(*people)), *injected[spoilt:]]
+    wrong = [{**payment, "amount": 0}, {**payment, "payer": 1}, {**payment, people[0]: people[1]}]
+    for request in (payment, payment, *wrong):
+        with suppress(Crash):
+            region.pay(request)
+            region.look(payment["payer"])
+    assert region.log()
+    assert not [person for person in people if person in region.output.getvalue()]
+
+
+def test_lambdas_own_logging_does_not_print_a_line_again(capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.StreamHandler(sys.stdout)
+    logging.getLogger().addHandler(root)
+    try:
+        request_logger(sys.stdout).info("request")
+        request_logger(sys.stdout).info("request")
+    finally:
+        logging.getLogger().removeHandler(root)
+    lines = capsys.readouterr().out.splitlines()
+    assert [json.loads(line)["event"] for line in lines] == ["request", "request"]
