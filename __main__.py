@@ -1,0 +1,10 @@
+"""What `pulumi up` runs."""
+import pulumi
+
+from lib.settings import Settings
+from lib.tap_stack import TapStack
+
+settings = Settings.load()
+stack = TapStack(f"tap-{settings.environment_suffix}", settings)
+for key, value in stack.outputs.items():
+    pulumi.export(key, value)

@@ -1,0 +1,33 @@
+"""What every component of the stack is built on: its parent, its options, nothing else."""
+from collections.abc import Sequence
+from typing import Any
+
+import pulumi
+
+
+class Component(pulumi.ComponentResource):
+    """A group of resources that inherit their parent's provider, and so its region.
+
+    Children take their options from `opts` or `durable`: both set the parent, without which a resource would land on
+    the default provider, in whatever region that has.
+    """
+
+    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(f"tapstack:index:{type(self).__name__}", name, None, opts)
+        self.name = name
+
+    def opts(self, **overrides: Any) -> pulumi.ResourceOptions:
+        """Options of a child that can be made again at any time.
+
+        Physical names are fixed, so a replacement must delete before it creates, unless `delete_before_replace`
+        is overridden for a resource that something else holds on to.
+        """
+        return pulumi.ResourceOptions(parent=self, **{"delete_before_replace": True, **overrides})
+
+    def durable(self, *, protect: bool, ignore_changes: Sequence[str] = (), **overrides: Any) -> pulumi.ResourceOptions:
+        """Options of a child that holds data: never deleted to be replaced, and kept by the engine when `protect`."""
+        return pulumi.ResourceOptions(parent=self, protect=protect, ignore_changes=list(ignore_changes), **overrides)
+
+    def invoking(self) -> pulumi.InvokeOptions:
+        """Options of a data call: without the parent it would ask the wrong region."""
+        return pulumi.InvokeOptions(parent=self)

@@ -1,0 +1,20 @@
+"""The region that stands by."""
+import pulumi
+import pulumi_aws as aws
+
+from lib.primary_region import PrimaryRegion
+from lib.region.database import Reader
+from lib.region.region import Region, RegionArgs, Role
+
+
+class DrRegion(Region):
+    """The region whose cluster joins as a reader, and whose key is a replica.
+
+    It waits for the primary region in two places, both AWS's demand: its key for the key that it replicates, and its
+    cluster for the writer's first instance, without which AWS has no master login to give to a reader.
+    """
+
+    def __init__(self, name: str, args: RegionArgs, *, primary: PrimaryRegion, provider: aws.Provider,
+                 opts: pulumi.ResourceOptions) -> None:
+        role = Role(key_replica_of=primary.key.arn, database=Reader(after=primary.database.instances[:1]))
+        super().__init__(name, args, role=role, provider=provider, opts=opts)

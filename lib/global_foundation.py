@@ -1,0 +1,57 @@
+"""What has to exist before either region."""
+import json
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_random as random
+
+from lib.component import Component
+from lib.names import Names
+from lib.region.database import ENGINE, Writer
+from lib.settings import Settings
+
+DATABASE = "payments"
+USERNAME = "ledger_admin"
+
+
+def login(secret: str, arn: str) -> dict[str, str]:
+    """Username and password of a database secret's JSON text; RunError when it holds no such thing."""
+    try:
+        content = json.loads(secret)
+        return {"username": str(content["username"]), "password": str(content["password"])}
+    except (ValueError, KeyError, TypeError):
+        # The cause would quote the secret.
+        raise pulumi.RunError(f"databaseSecretArn = {arn!r}: must hold JSON with username and password") from None
+
+
+class GlobalFoundation(Component):
+    """The empty global database, the writer's login, and the API key's value.
+
+    Apart from `GlobalResources` because of the order that AWS demands: both clusters join the global database when
+    they are created, whereas the table, the copies and DNS need both regions to be there.
+    """
+
+    def __init__(self, name: str, *, settings: Settings, names: Names, opts: pulumi.ResourceOptions) -> None:
+        super().__init__(name, opts)
+        profile = settings.profile
+        self.cluster = aws.rds.GlobalCluster(
+            f"{name}-database", global_cluster_identifier=names.global_cluster, engine=ENGINE.value,
+            engine_version=settings.database.engine_version, storage_encrypted=True,
+            deletion_protection=profile.protect, opts=self.durable(protect=profile.protect))
+        self.secret_arn = settings.database.secret_arn
+        self.writer = self._writer(self.secret_arn)
+        self.api_key = random.RandomPassword(f"{name}-api-key", length=40, special=False,
+                                             opts=pulumi.ResourceOptions(parent=self))
+        self.register_outputs({"cluster_id": self.cluster.id})
+
+    def _writer(self, secret_arn: str | None) -> Writer:
+        """The login of an existing secret, or a new one."""
+        if secret_arn is None:
+            password = random.RandomPassword(f"{self.name}-database-password", length=40, special=False,
+                                             opts=pulumi.ResourceOptions(parent=self))
+            return Writer(database_name=DATABASE, username=USERNAME, password=password.result)
+        existing = aws.secretsmanager.get_secret_version_output(
+            secret_id=secret_arn, opts=pulumi.InvokeOutputOptions(parent=self))
+        secret: pulumi.Output[str] = pulumi.Output.secret(existing.secret_string)
+        found = secret.apply(lambda text: login(text, secret_arn))
+        return Writer(database_name=DATABASE, username=found["username"], password=found["password"])

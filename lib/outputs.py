@@ -1,0 +1,83 @@
+"""The stack's outputs: one flat catalogue, read by tests, rehearsal and recovery alike. Nothing secret is in it."""
+from collections.abc import Mapping
+
+import pulumi
+
+from lib.global_foundation import GlobalFoundation
+from lib.global_resources import GlobalResources
+from lib.region.region import Region
+from lib.settings import Settings
+from lib.shared.copies import Copies
+
+Outputs = Mapping[str, pulumi.Input[object]]
+NO_DOMAIN = "off: domainName is not set"
+
+
+def catalogue(settings: Settings, foundation: GlobalFoundation, primary: Region, standby: Region,
+              shared: GlobalResources) -> Outputs:
+    """Every output by its name. Without a domain the names and checks of DNS are empty texts, and `dns` says why."""
+    return {**_global(settings, foundation, shared), **_dns(settings, shared),
+            **_region("primary", primary, shared.outbound), **_region("dr", standby, shared.inbound)}
+
+
+def _global(settings: Settings, foundation: GlobalFoundation, shared: GlobalResources) -> Outputs:
+    return {
+        "environment_suffix": settings.environment_suffix,
+        "profile": settings.profile.name,
+        "payments_table_name": shared.table.table.name,
+        "payments_table_arn": shared.table.table.arn,
+        "table_consistency": settings.table.consistency,
+        "global_cluster_id": foundation.cluster.id,
+        "database_secret_arn": shared.secret_arn,
+        "recovery_time_objective": settings.objectives.recovery_time,
+        "recovery_point_objective": settings.objectives.recovery_point,
+    }
+
+
+def _dns(settings: Settings, shared: GlobalResources) -> Outputs:
+    dns = shared.dns
+    domain = settings.dns.domain_name if settings.dns else ""
+    return {
+        "dns": "on" if dns else NO_DOMAIN,
+        "domain_name": domain,
+        "service_url": f"https://{domain}" if domain else "",
+        "hosted_zone_id": dns.zone_id if dns else "",
+        "name_servers": dns.name_servers if dns else [],
+        "health_alarm_names": [alarm.name for alarm in dns.alarms] if dns else [],
+        **{f"{check}_health_check_id": dns.checks[check].id if dns else ""
+           for check in ("primary", "dr", "takeover", "failover")},
+        **{f"{role}_host_name": dns.domains[index].host if dns else "" for index, role in enumerate(("primary", "dr"))},
+    }
+
+
+def _region(role: str, region: Region, copies: Copies) -> Outputs:
+    cluster, api = region.database.cluster, region.api
+    found: Outputs = {
+        "region": region.names.region,
+        "vpc_id": region.network.vpc.id,
+        "vpc_cidr": region.network.vpc.cidr_block,
+        "subnet_ids": region.network.subnet_ids,
+        "key_arn": region.key.arn,
+        "cluster_id": cluster.id,
+        "cluster_arn": cluster.arn,
+        "cluster_endpoint": cluster.endpoint,
+        "cluster_reader_endpoint": cluster.reader_endpoint,
+        "cluster_port": cluster.port,
+        "function_name": region.function.function.name,
+        "function_alias_arn": region.function.alias.arn,
+        "function_role_name": region.function.role.name,
+        "api_id": api.rest.id,
+        "api_endpoint": api.stage.invoke_url,
+        "api_key_id": api.key.id,
+        "usage_plan_id": api.plan.id,
+        "receipts_bucket": region.receipts.bucket.id,
+        "control_bucket": region.control.bucket.id,
+        "topic_arn": region.observability.topic.arn,
+        "dashboard_name": region.observability.dashboard.dashboard_name,
+        "backup_vault_name": region.vault.name,
+        "backup_plan_id": copies.plan.id,
+        "flow_log_group": region.names.flow_logs,
+        "function_log_group": region.names.function_logs,
+        "alarm_names": [alarm.name for alarm in region.observability.alarms],
+    }
+    return {f"{role}_{key}": value for key, value in found.items()}

@@ -1,0 +1,1 @@
+"""What both regions hold, written once."""

@@ -1,0 +1,93 @@
+"""What is watched in a region, as plain values: the alarms and the dashboard."""
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import chain
+
+from lib.names import Names
+from lib.region.api import STAGE
+from lib.settings import Objectives, TableSettings
+
+REPLICATION_RULE = "receipts"
+REPLICATION_MINUTES = 15
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """One metric and the line that it may not cross for `periods` minutes out of as many.
+
+    Missing data is not a breach: the two regions hold the same alarms, and the metrics of a role (lag, copies) are
+    emitted only where that role is.
+    """
+
+    key: str
+    what: str
+    namespace: str
+    metric: str
+    dimensions: Mapping[str, str]
+    threshold: float
+    statistic: str = "Sum"
+    periods: int = 3
+
+
+def watches(names: Names, peer: Names, objectives: Objectives, table: TableSettings) -> list[Watch]:
+    """Everything that pages somebody in the region of `names`; `peer` is the other region."""
+    function = {"FunctionName": names.function}
+    api = {"ApiName": names.api, "Stage": STAGE}
+    cluster = {"DBClusterIdentifier": names.cluster}
+    copies = {"SourceBucket": peer.receipts, "DestinationBucket": names.receipts, "RuleId": REPLICATION_RULE}
+    found = [
+        Watch(key="api-errors", what="The API answers 5xx", namespace="AWS/ApiGateway", metric="5XXError",
+              dimensions=api, statistic="Average", threshold=0.05),
+        Watch(key="api-latency", what="One request in a hundred takes over 3 s", namespace="AWS/ApiGateway",
+              metric="Latency", dimensions=api, statistic="p99", threshold=3000),
+        Watch(key="function-errors", what="The function fails", namespace="AWS/Lambda", metric="Errors",
+              dimensions=function, threshold=0),
+        Watch(key="function-throttles", what="The function is out of concurrency", namespace="AWS/Lambda",
+              metric="Throttles", dimensions=function, threshold=0),
+        Watch(key="database-capacity", what="The cluster is near its greatest capacity", namespace="AWS/RDS",
+              metric="ACUUtilization", dimensions=cluster, statistic="Average", threshold=90, periods=10),
+        # In the secondary's region.
+        Watch(key="database-lag", what="The reader cluster lags behind the recovery point", namespace="AWS/RDS",
+              metric="AuroraGlobalDBReplicationLag", dimensions=cluster, statistic="Maximum",
+              threshold=max(objectives.recovery_point, 1) * 1000),
+        # Documents disagree on the region, so it is watched in both.
+        Watch(key="database-rpo-lag", what="A failover now would lose more than the recovery point",
+              namespace="AWS/RDS", metric="AuroraGlobalDBRPOLag", dimensions=cluster, statistic="Maximum",
+              threshold=max(objectives.recovery_point, 1) * 1000),
+        Watch(key="table-errors", what="DynamoDB fails", namespace="AWS/DynamoDB", metric="SystemErrors",
+              dimensions={"TableName": names.table, "Operation": "PutItem"}, threshold=0),
+        Watch(key="table-throttles", what="DynamoDB refuses writes for their rate", namespace="AWS/DynamoDB",
+              metric="WriteThrottleEvents", dimensions={"TableName": names.table}, threshold=0),
+        # In the destination's region.
+        Watch(key="receipts-late", what="Receipts arrive later than replication time control promises",
+              namespace="AWS/S3", metric="ReplicationLatency", dimensions=copies, statistic="Maximum",
+              threshold=REPLICATION_MINUTES * 60),
+        Watch(key="receipts-failed", what="Receipts could not be copied", namespace="AWS/S3",
+              metric="OperationsFailedReplication", dimensions=copies, threshold=0, periods=1),
+        Watch(key="backup-failed", what="A backup failed", namespace="AWS/Backup", metric="NumberOfBackupJobsFailed",
+              dimensions={"BackupVaultName": names.vault}, threshold=0, periods=1),
+        Watch(key="backup-copy-failed", what="A backup could not be copied to the other region",
+              namespace="AWS/Backup", metric="NumberOfCopyJobsFailed",
+              dimensions={"BackupVaultName": names.vault}, threshold=0, periods=1),
+    ]
+    if table.consistency == "eventual":
+        # A strongly consistent table has no lag and emits no such metric.
+        found.append(Watch(
+            key="table-lag", what="The other region's replica lags behind the recovery point",
+            namespace="AWS/DynamoDB", metric="ReplicationLatency",
+            dimensions={"TableName": names.table, "ReceivingRegion": peer.region}, statistic="Average",
+            threshold=max(objectives.recovery_point, 1) * 1000))
+    return found
+
+
+def dashboard(region: str, watched: list[Watch]) -> str:
+    """A dashboard body: one graph an alarm, with its line, three beside one another."""
+    width, height = 8, 6
+    return json.dumps({"widgets": [
+        {"type": "metric", "x": width * (number % 3), "y": height * (number // 3), "width": width, "height": height,
+         "properties": {
+             "title": watch.what, "region": region, "stat": watch.statistic, "period": 60, "view": "timeSeries",
+             "metrics": [[watch.namespace, watch.metric, *chain.from_iterable(watch.dimensions.items())]],
+             "annotations": {"horizontal": [{"label": "alarm", "value": watch.threshold}]}}}
+        for number, watch in enumerate(watched)]})

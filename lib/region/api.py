@@ -1,0 +1,128 @@
+"""The REST API of one region: the only thing in the stack that the internet reaches."""
+import hashlib
+import json
+from dataclasses import astuple, dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from lib import policies
+from lib.component import Component
+from lib.names import Names
+from lib.region.function import ALIAS, PaymentsFunction
+from lib.settings import ApiSettings, Profile
+
+STAGE = "live"
+INTEGRATION_TIMEOUT_MS = 5000
+
+
+@dataclass(frozen=True)
+class Route:
+    """A method on a path (`/payment/{payment_id}`), and whether a caller needs an API key."""
+
+    method: str
+    path: str
+    key_required: bool = True
+
+
+# Route 53's checkers can send no key, so what they ask for needs none.
+ROUTES = (
+    Route("POST", "/payment"),
+    Route("GET", "/payment/{payment_id}"),
+    Route("GET", "/health", key_required=False),
+    Route("GET", "/takeover", key_required=False),
+)
+ACCESS_LOG = json.dumps({
+    "request_id": "$context.requestId", "route": "$context.resourcePath", "method": "$context.httpMethod",
+    "status": "$context.status", "latency_ms": "$context.responseLatency", "time": "$context.requestTime",
+    "integration_error": "$context.integrationErrorMessage", "api_key_id": "$context.identity.apiKeyId",
+    "error": "$context.error.responseType"})
+
+
+class Api(Component):
+    """A regional REST API in front of the payments function.
+
+    Creates the routes, one stage with access log and throttling, a usage plan, and an API key whose value is the same
+    in both regions, because DNS moves a client between them.
+    """
+
+    def __init__(self, name: str, *, names: Names, api: ApiSettings, profile: Profile, function: PaymentsFunction,
+                 key_arn: pulumi.Input[str], api_key_value: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
+        super().__init__(name, opts)
+        self._names = names
+        self.rest = aws.apigateway.RestApi(
+            f"{name}-rest", name=names.api, description="Payments", opts=self.opts(),
+            endpoint_configuration={"types": "REGIONAL"})
+        integrations = self._routes(function)
+        aws.lambda_.Permission(f"{name}-invoke", action="lambda:InvokeFunction", function=function.function.name,
+                               qualifier=ALIAS, principal="apigateway.amazonaws.com",
+                               source_arn=pulumi.Output.concat(self.rest.execution_arn, f"/{STAGE}/*/*"),
+                               opts=self.opts(depends_on=[function.alias]))
+        self.stage = self._stage(integrations, self._account(api), profile, key_arn)
+        aws.apigateway.MethodSettings(
+            f"{name}-limits", rest_api=self.rest.id, stage_name=self.stage.stage_name, method_path="*/*",
+            settings={"throttling_rate_limit": api.rate_limit, "throttling_burst_limit": api.burst_limit,
+                      "metrics_enabled": True, "logging_level": "OFF", "data_trace_enabled": False}, opts=self.opts())
+        self.plan = aws.apigateway.UsagePlan(
+            f"{name}-plan", name=names.api, api_stages=[{"api_id": self.rest.id, "stage": self.stage.stage_name}],
+            throttle_settings={"rate_limit": api.rate_limit, "burst_limit": api.burst_limit}, opts=self.opts())
+        self.key = aws.apigateway.ApiKey(f"{name}-key", name=names.api, value=api_key_value, opts=self.opts())
+        aws.apigateway.UsagePlanKey(f"{name}-plan-key", key_id=self.key.id, key_type="API_KEY",
+                                    usage_plan_id=self.plan.id, opts=self.opts())
+        self.register_outputs({"url": self.stage.invoke_url})
+
+    def _routes(self, function: PaymentsFunction) -> list[pulumi.Resource]:
+        """A resource a path, a method and an integration a route; gives the integrations."""
+        parents: dict[str, pulumi.Input[str]] = {"": self.rest.root_resource_id}
+        integrations: list[pulumi.Resource] = []
+        for route in ROUTES:
+            path = ""
+            for part in route.path.strip("/").split("/"):
+                above, path = path, f"{path}/{part}"
+                if path not in parents:
+                    parents[path] = aws.apigateway.Resource(
+                        f"{self.name}{path.translate(_PLAIN)}", rest_api=self.rest.id, parent_id=parents[above],
+                        path_part=part, opts=self.opts()).id
+            label = f"{self.name}-{route.method.lower()}{path.translate(_PLAIN)}"
+            method = aws.apigateway.Method(
+                f"{label}-method", rest_api=self.rest.id, resource_id=parents[path], http_method=route.method,
+                authorization="NONE", api_key_required=route.key_required, opts=self.opts())
+            integrations.append(aws.apigateway.Integration(
+                f"{label}-integration", rest_api=self.rest.id, resource_id=parents[path],
+                http_method=method.http_method, type="AWS_PROXY", integration_http_method="POST",
+                uri=function.alias.invoke_arn, timeout_milliseconds=INTEGRATION_TIMEOUT_MS, opts=self.opts()))
+        return integrations
+
+    def _account(self, api: ApiSettings) -> list[pulumi.Resource]:
+        """The role by which API Gateway writes logs: one an account and region.
+
+        It serves every API there, so another stack may own it, and it is not bound to this stack's log group.
+        """
+        if not api.manage_account:
+            return []
+        role = aws.iam.Role(f"{self.name}-log-role", name=self._names.api_logs_role,
+                            assume_role_policy=policies.trust("apigateway"), opts=self.opts())
+        grant = aws.iam.RolePolicy(
+            f"{self.name}-log-policy", role=role.id, name="write", opts=self.opts(), policy=policies.document(
+                policies.allow(["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogGroups",
+                                "logs:DescribeLogStreams", "logs:PutLogEvents", "logs:GetLogEvents",
+                                "logs:FilterLogEvents"], self._names.arn("logs", "*"))))
+        return [aws.apigateway.Account(f"{self.name}-account", cloudwatch_role_arn=role.arn,
+                                       opts=self.opts(depends_on=[grant]))]
+
+    def _stage(self, integrations: list[pulumi.Resource], account: list[pulumi.Resource], profile: Profile,
+               key_arn: pulumi.Input[str]) -> aws.apigateway.Stage:
+        routes = hashlib.sha256(repr([astuple(route) for route in ROUTES]).encode()).hexdigest()
+        # The stage holds on to its deployment, so the next one must be there before the last one goes.
+        deployment = aws.apigateway.Deployment(
+            f"{self.name}-deployment", rest_api=self.rest.id, triggers={"routes": routes},
+            opts=self.opts(depends_on=integrations, delete_before_replace=False))
+        logs = aws.cloudwatch.LogGroup(f"{self.name}-logs", name=self._names.api_logs, kms_key_id=key_arn,
+                                       retention_in_days=profile.log_retention_days, opts=self.opts())
+        return aws.apigateway.Stage(
+            f"{self.name}-stage", rest_api=self.rest.id, deployment=deployment.id, stage_name=STAGE,
+            access_log_settings={"destination_arn": logs.arn, "format": ACCESS_LOG}, xray_tracing_enabled=True,
+            opts=self.opts(depends_on=account))
+
+
+_PLAIN = str.maketrans({"/": "-", "{": None, "}": None, "_": "-"})

@@ -1,0 +1,84 @@
+"""One region's member of the Aurora PostgreSQL global database."""
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from lib.component import Component
+from lib.names import Names
+from lib.region.network import POSTGRES, Network
+from lib.settings import DatabaseSettings, Profile
+
+ENGINE = aws.rds.EngineType.AURORA_POSTGRESQL
+# A failover moves the writer, and an upgrade goes through the global cluster: what AWS then reports must stay as it is.
+MOVED_BY_FAILOVER = ["replicationSourceIdentifier", "globalClusterIdentifier", "engineVersion"]
+INSIGHTS_DAYS = 7  # the only retention that AWS still offers without advanced Database Insights
+# An instance follows its cluster's version, and AWS refuses another key once Performance Insights is on.
+FIXED_AT_CREATION = ["engineVersion", "performanceInsightsKmsKeyId"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Writer:
+    """The member that the global database starts with: its database and master login."""
+
+    database_name: str
+    username: pulumi.Input[str]
+    password: pulumi.Input[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """A member that replicates. AWS takes its login from the writer, which must have an instance by then."""
+
+    after: Sequence[pulumi.Resource]
+
+
+class Database(Component):
+    """A cluster with its instances, subnet group, parameter group (TLS forced) and log group.
+
+    `role` is what the cluster is created as; who is the writer later is Aurora's to say, and no update changes it.
+    """
+
+    def __init__(self, name: str, *, names: Names, database: DatabaseSettings, instances: int, profile: Profile,
+                 network: Network, key_arn: pulumi.Input[str], global_cluster_id: pulumi.Input[str],
+                 role: Writer | Reader, opts: pulumi.ResourceOptions) -> None:
+        super().__init__(name, opts)
+        subnets = aws.rds.SubnetGroup(f"{name}-subnets", name=names.subnet_group, subnet_ids=network.subnet_ids,
+                                      description=f"TapStack {names.suffix}", opts=self.opts())
+        parameters = aws.rds.ClusterParameterGroup(
+            f"{name}-parameters", name=names.parameter_group, description=f"TapStack {names.suffix}",
+            family=f"{ENGINE.value}{database.engine_version.partition('.')[0]}", opts=self.opts(),
+            parameters=[{"name": "rds.force_ssl", "value": "1", "apply_method": "immediate"},
+                        {"name": "log_min_duration_statement", "value": "1000", "apply_method": "immediate"}])
+        # Without it RDS makes the group itself: unencrypted, and kept for ever.
+        logs = aws.cloudwatch.LogGroup(f"{name}-logs", name=names.database_logs, kms_key_id=key_arn,
+                                       retention_in_days=profile.log_retention_days, opts=self.opts())
+        writer = role if isinstance(role, Writer) else None
+        self.cluster = aws.rds.Cluster(
+            f"{name}-cluster", cluster_identifier=names.cluster, global_cluster_identifier=global_cluster_id,
+            engine=ENGINE, engine_mode="provisioned", engine_version=database.engine_version, port=POSTGRES,
+            database_name=writer.database_name if writer else None,
+            master_username=writer.username if writer else None,
+            master_password=writer.password if writer else None,
+            db_subnet_group_name=subnets.name, db_cluster_parameter_group_name=parameters.name,
+            vpc_security_group_ids=[network.database_group.id],
+            storage_encrypted=True, kms_key_id=key_arn, iam_database_authentication_enabled=True,
+            enabled_cloudwatch_logs_exports=["postgresql"],
+            serverlessv2_scaling_configuration={"min_capacity": database.min_capacity,
+                                                "max_capacity": database.max_capacity},
+            backup_retention_period=profile.backup_retention_days, copy_tags_to_snapshot=True,
+            deletion_protection=profile.protect, skip_final_snapshot=not profile.final_snapshots,
+            final_snapshot_identifier=f"{names.cluster}-final" if profile.final_snapshots else None,
+            opts=self.durable(protect=profile.protect, ignore_changes=MOVED_BY_FAILOVER,
+                              depends_on=[logs, *(role.after if isinstance(role, Reader) else ())]))
+        self.instances = [
+            aws.rds.ClusterInstance(
+                f"{name}-instance-{number}", identifier=f"{names.cluster}-{number}",
+                cluster_identifier=self.cluster.id, engine=ENGINE, instance_class="db.serverless",
+                db_subnet_group_name=subnets.name, publicly_accessible=False, auto_minor_version_upgrade=False,
+                performance_insights_enabled=True, performance_insights_kms_key_id=key_arn,
+                performance_insights_retention_period=INSIGHTS_DAYS,
+                opts=self.opts(ignore_changes=FIXED_AT_CREATION))
+            for number in range(1, instances + 1)]
+        self.register_outputs({"endpoint": self.cluster.endpoint})

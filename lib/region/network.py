@@ -1,0 +1,112 @@
+"""The private network of one region: nothing in it can reach the internet, or be reached from it."""
+from collections.abc import Sequence
+from ipaddress import IPv4Network
+
+import pulumi
+import pulumi_aws as aws
+
+from lib import policies
+from lib.component import Component
+from lib.names import Names
+from lib.settings import Profile
+
+ZONES = 3
+POSTGRES = 5432
+HTTPS = 443
+
+
+def subnet_cidrs(vpc: IPv4Network) -> list[IPv4Network]:
+    """The first three quarters of a VPC's range, one a zone; the last quarter stays free for growth."""
+    return list(vpc.subnets(prefixlen_diff=2))[:ZONES]
+
+
+def first_zones(offered: Sequence[str], region: str) -> list[str]:
+    """The first three zone names in order; RunError when the region offers fewer."""
+    if len(offered) < ZONES:
+        raise pulumi.RunError(f"region {region!r} offers {len(offered)} availability zones; {ZONES} are needed")
+    return sorted(offered)[:ZONES]
+
+
+class Network(Component):
+    """A VPC over three zones with private subnets only.
+
+    Creates the VPC, its emptied default security group, three subnets with one route table, gateway endpoints for S3
+    and DynamoDB, the security groups of the function and of the database, and flow logs. No NAT gateway, internet
+    gateway or interface endpoint: database tokens are signed locally, and logs and traces leave through Lambda itself.
+    """
+
+    def __init__(self, name: str, *, names: Names, cidr: IPv4Network, profile: Profile,
+                 key_arn: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
+        super().__init__(name, opts)
+        self._names = names
+        self.vpc = aws.ec2.Vpc(f"{name}-vpc", cidr_block=str(cidr), enable_dns_hostnames=True, enable_dns_support=True,
+                               tags={"Name": names.network}, opts=self.opts())
+        aws.ec2.DefaultSecurityGroup(f"{name}-default-group", vpc_id=self.vpc.id, ingress=[], egress=[],
+                                     tags={"Name": f"{names.network}-default"}, opts=self.opts())
+        table = aws.ec2.RouteTable(f"{name}-routes", vpc_id=self.vpc.id, tags={"Name": names.network},
+                                   opts=self.opts())
+        self.subnets = self._subnets(cidr, table)
+        self.function_group = self._group("function", names.function_group, "Payments function")
+        self.database_group = self._group("database", names.database_group, "Aurora cluster")
+        self._rules(table)
+        self._flow_logs(profile, key_arn)
+        self.subnet_ids: list[pulumi.Output[str]] = [subnet.id for subnet in self.subnets]
+        self.register_outputs({"vpc_id": self.vpc.id, "subnet_ids": self.subnet_ids})
+
+    def _subnets(self, cidr: IPv4Network, table: aws.ec2.RouteTable) -> list[aws.ec2.Subnet]:
+        offered = aws.get_availability_zones(
+            state="available", filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
+            opts=self.invoking())
+        subnets = []
+        zones = first_zones(offered.names, self._names.region)
+        for index, (zone, block) in enumerate(zip(zones, subnet_cidrs(cidr), strict=True)):
+            # A zone that AWS adds or withdraws later must not move the subnets that exist.
+            subnet = aws.ec2.Subnet(f"{self.name}-subnet-{index}", vpc_id=self.vpc.id, cidr_block=str(block),
+                                    availability_zone=zone, map_public_ip_on_launch=False,
+                                    tags={"Name": f"{self._names.network}-{zone}"},
+                                    opts=self.opts(ignore_changes=["availabilityZone"]))
+            aws.ec2.RouteTableAssociation(f"{self.name}-subnet-{index}-routes", subnet_id=subnet.id,
+                                          route_table_id=table.id, opts=self.opts())
+            subnets.append(subnet)
+        return subnets
+
+    def _group(self, key: str, name: str, what: str) -> aws.ec2.SecurityGroup:
+        return aws.ec2.SecurityGroup(f"{self.name}-{key}-group", name=name, description=what, vpc_id=self.vpc.id,
+                                     tags={"Name": name}, opts=self.opts())
+
+    def _rules(self, table: aws.ec2.RouteTable) -> None:
+        """The function may reach S3, DynamoDB and the database; the database may be reached by the function."""
+        for service in ("s3", "dynamodb"):
+            # The account of a stack and AWS's own list of a service's addresses never change, and an emulator that
+            # does not store them would show a change of both for ever: hence `ignore_changes`.
+            endpoint = aws.ec2.VpcEndpoint(
+                f"{self.name}-{service}", vpc_id=self.vpc.id, vpc_endpoint_type="Gateway", route_table_ids=[table.id],
+                service_name=f"com.amazonaws.{self._names.region}.{service}",
+                policy=policies.this_account_only(self._names.account),
+                tags={"Name": f"{self._names.network}-{service}"}, opts=self.opts(ignore_changes=["policy"]))
+            aws.vpc.SecurityGroupEgressRule(
+                f"{self.name}-function-to-{service}", security_group_id=self.function_group.id, ip_protocol="tcp",
+                from_port=HTTPS, to_port=HTTPS, prefix_list_id=endpoint.prefix_list_id,
+                opts=self.opts(ignore_changes=["prefixListId"]))
+        aws.vpc.SecurityGroupEgressRule(
+            f"{self.name}-function-to-database", security_group_id=self.function_group.id, ip_protocol="tcp",
+            from_port=POSTGRES, to_port=POSTGRES, referenced_security_group_id=self.database_group.id,
+            description="Aurora", opts=self.opts())
+        aws.vpc.SecurityGroupIngressRule(
+            f"{self.name}-database-from-function", security_group_id=self.database_group.id, ip_protocol="tcp",
+            from_port=POSTGRES, to_port=POSTGRES, referenced_security_group_id=self.function_group.id,
+            description="Payments function", opts=self.opts())
+
+    def _flow_logs(self, profile: Profile, key_arn: pulumi.Input[str]) -> None:
+        names = self._names
+        group = aws.cloudwatch.LogGroup(f"{self.name}-flow-group", name=names.flow_logs, kms_key_id=key_arn,
+                                        retention_in_days=profile.log_retention_days, opts=self.opts())
+        role = aws.iam.Role(f"{self.name}-flow-role", name=names.flow_logs_role,
+                            assume_role_policy=policies.trust("vpc-flow-logs", names.account), opts=self.opts())
+        grant = aws.iam.RolePolicy(f"{self.name}-flow-policy", role=role.id, name="write", policy=policies.document(
+            policies.allow(["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
+                           pulumi.Output.concat(group.arn, ":*")),
+            policies.allow("logs:DescribeLogGroups", names.arn("logs", "log-group:*"))), opts=self.opts())
+        aws.ec2.FlowLog(f"{self.name}-flow-log", vpc_id=self.vpc.id, traffic_type="ALL", iam_role_arn=role.arn,
+                        log_destination_type="cloud-watch-logs", log_destination=group.arn,
+                        max_aggregation_interval=60, tags={"Name": names.network}, opts=self.opts(depends_on=[grant]))

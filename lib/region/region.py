@@ -1,0 +1,72 @@
+"""A region of the stack. Everything here is the same in both; what a role decides is in `role`."""
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from lib.component import Component
+from lib.names import Names
+from lib.region.api import Api
+from lib.region.bucket import SecureBucket
+from lib.region.database import Database, Reader, Writer
+from lib.region.encryption import Encryption
+from lib.region.function import PaymentsFunction
+from lib.region.network import Network
+from lib.region.observability import Observability
+from lib.settings import RegionSettings, Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionArgs:
+    """What a region is given: its own settings, and what both share."""
+
+    settings: Settings
+    region: RegionSettings
+    names: Names
+    peer: Names
+    global_cluster_id: pulumi.Input[str]
+    api_key_value: pulumi.Input[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Role:
+    """What the role alone decides: whose key this region's key replicates, and how its cluster joins the database."""
+
+    key_replica_of: pulumi.Input[str] | None
+    database: Writer | Reader
+
+
+class Region(Component):
+    """Network, key, database, receipts and control buckets, function, API, alarms and backup vault of one region.
+
+    Everything is a child of this component and inherits `provider`, the one provider of its region.
+    """
+
+    def __init__(self, name: str, args: RegionArgs, *, role: Role, provider: aws.Provider,
+                 opts: pulumi.ResourceOptions) -> None:
+        super().__init__(name, pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(provider=provider)))
+        settings, names, profile = args.settings, args.names, args.settings.profile
+        inside = pulumi.ResourceOptions(parent=self)
+        self.names = names
+        self.provider = provider
+        self.key = Encryption(f"{name}-key", names=names, profile=profile, replica_of=role.key_replica_of, opts=inside)
+        self.network = Network(f"{name}-network", names=names, cidr=args.region.vpc_cidr, profile=profile,
+                               key_arn=self.key.arn, opts=inside)
+        self.database = Database(
+            f"{name}-database", names=names, database=settings.database, instances=args.region.instances,
+            profile=profile, network=self.network, key_arn=self.key.arn, global_cluster_id=args.global_cluster_id,
+            role=role.database, opts=inside)
+        self.receipts = SecureBucket(f"{name}-receipts", bucket=names.receipts, profile=profile,
+                                     key_arn=self.key.arn, opts=inside)
+        self.control = SecureBucket(f"{name}-control", bucket=names.control, profile=profile,
+                                    key_arn=self.key.arn, opts=inside)
+        self.function = PaymentsFunction(
+            f"{name}-function", names=names, profile=profile, concurrency=settings.function_concurrency,
+            network=self.network, key_arn=self.key.arn, opts=inside)
+        self.api = Api(f"{name}-api", names=names, api=settings.api, profile=profile, function=self.function,
+                       key_arn=self.key.arn, api_key_value=args.api_key_value, opts=inside)
+        self.observability = Observability(f"{name}-alarms", names=names, peer=args.peer, settings=settings,
+                                           key_arn=self.key.arn, opts=inside)
+        self.vault = aws.backup.Vault(f"{name}-vault", name=names.vault, kms_key_arn=self.key.arn,
+                                      force_destroy=not profile.protect, opts=self.durable(protect=profile.protect))
+        self.register_outputs({"region": names.region})

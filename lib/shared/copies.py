@@ -1,0 +1,95 @@
+"""What goes from one region to the other."""
+import pulumi
+import pulumi_aws as aws
+
+from lib import policies
+from lib.component import Component
+from lib.region.alarms import REPLICATION_MINUTES, REPLICATION_RULE
+from lib.region.region import Region
+from lib.settings import Profile
+
+NIGHTLY = "cron(0 5 * * ? *)"
+
+
+class Copies(Component):
+    """One direction of the copies: receipts as they are written, backups once a night. The stack has it both ways."""
+
+    def __init__(self, name: str, *, profile: Profile, source: Region, destination: Region,
+                 table: pulumi.Resource, opts: pulumi.ResourceOptions) -> None:
+        super().__init__(name, pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(provider=source.provider)))
+        self._receipts(source, destination)
+        self.plan = self._backups(profile, source, destination, table)
+        self.register_outputs({"backup_plan_id": self.plan.id})
+
+    def _receipts(self, source: Region, destination: Region) -> None:
+        here, there = source.receipts, destination.receipts
+        names = source.names
+        role = aws.iam.Role(f"{self.name}-role", name=names.replication_role,
+                            assume_role_policy=policies.trust("s3"), opts=self.opts())
+        aws.iam.RolePolicy(
+            f"{self.name}-policy", role=role.id, name="replicate", opts=self.opts(), policy=policies.document(
+                policies.allow(["s3:GetReplicationConfiguration", "s3:ListBucket"], here.arn),
+                policies.allow(["s3:GetObjectVersionForReplication", "s3:GetObjectVersionAcl",
+                                "s3:GetObjectVersionTagging"], pulumi.Output.concat(here.arn, "/*")),
+                policies.allow(["s3:ReplicateObject", "s3:ReplicateDelete", "s3:ReplicateTags"],
+                               pulumi.Output.concat(there.arn, "/*")),
+                policies.key_use(source.key.arn, ["kms:Decrypt"], [f"s3.{names.region}"]),
+                policies.key_use(destination.key.arn, ["kms:Encrypt", "kms:GenerateDataKey"],
+                                 [f"s3.{destination.names.region}"])))
+        aws.s3.BucketReplicationConfig(
+            f"{self.name}-receipts", bucket=here.bucket.id, role=role.arn,
+            rules=[{
+                "id": REPLICATION_RULE, "status": "Enabled", "priority": 1, "filter": {"prefix": ""},
+                "delete_marker_replication": {"status": "Enabled"},
+                "source_selection_criteria": {"sse_kms_encrypted_objects": {"status": "Enabled"},
+                                              "replica_modifications": {"status": "Enabled"}},
+                "destination": {
+                    "bucket": there.arn, "storage_class": "STANDARD",
+                    "encryption_configuration": {"replica_kms_key_id": destination.key.arn},
+                    "replication_time": {"status": "Enabled", "time": {"minutes": REPLICATION_MINUTES}},
+                    "metrics": {"status": "Enabled", "event_threshold": {"minutes": REPLICATION_MINUTES}}}}],
+            opts=self.opts(depends_on=[here.versioning, there.versioning]))
+
+    def _backups(self, profile: Profile, source: Region, destination: Region,
+                 table: pulumi.Resource) -> aws.backup.Plan:
+        names, days = source.names, profile.backup_retention_days
+        role = aws.iam.Role(f"{self.name}-backup-role", name=names.backup_role,
+                            assume_role_policy=policies.trust("backup"), opts=self.opts())
+        grant = aws.iam.RolePolicy(
+            f"{self.name}-backup-policy", role=role.id, name="backup", opts=self.opts(),
+            policy=policies.document(*self._backup_permissions(source, destination)))
+        plan = aws.backup.Plan(
+            f"{self.name}-plan", name=names.backup_plan, opts=self.opts(),
+            rules=[{"rule_name": "nightly", "target_vault_name": source.vault.name, "schedule": NIGHTLY,
+                    "start_window": 60, "completion_window": 300, "lifecycle": {"delete_after": days},
+                    "copy_actions": [{"destination_vault_arn": destination.vault.arn,
+                                       "lifecycle": {"delete_after": days}}]}])
+        aws.backup.Selection(f"{self.name}-selection", name="data", plan_id=plan.id, iam_role_arn=role.arn,
+                             resources=[names.table_arn, source.database.cluster.arn],
+                             opts=self.opts(depends_on=[grant, table]))
+        return plan
+
+    @staticmethod
+    def _backup_permissions(source: Region, destination: Region) -> list[policies.Statement]:
+        names = source.names
+        cluster = names.arn("rds", f"cluster:{names.cluster}")
+        snapshots = [side.names.arn("rds", "cluster-snapshot:awsbackup:*") for side in (source, destination)]
+        keys = [source.key.arn, destination.key.arn]
+        through = [f"{service}.{side.names.region}" for side in (source, destination)
+                   for service in ("dynamodb", "rds", "backup")]
+        return [
+            policies.allow(["dynamodb:DescribeTable", "dynamodb:CreateBackup", "dynamodb:StartAwsBackupJob",
+                            "dynamodb:ListTagsOfResource"], names.table_arn),
+            policies.allow(["dynamodb:DescribeBackup", "dynamodb:DeleteBackup"], f"{names.table_arn}/backup/*"),
+            policies.allow(["rds:CreateDBClusterSnapshot", "rds:DescribeDBClusters", "rds:ListTagsForResource",
+                            "rds:AddTagsToResource", "rds:CopyDBClusterSnapshot", "rds:DeleteDBClusterSnapshot",
+                            "rds:DescribeDBClusterSnapshots", "rds:ModifyDBClusterSnapshotAttribute"],
+                           [cluster, *snapshots]),
+            policies.allow(["backup:DescribeBackupVault", "backup:CopyIntoBackupVault"],
+                           [source.vault.arn, destination.vault.arn]),
+            policies.key_use(keys, ["kms:DescribeKey", "kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*",
+                                    "kms:GenerateDataKey*"], through),
+            policies.allow("kms:CreateGrant", keys, {"Bool": {"kms:GrantIsForAWSResource": "true"}}),
+            # Resource Groups Tagging knows no resources.
+            policies.allow("tag:GetResources", "*"),
+        ]

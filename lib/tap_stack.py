@@ -1,0 +1,65 @@
+"""TapStack: a payment service in two regions, one of which may be lost."""
+from collections.abc import Mapping
+from functools import partial
+
+import pulumi
+import pulumi_aws as aws
+
+from lib.component import Component
+from lib.dr_region import DrRegion
+from lib.global_foundation import GlobalFoundation
+from lib.global_resources import GlobalResources
+from lib.names import Names
+from lib.outputs import catalogue
+from lib.primary_region import PrimaryRegion
+from lib.region.region import RegionArgs
+from lib.settings import RegionSettings, Settings
+
+# The services that the stack calls, by the provider's own keys: an unknown one is rejected.
+EMULATED = ("acm", "apigateway", "backup", "cloudwatch", "dynamodb", "ec2", "iam", "kms", "lambda_", "logs", "rds",
+            "route53", "s3", "secretsmanager", "sns", "sts")
+
+
+class TapStack(Component):
+    """Foundation, primary region, standby region, and what spans them: each wired to one explicit provider."""
+
+    def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        home, away = (self._aws(region, settings) for region in (settings.primary, settings.dr))
+        here, there = self._names(settings, home)
+        inside = pulumi.ResourceOptions(parent=self)
+        at_home = pulumi.ResourceOptions(parent=self, provider=home)
+
+        foundation = GlobalFoundation(f"{name}-foundation", settings=settings, names=here, opts=at_home)
+        joining = partial(RegionArgs, settings=settings, global_cluster_id=foundation.cluster.id,
+                          api_key_value=foundation.api_key.result)
+        primary = PrimaryRegion(f"{name}-primary", joining(region=settings.primary, names=here, peer=there),
+                                writer=foundation.writer, provider=home, opts=inside)
+        standby = DrRegion(f"{name}-dr", joining(region=settings.dr, names=there, peer=here),
+                           primary=primary, provider=away, opts=inside)
+        shared = GlobalResources(f"{name}-global", settings=settings, foundation=foundation, primary=primary,
+                                 standby=standby, opts=at_home)
+
+        self.outputs: Mapping[str, pulumi.Input[object]] = catalogue(settings, foundation, primary, standby, shared)
+        self.register_outputs(dict(self.outputs))
+
+    @staticmethod
+    def _names(settings: Settings, provider: aws.Provider) -> tuple[Names, Names]:
+        """The names of either region, in the account that the provider is signed in to."""
+        account = aws.get_caller_identity(opts=pulumi.InvokeOptions(provider=provider)).account_id
+        return (Names(settings.environment_suffix, settings.primary.region, account),
+                Names(settings.environment_suffix, settings.dr.region, account))
+
+    def _aws(self, region: RegionSettings, settings: Settings) -> aws.Provider:
+        """The one provider of a region; inside an emulator it takes neither credentials nor AWS's own host names."""
+        tags = {"Project": "TapStack", "Environment": settings.environment_suffix, "ManagedBy": "pulumi",
+                **settings.tags}
+        endpoint = settings.aws_endpoint
+        emulated = True if endpoint else None
+        return aws.Provider(
+            f"{self.name}-{region.region}", region=region.region, default_tags={"tags": tags},
+            endpoints=[aws.ProviderEndpointArgs(**dict.fromkeys(EMULATED, endpoint))] if endpoint else None,
+            access_key="test" if endpoint else None, secret_key="test" if endpoint else None,
+            skip_credentials_validation=emulated, skip_metadata_api_check=emulated,
+            skip_requesting_account_id=emulated, s3_use_path_style=emulated,
+            opts=pulumi.ResourceOptions(parent=self))

@@ -1,0 +1,194 @@
+"""Runs the unchanged program against a monitor that keeps every registration, and lets tests ask for them."""
+import runpy
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from pulumi.runtime import mocks, rpc
+from pulumi.runtime.proto import resource_pb2
+from pulumi.runtime.settings import set_root_resource
+from pulumi.runtime.stack import run_in_stack
+from pulumi.runtime.sync_await import _ensure_event_loop, _sync_await
+
+PROGRAM = Path(__file__).resolve().parents[3] / "__main__.py"
+PROJECT = "TapStack"
+ACCOUNT = "123456789012"
+STACK_TYPE = "pulumi:pulumi:Stack"
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One registration: what the engine would be told."""
+
+    urn: str
+    type: str
+    name: str
+    parent: str
+    provider: str
+    custom: bool
+    inputs: Mapping[str, Any]
+    dependencies: frozenset[str]
+    property_dependencies: frozenset[str]
+    ignore_changes: frozenset[str]
+    protect: bool
+    delete_before_replace: bool
+
+    @property
+    def kind(self) -> str:
+        """The last part of the type: `Vpc`."""
+        return self.type.rpartition(":")[2]
+
+    @property
+    def waits_for(self) -> frozenset[str]:
+        """URNs that must exist before this: named as dependencies, or through an input."""
+        return self.dependencies | self.property_dependencies
+
+
+@dataclass
+class Recording:
+    """All registrations of one run of the program, in order, and its stack outputs."""
+
+    resources: dict[str, Resource] = field(default_factory=dict)
+    outputs: dict[str, Any] = field(default_factory=dict)
+    secret_outputs: set[str] = field(default_factory=set)
+    calls: list[tuple[str, str]] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Resource]:
+        return iter(self.resources.values())
+
+    @property
+    def custom(self) -> list[Resource]:
+        """Resources that a provider makes: components and providers themselves left out."""
+        return [r for r in self if r.custom and not r.type.startswith("pulumi:")]
+
+    def of(self, *kinds: str) -> list[Resource]:
+        """Resources whose kind is one of `kinds`; an unknown kind is the test's mistake."""
+        found = [r for r in self if r.kind in kinds]
+        assert found, f"the program has no {' or '.join(kinds)}"
+        return found
+
+    def region(self, resource: Resource) -> str:
+        """The region of the provider that makes the resource."""
+        return str(self.resources[resource.provider.rpartition("::")[0]].inputs["region"])
+
+    def waits_transitively(self, resource: Resource) -> set[str]:
+        """Every URN that must exist before the resource."""
+        found: set[str] = set()
+        todo = list(resource.waits_for)
+        while todo:
+            urn = todo.pop()
+            if urn not in found and urn in self.resources:
+                found.add(urn)
+                todo.extend(self.resources[urn].waits_for)
+        return found
+
+    def inside(self, resource: Resource, component: str) -> bool:
+        """Whether a component of type `component` (`DrRegion`) is among the resource's parents."""
+        parent = self.resources.get(resource.parent)
+        return parent is not None and (parent.kind == component or self.inside(parent, component))
+
+
+COMPUTED: Mapping[str, Mapping[str, Any]] = {
+    "aws:acm/certificate:Certificate": {"domainValidationOptions": [
+        {"resourceRecordName": "_proof.example.", "resourceRecordType": "CNAME", "resourceRecordValue": "_value."}]},
+    "aws:route53/zone:Zone": {"nameServers": ["ns1.example", "ns2.example"], "zoneId": "Z1"},
+    "random:index/randomPassword:RandomPassword": {"result": "not-a-real-password"},
+}
+
+
+def _computed(type_: str, name: str, region: str) -> dict[str, Any]:
+    """Outputs that AWS would make up."""
+    service = type_.split(":")[1].partition("/")[0] if ":" in type_ else ""
+    texts = {"arn": f"arn:aws:{service}:{region}:{ACCOUNT}:{name}"}
+    for key in ("endpoint", "readerEndpoint", "invokeArn", "invokeUrl", "executionArn", "keyId", "prefixListId",
+                "defaultSecurityGroupId", "rootResourceId", "regionalDomainName", "regionalZoneId", "fqdn", "version",
+                "certificateArn"):
+        texts[key] = f"{name}/{key}"
+    return {**texts, **COMPUTED.get(type_, {})}
+
+
+class _Monitor(mocks.MockMonitor):
+    """Keeps each registration, and answers as the engine would: with ids and outputs, or in a preview without."""
+
+    def __init__(self, calls: mocks.Mocks, recording: Recording, known: bool) -> None:
+        super().__init__(calls)
+        self._recording, self._known, self._lock = recording, known, threading.Lock()
+
+    def RegisterResource(self, request: Any) -> Any:  # the name is gRPC's # pylint: disable=invalid-name
+        """One resource."""
+        urn = self.make_urn(request.parent, request.type, request.name)
+        _ensure_event_loop()  # type: ignore[no-untyped-call]
+        if request.type == STACK_TYPE:
+            return resource_pb2.RegisterResourceResponse(urn=urn)
+        inputs = rpc.deserialize_properties(request.object, keep_unknowns=True)
+        through = {u for entry in request.propertyDependencies.values() for u in entry.urns}
+        with self._lock:
+            assert urn not in self._recording.resources, f"two resources have the URN {urn}"
+            self._recording.resources[urn] = Resource(
+                urn=urn, type=request.type, name=request.name, parent=request.parent, provider=request.provider,
+                custom=request.custom, inputs=inputs, dependencies=frozenset(request.dependencies),
+                property_dependencies=frozenset(through), ignore_changes=frozenset(request.ignoreChanges),
+                protect=request.protect, delete_before_replace=request.deleteBeforeReplace)
+        plain = {key: value for key, value in inputs.items() if key != "code"}
+        if not self._known:
+            answer = _sync_await(rpc.serialize_properties(plain, {}))
+            return resource_pb2.RegisterResourceResponse(urn=urn, id="", object=answer)
+        state = {**_computed(request.type, request.name, str(inputs.get("region", ""))), **plain}
+        identifier = f"{request.name}-id" if request.custom else ""
+        self.resources[urn] = mocks.MockMonitor.ResourceRegistration(urn, identifier, state)
+        answer = _sync_await(rpc.serialize_properties(state, {}))
+        return resource_pb2.RegisterResourceResponse(urn=urn, id=identifier, object=answer)
+
+    def RegisterResourceOutputs(self, request: Any) -> Any:  # pylint: disable=invalid-name
+        """The outputs of a component; the stack's are kept."""
+        if f"::{STACK_TYPE}::" in request.urn:
+            outputs = rpc.deserialize_properties(request.outputs, keep_unknowns=True)
+            for key, value in outputs.items():
+                if rpc.is_rpc_secret(value):
+                    self._recording.secret_outputs.add(key)
+                self._recording.outputs[key] = rpc.unwrap_rpc_secret(value)
+        return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]
+
+
+class _Calls(mocks.Mocks):
+    """Answers of the data functions."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        """Never asked: the monitor answers."""
+        raise AssertionError(args.name)
+
+    def call(self, args: mocks.MockCallArgs) -> Any:
+        """Account, zones and the existing secret."""
+        self._recording.calls.append((args.token, args.provider))
+        urn = args.provider.rpartition("::")[0]
+        region = self._recording.resources[urn].inputs["region"] if urn in self._recording.resources else "nowhere"
+        match args.token:
+            case "aws:index/getCallerIdentity:getCallerIdentity":
+                return {"accountId": ACCOUNT, "arn": f"arn:aws:iam::{ACCOUNT}:root", "id": ACCOUNT, "userId": ACCOUNT}
+            case "aws:index/getAvailabilityZones:getAvailabilityZones":
+                return {"names": [f"{region}{zone}" for zone in "abcd"], "id": region}
+            case "aws:secretsmanager/getSecretVersion:getSecretVersion":
+                return {"secretString": '{"username": "someone", "password": "existing-secret"}', "id": "secret"}
+        raise AssertionError(f"the program calls {args.token}")
+
+
+def record(config: Mapping[str, str] | None = None, *, known: bool = True) -> Recording:
+    """Run `__main__.py` with `config` (keys without the project's name); `known=False` is a preview of a new stack."""
+    recording = Recording()
+    calls = _Calls(recording)
+    mocks.set_mocks(calls, project=PROJECT, stack="test", preview=not known,
+                    monitor=_Monitor(calls, recording, known))
+    pulumi.runtime.set_all_config({f"{PROJECT}:{key}": value for key, value in (config or {}).items()})
+    set_root_resource(None)  # type: ignore[arg-type]  # set_mocks has made a stack; the program gets its own
+    _sync_await(run_in_stack(_program))
+    return recording
+
+
+def _program() -> None:
+    runpy.run_path(str(PROGRAM), run_name="__main__")
