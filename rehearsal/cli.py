@@ -1,0 +1,222 @@
+"""The command line: options, the order of the phases, and exit codes."""
+
+import contextvars
+import gc
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import pulumi
+import typer
+from pulumi.runtime import set_all_config
+from rich.console import Console
+from typer.exceptions import TyperException
+
+from lib.settings import PROJECT, Settings, SettingsError
+from rehearsal import inventory, traffic
+from rehearsal.aws import CREDENTIALS, Clients
+from rehearsal.deployment import THREADS, Deployment, write_outputs
+from rehearsal.emulator import Emulator, EmulatorError
+from rehearsal.engine import RehearsalError
+from rehearsal.processes import end, raise_interrupts, undisturbed
+from rehearsal.project import Project, ProjectError
+from rehearsal.report import Report
+
+ROOT = Path(__file__).parents[1]
+OUTPUTS = Path("cfn-outputs") / "flat-outputs.json"
+OUTPUTS_VARIABLE = "TAPSTACK_OUTPUTS"
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+
+class Rehearsal:
+    """One run of everything, in order. Whatever happens, the emulator ends, and with it everything in it."""
+
+    def __init__(self, project: Project, regions: Sequence[str], report: Report) -> None:
+        self._project, self._regions, self._report = project, regions, report
+        self._outputs_file = project.folder / OUTPUTS
+
+    def run(self, command: Sequence[str], keep: bool, output: int | None) -> None:
+        """Deploy, send payments, run `command` with its stdout on the descriptor `output`, wait if `keep`, delete."""
+        report = self._report
+        with ExitStack() as stack:
+            with report.phase("emulator") as notes:
+                emulator = Emulator()
+                stack.callback(emulator.stop)
+                emulator.start()
+                notes.append(emulator.endpoint)
+            clients = Clients(emulator.endpoint, THREADS)
+            deployment = Deployment(clients, report.progress)
+            with report.phase("inventory") as notes:
+                before = inventory.take(deployment.engine, self._regions)
+                notes.append(f"{len(before)} things before the deployment")
+            self._deploy(deployment, emulator.endpoint)
+            if report.ok:
+                self._use(clients, deployment.outputs, command, output)
+            if report.ok and keep:
+                self._keep(clients, deployment.outputs)
+            self._tear_down(deployment, before)
+
+    def _deploy(self, deployment: Deployment, endpoint: str) -> None:
+        engine, report = deployment.engine, self._report
+        try:
+            with report.phase("deployment") as notes:
+                deployment.up(self._project.with_endpoint(endpoint))
+                write_outputs(self._outputs_file, deployment.outputs)
+                notes.extend((f"{len(engine.resources)} resources", f"{len(deployment.outputs)} outputs in {OUTPUTS}"))
+        except (RehearsalError, pulumi.RunError) as error:
+            report.fail("deployment", str(error))
+        except Exception as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
+            traceback.print_exc()  # the program's own fault: its author needs the way there
+            report.fail("program", f"{type(error).__name__}: {error}")
+        report.document["resources"] = Counter(made.token for made in engine.resources)
+        report.document["not_exercised"] = [str(gap) for gap in sorted(engine.gaps)]
+
+    def _use(self, clients: Clients, outputs: Mapping[str, object], command: Sequence[str], output: int | None) -> None:
+        with self._report.phase("traffic") as notes:
+            found = []
+            for check in traffic.checks(clients, outputs):
+                self._report.check(check)
+                found.append(check.ok)
+            notes.append(f"{found.count(True)} of {len(found)} checks hold")
+        if not command:
+            return
+        with self._report.phase(shlex.join(command)) as notes:
+            with undisturbed():
+                process = subprocess.Popen(  # pylint: disable=consider-using-with
+                    command, env={**os.environ, **self._environment(clients)}, stdout=output)
+            try:
+                code = process.wait()
+            finally:
+                end(process)
+            notes.append(f"exit {code}")
+        if code:
+            self._report.fail(shlex.join(command), f"exit {code}")
+
+    def _environment(self, clients: Clients) -> dict[str, str]:
+        """What a program needs to find the deployment."""
+        return {"AWS_ENDPOINT_URL": clients.endpoint, "AWS_DEFAULT_REGION": self._regions[0],
+                **{key.upper(): value for key, value in CREDENTIALS.items()},
+                OUTPUTS_VARIABLE: str(self._outputs_file)}
+
+    def _keep(self, clients: Clients, outputs: Mapping[str, object]) -> None:
+        """Say how to reach the deployment, and wait for Ctrl-C."""
+        primary = traffic.Region.of("primary", outputs, clients)
+        exports = (f"  export {key}={shlex.quote(value)}" for key, value in self._environment(clients).items())
+        for line in ("", "The stack is up until Ctrl-C. To reach it:", "", *exports, "",
+                     f"  curl -i {primary.url}/payment -H 'Content-Type: application/json' \\",
+                     f"       -H 'x-api-key: {primary.key}' -d '{json.dumps(traffic.payment())}'", ""):
+            self._report.say(line)
+        with suppress(KeyboardInterrupt):
+            threading.Event().wait()
+
+    def _tear_down(self, deployment: Deployment, before: inventory.Inventory) -> None:
+        """Lift what protects the resources, delete them, and compare what the emulator holds with what it held."""
+        report = self._report
+        try:
+            lifted = Counter(made.kind_name for made in deployment.engine.lift_protection())
+        except RehearsalError as error:
+            report.fail("lifting protection", str(error))
+        else:
+            if lifted:
+                found = ", ".join(f"{count} {kind}" for kind, count in sorted(lifted.items()))
+                report.say(f"protection lifted, since a rehearsal is disposable: {found}")
+        with report.phase("teardown") as notes:
+            for wrong in deployment.down():
+                report.fail("teardown", wrong)
+            after = inventory.take(deployment.engine, self._regions)
+            report.document["left"] = sorted(after - before)
+            notes.append(f"{len(after - before) or 'nothing'} left")
+        for name in sorted(after - before):
+            report.fail("left over", name)
+        for name in sorted(before - after):
+            report.fail("gone, though it was there before", name)
+
+
+def _regions(project: Project) -> list[str]:
+    """The regions that the program's settings name, the primary first. Raises SettingsError."""
+    def load() -> Settings:
+        set_all_config(dict(project.config), [])
+        return Settings.load(pulumi.Config(PROJECT))
+
+    settings = contextvars.copy_context().run(load)
+    named = (settings.primary.region, settings.dr.region, settings.table.witness_region)
+    return [region for region in named if region]
+
+
+def _overrides(pairs: Sequence[str]) -> dict[str, str]:
+    for pair in pairs:
+        if not pair.partition("=")[0] or "=" not in pair:
+            raise ProjectError(f"--config {pair}: must be KEY=VALUE")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def _words(command: str) -> list[str]:
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ProjectError(f"--exec {command}: {error}") from None
+    if words and not shutil.which(words[0]):
+        raise ProjectError(f"--exec {command}: there is no program {words[0]}")
+    return words
+
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def rehearse(
+    stack: Annotated[str, typer.Option(help="Stack whose Pulumi.STACK.yaml is read.")] = "local",
+    config: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A setting; again for more.")] = None,
+    command: Annotated[str, typer.Option("--exec", metavar="COMMAND", help="Run this while the stack is up.")] = "",
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the stack up until Ctrl-C.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, the rest on stderr.")] = False,
+) -> int:
+    """Deploy the program onto an emulator of AWS, send payments through it, and delete everything again.
+
+    Exit codes: 0 everything held, 1 something did not, 2 the input cannot be used, 130 interrupted.
+    """
+    words = _words(command)
+    project = Project.load(ROOT, stack, _overrides(config or []))
+    regions = _regions(project)
+    report = Report(Console(stderr=as_json))
+    report.document.update(stack=stack, config=project.config, regions=regions)
+    began, verdict, code = time.monotonic(), "FAILED", FAILED
+    try:
+        Rehearsal(project, regions, report).run(words, keep, sys.stderr.fileno() if as_json else None)
+        if report.ok:
+            verdict, code = "passed", 0
+    except EmulatorError as error:
+        report.fail("emulator", str(error))
+    except KeyboardInterrupt:
+        report.ok, verdict, code = False, "interrupted, the emulator stopped,", INTERRUPTED
+    report.conclude(verdict, time.monotonic() - began)
+    if as_json:
+        print(json.dumps(report.document, indent=2))
+    return code
+
+
+def main() -> NoReturn:
+    """Run the command line, and exit. What cannot be used is told in one line."""
+    raise_interrupts()
+    # Nothing of the caller's AWS account may reach what runs here, neither variables nor files.
+    for key in [key for key in os.environ if key.startswith("AWS_")]:
+        del os.environ[key]
+    os.environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
+    try:
+        code = typer.main.get_command(app).main(standalone_mode=False)
+    except (TyperException, ProjectError, SettingsError) as error:
+        print(f"rehearsal: {error}", file=sys.stderr)
+        code = BAD_INPUT
+    gc.freeze()  # or the interpreter spends a second on its way out, walking the models of 16 services
+    sys.exit(code)

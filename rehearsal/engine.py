@@ -1,0 +1,202 @@
+"""Makes resources in the emulator through boto3, as `kinds` describes them, and unmakes them again."""
+
+import threading
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from rehearsal import gaps
+from rehearsal.aws import ACCOUNT, Clients
+from rehearsal.fitting import MisfitError, fit, member, place
+from rehearsal.kinds import KINDS
+from rehearsal.kinds.model import Call, Invoke, Kind, Scope, evaluate, names_in
+
+
+class RehearsalError(RuntimeError):
+    """What went wrong: with which resource, at which call, and why, in one line."""
+
+
+@dataclass(frozen=True)
+class Provider:
+    """An explicit AWS provider of the program; `endpoints` are URLs by service."""
+
+    region: str
+    endpoints: Mapping[str, str]
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A resource that exists, and what is needed to unmake it."""
+
+    token: str
+    name: str
+    kind: Kind
+    protected: bool
+    scope: Scope
+
+    @property
+    def kind_name(self) -> str:
+        """The type's own name, without package and module."""
+        return self.token.rpartition(":")[2]
+
+    @property
+    def label(self) -> str:
+        """How it is called in messages."""
+        return f"{self.kind_name} {self.name} ({self.scope['region'] or 'no region'})"
+
+
+class Engine:
+    """Keeps account of what it made; several threads may create at once. Knows nothing of Pulumi's protocol."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+        self._lock = threading.Lock()
+        self.resources: list[Made] = []  # in the order in which they came to exist
+        self.gaps: set[gaps.Gap] = set()
+
+    def create(self, token: str, name: str, provider: Provider, inputs: Mapping[str, Any], protected: bool) -> Made:
+        """Make one resource. Raises RehearsalError; if it exists by then all the same, it is deleted with the others.
+
+        An input that is null or empty counts as not given.
+        """
+        kind = KINDS.get(token)
+        if kind is None:
+            raise RehearsalError(f"{name}: the rehearsal knows no resource type {token}")
+        given = {key: value for key, value in inputs.items() if value not in (None, [], {}) and key[:2] != "__"}
+        if kind.named:
+            given.setdefault(kind.named, f"{name}-{uuid.uuid4().hex[:7]}")
+        known = gaps.of(token)
+        scope: Scope = {
+            "name": name, "region": given.pop("region", provider.region), "account": ACCOUNT,
+            "endpoint": self._clients.endpoint, "tags": {**provider.tags, **given.pop("tags", {})},
+            "unique": uuid.uuid4().hex, "id": "", "out": {}, "lifted": False,
+            "in": {key: value for key, value in given.items() if not gaps.withheld(known, key)}}
+        made = Made(token, name, kind, protected, scope)
+        if kind.service and provider.endpoints.get(kind.service) != self._clients.endpoint:
+            raise RehearsalError(f"{made.label}: its provider does not send {kind.service} to the emulator")
+        self._call(made, kind.create, fitted=True)
+        scope["id"] = self._evaluate(made, kind.id)
+        with self._lock:
+            self.resources.append(made)
+            self.gaps |= {gap for gap in known if not gap.argument or gap.argument in given}
+        for call in kind.then:
+            self._call(made, call)
+        return made
+
+    def outputs(self, made: Made) -> dict[str, Any]:
+        """What the program gets to see of a resource besides its inputs."""
+        shown = {key: self._evaluate(made, expression) for key, expression in made.kind.outputs.items()}
+        if made.kind.named:
+            shown[made.kind.named] = made.scope["in"][made.kind.named]
+        return {key: value for key, value in shown.items() if value is not None}
+
+    def ask(self, token: str, invoke: Invoke, provider: Provider, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer of a data function. Raises RehearsalError."""
+        unknown = arguments.keys() - invoke.ignored - names_in([*invoke.params.values(), *invoke.outputs.values()])
+        if unknown:
+            raise RehearsalError(f"{token}: the rehearsal has no place for {', '.join(sorted(unknown))}")
+        scope: Scope = {"in": arguments, "region": provider.region, "out": {}}
+        if invoke.operation:
+            params = {key: evaluate(expression, scope) for key, expression in invoke.params.items()}
+            try:
+                scope["out"] = getattr(self.client(invoke.service, provider.region), invoke.operation)(**params)
+            except (ClientError, BotoCoreError) as error:
+                raise RehearsalError(f"{token}: {invoke.operation}: {_reason(error)}") from error
+        return {key: evaluate(expression, scope) for key, expression in invoke.outputs.items()}
+
+    def lift_protection(self) -> list[Made]:
+        """Take away what protects resources from deletion; gives those that had any. Raises RehearsalError."""
+        lifted = []
+        for made in self.resources:
+            made.scope["lifted"] = True
+            if any([self._call(made, call) for call in made.kind.unprotect]) or made.protected:
+                lifted.append(made)
+        return lifted
+
+    def delete(self, made: Made) -> None:
+        """Delete one resource; what is not there any more is as good as deleted. Raises RehearsalError."""
+        self.resources.remove(made)
+        for call in (*made.kind.delete, *made.kind.dispose):
+            try:
+                self._call(made, call)
+            except RehearsalError as error:
+                if not _is_gone(error.__cause__):
+                    raise
+
+    def client(self, service: str, region: str) -> Any:
+        """The boto3 client of a service in a region."""
+        return self._clients(service, region)
+
+    def made(self, token: str) -> list[Scope]:
+        """The scopes of the resources of a type that exist by now, oldest first."""
+        with self._lock:
+            return [made.scope for made in self.resources if made.token == token]
+
+    @staticmethod
+    def _evaluate(made: Made, expression: str) -> Any:
+        try:
+            return evaluate(expression, made.scope)
+        except (LookupError, ValueError, TypeError) as error:
+            raise RehearsalError(f"{made.label}: {expression}: {_reason(error)}") from error
+
+    def _call(self, made: Made, call: Call, fitted: bool = False) -> bool:
+        """Make one call, or one for each element; whether any was made. Answers are merged into the scope's `out`."""
+        called = False
+        for item in self._evaluate(made, call.each) or () if call.each else (None,):
+            made.scope["item"] = item
+            if call.when and not self._evaluate(made, call.when):
+                continue
+            called = True
+            try:
+                made.scope["out"] = {**made.scope["out"], **self._perform(made, call, fitted)}
+            except (ClientError, BotoCoreError, ValueError) as error:
+                operation = call.operation if isinstance(call.operation, str) else call.operation.__name__.strip("_")
+                raise RehearsalError(f"{made.label}: {operation}: {_reason(error)}") from error
+        return called
+
+    def _perform(self, made: Made, call: Call, fitted: bool) -> Mapping[str, Any]:
+        params = {path: self._evaluate(made, expression) for path, expression in call.params.items()}
+        if callable(call.operation):
+            return call.operation(self, **params)
+        client = self.client(made.kind.service, self._evaluate(made, call.region))
+        shape = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[call.operation]).input_shape
+        given = _distribute(made, shape) if fitted else {}
+        for path, value in params.items():
+            if value is not None:
+                place(given, path, value)
+        answer: Mapping[str, Any] = getattr(client, call.operation)(**fit(shape, given, made.kind.renames))
+        return answer
+
+
+def _distribute(made: Made, shape: Any) -> dict[str, Any]:
+    """The inputs, each at the parameter that takes it unless an expression of the call deals with it; and the tags."""
+    kind = made.kind
+    dealt_with = names_in(kind.create.expressions())
+    given: dict[str, Any] = {}
+    for key, value in made.scope["in"].items():
+        path = kind.renames.get(key) or member(shape, key)
+        if path is None and kind.within and (inner := member(shape.members[kind.within], key)):
+            path = f"{kind.within}.{inner}"
+        if path and key not in dealt_with:
+            place(given, path, value)
+        elif key not in kind.mentioned | kind.provider_only:
+            raise MisfitError(f"the rehearsal has no place for the input {key!r}")
+    tags = member(shape, "tags")
+    if tags and made.scope["tags"]:
+        given[tags] = made.scope["tags"]
+    return given
+
+
+def _reason(error: Exception) -> str:
+    """Why a call failed, in one line: AWS's code and message where there are any."""
+    detail = error.response.get("Error", {}) if isinstance(error, ClientError) else {}
+    return " ".join((f"{detail['Code']}: {detail.get('Message', '')}" if detail.get("Code") else str(error)).split())
+
+
+def _is_gone(error: BaseException | None) -> bool:
+    code = str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
+    return "NotFound" in code or code.startswith("NoSuch")

@@ -1,0 +1,65 @@
+"""What the emulator (MiniStack 1.5.33) does not do: the one place where it is named, with the reason.
+
+A report prints those that concern what was deployed, so that nobody takes a green rehearsal for more than it is.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, order=True)
+class Gap:
+    """Something about a resource type that a rehearsal does not exercise, or one argument of it.
+
+    `withheld`: the argument is not even sent, since the emulator cannot take it.
+    """
+
+    token: str
+    argument: str
+    reason: str
+    withheld: bool = False
+
+    def __str__(self) -> str:
+        kind = self.token.rpartition(":")[2]
+        return f"{kind}{self.argument and f'.{self.argument}'}: {self.reason}"
+
+
+GAPS = (
+    Gap("aws:ec2/vpc:Vpc", "", "no packets flow: routes, endpoints, groups and flow logs are records"),
+    Gap("aws:ec2/vpcEndpoint:VpcEndpoint", "policy", "dropped"),
+    Gap("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule", "prefixListId", "dropped, so two rules of a group "
+        "that differ in nothing else become one"),
+    Gap("aws:iam/rolePolicy:RolePolicy", "", "stored, not enforced: with AUTH=true the bucket policies, which demand "
+        "TLS, would refuse the emulator's plain HTTP"),
+    Gap("aws:rds/cluster:Cluster", "", "no database runs behind the endpoint, so nothing replicates or lags"),
+    Gap("aws:rds/cluster:Cluster", "enabledCloudwatchLogsExports", "dropped"),
+    Gap("aws:dynamodb/table:Table", "replicas", "copied at once; a replica's key and consistency are dropped"),
+    Gap("aws:dynamodb/table:Table", "globalTableWitness", "there are no witnesses", withheld=True),
+    Gap("aws:s3/bucketReplicationConfig:BucketReplicationConfig", "", "copied at once, under a version id of its own "
+        "where AWS keeps the source's; replication time control is a record"),
+    Gap("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration", "", "nothing expires"),
+    Gap("aws:lambda/function:Function", "architectures", "runs on the emulator's own Python and processor"),
+    Gap("aws:lambda/permission:Permission", "", "not enforced"),
+    Gap("aws:apigateway/usagePlanKey:UsagePlanKey", "", "a key's value is looked up over all regions at once, so each "
+        "plan also gets the other region's key of the same value"),
+    Gap("aws:apigateway/stage:Stage", "accessLogSettings", "no access log is written"),
+    Gap("aws:apigateway/domainName:DomainName", "", "one name in two regions always leads to the first, so requests "
+        "name the API by its id"),
+    Gap("aws:cloudwatch/metricAlarm:MetricAlarm", "", "dimensions, datapoints and missing data are ignored"),
+    Gap("aws:sns/topicSubscription:TopicSubscription", "", "no e-mail is sent"),
+    Gap("aws:backup/plan:Plan", "", "no backup runs, so none is copied"),
+    Gap("aws:route53/healthCheck:HealthCheck", "", "a record that nothing runs; its children read back blank, and "
+        "its flags as false"),
+    Gap("aws:route53/record:Record", "", "nothing answers DNS"),
+    Gap("aws:acm/certificate:Certificate", "", "issued at once, whatever its validation record"),
+)
+
+
+def of(token: str) -> list[Gap]:
+    """What is known of one resource type."""
+    return [gap for gap in GAPS if gap.token == token]
+
+
+def withheld(known: Iterable[Gap], argument: str) -> bool:
+    """Whether an argument must not be sent."""
+    return any(gap.withheld and gap.argument == argument for gap in known)

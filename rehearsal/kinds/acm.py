@@ -1,0 +1,39 @@
+"""ACM certificates."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rehearsal.kinds.model import Call, Context, Kind, Listing
+
+ISSUE_TIMEOUT = 10.0  # seconds; the emulator issues at once
+
+
+def _wait_until_issued(context: Context, region: str, arn: str) -> dict[str, Any]:
+    deadline = time.monotonic() + ISSUE_TIMEOUT
+    while True:
+        certificate = context.client("acm", region).describe_certificate(CertificateArn=arn)["Certificate"]
+        if certificate["Status"] == "ISSUED":
+            return {}
+        if time.monotonic() > deadline:
+            raise ValueError(f"{arn} is {certificate['Status']}, not ISSUED")
+        time.sleep(0.1)
+
+
+_VALIDATION = ("out.Certificate.DomainValidationOptions[].{domainName: DomainName, "
+               "resourceRecordName: ResourceRecord.Name, resourceRecordType: ResourceRecord.Type, "
+               "resourceRecordValue: ResourceRecord.Value}")
+
+KINDS: Mapping[str, Kind] = {
+    "aws:acm/certificate:Certificate": Kind(
+        service="acm", create=Call("request_certificate"), id="out.CertificateArn",
+        then=(Call("describe_certificate", {"CertificateArn": "id"}),),
+        outputs={"arn": "id", "status": "out.Certificate.Status", "domainValidationOptions": _VALIDATION},
+        listed=(Listing("list_certificates", "CertificateSummaryList[].CertificateArn"),),
+        delete=(Call("delete_certificate", {"CertificateArn": "id"}),)),
+    # No resource, but the wait until the certificate is issued.
+    "aws:acm/certificateValidation:CertificateValidation": Kind(
+        service="acm", create=Call(_wait_until_issued, {"region": "region", "arn": "in.certificateArn"}),
+        id="in.certificateArn",
+        provider_only=frozenset({"validationRecordFqdns"})),
+}

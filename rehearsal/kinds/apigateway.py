@@ -1,0 +1,135 @@
+"""API Gateway REST APIs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rehearsal.kinds.model import Call, Context, Kind, Listing, Text
+
+API_KEY = "aws:apigateway/apiKey:ApiKey"
+
+_REST = {"restApi": "restApiId"}
+_METHOD = {"restApiId": "in.restApi", "resourceId": "in.resourceId", "httpMethod": "in.httpMethod"}
+_STAGE = {"restApiId": "in.restApi", "stageName": "in.stageName"}
+_PLAN_STAGE = "[{op: 'remove', path: '/apiStages', value: join(':', [item.apiId, item.stage])}]"
+
+# A method's settings by Pulumi's names, and where UpdateStage keeps them
+_SETTINGS = {
+    "metricsEnabled": "metrics/enabled",
+    "loggingLevel": "logging/loglevel",
+    "dataTraceEnabled": "logging/dataTrace",
+    "throttlingBurstLimit": "throttling/burstLimit",
+    "throttlingRateLimit": "throttling/rateLimit",
+}
+
+
+def _method_settings(context: Context, *, region: str, api: str, stage: str, path: str,
+                     settings: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = settings.keys() - _SETTINGS.keys()
+    if unknown:
+        raise ValueError(f"the rehearsal has no place for the settings {', '.join(sorted(unknown))}")
+    context.client("apigateway", region).update_stage(restApiId=api, stageName=stage, patchOperations=[
+        {"op": "replace", "path": f"/{path}/{_SETTINGS[key]}",
+         "value": str(value).lower() if isinstance(value, bool) else str(value)}
+        for key, value in settings.items()])
+    return {}
+
+
+def _attach_twins(context: Context, region: str, plan: str, key: str) -> dict[str, Any]:
+    """Attach the other regions' keys of the same value too.
+
+    The emulator looks a value up over all regions at once, and takes the first key that has it, wherever that is.
+    """
+    values = {scope["id"]: scope["in"].get("value") for scope in context.made(API_KEY)}
+    for twin, value in values.items():
+        if twin != key and value and value == values.get(key):
+            context.client("apigateway", region).create_usage_plan_key(usagePlanId=plan, keyId=twin, keyType="API_KEY")
+    return {}
+
+
+def _set(values: Mapping[str, str]) -> str:
+    """Patch operations that set each path to the value of an expression, if it has one."""
+    operations = (f"{{op: 'replace', path: '{path}', value: {value}}}" for path, value in values.items())
+    return f"[{', '.join(operations)}][?value]"
+
+
+KINDS: Mapping[str, Kind] = {
+    "aws:apigateway/restApi:RestApi": Kind(
+        service="apigateway", create=Call("create_rest_api"), named="name", id="out.id",
+        outputs={"rootResourceId": "out.rootResourceId",
+                 "arn": Text("arn:aws:apigateway:{region}::/restapis/{id}"),
+                 "executionArn": Text("arn:aws:execute-api:{region}:{account}:{id}")},
+        listed=(Listing("get_rest_apis", "items[].id"),), delete=(Call("delete_rest_api", {"restApiId": "id"}),)),
+    "aws:apigateway/resource:Resource": Kind(
+        service="apigateway", create=Call("create_resource"), renames=_REST, id="out.id",
+        outputs={"path": "out.path"},
+        delete=(Call("delete_resource", {"restApiId": "in.restApi", "resourceId": "id"}),)),
+    "aws:apigateway/method:Method": Kind(
+        service="apigateway", create=Call("put_method", _METHOD), renames={"authorization": "authorizationType"},
+        id=Text("agm-{in[restApi]}-{in[resourceId]}-{in[httpMethod]}"),
+        delete=(Call("delete_method", _METHOD),)),
+    "aws:apigateway/integration:Integration": Kind(
+        service="apigateway", create=Call("put_integration", _METHOD),
+        renames={"timeoutMilliseconds": "timeoutInMillis"},
+        id=Text("agi-{in[restApi]}-{in[resourceId]}-{in[httpMethod]}"),
+        delete=(Call("delete_integration", _METHOD),)),
+    "aws:apigateway/deployment:Deployment": Kind(
+        service="apigateway", create=Call("create_deployment"), renames=_REST, id="out.id",
+        provider_only=frozenset({"triggers"}),
+        delete=(Call("delete_deployment", {"restApiId": "in.restApi", "deploymentId": "id"}),)),
+    "aws:apigateway/stage:Stage": Kind(
+        service="apigateway", create=Call("create_stage"),
+        renames={**_REST, "deployment": "deploymentId", "xrayTracingEnabled": "tracingEnabled"},
+        id=Text("ags-{in[restApi]}-{in[stageName]}"),
+        then=(Call("update_stage", {**_STAGE, "patchOperations": _set({
+            "/accessLogSettings/destinationArn": "in.accessLogSettings.destinationArn",
+            "/accessLogSettings/format": "in.accessLogSettings.format"})}, when="in.accessLogSettings"),),
+        outputs={"arn": Text("arn:aws:apigateway:{region}::/restapis/{in[restApi]}/stages/{in[stageName]}"),
+                 "executionArn": Text("arn:aws:execute-api:{region}:{account}:{in[restApi]}/{in[stageName]}"),
+                 "invokeUrl": Text("{endpoint}/_aws/execute-api/{in[restApi]}/{in[stageName]}")},
+        delete=(Call("delete_stage", _STAGE),)),
+    # The settings end with the stage.
+    "aws:apigateway/methodSettings:MethodSettings": Kind(
+        service="apigateway",
+        create=Call(_method_settings, {"region": "region", "api": "in.restApi", "stage": "in.stageName",
+                                       "path": "in.methodPath", "settings": "in.settings"}),
+        id=Text("{in[restApi]}-{in[stageName]}-{in[methodPath]}")),
+    API_KEY: Kind(
+        service="apigateway", create=Call("create_api_key", {"enabled": "in.enabled != `false`"}), named="name",
+        id="out.id",
+        outputs={"value": "out.value", "arn": Text("arn:aws:apigateway:{region}::/apikeys/{id}")},
+        secrets=frozenset({"value"}),
+        listed=(Listing("get_api_keys", "items[].id"),), delete=(Call("delete_api_key", {"apiKey": "id"}),)),
+    "aws:apigateway/usagePlan:UsagePlan": Kind(
+        service="apigateway", create=Call("create_usage_plan"),
+        renames={"throttleSettings": "throttle"}, named="name", id="out.id",
+        outputs={"arn": Text("arn:aws:apigateway:{region}::/usageplans/{id}")},
+        listed=(Listing("get_usage_plans", "items[].id"),),
+        # A plan that still covers a stage cannot be deleted.
+        delete=(Call("update_usage_plan", {"usagePlanId": "id", "patchOperations": _PLAN_STAGE}, each="in.apiStages"),
+                Call("delete_usage_plan", {"usagePlanId": "id"}))),
+    "aws:apigateway/usagePlanKey:UsagePlanKey": Kind(
+        service="apigateway", create=Call("create_usage_plan_key"), id="out.id",
+        then=(Call(_attach_twins, {"region": "region", "plan": "in.usagePlanId", "key": "in.keyId"}),),
+        outputs={"name": "out.name", "value": "out.value"}, secrets=frozenset({"value"}),
+        delete=(Call("delete_usage_plan_key", {"usagePlanId": "in.usagePlanId", "keyId": "in.keyId"}),)),
+    # One an account and region; it can be set, and set to nothing, but not deleted.
+    "aws:apigateway/account:Account": Kind(
+        service="apigateway",
+        create=Call("update_account", {"patchOperations": _set({"/cloudwatchRoleArn": "in.cloudwatchRoleArn"})}),
+        id="'api-gateway-account'",
+        listed=(Listing("get_account", "[cloudwatchRoleArn][?@]"),),
+        delete=(Call("update_account",
+                     {"patchOperations": "[{op: 'replace', path: '/cloudwatchRoleArn', value: ''}]"}),)),
+    "aws:apigateway/domainName:DomainName": Kind(
+        service="apigateway", create=Call("create_domain_name"), id="in.domainName",
+        outputs={"arn": Text("arn:aws:apigateway:{region}::/domainnames/{id}"),
+                 "regionalDomainName": "out.regionalDomainName",
+                 "regionalZoneId": "out.regionalHostedZoneId"},
+        listed=(Listing("get_domain_names", "items[].domainName"),),
+        delete=(Call("delete_domain_name", {"domainName": "id"}),)),
+    "aws:apigateway/basePathMapping:BasePathMapping": Kind(
+        service="apigateway", create=Call("create_base_path_mapping"), renames={**_REST, "stageName": "stage"},
+        id=Text("{in[domainName]}/"),
+        delete=(Call("delete_base_path_mapping",
+                     {"domainName": "in.domainName", "basePath": "in.basePath || '(none)'"}),)),
+}

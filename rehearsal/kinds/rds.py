@@ -1,0 +1,68 @@
+"""Aurora."""
+
+from collections.abc import Mapping
+
+from rehearsal.kinds.model import Call, Kind, Listing
+
+_GLOBAL = {"GlobalClusterIdentifier": "id"}
+_CLUSTER = {"DBClusterIdentifier": "id"}
+
+KINDS: Mapping[str, Kind] = {
+    "aws:rds/globalCluster:GlobalCluster": Kind(
+        service="rds", create=Call("create_global_cluster"), named="globalClusterIdentifier",
+        id="out.GlobalCluster.GlobalClusterIdentifier",
+        outputs={"arn": "out.GlobalCluster.GlobalClusterArn", "endpoint": "out.GlobalCluster.Endpoint",
+                 "globalClusterResourceId": "out.GlobalCluster.GlobalClusterResourceId"},
+        listed=(Listing("describe_global_clusters", "GlobalClusters[].GlobalClusterIdentifier"),),
+        unprotect=(Call("modify_global_cluster", {**_GLOBAL, "DeletionProtection": "`false`"},
+                        when="in.deletionProtection"),),
+        delete=(Call("delete_global_cluster", _GLOBAL),)),
+    "aws:rds/cluster:Cluster": Kind(
+        service="rds", create=Call("create_db_cluster"),
+        renames={"clusterIdentifier": "DBClusterIdentifier", "masterPassword": "MasterUserPassword",
+                 "enabledCloudwatchLogsExports": "EnableCloudwatchLogsExports",
+                 "iamDatabaseAuthenticationEnabled": "EnableIAMDatabaseAuthentication"},
+        named="clusterIdentifier", id="out.DBCluster.DBClusterIdentifier",
+        outputs={"arn": "out.DBCluster.DBClusterArn", "endpoint": "out.DBCluster.Endpoint",
+                 "readerEndpoint": "out.DBCluster.ReaderEndpoint", "port": "out.DBCluster.Port",
+                 "clusterResourceId": "out.DBCluster.DbClusterResourceId",
+                 "engineVersionActual": "out.DBCluster.EngineVersion"},
+        listed=(Listing("describe_db_clusters", "DBClusters[].DBClusterIdentifier"),
+                Listing("describe_db_cluster_snapshots", "DBClusterSnapshots[].DBClusterSnapshotIdentifier")),
+        unprotect=(Call("modify_db_cluster", {**_CLUSTER, "DeletionProtection": "`false`"},
+                        when="in.deletionProtection"),),
+        # As the provider does: a member of a global database cannot be deleted.
+        delete=(Call("remove_from_global_cluster", {"GlobalClusterIdentifier": "in.globalClusterIdentifier",
+                                                    "DbClusterIdentifier": "out.DBCluster.DBClusterArn"},
+                     when="in.globalClusterIdentifier"),
+                Call("delete_db_cluster", {**_CLUSTER, "SkipFinalSnapshot": "in.skipFinalSnapshot || `false`",
+                                           "FinalDBSnapshotIdentifier": "in.finalSnapshotIdentifier"})),
+        dispose=(Call("delete_db_cluster_snapshot", {"DBClusterSnapshotIdentifier": "in.finalSnapshotIdentifier"},
+                      when="!in.skipFinalSnapshot"),)),
+    "aws:rds/clusterInstance:ClusterInstance": Kind(
+        service="rds", create=Call("create_db_instance"),
+        renames={"identifier": "DBInstanceIdentifier", "clusterIdentifier": "DBClusterIdentifier",
+                 "instanceClass": "DBInstanceClass", "performanceInsightsEnabled": "EnablePerformanceInsights"},
+        named="identifier", id="out.DBInstance.DBInstanceIdentifier",
+        outputs={"arn": "out.DBInstance.DBInstanceArn", "endpoint": "out.DBInstance.Endpoint.Address",
+                 "port": "out.DBInstance.Endpoint.Port", "dbiResourceId": "out.DBInstance.DbiResourceId"},
+        listed=(Listing("describe_db_instances", "DBInstances[].DBInstanceIdentifier"),),
+        delete=(Call("delete_db_instance", {"DBInstanceIdentifier": "id", "SkipFinalSnapshot": "`true`"}),)),
+    "aws:rds/subnetGroup:SubnetGroup": Kind(
+        service="rds", create=Call("create_db_subnet_group"),
+        renames={"name": "DBSubnetGroupName", "description": "DBSubnetGroupDescription"}, named="name", id="in.name",
+        outputs={"arn": "out.DBSubnetGroup.DBSubnetGroupArn"},
+        listed=(Listing("describe_db_subnet_groups", "DBSubnetGroups[].DBSubnetGroupName"),),
+        delete=(Call("delete_db_subnet_group", {"DBSubnetGroupName": "id"}),)),
+    "aws:rds/clusterParameterGroup:ClusterParameterGroup": Kind(
+        service="rds", create=Call("create_db_cluster_parameter_group"),
+        renames={"family": "DBParameterGroupFamily", "name": "DBClusterParameterGroupName"}, named="name", id="in.name",
+        then=(Call("modify_db_cluster_parameter_group", {
+            "DBClusterParameterGroupName": "id",
+            "Parameters": "in.parameters[].{ParameterName: name, ParameterValue: value, "
+                          "ApplyMethod: applyMethod || 'immediate'}"}, when="in.parameters"),),
+        outputs={"arn": "out.DBClusterParameterGroup.DBClusterParameterGroupArn"},
+        listed=(Listing("describe_db_cluster_parameter_groups",
+                        "DBClusterParameterGroups[].DBClusterParameterGroupName"),),
+        delete=(Call("delete_db_cluster_parameter_group", {"DBClusterParameterGroupName": "id"}),)),
+}

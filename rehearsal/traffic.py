@@ -1,0 +1,204 @@
+"""Payments sent over HTTP to one region's API and looked for in the other's, by the outputs of the stack alone."""
+
+import http.client
+import json
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from rehearsal.aws import Clients
+
+TIMEOUT = 10.0  # seconds for one request
+ARRIVAL = 10.0  # seconds until a copy must have arrived in the other region; the emulator copies at once
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was tried: whether it held, how long it took, and what was found if it did not."""
+
+    name: str
+    ok: bool
+    milliseconds: float
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status and JSON body of an HTTP response."""
+
+    status: int
+    body: Any
+
+
+class Unmet(Exception):
+    """What a check found instead of what it expects."""
+
+
+_FAILURES = (Unmet, OSError, http.client.HTTPException, ClientError, BotoCoreError)
+
+
+def expect(found: object, wanted: object, what: str) -> None:
+    """Raise Unmet unless the two are equal."""
+    if found != wanted:
+        raise Unmet(f"{what}: {found!r} instead of {wanted!r}")
+
+
+def attempt(name: str, check: Callable[[], None]) -> Check:
+    """Do one check."""
+    began, detail = time.monotonic(), ""
+    try:
+        check()
+    except _FAILURES as error:
+        detail = str(error) if isinstance(error, Unmet) else f"{type(error).__name__}: {error}"
+    return Check(name, not detail, (time.monotonic() - began) * 1000, detail)
+
+
+def arrives(check: Callable[[], None]) -> None:
+    """Try until the check holds or the time for an arrival is over."""
+    deadline = time.monotonic() + ARRIVAL
+    while True:
+        try:
+            return check()
+        except _FAILURES:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
+
+
+def request(method: str, url: str, body: Mapping[str, Any] | None = None, key: str = "") -> Answer:
+    """Send one request; an error status is an answer too. Raises OSError when there is none."""
+    headers = {"Content-Type": "application/json", **({"x-api-key": key} if key else {})}
+    data = None if body is None else json.dumps(body).encode()
+    call = urllib.request.Request(url, data=data, headers=headers, method=method)
+    try:
+        with urllib.request.urlopen(call, timeout=TIMEOUT) as response:
+            return Answer(response.status, _json(response.read()))
+    except urllib.error.HTTPError as error:
+        with error:
+            return Answer(error.code, _json(error.read()))
+
+
+def _json(text: bytes) -> Any:
+    try:
+        return json.loads(text or b"null")
+    except ValueError:
+        return text.decode(errors="replace")
+
+
+def payment() -> dict[str, Any]:
+    """A payment that nobody has made before."""
+    return {"payment_id": uuid.uuid4().hex, "amount": 12_50, "currency": "EUR", "payer": "alice", "payee": "bob"}
+
+
+@dataclass(frozen=True)
+class Region:
+    """One region of the stack, with what the outputs say of it, and its API key, which is secret and so no output."""
+
+    role: str
+    name: str
+    url: str
+    table: str
+    bucket: str
+    key: str
+    clients: Clients
+
+    @classmethod
+    def of(cls, role: str, outputs: Mapping[str, Any], clients: Clients) -> "Region":
+        """The region of a role, `primary` or `dr`."""
+        name = outputs[f"{role}_region"]
+        key = clients("apigateway", name).get_api_key(apiKey=outputs[f"{role}_api_key_id"], includeValue=True)["value"]
+        return cls(role=role, name=name, url=outputs[f"{role}_api_endpoint"], table=outputs["payments_table_name"],
+                   bucket=outputs[f"{role}_receipts_bucket"], key=key, clients=clients)
+
+    def item(self, payment_id: str) -> Any:
+        """The payment as this region's replica of the table holds it, None if it does not."""
+        return self.clients("dynamodb", self.name).get_item(
+            TableName=self.table, Key={"payment_id": {"S": payment_id}}).get("Item")
+
+    def receipt(self, payment_id: str) -> tuple[str, bytes, int]:
+        """The receipt in this region's bucket: replication status, content, count of versions.
+
+        Raises ClientError if there is none.
+        """
+        s3, key = self.clients("s3", self.name), f"receipts/{payment_id}.json"
+        found = s3.get_object(Bucket=self.bucket, Key=key)
+        versions = s3.list_object_versions(Bucket=self.bucket, Prefix=key).get("Versions", ())
+        return found.get("ReplicationStatus", ""), found["Body"].read(), len(versions)
+
+    def access(self) -> Iterator[Check]:
+        """Who may ask what."""
+        def answers(status: int, method: str, path: str, key: str = "") -> Callable[[], None]:
+            return lambda: expect(request(method, self.url + path, key=key).status, status, "status")
+
+        yield attempt(f"{self.role}: without a key 403", answers(403, "POST", "/payment"))
+        yield attempt(f"{self.role}: with a wrong key 403", answers(403, "GET", "/payment/x", "wrong"))
+        yield attempt(f"{self.role}: an unknown payment 404", answers(404, "GET", "/payment/x", self.key))
+        yield attempt(f"{self.role}: /health without a key 200", answers(200, "GET", "/health"))
+        yield attempt(f"{self.role}: /takeover without a key 404", answers(404, "GET", "/takeover"))
+
+
+@dataclass
+class Crossing:
+    """A payment made in one region and looked for in the other, with the first region's key throughout."""
+
+    here: Region
+    there: Region
+    made: dict[str, Any] = field(default_factory=payment)
+    accepted: Any = None
+
+    def checks(self) -> Iterator[Check]:
+        """Each as it is done."""
+        way = f"{self.here.role} to {self.there.role}"
+        yield attempt(f"{way}: POST in {self.here.name} 201", self._post)
+        yield attempt(f"{way}: GET in {self.there.name} gives it", partial(arrives, self._get))
+        yield attempt(f"{way}: item equal in both replicas", partial(arrives, self._items))
+        yield attempt(f"{way}: receipt in both buckets, one version each", partial(arrives, self._receipts))
+        yield attempt(f"{way}: repeated there, the same answer", self._repeat)
+        yield attempt(f"{way}: same id, other amount 409", self._conflict)
+
+    def _post(self) -> None:
+        answer = request("POST", f"{self.here.url}/payment", self.made, self.here.key)
+        expect(answer.status, 201, f"status of {answer.body}")
+        self.accepted = answer.body
+
+    def _get(self) -> None:
+        answer = request("GET", f"{self.there.url}/payment/{self.made['payment_id']}", key=self.here.key)
+        expect(answer, Answer(200, self.accepted), "answer")
+
+    def _repeat(self) -> None:
+        expect(request("POST", f"{self.there.url}/payment", self.made, self.here.key), Answer(201, self.accepted),
+               "answer")
+
+    def _conflict(self) -> None:
+        other = {**self.made, "amount": self.made["amount"] + 1}
+        answer = request("POST", f"{self.there.url}/payment", other, self.here.key)
+        expect(answer.status, 409, f"status of {answer.body}")
+
+    def _items(self) -> None:
+        item = self.here.item(self.made["payment_id"])
+        expect(item is not None, True, "item")
+        expect(self.there.item(self.made["payment_id"]), item, "replica")
+
+    def _receipts(self) -> None:
+        (source, content, versions), (copy, copied, copies) = (
+            region.receipt(self.made["payment_id"]) for region in (self.here, self.there))
+        expect((source, copy), ("COMPLETED", "REPLICA"), "replication status")
+        expect((versions, copies), (1, 1), "versions")
+        expect(copied, content, "content of the copy")
+
+
+def checks(clients: Clients, outputs: Mapping[str, Any]) -> Iterator[Check]:
+    """Every check of a deployed stack, each as it is done, whatever came of those before."""
+    primary, standby = (Region.of(role, outputs, clients) for role in ("primary", "dr"))
+    yield attempt("one API key in both regions", lambda: expect(standby.key == primary.key, True, "equal"))
+    for region in (primary, standby):
+        yield from region.access()
+    for here, there in ((primary, standby), (standby, primary)):
+        yield from Crossing(here, there).checks()

@@ -1,0 +1,57 @@
+"""What every test of a deployed stack gets."""
+from typing import Any
+
+import pytest
+
+from lib.settings import PROFILES, Profile
+from tests.integration.stack import ROLES, NoStack, Outputs, Region, Secret
+
+
+@pytest.fixture(scope="session")
+def outputs() -> Outputs:
+    """The stack's outputs. Without a stack to test the whole run ends, with one line."""
+    try:
+        found = Outputs.load()
+    except NoStack as error:
+        pytest.exit(str(error), returncode=1)
+    return found
+
+
+@pytest.fixture(scope="session", params=ROLES)
+def region(request: pytest.FixtureRequest, outputs: Outputs) -> Region:
+    """Each region in turn: what holds in one must hold in the other."""
+    return Region(request.param, outputs)
+
+
+@pytest.fixture(scope="session")
+def peer(region: Region) -> Region:
+    """The other region than `region`."""
+    return region.peer
+
+
+@pytest.fixture(scope="session")
+def profile(outputs: Outputs) -> Profile:
+    """What the stack's profile promises."""
+    return PROFILES[outputs["profile"]]
+
+
+@pytest.fixture(scope="session")
+def api_key(region: Region) -> Secret:
+    """The value of the region's API key."""
+    return Secret(region.client("apigateway").get_api_key(apiKey=region["api_key_id"], includeValue=True)["value"])
+
+
+@pytest.fixture(scope="session")
+def function(region: Region) -> dict[str, Any]:
+    """Configuration of the function's version that the alias `live` runs."""
+    name, _, alias = region["function_alias_arn"].rpartition(":")
+    found: dict[str, Any] = region.client("lambda").get_function_configuration(FunctionName=name, Qualifier=alias)
+    return found
+
+
+@pytest.fixture(scope="session")
+def cluster(region: Region) -> dict[str, Any]:
+    """The region's Aurora cluster, as RDS describes it."""
+    (found,) = region.client("rds").describe_db_clusters(DBClusterIdentifier=region["cluster_id"])["DBClusters"]
+    described: dict[str, Any] = found
+    return described

@@ -1,0 +1,206 @@
+"""The deployed stack: its outputs, its regions, and how a test talks to them."""
+import http.client
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, TypeVar
+
+import boto3
+import pytest
+from botocore.exceptions import BotoCoreError, ClientError
+
+T = TypeVar("T")
+
+OUTPUTS_VARIABLE = "TAPSTACK_OUTPUTS"
+OUTPUTS_FILE = Path(__file__).parents[2] / "cfn-outputs" / "flat-outputs.json"
+HOW = "`make integration` deploys to an emulator and tests there; `make up outputs verify` does on AWS"
+
+ROLES = ("primary", "dr")
+EMULATED = bool(os.environ.get("AWS_ENDPOINT_URL"))
+
+# Seconds within which a copy must be in the other region. S3 promises 15 minutes, DynamoDB about a second.
+OBJECT_ARRIVES = 10 if EMULATED else 15 * 60
+ITEM_ARRIVES = 10 if EMULATED else 60
+POLL = 0.05 if EMULATED else 2.0
+REQUEST_TIMEOUT = 10
+
+
+class NoStack(Exception):
+    """There is nothing to test; its text is one line that says why and what to do."""
+
+
+def emulator_lacks(what: str, *, run: bool = True) -> pytest.MarkDecorator:
+    """Marks a test of what AWS does and the emulator does not: on AWS it must pass, on the emulator it must fail.
+
+    So the mark goes as soon as the emulator learns it. `run=False` where even trying would not do.
+    """
+    return pytest.mark.xfail(EMULATED, reason=f"emulator: {what}", raises=AssertionError, strict=True, run=run)
+
+
+def emulator_lacks_in_dr(what: str) -> pytest.MarkDecorator:
+    """The same for a test of each `region`, where the emulator does it in the primary region and not in the other."""
+    return pytest.mark.parametrize(
+        "region", ["primary", pytest.param("dr", marks=emulator_lacks(what))], indirect=True)
+
+
+def not_emulated(what: str) -> None:
+    """Ends the test on the emulator: for what it lacks in some configurations alone."""
+    if EMULATED:
+        pytest.xfail(f"emulator: {what}")
+
+
+class Secret:
+    """A text that no failure message shows."""
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+
+    def same(self, other: "Secret") -> bool:
+        """Whether the two are equal."""
+        return self.value == other.value
+
+    def shown_in(self, text: str) -> bool:
+        """Whether the text gives it away."""
+        return self.value in text
+
+    def member(self, name: str) -> "Secret":
+        """A member of the JSON object that the text is."""
+        try:
+            found = json.loads(self.value).get(name)
+        except (ValueError, AttributeError):
+            found = None
+        if not found:  # told out here, where no traceback shows the text
+            pytest.fail(f"the secret is no JSON object with {name}")
+        return Secret(str(found))
+
+
+class Outputs(dict[str, Any]):
+    """The stack's outputs. One that is missing fails the test that wants it."""
+
+    def __missing__(self, key: str) -> Any:
+        pytest.fail(f"the outputs have no {key}: they are of another version of the program, so deploy again")
+
+    @classmethod
+    def load(cls) -> "Outputs":
+        """The outputs of the stack that the present endpoint and credentials lead to. Raises NoStack."""
+        path = Path(os.environ.get(OUTPUTS_VARIABLE, OUTPUTS_FILE))
+        try:
+            outputs = cls(json.loads(path.read_text(encoding="utf-8")))
+            region, account = str(outputs.get("payments_table_arn")).split(":")[3:5]
+        except (OSError, ValueError, TypeError) as error:
+            raise NoStack(f"{path} holds no outputs of a stack ({type(error).__name__}): {HOW}") from None
+        try:
+            signed_in = client("sts", region).get_caller_identity()["Account"]
+        except (BotoCoreError, ClientError) as error:
+            where = os.environ.get("AWS_ENDPOINT_URL", "AWS")
+            raise NoStack(f"{where} does not let us in ({' '.join(str(error).split())}): {HOW}") from None
+        if signed_in != account:
+            raise NoStack(f"{path} is of account {account}, the credentials are of {signed_in}: {HOW}")
+        return outputs
+
+
+@cache
+def client(service: str, region: str) -> Any:
+    """The boto3 client of a service in a region, made once: that takes 0.2 s."""
+    return boto3.client(service, region_name=region)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status and body of an HTTP response, the body read where it is JSON; without a response, 0 and the reason."""
+
+    status: int
+    body: Any
+
+
+@dataclass(frozen=True)
+class Region:
+    """One region of the stack, by its role (`primary` or `dr`)."""
+
+    role: str
+    outputs: Outputs = field(repr=False)
+
+    def __getitem__(self, key: str) -> Any:
+        """The region's own output: `region["vpc_id"]` is `primary_vpc_id` or `dr_vpc_id`."""
+        return self.outputs[f"{self.role}_{key}"]
+
+    @property
+    def name(self) -> str:
+        """AWS's name of the region."""
+        return str(self["region"])
+
+    @property
+    def peer(self) -> "Region":
+        """The other region."""
+        return Region(next(role for role in ROLES if role != self.role), self.outputs)
+
+    def client(self, service: str) -> Any:
+        """The boto3 client of a service here."""
+        return client(service, self.name)
+
+    def neutral(self, value: Any) -> Any:
+        """The same JSON document without the regions' names, so that it can be held against the peer's."""
+        return json.loads(json.dumps(value).replace(self.name, "HERE").replace(self.peer.name, "THERE"))
+
+    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None, key: Secret | None = None,
+             headers: Mapping[str, str] | None = None) -> Answer:
+        """Ask the region's API; an error status is an answer too."""
+        sent = {"Content-Type": "application/json", **(headers or {}), **({"x-api-key": key.value} if key else {})}
+        return ask(urllib.request.Request(self["api_endpoint"] + path, method=method, headers=sent,
+                                          data=None if body is None else json.dumps(body).encode()))
+
+
+def ask(request: urllib.request.Request) -> Answer:
+    """Send one HTTP request. It never raises: a traceback would show the request's headers, and so a key."""
+    try:
+        with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT) as response:
+            status, text = response.status, response.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            status, text = error.code, error.read()
+    except (OSError, http.client.HTTPException) as error:
+        return Answer(0, f"no answer: {error}")
+    try:
+        return Answer(status, json.loads(text))
+    except ValueError:
+        return Answer(status, text.decode(errors="replace"))
+
+
+def eventually(find: Callable[[], T | None], what: str, seconds: float) -> T:
+    """What `find` finds, tried until it finds something; after so many seconds the test fails with `what`."""
+    deadline = time.monotonic() + seconds
+    while not (found := find()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds} s: {what}")
+        time.sleep(POLL)
+    return found
+
+
+def existing(operation: Callable[..., Any], **request: Any) -> Any:
+    """What a call answers, None where AWS says that there is no such thing."""
+    try:
+        return operation(**request)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.NOT_FOUND:
+            return None
+        raise
+
+
+def statements(policy: str | Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The statements of a policy document, as JSON text or already read; actions and resources as lists."""
+    document = json.loads(policy) if isinstance(policy, str) else policy
+    return [{**each, **{key: [each[key]] for key in ("Action", "Resource") if isinstance(each.get(key), str)}}
+            for each in document["Statement"]]
+
+
+def assert_ours(tags: Mapping[str, str], outputs: Outputs) -> None:
+    """The tags say whose the thing is; there may be more of them."""
+    ours = {key: tags.get(key) for key in ("Project", "Environment", "ManagedBy")}
+    assert ours == {"Project": "TapStack", "Environment": outputs["environment_suffix"], "ManagedBy": "pulumi"}

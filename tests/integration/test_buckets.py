@@ -1,0 +1,144 @@
+"""The buckets: closed, encrypted, versioned; receipts copied both ways."""
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from lib.settings import Profile
+from tests.integration.stack import OBJECT_ARRIVES, Region, emulator_lacks, eventually, existing, statements
+
+
+@pytest.fixture(params=["receipts", "control"])
+def bucket(request: pytest.FixtureRequest, region: Region) -> str:
+    """The name of each of the region's buckets in turn."""
+    return str(region[f"{request.param}_bucket"])
+
+
+@pytest.fixture
+def rule(region: Region) -> dict[str, Any]:
+    """The only rule by which the region's receipts are copied."""
+    answer = region.client("s3").get_bucket_replication(Bucket=region["receipts_bucket"])
+    (found,) = answer["ReplicationConfiguration"]["Rules"]
+    rule: dict[str, Any] = found
+    return rule
+
+
+def purge(region: Region, key: str) -> None:
+    """Remove every version and delete marker of an object; such removals are not copied."""
+    s3, name = region.client("s3"), region["receipts_bucket"]
+    found = s3.list_object_versions(Bucket=name, Prefix=key)
+    for version in (*found.get("Versions", ()), *found.get("DeleteMarkers", ())):
+        s3.delete_object(Bucket=name, Key=key, VersionId=version["VersionId"])
+
+
+def copied(region: Region, key: str) -> dict[str, Any]:
+    """The copy of an object in the region, once it is there."""
+    found: dict[str, Any] = eventually(
+        lambda: existing(region.client("s3").get_object, Bucket=region["receipts_bucket"], Key=key),
+        f"{key} is in {region['receipts_bucket']}", OBJECT_ARRIVES)
+    return found
+
+
+@pytest.fixture(scope="module")
+def written(region: Region, peer: Region) -> Iterator[str]:
+    """The key of an object put into the region's receipts bucket, its body being the key."""
+    key = f"integration-test/{uuid.uuid4().hex}"
+    region.client("s3").put_object(Bucket=region["receipts_bucket"], Key=key, Body=key.encode())
+    yield key
+    for side in (region, peer):
+        purge(side, key)
+
+
+def test_the_bucket_lies_in_its_region(region: Region, bucket: str) -> None:
+    # us-east-1 is the only region that S3 does not name.
+    assert (region.client("s3").get_bucket_location(Bucket=bucket)["LocationConstraint"] or "us-east-1") == region.name
+
+
+def test_every_version_is_kept(region: Region, bucket: str) -> None:
+    assert region.client("s3").get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled"
+
+
+def test_objects_are_encrypted_with_the_regions_key(region: Region, bucket: str) -> None:
+    (rule,) = region.client("s3").get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rule["ApplyServerSideEncryptionByDefault"] == {
+        "SSEAlgorithm": "aws:kms", "KMSMasterKeyID": region["key_arn"]}
+    assert rule["BucketKeyEnabled"], "each object would cost a call to KMS"
+
+
+def test_nothing_can_be_made_public(region: Region, bucket: str) -> None:
+    closed = region.client("s3").get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+    assert closed == dict.fromkeys(
+        ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True)
+    owner = region.client("s3").get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"]["Rules"]
+    assert owner == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+
+
+def test_only_tls_is_let_in(region: Region, bucket: str) -> None:
+    found = statements(region.client("s3").get_bucket_policy(Bucket=bucket)["Policy"])
+    arn = f"arn:aws:s3:::{bucket}"
+    for statement in found:
+        assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", ["s3:*"])
+        assert set(statement["Resource"]) == {arn, f"{arn}/*"}
+    conditions = [statement["Condition"] for statement in found]
+    assert {"Bool": {"aws:SecureTransport": "false"}} in conditions
+    assert {"NumericLessThan": {"s3:TlsVersion": "1.2"}} in conditions
+
+
+def test_superseded_versions_expire_and_others_never(region: Region, bucket: str, profile: Profile) -> None:
+    (rule,) = region.client("s3").get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    assert rule["Status"] == "Enabled"
+    assert rule["NoncurrentVersionExpiration"]["NoncurrentDays"] == profile.noncurrent_version_days
+    assert rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] > 0
+    assert "Expiration" not in rule
+
+
+def test_receipts_are_copied_in_time_with_deletions_and_changes(rule: dict[str, Any], peer: Region) -> None:
+    assert rule["Status"] == "Enabled"
+    assert rule["Filter"] in ({}, {"Prefix": ""}), "all objects"
+    assert rule["DeleteMarkerReplication"]["Status"] == "Enabled"
+    assert rule["SourceSelectionCriteria"] == {
+        "SseKmsEncryptedObjects": {"Status": "Enabled"}, "ReplicaModifications": {"Status": "Enabled"}}
+    destination = rule["Destination"]
+    assert destination["Bucket"] == f"arn:aws:s3:::{peer['receipts_bucket']}"
+    assert destination["EncryptionConfiguration"]["ReplicaKmsKeyID"] == peer["key_arn"]
+    assert destination["ReplicationTime"] == {"Status": "Enabled", "Time": {"Minutes": 15}}
+    assert destination["Metrics"] == {"Status": "Enabled", "EventThreshold": {"Minutes": 15}}
+
+
+def test_the_control_bucket_is_not_copied(region: Region) -> None:
+    # A copy of `takeover` would make both regions take over.
+    assert existing(region.client("s3").get_bucket_replication, Bucket=region["control_bucket"]) is None
+
+
+def test_an_object_written_in_one_region_is_in_the_other(region: Region, peer: Region, written: str) -> None:
+    copy = copied(peer, written)
+    with copy["Body"] as body:
+        assert body.read() == written.encode()
+    assert copy["ReplicationStatus"] == "REPLICA"
+    eventually(
+        lambda: region.client("s3").head_object(Bucket=region["receipts_bucket"], Key=written)["ReplicationStatus"]
+        .startswith("COMPLETE"), f"{written} counts as copied in {region['receipts_bucket']}", OBJECT_ARRIVES)
+
+
+@emulator_lacks("a copy keeps its source's key")
+def test_a_copy_is_encrypted_with_its_own_regions_key(peer: Region, written: str) -> None:
+    copy = copied(peer, written)
+    copy["Body"].close()
+    assert (copy["ServerSideEncryption"], copy["SSEKMSKeyId"]) == ("aws:kms", peer["key_arn"])
+
+
+def test_an_object_deleted_in_one_region_is_gone_in_the_other(region: Region, peer: Region) -> None:
+    key = f"integration-test/{uuid.uuid4().hex}"
+    here, there = region["receipts_bucket"], peer["receipts_bucket"]
+    try:
+        region.client("s3").put_object(Bucket=here, Key=key, Body=b"")
+        copied(peer, key)["Body"].close()
+        region.client("s3").delete_object(Bucket=here, Key=key)
+        eventually(lambda: existing(peer.client("s3").head_object, Bucket=there, Key=key) is None,
+                   f"the delete marker of {key} is in {there}", OBJECT_ARRIVES)
+        kept = peer.client("s3").list_object_versions(Bucket=there, Prefix=key)
+        assert len(kept.get("Versions", ())) == 1, "the marker hides the version, which stays"
+    finally:
+        for side in (region, peer):
+            purge(side, key)

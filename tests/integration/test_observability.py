@@ -1,0 +1,99 @@
+"""Alarms, their topic, the dashboards, and the log groups."""
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lib.settings import Profile
+from tests.integration.stack import Region, statements
+
+DEFINITION = ("AlarmName", "Namespace", "MetricName", "Dimensions", "Statistic", "ExtendedStatistic", "Threshold",
+              "ComparisonOperator", "Period", "EvaluationPeriods", "DatapointsToAlarm", "TreatMissingData",
+              "ActionsEnabled", "AlarmActions", "OKActions")
+
+
+def alarms_of(region: Region) -> dict[str, dict[str, Any]]:
+    """Every alarm of the region that publishes to the stack's topic."""
+    pages = region.client("cloudwatch").get_paginator("describe_alarms").paginate()
+    return {alarm["AlarmName"]: alarm for page in pages for alarm in page["MetricAlarms"]
+            if region["topic_arn"] in alarm["AlarmActions"]}
+
+
+def definitions(region: Region) -> Any:
+    """What the region's alarms watch, without the region's name."""
+    found = alarms_of(region)
+    return region.neutral({name: {key: found[name].get(key) for key in DEFINITION} for name in region["alarm_names"]})
+
+
+def flow_group(region: Region) -> str:
+    """Where the VPC's traffic is recorded."""
+    return str(region["flow_log_group"])
+
+
+def function_group(region: Region) -> str:
+    """Where the function logs to."""
+    return str(region["function_log_group"])
+
+
+def api_group(region: Region) -> str:
+    """Where the API's accesses are logged."""
+    (stage,) = region.client("apigateway").get_stages(restApiId=region["api_id"])["item"]
+    return str(stage["accessLogSettings"]["destinationArn"]).partition(":log-group:")[2].removesuffix(":*")
+
+
+def database_group(region: Region) -> str:
+    """Where RDS exports the cluster's log to, by its own rule."""
+    return f"/aws/rds/cluster/{region['cluster_id']}/postgresql"
+
+
+def test_the_named_alarms_and_no_others_page_somebody(region: Region) -> None:
+    health = set(region.outputs["health_alarm_names"])
+    assert alarms_of(region).keys() - health == set(region["alarm_names"])
+    assert len(region["alarm_names"]) == len(set(region["alarm_names"])) > 0
+
+
+def test_an_alarm_pages_when_it_starts_and_when_it_ends(region: Region) -> None:
+    for name, alarm in alarms_of(region).items():
+        assert alarm["ActionsEnabled"], name
+        assert alarm["AlarmActions"] == alarm["OKActions"] == [region["topic_arn"]], name
+        assert alarm.get("AlarmDescription"), f"{name}: whoever is woken by it wants to know what it means"
+
+
+def test_both_regions_watch_the_same(region: Region, peer: Region) -> None:
+    assert definitions(region) == definitions(peer)
+
+
+def test_the_dashboard_shows_what_the_alarms_watch(region: Region) -> None:
+    body = region.client("cloudwatch").get_dashboard(DashboardName=region["dashboard_name"])["DashboardBody"]
+    graphs = [widget["properties"] for widget in json.loads(body)["widgets"] if widget["type"] == "metric"]
+    assert {graph["region"] for graph in graphs} == {region.name}
+    shown = {tuple(metric[:2]) for graph in graphs for metric in graph["metrics"]}
+    found = alarms_of(region)
+    assert shown == {(found[name]["Namespace"], found[name]["MetricName"]) for name in region["alarm_names"]}
+
+
+def test_the_topic_is_encrypted_and_open_to_this_accounts_alarms_alone(region: Region) -> None:
+    topic = region.client("sns").get_topic_attributes(TopicArn=region["topic_arn"])["Attributes"]
+    assert topic["KmsMasterKeyId"] == region["key_arn"]
+    (found,) = statements(topic["Policy"])
+    assert (found["Effect"], found["Principal"]) == ("Allow", {"Service": "cloudwatch.amazonaws.com"})
+    assert (found["Action"], found["Resource"]) == (["sns:Publish"], [region["topic_arn"]])
+    assert found["Condition"] == {"StringEquals": {"aws:SourceAccount": topic["Owner"]}}
+
+
+def test_alarms_may_use_the_topics_key(region: Region) -> None:
+    policy = region.client("kms").get_key_policy(KeyId=region["key_arn"], PolicyName="default")["Policy"]
+    allowed = {action for each in statements(policy) if each["Effect"] == "Allow"
+               and each["Principal"] == {"Service": "cloudwatch.amazonaws.com"} for action in each["Action"]}
+    assert allowed >= {"kms:Decrypt", "kms:GenerateDataKey*"}, "alarms would be lost without a word"
+
+
+@pytest.mark.parametrize("group", [flow_group, function_group, api_group, database_group])
+def test_logs_are_encrypted_and_kept_as_long_as_declared(
+        region: Region, profile: Profile, group: Callable[[Region], str]) -> None:
+    name = group(region)
+    pages = region.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=name)
+    (found,) = [each for page in pages for each in page["logGroups"] if each["logGroupName"] == name]
+    assert found.get("kmsKeyId") == region["key_arn"]
+    assert found.get("retentionInDays") == profile.log_retention_days

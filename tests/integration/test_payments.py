@@ -1,0 +1,119 @@
+"""Payments over HTTP: taken in one region, there in both. They stay; that is what payments are for."""
+import json
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.integration.stack import ITEM_ARRIVES, OBJECT_ARRIVES, Answer, Region, Secret, eventually, existing
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A payment that was accepted: what was asked, and what was answered."""
+
+    asked: dict[str, Any]
+    answer: Answer
+
+    @property
+    def payment_id(self) -> str:
+        """Its identifier."""
+        return str(self.asked["payment_id"])
+
+
+def payment() -> dict[str, Any]:
+    """A payment that nobody has made before."""
+    return {"payment_id": f"integration-test-{uuid.uuid4().hex}", "amount": 12_50, "currency": "EUR",
+            "payer": "integration-test-payer", "payee": "integration-test-payee"}
+
+
+@pytest.fixture(scope="module")
+def accepted(region: Region, api_key: Secret) -> Accepted:
+    """A payment that the region's API has accepted."""
+    asked = payment()
+    answer = region.call("POST", "/payment", asked, api_key)
+    assert answer.status == 201, answer.body
+    return Accepted(asked, answer)
+
+
+@pytest.fixture
+def arrived(accepted: Accepted, peer: Region, api_key: Secret) -> Answer:
+    """The other region's answer, once it is the same."""
+    def find() -> Answer | None:
+        answer = peer.call("GET", f"/payment/{accepted.payment_id}", key=api_key)
+        return answer if answer == Answer(200, accepted.answer.body) else None
+
+    return eventually(find, f"{peer.name} knows payment {accepted.payment_id}", ITEM_ARRIVES)
+
+
+def test_an_accepted_payment_is_settled_and_told_back(accepted: Accepted) -> None:
+    told = accepted.answer.body
+    assert {field: told[field] for field in accepted.asked} == accepted.asked
+    assert told["status"] == "settled"
+
+
+def test_a_payment_taken_in_one_region_is_read_in_the_other(
+        region: Region, accepted: Accepted, arrived: Answer, api_key: Secret) -> None:
+    assert region.call("GET", f"/payment/{accepted.payment_id}", key=api_key) == arrived
+
+
+@pytest.mark.usefixtures("arrived")
+def test_a_repeat_gets_the_same_answer_in_either_region(
+        region: Region, peer: Region, accepted: Accepted, api_key: Secret) -> None:
+    for side in (region, peer):
+        assert side.call("POST", "/payment", accepted.asked, api_key) == accepted.answer, side.name
+
+
+def test_another_request_for_the_same_id_is_refused_in_either_region(
+        region: Region, peer: Region, accepted: Accepted, arrived: Answer, api_key: Secret) -> None:
+    for side in (region, peer):
+        other = {**accepted.asked, "amount": accepted.asked["amount"] + 1}
+        assert side.call("POST", "/payment", other, api_key).status == 409, side.name
+        assert side.call("GET", f"/payment/{accepted.payment_id}", key=api_key) == arrived, side.name
+
+
+def test_the_idempotency_key_is_the_payment_id(region: Region, api_key: Secret) -> None:
+    asked = payment()
+    headers = {"Idempotency-Key": asked.pop("payment_id")}
+    first, again = (region.call("POST", "/payment", asked, api_key, headers) for _ in range(2))
+    assert (first.status, first.body["payment_id"]) == (201, headers["Idempotency-Key"])
+    assert again == first
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    ("payment_id", "no spaces"), ("amount", 0), ("amount", "12.50"), ("currency", "EURO"), ("payer", ""),
+    ("payee", "integration-test-payer"), ("card_number", "4111111111111111")])
+def test_an_invalid_payment_is_refused_with_the_field_named(
+        region: Region, api_key: Secret, field: str, value: object) -> None:
+    answer = region.call("POST", "/payment", {**payment(), field: value}, api_key)
+    assert (answer.status, answer.body["field"]) == (400, field)
+
+
+def test_a_refused_payment_leaves_nothing(region: Region, api_key: Secret) -> None:
+    asked = payment()
+    assert region.call("POST", "/payment", {**asked, "amount": -1}, api_key).status == 400
+    assert region.call("GET", f"/payment/{asked['payment_id']}", key=api_key).status == 404
+
+
+def test_an_unknown_payment_is_not_found(region: Region, api_key: Secret) -> None:
+    assert region.call("GET", f"/payment/{payment()['payment_id']}", key=api_key).status == 404
+
+
+@pytest.mark.parametrize("holder", ["region", "peer"])
+@pytest.mark.usefixtures("arrived")
+def test_table_and_receipts_of_both_regions_hold_the_payment(
+        request: pytest.FixtureRequest, accepted: Accepted, holder: str) -> None:
+    side: Region = request.getfixturevalue(holder)
+    item = side.client("dynamodb").get_item(
+        TableName=side.outputs["payments_table_name"], Key={"payment_id": {"S": accepted.payment_id}},
+        ConsistentRead=True)["Item"]
+    assert (item["amount"]["N"], item["status"]["S"]) == (str(accepted.asked["amount"]), "SETTLED")
+    key = f"receipts/{accepted.payment_id}.json"
+    receipt = eventually(lambda: existing(side.client("s3").get_object, Bucket=side["receipts_bucket"], Key=key),
+                         f"{key} is in {side['receipts_bucket']}", OBJECT_ARRIVES)
+    with receipt["Body"] as body:
+        assert json.load(body).items() >= accepted.asked.items()
+    assert receipt["ServerSideEncryption"] == "aws:kms"
+    versions = side.client("s3").list_object_versions(Bucket=side["receipts_bucket"], Prefix=key)["Versions"]
+    assert len(versions) == 1, "a version more would be a receipt more"

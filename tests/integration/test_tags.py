@@ -1,0 +1,67 @@
+"""Tags, by which costs and owners are found. Those of the table are test_table.py's."""
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from tests.integration.stack import Region, assert_ours
+
+Tags = Mapping[str, str]
+
+
+def pairs(tags: list[dict[str, str]], prefix: str = "") -> Tags:
+    """Tags as a mapping, from AWS's list of keys and values."""
+    return {tag[f"{prefix}Key"]: tag[f"{prefix}Value"] for tag in tags}
+
+
+def ec2_tags(region: Region, identifier: str) -> Tags:
+    """The tags of something in a VPC."""
+    found = region.client("ec2").describe_tags(Filters=[{"Name": "resource-id", "Values": [identifier]}])
+    return pairs(found["Tags"])
+
+
+def log_group_tags(region: Region) -> Tags:
+    """The tags of the function's log group."""
+    logs, name = region.client("logs"), region["function_log_group"]
+    (found,) = [group for group in logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+                if group["logGroupName"] == name]
+    tags: Tags = logs.list_tags_for_resource(resourceArn=found["logGroupArn"])["tags"]
+    return tags
+
+
+def alarm_tags(region: Region) -> Tags:
+    """The tags of the first alarm."""
+    cloudwatch = region.client("cloudwatch")
+    (alarm,) = cloudwatch.describe_alarms(AlarmNames=region["alarm_names"][:1])["MetricAlarms"]
+    return pairs(cloudwatch.list_tags_for_resource(ResourceARN=alarm["AlarmArn"])["Tags"])
+
+
+def vault_tags(region: Region) -> Tags:
+    """The tags of the backup vault."""
+    backup = region.client("backup")
+    vault = backup.describe_backup_vault(BackupVaultName=region["backup_vault_name"])
+    tags: Tags = backup.list_tags(ResourceArn=vault["BackupVaultArn"])["Tags"]
+    return tags
+
+
+TAGS_OF: dict[str, Callable[[Region], Tags]] = {
+    "vpc": lambda region: ec2_tags(region, region["vpc_id"]),
+    "subnet": lambda region: ec2_tags(region, region["subnet_ids"][0]),
+    "receipts": lambda region: pairs(
+        region.client("s3").get_bucket_tagging(Bucket=region["receipts_bucket"])["TagSet"]),
+    "control": lambda region: pairs(region.client("s3").get_bucket_tagging(Bucket=region["control_bucket"])["TagSet"]),
+    "key": lambda region: pairs(region.client("kms").list_resource_tags(KeyId=region["key_arn"])["Tags"], "Tag"),
+    "cluster": lambda region: pairs(
+        region.client("rds").list_tags_for_resource(ResourceName=region["cluster_arn"])["TagList"]),
+    "function": lambda region: region.client("lambda").list_tags(
+        Resource=region["function_alias_arn"].rpartition(":")[0])["Tags"],
+    "role": lambda region: pairs(region.client("iam").list_role_tags(RoleName=region["function_role_name"])["Tags"]),
+    "api": lambda region: region.client("apigateway").get_rest_api(restApiId=region["api_id"])["tags"],
+    "topic": lambda region: pairs(
+        region.client("sns").list_tags_for_resource(ResourceArn=region["topic_arn"])["Tags"]),
+    "alarm": alarm_tags, "logs": log_group_tags, "vault": vault_tags,
+}
+
+
+@pytest.mark.parametrize("what", sorted(TAGS_OF))
+def test_everything_says_whose_it_is(region: Region, what: str) -> None:
+    assert_ours(TAGS_OF[what](region), region.outputs)
