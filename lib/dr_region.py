@@ -16,5 +16,6 @@ class DrRegion(Region):
 
     def __init__(self, name: str, args: RegionArgs, *, primary: PrimaryRegion, provider: aws.Provider,
                  opts: pulumi.ResourceOptions) -> None:
-        role = Role(key_replica_of=primary.key.arn, database=Reader(after=primary.database.instances[:1]))
+        role = Role(key_replica_of=primary.key.arn, database=Reader(
+            source_region=primary.names.region, after=primary.database.instances[:1]))
         super().__init__(name, args, role=role, provider=provider, opts=opts)

@@ -48,7 +48,7 @@ class Names:
     # regional name spaces whose names are shown beside one another
     cluster = Physical("tapstack-{suffix}-{region}", 55, "Aurora cluster")
     subnet_group = Physical("tapstack-{suffix}-{region}", 255, "database subnet group")
-    parameter_group = Physical("tapstack-{suffix}-{region}", 255, "cluster parameter group")
+    parameter_group = Physical("tapstack-{suffix}-{region}", 252, "cluster parameter group")
     database_logs = Physical("/aws/rds/cluster/tapstack-{suffix}-{region}/postgresql", 512, "log group")
     dashboard = Physical("tapstack-{suffix}-{region}", 255, "dashboard")
     # global name spaces

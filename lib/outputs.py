@@ -27,7 +27,9 @@ def _global(settings: Settings, foundation: GlobalFoundation, shared: GlobalReso
         "payments_table_name": shared.table.table.name,
         "payments_table_arn": shared.table.table.arn,
         "table_consistency": settings.table.consistency,
+        "witness_region": settings.table.witness_region or "",
         "global_cluster_id": foundation.cluster.id,
+        "global_cluster_endpoint": foundation.cluster.endpoint,
         "database_secret_arn": shared.secret_arn,
         "recovery_time_objective": settings.objectives.recovery_time,
         "recovery_point_objective": settings.objectives.recovery_point,
@@ -46,7 +48,7 @@ def _dns(settings: Settings, shared: GlobalResources) -> Outputs:
         "health_alarm_names": [alarm.name for alarm in dns.alarms] if dns else [],
         **{f"{check}_health_check_id": dns.checks[check].id if dns else ""
            for check in ("primary", "dr", "takeover", "failover")},
-        **{f"{role}_host_name": dns.domains[index].host if dns else "" for index, role in enumerate(("primary", "dr"))},
+        **{f"{role}_host_name": dns.domains[role].host if dns else "" for role in ("primary", "dr")},
     }
 
 

@@ -23,6 +23,8 @@ Parser = Callable[[str], T]
 PROJECT = "TapStack"
 DNS_TTL_SECONDS = 60  # of an alias record to API Gateway; Route 53 sets it
 CERTIFICATE_NAME_LIMIT = 64  # characters of a certificate's first name
+REQUEST_SECONDS = 3  # at most, of the function; with fewer executions a dead store would make a region look dead
+TAGS_OF_THE_STACK = ("Project", "Environment", "ManagedBy")
 TAG_LIMIT = 40  # AWS takes 50 on a resource; the rest is for the stack's own and for what an organisation adds
 
 # By area, how many regions the aws partition has there; they are numbered from 1 without gaps.
@@ -75,6 +77,8 @@ class Profile:
     key_deletion_days: int
     instances: int
     """Database instances of a region, unless set for it."""
+    capacity: tuple[float, float]
+    """Least and greatest ACUs of an instance, unless set. A standby takes over with what it has at that moment."""
     function_concurrency: int
     """Reserved executions of a region's function, unless set; -1 reserves none."""
     secret_recovery_days: int
@@ -83,10 +87,10 @@ class Profile:
 
 PROFILES: Mapping[str, Profile] = {profile.name: profile for profile in (
     Profile(name="dev", protect=False, final_snapshots=False, log_retention_days=7, backup_retention_days=1,
-            key_deletion_days=7, instances=1, function_concurrency=-1, secret_recovery_days=0,
+            key_deletion_days=7, instances=1, capacity=(0.5, 4), function_concurrency=-1, secret_recovery_days=0,
             noncurrent_version_days=7),
     Profile(name="prod", protect=True, final_snapshots=True, log_retention_days=365, backup_retention_days=35,
-            key_deletion_days=30, instances=2, function_concurrency=100, secret_recovery_days=30,
+            key_deletion_days=30, instances=2, capacity=(2, 16), function_concurrency=300, secret_recovery_days=30,
             noncurrent_version_days=365),
 )}
 
@@ -203,8 +207,8 @@ class Settings:
                 instances=read("drInstances", _whole(0, 15), str(profile.instances))),
             database=DatabaseSettings(
                 engine_version=read("databaseEngineVersion", _engine_version, "17.7"),
-                min_capacity=read("databaseMinCapacity", _capacity(0.5, 256), "0.5"),
-                max_capacity=read("databaseMaxCapacity", _capacity(1, 256), "4"),
+                min_capacity=read("databaseMinCapacity", _capacity(0.5, 256), f"{profile.capacity[0]:g}"),
+                max_capacity=read("databaseMaxCapacity", _capacity(1, 256), f"{profile.capacity[1]:g}"),
                 secret_arn=optional("databaseSecretArn", _secret_arn)),
             table=TableSettings(
                 consistency=read("tableConsistency", _one_of(_CONSISTENCIES), "eventual"),
@@ -271,10 +275,9 @@ def _conflicts(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "databaseMinCapacity", f"must not exceed databaseMaxCapacity {database.max_capacity:g}"
     if database.secret_arn and database.secret_arn.split(":")[3] != primary.region:
         yield "databaseSecretArn", f"must be in primaryRegion {primary.region}"
-    room = CERTIFICATE_NAME_LIMIT - max(len(primary.region), len(dr.region)) - len(".")
-    if settings.dns and len(settings.dns.domain_name) > room:
-        yield "domainName", (f"must be at most {room} characters: REGION.domainName is a certificate's first name, "
-                             f"which takes {CERTIFICATE_NAME_LIMIT}")
+    if 0 < settings.function_concurrency < api.rate_limit * REQUEST_SECONDS:
+        yield "functionConcurrency", (f"must be -1 or at least {api.rate_limit * REQUEST_SECONDS}: apiRateLimit x "
+                                      f"{REQUEST_SECONDS} s that a request takes while a store is dead")
     yield from _table_conflicts(settings.table, {primary.region, dr.region})
     soonest = settings.health_check.detection_seconds + DNS_TTL_SECONDS
     if settings.objectives.recovery_time < soonest:
@@ -379,7 +382,12 @@ def _tags(text: str) -> Mapping[str, str]:
         raise ValueError("must be an object of strings")
     if len(tags) > TAG_LIMIT:
         raise ValueError(f"must be at most {TAG_LIMIT} tags")
+    # IAM's tag keys know no case: two that differ in nothing else would fail there.
+    known = {name.lower() for name in TAGS_OF_THE_STACK}
     for name, value in tags.items():
+        if name.lower() in known:
+            raise ValueError(f"the key {name!r} is given twice, or is one of {', '.join(TAGS_OF_THE_STACK)}")
+        known.add(name.lower())
         if name.lower().startswith("aws:"):
             raise ValueError(f"the key {name!r} is reserved for AWS")
         # The characters that every service takes; some take more.
@@ -392,8 +400,9 @@ def _tags(text: str) -> Mapping[str, str]:
 
 _CONSISTENCIES: Mapping[str, Literal["eventual", "strong"]] = {"eventual": "eventual", "strong": "strong"}
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-_domain_name = _matching(rf"({_LABEL}\.)+[a-z]([a-z0-9-]{{0,61}}[a-z0-9])?",
-                         "must be a lower-case DNS name such as payments.example.com")
+_domain_name = _matching(rf"(?=.{{1,{CERTIFICATE_NAME_LIMIT}}}$)({_LABEL}\.)+[a-z]([a-z0-9-]{{0,61}}[a-z0-9])?",
+                         f"must be a lower-case DNS name of at most {CERTIFICATE_NAME_LIMIT} characters, such as "
+                         "payments.example.com")
 _hosted_zone_id = _matching("Z[A-Z0-9]{1,31}", "must be the id of a hosted zone, such as Z0123456789ABC")
 _engine_version = _matching(r"1[5-8]\.[0-9]{1,2}", "must be MAJOR.MINOR of Aurora PostgreSQL 15 to 18, such as 17.7")
 _secret_arn = _matching("arn:aws:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@!-]{1,519}",

@@ -16,7 +16,7 @@ from lib.region.region import RegionArgs
 from lib.settings import RegionSettings, Settings
 
 # The services that the stack calls, by the provider's own keys: an unknown one is rejected.
-EMULATED = ("acm", "apigateway", "backup", "cloudwatch", "dynamodb", "ec2", "iam", "kms", "lambda_", "logs", "rds",
+SERVICES = ("acm", "apigateway", "backup", "cloudwatch", "dynamodb", "ec2", "iam", "kms", "lambda_", "logs", "rds",
             "route53", "s3", "secretsmanager", "sns", "sts")
 
 
@@ -58,7 +58,7 @@ class TapStack(Component):
         emulated = True if endpoint else None
         return aws.Provider(
             f"{self.name}-{region.region}", region=region.region, default_tags={"tags": tags},
-            endpoints=[aws.ProviderEndpointArgs(**dict.fromkeys(EMULATED, endpoint))] if endpoint else None,
+            endpoints=[aws.ProviderEndpointArgs(**dict.fromkeys(SERVICES, endpoint))] if endpoint else None,
             access_key="test" if endpoint else None, secret_key="test" if endpoint else None,
             skip_credentials_validation=emulated, skip_metadata_api_check=emulated,
             skip_requesting_account_id=emulated, s3_use_path_style=emulated,

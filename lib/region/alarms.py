@@ -35,7 +35,8 @@ def watches(names: Names, peer: Names, objectives: Objectives, table: TableSetti
     function = {"FunctionName": names.function}
     api = {"ApiName": names.api, "Stage": STAGE}
     cluster = {"DBClusterIdentifier": names.cluster}
-    copies = {"SourceBucket": peer.receipts, "DestinationBucket": names.receipts, "RuleId": REPLICATION_RULE}
+    sent, received = ({"SourceBucket": source.receipts, "DestinationBucket": destination.receipts,
+                       "RuleId": REPLICATION_RULE} for source, destination in ((names, peer), (peer, names)))
     found = [
         Watch(key="api-errors", what="The API answers 5xx", namespace="AWS/ApiGateway", metric="5XXError",
               dimensions=api, statistic="Average", threshold=0.05),
@@ -61,10 +62,11 @@ def watches(names: Names, peer: Names, objectives: Objectives, table: TableSetti
               metric="WriteThrottleEvents", dimensions={"TableName": names.table}, threshold=0),
         # In the destination's region.
         Watch(key="receipts-late", what="Receipts arrive later than replication time control promises",
-              namespace="AWS/S3", metric="ReplicationLatency", dimensions=copies, statistic="Maximum",
+              namespace="AWS/S3", metric="ReplicationLatency", dimensions=received, statistic="Maximum",
               threshold=REPLICATION_MINUTES * 60),
+        # In the source's region.
         Watch(key="receipts-failed", what="Receipts could not be copied", namespace="AWS/S3",
-              metric="OperationsFailedReplication", dimensions=copies, threshold=0, periods=1),
+              metric="OperationsFailedReplication", dimensions=sent, threshold=0, periods=1),
         Watch(key="backup-failed", what="A backup failed", namespace="AWS/Backup", metric="NumberOfBackupJobsFailed",
               dimensions={"BackupVaultName": names.vault}, threshold=0, periods=1),
         Watch(key="backup-copy-failed", what="A backup could not be copied to the other region",

@@ -16,11 +16,12 @@ class SecureBucket(Component):
         self.bucket = aws.s3.Bucket(f"{name}-bucket", bucket=bucket, force_destroy=not profile.protect,
                                     opts=self.durable(protect=profile.protect))
         self.arn: pulumi.Output[str] = self.bucket.arn
+        # S3 refuses two changes of one bucket's access at the same time (409 OperationAborted): one after the other.
+        owner = aws.s3.BucketOwnershipControls(
+            f"{name}-owner", bucket=self.bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=self.opts())
         closed = aws.s3.BucketPublicAccessBlock(
             f"{name}-closed", bucket=self.bucket.id, block_public_acls=True, block_public_policy=True,
-            ignore_public_acls=True, restrict_public_buckets=True, opts=self.opts())
-        aws.s3.BucketOwnershipControls(f"{name}-owner", bucket=self.bucket.id,
-                                       rule={"object_ownership": "BucketOwnerEnforced"}, opts=self.opts())
+            ignore_public_acls=True, restrict_public_buckets=True, opts=self.opts(depends_on=[owner]))
         self.versioning = aws.s3.BucketVersioning(f"{name}-versions", bucket=self.bucket.id,
                                                   versioning_configuration={"status": "Enabled"}, opts=self.opts())
         aws.s3.BucketServerSideEncryptionConfiguration(
@@ -28,7 +29,6 @@ class SecureBucket(Component):
             rules=[{"apply_server_side_encryption_by_default": {"sse_algorithm": "aws:kms",
                                                                 "kms_master_key_id": key_arn},
                     "bucket_key_enabled": True}])
-        # S3 refuses two changes of one bucket's access at the same time (409 OperationAborted).
         aws.s3.BucketPolicy(f"{name}-policy", bucket=self.bucket.id, policy=policies.tls_only(self.bucket.arn),
                             opts=self.opts(depends_on=[closed]))
         aws.s3.BucketLifecycleConfiguration(

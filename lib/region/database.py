@@ -12,7 +12,9 @@ from lib.settings import DatabaseSettings, Profile
 
 ENGINE = aws.rds.EngineType.AURORA_POSTGRESQL
 # A failover moves the writer, and an upgrade goes through the global cluster: what AWS then reports must stay as it is.
-MOVED_BY_FAILOVER = ["replicationSourceIdentifier", "globalClusterIdentifier", "engineVersion"]
+# The login and the database's name would replace the cluster, were they ever reported otherwise.
+MOVED_BY_FAILOVER = ["replicationSourceIdentifier", "globalClusterIdentifier", "engineVersion", "masterUsername",
+                     "databaseName"]
 INSIGHTS_DAYS = 7  # the only retention that AWS still offers without advanced Database Insights
 # An instance follows its cluster's version, and AWS refuses another key once Performance Insights is on.
 FIXED_AT_CREATION = ["engineVersion", "performanceInsightsKmsKeyId"]
@@ -29,8 +31,12 @@ class Writer:
 
 @dataclass(frozen=True, kw_only=True)
 class Reader:
-    """A member that replicates. AWS takes its login from the writer, which must have an instance by then."""
+    """A member that replicates. AWS takes its login from the writer, which must have an instance by then.
 
+    `source_region` is the writer's: without it nobody signs the request to copy what is encrypted there.
+    """
+
+    source_region: str
     after: Sequence[pulumi.Resource]
 
 
@@ -46,21 +52,25 @@ class Database(Component):
         super().__init__(name, opts)
         subnets = aws.rds.SubnetGroup(f"{name}-subnets", name=names.subnet_group, subnet_ids=network.subnet_ids,
                                       description=f"TapStack {names.suffix}", opts=self.opts())
+        major = database.engine_version.partition(".")[0]
+        # A cluster holds on to its group, so the next major version's must be there before the last one's goes.
+        # `pending-reboot` is what AWS reports of a value that is its default, as this is from 17 on.
         parameters = aws.rds.ClusterParameterGroup(
-            f"{name}-parameters", name=names.parameter_group, description=f"TapStack {names.suffix}",
-            family=f"{ENGINE.value}{database.engine_version.partition('.')[0]}", opts=self.opts(),
-            parameters=[{"name": "rds.force_ssl", "value": "1", "apply_method": "immediate"},
-                        {"name": "log_min_duration_statement", "value": "1000", "apply_method": "immediate"}])
+            f"{name}-parameters", name=f"{names.parameter_group}-{major}", description=f"TapStack {names.suffix}",
+            family=f"{ENGINE.value}{major}", opts=self.opts(delete_before_replace=False),
+            parameters=[{"name": "rds.force_ssl", "value": "1", "apply_method": "pending-reboot"}])
         # Without it RDS makes the group itself: unencrypted, and kept for ever.
         logs = aws.cloudwatch.LogGroup(f"{name}-logs", name=names.database_logs, kms_key_id=key_arn,
                                        retention_in_days=profile.log_retention_days, opts=self.opts())
         writer = role if isinstance(role, Writer) else None
+        reader = role if isinstance(role, Reader) else None
         self.cluster = aws.rds.Cluster(
             f"{name}-cluster", cluster_identifier=names.cluster, global_cluster_identifier=global_cluster_id,
             engine=ENGINE, engine_mode="provisioned", engine_version=database.engine_version, port=POSTGRES,
             database_name=writer.database_name if writer else None,
             master_username=writer.username if writer else None,
             master_password=writer.password if writer else None,
+            source_region=reader.source_region if reader else None,
             db_subnet_group_name=subnets.name, db_cluster_parameter_group_name=parameters.name,
             vpc_security_group_ids=[network.database_group.id],
             storage_encrypted=True, kms_key_id=key_arn, iam_database_authentication_enabled=True,
@@ -68,10 +78,11 @@ class Database(Component):
             serverlessv2_scaling_configuration={"min_capacity": database.min_capacity,
                                                 "max_capacity": database.max_capacity},
             backup_retention_period=profile.backup_retention_days, copy_tags_to_snapshot=True,
+            delete_automated_backups=not profile.final_snapshots,
             deletion_protection=profile.protect, skip_final_snapshot=not profile.final_snapshots,
             final_snapshot_identifier=f"{names.cluster}-final" if profile.final_snapshots else None,
             opts=self.durable(protect=profile.protect, ignore_changes=MOVED_BY_FAILOVER,
-                              depends_on=[logs, *(role.after if isinstance(role, Reader) else ())]))
+                              depends_on=[logs, *(reader.after if reader else ())]))
         self.instances = [
             aws.rds.ClusterInstance(
                 f"{name}-instance-{number}", identifier=f"{names.cluster}-{number}",

@@ -40,13 +40,13 @@ class PaymentsFunction(Component):
         self.function = aws.lambda_.Function(
             f"{name}-function", name=names.function, role=self.role.arn, code=package(PACKAGE),
             handler="payments.handler.handler", runtime="python3.13", architectures=["arm64"], publish=True,
-            memory_size=MEMORY_MB, timeout=TIMEOUT_SECONDS, kms_key_arn=key_arn,
+            memory_size=MEMORY_MB, timeout=TIMEOUT_SECONDS, kms_key_arn=key_arn, source_kms_key_arn=key_arn,
             reserved_concurrent_executions=concurrency,
             environment={"variables": {"TABLE_NAME": names.table, "RECEIPTS_BUCKET": names.receipts,
                                        "CONTROL_BUCKET": names.control}},
             vpc_config={"subnet_ids": network.subnet_ids, "security_group_ids": [network.function_group.id]},
-            # Lambda keeps its network interfaces for up to 40 minutes: without the swap they hold the group, and a
-            # destroy waits for them.
+            # Lambda keeps its network interfaces for up to 40 minutes, and a destroy waits for them with the subnets.
+            # The swap at least frees the security group.
             replace_security_groups_on_destroy=True,
             replacement_security_group_ids=[network.vpc.default_security_group_id],
             tracing_config={"mode": "Active"},
@@ -70,8 +70,8 @@ class PaymentsFunction(Component):
             policies.key_use(key_arn, ["kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey*", "kms:DescribeKey"],
                              [f"dynamodb.{names.region}", f"s3.{names.region}"]),
             # Lambda decrypts the environment with the role's own right, through no other service.
-            policies.allow("kms:Decrypt", key_arn, {"StringEquals": {
-                "kms:EncryptionContext:aws:lambda:FunctionArn": function}}),
+            policies.allow("kms:Decrypt", key_arn, {"StringLike": {
+                "kms:EncryptionContext:aws:lambda:FunctionArn": [function, f"{function}:*"]}}),
             policies.allow(["logs:CreateLogStream", "logs:PutLogEvents"],
                            names.arn("logs", f"log-group:{names.function_logs}:*")),
             # X-Ray and DescribeNetworkInterfaces know no resources. The others are Lambda's own, before an

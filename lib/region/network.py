@@ -78,7 +78,8 @@ class Network(Component):
         """The function may reach S3, DynamoDB and the database; the database may be reached by the function."""
         for service in ("s3", "dynamodb"):
             # The account of a stack and AWS's own list of a service's addresses never change, and an emulator that
-            # does not store them would show a change of both for ever: hence `ignore_changes`.
+            # does not store them would show a change of both for ever: hence `ignore_changes`. Who changes the
+            # policy here has to replace the endpoints of the stacks that exist.
             endpoint = aws.ec2.VpcEndpoint(
                 f"{self.name}-{service}", vpc_id=self.vpc.id, vpc_endpoint_type="Gateway", route_table_ids=[table.id],
                 service_name=f"com.amazonaws.{self._names.region}.{service}",

@@ -87,8 +87,9 @@ class Copies(Component):
                            [cluster, *snapshots]),
             policies.allow(["backup:DescribeBackupVault", "backup:CopyIntoBackupVault"],
                            [source.vault.arn, destination.vault.arn]),
-            policies.key_use(keys, ["kms:DescribeKey", "kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*",
-                                    "kms:GenerateDataKey*"], through),
+            # AWS Backup itself asks for the key, through no other service.
+            policies.allow("kms:DescribeKey", keys),
+            policies.key_use(keys, ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*"], through),
             policies.allow("kms:CreateGrant", keys, {"Bool": {"kms:GrantIsForAWSResource": "true"}}),
             # Resource Groups Tagging knows no resources.
             policies.allow("tag:GetResources", "*"),

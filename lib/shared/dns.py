@@ -7,6 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from lib.component import Component
+from lib.names import Names
 from lib.region.region import Region
 from lib.settings import DnsSettings, HealthCheckSettings, Profile
 
@@ -21,33 +22,22 @@ class RegionalDomain(Component):
     """
 
     def __init__(self, name: str, *, region: Region, service: str, zone_id: pulumi.Input[str],
-                 opts: pulumi.ResourceOptions) -> None:
+                 certificate: aws.acm.Certificate, proof: aws.route53.Record, opts: pulumi.ResourceOptions) -> None:
         super().__init__(name, pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(provider=region.provider)))
         self.region = region
         self.host = f"{region.names.region}.{service}"
-        self._service, self._zone_id = service, zone_id
-        # One wildcard for both hosts: it shares the validation record of the service's own name. Domain names hold on
-        # to a certificate, so the next one must be there before the last one goes.
-        self.certificate = aws.acm.Certificate(
-            f"{name}-certificate", domain_name=service, subject_alternative_names=[f"*.{service}"],
-            validation_method="DNS", opts=self.opts(delete_before_replace=False))
-
-    def answer(self, validation: aws.route53.Record) -> aws.apigateway.DomainName:
-        """Both custom domain names, once the certificate is valid; gives the service's, for its failover record."""
-        valid = aws.acm.CertificateValidation(
-            f"{self.name}-valid", certificate_arn=self.certificate.arn, validation_record_fqdns=[validation.fqdn],
+        self._valid = aws.acm.CertificateValidation(
+            f"{name}-valid", certificate_arn=certificate.arn, validation_record_fqdns=[proof.fqdn],
             opts=self.opts(delete_before_replace=False))
-        own = self._domain("host", self.host, valid)
-        aws.route53.Record(f"{self.name}-host-record", zone_id=self._zone_id, name=self.host, type="A",
-                           aliases=[alias(own)], opts=self.opts())
-        shared = self._domain("service", self._service, valid)
+        aws.route53.Record(f"{name}-host-record", zone_id=zone_id, name=self.host, type="A",
+                           aliases=[alias(self._domain("host", self.host))], opts=self.opts())
+        self.service = self._domain("service", service)
         self.register_outputs({"host": self.host})
-        return shared
 
-    def _domain(self, key: str, domain: str, valid: aws.acm.CertificateValidation) -> aws.apigateway.DomainName:
+    def _domain(self, key: str, domain: str) -> aws.apigateway.DomainName:
         api = self.region.api
         name = aws.apigateway.DomainName(
-            f"{self.name}-{key}", domain_name=domain, regional_certificate_arn=valid.certificate_arn,
+            f"{self.name}-{key}", domain_name=domain, regional_certificate_arn=self._valid.certificate_arn,
             security_policy="TLS_1_2", endpoint_configuration={"types": "REGIONAL"}, opts=self.opts())
         aws.apigateway.BasePathMapping(f"{self.name}-{key}-mapping", rest_api=api.rest.id,
                                        stage_name=api.stage.stage_name, domain_name=name.domain_name, opts=self.opts())
@@ -62,67 +52,91 @@ def alias(domain: aws.apigateway.DomainName) -> aws.route53.RecordAliasArgsDict:
 class Dns(Component):
     """Zone (new, or an existing one by id), certificates, host names, health checks and the failover records.
 
-    The primary record is healthy while the primary region answers AND the standby has not taken over. When the
-    standby's API is down its inverted check is healthy, so a dead standby never takes the traffic.
+    The primary record is healthy while the primary region answers AND the standby has not taken over. A standby whose
+    API is down cannot take over: its inverted check is healthy. That also holds afterwards: if the API of the region
+    that took over goes down, the traffic returns to the primary region as soon as that is healthy.
     """
 
     def __init__(self, name: str, *, dns: DnsSettings, health: HealthCheckSettings, profile: Profile,
                  primary: Region, standby: Region, opts: pulumi.ResourceOptions) -> None:
         super().__init__(name, opts)
-        self._health = health
-        service = dns.domain_name
-        if dns.hosted_zone_id is None:
-            zone = aws.route53.Zone(f"{name}-zone", name=service, comment=f"TapStack {primary.names.suffix}",
-                                    force_destroy=not profile.protect, opts=self.durable(protect=profile.protect))
-            self.zone_id: pulumi.Output[str] = zone.zone_id
-            self.name_servers: pulumi.Output[list[str]] = zone.name_servers.apply(list)
-        else:
-            self.zone_id = pulumi.Output.from_input(dns.hosted_zone_id)
-            self.name_servers = pulumi.Output.from_input([])
-        self.domains = [
-            RegionalDomain(f"{name}-{role}", region=region, service=service, zone_id=self.zone_id,
-                           opts=pulumi.ResourceOptions(parent=self))
-            for role, region in (("primary", primary), ("dr", standby))]
+        self._health, self._service = health, dns.domain_name
+        self.zone_id, self.name_servers = self._zone(dns, primary.names, profile)
+        sides = {"primary": primary, "dr": standby}
+        certificates = {role: self._certificate(role, region) for role, region in sides.items()}
         # Certificates of one name have one validation record in common, whatever their region: it is made once.
-        proof = self.domains[0].certificate.domain_validation_options[0]
-        validation = aws.route53.Record(
-            f"{name}-validation", zone_id=self.zone_id, name=proof.resource_record_name,
-            type=proof.resource_record_type, records=[proof.resource_record_value], ttl=60, allow_overwrite=True,
+        asked = certificates["primary"].domain_validation_options[0]
+        proof = aws.route53.Record(
+            f"{name}-validation", zone_id=self.zone_id, name=asked.resource_record_name,
+            type=asked.resource_record_type, records=[asked.resource_record_value], ttl=60, allow_overwrite=True,
             opts=self.opts())
-        self.checks = self._checks(*self.domains)
-        for domain, routing in zip(self.domains, ("PRIMARY", "SECONDARY"), strict=True):
-            check = self.checks["failover" if routing == "PRIMARY" else "dr"]
-            aws.route53.Record(
-                f"{name}-{routing.lower()}", zone_id=self.zone_id, name=service, type="A",
-                aliases=[alias(domain.answer(validation))], set_identifier=domain.region.names.region,
-                failover_routing_policies=[{"type": routing}], health_check_id=check.id, opts=self.opts())
+        self.domains = {
+            role: RegionalDomain(f"{name}-{role}", region=region, service=self._service, zone_id=self.zone_id,
+                                 certificate=certificates[role], proof=proof, opts=pulumi.ResourceOptions(parent=self))
+            for role, region in sides.items()}
+        self.checks = self._checks(self.domains["primary"], self.domains["dr"])
+        self._failover("PRIMARY", self.domains["primary"], self.checks["failover"])
+        self._failover("SECONDARY", self.domains["dr"], self.checks["dr"])
         self.alarms = self._alarms(primary, standby)
         self.register_outputs({"zone_id": self.zone_id})
+
+    def _zone(self, dns: DnsSettings, names: Names,
+              profile: Profile) -> tuple[pulumi.Output[str], pulumi.Output[list[str]]]:
+        """The zone's id, and its name servers where it is made here."""
+        if dns.hosted_zone_id is not None:
+            return pulumi.Output.from_input(dns.hosted_zone_id), pulumi.Output.from_input([])
+        zone = aws.route53.Zone(f"{self.name}-zone", name=self._service, comment=f"TapStack {names.suffix}",
+                                force_destroy=not profile.protect, opts=self.durable(protect=profile.protect))
+        servers: pulumi.Output[list[str]] = zone.name_servers.apply(list)
+        # The certificates, and so this very deployment, wait until somebody has delegated the name.
+        servers.apply(lambda found: pulumi.log.info(f"delegate {self._service} to {', '.join(found)}", self))
+        return zone.zone_id, servers
+
+    def _certificate(self, role: str, region: Region) -> aws.acm.Certificate:
+        """One wildcard for both hosts: it shares the validation record of the service's own name.
+
+        Domain names hold on to a certificate, so the next one must be there before the last one goes.
+        """
+        return aws.acm.Certificate(
+            f"{self.name}-{role}-certificate", domain_name=self._service,
+            subject_alternative_names=[f"*.{self._service}"], validation_method="DNS",
+            opts=self.opts(provider=region.provider, delete_before_replace=False))
+
+    def _failover(self, routing: str, domain: RegionalDomain, check: aws.route53.HealthCheck) -> None:
+        aws.route53.Record(
+            f"{self.name}-{routing.lower()}", zone_id=self.zone_id, name=self._service, type="A",
+            aliases=[alias(domain.service)], set_identifier=domain.region.names.region,
+            failover_routing_policies=[{"type": routing}], health_check_id=check.id, opts=self.opts())
 
     def _checks(self, primary: RegionalDomain, standby: RegionalDomain) -> dict[str, aws.route53.HealthCheck]:
         """Liveness of each region, the takeover lever, and the calculation that the primary record hangs on."""
         checks = {
-            "primary": self._https("primary", primary, "/health", self._health.threshold),
-            "dr": self._https("dr", standby, "/health", self._health.threshold),
-            "takeover": self._https("takeover", standby, "/takeover", 1, invert=True),
+            "primary": self._https("primary", primary, "/health"),
+            "dr": self._https("dr", standby, "/health"),
+            "takeover": self._https("takeover", standby, "/takeover", invert=True),
         }
         checks["failover"] = aws.route53.HealthCheck(
             f"{self.name}-failover-check", type="CALCULATED", child_health_threshold=2,
             child_healthchecks=[checks["primary"].id, checks["takeover"].id],
-            tags={"Name": f"{primary.region.names.network}-stays"}, opts=self.opts())
+            tags={"Name": f"{primary.region.names.network}-stays"}, opts=self.opts(delete_before_replace=False))
         return checks
 
-    def _https(self, key: str, domain: RegionalDomain, path: str, threshold: int,
-               *, invert: bool = False) -> aws.route53.HealthCheck:
+    def _https(self, key: str, domain: RegionalDomain, path: str, *,
+               invert: bool = False) -> aws.route53.HealthCheck:
+        """A check of one region's host. A record must never name a check that is gone, so the next one comes first."""
         names = domain.region.names
         return aws.route53.HealthCheck(
             f"{self.name}-{key}-check", type="HTTPS", fqdn=domain.host, port=443, resource_path=path,
-            request_interval=self._health.interval, failure_threshold=threshold, measure_latency=not invert,
-            invert_healthcheck=invert,
-            tags={"Name": f"{names.network}-{names.region}-{'takeover' if invert else 'health'}"}, opts=self.opts())
+            request_interval=self._health.interval, failure_threshold=self._health.threshold,
+            measure_latency=not invert, invert_healthcheck=invert,
+            tags={"Name": f"{names.network}-{names.region}-{path.strip('/')}"},
+            opts=self.opts(delete_before_replace=False))
 
     def _alarms(self, *regions: Region) -> list[aws.cloudwatch.MetricAlarm]:
-        """Alarms on the checks, where Route 53 publishes them: only in us-east-1, so only if the stack is there."""
+        """Alarms on the checks, where Route 53 publishes them: in us-east-1 only, so only if the stack is there.
+
+        If that is the region that is lost, they are lost with it.
+        """
         return [
             aws.cloudwatch.MetricAlarm(
                 f"{self.name}-{key}-unhealthy", name=f"{region.names.alarm}-{key}-unhealthy",

@@ -10,8 +10,8 @@ from lib.settings import Settings
 class PaymentsTable(Component):
     """A DynamoDB global table: a customer key and point-in-time recovery in each replica from the start.
 
-    Changing either later would make the replica anew. `strong` adds the witness, a third region that holds no data and
-    breaks the tie; with it an acknowledged write survives the loss of any one region.
+    Changing either later would make the replica anew. `strong` adds the witness, a third region that
+    breaks the tie and cannot be read; with it an acknowledged write survives the loss of any one region.
     """
 
     def __init__(self, name: str, *, settings: Settings, home: Region, replica: Region,

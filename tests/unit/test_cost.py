@@ -24,9 +24,9 @@ def test_the_total_is_the_sum_of_the_lines() -> None:
     assert lines.pop("total") == pytest.approx(sum(lines.values()), abs=0.01)
 
 
-def test_prod_has_twice_the_instances_and_a_domain_its_checks() -> None:
+def test_prod_has_twice_the_instances_four_times_as_large_and_a_domain_its_checks() -> None:
     dev, prod, named = estimate(), estimate("profile=prod"), estimate("domainName=pay.example.com")
-    assert prod["Aurora in us-east-1"] == 2 * dev["Aurora in us-east-1"] > 0
+    assert prod["Aurora in us-east-1"] == 8 * dev["Aurora in us-east-1"] > 0
     assert named.keys() - dev.keys() == {"Hosted zone", "Health checks", "Answering health checks"}
 
 
@@ -51,4 +51,4 @@ def test_people_get_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     cost.main(["profile=prod"])
     shown = capsys.readouterr().out
     assert "total" in shown
-    assert "2 x 0.5 ACU" in shown
+    assert "2 x 2 ACU" in shown

@@ -75,7 +75,7 @@ def test_defaults() -> None:
 
 def test_prod_has_defaults_of_its_own() -> None:
     prod = load({"profile": "prod"})
-    assert (prod.primary.instances, prod.dr.instances, prod.function_concurrency) == (2, 2, 100)
+    assert (prod.primary.instances, prod.dr.instances, prod.function_concurrency) == (2, 2, 300)
 
 
 def test_prod_protects_and_keeps_longer_than_dev() -> None:
@@ -96,7 +96,8 @@ ACCEPTED: list[tuple[str, str, Mapping[str, str], str, object]] = [
     ("primaryVpcCidr", "172.31.255.0/24", {}, "primary.vpc_cidr", IPv4Network("172.31.255.0/24")),
     ("drVpcCidr", "192.168.0.0/16", {}, "dr.vpc_cidr", IPv4Network("192.168.0.0/16")),
     ("domainName", "payments.example.com", {}, "dns.domain_name", "payments.example.com"),
-    ("domainName", "a" * 50 + ".com", {}, "dns.domain_name", "a" * 50 + ".com"),
+    ("domainName", "a" * 60 + ".com", {}, "dns.domain_name", "a" * 60 + ".com"),
+    ("databaseMinCapacity", "2", {"profile": "prod"}, "database.min_capacity", 2),
     ("hostedZoneId", "Z0123456789ABC", DOMAIN, "dns.hosted_zone_id", "Z0123456789ABC"),
     ("databaseEngineVersion", "16.11", {}, "database.engine_version", "16.11"),
     ("databaseMinCapacity", "2.5", {}, "database.min_capacity", 2.5),
@@ -174,13 +175,10 @@ REFUSED: list[tuple[Mapping[str, str], str]] = [
      "drVpcCidr = '172.32.0.0/16': must be private, within 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16"),
     ({"drVpcCidr": "10.0.7.0/24"}, "drVpcCidr = '10.0.7.0/24': overlaps primaryVpcCidr 10.0.0.0/16"),
     ({"domainName": "Example.com"},
-     "domainName = 'Example.com': must be a lower-case DNS name such as payments.example.com"),
+     "domainName = 'Example.com': must be a lower-case DNS name of at most 64 characters, such as payments."),
     ({"domainName": "localhost"}, "domainName = 'localhost': must be a lower-case DNS name"),
     ({"domainName": "example.com."}, "domainName = 'example.com.': must be a lower-case DNS name"),
-    ({"domainName": "a" * 51 + ".com"},
-     f"domainName = '{'a' * 51}.com': must be at most 54 characters: REGION.domainName is a certificate's first name"),
-    ({"domainName": "a" * 46 + ".com", "drRegion": "ap-northeast-1"},
-     f"domainName = '{'a' * 46}.com': must be at most 49"),
+    ({"domainName": "a" * 61 + ".com"}, f"domainName = '{'a' * 61}.com': must be a lower-case DNS name of at most 64"),
     ({"hostedZoneId": "abc", **DOMAIN},
      "hostedZoneId = 'abc': must be the id of a hosted zone, such as Z0123456789ABC"),
     ({"hostedZoneId": "Z0123456789ABC"}, "hostedZoneId = 'Z0123456789ABC': needs domainName"),
@@ -227,8 +225,12 @@ REFUSED: list[tuple[Mapping[str, str], str]] = [
     ({"manageApiGatewayAccount": "yes"}, "manageApiGatewayAccount = 'yes': must be true or false"),
     ({"functionConcurrency": "0"},
      "functionConcurrency = '0': must be -1 (none reserved) or 1 to 1000: 0 would stop the function"),
+    ({"functionConcurrency": "299"}, "functionConcurrency = '299': must be -1 or at least 300: apiRateLimit x 3 s"),
     ({"functionConcurrency": "1001"}, "functionConcurrency = '1001': must be a whole number, -1 to 1000"),
     ({"alarmEmail": "nobody"}, "alarmEmail = 'nobody': must be an e-mail address such as ops@example.com"),
+    ({"tags": '{"project": "x"}'},
+     "tags = '{\"project\": \"x\"}': the key 'project' is given twice, or is one of Project, Environment, ManagedBy"),
+    ({"tags": '{"a": "", "A": ""}'}, "tags = '{\"a\": \"\", \"A\": \"\"}': the key 'A' is given twice"),
     ({"tags": "Owner"}, "tags = 'Owner': must be an object of strings"),
     ({"tags": "[1]"}, "tags = '[1]': must be an object of strings"),
     ({"tags": '{"a": 1}'}, "tags = '{\"a\": 1}': must be an object of strings"),
@@ -321,7 +323,8 @@ def check_invariants(accepted: Settings) -> None:
         name = names.Names(accepted.environment_suffix, region.region, "123456789012")
         for key, physical in names.CATALOGUE.items():
             assert len(getattr(name, key)) <= physical.limit, key
-        assert accepted.dns is None or len(f"{region.region}.{accepted.dns.domain_name}") <= 64
+    assert accepted.dns is None or len(accepted.dns.domain_name) <= 64
+    assert accepted.function_concurrency == -1 or accepted.function_concurrency >= 3 * accepted.api.rate_limit
     assert primary.instances >= 1
     assert dr.instances >= (1 if accepted.profile.name == "prod" else 0)
     assert 0.5 <= database.min_capacity <= database.max_capacity

@@ -24,9 +24,10 @@ REGIONAL_OUTPUTS = [
 ]
 GLOBAL_OUTPUTS = [
     "database_secret_arn", "dns", "domain_name", "dr_health_check_id", "environment_suffix",
-    "failover_health_check_id", "global_cluster_id", "health_alarm_names", "hosted_zone_id", "name_servers",
-    "payments_table_arn", "payments_table_name", "primary_health_check_id", "profile", "recovery_point_objective",
-    "recovery_time_objective", "service_url", "table_consistency", "takeover_health_check_id",
+    "failover_health_check_id", "global_cluster_endpoint", "global_cluster_id", "health_alarm_names",
+    "hosted_zone_id", "name_servers", "payments_table_arn", "payments_table_name", "primary_health_check_id",
+    "profile", "recovery_point_objective", "recovery_time_objective", "service_url", "table_consistency",
+    "takeover_health_check_id", "witness_region",
 ]
 PINNED = sorted(GLOBAL_OUTPUTS + [f"{role}_{key}" for role in ("primary", "dr") for key in REGIONAL_OUTPUTS])
 
@@ -46,7 +47,7 @@ def test_outputs_are_pinned(case: str) -> None:
 
 def test_outputs_without_a_domain_say_so(dev: Recording) -> None:
     assert dev.outputs["dns"] == "off: domainName is not set"
-    empty = {key for key, value in dev.outputs.items() if value in ("", [])}
+    empty = {key for key, value in dev.outputs.items() if value in ("", [])} - {"witness_region"}
     assert empty == {"domain_name", "service_url", "hosted_zone_id", "name_servers", "health_alarm_names",
                      "primary_host_name", "dr_host_name", "primary_health_check_id", "dr_health_check_id",
                      "takeover_health_check_id", "failover_health_check_id"}
@@ -85,6 +86,18 @@ def test_providers_of_an_emulator_reach_nothing_else(domain: Recording) -> None:
             assert json.loads(provider.inputs[flag]) is True
 
 
+def test_a_flood_of_what_needs_no_key_is_let_through_before_payments_are(dev: Recording) -> None:
+    limits = {r.inputs["methodPath"]: r.inputs["settings"]["throttlingRateLimit"] for r in dev.of("MethodSettings")}
+    assert limits == {"*/*": 100, "health/GET": 2000, "takeover/GET": 2000}
+
+
+def test_a_failed_copy_is_watched_at_its_source_and_a_late_one_at_its_destination(dev: Recording) -> None:
+    for alarm in dev.of("MetricAlarm"):
+        if alarm.inputs["namespace"] == "AWS/S3":
+            end = "SourceBucket" if "Failed" in alarm.inputs["metricName"] else "DestinationBucket"
+            assert dev.region(alarm) in alarm.inputs["dimensions"][end]
+
+
 def test_only_the_writer_has_a_master_login(dev: Recording) -> None:
     writer, reader = (one(dev.of("Cluster"), f"-{role}-") for role in ("primary", "dr"))
     assert writer.inputs["databaseName"] == "payments"
@@ -96,6 +109,7 @@ def test_only_the_writer_has_a_master_login(dev: Recording) -> None:
 def test_the_reader_waits_for_the_writers_first_instance(dev: Recording) -> None:
     reader = one(dev.of("Cluster"), "-dr-")
     assert one(dev.of("ClusterInstance"), "-primary-").urn in reader.dependencies
+    assert reader.inputs["sourceRegion"] == dev.outputs["primary_region"]
     assert dev.of("GlobalCluster")[0].urn in reader.waits_for
 
 
@@ -220,7 +234,7 @@ def test_the_function_lets_go_of_its_security_group(dev: Recording) -> None:
 def test_concurrency_is_unreserved_in_dev_reserved_in_prod_and_settable(
         dev: Recording, prod: Recording, domain: Recording) -> None:
     reserved = [{f.inputs["reservedConcurrentExecutions"] for f in p.of("Function")} for p in (dev, prod, domain)]
-    assert reserved == [{-1}, {100}, {7}]
+    assert reserved == [{-1}, {300}, {7}]
 
 
 def test_the_package_holds_sources_only(tmp_path: Path) -> None:
