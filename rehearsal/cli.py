@@ -1,7 +1,6 @@
 """The command line: options, the order of the phases, and exit codes."""
 
 import contextvars
-import gc
 import json
 import os
 import shlex
@@ -13,7 +12,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, redirect_stdout, suppress
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -36,6 +35,7 @@ from rehearsal.report import Report
 ROOT = Path(__file__).parents[1]
 OUTPUTS = Path("cfn-outputs") / "flat-outputs.json"
 OUTPUTS_VARIABLE = "TAPSTACK_OUTPUTS"
+STDERR = 2  # the descriptor
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
@@ -63,8 +63,8 @@ class Rehearsal:
             self._deploy(deployment, emulator.endpoint)
             if report.ok:
                 self._use(clients, deployment.outputs, command, output)
-            if report.ok and keep:
-                self._keep(clients, deployment.outputs)
+                if keep:
+                    self._keep(clients, deployment.outputs)
             self._tear_down(deployment, before)
 
     def _deploy(self, deployment: Deployment, endpoint: str) -> None:
@@ -77,9 +77,9 @@ class Rehearsal:
         except (RehearsalError, pulumi.RunError) as error:
             report.fail("deployment", str(error))
         except Exception as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
-            traceback.print_exc()  # the program's own fault: its author needs the way there
+            traceback.print_exception(error, limit=-6)  # the program's own fault: its author needs the way there
             report.fail("program", f"{type(error).__name__}: {error}")
-        report.document["resources"] = Counter(made.token for made in engine.resources)
+        report.document["resources"] = dict(sorted(Counter(made.token for made in engine.resources).items()))
         report.document["not_exercised"] = [str(gap) for gap in sorted(engine.gaps)]
 
     def _use(self, clients: Clients, outputs: Mapping[str, object], command: Sequence[str], output: int | None) -> None:
@@ -91,7 +91,7 @@ class Rehearsal:
             notes.append(f"{found.count(True)} of {len(found)} checks hold")
         if not command:
             return
-        with self._report.phase(shlex.join(command)) as notes:
+        with self._report.phase(shlex.join(command), live=False) as notes:
             with undisturbed():
                 process = subprocess.Popen(  # pylint: disable=consider-using-with
                     command, env={**os.environ, **self._environment(clients)}, stdout=output)
@@ -189,11 +189,13 @@ def rehearse(
     words = _words(command)
     project = Project.load(ROOT, stack, _overrides(config or []))
     regions = _regions(project)
+    document = sys.stdout
     report = Report(Console(stderr=as_json))
     report.document.update(stack=stack, config=project.config, regions=regions)
     began, verdict, code = time.monotonic(), "FAILED", FAILED
     try:
-        Rehearsal(project, regions, report).run(words, keep, sys.stderr.fileno() if as_json else None)
+        with redirect_stdout(sys.stderr if as_json else sys.stdout):
+            Rehearsal(project, regions, report).run(words, keep, STDERR if as_json else None)
         if report.ok:
             verdict, code = "passed", 0
     except EmulatorError as error:
@@ -202,7 +204,7 @@ def rehearse(
         report.ok, verdict, code = False, "interrupted, the emulator stopped,", INTERRUPTED
     report.conclude(verdict, time.monotonic() - began)
     if as_json:
-        print(json.dumps(report.document, indent=2))
+        print(json.dumps(report.document, indent=2), file=document)
     return code
 
 
@@ -212,11 +214,11 @@ def main() -> NoReturn:
     # Nothing of the caller's AWS account may reach what runs here, neither variables nor files.
     for key in [key for key in os.environ if key.startswith("AWS_")]:
         del os.environ[key]
-    os.environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
+    os.environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+                      PULUMI_ERROR_OUTPUT_STRING="1")  # an Output in an f-string is an error, not a text
     try:
         code = typer.main.get_command(app).main(standalone_mode=False)
     except (TyperException, ProjectError, SettingsError) as error:
         print(f"rehearsal: {error}", file=sys.stderr)
         code = BAD_INPUT
-    gc.freeze()  # or the interpreter spends a second on its way out, walking the models of 16 services
     sys.exit(code)

@@ -83,6 +83,8 @@ class Engine:
         with self._lock:
             self.resources.append(made)
             self.gaps |= {gap for gap in known if not gap.argument or gap.argument in given}
+        if not scope["id"]:
+            raise RehearsalError(f"{made.label}: {kind.id} is not in the answer")
         for call in kind.then:
             self._call(made, call)
         return made
@@ -113,7 +115,8 @@ class Engine:
         lifted = []
         for made in self.resources:
             made.scope["lifted"] = True
-            if any([self._call(made, call) for call in made.kind.unprotect]) or made.protected:
+            calls = [self._call(made, call) for call in made.kind.unprotect]
+            if made.protected or any(calls):
                 lifted.append(made)
         return lifted
 

@@ -48,12 +48,9 @@ def fit(shape: Any, value: Any, renames: Mapping[str, str], where: str = "") -> 
         case "list", _:
             items = value if isinstance(value, list) else [value]
             return [fit(shape.member, item, renames, f"{where}[{number}]") for number, item in enumerate(items)]
-        case ("structure" | "map" as wanted), _:
-            raise MisfitError(f"{where}: takes a {wanted}, not {value!r}")
-        case wanted, Mapping() | list():
-            raise MisfitError(f"{where}: takes a {wanted}, not {value!r}")
-        case wanted, _:
-            return _scalar(wanted, value)
+        case (("structure" | "map"), _) | (_, Mapping() | list()):
+            raise MisfitError(f"{where}: takes a {shape.type_name}, not a {type(value).__name__}")
+    return _scalar(shape.type_name, value)
 
 
 def _structure(shape: Any, value: Mapping[str, Any], renames: Mapping[str, str], where: str) -> dict[str, Any]:

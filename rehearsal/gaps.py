@@ -31,12 +31,16 @@ GAPS = (
         "that differ in nothing else become one"),
     Gap("aws:iam/rolePolicy:RolePolicy", "", "stored, not enforced: with AUTH=true the bucket policies, which demand "
         "TLS, would refuse the emulator's plain HTTP"),
-    Gap("aws:rds/cluster:Cluster", "", "no database runs behind the endpoint, so nothing replicates or lags"),
+    Gap("aws:rds/globalCluster:GlobalCluster", "", "has no writer endpoint: the one that is shown is made up"),
+    Gap("aws:rds/cluster:Cluster", "", "no database runs behind the endpoint, which turns into localhost, so nothing "
+        "replicates or lags"),
     Gap("aws:rds/cluster:Cluster", "enabledCloudwatchLogsExports", "dropped"),
+    Gap("aws:rds/clusterInstance:ClusterInstance", "performanceInsightsKmsKeyId", "dropped"),
+    Gap("aws:kms/replicaKey:ReplicaKey", "", "does not show the rotation of its primary key"),
     Gap("aws:dynamodb/table:Table", "replicas", "copied at once; a replica's key and consistency are dropped"),
     Gap("aws:dynamodb/table:Table", "globalTableWitness", "there are no witnesses", withheld=True),
-    Gap("aws:s3/bucketReplicationConfig:BucketReplicationConfig", "", "copied at once, under a version id of its own "
-        "where AWS keeps the source's; replication time control is a record"),
+    Gap("aws:s3/bucketReplicationConfig:BucketReplicationConfig", "", "copied at once, with a version id of its own "
+        "(AWS keeps the source's) and the source's key; replication time control is a record"),
     Gap("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration", "", "nothing expires"),
     Gap("aws:lambda/function:Function", "architectures", "runs on the emulator's own Python and processor"),
     Gap("aws:lambda/permission:Permission", "", "not enforced"),

@@ -1,6 +1,6 @@
 """Everything that the emulator holds, by name: taken before and after, it shows whether a teardown left anything."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from rehearsal.engine import Engine
@@ -13,9 +13,9 @@ THREADS = 8
 Inventory = frozenset[str]
 
 
-def take(engine: Engine, regions: Sequence[str]) -> Inventory:
+def take(engine: Engine, regions: Sequence[str], kinds: Mapping[str, Kind] = KINDS) -> Inventory:
     """One line a thing, of every kind that can be listed, in the regions and globally."""
-    asked = [(token, kind, listing, region) for token, kind in KINDS.items() for listing in kind.listed
+    asked = [(token, kind, listing, region) for token, kind in kinds.items() for listing in kind.listed
              for region in (regions[:1] if kind.service in GLOBAL else regions)]
     with ThreadPoolExecutor(THREADS) as pool:
         return frozenset(line for lines in pool.map(lambda each: _lines(engine, *each), asked) for line in lines)

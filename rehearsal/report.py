@@ -26,11 +26,11 @@ class Progress:
         self._began = self._said = 0.0
 
     @contextmanager
-    def phase(self, title: str) -> Iterator[None]:
-        """The steps until the end of the block are counted under this title."""
+    def phase(self, title: str, live: bool) -> Iterator[None]:
+        """The steps until the end of the block are counted under this title; `live`: on a line of their own."""
         self._title, self._done, self._under_way = title, 0, {}
         self._began = self._said = time.monotonic()
-        if not self._console.is_terminal:
+        if not (live and self._console.is_terminal):
             yield
             return
         with Live(get_renderable=self._line, console=self._console, refresh_per_second=10, transient=True):
@@ -74,12 +74,15 @@ class Report:
         self._console.print(Text(line, style=style), soft_wrap=True)
 
     @contextmanager
-    def phase(self, title: str) -> Iterator[list[str]]:
-        """A phase of the run, timed; its line ends with what the block puts into the list."""
+    def phase(self, title: str, *, live: bool = True) -> Iterator[list[str]]:
+        """A phase of the run, timed; its line ends with what the block puts into the list.
+
+        Not `live` if something else writes to the terminal meanwhile.
+        """
         began = time.monotonic()
         notes: list[str] = []
         try:
-            with self.progress.phase(title):
+            with self.progress.phase(title, live):
                 yield notes
         finally:
             seconds = time.monotonic() - began

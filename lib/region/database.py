@@ -52,13 +52,6 @@ class Database(Component):
         super().__init__(name, opts)
         subnets = aws.rds.SubnetGroup(f"{name}-subnets", name=names.subnet_group, subnet_ids=network.subnet_ids,
                                       description=f"TapStack {names.suffix}", opts=self.opts())
-        major = database.engine_version.partition(".")[0]
-        # A cluster holds on to its group, so the next major version's must be there before the last one's goes.
-        # `pending-reboot` is what AWS reports of a value that is its default, as this is from 17 on.
-        parameters = aws.rds.ClusterParameterGroup(
-            f"{name}-parameters", name=f"{names.parameter_group}-{major}", description=f"TapStack {names.suffix}",
-            family=f"{ENGINE.value}{major}", opts=self.opts(delete_before_replace=False),
-            parameters=[{"name": "rds.force_ssl", "value": "1", "apply_method": "pending-reboot"}])
         # Without it RDS makes the group itself: unencrypted, and kept for ever.
         logs = aws.cloudwatch.LogGroup(f"{name}-logs", name=names.database_logs, kms_key_id=key_arn,
                                        retention_in_days=profile.log_retention_days, opts=self.opts())
@@ -71,7 +64,7 @@ class Database(Component):
             master_username=writer.username if writer else None,
             master_password=writer.password if writer else None,
             source_region=reader.source_region if reader else None,
-            db_subnet_group_name=subnets.name, db_cluster_parameter_group_name=parameters.name,
+            db_subnet_group_name=subnets.name, db_cluster_parameter_group_name=self._parameters(names, database).name,
             vpc_security_group_ids=[network.database_group.id],
             storage_encrypted=True, kms_key_id=key_arn, iam_database_authentication_enabled=True,
             enabled_cloudwatch_logs_exports=["postgresql"],
@@ -93,3 +86,15 @@ class Database(Component):
                 opts=self.opts(ignore_changes=FIXED_AT_CREATION))
             for number in range(1, instances + 1)]
         self.register_outputs({"endpoint": self.cluster.endpoint})
+
+    def _parameters(self, names: Names, database: DatabaseSettings) -> aws.rds.ClusterParameterGroup:
+        """The settings of the engine: TLS is forced.
+
+        A cluster holds on to its group, so the next major version's must be there before the last one's goes.
+        `pending-reboot` is what AWS reports of a value that is its default, as this is from 17 on.
+        """
+        major = database.engine_version.partition(".")[0]
+        return aws.rds.ClusterParameterGroup(
+            f"{self.name}-parameters", name=f"{names.parameter_group}-{major}", description=f"TapStack {names.suffix}",
+            family=f"{ENGINE.value}{major}", opts=self.opts(delete_before_replace=False),
+            parameters=[{"name": "rds.force_ssl", "value": "1", "apply_method": "pending-reboot"}])

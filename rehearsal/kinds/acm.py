@@ -7,6 +7,7 @@ from typing import Any
 from rehearsal.kinds.model import Call, Context, Kind, Listing
 
 ISSUE_TIMEOUT = 10.0  # seconds; the emulator issues at once
+PAUSE = 0.1  # seconds between two looks
 
 
 def _wait_until_issued(context: Context, region: str, arn: str) -> dict[str, Any]:
@@ -17,7 +18,7 @@ def _wait_until_issued(context: Context, region: str, arn: str) -> dict[str, Any
             return {}
         if time.monotonic() > deadline:
             raise ValueError(f"{arn} is {certificate['Status']}, not ISSUED")
-        time.sleep(0.1)
+        time.sleep(PAUSE)
 
 
 _VALIDATION = ("out.Certificate.DomainValidationOptions[].{domainName: DomainName, "

@@ -95,6 +95,8 @@ KINDS: Mapping[str, Kind] = {
         service="ec2",
         create=Call("create_flow_logs", {"ResourceIds": "[in.vpcId]", "ResourceType": "'VPC'"}),
         renames={"iamRoleArn": "DeliverLogsPermissionArn"}, id="out.FlowLogIds[0]",
+        # Not with CreateFlowLogs: the emulator drops tags there.
+        then=(Call("create_tags", {"Resources": "[id]", "Tags": "tags"}, when="tags"),),
         outputs={"arn": Text("arn:aws:ec2:{region}:{account}:vpc-flow-log/{id}")},
         listed=(Listing("describe_flow_logs", "FlowLogs[].FlowLogId"),),
         delete=(Call("delete_flow_logs", {"FlowLogIds": "[id]"}),)),

@@ -10,7 +10,7 @@ _FUNCTION = "arn:aws:lambda:{region}:{account}:function:{id}"
 KINDS: Mapping[str, Kind] = {
     "aws:lambda/function:Function": Kind(
         service="lambda", create=Call("create_function", {"Code.ZipFile": "zip(in.code)"}),
-        renames={"name": "FunctionName"}, named="name", id="in.name",
+        renames={"name": "FunctionName", "sourceKmsKeyArn": "Code.SourceKMSKeyArn"}, named="name", id="in.name",
         then=(Call("put_function_concurrency",
                    {"FunctionName": "id", "ReservedConcurrentExecutions": "in.reservedConcurrentExecutions"},
                    when="in.reservedConcurrentExecutions >= `0`"),),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from rehearsal.kinds.model import Call, Kind, Listing
+from rehearsal.kinds.model import Call, Kind, Listing, Text
 
 _GLOBAL = {"GlobalClusterIdentifier": "id"}
 _CLUSTER = {"DBClusterIdentifier": "id"}
@@ -11,8 +11,9 @@ KINDS: Mapping[str, Kind] = {
     "aws:rds/globalCluster:GlobalCluster": Kind(
         service="rds", create=Call("create_global_cluster"), named="globalClusterIdentifier",
         id="out.GlobalCluster.GlobalClusterIdentifier",
-        outputs={"arn": "out.GlobalCluster.GlobalClusterArn", "endpoint": "out.GlobalCluster.Endpoint",
-                 "globalClusterResourceId": "out.GlobalCluster.GlobalClusterResourceId"},
+        outputs={"arn": "out.GlobalCluster.GlobalClusterArn",
+                 "globalClusterResourceId": "out.GlobalCluster.GlobalClusterResourceId",
+                 "endpoint": Text("{id}.global-{unique:.12}.global.rds.amazonaws.com")},
         listed=(Listing("describe_global_clusters", "GlobalClusters[].GlobalClusterIdentifier"),),
         unprotect=(Call("modify_global_cluster", {**_GLOBAL, "DeletionProtection": "`false`"},
                         when="in.deletionProtection"),),
@@ -36,7 +37,8 @@ KINDS: Mapping[str, Kind] = {
                                                     "DbClusterIdentifier": "out.DBCluster.DBClusterArn"},
                      when="in.globalClusterIdentifier"),
                 Call("delete_db_cluster", {**_CLUSTER, "SkipFinalSnapshot": "in.skipFinalSnapshot || `false`",
-                                           "FinalDBSnapshotIdentifier": "in.finalSnapshotIdentifier"})),
+                                           "FinalDBSnapshotIdentifier": "in.finalSnapshotIdentifier",
+                                           "DeleteAutomatedBackups": "in.deleteAutomatedBackups"})),
         dispose=(Call("delete_db_cluster_snapshot", {"DBClusterSnapshotIdentifier": "in.finalSnapshotIdentifier"},
                       when="!in.skipFinalSnapshot"),)),
     "aws:rds/clusterInstance:ClusterInstance": Kind(

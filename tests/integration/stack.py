@@ -50,12 +50,6 @@ def emulator_lacks_in_dr(what: str) -> pytest.MarkDecorator:
         "region", ["primary", pytest.param("dr", marks=emulator_lacks(what))], indirect=True)
 
 
-def not_emulated(what: str) -> None:
-    """Ends the test on the emulator: for what it lacks in some configurations alone."""
-    if EMULATED:
-        pytest.xfail(f"emulator: {what}")
-
-
 class Secret:
     """A text that no failure message shows."""
 
@@ -83,6 +77,9 @@ class Secret:
 
 class Outputs(dict[str, Any]):
     """The stack's outputs. One that is missing fails the test that wants it."""
+
+    def __repr__(self) -> str:
+        return f"Outputs of {self.get('environment_suffix')}"  # all of them would drown a failure's message
 
     def __missing__(self, key: str) -> Any:
         pytest.fail(f"the outputs have no {key}: they are of another version of the program, so deploy again")
@@ -198,9 +195,3 @@ def statements(policy: str | Mapping[str, Any]) -> list[dict[str, Any]]:
     document = json.loads(policy) if isinstance(policy, str) else policy
     return [{**each, **{key: [each[key]] for key in ("Action", "Resource") if isinstance(each.get(key), str)}}
             for each in document["Statement"]]
-
-
-def assert_ours(tags: Mapping[str, str], outputs: Outputs) -> None:
-    """The tags say whose the thing is; there may be more of them."""
-    ours = {key: tags.get(key) for key in ("Project", "Environment", "ManagedBy")}
-    assert ours == {"Project": "TapStack", "Environment": outputs["environment_suffix"], "ManagedBy": "pulumi"}

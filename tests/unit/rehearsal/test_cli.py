@@ -1,0 +1,245 @@
+"""The command line, with everything behind it made up."""
+
+import json
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pulumi
+import pytest
+
+from rehearsal import cli, inventory, traffic
+from rehearsal.emulator import EmulatorError
+from rehearsal.engine import RehearsalError
+from rehearsal.project import Project
+from rehearsal.traffic import Check
+from tests.unit.rehearsal.cloud import ENDPOINT
+
+OUTPUTS = {"primary_region": "us-east-1"}
+
+
+@dataclass
+class Stage:
+    """What happens in a run: `raises` at the deployment, checks, what is held before and after, what goes wrong."""
+
+    raises: BaseException | None = None
+    checks: list[Check] = field(default_factory=lambda: [Check("POST", ok=True, milliseconds=1)])
+    held: list[frozenset[str]] = field(default_factory=lambda: [frozenset({"Vpc default"})] * 2)
+    wrong: list[str] = field(default_factory=list)
+    protected: list[str] = field(default_factory=list)
+    lifting: Exception | None = None
+    starting: Exception | None = None
+    stopped: int = 0
+
+
+class FakeEmulator:
+    """Nothing, at the endpoint of the canned cloud."""
+
+    endpoint = ENDPOINT
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    def start(self) -> None:
+        """Start nothing, or fail at it."""
+        if self._stage.starting:
+            raise self._stage.starting
+
+    def stop(self) -> None:
+        """Count."""
+        self._stage.stopped += 1
+
+
+class FakeEngine:
+    """Nothing was made."""
+
+    resources: tuple[()] = ()
+    gaps: tuple[()] = ()
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    def lift_protection(self) -> list[Any]:
+        """What was protected, by its kind."""
+        if self._stage.lifting:
+            raise self._stage.lifting
+        return [SimpleNamespace(kind_name=name) for name in self._stage.protected]
+
+
+class FakeDeployment:
+    """Deploys what the stage says."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self.engine = FakeEngine(stage)
+        self.outputs: dict[str, Any] = {}
+
+    def up(self, project: Project) -> None:
+        """Raise, or have outputs."""
+        assert project.config["TapStack:awsEndpoint"] == ENDPOINT
+        if self._stage.raises:
+            raise self._stage.raises
+        self.outputs = OUTPUTS
+
+    def down(self) -> list[str]:
+        """What went wrong."""
+        return self._stage.wrong
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
+    """A stage on which everything goes well."""
+    made = Stage()
+    monkeypatch.setattr(cli, "raise_interrupts", lambda: None)
+    monkeypatch.setattr(cli, "Emulator", lambda: FakeEmulator(made))
+    monkeypatch.setattr(cli, "Deployment", lambda *_: FakeDeployment(made))
+    monkeypatch.setattr(cli, "Clients", lambda *_: FakeEmulator(made))
+    monkeypatch.setattr(cli, "OUTPUTS", tmp_path / "outputs.json")
+    monkeypatch.setattr(inventory, "take", lambda *_: made.held.pop(0))
+    monkeypatch.setattr(traffic, "checks", lambda *_: iter(made.checks))
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    return made
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """The exit code of the command line."""
+    monkeypatch.setattr(sys, "argv", ["rehearsal", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+def test_all_is_well(stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch) == 0
+    said = capsys.readouterr().out
+    assert "traffic 0.0 s: 1 of 1 checks hold" in said
+    assert "teardown 0.0 s: nothing left" in said
+    assert "rehearsal passed in 0.0 s" in said
+    assert (stage.stopped, json.loads(cli.OUTPUTS.read_text())) == (1, OUTPUTS)
+
+
+def test_json_is_all_there_is_on_stdout(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--json", "--config", "drInstances=0", "--exec", "echo aside") == 0
+    out, err = capfd.readouterr()
+    assert "aside" in err
+    document = json.loads(out)
+    assert (document["ok"], document["left"], document["regions"]) == (True, [], ["us-east-1", "us-west-2"])
+    assert document["config"]["TapStack:drInstances"] == "0"
+    assert [phase["name"] for phase in document["phases"]] == [
+        "emulator", "inventory", "deployment", "traffic", "echo aside", "teardown"]
+    assert stage.stopped == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"raises": RehearsalError("Key k: create_key: Denied")}, "FAILED deployment: Key k: create_key: Denied"),
+        ({"raises": pulumi.RunError("no zones")}, "FAILED deployment: no zones"),
+        ({"raises": ZeroDivisionError("oops")}, "FAILED program: ZeroDivisionError: oops"),
+        ({"checks": [Check("POST", ok=False, milliseconds=1, detail="500")]}, "  FAILED POST  1 ms  500"),
+        ({"held": [frozenset(), frozenset({"Bucket b (global)"})]}, "FAILED left over: Bucket b (global)"),
+        ({"held": [frozenset({"Role r (global)"}), frozenset()]}, "FAILED gone, though it was there before: Role r"),
+        ({"wrong": ["Bucket b: delete_bucket: BucketNotEmpty"]}, "FAILED teardown: Bucket b: delete_bucket"),
+        ({"lifting": RehearsalError("Table t: update_table: Busy")}, "FAILED lifting protection: Table t"),
+    ],
+)
+def test_whatever_fails_the_run_cleans_up_and_exits_1(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], change: dict[str, Any], said: str
+) -> None:
+    vars(stage).update(change)
+    assert run(monkeypatch) == 1
+    printed = capsys.readouterr().out
+    assert said in printed
+    assert "teardown 0.0 s" in printed
+    assert "rehearsal FAILED" in printed
+    assert stage.stopped == 1
+
+
+def test_lifted_protection_is_told(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage.protected = ["Table", "Bucket", "Bucket"]
+    assert run(monkeypatch) == 0
+    assert "protection lifted, since a rehearsal is disposable: 2 Bucket, 1 Table" in capsys.readouterr().out
+
+
+def test_an_emulator_that_does_not_start_fails_the_run(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage.starting = EmulatorError("it did not start")
+    assert run(monkeypatch) == 1
+    assert "FAILED emulator: it did not start" in capsys.readouterr().out
+    assert stage.stopped == 1
+
+
+def test_an_interrupt_stops_the_emulator(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage.raises = KeyboardInterrupt()
+    assert run(monkeypatch) == 130
+    assert "rehearsal interrupted, the emulator stopped, in 0.0 s" in capsys.readouterr().out
+    assert stage.stopped == 1
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_command_finds_the_stack_by_its_environment(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], code: int
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "mine")
+    script = "import os, json; print(json.dumps({k: v for k, v in os.environ.items() if k[:3] in ('AWS', 'TAP')}))"
+    assert run(monkeypatch, "--exec", f'{sys.executable} -S -c "{script}; raise SystemExit({code})"') == bool(code)
+    printed = capfd.readouterr().out
+    (environment,) = (line for line in printed.splitlines() if line.startswith("{"))
+    assert json.loads(environment) == {
+        "AWS_ENDPOINT_URL": ENDPOINT, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test", "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        "TAPSTACK_OUTPUTS": str(cli.OUTPUTS)}
+    assert f"exit {code}" in printed
+    assert stage.stopped == 1
+
+
+def test_a_stack_that_is_kept_says_how_to_reach_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    primary = traffic.Region(role="primary", name="us-east-1", url="http://127.0.0.1:9/live", table="t", bucket="b",
+                             key="the-key", clients=None)  # type: ignore[arg-type]
+    monkeypatch.setattr(traffic.Region, "of", lambda *_: primary)
+    monkeypatch.setattr("threading.Event.wait", interrupt)
+    assert run(monkeypatch, "--keep") == 0
+    said = capsys.readouterr().out
+    assert f"export AWS_ENDPOINT_URL={ENDPOINT}" in said
+    assert "curl -i http://127.0.0.1:9/live/payment" in said
+    assert "x-api-key: the-key" in said
+    assert "teardown 0.0 s: nothing left" in said
+    assert stage.stopped == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--config", "profile=x"], "profile = 'x': must be dev or prod"),
+        (["--config", "profile"], "--config profile: must be KEY=VALUE"),
+        (["--config", "nosuch=1"], "--config nosuch: Pulumi.yaml declares no such key"),
+        (["--stack", "nosuch"], "Pulumi.nosuch.yaml is missing in "),
+        (["--exec", "no-such-program-anywhere"], "there is no program no-such-program-anywhere"),
+        (["--exec", "'"], "--exec ': No closing quotation"),
+        (["--nosuch"], "No such option: --nosuch"),
+    ],
+)
+def test_what_cannot_be_used_is_told_in_one_line(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str],
+    complaint: str,
+) -> None:
+    assert run(monkeypatch, *arguments) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n"), stage.stopped) == ("", 1, 0)
+    assert complaint in err

@@ -1,0 +1,136 @@
+"""The checks of a deployed stack, against a small HTTP server and a cloud of canned answers."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+from typing import Any, ClassVar
+
+import pytest
+
+from rehearsal import traffic
+from rehearsal.traffic import Answer, Unmet, arrives, attempt, expect, request
+from tests.unit.rehearsal.cloud import Cloud, refusal
+
+KEY = "the-key"
+
+
+class Payments(BaseHTTPRequestHandler):
+    """Both regions at once: what is accepted in one is known in the other."""
+
+    store: ClassVar[dict[str, Any]] = {}
+
+    def do_GET(self) -> None:  # pylint: disable=invalid-name
+        """Find a payment, or tell health."""
+        path = self.path.partition("/live")[2]
+        if path in ("/health", "/takeover"):
+            self._answer(200 if path == "/health" else 404, {})
+        elif self._allowed():
+            found = self.store.get(path.rpartition("/")[2])
+            self._answer(200 if found else 404, found)
+
+    def do_POST(self) -> None:  # pylint: disable=invalid-name
+        """Accept a payment."""
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
+        if self._allowed():
+            known = self.store.setdefault(body["payment_id"], body)
+            self._answer(201 if known == body else 409, known)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # pylint: disable=redefined-builtin
+        """Say nothing."""
+
+    def _allowed(self) -> bool:
+        if self.headers.get("x-api-key") == KEY:
+            return True
+        self._answer(403, "Forbidden")
+        return False
+
+    def _answer(self, status: int, body: Any) -> None:
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(body.encode() if isinstance(body, str) else json.dumps(body).encode())
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """Where the payments are served."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Payments) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/live"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def outputs(url: str) -> dict[str, Any]:
+    """What the checks need of the stack's outputs."""
+    regions = {"primary": "us-east-1", "dr": "us-west-2"}
+    return {"payments_table_name": "t",
+            **{f"{role}_region": region for role, region in regions.items()},
+            **{f"{role}_api_key_id": "k" for role in regions},
+            **{f"{role}_api_endpoint": url for role in regions},
+            **{f"{role}_receipts_bucket": region for role, region in regions.items()}}
+
+
+@pytest.fixture
+def copied(cloud: Cloud) -> Cloud:
+    """A cloud in which every payment has arrived everywhere."""
+    roles = iter(["COMPLETED", "REPLICA"] * 2)
+    cloud.answers.update(
+        GetApiKey={"value": KEY}, GetItem=lambda params: {"Item": params["Key"]},
+        GetObject=lambda _: {"ReplicationStatus": next(roles), "Body": BytesIO(b"receipt")},
+        ListObjectVersions={"Versions": [{}]})
+    return cloud
+
+
+def test_a_stack_that_works_passes_every_check(copied: Cloud, outputs: dict[str, Any]) -> None:
+    found = list(traffic.checks(copied, outputs))
+    assert [check for check in found if not check.ok] == []
+    assert len(found) == len({check.name for check in found}) == 2 + 2 * 5 + 2 * 6
+
+
+def test_without_api_keys_there_is_no_traffic(cloud: Cloud, outputs: dict[str, Any]) -> None:
+    cloud.answers["GetApiKey"] = refusal("NotFoundException")
+    assert [(check.name, check.ok) for check in traffic.checks(cloud, outputs)] == [("API keys can be read", False)]
+
+
+def test_a_copy_that_does_not_arrive_fails_its_check_alone(
+    copied: Cloud, outputs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(traffic, "ARRIVAL", 0)
+    copied.answers["GetItem"] = lambda _: {"Item": None}
+    copied.answers["GetObject"] = refusal("NoSuchKey")
+    details = {check.name: check.detail for check in traffic.checks(copied, outputs) if not check.ok}
+    assert [name.partition(": ")[2] for name in details] == [
+        "item equal in both replicas", "receipt in both buckets, one version each"] * 2
+    assert details["primary to dr: item equal in both replicas"] == "item: False instead of True"
+    assert "NoSuchKey" in details["dr to primary: receipt in both buckets, one version each"]
+
+
+def test_a_dead_api_fails_the_check_and_not_the_run() -> None:
+    check = attempt("dead", lambda: expect(request("GET", "http://127.0.0.1:9/x").status, 200, "status"))
+    assert (check.name, check.ok) == ("dead", False)
+    assert check.detail.startswith("URLError: ")
+
+
+def test_an_answer_has_status_and_body(url: str) -> None:
+    assert request("GET", f"{url}/health") == Answer(200, {})
+    assert request("GET", f"{url}/payment/x") == Answer(403, "Forbidden")
+
+
+def test_a_check_is_tried_until_it_holds() -> None:
+    left = [Unmet("late"), Unmet("later")]
+
+    def late() -> None:
+        if left:
+            raise left.pop()
+
+    arrives(late)
+    assert left == []
+
+
+def test_a_fault_of_the_check_itself_is_no_finding() -> None:
+    with pytest.raises(ZeroDivisionError):
+        attempt("broken", lambda: expect(1 // 0, 0, "nonsense"))
