@@ -7,6 +7,7 @@ import logging
 import os
 import runpy
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +25,7 @@ from rehearsal.report import Progress
 # Registrations under way at once. What limits a deployment is the one interpreter lock that the program, Pulumi's
 # runtime and boto3 share: on 2 cores 1 thread and 32 take the same 2.3 s. More threads are for calls that wait.
 THREADS = 16
+GRACE = 10.0  # seconds in which an interrupted program may come to its end
 
 
 class Deployment:
@@ -41,21 +43,29 @@ class Deployment:
         raises comes out as it is.
         """
         monitor = Monitor(self.engine, self._progress)
-        # Pulumi keeps its state in context variables: in a context of its own, a second deployment starts afresh.
-        context = contextvars.copy_context()
-        context.run(_configure, monitor, project)
-        with asyncio.Runner() as runner:  # to leave it is to wait for the calls that are under way
-            runner.get_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="resource"))
-            runner.get_loop().set_exception_handler(lambda *_: None)  # whatever it is, it comes out here
+        raised: list[BaseException] = []
+        ended = threading.Event()  # to be interrupted in `Thread.join` makes Python 3.11 forget that the thread runs
+
+        def run() -> None:
             try:
-                runner.run(run_in_stack(program or (lambda: _run_file(project.folder))), context=context)
-            except Exception:  # pylint: disable=broad-exception-caught
-                if not monitor.failures:
-                    raise
+                _run(program or (lambda: _run_file(project.folder)), monitor, project)
+            except BaseException as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
+                raised.append(error)
             finally:
-                monitor.stopped = True
+                ended.set()
+
+        # On a thread of its own, so that Ctrl-C breaks off the wait for it and nothing inside Pulumi's runtime, which
+        # would then wait for ever for what was never registered. It comes to its end by itself once all is refused.
+        threading.Thread(target=run, name="program", daemon=True).start()
+        try:
+            ended.wait()
+        finally:
+            monitor.stopped = True
+            ended.wait(GRACE)
         if monitor.failures:
             raise RehearsalError("; ".join(map(str, monitor.failures)))
+        if raised:
+            raise raised[0]
         self.outputs = _public(monitor.outputs)
 
     def down(self) -> list[str]:
@@ -74,6 +84,16 @@ def write_outputs(path: Path, outputs: dict[str, Any]) -> None:
     """Write the outputs as JSON, sorted by key; the folder is made if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(outputs, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _run(program: Callable[[], None], monitor: Monitor, project: Project) -> None:
+    # Pulumi keeps its state in context variables: in a context of its own, a second deployment starts afresh.
+    context = contextvars.copy_context()
+    context.run(_configure, monitor, project)
+    with asyncio.Runner() as runner:  # to leave it is to wait for the calls that are under way
+        runner.get_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="resource"))
+        runner.get_loop().set_exception_handler(lambda *_: None)  # whatever it is, it comes out of `run` too
+        runner.run(run_in_stack(program), context=context)
 
 
 def _configure(monitor: Monitor, project: Project) -> None:

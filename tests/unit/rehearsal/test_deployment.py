@@ -1,6 +1,9 @@
 """Small programs, run by Pulumi's own runtime."""
 
 import json
+import signal
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -174,6 +177,22 @@ def test_a_fault_in_an_apply_comes_out(deployment: Deployment) -> None:
     with pytest.raises(ZeroDivisionError):
         deployment.up(PROJECT, _late_fault)
     assert "LogGroup" in {made.kind_name for made in deployment.engine.resources}
+
+
+def test_an_interrupt_lets_what_is_under_way_end_and_begins_nothing(cloud: Cloud, deployment: Deployment) -> None:
+    def interrupted(_: object) -> dict[str, object]:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        time.sleep(0.05)
+        return {}
+
+    def program() -> None:
+        west = _provider()
+        _group("second", west, _group("first", west))
+
+    cloud.answers["CreateLogGroup"] = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        deployment.up(PROJECT, program)
+    assert [made.name for made in deployment.engine.resources] == ["first"]
 
 
 def test_what_the_program_raises_comes_out(deployment: Deployment) -> None:
