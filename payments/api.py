@@ -11,8 +11,9 @@ from typing import Any, Protocol
 
 from payments import health
 from payments.deadline import Clock, Deadline, Timing
-from payments.payment import InvalidRequest, parse
-from payments.service import Conflict, PaymentService
+from payments.payment import Conflict, InvalidRequest, parse
+from payments.right import NotTheWriter
+from payments.service import PaymentService
 from payments.stores import StoreUnavailable
 
 Event = Mapping[str, Any]
@@ -110,16 +111,23 @@ class Api:
         if action is None:
             return Response(405, {"error": "no such method"}, {"Allow": ", ".join(methods)})
         log["route"] = f"{event['httpMethod']} {event['resource']}"
+        return self._act(action, Request(event, deadline, log))
+
+    @staticmethod
+    def _act(action: Callable[[Request], Response], request: Request) -> Response:
         try:
-            return action(Request(event, deadline, log))
+            return action(request)
         except InvalidRequest as error:
-            log["error"] = "InvalidRequest"
+            request.log["error"] = "InvalidRequest"
             return Response(400, {"error": error.reason, "field": error.field})
         except Conflict:
-            log["error"] = "Conflict"
+            request.log["error"] = "Conflict"
             return Response(409, {"error": "the payment id belongs to another request"})
+        except NotTheWriter as error:
+            request.log["error"] = "NotTheWriter"
+            return unavailable({"error": "not the writer", "writer": error.writer})
         except StoreUnavailable as error:
-            log["error"] = f"{error.store}:{error.code}"
+            request.log["error"] = f"{error.store}:{error.code}"
             return unavailable({"error": f"{error.store} unavailable"})
 
     def _routes(self) -> Mapping[str, Mapping[str, Callable[[Request], Response]]]:

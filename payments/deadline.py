@@ -52,10 +52,12 @@ class Timing:
 class Deadline:
     """The moment by which a request must have its answer."""
 
-    def __init__(self, timing: Timing, seconds: float, clock: Clock = time) -> None:
+    def __init__(self, timing: Timing, seconds: float, clock: Clock = time,
+                 guard: Callable[[], None] | None = None) -> None:
         self._timing = timing
         self._clock = clock
         self._end = clock.monotonic() + seconds
+        self._guard = guard
 
     def remaining(self) -> float:
         """Seconds left; negative when it has passed."""
@@ -63,7 +65,11 @@ class Deadline:
 
     def within(self, seconds: float) -> "Deadline":
         """The earlier of this deadline and `seconds` from now."""
-        return Deadline(self._timing, min(seconds, self.remaining()), self._clock)
+        return Deadline(self._timing, min(seconds, self.remaining()), self._clock, self._guard)
+
+    def guarded(self, guard: Callable[[], None]) -> "Deadline":
+        """This deadline for calls that are made only if `guard` raises nothing, asked before each attempt."""
+        return Deadline(self._timing, self.remaining(), self._clock, guard)
 
     def call(self, function: Callable[[], T], transient: Callable[[Exception], bool]) -> T:
         """What `function` returns, tried again after a transient error while a whole attempt still fits.
@@ -84,6 +90,8 @@ class Deadline:
                 raise
 
     def _attempt(self, function: Callable[[], T]) -> T:
+        if self._guard:
+            self._guard()
         allowed = min(self.remaining(), self._timing.attempt)
         if allowed <= 0:
             raise TimeoutError("no time left for an attempt")

@@ -26,6 +26,10 @@ class InvalidRequest(Exception):
         self.reason = reason
 
 
+class Conflict(Exception):
+    """The payment id belongs to another request."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Payment:
     """What a client asks for. `amount` counts minor units of `currency` (ISO 4217)."""
@@ -48,12 +52,14 @@ _FIELDS = frozenset(field.name for field in fields(Payment))
 class Record:
     """A payment as the table keeps it.
 
-    It is pending until everything that belongs to it is written, and settled from then on.
+    It is pending until everything that belongs to it is written, and settled from then on. `epoch` is that of the right
+    to write under which it is completed; it is no part of what a client is told, and may grow while it is pending.
     """
 
     payment: Payment
     fingerprint: str
     created_at: str
+    epoch: int
     settled: bool = False
 
     def answer(self) -> dict[str, Any]:
@@ -80,6 +86,19 @@ def parse(body: bytes, idempotency_keys: Iterable[object]) -> Payment:
     if payment.payer == payment.payee:
         raise InvalidRequest("payee", "must differ from the payer")
     return payment
+
+
+def parse_receipt(body: bytes) -> Record:
+    """The settled record that a receipt was made of. Raises ValueError if it is none, to the byte."""
+    try:
+        given = json.loads(body)
+        payment = Payment(**{name: given.pop(name) for name in _FIELDS})
+        record = Record(payment=payment, epoch=0, settled=True, **given)
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError("not a receipt") from error
+    if record.receipt() != body or record.payment.fingerprint() != record.fingerprint:
+        raise ValueError("not a receipt")
+    return record
 
 
 def _canonical(value: dict[str, Any]) -> bytes:

@@ -4,8 +4,9 @@ Every method takes the deadline of the request and raises StoreUnavailable when 
 or no usable one.
 """
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -14,9 +15,10 @@ from botocore import exceptions
 from botocore.parsers import ResponseParserError
 
 from payments.deadline import Deadline
-from payments.payment import Payment, Record
+from payments.payment import PAYMENT_ID, Payment, Record
 
 Answer = dict[str, Any]
+Time = Callable[[], Deadline]  # for each of the calls that it takes to read much
 
 _FAILURES = (exceptions.ClientError, exceptions.BotoCoreError, ResponseParserError, TimeoutError)
 _NO_ANSWER = (exceptions.HTTPClientError, exceptions.ConnectionError, ResponseParserError, TimeoutError)
@@ -26,7 +28,7 @@ _TRY_AGAIN = frozenset({
     "ConditionalRequestConflict",  # S3: another conditional write of the key is in flight
     "RequestTimeout",
 })
-_CONDITION_FAILED = "ConditionalCheckFailedException"
+CONDITION_FAILED = "ConditionalCheckFailedException"
 
 
 class StoreUnavailable(Exception):
@@ -46,12 +48,41 @@ class Table(Protocol):
         """Keeps the record if its payment id is new. Returns the record that the id has now."""
 
     @abstractmethod
+    def adopt(self, record: Record, epoch: int, deadline: Deadline) -> Record:
+        """Puts a pending record of an older epoch under this one, if the id still belongs to it.
+
+        Returns the record that the id has now.
+        """
+
+    @abstractmethod
+    def replace(self, found: Record, record: Record, deadline: Deadline) -> bool:
+        """Puts a record in the place of the pending one that was found. Returns whether that was still there."""
+
+    @abstractmethod
     def settle(self, record: Record, deadline: Deadline) -> Record:
-        """Marks the record settled if the id still belongs to it. Returns the record that the id has now."""
+        """Marks the record settled if the id still belongs to it and to its epoch.
+
+        Returns the record that the id has now.
+        """
 
     @abstractmethod
     def find(self, payment_id: str, deadline: Deadline) -> Record | None:
         """The record of an id."""
+
+    @abstractmethod
+    def probe(self, deadline: Deadline) -> None:
+        """Reads nothing, cheaply."""
+
+
+class Ledger(Protocol):
+    """Keeps one posting a payment, and refuses those of an epoch older than the newest that it has seen."""
+
+    @abstractmethod
+    def post(self, record: Record, deadline: Deadline) -> None:
+        """Posts the payment unless it is posted.
+
+        Raises NotTheWriter if the record's epoch is too old, and Conflict if the id is posted for another request.
+        """
 
     @abstractmethod
     def probe(self, deadline: Deadline) -> None:
@@ -63,7 +94,7 @@ class Receipts(Protocol):
 
     @abstractmethod
     def put(self, record: Record, deadline: Deadline) -> None:
-        """Keeps the receipt unless it is there."""
+        """Keeps the receipt unless there is one."""
 
     @abstractmethod
     def probe(self, deadline: Deadline) -> None:
@@ -79,24 +110,30 @@ class DynamoTable:
 
     def register(self, record: Record, deadline: Deadline) -> Record:
         """A conditional put; a refusal brings the item that was there, so a repeat costs no read."""
-        answer = self._call(deadline, self.client.put_item, expected=_CONDITION_FAILED, Item=_item(record),
+        answer = self._call(deadline, self.client.put_item, expected=CONDITION_FAILED, Item=_item(record),
                             ConditionExpression="attribute_not_exists(payment_id)",
                             ReturnValuesOnConditionCheckFailure="ALL_OLD")
         return _record(answer["Item"]) if "Error" in answer else record
 
+    def adopt(self, record: Record, epoch: int, deadline: Deadline) -> Record:
+        """A conditional update: from then on, the older epoch's `settle` is refused."""
+        values = {":new": {"N": str(epoch)}, ":status": {"S": "PENDING"}}
+        return self._update(record, deadline, "SET #epoch = :new", values,
+                            condition="fingerprint = :fingerprint AND #epoch = :epoch AND #status = :status")
+
     def settle(self, record: Record, deadline: Deadline) -> Record:
         """A conditional update. The item belongs to another request if the two were made in two regions at once."""
-        answer = self._call(deadline, self.client.update_item, expected=_CONDITION_FAILED,
-                            Key=_key(record.payment.payment_id), UpdateExpression="SET #status = :settled",
-                            ConditionExpression="fingerprint = :fingerprint",
+        return self._update(record, deadline, "SET #status = :status", {":status": {"S": "SETTLED"}},
+                            condition="fingerprint = :fingerprint AND #epoch = :epoch")
+
+    def replace(self, found: Record, record: Record, deadline: Deadline) -> bool:
+        """A conditional put."""
+        answer = self._call(deadline, self.client.put_item, expected=CONDITION_FAILED, Item=_item(record),
+                            ConditionExpression="fingerprint = :fingerprint AND #status = :status",
                             ExpressionAttributeNames={"#status": "status"},
-                            ExpressionAttributeValues={":settled": {"S": "SETTLED"},
-                                                       ":fingerprint": {"S": record.fingerprint}},
-                            ReturnValues="ALL_NEW", ReturnValuesOnConditionCheckFailure="ALL_OLD")
-        item = answer.get("Attributes") or answer.get("Item")
-        if item is None:
-            raise StoreUnavailable("table", "ItemMissing")
-        return _record(item)
+                            ExpressionAttributeValues={":fingerprint": {"S": found.fingerprint},
+                                                       ":status": {"S": "PENDING"}})
+        return "Error" not in answer
 
     def find(self, payment_id: str, deadline: Deadline) -> Record | None:
         """A consistent read."""
@@ -107,8 +144,39 @@ class DynamoTable:
         """Reads an item that cannot be: its key has a character that no payment id has."""
         self._call(deadline, self.client.get_item, Key=_key("no payment"))
 
+    def records(self, time: Time) -> Iterator[Record]:
+        """Every record there is, in no order, by consistent reads."""
+        page = self._call(time(), self.client.scan, ConsistentRead=True)
+        while True:
+            yield from (_record(item) for item in page["Items"] if PAYMENT_ID.fullmatch(item["payment_id"]["S"]))
+            if "LastEvaluatedKey" not in page:
+                return
+            page = self._call(time(), self.client.scan, ConsistentRead=True, ExclusiveStartKey=page["LastEvaluatedKey"])
+
+    def _update(self, record: Record, deadline: Deadline, change: str, values: Answer, condition: str) -> Record:
+        answer = self._call(deadline, self.client.update_item, expected=CONDITION_FAILED,
+                            Key=_key(record.payment.payment_id), UpdateExpression=change,
+                            ConditionExpression=condition,
+                            ExpressionAttributeNames={"#status": "status", "#epoch": "epoch"},
+                            ExpressionAttributeValues={":fingerprint": {"S": record.fingerprint},
+                                                       ":epoch": {"N": str(record.epoch)}, **values},
+                            ReturnValues="ALL_NEW", ReturnValuesOnConditionCheckFailure="ALL_OLD")
+        item = answer.get("Attributes") or answer.get("Item")
+        if item is None:
+            raise StoreUnavailable("table", "ItemMissing")
+        return _record(item)
+
     def _call(self, deadline: Deadline, operation: Callable[..., Answer], expected: str = "", **request: Any) -> Answer:
-        return _call("table", deadline, partial(operation, TableName=self.name, **request), expected)
+        return call("table", deadline, partial(operation, TableName=self.name, **request), expected)
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of a payment's receipt: when it came to this bucket, to the second, and how many bytes it has."""
+
+    payment_id: str
+    kept_at: datetime
+    size: int
 
 
 @dataclass(frozen=True)
@@ -120,13 +188,31 @@ class S3Receipts:
 
     def put(self, record: Record, deadline: Deadline) -> None:
         """A put under the condition that the object is new: a version more would be a receipt more."""
-        request = partial(self.client.put_object, Bucket=self.bucket, Key=f"receipts/{record.payment.payment_id}.json",
+        request = partial(self.client.put_object, Bucket=self.bucket, Key=_receipt_key(record.payment.payment_id),
                           Body=record.receipt(), ContentType="application/json", IfNoneMatch="*")
-        _call("receipts", deadline, request, expected="PreconditionFailed")
+        call("receipts", deadline, request, expected="PreconditionFailed")
+
+    def versions(self, time: Time) -> Iterator[Version]:
+        """Every version of every receipt, by payment id and then newest first."""
+        request = partial(self.client.list_object_versions, Bucket=self.bucket, Prefix="receipts/")
+        page = call("receipts", time(), request)
+        while True:
+            for found in page.get("Versions", ()):
+                payment_id = found["Key"].removeprefix("receipts/").removesuffix(".json")
+                yield Version(payment_id, found["LastModified"], found["Size"])
+            if not page["IsTruncated"]:
+                return
+            page = call("receipts", time(), partial(request, KeyMarker=page["NextKeyMarker"],
+                                                    VersionIdMarker=page["NextVersionIdMarker"]))
+
+    def read(self, payment_id: str, deadline: Deadline) -> bytes:
+        """The newest version of a payment's receipt."""
+        request = partial(self.client.get_object, Bucket=self.bucket, Key=_receipt_key(payment_id))
+        return bytes(call("receipts", deadline, lambda: {"Body": request()["Body"].read()})["Body"])
 
     def probe(self, deadline: Deadline) -> None:
         """Asks whether the bucket answers."""
-        _call("receipts", deadline, partial(self.client.head_bucket, Bucket=self.bucket))
+        call("receipts", deadline, partial(self.client.head_bucket, Bucket=self.bucket))
 
 
 def takeover(client: Any, bucket: str, deadline: Deadline) -> bool:
@@ -134,10 +220,10 @@ def takeover(client: Any, bucket: str, deadline: Deadline) -> bool:
 
     The caller may list the bucket, so a missing object is a 404, and a 403 says nothing about it.
     """
-    return "Error" not in _call("control", deadline, partial(client.head_object, Bucket=bucket, Key="takeover"), "404")
+    return "Error" not in call("control", deadline, partial(client.head_object, Bucket=bucket, Key="takeover"), "404")
 
 
-def _call(store: str, deadline: Deadline, request: Callable[[], Answer], expected: str = "") -> Answer:
+def call(store: str, deadline: Deadline, request: Callable[[], Answer], expected: str = "") -> Answer:
     """The store's answer; an error whose code is `expected` is an answer too, and has the key `Error`."""
     try:
         return deadline.call(request, _transient)
@@ -164,16 +250,21 @@ def _key(payment_id: str) -> Answer:
     return {"payment_id": {"S": payment_id}}
 
 
+def _receipt_key(payment_id: str) -> str:
+    return f"receipts/{payment_id}.json"
+
+
 def _item(record: Record) -> Answer:
     payment = record.payment
     texts = {"payment_id": payment.payment_id, "currency": payment.currency, "payer": payment.payer,
              "payee": payment.payee, "fingerprint": record.fingerprint, "created_at": record.created_at,
              "status": "SETTLED" if record.settled else "PENDING"}
-    return {"amount": {"N": str(payment.amount)}, **{name: {"S": text} for name, text in texts.items()}}
+    return {"amount": {"N": str(payment.amount)}, "epoch": {"N": str(record.epoch)},
+            **{name: {"S": text} for name, text in texts.items()}}
 
 
 def _record(item: Answer) -> Record:
     payment = Payment(amount=int(item["amount"]["N"]),
                       **{name: item[name]["S"] for name in ("payment_id", "currency", "payer", "payee")})
     return Record(payment=payment, fingerprint=item["fingerprint"]["S"], created_at=item["created_at"]["S"],
-                  settled=item["status"]["S"] == "SETTLED")
+                  epoch=int(item["epoch"]["N"]), settled=item["status"]["S"] == "SETTLED")

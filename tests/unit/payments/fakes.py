@@ -1,18 +1,22 @@
-"""A region in memory: clients of DynamoDB and S3 that keep their conditions, and faults to inject into their calls."""
+"""A region in memory: clients of DynamoDB, S3 and PostgreSQL that keep their conditions, and faults to inject."""
 import io
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
+from pg8000.exceptions import DatabaseError, InterfaceError
 
-from payments import stores
+from payments import ledger, stores
 from payments.api import Api
-from payments.deadline import Timing
+from payments.deadline import Deadline, Timing
 from payments.logs import request_logger
+from payments.reconcile import Reconciliation
+from payments.right import DynamoRight, Lease
 from payments.service import PaymentService
 
 Item = dict[str, Any]
@@ -20,6 +24,9 @@ Item = dict[str, Any]
 TABLE, RECEIPTS, CONTROL = "table", "receipts", "control"
 FIELDS: Item = {"amount": 1250, "currency": "EUR", "payer": "payer@example", "payee": "payee@example"}
 PAYMENT: Item = {"payment_id": "pay-1", **FIELDS}
+OTHER: Item = {**PAYMENT, "amount": 1}
+COLUMNS = ("payment_id", "payer", "payee", "amount", "currency", "fingerprint", "epoch", "created_at")
+MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Crash(BaseException):
@@ -40,17 +47,37 @@ class Network:
 
     calls: list[str] = field(default_factory=list)
     faults: list[Fault | None] = field(default_factory=list)
+    dead: frozenset[str] = frozenset()  # operations that reach nobody
+    meanwhile: dict[int, Callable[[], object]] = field(default_factory=dict)  # what happens before the nth call
 
     def carry(self, operation: str, effect: Callable[[], Item]) -> Item:
         """Makes the call, unless a fault says otherwise."""
+        self.meanwhile.pop(len(self.calls), int)()
         self.calls.append(operation)
+        if operation in self.dead:
+            raise EndpointConnectionError(endpoint_url="https://store")
         fault = self.faults.pop(0) if self.faults else None
         if fault is None:
             return effect()
         if fault.done:
-            with suppress(ClientError):
+            with suppress(ClientError, DatabaseError):
                 effect()
         raise fault.error
+
+
+@dataclass
+class StillClock:
+    """Time that passes only when somebody sleeps."""
+
+    now: float = 0.0
+
+    def monotonic(self) -> float:
+        """Now."""
+        return self.now
+
+    def sleep(self, seconds: float, /) -> None:
+        """Moves on."""
+        self.now += seconds
 
 
 def client_error(code: str, status: int = 400, item: Item | None = None) -> ClientError:
@@ -60,59 +87,107 @@ def client_error(code: str, status: int = 400, item: Item | None = None) -> Clie
 
 
 class FakeDynamoDB:
-    """One table with the key payment_id, for the expressions that the function uses and no others."""
+    """One table with the key payment_id, for expressions of the forms that the function uses and no others."""
 
     def __init__(self, network: Network) -> None:
         self.items: dict[str, Item] = {}
+        self.page = 1000
+        self.copy: Callable[[str, Item], object] = _alone
         self._network = network
 
     def put_item(self, **request: Any) -> Item:
-        """A put under the condition that the key is new."""
-        assert request["ConditionExpression"] == "attribute_not_exists(payment_id)"
+        """A put under a condition."""
         return self._network.carry("PutItem", partial(self._put, request))
 
     def update_item(self, **request: Any) -> Item:
-        """An update of the status under the condition that the fingerprint is as given."""
-        assert request["UpdateExpression"] == "SET #status = :settled"
-        assert request["ConditionExpression"] == "fingerprint = :fingerprint"
+        """An update under a condition, which no missing item meets."""
         return self._network.carry("UpdateItem", partial(self._update, request))
 
     def get_item(self, **request: Any) -> Item:
         """A read."""
         assert request["TableName"] == TABLE
-        item = self.items.get(request["Key"]["payment_id"]["S"])
-        return self._network.carry("GetItem", lambda: {} if item is None else {"Item": dict(item)})
+        return self._network.carry("GetItem", partial(self._get, request["Key"]["payment_id"]["S"]))
+
+    def scan(self, **request: Any) -> Item:
+        """A page of a consistent scan."""
+        assert (request["TableName"], request["ConsistentRead"]) == (TABLE, True)
+        return self._network.carry("Scan", partial(self._scan, request))
+
+    def write(self, key: str, item: Item) -> None:
+        """What each accepted write comes down to."""
+        self.items[key] = item
+        self.copy(key, item)
+
+    def _get(self, key: str) -> Item:
+        return {"Item": dict(self.items[key])} if key in self.items else {}
+
+    def _scan(self, request: Item) -> Item:
+        keys = sorted(self.items)
+        if "ExclusiveStartKey" in request:
+            keys = [key for key in keys if key > request["ExclusiveStartKey"]["payment_id"]["S"]]
+        page = {"Items": [dict(self.items[key]) for key in keys[:self.page]]}
+        more = {"LastEvaluatedKey": {"payment_id": {"S": keys[self.page - 1]}}} if len(keys) > self.page else {}
+        return {**page, **more}
 
     def _put(self, request: Item) -> Item:
         key = request["Item"]["payment_id"]["S"]
-        if key in self.items:
+        if not self._holds(request, key):
             raise self._refusal(request, key)
-        self.items[key] = dict(request["Item"])
+        self.write(key, dict(request["Item"]))
         return {}
 
     def _update(self, request: Item) -> Item:
-        key, values = request["Key"]["payment_id"]["S"], request["ExpressionAttributeValues"]
-        if self.items.get(key, {}).get("fingerprint") != values[":fingerprint"]:
+        key = request["Key"]["payment_id"]["S"]
+        changes = request["UpdateExpression"].removeprefix("SET ").split(", ")
+        if not self._holds(request, key):
             raise self._refusal(request, key)
-        self.items[key][request["ExpressionAttributeNames"]["#status"]] = values[":settled"]
+        self.write(key, {**self.items[key], **dict(self._pair(request, change) for change in changes)})
         return {"Attributes": dict(self.items[key])} if request["ReturnValues"] == "ALL_NEW" else {}
+
+    def _holds(self, request: Item, key: str) -> bool:
+        self._all_used(request)
+        condition = request["ConditionExpression"]
+        if condition == "attribute_not_exists(payment_id)":
+            return key not in self.items
+        item = self.items.get(key, {})
+        pairs = [self._pair(request, part) for part in condition.split(" AND ")]
+        return all(item.get(name) == value for name, value in pairs)
+
+    @staticmethod
+    def _pair(request: Item, equation: str) -> tuple[str, Item]:
+        name, value = equation.split(" = ")
+        return request.get("ExpressionAttributeNames", {}).get(name, name), request["ExpressionAttributeValues"][value]
+
+    @staticmethod
+    def _all_used(request: Item) -> None:
+        """DynamoDB refuses names and values that no expression uses."""
+        used = request["ConditionExpression"] + " " + request.get("UpdateExpression", "")
+        for name in (*request.get("ExpressionAttributeNames", ()), *request.get("ExpressionAttributeValues", ())):
+            assert name in used
 
     def _refusal(self, request: Item, key: str) -> ClientError:
         assert request["TableName"] == TABLE
-        shown = self.items.get(key) if request["ReturnValuesOnConditionCheckFailure"] == "ALL_OLD" else None
+        shown = self.items.get(key) if request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" else None
         return client_error("ConditionalCheckFailedException", item=shown and dict(shown))
 
 
 class FakeS3:
-    """Versioned buckets: the versions of an object, by bucket and key."""
+    """Versioned buckets: the versions of an object, oldest first, by bucket and key."""
 
     def __init__(self, network: Network) -> None:
         self.objects: dict[tuple[str, str], list[bytes]] = {}
+        self.page = 1000
+        self.copy: Callable[[tuple[str, str], bytes], object] = _alone
         self._network = network
 
     def put_object(self, **request: Any) -> Item:
         """A put, under the condition that the object is new if the request says so."""
         return self._network.carry("PutObject", partial(self._put, request))
+
+    def get_object(self, **request: Any) -> Item:
+        """The newest version."""
+        return self._network.carry("GetObject", lambda: {
+            "Body": io.BytesIO(self.objects[request["Bucket"], request["Key"]][-1])})
 
     def head_object(self, **request: Any) -> Item:
         """Whether the object is there, for a caller who may list the bucket."""
@@ -123,17 +198,137 @@ class FakeS3:
         assert request["Bucket"] in (RECEIPTS, CONTROL)
         return self._network.carry("HeadBucket", dict)
 
+    def list_object_versions(self, **request: Any) -> Item:
+        """A page of versions, by key and then newest first."""
+        return self._network.carry("ListObjectVersions", partial(self._list, request))
+
+    def write(self, place: tuple[str, str], body: bytes) -> None:
+        """What each accepted put comes down to."""
+        self.objects.setdefault(place, []).append(body)
+        self.copy(place, body)
+
     def _put(self, request: Item) -> Item:
-        versions = self.objects.setdefault((request["Bucket"], request["Key"]), [])
-        if versions and request.get("IfNoneMatch") == "*":
+        place = request["Bucket"], request["Key"]
+        if place in self.objects and request.get("IfNoneMatch") == "*":
             raise client_error("PreconditionFailed", 412)
-        versions.append(request["Body"])
+        self.write(place, request["Body"])
         return {}
 
     def _head(self, request: Item) -> Item:
         if (request["Bucket"], request["Key"]) not in self.objects:
             raise client_error("404", 404)
         return {}
+
+    def _list(self, request: Item) -> Item:
+        assert request["Prefix"] == "receipts/"
+        found = [{"Key": key, "VersionId": str(number), "Size": len(versions[number]), "LastModified": MOMENT}
+                 for (bucket, key), versions in sorted(self.objects.items()) if bucket == request["Bucket"]
+                 for number in reversed(range(len(versions)))]
+        if "KeyMarker" in request:
+            marker = request["KeyMarker"], -int(request["VersionIdMarker"])
+            found = [each for each in found if (each["Key"], -int(str(each["VersionId"]))) > marker]
+        if len(found) <= self.page:
+            return {"IsTruncated": False, **({"Versions": found} if found else {})}
+        last = found[self.page - 1]
+        return {"IsTruncated": True, "Versions": found[:self.page],
+                "NextKeyMarker": last["Key"], "NextVersionIdMarker": last["VersionId"]}
+
+
+def _alone(*_write: object) -> None:
+    """Nobody has a copy."""
+
+
+def database_error(code: str) -> DatabaseError:
+    """An error that the database reports."""
+    return DatabaseError({"S": "ERROR", "C": code, "M": "refused"})
+
+
+class FakePostgres:
+    """The database of the ledger: it behaves as the function of the schema does, and knows no other statement."""
+
+    def __init__(self, network: Network) -> None:
+        self.epoch = 0
+        self.postings: dict[str, Item] = {}  # in their order
+        self.commits: list[Item] = []
+        self.read_only = False
+        self.sessions: list[FakeSession] = []
+        self.network = network
+
+    def connect(self) -> "FakeSession":
+        """A session of the function's user."""
+        self.network.carry("Connect", dict)
+        self.sessions.append(FakeSession(self))
+        return self.sessions[-1]
+
+    def post(self, values: Item) -> list[list[Any]]:
+        """The schema's `post_payment`."""
+        if self.read_only:
+            raise database_error("25006")
+        self.commit(values)
+        return [[""]]
+
+    def commit(self, values: Item) -> None:
+        """Its transaction, here or replayed on a standby; one that is refused changes nothing."""
+        if values["epoch"] < self.epoch:
+            raise database_error("TS001")
+        kept = self.postings.get(values["payment_id"])
+        if kept and kept["fingerprint"] != values["fingerprint"]:
+            raise database_error("TS002")
+        self.epoch = values["epoch"]
+        if kept is None:
+            self.postings[values["payment_id"]] = dict(values)
+        self.commits.append(values)
+
+    def read(self, values: Item) -> list[list[Any]]:
+        """A page of postings."""
+        rows = [[number, *(posting[name] for name in COLUMNS)] for number, posting in
+                enumerate(self.postings.values(), 1)]
+        return rows[values["after"]:values["after"] + values["page"]]
+
+
+class FakeSession:
+    """A connection to it, or the one statement that is prepared on it."""
+
+    def __init__(self, database: FakePostgres) -> None:
+        self.is_open = True
+        self._database = database
+
+    def prepare(self, sql: str) -> "FakeStatement":
+        """The statement that posts."""
+        assert sql == ledger.POST
+        self.must_be_open()
+        return FakeStatement(self, self._database)
+
+    def run(self, sql: str, **values: Any) -> list[list[Any]]:
+        """A probe, the fence, or a page of postings."""
+        self.must_be_open()
+        if sql == ledger.READ:
+            return list(self._database.network.carry("Read", lambda: {"rows": self._database.read(values)})["rows"])
+        answer = {ledger.FENCE: self._database.epoch, "SELECT 1": 1}[sql]
+        return list(self._database.network.carry("Select", lambda: {"rows": [[answer]]})["rows"])
+
+    def close(self) -> None:
+        """Ends it."""
+        self.must_be_open()
+        self.is_open = False
+
+    def must_be_open(self) -> None:
+        """As pg8000 has it."""
+        if not self.is_open:
+            raise InterfaceError("connection is closed")
+
+
+@dataclass(frozen=True)
+class FakeStatement:
+    """The prepared `post_payment`."""
+
+    session: FakeSession
+    database: FakePostgres
+
+    def run(self, **values: Any) -> list[list[Any]]:
+        """Posts."""
+        self.session.must_be_open()
+        return list(self.database.network.carry("Post", lambda: {"rows": self.database.post(values)})["rows"])
 
 
 @dataclass(frozen=True)
@@ -149,18 +344,46 @@ class FakeContext:
 
 
 class Region:
-    """The function over fake stores; `elsewhere` is a region whose stores these are too."""
+    """The function over fake stores, in an environment that has just seen its right to write.
+
+    `elsewhere` is a region whose stores these are too, and which keeps the right.
+    """
 
     def __init__(self, name: str = "us-east-1", *, elsewhere: "Region | None" = None) -> None:
+        self.name = name
         self.network: Network = elsewhere.network if elsewhere else Network()
         self.dynamodb: FakeDynamoDB = elsewhere.dynamodb if elsewhere else FakeDynamoDB(self.network)
         self.s3: FakeS3 = elsewhere.s3 if elsewhere else FakeS3(self.network)
+        self.postgres: FakePostgres = elsewhere.postgres if elsewhere else FakePostgres(self.network)
         self.output = io.StringIO()
+        self.clock = StillClock()
         self.table = stores.DynamoTable(self.dynamodb, TABLE)
+        self.ledger = ledger.PostgresLedger(self.postgres.connect)
         self.receipts = stores.S3Receipts(self.s3, RECEIPTS)
-        self.api = Api(region=name, service=PaymentService(self.table, self.receipts), timing=Timing(pause=0),
-                       probes={"table": self.table.probe, "receipts": self.receipts.probe},
-                       takeover=partial(stores.takeover, self.s3, CONTROL), logger=request_logger(self.output))
+        self.right = DynamoRight(self.dynamodb, TABLE)
+        self.lease = Lease(self.right, name, self.clock)
+        self.service = PaymentService(self.lease, self.table, self.ledger, self.receipts)
+        self.timing = Timing(pause=0)
+        self.api = Api(region=name, service=self.service, timing=self.timing, logger=request_logger(self.output),
+                       probes={"table": self.table.probe, "ledger": self.ledger.probe, "receipts": self.receipts.probe},
+                       takeover=partial(stores.takeover, self.s3, CONTROL))
+        if elsewhere is None:
+            self.right.create(name, self.deadline())
+            self.lease.epoch(self.deadline())
+            self.ledger.probe(self.deadline())
+            self.network.calls.clear()
+
+    def deadline(self) -> Deadline:
+        """Time enough, and no pauses."""
+        return Deadline(self.timing, self.timing.budget)
+
+    def take_right(self) -> None:
+        """What a takeover begins with."""
+        self.right.take(self.name, self.deadline(), self.postgres.epoch)
+
+    def reconciliation(self) -> Reconciliation:
+        """The repair of these stores."""
+        return Reconciliation(self.name, self.service, self.table, self.ledger, self.receipts, self.timing)
 
     def request(self, event: Mapping[str, Any], context: FakeContext | None = None) -> tuple[int, Item, dict[str, str]]:
         """Status, body and headers of the function's answer."""
@@ -180,6 +403,10 @@ class Region:
         """The status that the table keeps of a payment."""
         item = self.dynamodb.items.get(payment_id)
         return item["status"]["S"] if item else None
+
+    def posted(self, payment_id: str = "pay-1") -> Item | None:
+        """What the ledger has of a payment."""
+        return self.postgres.postings.get(payment_id)
 
     def receipt_versions(self, payment_id: str = "pay-1") -> list[bytes]:
         """Every version of a payment's receipt."""

@@ -4,10 +4,11 @@ from typing import Any
 
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 from hypothesis import strategies as st
+from pg8000.exceptions import InterfaceError
 
 from payments.currencies import CURRENCIES
 from payments.payment import MAX_AMOUNT
-from tests.unit.payments.fakes import Crash, Fault, client_error
+from tests.unit.payments.fakes import Crash, Fault, client_error, database_error
 
 LETTERS = string.ascii_letters + string.digits
 # With a character that nothing in a log line has, so that none is there by chance.
@@ -34,5 +35,6 @@ def bodies(draw: st.DrawFn) -> Any:
 errors = st.sampled_from([
     Crash(), EndpointConnectionError(endpoint_url="https://store"), client_error("ThrottlingException"),
     client_error("InternalServerError", 500), client_error("AccessDeniedException"), NoCredentialsError(),
+    database_error("57P01"), InterfaceError("network error"),
 ])
-faults = st.lists(st.none() | st.builds(Fault, errors, st.booleans()), max_size=9)
+faults = st.lists(st.none() | st.builds(Fault, errors, st.booleans()), max_size=12)

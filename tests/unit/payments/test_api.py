@@ -22,6 +22,7 @@ from tests.unit.payments.fakes import (
     Fault,
     Region,
     client_error,
+    database_error,
     event,
 )
 from tests.unit.payments.strategies import bodies, faults, payments
@@ -102,22 +103,24 @@ def test_liveness_asks_no_store(query: dict[str, str] | None) -> None:
     assert not region.network.calls
 
 
-@pytest.mark.parametrize(("injected", "table", "receipts", "error"), [
-    ([None, None], "ok", "ok", None),
-    ([DENIED, None], "unavailable", "ok", "table:AccessDeniedException"),
-    ([None, Fault(client_error("404", 404))], "ok", "unavailable", "receipts:404"),
-    ([DENIED, DENIED], "unavailable", "unavailable", "table:AccessDeniedException,receipts:AccessDeniedException"),
+@pytest.mark.parametrize(("injected", "table", "ledger", "receipts", "error"), [
+    ([], "ok", "ok", "ok", None),
+    ([DENIED], "unavailable", "ok", "ok", "table:AccessDeniedException"),
+    ([None, Fault(database_error("28000"))], "ok", "unavailable", "ok", "ledger:28000"),
+    ([None, None, Fault(client_error("404", 404))], "ok", "ok", "unavailable", "receipts:404"),
+    ([DENIED, None, DENIED], "unavailable", "ok", "unavailable",
+     "table:AccessDeniedException,receipts:AccessDeniedException"),
 ])
 def test_readiness_tells_store_by_store(
-        injected: list[Fault | None], table: str, receipts: str, error: str | None) -> None:
+        injected: list[Fault | None], table: str, ledger: str, receipts: str, error: str | None) -> None:
     region = Region()
     region.network.faults = injected
     status, body, headers = region.request(event("GET", "/health", queryStringParameters={"deep": "1"}))
     well = error is None
     assert (status, "Retry-After" in headers) == (200 if well else 503, not well)
-    assert (body["table"], body["receipts"]) == (table, receipts)
+    assert (body["table"], body["ledger"], body["receipts"]) == (table, ledger, receipts)
     assert (body["status"], body["region"]) == ("ok" if well else "unavailable", "us-east-1")
-    assert region.network.calls == ["GetItem", "HeadBucket"]
+    assert region.network.calls == ["GetItem", "Select", "HeadBucket"]
     assert region.log()[0].get("error") == error
 
 
@@ -145,14 +148,14 @@ def test_the_takeover_switch_is_there_or_not_or_unknown() -> None:
     assert region.request(switch)[0] == 503
 
 
-@pytest.mark.parametrize("number", range(3))
-def test_a_store_that_refuses_gives_503_and_a_time_to_come_back(number: int) -> None:
+@pytest.mark.parametrize(("number", "store"), [(0, "table"), (1, "ledger"), (2, "receipts"), (3, "table")])
+def test_a_store_that_refuses_gives_503_and_a_time_to_come_back(number: int, store: str) -> None:
     region = Region()
-    region.network.faults = [*[None] * number, DENIED]
+    code = "42501" if store == "ledger" else "AccessDeniedException"
+    region.network.faults = [*[None] * number, Fault(database_error(code)) if store == "ledger" else DENIED]
     status, body, headers = region.request(event("POST", "/payment", body=json.dumps(PAYMENT)))
-    store = "receipts" if number == 1 else "table"
     assert (status, body, headers["Retry-After"]) == (503, {"error": f"{store} unavailable"}, "1")
-    assert region.log()[0]["error"] == f"{store}:AccessDeniedException"
+    assert region.log()[0]["error"] == f"{store}:{code}"
     assert region.pay(PAYMENT)[0] == 201
 
 

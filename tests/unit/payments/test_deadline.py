@@ -149,6 +149,20 @@ def test_a_call_that_never_ends_is_left_behind(seconds: float, attempt: float) -
         release.set()
 
 
+def test_a_guard_is_asked_before_each_attempt_and_may_end_them() -> None:
+    clock, calls, asked = FakeClock(), list[float](), list[str]()
+
+    def guard() -> None:
+        asked.append("may I?")
+        if len(asked) == 3:
+            raise PermissionError
+
+    deadline = Deadline(TIMING, 2.6, clock).guarded(guard).within(2.5)
+    with pytest.raises(PermissionError):
+        deadline.call(failing(clock, Transient(), calls), is_transient)
+    assert (len(asked), len(calls), deadline.remaining() <= 2.5) == (3, 2, True)
+
+
 def test_a_part_of_a_deadline_ends_with_it_at_the_latest() -> None:
     clock = FakeClock()
     deadline = Deadline(TIMING, 2, clock)

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,12 +16,15 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from pg8000.exceptions import InterfaceError
 
 import payments
+from payments import region
 from payments.api import Api
 from payments.deadline import Timing
+from payments.ledger import Database, Login
 from payments.payment import PAYMENT_ID, Payment
-from tests.unit.payments.fakes import PAYMENT, FakeContext, event
+from tests.unit.payments.fakes import PAYMENT, FakeContext, FakePostgres, FakeSession, Network, event
 
 # A twentieth of the function's own times. What a request takes besides is not scaled: 3 s less the real budget.
 IMPATIENT = Timing(budget=0.13, probe=0.08, margin=0.01, connect=0.02, read=0.04, pause=0.005)
@@ -29,7 +32,8 @@ OVERHEAD = 3 - Timing().budget
 FINGERPRINT = Payment(**PAYMENT).fingerprint()
 ITEM = {"payment_id": {"S": "pay-1"}, "amount": {"N": "1250"}, "currency": {"S": "EUR"},
         "payer": {"S": "payer@example"}, "payee": {"S": "payee@example"}, "fingerprint": {"S": FINGERPRINT},
-        "created_at": {"S": "2026-01-01T00:00:00.000+00:00"}, "status": {"S": "SETTLED"}}
+        "created_at": {"S": "2026-01-01T00:00:00.000+00:00"}, "status": {"S": "SETTLED"}, "epoch": {"N": "1"}}
+RIGHT = (200, json.dumps({"Item": {"epoch": {"N": "1"}, "region": {"S": "us-east-1"}}}))
 DONE = (200, "")
 SETTLED = (200, json.dumps({"Attributes": ITEM}))
 REFUSAL = "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException"
@@ -92,6 +96,28 @@ class Server(BaseHTTPRequestHandler):
         """Nothing."""
 
 
+@dataclass
+class Wire(Network):
+    """The way to the ledger, which is dead whenever AWS has no answers left."""
+
+    aws: Aws = field(default_factory=Aws)
+
+    def carry(self, operation: str, effect: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Makes the call, or breaks off long after everybody has given it up."""
+        if not self.aws.answers:
+            self.aws.over.wait(2 * IMPATIENT.attempt)
+            raise InterfaceError("network error")
+        return super().carry(operation, effect)
+
+
+def entrance(postgres: FakePostgres, database: Database, timing: Timing, login: Callable[[], Login]) -> FakeSession:
+    """As `open_connection`."""
+    assert (database, timing.attempt > 0) == (Database(host="localhost", port=5432, name="payments"), True)
+    user, token = login()
+    assert (user, "X-Amz-Signature=" in token) == ("payments_app", True)
+    return postgres.connect()
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[Aws]:
     """The environment of the function, with AWS on loopback."""
@@ -99,11 +125,14 @@ def server() -> Iterator[Aws]:
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Server, aws)) as http, pytest.MonkeyPatch.context() as patch:
         for name, value in {
                 "TABLE_NAME": "table", "RECEIPTS_BUCKET": "receipts", "CONTROL_BUCKET": "control",
-                "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret",
+                "DATABASE_HOST": "localhost", "DATABASE_PORT": "5432", "DATABASE_NAME": "payments",
+                "DATABASE_USER": "payments_app", "AWS_REGION": "us-east-1",
+                "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret",
                 "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
                 "AWS_ENDPOINT_URL": f"http://127.0.0.1:{http.server_port}"}.items():
             patch.setenv(name, value)
         patch.delenv("AWS_PROFILE", raising=False)
+        patch.setattr(region, "open_connection", partial(entrance, FakePostgres(Wire(aws=aws))))
         threading.Thread(target=http.serve_forever, args=(0.01,)).start()
         yield aws
         aws.over.set()
@@ -134,6 +163,7 @@ def impatient(function: ModuleType) -> Api:
 
 def pay(function: ModuleType) -> tuple[int, dict[str, Any]]:
     """Status and body of a request to pay."""
+    function._API.service.lease.drop()  # pylint: disable=protected-access
     answer = function.handler(PAY, FakeContext())
     return answer["statusCode"], json.loads(answer["body"])
 
@@ -147,7 +177,7 @@ def assert_unavailable_in_time(api: Api, asked: dict[str, Any]) -> Any:
     return json.loads(answer["body"])
 
 
-def test_it_runs_on_what_the_lambda_runtime_has() -> None:
+def test_it_runs_on_what_the_lambda_runtime_has_and_the_package_brings() -> None:
     imported = set()
     for source in Path(payments.__path__[0]).glob("*.py"):
         for node in ast.walk(ast.parse(source.read_text())):
@@ -155,15 +185,17 @@ def test_it_runs_on_what_the_lambda_runtime_has() -> None:
                 imported |= {name.name.partition(".")[0] for name in node.names}
             elif isinstance(node, ast.ImportFrom):
                 imported.add((node.module or "").partition(".")[0])
-    assert imported - sys.stdlib_module_names == {"boto3", "botocore", "payments"}
+    assert imported - sys.stdlib_module_names == {"boto3", "botocore", "pg8000", "payments"}
 
 
 def test_a_payment_on_the_wire(function: ModuleType, aws: Aws) -> None:
-    aws.answers = [DONE, DONE, SETTLED]
+    aws.answers = [RIGHT, DONE, DONE, SETTLED]
     status, body = pay(function)
     assert (status, body) == (201, {**PAYMENT, "created_at": "2026-01-01T00:00:00.000+00:00", "status": "settled"})
 
-    put, receipt, update = aws.received
+    right, put, receipt, update = aws.received
+    assert right.headers["X-Amz-Target"] == "DynamoDB_20120810.GetItem"
+    assert not PAYMENT_ID.fullmatch(json.loads(right.body)["Key"]["payment_id"]["S"])
     assert put.headers["X-Amz-Target"] == "DynamoDB_20120810.PutItem"
     request = json.loads(put.body)
     assert request["TableName"] == "table"
@@ -176,18 +208,18 @@ def test_a_payment_on_the_wire(function: ModuleType, aws: Aws) -> None:
 
 
 def test_refused_conditions_are_answers(function: ModuleType, aws: Aws) -> None:
-    aws.answers = [REGISTERED]
+    aws.answers = [RIGHT, REGISTERED]
     first = pay(function)
-    aws.answers = [DONE, PRECONDITION_FAILED, SETTLED]
+    aws.answers = [RIGHT, DONE, PRECONDITION_FAILED, SETTLED]
     assert pay(function) == first == (201, {**PAYMENT, "created_at": ITEM["created_at"]["S"], "status": "settled"})
-    aws.answers = [DONE, DONE, REGISTERED]
+    aws.answers = [RIGHT, DONE, DONE, REGISTERED]
     assert pay(function) == first
 
 
 def test_a_store_that_stumbles_is_asked_again(function: ModuleType, aws: Aws) -> None:
-    aws.answers = [(500, "{}"), DONE, (503, ""), DONE, (400, '{"__type": "ThrottlingException"}'), SETTLED]
+    aws.answers = [RIGHT, (500, "{}"), DONE, (503, ""), DONE, (400, '{"__type": "ThrottlingException"}'), SETTLED]
     assert pay(function)[0] == 201
-    assert len(aws.received) == 6
+    assert len(aws.received) == 7
 
 
 @pytest.mark.parametrize(("answers", "status"), [
@@ -216,16 +248,18 @@ def test_a_payment_is_read_as_it_was_last_written(function: ModuleType, aws: Aws
 
 
 @pytest.mark.parametrize("mood", ["silent", "dripping"])
-@pytest.mark.parametrize("answered", range(3))
+@pytest.mark.parametrize("answered", range(4))
 def test_a_store_that_never_answers_does_not_hang_a_payment(impatient: Api, aws: Aws, answered: int, mood: str) -> None:
-    aws.mood, aws.answers = mood, [DONE] * answered
+    aws.mood, aws.answers = mood, [RIGHT, DONE, DONE, DONE][:answered]
+    impatient.service.lease.drop()
     assert_unavailable_in_time(impatient, PAY)
 
 
 @pytest.mark.parametrize(("asked", "told"), [
     (event("GET", "/payment/{payment_id}", pathParameters={"payment_id": "p"}), {"error": "table unavailable"}),
     (event("GET", "/takeover"), {"error": "control unavailable"}),
-    (READY, {"status": "unavailable", "region": "us-east-1", "table": "unavailable", "receipts": "unavailable"}),
+    (READY, {"status": "unavailable", "region": "us-east-1", "table": "unavailable", "ledger": "unavailable",
+             "receipts": "unavailable"}),
 ], ids=range(3))
 def test_a_store_that_never_answers_does_not_hang_another_request(
         impatient: Api, aws: Aws, asked: dict[str, Any], told: dict[str, str]) -> None:

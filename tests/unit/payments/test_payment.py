@@ -119,7 +119,7 @@ def test_every_field_is_in_the_fingerprint(change: dict[str, Any]) -> None:
 
 
 def test_a_record_tells_its_payment_and_its_status() -> None:
-    record = Record(payment=Payment(**PAYMENT), fingerprint="f", created_at="2026-01-01T00:00:00.000+00:00")
+    record = Record(payment=Payment(**PAYMENT), fingerprint="f", created_at="2026-01-01T00:00:00.000+00:00", epoch=1)
     assert record.answer() == {**PAYMENT, "created_at": "2026-01-01T00:00:00.000+00:00", "status": "pending"}
     assert json.loads(record.receipt()) == {**PAYMENT, "created_at": record.created_at, "fingerprint": "f"}
     assert FIELDS.items() <= record.answer().items()

@@ -1,5 +1,7 @@
 """The order of writes: whatever happens between them, a payment is never half there and never twice."""
+import json
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,25 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from payments.deadline import Deadline, Timing
-from payments.payment import Payment, Record
-from payments.service import Conflict, PaymentService
+from payments.deadline import Deadline
+from payments.payment import Conflict, Payment, Record
+from payments.right import LEASE
 from payments.stores import S3Receipts
-from tests.unit.payments.fakes import PAYMENT, RECEIPTS, Crash, Fault, Region, client_error
+from tests.unit.payments.fakes import OTHER, PAYMENT, RECEIPTS, Crash, Fault, Region, client_error, event
 from tests.unit.payments.strategies import faults, payments
 
-OTHER = {**PAYMENT, "amount": 1}
 
-
-def deadline() -> Deadline:
-    """Time enough, and no pauses."""
-    return Deadline(Timing(pause=0), 2.6)
-
-
-def test_a_payment_takes_two_calls_to_the_table_and_one_for_its_receipt() -> None:
+def test_a_payment_takes_two_calls_to_the_table_one_statement_and_one_receipt() -> None:
     region = Region()
     region.pay(PAYMENT)
-    assert region.network.calls == ["PutItem", "PutObject", "UpdateItem"]
+    assert region.network.calls == ["PutItem", "Post", "PutObject", "UpdateItem"]
 
 
 def test_a_repeat_takes_one_call() -> None:
@@ -39,20 +34,22 @@ def test_a_repeat_takes_one_call() -> None:
 def test_a_record_keeps_when_it_was_first_registered() -> None:
     region = Region()
     moments = iter([datetime(2026, 1, 2, 3, 4, 5, 678901, UTC), datetime(2027, 1, 1, tzinfo=UTC)])
-    service = PaymentService(region.table, region.receipts, now=lambda: next(moments))
-    first = service.accept(Payment(**PAYMENT), deadline())
+    service = replace(region.service, now=lambda: next(moments))
+    first = service.accept(Payment(**PAYMENT), region.deadline())
     assert first.created_at == "2026-01-02T03:04:05.678+00:00"
-    assert service.accept(Payment(**PAYMENT), deadline()) == first
+    assert service.accept(Payment(**PAYMENT), region.deadline()) == first
 
 
 @settings(max_examples=50)
 @given(payments)
-def test_the_same_request_gets_the_same_answer_in_any_region(payment: dict[str, Any]) -> None:
+def test_the_same_request_gets_the_same_answer_in_whatever_region_has_the_right(payment: dict[str, Any]) -> None:
     here = Region("us-east-1")
     there = Region("eu-west-1", elsewhere=here)
     first = here.pay(payment)
     assert first[0] == 201
-    assert here.pay(payment) == there.pay(payment) == first
+    assert here.pay(payment) == first
+    there.take_right()
+    assert there.pay(payment) == first
     assert here.look(payment["payment_id"]) == there.look(payment["payment_id"]) == (200, first[1])
 
 
@@ -68,7 +65,7 @@ def test_another_request_does_not_complete_a_pending_payment() -> None:
     region = Region()
     region.network.faults = [None, Fault(client_error("AccessDenied", 403))]
     assert [region.pay(PAYMENT)[0], region.pay(OTHER)[0]] == [503, 409]
-    assert (region.status(), region.receipt_versions()) == ("PENDING", [])
+    assert (region.status(), region.posted(), region.receipt_versions()) == ("PENDING", None, [])
 
 
 @given(faults, st.lists(st.sampled_from([PAYMENT, PAYMENT, OTHER]), min_size=1, max_size=5))
@@ -94,22 +91,24 @@ def test_whatever_crashes_a_retry_leaves_one_settled_payment_with_one_receipt(
     assert all(body == winner for body in acknowledged)
     assert region.look() == (200, winner)
     assert region.status() == "SETTLED"
-    kept = region.table.find("pay-1", deadline())
+    kept = region.table.find("pay-1", region.deadline())
     assert kept
     assert region.receipt_versions() == [kept.receipt()]
+    assert list(region.ledger.postings(region.deadline)) == [kept]
 
 
 @pytest.mark.parametrize("done", [False, True])
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(4))
 def test_a_crash_at_any_write_leaves_a_payment_that_is_openly_pending(number: int, done: bool) -> None:
     region = Region()
     region.network.faults = [*[None] * number, Fault(Crash(), done)]
     with pytest.raises(Crash):
         region.pay(PAYMENT)
     writes = number + done
-    assert region.status() == (None, "PENDING", "PENDING", "SETTLED")[writes]
-    assert len(region.receipt_versions()) == (0, 0, 1, 1)[writes]
-    assert region.look()[0] == (404, 200, 200, 200)[writes]
+    assert region.status() == (None, "PENDING", "PENDING", "PENDING", "SETTLED")[writes]
+    assert len(region.postgres.postings) == (0, 0, 1, 1, 1)[writes]
+    assert len(region.receipt_versions()) == (0, 0, 0, 1, 1)[writes]
+    assert region.look()[0] == (404, 200, 200, 200, 200)[writes]
     assert region.pay(PAYMENT)[1]["status"] == "settled"
 
 
@@ -128,9 +127,93 @@ def test_a_payment_that_lost_its_id_to_another_region_is_a_conflict() -> None:
 
         def put(self, record: Record, deadline: Deadline) -> None:
             super().put(record, deadline)
-            region.dynamodb.items.clear()
+            del region.dynamodb.items["pay-1"]
             region.pay(OTHER)
 
-    service = PaymentService(region.table, Overtaken(region.s3, RECEIPTS))
+    service = replace(region.service, receipts=Overtaken(region.s3, RECEIPTS))
     with pytest.raises(Conflict):
-        service.accept(Payment(**PAYMENT), deadline())
+        service.accept(Payment(**PAYMENT), region.deadline())
+
+
+def test_without_the_right_nothing_is_written() -> None:
+    there = Region("eu-west-1", elsewhere=(here := Region("us-east-1")))
+    status, body, headers = there.request(event("POST", "/payment", body=json.dumps(PAYMENT)))
+    assert (status, body, headers["Retry-After"]) == (503, {"error": "not the writer", "writer": "us-east-1"}, "1")
+    assert there.network.calls == ["GetItem"]
+    assert (here.pay(PAYMENT)[0], there.look()[0]) == (201, 200)
+    assert there.log()[0]["error"] == "NotTheWriter"
+
+
+def test_the_right_is_asked_for_once_a_lease() -> None:
+    region = Region()
+    region.clock.now += LEASE
+    for number in range(3):
+        region.pay({**PAYMENT, "payment_id": f"pay-{number}"})
+    assert region.network.calls.count("GetItem") == 1
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_writer_that_loses_the_right_between_two_writes_stops_when_its_lease_ends(number: int) -> None:
+    here = Region("us-east-1")
+    there = Region("eu-west-1", elsewhere=here)
+
+    def lose() -> None:
+        there.take_right()
+        here.clock.now += LEASE
+
+    here.network.meanwhile = {number: lose}
+    status, body = here.pay(PAYMENT)
+    assert (status, body["writer"]) == (503, "eu-west-1")
+    assert here.network.calls[-1] == "GetItem"
+    assert here.status() in (None, "PENDING")
+
+    assert there.pay(PAYMENT)[0] == 201
+    assert here.look() == there.look()
+    assert (len(here.postgres.postings), len(here.receipt_versions())) == (1, 1)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_stale_writer_cannot_settle_what_a_newer_one_adopted(number: int) -> None:
+    here = Region("us-east-1")
+    there = Region("eu-west-1", elsewhere=here)
+    here.network.faults = [*[None] * number, Fault(Crash())]
+    with pytest.raises(Crash):
+        here.pay(PAYMENT)
+    here.lease.epoch(here.deadline())
+    there.take_right()
+    there.network.faults = [None, None, None, Fault(client_error("AccessDenied"))]  # it adopts, and gets no further
+    assert there.pay(PAYMENT)[0] == 503
+    assert here.pay(PAYMENT)[1] == {"error": "not the writer", "writer": None}
+    assert here.status() == "PENDING"
+    assert there.pay(PAYMENT)[0] == 201
+
+
+def test_a_ledger_that_knows_a_newer_epoch_ends_the_lease() -> None:
+    region = Region()
+    region.postgres.epoch = 2
+    assert region.pay(PAYMENT) == (503, {"error": "not the writer", "writer": None})
+    assert region.network.calls == ["PutItem", "Post"]
+    region.pay(PAYMENT)
+    assert region.network.calls[2] == "GetItem"
+
+
+def test_a_right_that_came_back_is_another_right() -> None:
+    here = Region("us-east-1")
+    there = Region("eu-west-1", elsewhere=here)
+
+    def swap() -> None:
+        there.take_right()
+        here.take_right()
+        here.clock.now += LEASE
+
+    here.network.meanwhile = {1: swap}
+    assert here.pay(PAYMENT) == (503, {"error": "not the writer", "writer": "us-east-1"})
+    assert (here.pay(PAYMENT)[0], here.dynamodb.items["pay-1"]["epoch"]) == (201, {"N": "3"})
+
+
+def test_a_payment_that_the_ledger_has_otherwise_is_a_conflict() -> None:
+    region = Region()
+    region.pay(PAYMENT)
+    del region.dynamodb.items["pay-1"]
+    assert region.pay(OTHER)[0] == 409
+    assert region.status() == "PENDING"

@@ -1,4 +1,6 @@
 """The stores as AWS provides them: conditions, and which failures are tried again."""
+from dataclasses import replace
+
 import pytest
 from botocore import exceptions
 from botocore.parsers import ResponseParserError
@@ -6,7 +8,7 @@ from botocore.parsers import ResponseParserError
 from payments.deadline import Deadline, Timing
 from payments.payment import Payment, Record
 from payments.stores import StoreUnavailable, takeover
-from tests.unit.payments.fakes import CONTROL, PAYMENT, Fault, Region, client_error
+from tests.unit.payments.fakes import CONTROL, PAYMENT, RECEIPTS, Fault, Region, client_error
 
 URL = "https://store"
 
@@ -16,10 +18,11 @@ def deadline() -> Deadline:
     return Deadline(Timing(pause=0), 2.6)
 
 
-def record(amount: int = 1) -> Record:
+def record(amount: int = 1, epoch: int = 1) -> Record:
     """A pending record of pay-1."""
     payment = Payment(**{**PAYMENT, "amount": amount})
-    return Record(payment=payment, fingerprint=payment.fingerprint(), created_at="2026-01-01T00:00:00.000+00:00")
+    return Record(payment=payment, fingerprint=payment.fingerprint(), created_at="2026-01-01T00:00:00.000+00:00",
+                  epoch=epoch)
 
 
 def test_an_id_belongs_to_who_registers_it_first() -> None:
@@ -44,6 +47,47 @@ def test_a_record_that_is_gone_is_not_settled() -> None:
     with pytest.raises(StoreUnavailable) as caught:
         Region().table.settle(record(), deadline())
     assert (caught.value.store, caught.value.code) == ("table", "ItemMissing")
+
+
+def test_a_record_is_settled_under_its_own_epoch_only() -> None:
+    table = Region().table
+    table.register(record(), deadline())
+    adopted = table.adopt(record(), 2, deadline())
+    assert adopted == record(epoch=2)
+    assert table.settle(record(), deadline()) == adopted
+    assert table.settle(adopted, deadline()).settled
+
+
+def test_what_is_settled_or_belongs_to_another_is_not_adopted() -> None:
+    table = Region().table
+    table.register(record(1), deadline())
+    assert table.adopt(record(2), 2, deadline()) == record(1)
+    settled = table.settle(record(1), deadline())
+    assert table.adopt(record(1), 2, deadline()) == settled
+
+
+def test_only_the_pending_record_that_was_found_is_replaced() -> None:
+    table = Region().table
+    table.register(record(1), deadline())
+    assert not table.replace(record(2), record(3), deadline())
+    assert table.replace(record(1), record(2), deadline())
+    table.settle(record(2), deadline())
+    assert not table.replace(record(2), record(3), deadline())
+    assert table.find("pay-1", deadline()) == replace(record(2), settled=True)
+
+
+@pytest.mark.parametrize("page", [1, 2, 1000])
+def test_everything_is_read_page_by_page(page: int) -> None:
+    region = Region()
+    region.dynamodb.page = region.s3.page = page
+    assert not [*region.table.records(deadline), *region.receipts.versions(deadline)]
+    for number in (3, 1, 2):
+        region.pay({**PAYMENT, "payment_id": f"pay-{number}"})
+    region.s3.objects[RECEIPTS, "receipts/pay-2.json"].append(b"x")
+    assert [kept.payment.payment_id for kept in region.table.records(deadline)] == ["pay-1", "pay-2", "pay-3"]
+    assert [(each.payment_id, each.size > 1) for each in region.receipts.versions(deadline)] == [
+        ("pay-1", True), ("pay-2", False), ("pay-2", True), ("pay-3", True)]
+    assert region.receipts.read("pay-2", deadline()) == b"x"
 
 
 def test_a_receipt_is_written_once() -> None:

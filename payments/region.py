@@ -1,0 +1,43 @@
+"""The stores of one region over AWS."""
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from payments.deadline import Timing
+from payments.ledger import Database, PostgresLedger, iam_login, open_connection
+from payments.right import DynamoRight, Lease
+from payments.service import PaymentService
+from payments.stores import DynamoTable, S3Receipts
+
+
+@dataclass(frozen=True)
+class Stores:
+    """The stores of a region, the right to write, and the client of S3."""
+
+    table: DynamoTable
+    ledger: PostgresLedger
+    receipts: S3Receipts
+    right: DynamoRight
+    s3: Any
+
+    @classmethod
+    def create(cls, environ: Mapping[str, str], timing: Timing) -> "Stores":
+        """From AWS_REGION, TABLE_NAME, RECEIPTS_BUCKET and DATABASE_HOST, _PORT, _NAME and _USER; calls nobody."""
+        region = environ["AWS_REGION"]
+        # Retries are the deadline's business. Without the last setting us-east-1 would go to S3's global host.
+        config = Config(connect_timeout=timing.connect, read_timeout=timing.read, retries={"total_max_attempts": 1},
+                        s3={"us_east_1_regional_endpoint": "regional"})
+        session = boto3.Session(region_name=region)
+        dynamodb, s3 = (session.client(name, config=config) for name in ("dynamodb", "s3"))
+        database, table = Database.from_environ(environ), environ["TABLE_NAME"]
+        login = partial(iam_login, database, environ["DATABASE_USER"], region, session.get_credentials())
+        return cls(DynamoTable(dynamodb, table), PostgresLedger(partial(open_connection, database, timing, login)),
+                   S3Receipts(s3, environ["RECEIPTS_BUCKET"]), DynamoRight(dynamodb, table), s3)
+
+    def service(self, region: str) -> PaymentService:
+        """Payments over these stores, as long as the region has the right to write."""
+        return PaymentService(Lease(self.right, region), self.table, self.ledger, self.receipts)
