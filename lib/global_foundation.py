@@ -10,7 +10,6 @@ from lib.names import Names
 from lib.region.database import ENGINE, Writer
 from lib.settings import Settings
 
-DATABASE = "payments"
 USERNAME = "ledger_admin"
 
 
@@ -49,9 +48,9 @@ class GlobalFoundation(Component):
         if secret_arn is None:
             password = random.RandomPassword(f"{self.name}-database-password", length=40, special=False,
                                              opts=pulumi.ResourceOptions(parent=self))
-            return Writer(database_name=DATABASE, username=USERNAME, password=password.result)
+            return Writer(username=USERNAME, password=password.result)
         existing = aws.secretsmanager.get_secret_version_output(
             secret_id=secret_arn, opts=pulumi.InvokeOutputOptions(parent=self))
         secret: pulumi.Output[str] = pulumi.Output.secret(existing.secret_string)
         found = secret.apply(lambda text: login(text, secret_arn))
-        return Writer(database_name=DATABASE, username=found["username"], password=found["password"])
+        return Writer(username=found["username"], password=found["password"])

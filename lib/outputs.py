@@ -53,7 +53,7 @@ def _dns(settings: Settings, shared: GlobalResources) -> Outputs:
 
 
 def _region(role: str, region: Region, copies: Copies) -> Outputs:
-    cluster, api = region.database.cluster, region.api
+    cluster, api, payments = region.database.cluster, region.api, region.functions["payments"]
     found: Outputs = {
         "region": region.names.region,
         "vpc_id": region.network.vpc.id,
@@ -65,9 +65,11 @@ def _region(role: str, region: Region, copies: Copies) -> Outputs:
         "cluster_endpoint": cluster.endpoint,
         "cluster_reader_endpoint": cluster.reader_endpoint,
         "cluster_port": cluster.port,
-        "function_name": region.function.function.name,
-        "function_alias_arn": region.function.alias.arn,
-        "function_role_name": region.function.role.name,
+        "function_name": payments.function.name,
+        "function_alias_arn": payments.alias.arn,
+        "function_role_name": payments.role.name,
+        "migrate_function_name": region.functions["migrate"].function.name,
+        "reconcile_function_name": region.functions["reconcile"].function.name,
         "api_id": api.rest.id,
         "api_endpoint": api.stage.invoke_url,
         "api_key_id": api.key.id,
@@ -79,7 +81,7 @@ def _region(role: str, region: Region, copies: Copies) -> Outputs:
         "backup_vault_name": region.vault.name,
         "backup_plan_id": copies.plan.id,
         "flow_log_group": region.names.flow_logs,
-        "function_log_group": region.names.function_logs,
+        "function_log_group": payments.log_group,
         "alarm_names": [alarm.name for alarm in region.observability.alarms],
     }
     return {f"{role}_{key}": value for key, value in found.items()}

@@ -1,7 +1,9 @@
 """The REST API of one region: the only thing in the stack that the internet reaches."""
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import astuple, dataclass
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -9,7 +11,7 @@ import pulumi_aws as aws
 from lib import policies
 from lib.component import Component
 from lib.names import Names
-from lib.region.function import ALIAS, PaymentsFunction
+from lib.region.function import ALIAS, PACKAGE, VpcFunction
 from lib.settings import ApiSettings, Profile
 
 STAGE = "live"
@@ -27,13 +29,16 @@ class Route:
     key_required: bool = True
 
 
+def routes(document: dict[str, Any]) -> Iterator[Route]:
+    """What an OpenAPI document describes; an operation needs a key unless its own security says otherwise."""
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            yield Route(method.upper(), path, key_required=bool(operation.get("security", document["security"])))
+
+
 # Route 53's checkers can send no key, so what they ask for needs none.
-ROUTES = (
-    Route("POST", "/payment"),
-    Route("GET", "/payment/{payment_id}"),
-    Route("GET", "/health", key_required=False),
-    Route("GET", "/takeover", key_required=False),
-)
+DOCUMENT = json.loads((PACKAGE / "openapi.json").read_text(encoding="utf-8"))
+ROUTES = tuple(routes(DOCUMENT))
 ACCESS_LOG = json.dumps({
     "request_id": "$context.requestId", "route": "$context.resourcePath", "method": "$context.httpMethod",
     "status": "$context.status", "latency_ms": "$context.responseLatency", "time": "$context.requestTime",
@@ -48,14 +53,16 @@ class Api(Component):
     in both regions, because DNS moves a client between them.
     """
 
-    def __init__(self, name: str, *, names: Names, api: ApiSettings, profile: Profile, function: PaymentsFunction,
+    def __init__(self, name: str, *, names: Names, api: ApiSettings, profile: Profile, function: VpcFunction,
                  key_arn: pulumi.Input[str], api_key_value: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
         super().__init__(name, opts)
         self._names = names
         self.rest = aws.apigateway.RestApi(
             f"{name}-rest", name=names.api, description="Payments", opts=self.opts(),
             endpoint_configuration={"types": "REGIONAL"}, security_policy="TLS_1_2")
-        integrations = self._routes(function)
+        aws.apigateway.DocumentationPart(f"{name}-document", rest_api_id=self.rest.id, location={"type": "API"},
+                                         properties=json.dumps(DOCUMENT), opts=self.opts())
+        integrations = self._routes()
         aws.lambda_.Permission(f"{name}-invoke", action="lambda:InvokeFunction", function=function.function.name,
                                qualifier=ALIAS, principal="apigateway.amazonaws.com",
                                source_arn=pulumi.Output.concat(self.rest.execution_arn, f"/{STAGE}/*/*"),
@@ -70,7 +77,7 @@ class Api(Component):
                                     usage_plan_id=self.plan.id, opts=self.opts())
         self.register_outputs({"url": self.stage.invoke_url})
 
-    def _routes(self, function: PaymentsFunction) -> list[pulumi.Resource]:
+    def _routes(self) -> list[pulumi.Resource]:
         """A resource a path, a method and an integration a route; gives the integrations."""
         parents: dict[str, pulumi.Input[str]] = {"": self.rest.root_resource_id}
         integrations: list[pulumi.Resource] = []
@@ -89,7 +96,7 @@ class Api(Component):
             integrations.append(aws.apigateway.Integration(
                 f"{label}-integration", rest_api=self.rest.id, resource_id=parents[path],
                 http_method=method.http_method, type="AWS_PROXY", integration_http_method="POST",
-                uri=function.alias.invoke_arn, timeout_milliseconds=INTEGRATION_TIMEOUT_MS, opts=self.opts()))
+                uri=_invoke_arn(self._names), timeout_milliseconds=INTEGRATION_TIMEOUT_MS, opts=self.opts()))
         return integrations
 
     def _limits(self, api: ApiSettings) -> None:
@@ -136,6 +143,12 @@ class Api(Component):
             f"{self.name}-stage", rest_api=self.rest.id, deployment=deployment.id, stage_name=STAGE,
             access_log_settings={"destination_arn": logs.arn, "format": ACCESS_LOG}, xray_tracing_enabled=True,
             opts=self.opts(depends_on=account))
+
+
+def _invoke_arn(names: Names) -> str:
+    """Where the API calls the payments function: known before it is there, so that the API need not wait for it."""
+    alias = names.arn("lambda", f"function:{names.function}:{ALIAS}")
+    return f"arn:aws:apigateway:{names.region}:lambda:path/2015-03-31/functions/{alias}/invocations"
 
 
 _PLAIN = str.maketrans({"/": "-", "{": None, "}": None, "_": "-"})

@@ -10,6 +10,7 @@ from lib.names import Names
 from lib.region.network import POSTGRES, Network
 from lib.settings import DatabaseSettings, Profile
 
+DATABASE = "payments"
 ENGINE = aws.rds.EngineType.AURORA_POSTGRESQL
 # A failover moves the writer, and an upgrade goes through the global cluster: what AWS then reports must stay as it is.
 # The login and the database's name would replace the cluster, were they ever reported otherwise.
@@ -22,9 +23,8 @@ FIXED_AT_CREATION = ["engineVersion", "performanceInsightsKmsKeyId"]
 
 @dataclass(frozen=True, kw_only=True)
 class Writer:
-    """The member that the global database starts with: its database and master login."""
+    """The member that the global database starts with, by its master login."""
 
-    database_name: str
     username: pulumi.Input[str]
     password: pulumi.Input[str]
 
@@ -60,7 +60,7 @@ class Database(Component):
         self.cluster = aws.rds.Cluster(
             f"{name}-cluster", cluster_identifier=names.cluster, global_cluster_identifier=global_cluster_id,
             engine=ENGINE, engine_mode="provisioned", engine_version=database.engine_version, port=POSTGRES,
-            database_name=writer.database_name if writer else None,
+            database_name=DATABASE if writer else None,
             master_username=writer.username if writer else None,
             master_password=writer.password if writer else None,
             source_region=reader.source_region if reader else None,

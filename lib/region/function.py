@@ -1,4 +1,7 @@
-"""The payments function of one region."""
+"""The functions of one region. All are the same package with another entry point, in the VPC, beside the database."""
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import files
 from pathlib import Path
 
 import pulumi
@@ -7,43 +10,110 @@ import pulumi_aws as aws
 from lib import policies
 from lib.component import Component
 from lib.names import Names
+from lib.region.database import DATABASE, Database
 from lib.region.network import Network
 from lib.settings import Profile
 
 ALIAS = "live"
 PACKAGE = Path(__file__).resolve().parents[2] / "payments"
-MEMORY_MB = 512
-TIMEOUT_SECONDS = 10
+# Pure Python, so that what is installed here runs there: the driver, and what it imports.
+SHIPPED = ("pg8000", "scramp", "asn1crypto", "python-dateutil", "six")
+DATABASE_USER = "payments_app"
 
 
-def package(folder: Path) -> pulumi.AssetArchive:
-    """The deployment package: a Python package's sources and data, in a fixed order.
+def package(folder: Path, distributions: Sequence[str] = ()) -> pulumi.AssetArchive:
+    """The deployment package: a Python package's sources and data, and those of installed distributions.
 
     Compiled files stay out: they differ from machine to machine, and each would be a change of the function.
     """
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    return pulumi.AssetArchive({path.relative_to(folder.parent).as_posix(): pulumi.FileAsset(path) for path in files})
+    found = {path.relative_to(folder.parent).as_posix(): path for path in folder.rglob("*")}
+    for distribution in distributions:
+        # Some ask for their own version when they are imported, which METADATA tells.
+        found |= {str(file): Path(str(file.locate())) for file in files(distribution) or ()
+                  if file.suffix == ".py" or file.name == "METADATA"}
+    return pulumi.AssetArchive({name: pulumi.FileAsset(path) for name, path in sorted(found.items())
+                                if path.is_file() and "__pycache__" not in path.parts})
 
 
-class PaymentsFunction(Component):
-    """The function in the VPC, its published version behind the alias `live`, its role and its log group."""
+def payments_permissions(names: Names) -> list[policies.Statement]:
+    """What taking and finding payments needs of the stores."""
+    receipts, control = (f"arn:aws:s3:::{bucket}" for bucket in (names.receipts, names.control))
+    return [
+        policies.allow(["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], names.table_arn),
+        policies.allow("s3:PutObject", f"{receipts}/receipts/*"),
+        policies.allow("s3:GetObject", f"{control}/takeover"),
+        policies.allow("s3:ListBucket", [receipts, control]),
+    ]
 
-    def __init__(self, name: str, *, names: Names, profile: Profile, concurrency: int, network: Network,
-                 key_arn: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
+
+def migrate_permissions(names: Names) -> list[policies.Statement]:
+    """The first right to write is an item of the table."""
+    return [policies.allow("dynamodb:PutItem", names.table_arn,
+                           {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["!right"]}})]
+
+
+def reconcile_permissions(names: Names) -> list[policies.Statement]:
+    """Reading every store, and replaying into one what another kept."""
+    receipts = f"arn:aws:s3:::{names.receipts}"
+    return [
+        policies.allow(["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Scan"],
+                       names.table_arn),
+        policies.allow(["s3:GetObject", "s3:PutObject"], f"{receipts}/receipts/*"),
+        policies.allow(["s3:ListBucket", "s3:ListBucketVersions"], receipts),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A way into the package: the names of its function and role, what it may do, its limits in seconds and MB."""
+
+    function: str
+    role: str
+    handler: str
+    permissions: Sequence[policies.Statement]
+    timeout: int
+    memory: int = 512
+    concurrency: int = -1
+
+
+def entries(names: Names, concurrency: int) -> dict[str, Entry]:
+    """Every function of a region by what it is for; `concurrency` is that of the one that takes payments."""
+    return {
+        "payments": Entry(function=names.function, role=names.function_role, handler="payments.handler.handler",
+                          permissions=payments_permissions(names), timeout=10, concurrency=concurrency),
+        "migrate": Entry(function=names.migrate, role=names.migrate_role, handler="payments.migrate.handler",
+                         permissions=migrate_permissions(names), timeout=120),
+        "reconcile": Entry(function=names.reconcile, role=names.reconcile_role, handler="payments.reconcile.handler",
+                           permissions=reconcile_permissions(names), timeout=900, memory=1024),
+    }
+
+
+class VpcFunction(Component):
+    """A function in the VPC, its published version behind the alias `live`, its role and its log group."""
+
+    def __init__(self, name: str, entry: Entry, *, names: Names, profile: Profile, network: Network,
+                 database: Database, key_arn: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
         super().__init__(name, opts)
-        logs = aws.cloudwatch.LogGroup(f"{name}-logs", name=names.function_logs, kms_key_id=key_arn,
+        self.log_group = f"/aws/lambda/{entry.function}"
+        logs = aws.cloudwatch.LogGroup(f"{name}-logs", name=self.log_group, kms_key_id=key_arn,
                                        retention_in_days=profile.log_retention_days, opts=self.opts())
-        self.role = aws.iam.Role(f"{name}-role", name=names.function_role,
-                                 assume_role_policy=policies.trust("lambda"), opts=self.opts())
-        grant = aws.iam.RolePolicy(f"{name}-policy", role=self.role.id, name="payments",
-                                   policy=policies.document(*self._permissions(names, key_arn)), opts=self.opts())
+        self.role = aws.iam.Role(f"{name}-role", name=entry.role, assume_role_policy=policies.trust("lambda"),
+                                 opts=self.opts())
+        login = pulumi.Output.concat(names.arn("rds-db", "dbuser:"), database.cluster.cluster_resource_id,
+                                     f"/{DATABASE_USER}")
+        grant = aws.iam.RolePolicy(
+            f"{name}-policy", role=self.role.id, name="function", opts=self.opts(), policy=policies.document(
+                *entry.permissions, policies.allow("rds-db:connect", login),
+                *self._runtime(names, entry.function, self.log_group, key_arn)))
         self.function = aws.lambda_.Function(
-            f"{name}-function", name=names.function, role=self.role.arn, code=package(PACKAGE),
-            handler="payments.handler.handler", runtime="python3.13", architectures=["arm64"], publish=True,
-            memory_size=MEMORY_MB, timeout=TIMEOUT_SECONDS, kms_key_arn=key_arn, source_kms_key_arn=key_arn,
-            reserved_concurrent_executions=concurrency,
-            environment={"variables": {"TABLE_NAME": names.table, "RECEIPTS_BUCKET": names.receipts,
-                                       "CONTROL_BUCKET": names.control}},
+            f"{name}-function", name=entry.function, role=self.role.arn, code=package(PACKAGE, SHIPPED),
+            handler=entry.handler, runtime="python3.13", architectures=["arm64"], publish=True,
+            memory_size=entry.memory, timeout=entry.timeout, kms_key_arn=key_arn, source_kms_key_arn=key_arn,
+            reserved_concurrent_executions=entry.concurrency,
+            environment={"variables": {
+                "TABLE_NAME": names.table, "RECEIPTS_BUCKET": names.receipts, "CONTROL_BUCKET": names.control,
+                "DATABASE_HOST": database.cluster.endpoint, "DATABASE_PORT": database.cluster.port.apply(str),
+                "DATABASE_NAME": DATABASE, "DATABASE_USER": DATABASE_USER}},
             vpc_config={"subnet_ids": network.subnet_ids, "security_group_ids": [network.function_group.id]},
             # Lambda keeps its network interfaces for up to 40 minutes, and a destroy waits for them with the subnets.
             # The swap at least frees the security group.
@@ -57,28 +127,25 @@ class PaymentsFunction(Component):
         self.register_outputs({"alias_arn": self.alias.arn})
 
     @staticmethod
-    def _permissions(names: Names, key_arn: pulumi.Input[str]) -> list[policies.Statement]:
-        receipts, control = (f"arn:aws:s3:::{bucket}" for bucket in (names.receipts, names.control))
-        function = names.arn("lambda", f"function:{names.function}")
+    def _runtime(names: Names, function: str, log_group: str,
+                 key_arn: pulumi.Input[str]) -> list[policies.Statement]:
+        """What any function of the stack needs to run: keys, logs, traces, and network interfaces for Lambda."""
+        arn = names.arn("lambda", f"function:{function}")
         interfaces = ["ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses",
                       "ec2:UnassignPrivateIpAddresses"]
         return [
-            policies.allow(["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], names.table_arn),
-            policies.allow("s3:PutObject", f"{receipts}/receipts/*"),
-            policies.allow("s3:GetObject", f"{control}/takeover"),
-            policies.allow("s3:ListBucket", [receipts, control]),
             policies.key_use(key_arn, ["kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey*", "kms:DescribeKey"],
                              [f"dynamodb.{names.region}", f"s3.{names.region}"]),
             # Lambda decrypts the environment with the role's own right, through no other service.
             policies.allow("kms:Decrypt", key_arn, {"StringLike": {
-                "kms:EncryptionContext:aws:lambda:FunctionArn": [function, f"{function}:*"]}}),
+                "kms:EncryptionContext:aws:lambda:FunctionArn": [arn, f"{arn}:*"]}}),
             policies.allow(["logs:CreateLogStream", "logs:PutLogEvents"],
-                           names.arn("logs", f"log-group:{names.function_logs}:*")),
+                           names.arn("logs", f"log-group:{log_group}:*")),
             # X-Ray and DescribeNetworkInterfaces know no resources. The others are Lambda's own, before an
             # interface has an identifier; the function's code is denied them all.
             policies.allow(["xray:PutTraceSegments", "xray:PutTelemetryRecords", "ec2:DescribeNetworkInterfaces",
                             "ec2:DescribeSubnets"], "*"),
             policies.allow(interfaces, names.arn("ec2", "*/*")),
             {"Effect": "Deny", "Action": "ec2:*", "Resource": "*",
-             "Condition": {"ArnEquals": {"lambda:SourceFunctionArn": function}}},
+             "Condition": {"ArnEquals": {"lambda:SourceFunctionArn": arn}}},
         ]

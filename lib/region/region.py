@@ -10,7 +10,7 @@ from lib.region.api import Api
 from lib.region.bucket import SecureBucket
 from lib.region.database import Database, Reader, Writer
 from lib.region.encryption import Encryption
-from lib.region.function import PaymentsFunction
+from lib.region.function import VpcFunction, entries
 from lib.region.network import Network
 from lib.region.observability import Observability
 from lib.settings import RegionSettings, Settings
@@ -60,11 +60,13 @@ class Region(Component):
                                      key_arn=self.key.arn, opts=inside)
         self.control = SecureBucket(f"{name}-control", bucket=names.control, profile=profile,
                                     key_arn=self.key.arn, opts=inside)
-        self.function = PaymentsFunction(
-            f"{name}-function", names=names, profile=profile, concurrency=settings.function_concurrency,
-            network=self.network, key_arn=self.key.arn, opts=inside)
-        self.api = Api(f"{name}-api", names=names, api=settings.api, profile=profile, function=self.function,
-                       key_arn=self.key.arn, api_key_value=args.api_key_value, opts=inside)
+        self.functions = {
+            key: VpcFunction(f"{name}-{key}", entry, names=names, profile=profile, network=self.network,
+                          database=self.database, key_arn=self.key.arn, opts=inside)
+            for key, entry in entries(names, settings.function_concurrency).items()}
+        self.api = Api(f"{name}-api", names=names, api=settings.api, profile=profile,
+                       function=self.functions["payments"], key_arn=self.key.arn, api_key_value=args.api_key_value,
+                       opts=inside)
         self.observability = Observability(f"{name}-alarms", names=names, peer=args.peer, settings=settings,
                                            key_arn=self.key.arn, opts=inside)
         self.vault = aws.backup.Vault(f"{name}-vault", name=names.vault, kms_key_arn=self.key.arn,

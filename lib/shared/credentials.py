@@ -3,7 +3,7 @@ import pulumi
 import pulumi_aws as aws
 
 from lib.component import Component
-from lib.region.database import ENGINE, Writer
+from lib.region.database import DATABASE, ENGINE, Writer
 from lib.region.region import Region
 from lib.settings import Profile
 
@@ -24,6 +24,6 @@ class Credentials(Component):
             opts=self.durable(protect=profile.protect))
         aws.secretsmanager.SecretVersion(
             f"{name}-login", secret_id=self.secret.id, opts=self.opts(delete_before_replace=False),
-            secret_string=pulumi.Output.json_dumps({"engine": ENGINE.value, "dbname": writer.database_name,
+            secret_string=pulumi.Output.json_dumps({"engine": ENGINE.value, "dbname": DATABASE,
                                                     "username": writer.username, "password": writer.password}))
         self.register_outputs({"arn": self.secret.arn})

@@ -20,7 +20,7 @@ CASES = {
         "hostedZoneId": "Z0123456789ABCDEFGHIJ", "primaryRegion": "eu-west-1", "drRegion": "eu-central-1",
         "tags": '{"CostCentre": "42"}'},
 }
-PREVIEWED = ("dev", "dev-domain-strong-swapped")
+PREVIEWED = ("dev-domain-strong-swapped",)
 
 
 @cache

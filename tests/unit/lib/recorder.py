@@ -104,8 +104,8 @@ def _computed(type_: str, name: str, region: str) -> dict[str, Any]:
     service = type_.split(":")[1].partition("/")[0] if ":" in type_ else ""
     texts = {"arn": f"arn:aws:{service}:{region}:{ACCOUNT}:{name}"}
     for key in ("endpoint", "readerEndpoint", "invokeArn", "invokeUrl", "executionArn", "keyId", "prefixListId",
-                "defaultSecurityGroupId", "rootResourceId", "regionalDomainName", "regionalZoneId", "fqdn", "version",
-                "certificateArn"):
+                "defaultSecurityGroupId", "clusterResourceId", "rootResourceId", "regionalDomainName",
+                "regionalZoneId", "fqdn", "version", "certificateArn"):
         texts[key] = f"{name}/{key}"
     return {**texts, **COMPUTED.get(type_, {})}
 

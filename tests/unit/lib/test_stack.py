@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lib.global_foundation import login
 from lib.names import MAX_SUFFIX, SUFFIX_LIMITED_BY, Names
-from lib.region.function import PACKAGE, package
+from lib.region.function import PACKAGE, SHIPPED, package
 from lib.region.network import first_zones, subnet_cidrs
 from tests.unit.lib.conftest import CASES, SECRET_ARN, recording
 from tests.unit.lib.recorder import ACCOUNT, Recording, Resource, record
@@ -19,8 +19,9 @@ from tests.unit.lib.recorder import ACCOUNT, Recording, Resource, record
 REGIONAL_OUTPUTS = [
     "alarm_names", "api_endpoint", "api_id", "api_key_id", "backup_plan_id", "backup_vault_name", "cluster_arn",
     "cluster_endpoint", "cluster_id", "cluster_port", "cluster_reader_endpoint", "control_bucket", "dashboard_name",
-    "flow_log_group", "function_alias_arn", "function_log_group", "function_name", "function_role_name", "host_name",
-    "key_arn", "receipts_bucket", "region", "subnet_ids", "topic_arn", "usage_plan_id", "vpc_cidr", "vpc_id",
+    "flow_log_group", "function_alias_arn", "function_log_group", "function_name", "function_role_name",
+    "host_name", "key_arn", "migrate_function_name", "receipts_bucket", "reconcile_function_name", "region",
+    "subnet_ids", "topic_arn", "usage_plan_id", "vpc_cidr", "vpc_id",
 ]
 GLOBAL_OUTPUTS = [
     "database_secret_arn", "dns", "domain_name", "dr_health_check_id", "environment_suffix",
@@ -216,7 +217,9 @@ def test_a_stage_is_deployed_after_every_integration(dev: Recording) -> None:
 def test_the_function_is_called_through_its_alias_only(dev: Recording) -> None:
     for role in ("primary", "dr"):
         integrations = [r for r in dev.of("Integration") if f"-{role}-" in r.name]
-        assert {r.inputs["uri"] for r in integrations} == {f"tap-dev-{role}-function-alias/invokeArn"}
+        (uri,) = {r.inputs["uri"] for r in integrations}
+        region = dev.outputs[f"{role}_region"]
+        assert f":lambda:{region}:{ACCOUNT}:function:tapstack-payments-dev:live/" in uri
         permission = one(dev.of("Permission"), f"-{role}-")
         assert permission.inputs["qualifier"] == "live"
         assert permission.inputs["sourceArn"].endswith("/executionArn/live/*/*")
@@ -233,7 +236,8 @@ def test_the_function_lets_go_of_its_security_group(dev: Recording) -> None:
 
 def test_concurrency_is_unreserved_in_dev_reserved_in_prod_and_settable(
         dev: Recording, prod: Recording, domain: Recording) -> None:
-    reserved = [{f.inputs["reservedConcurrentExecutions"] for f in p.of("Function")} for p in (dev, prod, domain)]
+    reserved = [{f.inputs["reservedConcurrentExecutions"] for f in p.of("Function") if "-payments-" in f.name}
+                for p in (dev, prod, domain)]
     assert reserved == [{-1}, {300}, {7}]
 
 
@@ -246,8 +250,30 @@ def test_the_package_holds_sources_only(tmp_path: Path) -> None:
     assert list(package(folder).assets) == ["code/a.py", "code/b.py", "code/sub/c.json"]
 
 
-def test_the_package_that_is_shipped_has_the_handler() -> None:
-    assert "payments/handler.py" in package(PACKAGE).assets
+def test_the_package_that_is_shipped_has_the_handlers_the_migrations_and_the_driver() -> None:
+    shipped = package(PACKAGE, SHIPPED).assets
+    assert shipped.keys() >= {
+        "payments/handler.py", "payments/migrate.py", "payments/reconcile.py", "payments/migrations/0001_ledger.sql",
+        "payments/rds-ca.pem", "pg8000/native.py", "scramp/core.py", "asn1crypto/core.py", "dateutil/tz/tz.py",
+        "six.py"}
+    assert {"pg8000", "scramp"} <= {name.partition("-")[0] for name in shipped if name.endswith(".dist-info/METADATA")}
+    assert not [name for name in shipped if name.endswith((".pyc", ".so")) or ".." in name]
+
+
+def test_the_functions_are_told_where_the_database_is_and_may_log_in_to_it_only(dev: Recording) -> None:
+    for role in ("primary", "dr"):
+        functions = [f for f in dev.of("Function") if f"-{role}-" in f.name]
+        assert len(functions) == 3
+        for function in functions:
+            variables = function.inputs["environment"]["variables"]
+            assert variables["DATABASE_HOST"] == dev.outputs[f"{role}_cluster_endpoint"]
+            assert variables["DATABASE_PORT"] == "5432"
+        for policy in dev.of("RolePolicy"):
+            if f"-{role}-" in policy.name and "rds-db:connect" in policy.inputs["policy"]:
+                statements = json.loads(policy.inputs["policy"])["Statement"]
+                (login,) = [s["Resource"] for s in statements if s["Action"] == "rds-db:connect"]
+                assert login.startswith(f"arn:aws:rds-db:{dev.outputs[f'{role}_region']}:{ACCOUNT}:dbuser:")
+                assert login.endswith("-cluster/clusterResourceId/payments_app")
 
 
 def test_replication_waits_for_both_versionings_and_leaves_nothing_out(dev: Recording) -> None:
