@@ -11,7 +11,7 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, redirect_stdout, suppress
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -23,14 +23,21 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 from lib.settings import PROJECT, Settings, SettingsError
-from rehearsal import inventory, traffic
+from rehearsal import inventory, outages, traffic
+from rehearsal.aurora import Aurora
 from rehearsal.aws import CREDENTIALS, Clients
+from rehearsal.copies import Copies
 from rehearsal.deployment import THREADS, Deployment, write_outputs
 from rehearsal.emulator import Emulator, EmulatorError
-from rehearsal.engine import RehearsalError
+from rehearsal.engine import RehearsalError, Surroundings
+from rehearsal.faults import OUTSIDE, Faults
+from rehearsal.ground import Ground
 from rehearsal.processes import end, raise_interrupts, undisturbed
 from rehearsal.project import Project, ProjectError
+from rehearsal.relay import Relays
 from rehearsal.report import Report
+from rehearsal.tables import lines
+from tools.migrate import MigrationFailed, migrate
 
 ROOT = Path(__file__).parents[1]
 OUTPUTS = Path("cfn-outputs") / "flat-outputs.json"
@@ -42,9 +49,11 @@ FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 class Rehearsal:
     """One run of everything, in order. Whatever happens, the emulator ends, and with it everything in it."""
 
-    def __init__(self, project: Project, regions: Sequence[str], report: Report) -> None:
-        self._project, self._regions, self._report = project, regions, report
+    def __init__(self, project: Project, settings: Settings, report: Report, broken: Sequence[str]) -> None:
+        """`broken` names the outages that are shown after the first payments."""
+        self._project, self._regions, self._report, self._broken = project, _regions(settings), report, broken
         self._outputs_file = project.folder / OUTPUTS
+        self._authority = ""
 
     def run(self, command: Sequence[str], keep: bool, output: int | None) -> None:
         """Deploy, send payments, run `command` with its stdout on the descriptor `output`, wait if `keep`, delete."""
@@ -55,14 +64,29 @@ class Rehearsal:
                 stack.callback(emulator.stop)
                 emulator.start()
                 notes.append(emulator.endpoint)
-            clients = Clients(emulator.endpoint, THREADS)
-            deployment = Deployment(clients, report.progress)
+            faults = Faults()
+            with report.phase("databases") as notes:
+                aurora = Aurora(self._regions, faults)
+                stack.callback(aurora.close)
+                self._authority = str(aurora.pair.ca_file)
+                notes.append(", ".join(f"{region}: port {aurora.port(region)}" for region in self._regions[:2]))
+            relays = Relays(emulator.endpoint, self._regions, faults, moved=aurora.follow)
+            stack.callback(relays.stop)
+            relays.start()
+            copies = Copies(emulator.endpoint, faults)
+            clients = Clients(relays.url(OUTSIDE), THREADS)
+            deployment = Deployment(clients, Surroundings(
+                {region: relays.url(region) for region in self._regions}, aurora), report.progress)
             with report.phase("inventory") as notes:
                 before = inventory.take(deployment.engine, self._regions)
                 notes.append(f"{len(before)} things before the deployment")
-            self._deploy(deployment, emulator.endpoint)
+            self._deploy(deployment, clients.endpoint)
             if report.ok:
-                self._use(clients, deployment.outputs, command, output)
+                self._migrate(clients, deployment.outputs)
+            if report.ok:
+                self._check("traffic", traffic.checks(clients, deployment.outputs))
+                self._break(Ground(deployment.outputs, clients, emulator.endpoint, faults, copies, aurora.pair, relays))
+                self._execute(clients, command, output)
                 if keep:
                     self._keep(clients, deployment.outputs)
             self._tear_down(deployment, before)
@@ -82,13 +106,33 @@ class Rehearsal:
         report.document["resources"] = dict(sorted(Counter(made.token for made in engine.resources).items()))
         report.document["not_exercised"] = [str(gap) for gap in sorted(engine.gaps)]
 
-    def _use(self, clients: Clients, outputs: Mapping[str, object], command: Sequence[str], output: int | None) -> None:
-        with self._report.phase("traffic") as notes:
+    def _migrate(self, clients: Clients, outputs: Mapping[str, object]) -> None:
+        """Make the ledger's schema, as after a deployment to AWS."""
+        try:
+            with self._report.phase("migrations") as notes:
+                notes.append(", ".join(migrate(outputs, clients)["applied"]))
+        except MigrationFailed as error:
+            self._report.fail("migrations", str(error))
+
+    def _check(self, title: str, checks: Iterable[traffic.Check]) -> None:
+        with self._report.phase(title) as notes:
             found = []
-            for check in traffic.checks(clients, outputs):
+            for check in checks:
                 self._report.check(check)
                 found.append(check.ok)
             notes.append(f"{found.count(True)} of {len(found)} checks hold")
+
+    def _break(self, ground: Ground) -> None:
+        """Show what goes wrong, unless something does already."""
+        if not (self._broken and self._report.ok):
+            return
+        self._check("outages", outages.checks(ground, self._broken))
+        for title, rows in ground.tables.items():
+            self._report.document[title] = rows
+            for line in lines(title, rows):
+                self._report.say(line)
+
+    def _execute(self, clients: Clients, command: Sequence[str], output: int | None) -> None:
         if not command:
             return
         with self._report.phase(shlex.join(command), live=False) as notes:
@@ -107,7 +151,7 @@ class Rehearsal:
         """What a program needs to find the deployment."""
         return {"AWS_ENDPOINT_URL": clients.endpoint, "AWS_DEFAULT_REGION": self._regions[0],
                 **{key.upper(): value for key, value in CREDENTIALS.items()},
-                OUTPUTS_VARIABLE: str(self._outputs_file)}
+                OUTPUTS_VARIABLE: str(self._outputs_file), "PGSSLROOTCERT": self._authority}
 
     def _keep(self, clients: Clients, outputs: Mapping[str, object]) -> None:
         """Say how to reach the deployment, and wait for Ctrl-C."""
@@ -143,13 +187,17 @@ class Rehearsal:
             report.fail("gone, though it was there before", name)
 
 
-def _regions(project: Project) -> list[str]:
-    """The regions that the program's settings name, the primary first. Raises SettingsError."""
+def _settings(project: Project) -> Settings:
+    """The program's settings. Raises SettingsError."""
     def load() -> Settings:
         set_all_config(dict(project.config), [])
         return Settings.load(pulumi.Config(PROJECT))
 
-    settings = contextvars.copy_context().run(load)
+    return contextvars.copy_context().run(load)
+
+
+def _regions(settings: Settings) -> list[str]:
+    """The regions that the settings name, those of the two databases first."""
     named = (settings.primary.region, settings.dr.region, settings.table.witness_region)
     return [region for region in named if region]
 
@@ -176,9 +224,13 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def rehearse(
+    *,
     stack: Annotated[str, typer.Option(help="Stack whose Pulumi.STACK.yaml is read.")] = "local",
     config: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A setting; again for more.")] = None,
     command: Annotated[str, typer.Option("--exec", metavar="COMMAND", help="Run this while the stack is up.")] = "",
+    broken: Annotated[str | None, typer.Option(
+        "--outages", metavar="all|none|NAME[,NAME]",
+        help="What is made to go wrong; none with --exec, or else all, unless said.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the stack up until Ctrl-C.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, the rest on stderr.")] = False,
 ) -> int:
@@ -188,14 +240,15 @@ def rehearse(
     """
     words = _words(command)
     project = Project.load(ROOT, stack, _overrides(config or []))
-    regions = _regions(project)
-    document = sys.stdout
+    settings = _settings(project)
+    shown = outages.chosen(broken or (outages.NONE if words else outages.ALL),
+                           strong=settings.table.consistency == "strong")
     report = Report(Console(stderr=as_json))
-    report.document.update(stack=stack, config=project.config, regions=regions)
+    report.document.update(stack=stack, config=project.config, regions=_regions(settings))
     began, verdict, code = time.monotonic(), "FAILED", FAILED
     try:
         with redirect_stdout(sys.stderr if as_json else sys.stdout):
-            Rehearsal(project, regions, report).run(words, keep, STDERR if as_json else None)
+            Rehearsal(project, settings, report, shown).run(words, keep, STDERR if as_json else None)
         if report.ok:
             verdict, code = "passed", 0
     except EmulatorError as error:
@@ -204,7 +257,7 @@ def rehearse(
         report.ok, verdict, code = False, "interrupted, the emulator stopped,", INTERRUPTED
     report.conclude(verdict, time.monotonic() - began)
     if as_json:
-        print(json.dumps(report.document, indent=2), file=document)
+        print(json.dumps(report.document, indent=2))
     return code
 
 

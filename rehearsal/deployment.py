@@ -17,7 +17,7 @@ from pulumi.runtime import mocks, rpc, run_in_stack, set_all_config
 from pulumi.runtime.settings import Settings, configure
 
 from rehearsal.aws import Clients
-from rehearsal.engine import Engine, RehearsalError
+from rehearsal.engine import Engine, RehearsalError, Surroundings
 from rehearsal.monitor import Monitor, plain
 from rehearsal.project import Project
 from rehearsal.report import Progress
@@ -31,8 +31,8 @@ GRACE = 10.0  # seconds in which an interrupted program may come to its end
 class Deployment:
     """The resources of a program, from `up` until `down`; `outputs` are the stack's, plain, once it is up."""
 
-    def __init__(self, clients: Clients, progress: Progress) -> None:
-        self.engine = Engine(clients)
+    def __init__(self, clients: Clients, around: Surroundings, progress: Progress) -> None:
+        self.engine = Engine(clients, around)
         self.outputs: dict[str, Any] = {}
         self._progress = progress
 

@@ -1,5 +1,6 @@
-"""MiniStack, the emulator that stands in for AWS, as a child process on a free loopback port."""
+"""MiniStack, the emulator that stands in for AWS, as a child process on a free loopback port (`lagging` runs it)."""
 
+import importlib.util
 import os
 import shutil
 import socket
@@ -37,15 +38,15 @@ class Emulator:
 
     def start(self) -> None:
         """Return once the emulator answers. Raises EmulatorError."""
-        program = Path(sys.executable).parent / "ministack"
-        if not program.exists():
-            raise EmulatorError(f"{program} is missing: install requirements-dev.txt")
+        if importlib.util.find_spec("ministack") is None:
+            raise EmulatorError("ministack is missing: install requirements-dev.txt")
         with undisturbed():
             self._folder = Path(tempfile.mkdtemp(prefix="rehearsal-"))
             with (self._folder / "emulator.log").open("wb") as log:
                 # In a session of its own: a terminal's Ctrl-C is for this process, which then stops things in order.
                 self._process = subprocess.Popen(  # pylint: disable=consider-using-with
-                    [str(program)], env=self._environment(self._folder), stdout=log, stderr=log, cwd=self._folder,
+                    [sys.executable, "-P", str(Path(__file__).with_name("lagging.py"))],
+                    env=self._environment(self._folder), stdout=log, stderr=log, cwd=self._folder,
                     start_new_session=True)
         self._wait_until_healthy(self._process, self._folder / "emulator.log")
 

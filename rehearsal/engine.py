@@ -3,12 +3,13 @@
 import threading
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from rehearsal import gaps
+from rehearsal.aurora import Aurora
 from rehearsal.aws import ACCOUNT, Clients
 from rehearsal.fitting import MisfitError, fit, member, place
 from rehearsal.kinds import KINDS
@@ -49,11 +50,23 @@ class Made:
         return f"{self.kind_name} {self.name} ({self.scope['region'] or 'no region'})"
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What stands in for AWS around the emulator, by region.
+
+    `endpoints` are the URLs at which AWS is reached from a region; from anywhere else it is the clients'. `aurora`
+    holds the databases; without it clusters are records.
+    """
+
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    aurora: Aurora | None = None
+
+
 class Engine:
     """Keeps account of what it made; several threads may create at once. Knows nothing of Pulumi's protocol."""
 
-    def __init__(self, clients: Clients) -> None:
-        self._clients = clients
+    def __init__(self, clients: Clients, around: Surroundings) -> None:
+        self._clients, self._around = clients, around
         self._lock = threading.Lock()
         self.resources: list[Made] = []  # in the order in which they came to exist
         self.gaps: set[gaps.Gap] = set()
@@ -70,11 +83,15 @@ class Engine:
         if kind.named:
             given.setdefault(kind.named, f"{name}-{uuid.uuid4().hex[:7]}")
         known = gaps.of(token)
+        region, aurora = given.pop("region", provider.region), self._around.aurora
         scope: Scope = {
-            "name": name, "region": given.pop("region", provider.region), "account": ACCOUNT,
-            "endpoint": self._clients.endpoint, "tags": {**provider.tags, **given.pop("tags", {})},
+            "name": name, "region": region, "account": ACCOUNT,
+            "endpoint": self._around.endpoints.get(region, self._clients.endpoint),
+            "port": aurora.port(region) if aurora else None,
+            "files": {"payments/rds-ca.pem": aurora.authority} if aurora else {},
+            "tags": {**provider.tags, **given.pop("tags", {})},
             "unique": uuid.uuid4().hex, "id": "", "out": {}, "lifted": False,
-            "in": {key: value for key, value in given.items() if not gaps.withheld(known, key)}}
+            "in": given}
         made = Made(token, name, kind, protected, scope)
         if kind.service and provider.endpoints.get(kind.service) != self._clients.endpoint:
             raise RehearsalError(f"{made.label}: its provider does not send {kind.service} to the emulator")
@@ -129,6 +146,11 @@ class Engine:
             except RehearsalError as error:
                 if not _is_gone(error.__cause__):
                     raise
+
+    @property
+    def aurora(self) -> Aurora | None:
+        """The databases."""
+        return self._around.aurora
 
     def client(self, service: str, region: str) -> Any:
         """The boto3 client of a service in a region."""

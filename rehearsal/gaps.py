@@ -3,21 +3,16 @@
 A report prints those that concern what was deployed, so that nobody takes a green rehearsal for more than it is.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, order=True)
 class Gap:
-    """Something about a resource type that a rehearsal does not exercise, or one argument of it.
-
-    `withheld`: the argument is not even sent, since the emulator cannot take it.
-    """
+    """Something about a resource type that a rehearsal does not exercise, or one argument of it."""
 
     token: str
     argument: str
     reason: str
-    withheld: bool = False
 
     def __str__(self) -> str:
         kind = self.token.rpartition(":")[2]
@@ -32,15 +27,14 @@ GAPS = (
     Gap("aws:iam/rolePolicy:RolePolicy", "", "stored, not enforced: with AUTH=true the bucket policies, which demand "
         "TLS, would refuse the emulator's plain HTTP"),
     Gap("aws:rds/globalCluster:GlobalCluster", "", "has no writer endpoint: the one that is shown is made up"),
-    Gap("aws:rds/cluster:Cluster", "", "no database runs behind the endpoint, which turns into localhost, so nothing "
-        "replicates or lags"),
+    Gap("aws:rds/cluster:Cluster", "", "PostgreSQL 18 runs behind it, whatever the engine version; size, "
+        "storage and backups are records"),
     Gap("aws:rds/cluster:Cluster", "enabledCloudwatchLogsExports", "dropped"),
     Gap("aws:rds/clusterInstance:ClusterInstance", "performanceInsightsKmsKeyId", "dropped"),
     Gap("aws:kms/replicaKey:ReplicaKey", "", "does not show the rotation of its primary key"),
-    Gap("aws:dynamodb/table:Table", "replicas", "copied at once; a replica's key and consistency are dropped"),
-    Gap("aws:dynamodb/table:Table", "globalTableWitness", "there are no witnesses", withheld=True),
-    Gap("aws:s3/bucketReplicationConfig:BucketReplicationConfig", "", "copied at once, with a version id of its own "
-        "(AWS keeps the source's) and the source's key; replication time control is a record"),
+    Gap("aws:dynamodb/table:Table", "replicas", "copied by the rehearsal's clock; a replica's key is dropped"),
+    Gap("aws:s3/bucketReplicationConfig:BucketReplicationConfig", "", "copied by the rehearsal's clock, under the "
+        "source's key; replication time control is a record"),
     Gap("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration", "", "nothing expires"),
     Gap("aws:lambda/function:Function", "architectures", "runs on the emulator's own Python and processor"),
     Gap("aws:lambda/permission:Permission", "", "not enforced"),
@@ -62,8 +56,3 @@ GAPS = (
 def of(token: str) -> list[Gap]:
     """What is known of one resource type."""
     return [gap for gap in GAPS if gap.token == token]
-
-
-def withheld(known: Iterable[Gap], argument: str) -> bool:
-    """Whether an argument must not be sent."""
-    return any(gap.withheld and gap.argument == argument for gap in known)

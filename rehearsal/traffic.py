@@ -13,6 +13,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from payments.deadline import Deadline, Timing
+from payments.right import LEASE, DynamoRight
+from payments.stores import StoreUnavailable
 from rehearsal.aws import Clients
 
 TIMEOUT = 10.0  # seconds for one request
@@ -106,6 +109,8 @@ class Region:
     url: str
     table: str
     bucket: str
+    cluster: str
+    reconcile: str
     key: str
     clients: Clients
 
@@ -115,7 +120,8 @@ class Region:
         name = outputs[f"{role}_region"]
         key = clients("apigateway", name).get_api_key(apiKey=outputs[f"{role}_api_key_id"], includeValue=True)["value"]
         return cls(role=role, name=name, url=outputs[f"{role}_api_endpoint"], table=outputs["payments_table_name"],
-                   bucket=outputs[f"{role}_receipts_bucket"], key=key, clients=clients)
+                   bucket=outputs[f"{role}_receipts_bucket"], cluster=outputs[f"{role}_cluster_arn"],
+                   reconcile=outputs[f"{role}_reconcile_function_name"], key=key, clients=clients)
 
     def item(self, payment_id: str) -> Any:
         """The payment as this region's replica of the table holds it, None if it does not."""
@@ -131,6 +137,24 @@ class Region:
         found = s3.get_object(Bucket=self.bucket, Key=key)
         versions = s3.list_object_versions(Bucket=self.bucket, Prefix=key).get("Versions", ())
         return found.get("ReplicationStatus", ""), found["Body"].read(), len(versions)
+
+    def reconciled(self) -> dict[str, Any]:
+        """What the function `reconcile` says of this region's stores. Raises Unmet if it fails."""
+        answer = self.clients("lambda", self.name).invoke(FunctionName=self.reconcile, Qualifier="live", Payload=b"{}")
+        found: dict[str, Any] = json.loads(answer["Payload"].read())
+        expect(answer.get("FunctionError"), None, f"error of {self.reconcile} ({found})")
+        return found
+
+    def take_over(self, global_cluster: str) -> None:
+        """Move the right to write here and, once nobody trusts the old one, the writer. Raises ClientError, Unmet."""
+        right = DynamoRight(self.clients("dynamodb", self.name), self.table)
+        try:
+            right.take(self.name, Deadline(Timing(), TIMEOUT))
+        except StoreUnavailable as error:
+            raise Unmet(f"the right to write: {error}") from error
+        time.sleep(LEASE)
+        self.clients("rds", self.name).switchover_global_cluster(
+            GlobalClusterIdentifier=global_cluster, TargetDbClusterIdentifier=self.cluster)
 
     def access(self) -> Iterator[Check]:
         """Who may ask what."""
@@ -160,8 +184,10 @@ class Crossing:
         yield attempt(f"{way}: GET in {self.there.name} gives it", partial(arrives, self._get))
         yield attempt(f"{way}: item equal in both replicas", partial(arrives, self._items))
         yield attempt(f"{way}: receipt in both buckets, one version each", partial(arrives, self._receipts))
-        yield attempt(f"{way}: repeated there, the same answer", self._repeat)
+        yield attempt(f"{way}: posted in both ledgers, nothing lost", partial(arrives, self._ledgers))
+        yield attempt(f"{way}: repeated, the same answer", self._repeat)
         yield attempt(f"{way}: same id, other amount 409", self._conflict)
+        yield attempt(f"{way}: POST in {self.there.name}, not the writer 503", partial(arrives, self._refused))
 
     def _post(self) -> None:
         answer = request("POST", f"{self.here.url}/payment", self.made, self.here.key)
@@ -173,13 +199,23 @@ class Crossing:
         expect(answer, Answer(200, self.accepted), "answer")
 
     def _repeat(self) -> None:
-        expect(request("POST", f"{self.there.url}/payment", self.made, self.here.key), Answer(201, self.accepted),
+        expect(request("POST", f"{self.here.url}/payment", self.made, self.there.key), Answer(201, self.accepted),
                "answer")
 
     def _conflict(self) -> None:
         other = {**self.made, "amount": self.made["amount"] + 1}
-        answer = request("POST", f"{self.there.url}/payment", other, self.here.key)
+        answer = request("POST", f"{self.here.url}/payment", other, self.here.key)
         expect(answer.status, 409, f"status of {answer.body}")
+
+    def _refused(self) -> None:
+        answer = request("POST", f"{self.there.url}/payment", payment(), self.there.key)
+        expect(answer, Answer(503, {"error": "not the writer", "writer": self.here.name}), "answer")
+
+    def _ledgers(self) -> None:
+        for region in (self.here, self.there):
+            stores = region.reconciled()["stores"]
+            expect({name: store["lost"] for name, store in stores.items() if store["lost"]}, {},
+                   f"lost in {region.name}")
 
     def _items(self) -> None:
         item = self.here.item(self.made["payment_id"])
@@ -206,3 +242,4 @@ def checks(clients: Clients, outputs: Mapping[str, Any]) -> Iterator[Check]:
         yield from region.access()
     for here, there in (regions, regions[::-1]):
         yield from Crossing(here, there).checks()
+        yield attempt(f"switchover to {there.name}", partial(there.take_over, outputs["global_cluster_id"]))

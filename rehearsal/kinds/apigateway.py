@@ -63,6 +63,10 @@ KINDS: Mapping[str, Kind] = {
         service="apigateway", create=Call("create_resource"), renames=_REST, id="out.id",
         outputs={"path": "out.path"},
         delete=(Call("delete_resource", {"restApiId": "in.restApi", "resourceId": "id"}),)),
+    "aws:apigateway/documentationPart:DocumentationPart": Kind(
+        service="apigateway", create=Call("create_documentation_part"), id="out.id",
+        outputs={"documentationPartId": "id"},
+        delete=(Call("delete_documentation_part", {"restApiId": "in.restApiId", "documentationPartId": "id"}),)),
     "aws:apigateway/method:Method": Kind(
         service="apigateway", create=Call("put_method", _METHOD), renames={"authorization": "authorizationType"},
         id=Text("agm-{in[restApi]}-{in[resourceId]}-{in[httpMethod]}"),

@@ -15,6 +15,7 @@ _PARAMS = {
 _REPLICA = {"each": "in.replicas", "region": "item.regionName"}  # a call for each replica, where that is
 _RECOVERABLE = {**_TABLE, "PointInTimeRecoverySpecification.PointInTimeRecoveryEnabled": "`true`"}
 _ADD = "[{Create: {RegionName: item.regionName, KMSMasterKeyId: item.kmsKeyArn}}]"
+_WITNESS = "in.globalTableWitness && [{Create: {RegionName: in.globalTableWitness.regionName}}]"
 _REMOVE = "[{Delete: {RegionName: item.regionName}}]"
 
 
@@ -27,7 +28,8 @@ KINDS: Mapping[str, Kind] = {
         service="dynamodb", create=Call("create_table", _PARAMS), renames={"name": "TableName"}, named="name",
         id="in.name",
         then=(Call("update_continuous_backups", _RECOVERABLE, when="in.pointInTimeRecovery.enabled"),
-              Call("update_table", {**_TABLE, "ReplicaUpdates": _ADD}, each="in.replicas"),
+              Call("update_table", {**_TABLE, "ReplicaUpdates": _ADD, "MultiRegionConsistency": "item.consistencyMode",
+                                    "GlobalTableWitnessUpdates": _WITNESS}, each="in.replicas"),
               Call("update_continuous_backups", _RECOVERABLE, when="item.pointInTimeRecovery", **_REPLICA),
               Call("update_table", _protect("`true`"), when="item.deletionProtectionEnabled", **_REPLICA),
               Call("tag_resource", {"ResourceArn": Text("arn:aws:dynamodb:{item[regionName]}:{account}:table/{id}"),

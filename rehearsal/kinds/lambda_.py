@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from rehearsal.kinds.model import Call, Kind, Listing, Text
 
 _INVOCATIONS = "arn:aws:apigateway:{{region}}:lambda:path/2015-03-31/functions/{}/invocations"
+# What a function calls goes through the relay of its region.
+_ENVIRONMENT = "{Variables: merge(in.environment.variables || `{}`, {AWS_ENDPOINT_URL: endpoint})}"
 _FUNCTION = "arn:aws:lambda:{region}:{account}:function:{id}"
 
 KINDS: Mapping[str, Kind] = {
     "aws:lambda/function:Function": Kind(
-        service="lambda", create=Call("create_function", {"Code.ZipFile": "zip(in.code)"}),
+        service="lambda",
+        create=Call("create_function", {"Code.ZipFile": "zip(in.code, files)", "Environment": _ENVIRONMENT}),
         renames={"name": "FunctionName", "sourceKmsKeyArn": "Code.SourceKMSKeyArn"}, named="name", id="in.name",
         then=(Call("put_function_concurrency",
                    {"FunctionName": "id", "ReservedConcurrentExecutions": "in.reservedConcurrentExecutions"},

@@ -7,6 +7,7 @@ A description is data. Its expressions are evaluated against the *scope* of one 
     name      the logical name                               item    the element, in a call made once for `each`
     region    where it is; `account` and `endpoint` too      unique  a text that no other resource has
     lifted    whether protection is lifted, in a teardown
+    port      where the region's database is              files   texts that take the place of a package's own files
 
 An expression is JMESPath (`in.vpcId`), or a `Text` template (`Text("{region}/{in[name]}")`).
 """
@@ -23,6 +24,8 @@ import jmespath
 import pulumi
 from jmespath import functions
 
+from rehearsal.aurora import Aurora
+
 Scope = dict[str, Any]
 
 
@@ -31,6 +34,10 @@ class Context(Protocol):
 
     def client(self, service: str, region: str) -> Any:
         """The boto3 client of a service in a region."""
+
+    @property
+    def aurora(self) -> Aurora | None:
+        """The databases behind the clusters."""
 
     def made(self, token: str) -> list[Scope]:
         """The scopes of the resources of a type that exist by now, oldest first."""
@@ -143,14 +150,16 @@ def names_in(expressions: Iterable[str]) -> frozenset[str]:
     return frozenset(re.findall(r"\bin(?:\.|\[)(\w+)", "\n".join(expressions)))
 
 
-def packed(archive: object) -> bytes:
-    """A zip file of an AssetArchive of files and texts. Raises TypeError for anything else."""
+def packed(archive: object, changed: Mapping[str, str]) -> bytes:
+    """A zip file of an AssetArchive of files and texts, some `changed`. Raises TypeError for anything else."""
     if not isinstance(archive, pulumi.AssetArchive):
         raise TypeError(f"cannot package {type(archive).__name__}, only an AssetArchive")
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as package:
         for name, asset in archive.assets.items():
-            if isinstance(asset, pulumi.FileAsset):
+            if name in changed:
+                package.writestr(name, changed[name])
+            elif isinstance(asset, pulumi.FileAsset):
                 package.write(asset.path, name)
             elif isinstance(asset, pulumi.StringAsset):
                 package.writestr(name, asset.text)
@@ -166,9 +175,9 @@ class _Functions(functions.Functions):  # type: ignore[misc]
     def _func_split(self, text: str, separator: str) -> list[str]:
         return text.split(separator)
 
-    @functions.signature({"types": []})  # type: ignore[untyped-decorator]
-    def _func_zip(self, archive: object) -> bytes:
-        return packed(archive)
+    @functions.signature({"types": []}, {"types": ["object"]})  # type: ignore[untyped-decorator]
+    def _func_zip(self, archive: object, changed: Mapping[str, str]) -> bytes:
+        return packed(archive, changed)
 
 
 _OPTIONS = jmespath.Options(custom_functions=_Functions())

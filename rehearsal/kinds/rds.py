@@ -1,11 +1,21 @@
 """Aurora."""
 
 from collections.abc import Mapping
+from typing import Any
 
-from rehearsal.kinds.model import Call, Kind, Listing, Text
+from rehearsal.kinds.model import Call, Context, Kind, Listing, Text
 
 _GLOBAL = {"GlobalClusterIdentifier": "id"}
 _CLUSTER = {"DBClusterIdentifier": "id"}
+
+
+
+def _database(context: Context, **member: str | None) -> Mapping[str, Any]:
+    """What RDS does behind a cluster: a database, or a copy of the one in the other region."""
+    if context.aurora:
+        context.aurora.make(**member)  # type: ignore[arg-type]
+    return {}
+
 
 KINDS: Mapping[str, Kind] = {
     "aws:rds/globalCluster:GlobalCluster": Kind(
@@ -19,13 +29,15 @@ KINDS: Mapping[str, Kind] = {
                         when="in.deletionProtection"),),
         delete=(Call("delete_global_cluster", _GLOBAL),)),
     "aws:rds/cluster:Cluster": Kind(
-        service="rds", create=Call("create_db_cluster"),
+        service="rds", create=Call("create_db_cluster", {"Port": "port || in.port"}),
+        then=(Call(_database, {"region": "region", "database": "in.databaseName", "username": "in.masterUsername",
+                               "password": "in.masterPassword"}),),
         renames={"clusterIdentifier": "DBClusterIdentifier", "masterPassword": "MasterUserPassword",
                  "enabledCloudwatchLogsExports": "EnableCloudwatchLogsExports",
                  "iamDatabaseAuthenticationEnabled": "EnableIAMDatabaseAuthentication"},
         named="clusterIdentifier", id="out.DBCluster.DBClusterIdentifier",
-        outputs={"arn": "out.DBCluster.DBClusterArn", "endpoint": "out.DBCluster.Endpoint",
-                 "readerEndpoint": "out.DBCluster.ReaderEndpoint", "port": "out.DBCluster.Port",
+        outputs={"arn": "out.DBCluster.DBClusterArn", "endpoint": "port && 'localhost' || out.DBCluster.Endpoint",
+                 "readerEndpoint": "port && 'localhost' || out.DBCluster.ReaderEndpoint", "port": "out.DBCluster.Port",
                  "clusterResourceId": "out.DBCluster.DbClusterResourceId",
                  "engineVersionActual": "out.DBCluster.EngineVersion"},
         listed=(Listing("describe_db_clusters", "DBClusters[].DBClusterIdentifier"),

@@ -9,7 +9,8 @@ from rehearsal.kinds.model import Call, Context, Kind, Listing, Text
 def _empty(context: Context, region: str, bucket: str) -> dict[str, Any]:
     """Delete every version and delete marker."""
     client = context.client("s3", region)
-    for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):
+    # All of them first: where the next page begins may be a version that is deleted by then, and others are skipped.
+    for page in list(client.get_paginator("list_object_versions").paginate(Bucket=bucket)):
         found = [{"Key": item["Key"], "VersionId": item["VersionId"]}
                  for item in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))]
         if found:

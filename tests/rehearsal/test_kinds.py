@@ -117,7 +117,7 @@ def test_a_package_holds_files_and_texts(tmp_path: Path) -> None:
     (tmp_path / "code.py").write_text("x = 1")
     assets: dict[str, pulumi.Asset | pulumi.Archive] = {
         "payments/code.py": pulumi.FileAsset(tmp_path / "code.py"), "note": pulumi.StringAsset("hello")}
-    content = evaluate("zip(code)", {"code": pulumi.AssetArchive(assets)})
+    content = evaluate("zip(code, files)", {"code": pulumi.AssetArchive(assets), "files": {"other": "x"}})
     with zipfile.ZipFile(io.BytesIO(content)) as package:
         assert {name: package.read(name) for name in package.namelist()} == {
             "payments/code.py": b"x = 1", "note": b"hello"}
@@ -128,4 +128,4 @@ def test_a_package_holds_files_and_texts(tmp_path: Path) -> None:
 )
 def test_a_package_of_anything_else_is_refused(archive: pulumi.Archive) -> None:
     with pytest.raises(TypeError, match=r"cannot package (RemoteAsset|FileArchive)"):
-        packed(archive)
+        packed(archive, {})

@@ -1,9 +1,9 @@
 """What the emulator holds."""
 
 from rehearsal import inventory
-from rehearsal.engine import Engine
+from rehearsal.engine import Engine, Surroundings
 from rehearsal.kinds import KINDS
-from tests.unit.rehearsal.cloud import Cloud
+from tests.rehearsal.cloud import Cloud
 
 
 def test_everything_is_named_with_its_kind_and_where_it_is(cloud: Cloud) -> None:
@@ -15,7 +15,7 @@ def test_everything_is_named_with_its_kind_and_where_it_is(cloud: Cloud) -> None
         DescribeKey=lambda params: {"KeyMetadata": {
             "KeyId": params["KeyId"], "KeyState": "Enabled" if params["KeyId"] == "live" else "PendingDeletion"}},
         DescribeLogGroups={"logGroups": [{"logGroupName": "/a"}]}, ListBuckets={"Buckets": [{"Name": "b"}]})
-    found = inventory.take(Engine(cloud), ["us-east-1", "us-west-2"], kinds)
+    found = inventory.take(Engine(cloud, Surroundings()), ["us-east-1", "us-west-2"], kinds)
     assert found == {
         "Key live (us-east-1)", "Key live (us-west-2)", "LogGroup /a (us-east-1)", "LogGroup /a (us-west-2)",
         "Bucket b (global)"}

@@ -13,10 +13,10 @@ import pulumi_random as random
 import pytest
 
 from rehearsal.deployment import Deployment, write_outputs
-from rehearsal.engine import RehearsalError
+from rehearsal.engine import RehearsalError, Surroundings
 from rehearsal.project import Project
 from rehearsal.report import Progress
-from tests.unit.rehearsal.cloud import ENDPOINT, Cloud, refusal
+from tests.rehearsal.cloud import ENDPOINT, Cloud, refusal
 
 PROJECT = Project(folder=Path.cwd(), name="Small", stack="test", config={"Small:greeting": "hello"})
 
@@ -33,7 +33,7 @@ def _group(name: str, west: aws.Provider, *after: pulumi.Resource) -> aws.cloudw
 @pytest.fixture
 def deployment(cloud: Cloud, progress: Progress) -> Deployment:
     """A deployment that has not begun."""
-    return Deployment(cloud, progress)
+    return Deployment(cloud, Surroundings(), progress)
 
 
 def test_a_program_is_deployed_and_its_outputs_are_plain(cloud: Cloud, deployment: Deployment) -> None:

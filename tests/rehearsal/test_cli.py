@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,28 +12,37 @@ from typing import Any
 import pulumi
 import pytest
 
-from rehearsal import cli, inventory, traffic
+from rehearsal import cli, inventory, outages, traffic
 from rehearsal.emulator import EmulatorError
 from rehearsal.engine import RehearsalError
+from rehearsal.ground import Ground
 from rehearsal.project import Project
 from rehearsal.traffic import Check
-from tests.unit.rehearsal.cloud import ENDPOINT
+from tests.rehearsal.cloud import ENDPOINT
+from tools.migrate import MigrationFailed
 
 OUTPUTS = {"primary_region": "us-east-1"}
 
 
 @dataclass
 class Stage:
-    """What happens in a run: `raises` at the deployment, checks, what is held before and after, what goes wrong."""
+    """What happens in a run: `raises` at the deployment, checks, what is held before and after, what goes wrong.
+
+    `shown` is told: the names of the outages.
+    """
 
     raises: BaseException | None = None
     checks: list[Check] = field(default_factory=lambda: [Check("POST", ok=True, milliseconds=1)])
+    migrating: Exception | None = None
+    broken: list[Check] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)
     held: list[frozenset[str]] = field(default_factory=lambda: [frozenset({"Vpc default"})] * 2)
     wrong: list[str] = field(default_factory=list)
     protected: list[str] = field(default_factory=list)
     lifting: Exception | None = None
     starting: Exception | None = None
     stopped: int = 0
+    closed: int = 0
 
 
 class FakeEmulator:
@@ -89,10 +99,59 @@ class FakeDeployment:
         return self._stage.wrong
 
 
+class FakeAurora:
+    """No databases, at some port."""
+
+    pair = SimpleNamespace(ca_file="/ca.pem")
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    def port(self, _: str) -> int:
+        """The same one everywhere."""
+        return 5432
+
+    def follow(self, _: object) -> None:
+        """Move nothing."""
+
+    def close(self) -> None:
+        """Count."""
+        self._stage.closed += 1
+
+
+class FakeRelays:
+    """No relays: everybody is sent to the canned cloud."""
+
+    def start(self) -> None:
+        """Start nothing."""
+
+    def stop(self) -> None:
+        """Stop nothing."""
+
+    def url(self, _: str) -> str:
+        """The same for everybody."""
+        return ENDPOINT
+
+
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
     """A stage on which everything goes well."""
     made = Stage()
+
+    def migrate(*_: object) -> dict[str, list[str]]:
+        if made.migrating:
+            raise made.migrating
+        return {"applied": ["0001_ledger.sql"]}
+
+    def broken(ground: Ground, names: list[str]) -> Iterator[Check]:
+        made.shown = names
+        ground.tables["kills"] = [{"run": 1, "lost": 0, "ids": ["x"]}]
+        return iter(made.broken)
+
+    monkeypatch.setattr(cli, "Aurora", lambda *_: FakeAurora(made))
+    monkeypatch.setattr(cli, "Relays", lambda *_, **__: FakeRelays())
+    monkeypatch.setattr(cli, "migrate", migrate)
+    monkeypatch.setattr(outages, "checks", broken)
     monkeypatch.setattr(cli, "raise_interrupts", lambda: None)
     monkeypatch.setattr(cli, "Emulator", lambda: FakeEmulator(made))
     monkeypatch.setattr(cli, "Deployment", lambda *_: FakeDeployment(made))
@@ -132,7 +191,7 @@ def test_json_is_all_there_is_on_stdout(
     assert (document["ok"], document["left"], document["regions"]) == (True, [], ["us-east-1", "us-west-2"])
     assert document["config"]["TapStack:drInstances"] == "0"
     assert [phase["name"] for phase in document["phases"]] == [
-        "emulator", "inventory", "deployment", "traffic", "echo aside", "teardown"]
+        "emulator", "databases", "inventory", "deployment", "migrations", "traffic", "echo aside", "teardown"]
     assert stage.stopped == 1
 
 
@@ -142,6 +201,8 @@ def test_json_is_all_there_is_on_stdout(
         ({"raises": RehearsalError("Key k: create_key: Denied")}, "FAILED deployment: Key k: create_key: Denied"),
         ({"raises": pulumi.RunError("no zones")}, "FAILED deployment: no zones"),
         ({"raises": ZeroDivisionError("oops")}, "FAILED program: ZeroDivisionError: oops"),
+        ({"migrating": MigrationFailed("no login")}, "FAILED migrations: no login"),
+        ({"broken": [Check("cut", ok=False, milliseconds=1, detail="200")]}, "  FAILED cut  1 ms  200"),
         ({"checks": [Check("POST", ok=False, milliseconds=1, detail="500")]}, "  FAILED POST  1 ms  500"),
         ({"held": [frozenset(), frozenset({"Bucket b (global)"})]}, "FAILED left over: Bucket b (global)"),
         ({"held": [frozenset({"Role r (global)"}), frozenset()]}, "FAILED gone, though it was there before: Role r"),
@@ -159,6 +220,33 @@ def test_whatever_fails_the_run_cleans_up_and_exits_1(
     assert "teardown 0.0 s" in printed
     assert "rehearsal FAILED" in printed
     assert stage.stopped == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [(["--outages", "cut,slow"], ["cut", "slow"]), (["--outages", "none"], []), (["--exec", "true"], []),
+     (["--exec", "true", "--outages", "kill9"], ["kill9"]), ([], outages.chosen("all", strong=False))])
+def test_outages_are_shown_unless_a_command_is_run(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, arguments: list[str], shown: list[str]
+) -> None:
+    assert run(monkeypatch, *arguments) == 0
+    assert stage.shown == shown
+
+
+def test_what_is_told_in_rows_is_printed_and_in_the_document(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--json", "--outages", "cut") == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["kills"] == [{"run": 1, "lost": 0, "ids": ["x"]}]
+    assert "  run 1, ids: x" in err
+    assert (stage.stopped, stage.closed) == (1, 1)
+
+
+def test_outages_are_not_shown_where_payments_fail_already(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.checks = [Check("POST", ok=False, milliseconds=1)]
+    assert run(monkeypatch, "--outages", "cut") == 1
+    assert stage.shown == []
 
 
 def test_lifted_protection_is_told(
@@ -211,7 +299,7 @@ def test_a_stack_that_is_kept_says_how_to_reach_it(
         raise KeyboardInterrupt
 
     primary = traffic.Region(role="primary", name="us-east-1", url="http://127.0.0.1:9/live", table="t", bucket="b",
-                             key="the-key", clients=None)  # type: ignore[arg-type]
+                             cluster="c", reconcile="f", key="the-key", clients=None)  # type: ignore[arg-type]
     monkeypatch.setattr(traffic.Region, "of", lambda *_: primary)
     monkeypatch.setattr("threading.Event.wait", interrupt)
     assert run(monkeypatch, "--keep") == 0
@@ -233,6 +321,8 @@ def test_a_stack_that_is_kept_says_how_to_reach_it(
         (["--exec", "no-such-program-anywhere"], "there is no program no-such-program-anywhere"),
         (["--exec", "'"], "--exec ': No closing quotation"),
         (["--nosuch"], "No such option: --nosuch"),
+        (["--outages", "cut,flood"], "--outages flood: must be all, none or some of table-lag, "),
+        (["--outages", "quorum"], "--outages quorum: needs tableConsistency=strong"),
     ],
 )
 def test_what_cannot_be_used_is_told_in_one_line(

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from rehearsal.report import Progress
-from tests.unit.rehearsal.cloud import Cloud
+from tests.rehearsal.cloud import Cloud
 
 _CLOUD = Cloud()
 

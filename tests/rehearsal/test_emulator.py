@@ -34,10 +34,12 @@ def test_an_emulator_that_does_not_start_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, complaint: str
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    if not script:
+        monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the caller's own")
     if script:
-        (tmp_path / "ministack").write_text(script)
-        (tmp_path / "ministack").chmod(0o755)
+        (tmp_path / "python").write_text(script)
+        (tmp_path / "python").chmod(0o755)
     emulator = Emulator()
     try:
         with pytest.raises(EmulatorError, match=complaint) as error:

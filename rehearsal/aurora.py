@@ -1,0 +1,62 @@
+"""The real databases behind the emulator's clusters, kept in step with what RDS is told and with what is cut."""
+
+from collections.abc import Sequence
+
+from rehearsal.aws import ACCOUNT, CREDENTIALS
+from rehearsal.database.pair import Pair, Role
+from rehearsal.faults import Faults
+from rehearsal.relay import Move
+
+LEDGER = "ledger"  # the store's name among the faults
+
+
+class Aurora:
+    """A global database of PostgreSQL servers, one a region, behind front doors whose ports never change."""
+
+    def __init__(self, regions: Sequence[str], faults: Faults) -> None:
+        home, away = regions[:2]
+        secret = CREDENTIALS["aws_secret_access_key"]
+        keys = {CREDENTIALS["aws_access_key_id"]: secret, ACCOUNT: secret}  # the emulator gives functions the latter
+        self.pair = Pair((home, away), keys)
+        self.authority = self.pair.ca_file.read_text(encoding="ascii")
+        self._regions, self._faults, self._cut = (home, away), faults, set[str]()
+        faults.listen(self._follow_faults)
+
+    def close(self) -> None:
+        """End the servers and remove what they held."""
+        self.pair.close()
+
+    def port(self, region: str) -> int | None:
+        """Where a region's cluster is reached on this machine; None for a region that has none."""
+        return self.pair.member(region).door.port if region in self._regions else None
+
+    def make(self, region: str, database: str | None, username: str | None, password: str | None) -> None:
+        """Make a region's cluster: the writer with its login, or a reader without."""
+        if database and username and password:
+            self.pair.create(region, database, username, password)
+        else:
+            self.pair.join(region)
+
+    def follow(self, move: Move) -> None:
+        """Do to the servers what RDS was told to do to the clusters: the target is a cluster's ARN."""
+        target = move.target.split(":")[3]
+        old = self.pair.writer
+        if move.action == "SwitchoverGlobalCluster":
+            self.pair.switchover(target)
+            return
+        # A writer that is cut off cannot be told to stop; Aurora's own fencing is best effort.
+        self.pair.failover(target, fence=old not in self._cut)
+        if old not in self._cut:
+            self.pair.rejoin(old)
+
+    def _follow_faults(self) -> None:
+        """Cut and heal the databases with their regions; who failed over from one that is healed rejoins it."""
+        cut = {*self._faults.cut_off(), *(region for store, region in self._faults.lost() if store == LEDGER)}
+        cut &= set(self._regions)
+        for region in cut - self._cut:
+            self.pair.cut(region)
+        for region in self._cut - cut:
+            self.pair.heal(region)
+            if self.pair.role(region) is Role.STALE:
+                self.pair.rejoin(region)
+        self._cut = cut

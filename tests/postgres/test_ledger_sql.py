@@ -1,0 +1,266 @@
+"""The schema on a real PostgreSQL: what it refuses, whoever asks, and what happens to those who ask at once.
+
+The fixture `postgres` makes an empty database; the rest is the code that ships.
+"""
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+from pg8000.exceptions import DatabaseError
+from pg8000.native import Connection
+
+from payments.deadline import Deadline, Timing
+from payments.ledger import POST, PostgresLedger
+from payments.migrate import Migration, MigrationError, load, migrate
+from payments.payment import Conflict, Payment, Record
+from payments.right import NotTheWriter
+from tests.postgres.conftest import Postgres
+
+AT_ONCE = 8
+INSUFFICIENT_PRIVILEGE, CHECK_VIOLATION, UNIQUE_VIOLATION = "42501", "23514", "23505"
+NOT_UPDATABLE = "55000"
+
+
+@pytest.fixture(scope="module")
+def database(postgres: Postgres) -> Postgres:
+    """The database with its schema."""
+    with closing(postgres.master()) as master:
+        assert migrate(master, load()) == [migration.name for migration in load()]
+    return postgres
+
+
+@pytest.fixture
+def ledger(database: Postgres) -> Iterator[PostgresLedger]:
+    """The store that the function has."""
+    with closing(PostgresLedger(database.app)) as ledger:
+        yield ledger
+
+
+def posting_of(database: Postgres, kept: Record) -> Callable[[], None]:
+    """The work of posting it over a session of its own."""
+    def work() -> None:
+        with closing(PostgresLedger(database.app)) as ledger:
+            ledger.post(kept, deadline())
+    return work
+
+
+@pytest.fixture
+def app(database: Postgres) -> Iterator[Connection]:
+    """The function's own login, with SQL of its own choice."""
+    with closing(database.app()) as connection:
+        yield connection
+
+
+@pytest.fixture
+def master(database: Postgres) -> Iterator[Connection]:
+    """The owner of the schema."""
+    with closing(database.master()) as connection:
+        yield connection
+
+
+def deadline() -> Deadline:
+    """Time enough."""
+    return Deadline(Timing(), 2.6)
+
+
+def record(*, amount: int = 1250, epoch: int = 0, payment_id: str = "") -> Record:
+    """A pending record that nobody has made before."""
+    payment = Payment(payment_id=payment_id or uuid.uuid4().hex, amount=amount, currency="EUR", payer="a", payee="b")
+    return Record(payment=payment, fingerprint=payment.fingerprint(), created_at="2026-01-02T03:04:05.678+00:00",
+                  epoch=epoch)
+
+
+def newest(master: Connection) -> int:
+    """The epoch of the fence."""
+    return int(master.run("SELECT epoch FROM ledger.fence")[0][0])
+
+
+def code(work: Callable[[], object]) -> str:
+    """The SQLSTATE of what must fail."""
+    with pytest.raises(DatabaseError) as caught:
+        work()
+    return str(caught.value.args[0]["C"])
+
+
+def at_once(works: list[Callable[[], Any]]) -> list[Any]:
+    """What each gives or raises, all begun at the same moment."""
+    barrier = threading.Barrier(len(works))
+
+    def begin(work: Callable[[], Any]) -> Any:
+        barrier.wait()
+        try:
+            return work()
+        except (Conflict, NotTheWriter) as error:
+            return type(error)
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        return list(pool.map(begin, works))
+
+
+def posting(connection: Connection, payment_id: str) -> list[list[Any]]:
+    """What the ledger has of a payment."""
+    return list(connection.run("SELECT amount, epoch FROM ledger.postings WHERE payment_id = :id", id=payment_id))
+
+
+def test_a_posting_comes_back_as_the_record_that_it_was(ledger: PostgresLedger, master: Connection) -> None:
+    kept = record(epoch=newest(master))
+    ledger.post(kept, deadline())
+    assert replace(kept, settled=True) in list(ledger.postings(deadline))
+
+
+def test_pages_are_read_to_the_end(
+        ledger: PostgresLedger, master: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("payments.ledger.PAGE", 2)
+    kept = [record(epoch=newest(master)) for _ in range(5)]
+    for each in kept:
+        ledger.post(each, deadline())
+    assert [each.payment for each in ledger.postings(deadline)][-5:] == [each.payment for each in kept]
+
+
+def test_one_id_posted_by_many_at_once_is_posted_once(database: Postgres, master: Connection) -> None:
+    kept = record(epoch=newest(master))
+    assert at_once([posting_of(database, kept)] * AT_ONCE) == [None] * AT_ONCE
+    assert posting(master, kept.payment.payment_id) == [[1250, kept.epoch]]
+
+
+def test_of_different_requests_for_one_id_at_once_one_is_posted(database: Postgres, master: Connection) -> None:
+    payment_id, epoch = uuid.uuid4().hex, newest(master)
+    records = [record(amount=amount, epoch=epoch, payment_id=payment_id) for amount in range(1, AT_ONCE + 1)]
+    answers = at_once([posting_of(database, each) for each in records])
+    assert sorted(map(str, answers)) == sorted([str(None), *[str(Conflict)] * (AT_ONCE - 1)])
+    assert posting(master, payment_id) == [[answers.index(None) + 1, epoch]]
+
+
+def test_a_newer_epoch_is_let_in_and_shuts_older_ones_out(ledger: PostgresLedger, master: Connection) -> None:
+    epoch = newest(master)
+    old, new = record(epoch=epoch), record(epoch=epoch + 1)
+    ledger.post(new, deadline())
+    for refused in (old, replace(new, epoch=epoch)):
+        with pytest.raises(NotTheWriter):
+            ledger.post(refused, deadline())
+    assert (posting(master, old.payment.payment_id), ledger.epoch(deadline())) == ([], epoch + 1)
+    ledger.post(replace(new, epoch=epoch + 2), deadline())
+    assert posting(master, new.payment.payment_id) == [[1250, epoch + 1]]
+
+
+def test_a_conflict_raises_no_epoch(ledger: PostgresLedger, master: Connection) -> None:
+    kept = record(epoch=newest(master))
+    ledger.post(kept, deadline())
+    other = record(amount=1, epoch=kept.epoch + 1, payment_id=kept.payment.payment_id)
+    with pytest.raises(Conflict):
+        ledger.post(other, deadline())
+    assert newest(master) == kept.epoch
+
+
+def test_epochs_that_rise_at_once_end_with_the_highest(database: Postgres, master: Connection) -> None:
+    epoch = newest(master)
+    records = [record(epoch=epoch + 1 + number % 4) for number in range(2 * AT_ONCE)]
+    answers = at_once([posting_of(database, each) for each in records])
+    assert set(answers) <= {None, NotTheWriter}
+    assert newest(master) == epoch + 4
+    for kept, answer in zip(records, answers, strict=True):
+        assert bool(posting(master, kept.payment.payment_id)) == (answer is None)
+        assert kept.epoch != epoch + 4 or answer is None
+
+
+def test_a_posting_under_way_is_decided_before_a_newer_epoch_begins(
+        database: Postgres, ledger: PostgresLedger, app: Connection, master: Connection) -> None:
+    old, new = (record(epoch=newest(master) + number) for number in (0, 1))
+    app.run("BEGIN")
+    post(app, old)
+    newer = threading.Thread(target=posting_of(database, new))
+    newer.start()
+    newer.join(0.1)
+    assert newer.is_alive()
+    ledger.post(record(epoch=old.epoch), deadline())  # of its own epoch nobody waits
+    app.run("COMMIT")
+    newer.join()
+    assert [len(posting(master, each.payment.payment_id)) for each in (old, new)] == [1, 1]
+    assert code(lambda: post(app, record(epoch=old.epoch))) == "TS001"
+
+
+def post(connection: Connection, kept: Record) -> None:
+    """The statement, outside of the store."""
+    payment = kept.payment
+    connection.run(POST, payment_id=payment.payment_id, payer=payment.payer, payee=payment.payee, amount=payment.amount,
+                   currency=payment.currency, fingerprint=kept.fingerprint, created_at=kept.created_at,
+                   epoch=kept.epoch)
+
+
+@pytest.mark.parametrize("statement", [
+    "INSERT INTO ledger.postings (payment_id) VALUES ('x')", "UPDATE ledger.postings SET amount = 1",
+    "DELETE FROM ledger.postings", "TRUNCATE ledger.postings", "UPDATE ledger.fence SET epoch = 0",
+    "DELETE FROM ledger.fence", "CREATE TABLE ledger.other ()", "CREATE TABLE public.other ()",
+    "SELECT * FROM public.schema_migrations", "SELECT nextval('ledger.postings_seq_seq')",
+    "DROP FUNCTION ledger.post_payment", "ALTER TABLE ledger.postings DROP amount",
+])
+def test_the_function_cannot_write_but_by_posting(app: Connection, statement: str) -> None:
+    assert code(lambda: app.run(statement)) == INSUFFICIENT_PRIVILEGE
+
+
+def test_nobody_else_can_post(database: Postgres, master: Connection) -> None:
+    master.run("CREATE ROLE stranger LOGIN PASSWORD 'stranger'")
+    with closing(database.login("stranger", "stranger")) as stranger:
+        assert code(lambda: post(stranger, record())) == INSUFFICIENT_PRIVILEGE
+        assert code(lambda: stranger.run("SELECT * FROM ledger.entries")) == INSUFFICIENT_PRIVILEGE
+
+
+@pytest.mark.parametrize("path", ["pg_temp, ledger", "attack, pg_catalog"])
+def test_a_callers_own_tables_and_path_are_not_used(app: Connection, master: Connection, path: str) -> None:
+    epoch = newest(master)
+    app.run("CREATE TEMPORARY TABLE fence (one boolean, epoch bigint)")
+    app.run(f"SET search_path TO {path}")
+    assert code(lambda: post(app, record(epoch=epoch - 1))) == "TS001"
+
+
+@pytest.mark.parametrize("spoilt", [
+    {"amount": 0}, {"amount": -1}, {"currency": "eur"}, {"payee": "a"}, {"payer": ""}, {"payment_id": "!right"},
+    {"payment_id": "x" * 65}, {"payee": "x" * 65},
+])
+def test_what_is_no_payment_is_not_posted(app: Connection, master: Connection, spoilt: dict[str, Any]) -> None:
+    good = record(epoch=newest(master))
+    assert code(lambda: post(app, replace(good, payment=replace(good.payment, **spoilt)))) == CHECK_VIOLATION
+    assert code(lambda: post(app, replace(good, fingerprint="x"))) == CHECK_VIOLATION
+
+
+def test_even_the_owner_cannot_post_out_of_balance(ledger: PostgresLedger, master: Connection) -> None:
+    kept = record(epoch=newest(master))
+    ledger.post(kept, deadline())
+    payment_id = kept.payment.payment_id
+    master.run("UPDATE ledger.postings SET amount = amount + 1 WHERE payment_id = :id", id=payment_id)
+    entries = master.run("SELECT account, amount FROM ledger.entries WHERE payment_id = :id ORDER BY 1", id=payment_id)
+    assert entries == [["a", -1251], ["b", 1251]]
+    assert master.run("""SELECT payment_id FROM ledger.entries GROUP BY payment_id, currency
+                         HAVING sum(amount) <> 0 OR count(*) <> 2""") == []
+    for statement in ("INSERT INTO ledger.entries VALUES ('x', 1, 'a', 1, 'EUR')", "DELETE FROM ledger.entries"):
+        assert code(partial(master.run, statement)) == NOT_UPDATABLE
+    assert code(lambda: master.run("""INSERT INTO ledger.postings (payment_id, payer, payee, amount, currency,
+        fingerprint, created_at, epoch) SELECT payment_id, payer, payee, amount, currency, fingerprint, created_at,
+        epoch FROM ledger.postings WHERE payment_id = :id""", id=payment_id)) == UNIQUE_VIOLATION
+
+
+def test_migrations_at_once_are_applied_once(postgres: Postgres) -> None:
+    with postgres.empty() as fresh:
+        def work() -> list[str]:
+            with closing(fresh.master()) as connection:
+                return migrate(connection, load())
+
+        applied = at_once([work] * 4)
+        assert sorted(applied, key=len) == [[], [], [], [migration.name for migration in load()]]
+
+
+def test_a_migration_that_fails_leaves_nothing_of_itself(postgres: Postgres) -> None:
+    broken = Migration(1, "0001_x.sql", "CREATE TABLE public.x (); CREATE TABLE public.x ();")
+    with postgres.empty() as fresh:
+        with closing(fresh.master()) as connection:
+            assert code(lambda: migrate(connection, [broken])) == "42P07"
+        with closing(fresh.master()) as connection:
+            assert migrate(connection, [replace(broken, sql="CREATE TABLE public.x ()")]) == ["0001_x.sql"]
+            with pytest.raises(MigrationError):
+                migrate(connection, [broken])

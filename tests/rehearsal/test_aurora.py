@@ -1,0 +1,126 @@
+"""The databases behind the clusters, with a pair that only writes down what it is told."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from rehearsal import aurora
+from rehearsal.aurora import LEDGER, Aurora
+from rehearsal.database.pair import Role
+from rehearsal.faults import Faults
+from rehearsal.relay import Move
+
+EAST, WEST, WITNESS = "us-east-1", "us-west-2", "us-east-2"
+
+
+class FakePair:
+    """Two regions; `told` has each call with its arguments."""
+
+    def __init__(self, regions: tuple[str, str], keys: dict[str, str], folder: Path) -> None:
+        self.told: list[tuple[object, ...]] = []
+        self.keys, self.writer, self.roles = keys, regions[0], dict.fromkeys(regions, Role.STANDBY)
+        self.ca_file = folder / "ca.pem"
+        self.ca_file.write_text("an authority")
+        self._ports = {region: 5000 + number for number, region in enumerate(regions)}
+
+    def member(self, region: str) -> SimpleNamespace:
+        """Its door."""
+        return SimpleNamespace(door=SimpleNamespace(port=self._ports[region]))
+
+    def role(self, region: str) -> Role:
+        """As the test says."""
+        return self.roles[region]
+
+    def failover(self, target: str, *, fence: bool) -> None:
+        """Write it down, and move."""
+        self.told.append(("failover", target, fence))
+        self.writer = target
+
+    def __getattr__(self, name: str) -> object:
+        return lambda *arguments: self.told.append((name, *arguments))
+
+
+@pytest.fixture
+def faults() -> Faults:
+    """Nothing is wrong yet."""
+    return Faults()
+
+
+@pytest.fixture
+def databases(faults: Faults, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Aurora:
+    """Databases in two of three regions."""
+    monkeypatch.setattr(aurora, "Pair", lambda regions, keys: FakePair(regions, keys, tmp_path))
+    return Aurora([EAST, WEST, WITNESS], faults)
+
+
+@pytest.fixture
+def pair(databases: Aurora) -> FakePair:
+    """Their pair."""
+    made: object = databases.pair
+    assert isinstance(made, FakePair)
+    return made
+
+
+def move(action: str) -> Move:
+    """What RDS is told."""
+    return Move(action, "g", f"arn:aws:rds:{WEST}:0:cluster:c", allow_data_loss=True)
+
+
+def test_two_regions_have_a_port_and_an_authority(databases: Aurora, pair: FakePair) -> None:
+    assert [databases.port(region) for region in (EAST, WEST, WITNESS)] == [5000, 5001, None]
+    assert databases.authority == "an authority"
+    assert pair.keys == {"test": "test", "000000000000": "test"}
+
+
+def test_who_has_a_login_is_the_writer(databases: Aurora, pair: FakePair) -> None:
+    databases.make(EAST, "payments", "admin", "secret")
+    databases.make(WEST, None, None, None)
+    databases.close()
+    assert pair.told == [("create", EAST, "payments", "admin", "secret"), ("join", WEST), ("close",)]
+
+
+@pytest.mark.parametrize(
+    ("action", "told"),
+    [("SwitchoverGlobalCluster", [("switchover", WEST)]),
+     ("FailoverGlobalCluster", [("failover", WEST, True), ("rejoin", EAST)])])
+def test_the_pair_follows_rds(
+    databases: Aurora, pair: FakePair, action: str, told: list[tuple[object, ...]]
+) -> None:
+    databases.follow(move(action))
+    assert pair.told == told
+
+
+def test_a_writer_that_is_cut_off_is_not_told_of_a_failover(
+    databases: Aurora, pair: FakePair, faults: Faults
+) -> None:
+    faults.cut(EAST)
+    databases.follow(move("FailoverGlobalCluster"))
+    assert pair.told == [("cut", EAST), ("failover", WEST, False)]
+
+
+@pytest.mark.usefixtures("databases")
+def test_the_pair_is_cut_and_healed_once(pair: FakePair, faults: Faults) -> None:
+    faults.cut(EAST)
+    faults.slow(EAST, 10)
+    faults.lose(EAST, LEDGER)
+    faults.cut(WITNESS)
+    assert pair.told == [("cut", EAST)]
+    faults.heal(EAST)
+    assert pair.told == [("cut", EAST), ("heal", EAST)]
+
+
+@pytest.mark.usefixtures("databases")
+def test_a_lost_ledger_is_a_cut_and_another_lost_store_is_none(pair: FakePair, faults: Faults) -> None:
+    faults.lose(WEST, "table")
+    faults.lose(WEST, LEDGER)
+    faults.heal(WEST)
+    assert pair.told == [("cut", WEST), ("heal", WEST)]
+
+
+@pytest.mark.usefixtures("databases")
+def test_a_stale_writer_rejoins_when_it_is_back(pair: FakePair, faults: Faults) -> None:
+    faults.cut(EAST)
+    pair.roles[EAST] = Role.STALE
+    faults.heal(EAST)
+    assert pair.told == [("cut", EAST), ("heal", EAST), ("rejoin", EAST)]
