@@ -60,8 +60,8 @@ rehearse: $(READY) ## Deploy both regions onto an emulator, send payments, delet
 	@$(PY) -m rehearsal $(ARGS)
 
 .PHONY: test
-test: $(READY) ## Everything that must hold: check, unit, integration
-	$(call stage,test,$(MAKE) check && $(MAKE) unit && $(MAKE) integration)
+test: $(READY) ## Everything that must hold: check, unit, parts, integration, outages
+	$(call stage,test,$(MAKE) check && $(MAKE) unit && $(MAKE) parts && $(MAKE) integration && $(MAKE) outages)
 
 .PHONY: check
 check: $(READY) ## lint and types
@@ -80,9 +80,26 @@ unit: $(READY) ## The unit tests, with coverage (coverage/coverage-summary.json)
 	$(call stage,unit,$(PY) -m pytest tests/unit --cov --cov-report=term --cov-report=json:coverage/coverage.json && \
 		$(PY) -m tools.coverage_summary coverage/coverage.json coverage/coverage-summary.json)
 
+.PHONY: parts
+parts: $(READY) ## The rehearsal's own parts, and the ledger's SQL on a real PostgreSQL
+	$(call stage,parts,$(PY) -m pytest tests/rehearsal tests/postgres)
+
 .PHONY: integration
 integration: $(READY) ## The integration tests, on a stack deployed onto an emulator
 	$(call stage,integration,$(PY) -m rehearsal --exec "$(PY) -m pytest tests/integration")
+
+EVENTUAL := kill9-short,failover
+STRONG := kill9-short,failover,quorum
+
+.PHONY: outages
+outages: $(READY) ## What must survive the loss of the writer, with an eventual and with a strong table
+	$(call stage,outages,$(PY) -m rehearsal --outages $(EVENTUAL) && $(PY) -m rehearsal --outages $(STRONG) \
+		--config tableConsistency=strong --config witnessRegion=us-east-2)
+
+.PHONY: bench
+bench: $(READY) ## Time payments on a stack deployed onto an emulator, and hold what they take against its bounds
+	$(call stage,bench,$(PY) -m rehearsal --config apiRateLimit=10000 --config apiBurstLimit=10000 \
+		--exec "$(PY) -m rehearsal.bench $(ARGS)")
 
 # --- AWS
 
@@ -97,9 +114,14 @@ preview: pulumi $(READY) ## Show what up would change
 	@pulumi preview --stack "$$STACK" $(ARGS)
 
 .PHONY: up
-up: pulumi $(READY) ## Deploy STACK to AWS
+up: pulumi $(READY) ## Deploy STACK to AWS, and bring its ledger up to date
 	@pulumi stack select --create "$$STACK"
 	@pulumi up --stack "$$STACK" $(ARGS)
+	@$(MAKE) outputs migrate ARGS=
+
+.PHONY: migrate
+migrate: $(READY) ## Bring the ledger's schema up to date in what cfn-outputs/flat-outputs.json describes
+	@$(PY) -m tools.migrate
 
 .PHONY: outputs
 outputs: pulumi ## Write STACK's outputs to cfn-outputs/flat-outputs.json

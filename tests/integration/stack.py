@@ -2,6 +2,7 @@
 import http.client
 import json
 import os
+import re
 import time
 import urllib.error
 import urllib.request
@@ -143,8 +144,9 @@ class Region:
         return client(service, self.name)
 
     def neutral(self, value: Any) -> Any:
-        """The same JSON document without the regions' names, so that it can be held against the peer's."""
-        return json.loads(json.dumps(value).replace(self.name, "HERE").replace(self.peer.name, "THERE"))
+        """The same JSON document without the regions' names and clusters, so that it can be held against the peer's."""
+        text = json.dumps(value).replace(self.name, "HERE").replace(self.peer.name, "THERE")
+        return json.loads(re.sub("dbuser:cluster-[A-Z0-9]+/", "dbuser:CLUSTER/", text))
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None, key: Secret | None = None,
              headers: Mapping[str, str] | None = None) -> Answer:

@@ -68,7 +68,6 @@ def test_the_port_is_the_clusters(region: Region, cluster: dict[str, Any]) -> No
     assert region["cluster_port"] == cluster["Port"]
 
 
-@emulator_lacks("a cluster's endpoint becomes localhost once it has an instance")
 def test_the_endpoints_are_the_clusters(outputs: Outputs) -> None:
     for region in (Region(role, outputs) for role in ROLES):
         (cluster,) = region.client("rds").describe_db_clusters(DBClusterIdentifier=region["cluster_id"])["DBClusters"]

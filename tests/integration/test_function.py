@@ -1,10 +1,11 @@
 """The payments function, and what its role and those of the copies may do."""
 import json
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
-from tests.integration.stack import Region, statements
+from tests.integration.stack import EMULATED, Region, statements
 
 # Actions that know no resources, so that a policy cannot name any.
 UNBOUND = {"xray:PutTraceSegments", "xray:PutTelemetryRecords", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets",
@@ -67,7 +68,10 @@ def test_the_function_is_traced_and_runs_on_arm_with_a_current_python(function: 
 def test_the_environment_names_the_stores_and_is_encrypted(region: Region, function: dict[str, Any]) -> None:
     assert function["Environment"]["Variables"] == {
         "TABLE_NAME": region.outputs["payments_table_name"], "RECEIPTS_BUCKET": region["receipts_bucket"],
-        "CONTROL_BUCKET": region["control_bucket"]}
+        "CONTROL_BUCKET": region["control_bucket"], "DATABASE_HOST": region["cluster_endpoint"],
+        "DATABASE_PORT": str(region["cluster_port"]), "DATABASE_NAME": "payments", "DATABASE_USER": "payments_app",
+        # A rehearsal sends what a function calls through its region's relay.
+        **({"AWS_ENDPOINT_URL": ANY} if EMULATED else {})}
     assert function["KMSKeyArn"] == region["key_arn"]
 
 

@@ -104,13 +104,13 @@ def test_no_rule_names_an_address_range(rules: list[dict[str, Any]]) -> None:
     assert [rule for rule in rules if "CidrIpv4" in rule or "CidrIpv6" in rule] == []
 
 
-def test_only_the_function_reaches_the_database(region: Region, rules: list[dict[str, Any]], function_group: str,
+def test_only_the_function_reaches_the_database(rules: list[dict[str, Any]], function_group: str,
                                                 database_group: str) -> None:
     wanted = {(function_group, True, database_group), (database_group, False, function_group)}
     between = [rule for rule in rules if "ReferencedGroupInfo" in rule]
     assert {(rule["GroupId"], rule["IsEgress"], rule["ReferencedGroupInfo"]["GroupId"]) for rule in between} == wanted
     assert {(rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) for rule in between} == {
-        ("tcp", region["cluster_port"], region["cluster_port"])}
+        ("tcp", 5432, 5432)}
     assert [rule for rule in rules if not rule["IsEgress"] and rule not in between] == []
 
 

@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 
-from tests.integration.stack import ITEM_ARRIVES, OBJECT_ARRIVES, Answer, Region, Secret, eventually, existing
+from tests.integration.stack import (
+    ITEM_ARRIVES,
+    OBJECT_ARRIVES,
+    ROLES,
+    Answer,
+    Outputs,
+    Region,
+    Secret,
+    eventually,
+    existing,
+)
 
 
 @dataclass(frozen=True)
@@ -29,22 +39,36 @@ def payment() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def accepted(region: Region, api_key: Secret) -> Accepted:
-    """A payment that the region's API has accepted."""
+def writer(outputs: Outputs) -> Region:
+    """The region that has the right to write, as the item of the table says."""
+    item = Region("primary", outputs).client("dynamodb").get_item(
+        TableName=outputs["payments_table_name"], Key={"payment_id": {"S": "!right"}}, ConsistentRead=True)["Item"]
+    return next(region for region in (Region(role, outputs) for role in ROLES) if region.name == item["region"]["S"])
+
+
+@pytest.fixture(scope="module")
+def standby(outputs: Outputs, writer: Region) -> Region:
+    """The other region."""
+    return next(region for region in (Region(role, outputs) for role in ROLES) if region.name != writer.name)
+
+
+@pytest.fixture(scope="module")
+def accepted(writer: Region, api_key: Secret) -> Accepted:
+    """A payment that the writer's API has accepted."""
     asked = payment()
-    answer = region.call("POST", "/payment", asked, api_key)
+    answer = writer.call("POST", "/payment", asked, api_key)
     assert answer.status == 201, answer.body
     return Accepted(asked, answer)
 
 
 @pytest.fixture
-def arrived(accepted: Accepted, peer: Region, api_key: Secret) -> Answer:
+def arrived(accepted: Accepted, standby: Region, api_key: Secret) -> Answer:
     """The other region's answer, once it is the same."""
     def find() -> Answer | None:
-        answer = peer.call("GET", f"/payment/{accepted.payment_id}", key=api_key)
+        answer = standby.call("GET", f"/payment/{accepted.payment_id}", key=api_key)
         return answer if answer == Answer(200, accepted.answer.body) else None
 
-    return eventually(find, f"{peer.name} knows payment {accepted.payment_id}", ITEM_ARRIVES)
+    return eventually(find, f"{standby.name} knows payment {accepted.payment_id}", ITEM_ARRIVES)
 
 
 def test_an_accepted_payment_is_settled_and_told_back(accepted: Accepted) -> None:
@@ -54,29 +78,44 @@ def test_an_accepted_payment_is_settled_and_told_back(accepted: Accepted) -> Non
 
 
 def test_a_payment_taken_in_one_region_is_read_in_the_other(
-        region: Region, accepted: Accepted, arrived: Answer, api_key: Secret) -> None:
-    assert region.call("GET", f"/payment/{accepted.payment_id}", key=api_key) == arrived
+        writer: Region, accepted: Accepted, arrived: Answer, api_key: Secret) -> None:
+    assert writer.call("GET", f"/payment/{accepted.payment_id}", key=api_key) == arrived
 
 
-@pytest.mark.usefixtures("arrived")
-def test_a_repeat_gets_the_same_answer_in_either_region(
-        region: Region, peer: Region, accepted: Accepted, api_key: Secret) -> None:
-    for side in (region, peer):
-        assert side.call("POST", "/payment", accepted.asked, api_key) == accepted.answer, side.name
+def test_a_repeat_gets_the_same_answer(writer: Region, accepted: Accepted, api_key: Secret) -> None:
+    assert writer.call("POST", "/payment", accepted.asked, api_key) == accepted.answer
 
 
-def test_another_request_for_the_same_id_is_refused_in_either_region(
-        region: Region, peer: Region, accepted: Accepted, arrived: Answer, api_key: Secret) -> None:
-    for side in (region, peer):
-        other = {**accepted.asked, "amount": accepted.asked["amount"] + 1}
-        assert side.call("POST", "/payment", other, api_key).status == 409, side.name
+def test_another_request_for_the_same_id_is_refused(
+        writer: Region, standby: Region, accepted: Accepted, arrived: Answer, api_key: Secret) -> None:
+    other = {**accepted.asked, "amount": accepted.asked["amount"] + 1}
+    assert writer.call("POST", "/payment", other, api_key).status == 409
+    for side in (writer, standby):
         assert side.call("GET", f"/payment/{accepted.payment_id}", key=api_key) == arrived, side.name
 
 
-def test_the_idempotency_key_is_the_payment_id(region: Region, api_key: Secret) -> None:
+def test_only_the_region_with_the_right_takes_payments(writer: Region, standby: Region, api_key: Secret) -> None:
+    asked = payment()
+    answer = standby.call("POST", "/payment", asked, api_key)
+    assert (answer.status, answer.body) == (503, {"error": "not the writer", "writer": writer.name})
+    assert standby.call("GET", f"/payment/{asked['payment_id']}", key=api_key).status == 404
+
+
+def test_what_was_accepted_is_posted_in_the_ledger_and_nothing_is_lost(writer: Region, accepted: Accepted) -> None:
+    answer = writer.client("lambda").invoke(FunctionName=writer["reconcile_function_name"], Qualifier="live",
+                                            Payload=b"{}")
+    found = json.loads(answer["Payload"].read())
+    assert "FunctionError" not in answer, found
+    assert (found["done"], found["error"]) == (True, "")
+    assert set(found["stores"]) == {"table", "ledger", "receipts"}
+    for store, finding in found["stores"].items():
+        assert accepted.payment_id not in [*finding["lost"], *finding["duplicated"], *finding["conflicting"]], store
+
+
+def test_the_idempotency_key_is_the_payment_id(writer: Region, api_key: Secret) -> None:
     asked = payment()
     headers = {"Idempotency-Key": asked.pop("payment_id")}
-    first, again = (region.call("POST", "/payment", asked, api_key, headers) for _ in range(2))
+    first, again = (writer.call("POST", "/payment", asked, api_key, headers) for _ in range(2))
     assert (first.status, first.body["payment_id"]) == (201, headers["Idempotency-Key"])
     assert again == first
 
@@ -100,7 +139,7 @@ def test_an_unknown_payment_is_not_found(region: Region, api_key: Secret) -> Non
     assert region.call("GET", f"/payment/{payment()['payment_id']}", key=api_key).status == 404
 
 
-@pytest.mark.parametrize("holder", ["region", "peer"])
+@pytest.mark.parametrize("holder", ["writer", "standby"])
 @pytest.mark.usefixtures("arrived")
 def test_table_and_receipts_of_both_regions_hold_the_payment(
         request: pytest.FixtureRequest, accepted: Accepted, holder: str) -> None:

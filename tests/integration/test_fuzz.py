@@ -1,0 +1,102 @@
+"""Requests that nobody would think of, made up from the API's own document. Whatever comes, the answer is in there too.
+
+A positive case keeps to the document, a negative one breaks it somewhere. The same cases come in every run.
+"""
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.core.parameters import ParameterLocation
+from schemathesis.core.result import Ok
+from schemathesis.schemas import APIOperation
+from schemathesis.specs.openapi import checks
+
+from payments.payment import PAYMENT_ID
+from tests.integration.stack import EMULATED, REQUEST_TIMEOUT, Region, Secret
+
+DOCUMENT = Path(__file__).parents[2] / "payments" / "openapi.json"
+CASES = 20
+CHECKS = [checks.status_code_conformance, checks.content_type_conformance, checks.response_headers_conformance,
+          checks.response_schema_conformance]
+ID_HEADER, NOT_THE_WRITER = "Idempotency-Key", "not the writer"
+POSITIVE, NEGATIVE = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
+
+
+def operations() -> list[APIOperation[Any, Any, Any, Any]]:
+    """What the document describes, without keys: those are sent or not sent by the tests."""
+    document = json.loads(DOCUMENT.read_text(encoding="utf-8"))
+    schema = schemathesis.openapi.from_dict({**document, "security": []})
+    return [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
+
+
+OPERATIONS = {operation.label: operation for operation in operations()}
+PAY = "POST /payment"
+NEEDS_KEY = [label for label in OPERATIONS if "/payment" in label]
+
+
+def send(region: Region, key: Secret | None, case: schemathesis.Case[Any]) -> int:
+    """Sends a case, holds the answer against the document, and returns the status."""
+    response = case.call(region["api_endpoint"], headers={"x-api-key": key.value} if key else None,
+                         timeout=REQUEST_TIMEOUT)
+    if response.status_code >= 500:  # in a region that does not take payments, and for nothing else
+        assert (response.status_code, response.json().get("error")) == (503, NOT_THE_WRITER), response.text
+    case.validate_response(response, checks=CHECKS)
+    return response.status_code
+
+
+def send_all(region: Region, key: Secret | None, label: str, mode: GenerationMode) -> Counter[int]:
+    """Sends cases of an operation, and counts the statuses."""
+    statuses: Counter[int] = Counter()
+
+    @settings(max_examples=CASES, derandomize=True, database=None, deadline=None, phases=[Phase.generate],
+              suppress_health_check=list(HealthCheck))
+    @given(OPERATIONS[label].as_strategy(mode))
+    def each(case: schemathesis.Case[Any]) -> None:
+        if isinstance(case.body, dict) and "payment_id" in case.body and PAYMENT_ID.fullmatch(
+                case.headers.get(ID_HEADER, "")):
+            del case.headers[ID_HEADER]  # two ids that differ would hide all else that is wrong
+        statuses[send(region, key, case)] += 1
+
+    each()  # pylint: disable=no-value-for-parameter
+    return statuses
+
+
+@pytest.mark.parametrize("label", [
+    pytest.param(label, marks=pytest.mark.skipif(
+        label == PAY and not EMULATED, reason="would make payments with ids that a client may want"))
+    for label in OPERATIONS])
+def test_what_keeps_to_the_document_is_answered_by_it(region: Region, api_key: Secret, label: str) -> None:
+    statuses = send_all(region, api_key, label, POSITIVE)
+    assert statuses
+    assert not statuses.keys() & {403, 413, 429}
+
+
+@pytest.mark.parametrize(("label", "refused"), [(PAY, {400}), ("GET /payment/{payment_id}", {404}),
+                                                ("GET /health", {200})])
+def test_what_breaks_the_document_is_refused_or_ignored(
+        region: Region, api_key: Secret, label: str, refused: set[int]) -> None:
+    assert send_all(region, api_key, label, NEGATIVE).keys() == refused
+
+
+def test_every_single_fault_of_a_payment_is_refused(region: Region, api_key: Secret) -> None:
+    schema = OPERATIONS[PAY].schema
+    cases = [case for case in schema.iter_coverage_cases(OPERATIONS[PAY], generation_modes=[NEGATIVE],
+                                                         generation_config=schema.config.generation)
+             if case.meta and getattr(case.meta.phase.data, "parameter_location", None) is ParameterLocation.BODY]
+    faults: Counter[int] = Counter()
+    for case in cases:
+        case.headers.pop(ID_HEADER, None)  # it is wrong as well, and would be refused first
+        faults[send(region, api_key, case)] += 1
+    assert len(cases) > 40
+    assert faults.keys() == {400}
+
+
+@pytest.mark.parametrize("label", NEEDS_KEY)
+@pytest.mark.parametrize("mode", [POSITIVE, NEGATIVE], ids=lambda mode: str(mode.value))
+def test_without_a_key_nothing_gets_through(region: Region, label: str, mode: GenerationMode) -> None:
+    assert send_all(region, None, label, mode).keys() == {403}

@@ -1,0 +1,117 @@
+"""The migration of a deployed stack goes to the writer, with the login of its own region."""
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tools import migrate
+
+OUTPUTS = {
+    "primary_region": "us-east-1", "dr_region": "us-west-2", "global_cluster_id": "tapstack-x",
+    "primary_cluster_arn": "arn:aws:rds:us-east-1:1:cluster:a", "dr_cluster_arn": "arn:aws:rds:us-west-2:1:cluster:b",
+    "database_secret_arn": "arn:aws:secretsmanager:us-east-1:1:secret:s-AbCdEf",
+    "primary_migrate_function_name": "migrate-here", "dr_migrate_function_name": "migrate-there",
+}
+LOGIN = {"username": "ledger_admin", "password": "not-a-real-password"}
+
+
+@dataclass
+class Aws:
+    """An account whose writer is in one region, and what was asked of it."""
+
+    writer: str = "us-east-1"
+    answer: Mapping[str, Any] = field(default_factory=lambda: {"applied": ["0001_ledger.sql"], "version": 1})
+    failed: bool = False
+    asked: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)
+
+    def __call__(self, service: str, region: str) -> Any:
+        outer = self
+
+        class Client:
+            """Whatever operation is called."""
+
+            def __getattr__(self, operation: str) -> Any:
+                def call(**params: Any) -> Mapping[str, Any]:
+                    outer.asked.append((region, operation, params))
+                    result: Mapping[str, Any] = getattr(outer, operation)()
+                    return result
+                return call
+
+        assert service
+        return Client()
+
+    def describe_global_clusters(self) -> Mapping[str, Any]:
+        """Both members, one of them the writer."""
+        members = [{"DBClusterArn": OUTPUTS[f"{role}_cluster_arn"],
+                    "IsWriter": self.writer == OUTPUTS[f"{role}_region"]} for role in ("primary", "dr")]
+        return {"GlobalClusters": [{"GlobalClusterMembers": members}]}
+
+    def get_secret_value(self) -> Mapping[str, Any]:
+        """The login."""
+        return {"SecretString": json.dumps({**LOGIN, "engine": "aurora-postgresql"})}
+
+    def invoke(self) -> Mapping[str, Any]:
+        """The function's answer."""
+        found = {"Payload": io.BytesIO(json.dumps(self.answer).encode())}
+        return {**found, "FunctionError": "Unhandled"} if self.failed else found
+
+
+@pytest.mark.parametrize(("writer", "function"), [("us-east-1", "migrate-here"), ("us-west-2", "migrate-there")])
+def test_the_function_in_the_writers_region_gets_the_login_kept_there(writer: str, function: str) -> None:
+    aws = Aws(writer)
+    assert migrate.migrate(OUTPUTS, aws) == {"applied": ["0001_ledger.sql"], "version": 1}
+    _, (secret_region, _, secret), (region, _, invoked) = aws.asked
+    assert secret_region == region == writer
+    assert secret["SecretId"] == f"arn:aws:secretsmanager:{writer}:1:secret:s-AbCdEf"
+    assert (invoked["FunctionName"], invoked["Qualifier"]) == (function, "live")
+    assert json.loads(invoked["Payload"]) == LOGIN
+
+
+def test_what_the_function_raises_is_told_in_one_line() -> None:
+    aws = Aws(failed=True, answer={"errorType": "MigrationError", "errorMessage": "0001_ledger.sql: has changed"})
+    with pytest.raises(migrate.MigrationFailed, match=r"^MigrationError: 0001_ledger\.sql: has changed$"):
+        migrate.migrate(OUTPUTS, aws)
+
+
+def test_what_aws_refuses_is_told_without_a_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+                                                      capsys: pytest.CaptureFixture[str]) -> None:
+    outputs = tmp_path / "outputs.json"
+    outputs.write_text(json.dumps(OUTPUTS), encoding="utf-8")
+    monkeypatch.setenv("TAPSTACK_OUTPUTS", str(outputs))
+
+    def refuse(_outputs: object, _clients: object) -> dict[str, Any]:
+        error = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetSecretValue")
+        raise migrate.MigrationFailed(str(error))
+
+    monkeypatch.setattr(migrate, "migrate", refuse)
+    assert migrate.main() == 1
+    assert capsys.readouterr().err.startswith("migrate: An error occurred (AccessDenied)")
+
+
+@pytest.mark.parametrize("content", [None, "no json", "{}"])
+def test_no_outputs_is_one_line_that_says_how_to_get_them(
+        monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None,
+) -> None:
+    outputs = tmp_path / "outputs.json"
+    if content is not None:
+        outputs.write_text(content, encoding="utf-8")
+    monkeypatch.setenv("TAPSTACK_OUTPUTS", str(outputs))
+    assert migrate.main() == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "run make outputs first" in error
+
+
+def test_a_migration_says_what_it_did(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+                                      capsys: pytest.CaptureFixture[str]) -> None:
+    outputs = tmp_path / "outputs.json"
+    outputs.write_text(json.dumps(OUTPUTS), encoding="utf-8")
+    monkeypatch.setenv("TAPSTACK_OUTPUTS", str(outputs))
+    monkeypatch.setattr(migrate, "migrate", lambda *_: {"applied": [], "version": 3})
+    assert migrate.main() == 0
+    assert capsys.readouterr().out == "schema version 3, applied now: nothing\n"
