@@ -10,6 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
+RDS_AUTHORITIES := https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem
 OUTPUTS := cfn-outputs/flat-outputs.json
 CODE := lib payments rehearsal tests tools __main__.py
 
@@ -122,6 +123,11 @@ up: pulumi $(READY) ## Deploy STACK to AWS, and bring its ledger up to date
 .PHONY: migrate
 migrate: $(READY) ## Bring the ledger's schema up to date in what cfn-outputs/flat-outputs.json describes
 	@$(PY) -m tools.migrate
+
+.PHONY: authorities
+authorities: ## Fetch the certificate authorities of RDS in every region (payments/rds-ca.pem)
+	@curl --fail --silent --show-error --output payments/rds-ca.pem.new $(RDS_AUTHORITIES)
+	@mv payments/rds-ca.pem.new payments/rds-ca.pem
 
 .PHONY: outputs
 outputs: pulumi ## Write STACK's outputs to cfn-outputs/flat-outputs.json

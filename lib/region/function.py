@@ -1,4 +1,5 @@
 """The functions of one region. All are the same package with another entry point, in the VPC, beside the database."""
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import files
@@ -16,6 +17,7 @@ from lib.settings import Profile
 
 ALIAS = "live"
 PACKAGE = Path(__file__).resolve().parents[2] / "payments"
+AUTHORITIES = PACKAGE / "rds-ca.pem"
 # Pure Python, so that what is installed here runs there: the driver, and what it imports.
 SHIPPED = ("pg8000", "scramp", "asn1crypto", "python-dateutil", "six")
 DATABASE_USER = "payments_app"
@@ -33,6 +35,14 @@ def package(folder: Path, distributions: Sequence[str] = ()) -> pulumi.AssetArch
                   if file.suffix == ".py" or file.name == "METADATA"}
     return pulumi.AssetArchive({name: pulumi.FileAsset(path) for name, path in sorted(found.items())
                                 if path.is_file() and "__pycache__" not in path.parts})
+
+
+def require_authority(region: str, bundle: Path) -> None:
+    """RunError unless the bundle that is shipped trusts RDS in the region: no function could reach the database."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(bundle)
+    if f"Amazon RDS {region} Root CA" not in str(context.get_ca_certs()):
+        raise pulumi.RunError(f"region {region!r}: {bundle.name} has no authority of RDS there: run `make authorities`")
 
 
 def payments_permissions(names: Names) -> list[policies.Statement]:

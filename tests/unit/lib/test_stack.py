@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lib.global_foundation import login
 from lib.names import MAX_SUFFIX, SUFFIX_LIMITED_BY, Names
-from lib.region.function import PACKAGE, SHIPPED, package
+from lib.region.function import AUTHORITIES, PACKAGE, SHIPPED, package, require_authority
 from lib.region.network import first_zones, subnet_cidrs
 from tests.unit.lib.conftest import CASES, SECRET_ARN, recording
 from tests.unit.lib.recorder import ACCOUNT, Recording, Resource, record
@@ -377,6 +377,13 @@ def test_a_region_with_too_few_zones_is_refused() -> None:
     assert first_zones(["b", "a", "d", "c"], "us-east-1") == ["a", "b", "c"]
     with pytest.raises(pulumi.RunError, match="'us-west-1' offers 2 availability zones; 3 are needed"):
         first_zones(["a", "b"], "us-west-1")
+
+
+def test_a_region_whose_database_could_not_be_trusted_is_refused_by_name() -> None:
+    for region in ("us-east-1", "eu-central-1", "ap-southeast-3"):
+        require_authority(region, AUTHORITIES)
+    with pytest.raises(pulumi.RunError, match=r"^region 'mx-central-1': rds-ca\.pem has no authority of RDS there"):
+        require_authority("mx-central-1", AUTHORITIES)
 
 
 def test_names_say_what_bounds_the_suffix() -> None:
