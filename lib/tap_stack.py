@@ -12,6 +12,7 @@ from lib.global_resources import GlobalResources
 from lib.names import Names
 from lib.outputs import catalogue
 from lib.primary_region import PrimaryRegion
+from lib.region.function import AUTHORITIES, require_authorities
 from lib.region.region import RegionArgs
 from lib.settings import RegionSettings, Settings
 
@@ -24,6 +25,7 @@ class TapStack(Component):
     """Foundation, primary region, standby region, and what spans them: each wired to one explicit provider."""
 
     def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
+        require_authorities(AUTHORITIES, settings.primary.region, settings.dr.region)  # before anything is registered
         super().__init__(name, opts)
         home, away = (self._aws(region, settings) for region in (settings.primary, settings.dr))
         here, there = self._names(settings, home)

@@ -32,6 +32,7 @@ class Watch:
 
 def watches(names: Names, peer: Names, objectives: Objectives, table: TableSettings) -> list[Watch]:
     """Everything that pages somebody in the region of `names`; `peer` is the other region."""
+    behind = max(objectives.recovery_point, 1) * 1000  # milliseconds
     function = {"FunctionName": names.function}
     api = {"ApiName": names.api, "Stage": STAGE}
     cluster = {"DBClusterIdentifier": names.cluster}
@@ -51,11 +52,11 @@ def watches(names: Names, peer: Names, objectives: Objectives, table: TableSetti
         # In the secondary's region.
         Watch(key="database-lag", what="The reader cluster lags behind the recovery point", namespace="AWS/RDS",
               metric="AuroraGlobalDBReplicationLag", dimensions=cluster, statistic="Maximum",
-              threshold=max(objectives.recovery_point, 1) * 1000),
+              threshold=behind),
         # Documents disagree on the region, so it is watched in both.
         Watch(key="database-rpo-lag", what="A failover now would lose more than the recovery point",
               namespace="AWS/RDS", metric="AuroraGlobalDBRPOLag", dimensions=cluster, statistic="Maximum",
-              threshold=max(objectives.recovery_point, 1) * 1000),
+              threshold=behind),
         Watch(key="table-errors", what="DynamoDB fails", namespace="AWS/DynamoDB", metric="SystemErrors",
               dimensions={"TableName": names.table, "Operation": "PutItem"}, threshold=0),
         Watch(key="table-throttles", what="DynamoDB refuses writes for their rate", namespace="AWS/DynamoDB",
@@ -79,7 +80,7 @@ def watches(names: Names, peer: Names, objectives: Objectives, table: TableSetti
             key="table-lag", what="The other region's replica lags behind the recovery point",
             namespace="AWS/DynamoDB", metric="ReplicationLatency",
             dimensions={"TableName": names.table, "ReceivingRegion": peer.region}, statistic="Average",
-            threshold=max(objectives.recovery_point, 1) * 1000))
+            threshold=behind))
     return found
 
 

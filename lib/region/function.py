@@ -37,12 +37,15 @@ def package(folder: Path, distributions: Sequence[str] = ()) -> pulumi.AssetArch
                                 if path.is_file() and "__pycache__" not in path.parts})
 
 
-def require_authority(region: str, bundle: Path) -> None:
-    """RunError unless the bundle that is shipped trusts RDS in the region: no function could reach the database."""
+def require_authorities(bundle: Path, *regions: str) -> None:
+    """RunError unless the bundle that is shipped trusts RDS in each region: no function could reach the database."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(bundle)
-    if f"Amazon RDS {region} Root CA" not in str(context.get_ca_certs()):
-        raise pulumi.RunError(f"region {region!r}: {bundle.name} has no authority of RDS there: run `make authorities`")
+    trusted = str(context.get_ca_certs())
+    for region in regions:
+        if f"Amazon RDS {region} Root CA" not in trusted:
+            raise pulumi.RunError(
+                f"region {region!r}: {bundle.name} has no authority of RDS there: run `make authorities`")
 
 
 def payments_permissions(names: Names) -> list[policies.Statement]:

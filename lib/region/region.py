@@ -10,7 +10,7 @@ from lib.region.api import Api
 from lib.region.bucket import SecureBucket
 from lib.region.database import Database, Reader, Writer
 from lib.region.encryption import Encryption
-from lib.region.function import AUTHORITIES, VpcFunction, entries, require_authority
+from lib.region.function import VpcFunction, entries
 from lib.region.network import Network
 from lib.region.observability import Observability
 from lib.settings import RegionSettings, Settings
@@ -47,7 +47,6 @@ class Region(Component):
         super().__init__(name, pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(provider=provider)))
         settings, names, profile = args.settings, args.names, args.settings.profile
         inside = pulumi.ResourceOptions(parent=self)
-        require_authority(names.region, AUTHORITIES)
         self.names = names
         self.provider = provider
         self.key = Encryption(f"{name}-key", names=names, profile=profile, replica_of=role.key_replica_of, opts=inside)
@@ -63,7 +62,7 @@ class Region(Component):
                                     key_arn=self.key.arn, opts=inside)
         self.functions = {
             key: VpcFunction(f"{name}-{key}", entry, names=names, profile=profile, network=self.network,
-                          database=self.database, key_arn=self.key.arn, opts=inside)
+                             database=self.database, key_arn=self.key.arn, opts=inside)
             for key, entry in entries(names, settings.function_concurrency).items()}
         self.api = Api(f"{name}-api", names=names, api=settings.api, profile=profile,
                        function=self.functions["payments"], key_arn=self.key.arn, api_key_value=args.api_key_value,

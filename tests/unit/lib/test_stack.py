@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lib.component import Component
 from lib.global_foundation import login
 from lib.names import MAX_SUFFIX, SUFFIX_LIMITED_BY, Names
-from lib.region.function import AUTHORITIES, PACKAGE, SHIPPED, package, require_authority
+from lib.region.function import AUTHORITIES, PACKAGE, SHIPPED, package, require_authorities
 from lib.region.network import first_zones, subnet_cidrs
 from tests.unit.lib.conftest import CASES, SECRET_ARN, recording
 from tests.unit.lib.recorder import ACCOUNT, Recording, Resource, record
@@ -380,10 +381,17 @@ def test_a_region_with_too_few_zones_is_refused() -> None:
 
 
 def test_a_region_whose_database_could_not_be_trusted_is_refused_by_name() -> None:
-    for region in ("us-east-1", "eu-central-1", "ap-southeast-3"):
-        require_authority(region, AUTHORITIES)
+    require_authorities(AUTHORITIES, "us-east-1", "eu-central-1", "ap-southeast-3")
     with pytest.raises(pulumi.RunError, match=r"^region 'mx-central-1': rds-ca\.pem has no authority of RDS there"):
-        require_authority("mx-central-1", AUTHORITIES)
+        require_authorities(AUTHORITIES, "us-east-1", "mx-central-1")
+
+
+def test_such_a_region_is_refused_before_anything_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    registered: list[str] = []
+    monkeypatch.setattr(Component, "__init__", lambda _, name, *__: registered.append(name))
+    with pytest.raises(pulumi.RunError, match="mx-central-1"):
+        record({"drRegion": "mx-central-1"})
+    assert registered == []
 
 
 def test_names_say_what_bounds_the_suffix() -> None:
