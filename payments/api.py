@@ -147,15 +147,15 @@ class Api:
         return Response(200, record.answer())
 
     def _health(self, request: Request) -> Response:
-        """Liveness, which no store can fail; with `deep=1` readiness, store by store."""
+        """Liveness, which no store can fail; with `deep=1` readiness, store by store: a standby is ready as one."""
         if (request.event.get("queryStringParameters") or {}).get("deep") != "1":
             return Response(200, {"status": "ok", "region": self.region})
-        failures = health.failing(self.probes, request.deadline, self.timing.probe)
-        stores = {store: "unavailable" if store in failures else "ok" for store in self.probes}
-        if not failures:
-            return Response(200, {"status": "ok", "region": self.region, **stores})
-        request.log["error"] = ",".join(f"{store}:{code}" for store, code in failures.items())
-        return unavailable({"status": "unavailable", "region": self.region, **stores})
+        found = health.look(self.probes, request.deadline, self.timing.probe)
+        body = {"region": self.region, **found.states, "writes": found.writes}
+        if not found.failures:
+            return Response(200, {"status": "ok", **body})
+        request.log["error"] = ",".join(f"{store}:{code}" for store, code in found.failures.items())
+        return unavailable({"status": "unavailable", **body})
 
     def _takeover(self, request: Request) -> Response:
         takeover = self.takeover(request.deadline.within(self.timing.probe))

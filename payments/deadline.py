@@ -3,7 +3,7 @@ import random
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -70,6 +70,12 @@ class Deadline:
     def guarded(self, guard: Callable[[], None]) -> "Deadline":
         """This deadline for calls that are made only if `guard` raises nothing, asked before each attempt."""
         return Deadline(self._timing, self.remaining(), self._clock, guard)
+
+    def hurried(self, part: float) -> "Deadline":
+        """This deadline for calls whose attempts and pauses take at most this part (0 to 1) of their time."""
+        timing = self._timing
+        timing = replace(timing, connect=timing.connect * part, read=timing.read * part, pause=timing.pause * part)
+        return Deadline(timing, self.remaining(), self._clock, self._guard)
 
     def call(self, function: Callable[[], T], transient: Callable[[Exception], bool]) -> T:
         """What `function` returns, tried again after a transient error while a whole attempt still fits.

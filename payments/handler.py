@@ -14,7 +14,7 @@ from payments.stores import takeover
 def create(environ: Mapping[str, str], timing: Timing) -> Api:
     """The function over AWS in AWS_REGION.
 
-    TABLE_NAME, RECEIPTS_BUCKET, CONTROL_BUCKET, and DATABASE_HOST, DATABASE_PORT, DATABASE_NAME and DATABASE_USER.
+    TABLE_NAME, RECEIPTS_BUCKET, CONTROL_BUCKET, and DATABASE_HOST, _READER_HOST, _PORT, _NAME and _USER.
     """
     region = environ["AWS_REGION"]
     stores = Stores.create(environ, timing)

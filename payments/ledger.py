@@ -22,16 +22,20 @@ from pg8000.native import Connection as PgConnection
 from payments.deadline import Deadline, Timing
 from payments.payment import Conflict, Payment, Record
 from payments.right import NotTheWriter
-from payments.stores import StoreUnavailable, Time
+from payments.stores import State, StoreUnavailable, Time
 
 T = TypeVar("T")
 
 RDS_CA = Path(__file__).parent / "rds-ca.pem"
 TOKEN_SECONDS = 900  # RDS looks at it when a session begins, and not again
 PAGE = 5000  # postings
+# Of the time for a look at the database, the part in which the writer endpoint must answer. Attempts are cut to the
+# same part, so that there is time for a second one where the session that was kept has ended meanwhile.
+_PART = 2 / 3
 
 POST = "SELECT ledger.post_payment(:payment_id, :payer, :payee, :amount, :currency, :fingerprint, :created_at, :epoch)"
 FENCE = "SELECT epoch FROM ledger.fence"
+PROBE = "SELECT pg_is_in_recovery()"
 # The moment as a record has it, so that a record that was lost can be made again to the letter.
 READ = """
 SELECT seq, payment_id, payer, payee, amount, currency, fingerprint, epoch,
@@ -136,43 +140,21 @@ class Session(NamedTuple):
     post: Statement
 
 
-class PostgresLedger:
-    """The ledger over one connection, which is opened when it is needed and dropped when it disappoints."""
+class Endpoint:
+    """A database by one of its names, over one connection: opened when needed, dropped when it disappoints."""
 
     def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect
         # Empty while a call has the session. A call that was left behind may come back late, with one too many.
         self._idle: list[Session] = []
 
-    def post(self, record: Record, deadline: Deadline) -> None:
-        """One statement in one round trip; the database keeps its conditions."""
-        payment = record.payment
-        values = {"payment_id": payment.payment_id, "payer": payment.payer, "payee": payment.payee,
-                  "amount": payment.amount, "currency": payment.currency, "fingerprint": record.fingerprint,
-                  "created_at": record.created_at, "epoch": record.epoch}
-        self._call(deadline, lambda session: session.post.run(**values))
-
-    def epoch(self, deadline: Deadline) -> int:
-        """The newest epoch that has written here, as far as this database knows. Raises StoreUnavailable."""
-        return int(self._call(deadline, lambda session: session.connection.run(FENCE) or [])[0][0])
-
-    def probe(self, deadline: Deadline) -> None:
-        """Asks whether the database answers; a standby does too."""
-        self._call(deadline, lambda session: session.connection.run("SELECT 1"))
-
-    def postings(self, time: Time) -> Iterator[Record]:
-        """Every posting as a settled record, in the order of posting. Raises StoreUnavailable."""
-        after = 0
-        while rows := self._call(time(), partial(_read, after)):
-            yield from map(_record, rows)
-            after = rows[-1][0]
-
     def close(self) -> None:
         """Ends the session, if there is one; the next call opens another."""
         while self._idle:
             _close(self._idle.pop().connection)
 
-    def _call(self, deadline: Deadline, work: Callable[[Session], T]) -> T:
+    def call(self, deadline: Deadline, work: Callable[[Session], T]) -> T:
+        """What the work gives. Raises NotTheWriter, Conflict and StoreUnavailable."""
         try:
             return deadline.call(partial(self._attempt, work), _transient)
         except _FAILURES as error:
@@ -211,9 +193,67 @@ class PostgresLedger:
             raise
 
 
+class PostgresLedger:
+    """The ledger by its cluster's writer endpoint (`connect`), and for the probe by its reader endpoint, too.
+
+    In AWS the writer endpoint of a standby leads nowhere until its cluster is promoted.
+    """
+
+    def __init__(self, connect: Callable[[], Connection],
+                 connect_reader: Callable[[], Connection] | None = None) -> None:
+        self._writer = Endpoint(connect)
+        self._reader = Endpoint(connect_reader or connect)
+
+    def post(self, record: Record, deadline: Deadline) -> None:
+        """One statement in one round trip; the database keeps its conditions."""
+        payment = record.payment
+        values = {"payment_id": payment.payment_id, "payer": payment.payer, "payee": payment.payee,
+                  "amount": payment.amount, "currency": payment.currency, "fingerprint": record.fingerprint,
+                  "created_at": record.created_at, "epoch": record.epoch}
+        self._writer.call(deadline, lambda session: session.post.run(**values))
+
+    def epoch(self, deadline: Deadline) -> int:
+        """The newest epoch that has written here, as far as this database knows. Raises StoreUnavailable."""
+        return int(self._writer.call(deadline, lambda session: session.connection.run(FENCE) or [])[0][0])
+
+    def probe(self, deadline: Deadline) -> State:
+        """Asks the writer endpoint, and the reader endpoint if that does not answer in its part of the time.
+
+        If the reader endpoint leads to a writer it is the writer endpoint that fails: StoreUnavailable, as it is where
+        neither answers.
+        """
+        hurried = deadline.hurried(_PART)
+        try:
+            state = self._writer.call(hurried.within(hurried.remaining() * _PART), _state)
+        except StoreUnavailable:
+            if self._reader.call(hurried, _state) is State.OK:
+                raise
+            return State.STANDBY
+        if state is State.STANDBY:
+            self._writer.close()  # a new session may find the writer where this one cannot
+        return state
+
+    def postings(self, time: Time) -> Iterator[Record]:
+        """Every posting as a settled record, in the order of posting. Raises StoreUnavailable."""
+        after = 0
+        while rows := self._writer.call(time(), partial(_read, after)):
+            yield from map(_record, rows)
+            after = rows[-1][0]
+
+    def close(self) -> None:
+        """Ends the sessions that there are; the next call opens another."""
+        self._writer.close()
+        self._reader.close()
+
+
 def _close(connection: Connection) -> None:
     with suppress(*_BROKEN):
         connection.close()
+
+
+def _state(session: Session) -> State:
+    [[standby]] = session.connection.run(PROBE) or []
+    return State.STANDBY if standby else State.OK
 
 
 def _read(after: int, session: Session) -> list[list[Any]]:

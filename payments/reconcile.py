@@ -218,6 +218,15 @@ class Reconciliation:
             self.ledger.close()
         return answer
 
+    def epoch(self, until: Deadline) -> dict[str, Any]:
+        """The newest epoch that the region's ledger has seen, or the error in its place, as JSON."""
+        try:
+            return {"region": self.region, "epoch": self.ledger.epoch(until.within(self.timing.budget))}
+        except StoreUnavailable as error:
+            return {"region": self.region, "error": f"{error.store}:{error.code}"}
+        finally:
+            self.ledger.close()
+
     def _repaired(self, record: Record, until: Deadline) -> bool:
         try:
             self.service.restore(record, until.within(self.timing.budget))
@@ -260,9 +269,15 @@ def create(environ: Mapping[str, str], timing: Timing) -> Reconciliation:
 
 
 def handler(event: Mapping[str, str], context: Context) -> dict[str, Any]:
-    """Reconciles from the event's `cursor`, or from the beginning, in the time that Lambda gives. See `run`."""
-    seconds = context.get_remaining_time_in_millis() / 1000 - MARGIN
-    return create(os.environ, Timing()).run(Deadline(Timing(), seconds), event.get("cursor", ""))
+    """Reconciles from the event's `cursor`, or from the beginning, in the time that Lambda gives. See `run`.
+
+    With {"only": "epoch"} it compares nothing. See `epoch`.
+    """
+    until = Deadline(Timing(), context.get_remaining_time_in_millis() / 1000 - MARGIN)
+    reconciliation = create(os.environ, Timing())
+    if event.get("only") == "epoch":
+        return reconciliation.epoch(until)
+    return reconciliation.run(until, event.get("cursor", ""))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -68,8 +68,11 @@ class DynamoRight:
 
         `seen` is the newest epoch that the region's ledger has seen (`PostgresLedger.epoch`): where the table's copies
         lag, it may be newer than the table's here, and the right must be newer than both. Of two who take it at once,
-        one gets it. Raises NotTheWriter, which names that one, and StoreUnavailable. What the former writer began
-        under its lease may arrive for another LEASE and an attempt.
+        one gets it. Raises NotTheWriter, which names that one, and StoreUnavailable.
+
+        Whoever takes it waits LEASE before making the region's ledger a writer, also if the region has it already: it
+        may have been taken just now. So long the former writer may begin writes. They may arrive for an attempt
+        (`Timing.attempt`) longer, under the epoch of their day.
         """
         found = self.read(deadline)
         if found.region == region and found.epoch >= seen:

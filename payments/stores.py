@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -29,6 +30,14 @@ _TRY_AGAIN = frozenset({
     "RequestTimeout",
 })
 CONDITION_FAILED = "ConditionalCheckFailedException"
+
+
+class State(StrEnum):
+    """What a store is good for now: everything, or (a standby) reading, or nothing."""
+
+    OK = "ok"
+    STANDBY = "standby"
+    UNAVAILABLE = "unavailable"
 
 
 class StoreUnavailable(Exception):
@@ -67,10 +76,10 @@ class Table(Protocol):
 
     @abstractmethod
     def find(self, payment_id: str, deadline: Deadline) -> Record | None:
-        """The record of an id."""
+        """The record of an id; one that no payment can have is not asked for."""
 
     @abstractmethod
-    def probe(self, deadline: Deadline) -> None:
+    def probe(self, deadline: Deadline) -> State:
         """Reads nothing, cheaply."""
 
 
@@ -85,8 +94,8 @@ class Ledger(Protocol):
         """
 
     @abstractmethod
-    def probe(self, deadline: Deadline) -> None:
-        """Reads nothing, cheaply."""
+    def probe(self, deadline: Deadline) -> State:
+        """Tells, cheaply, a ledger that can be written from a standby, which can only be read."""
 
 
 class Receipts(Protocol):
@@ -97,13 +106,17 @@ class Receipts(Protocol):
         """Keeps the receipt unless there is one."""
 
     @abstractmethod
-    def probe(self, deadline: Deadline) -> None:
+    def probe(self, deadline: Deadline) -> State:
         """Reads nothing, cheaply."""
 
 
 @dataclass(frozen=True)
 class DynamoTable:
-    """The table as a DynamoDB table with the key `payment_id`."""
+    """The table as a DynamoDB table with the key `payment_id`.
+
+    It holds other items too: the right to write and what recovery keeps. Their keys begin with `!`, as no payment id
+    does, and they are never taken for payments.
+    """
 
     client: Any
     name: str
@@ -137,12 +150,15 @@ class DynamoTable:
 
     def find(self, payment_id: str, deadline: Deadline) -> Record | None:
         """A consistent read."""
+        if not PAYMENT_ID.fullmatch(payment_id):
+            return None
         answer = self._call(deadline, self.client.get_item, Key=_key(payment_id), ConsistentRead=True)
         return _record(answer["Item"]) if "Item" in answer else None
 
-    def probe(self, deadline: Deadline) -> None:
+    def probe(self, deadline: Deadline) -> State:
         """Reads an item that cannot be: its key has a character that no payment id has."""
         self._call(deadline, self.client.get_item, Key=_key("no payment"))
+        return State.OK
 
     def records(self, time: Time) -> Iterator[Record]:
         """Every record there is, in no order, by consistent reads."""
@@ -193,13 +209,14 @@ class S3Receipts:
         call("receipts", deadline, request, expected="PreconditionFailed")
 
     def versions(self, time: Time) -> Iterator[Version]:
-        """Every version of every receipt, by payment id and then newest first."""
+        """Every version of every receipt, by payment id and then newest first; what has another name is none."""
         request = partial(self.client.list_object_versions, Bucket=self.bucket, Prefix="receipts/")
         page = call("receipts", time(), request)
         while True:
             for found in page.get("Versions", ()):
                 payment_id = found["Key"].removeprefix("receipts/").removesuffix(".json")
-                yield Version(payment_id, found["LastModified"], found["Size"])
+                if PAYMENT_ID.fullmatch(payment_id):
+                    yield Version(payment_id, found["LastModified"], found["Size"])
             if not page["IsTruncated"]:
                 return
             page = call("receipts", time(), partial(request, KeyMarker=page["NextKeyMarker"],
@@ -210,9 +227,10 @@ class S3Receipts:
         request = partial(self.client.get_object, Bucket=self.bucket, Key=_receipt_key(payment_id))
         return bytes(call("receipts", deadline, lambda: {"Body": request()["Body"].read()})["Body"])
 
-    def probe(self, deadline: Deadline) -> None:
+    def probe(self, deadline: Deadline) -> State:
         """Asks whether the bucket answers."""
         call("receipts", deadline, partial(self.client.head_bucket, Bucket=self.bucket))
+        return State.OK
 
 
 def takeover(client: Any, bucket: str, deadline: Deadline) -> bool:

@@ -20,10 +20,17 @@ KEY = Credentials("AKIDEXAMPLE", "secret")
 
 @dataclass(frozen=True)
 class Postgres:
-    """A database, and the ways into it."""
+    """A region's database, and the ways into it."""
 
     database: Database
     ca: Path
+    region: str
+
+    @classmethod
+    def of(cls, pair: Pair, region: str) -> "Postgres":
+        """What a region has of the pair's database."""
+        database = Database(host="localhost", port=pair.member(region).door.port, name="payments")
+        return cls(database, pair.ca_file, region)
 
     def login(self, user: str, password: str) -> Connection:
         """Somebody's session."""
@@ -35,7 +42,7 @@ class Postgres:
 
     def app(self) -> Connection:
         """Of the function, by IAM."""
-        login = partial(iam_login, self.database, "payments_app", REGIONS[0], KEY)
+        login = partial(iam_login, self.database, "payments_app", self.region, KEY)
         return open_connection(self.database, Timing(), login, self.ca)
 
     @contextmanager
@@ -51,10 +58,14 @@ class Postgres:
 
 
 @pytest.fixture(scope="package", params=[16, 18])
-def postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
-    """An empty database of a writer without a standby."""
-    pair = Pair(REGIONS, {KEY.access_key: KEY.secret_key}, request.param)
-    with closing(pair):
+def writer(request: pytest.FixtureRequest) -> Iterator[Pair]:
+    """A writer without a standby."""
+    with closing(Pair(REGIONS, {KEY.access_key: KEY.secret_key}, request.param)) as pair:
         pair.create(REGIONS[0], "payments", *MASTER)
-        port = pair.member(REGIONS[0]).door.port
-        yield Postgres(Database(host="localhost", port=port, name="payments"), pair.ca_file)
+        yield pair
+
+
+@pytest.fixture(scope="package")
+def postgres(writer: Pair) -> Postgres:
+    """Its database, which is empty."""
+    return Postgres.of(writer, REGIONS[0])

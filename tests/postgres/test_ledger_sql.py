@@ -20,7 +20,9 @@ from payments.ledger import POST, PostgresLedger
 from payments.migrate import Migration, MigrationError, load, migrate
 from payments.payment import Conflict, Payment, Record
 from payments.right import NotTheWriter
-from tests.postgres.conftest import Postgres
+from payments.stores import State
+from rehearsal.database.pair import Pair
+from tests.postgres.conftest import REGIONS, Postgres
 
 AT_ONCE = 8
 INSUFFICIENT_PRIVILEGE, CHECK_VIOLATION, UNIQUE_VIOLATION = "42501", "23514", "23505"
@@ -243,6 +245,22 @@ def test_even_the_owner_cannot_post_out_of_balance(ledger: PostgresLedger, maste
     assert code(lambda: master.run("""INSERT INTO ledger.postings (payment_id, payer, payee, amount, currency,
         fingerprint, created_at, epoch) SELECT payment_id, payer, payee, amount, currency, fingerprint, created_at,
         epoch FROM ledger.postings WHERE payment_id = :id""", id=payment_id)) == UNIQUE_VIOLATION
+
+
+def test_a_probe_tells_the_writer_from_a_standby(database: Postgres, writer: Pair, master: Connection) -> None:
+    writer.join(REGIONS[1])
+    standby = Postgres.of(writer, REGIONS[1])
+
+    def nowhere() -> Connection:
+        raise ConnectionRefusedError
+
+    for writer_endpoint, reader_endpoint, state in (
+            (database.app, nowhere, State.OK), (standby.app, nowhere, State.STANDBY),
+            (nowhere, standby.app, State.STANDBY)):
+        with closing(PostgresLedger(writer_endpoint, reader_endpoint)) as ledger:
+            assert [ledger.probe(deadline()) for _ in range(2)] == [state] * 2
+    with closing(PostgresLedger(standby.app)) as ledger:
+        assert ledger.epoch(deadline()) == newest(master)
 
 
 def test_migrations_at_once_are_applied_once(postgres: Postgres) -> None:

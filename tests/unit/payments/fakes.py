@@ -1,6 +1,7 @@
 """A region in memory: clients of DynamoDB, S3 and PostgreSQL that keep their conditions, and faults to inject."""
 import io
 import json
+import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -251,14 +252,27 @@ class FakePostgres:
         self.postings: dict[str, Item] = {}  # in their order
         self.commits: list[Item] = []
         self.read_only = False
+        self.inactive = False  # the writer endpoint leads nowhere, as that of a standby does in AWS
         self.sessions: list[FakeSession] = []
         self.network = network
 
     def connect(self) -> "FakeSession":
-        """A session of the function's user."""
-        self.network.carry("Connect", dict)
+        """A session of the function's user, by the writer endpoint."""
+        return self._session("Connect", self._resolve)
+
+    def connect_reader(self) -> "FakeSession":
+        """One by the reader endpoint."""
+        return self._session("ConnectReader", dict)
+
+    def _session(self, operation: str, effect: Callable[[], Item]) -> "FakeSession":
+        self.network.carry(operation, effect)
         self.sessions.append(FakeSession(self))
         return self.sessions[-1]
+
+    def _resolve(self) -> Item:
+        if self.inactive:
+            raise socket.gaierror
+        return {}
 
     def post(self, values: Item) -> list[list[Any]]:
         """The schema's `post_payment`."""
@@ -304,7 +318,7 @@ class FakeSession:
         self.must_be_open()
         if sql == ledger.READ:
             return list(self._database.network.carry("Read", lambda: {"rows": self._database.read(values)})["rows"])
-        answer = {ledger.FENCE: self._database.epoch, "SELECT 1": 1}[sql]
+        answer = {ledger.FENCE: self._database.epoch, ledger.PROBE: self._database.read_only}[sql]
         return list(self._database.network.carry("Select", lambda: {"rows": [[answer]]})["rows"])
 
     def close(self) -> None:
@@ -358,7 +372,7 @@ class Region:
         self.output = io.StringIO()
         self.clock = StillClock()
         self.table = stores.DynamoTable(self.dynamodb, TABLE)
-        self.ledger = ledger.PostgresLedger(self.postgres.connect)
+        self.ledger = ledger.PostgresLedger(self.postgres.connect, self.postgres.connect_reader)
         self.receipts = stores.S3Receipts(self.s3, RECEIPTS)
         self.right = DynamoRight(self.dynamodb, TABLE)
         self.lease = Lease(self.right, name, self.clock)

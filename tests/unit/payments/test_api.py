@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from payments.deadline import Deadline, Timing
 from payments.logs import request_logger
+from payments.stores import State
 from tests.unit.payments.fakes import (
     CONTROL,
     FIELDS,
@@ -28,6 +29,7 @@ from tests.unit.payments.fakes import (
 from tests.unit.payments.strategies import bodies, faults, payments
 
 DENIED = Fault(client_error("AccessDeniedException"))
+DEEP = event("GET", "/health", queryStringParameters={"deep": "1"})
 
 
 def test_a_payment_is_taken_and_found() -> None:
@@ -103,37 +105,56 @@ def test_liveness_asks_no_store(query: dict[str, str] | None) -> None:
     assert not region.network.calls
 
 
-@pytest.mark.parametrize(("injected", "table", "ledger", "receipts", "error"), [
-    ([], "ok", "ok", "ok", None),
-    ([DENIED], "unavailable", "ok", "ok", "table:AccessDeniedException"),
-    ([None, Fault(database_error("28000"))], "ok", "unavailable", "ok", "ledger:28000"),
-    ([None, None, Fault(client_error("404", 404))], "ok", "ok", "unavailable", "receipts:404"),
-    ([DENIED, None, DENIED], "unavailable", "ok", "unavailable",
-     "table:AccessDeniedException,receipts:AccessDeniedException"),
+DOWN = Fault(database_error("28000"))
+LOOK = ["GetItem", "Select", "HeadBucket"]
+LOOK_TWICE = ["GetItem", "Select", "ConnectReader", "Select", "HeadBucket"]
+
+
+@pytest.mark.parametrize(("injected", "states", "error", "calls"), [
+    ([], "ok ok ok", None, LOOK),
+    ([DENIED], "unavailable ok ok", "table:AccessDeniedException", LOOK),
+    ([None, DOWN], "ok unavailable ok", "ledger:28000", LOOK_TWICE),
+    ([None, DOWN, DOWN], "ok unavailable ok", "ledger:28000", [*LOOK_TWICE[:3], "HeadBucket"]),
+    ([None, None, Fault(client_error("404", 404))], "ok ok unavailable", "receipts:404", LOOK),
+    ([DENIED, None, DENIED], "unavailable ok unavailable",
+     "table:AccessDeniedException,receipts:AccessDeniedException", LOOK),
 ])
 def test_readiness_tells_store_by_store(
-        injected: list[Fault | None], table: str, ledger: str, receipts: str, error: str | None) -> None:
+        injected: list[Fault | None], states: str, error: str | None, calls: list[str]) -> None:
     region = Region()
     region.network.faults = injected
-    status, body, headers = region.request(event("GET", "/health", queryStringParameters={"deep": "1"}))
+    status, body, headers = region.request(DEEP)
     well = error is None
     assert (status, "Retry-After" in headers) == (200 if well else 503, not well)
-    assert (body["table"], body["ledger"], body["receipts"]) == (table, ledger, receipts)
-    assert (body["status"], body["region"]) == ("ok" if well else "unavailable", "us-east-1")
-    assert region.network.calls == ["GetItem", "Select", "HeadBucket"]
+    assert body == {"status": "ok" if well else "unavailable", "region": "us-east-1", "writes": well,
+                    **dict(zip(("table", "ledger", "receipts"), states.split(), strict=True))}
+    assert region.network.calls == calls
     assert region.log()[0].get("error") == error
+
+
+@pytest.mark.parametrize("inactive", [False, True], ids=["writer endpoint", "reader endpoint"])
+@pytest.mark.parametrize(("injected", "status", "table"), [([], 200, "ok"), ([DENIED], 503, "unavailable")])
+def test_a_standby_is_ready_as_a_standby(
+        inactive: bool, injected: list[Fault | None], status: int, table: str) -> None:
+    region = Region()
+    region.ledger.close()
+    region.postgres.read_only, region.postgres.inactive = True, inactive
+    region.network.faults = [*injected]
+    assert region.request(DEEP)[:2] == (status, {
+        "status": table, "region": "us-east-1", "table": table, "ledger": "standby", "receipts": "ok", "writes": False})
 
 
 def test_a_look_at_a_store_leaves_time_for_the_answer() -> None:
     region, seconds = Region(), list[float]()
 
-    def look(deadline: Deadline) -> bool:
+    def look(deadline: Deadline) -> State:
         seconds.append(deadline.remaining())
-        return True
+        return State.OK
 
-    region.api = replace(region.api, takeover=look, probes={"table": look, "receipts": look})
+    region.api = replace(region.api, takeover=lambda deadline: bool(look(deadline)),
+                         probes={"table": look, "receipts": look})
     region.request(event("GET", "/takeover"))
-    region.request(event("GET", "/health", queryStringParameters={"deep": "1"}))
+    region.request(DEEP)
     assert len(seconds) == 3
     assert all(0 < left <= Timing().probe for left in seconds)
 

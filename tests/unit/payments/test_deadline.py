@@ -163,6 +163,16 @@ def test_a_guard_is_asked_before_each_attempt_and_may_end_them() -> None:
     assert (len(asked), len(calls), deadline.remaining() <= 2.5) == (3, 2, True)
 
 
+def test_who_is_in_a_hurry_tries_as_often_in_a_part_of_the_time() -> None:
+    clock, calls, asked = FakeClock(), list[float](), list[str]()
+    deadline = Deadline(TIMING, 1.6, clock).guarded(lambda: asked.append("may I?")).hurried(0.5)
+    assert deadline.remaining() == pytest.approx(1.6)
+    with pytest.raises(Transient):
+        deadline.call(failing(clock, Transient(), calls, [TIMING.attempt / 2] * 3), is_transient)
+    assert (len(calls), len(asked)) == (2, 2)
+    assert 0 <= clock.slept[0] <= TIMING.pause / 2
+
+
 def test_a_part_of_a_deadline_ends_with_it_at_the_latest() -> None:
     clock = FakeClock()
     deadline = Deadline(TIMING, 2, clock)

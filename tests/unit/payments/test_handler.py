@@ -62,6 +62,9 @@ class Aws:
     received: list[Received] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
 
+    def __post_init__(self) -> None:
+        self.postgres = FakePostgres(Wire(aws=self))
+
 
 class Server(BaseHTTPRequestHandler):
     """One connection to it."""
@@ -96,11 +99,11 @@ class Server(BaseHTTPRequestHandler):
         """Nothing."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Wire(Network):
     """The way to the ledger, which is dead whenever AWS has no answers left."""
 
-    aws: Aws = field(default_factory=Aws)
+    aws: Aws
 
     def carry(self, operation: str, effect: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Makes the call, or breaks off long after everybody has given it up."""
@@ -112,10 +115,12 @@ class Wire(Network):
 
 def entrance(postgres: FakePostgres, database: Database, timing: Timing, login: Callable[[], Login]) -> FakeSession:
     """As `open_connection`."""
-    assert (database, timing.attempt > 0) == (Database(host="localhost", port=5432, name="payments"), True)
+    writer = database.host == "writer"
+    host = "writer" if writer else "reader"
+    assert (database, timing.attempt > 0) == (Database(host=host, port=5432, name="payments"), True)
     user, token = login()
-    assert (user, "X-Amz-Signature=" in token) == ("payments_app", True)
-    return postgres.connect()
+    assert (user, token.startswith(f"{host}:5432/"), "X-Amz-Signature=" in token) == ("payments_app", True, True)
+    return postgres.connect() if writer else postgres.connect_reader()
 
 
 @pytest.fixture(scope="module")
@@ -125,14 +130,14 @@ def server() -> Iterator[Aws]:
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Server, aws)) as http, pytest.MonkeyPatch.context() as patch:
         for name, value in {
                 "TABLE_NAME": "table", "RECEIPTS_BUCKET": "receipts", "CONTROL_BUCKET": "control",
-                "DATABASE_HOST": "localhost", "DATABASE_PORT": "5432", "DATABASE_NAME": "payments",
-                "DATABASE_USER": "payments_app", "AWS_REGION": "us-east-1",
+                "DATABASE_HOST": "writer", "DATABASE_READER_HOST": "reader", "DATABASE_PORT": "5432",
+                "DATABASE_NAME": "payments", "DATABASE_USER": "payments_app", "AWS_REGION": "us-east-1",
                 "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret",
                 "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
                 "AWS_ENDPOINT_URL": f"http://127.0.0.1:{http.server_port}"}.items():
             patch.setenv(name, value)
         patch.delenv("AWS_PROFILE", raising=False)
-        patch.setattr(region, "open_connection", partial(entrance, FakePostgres(Wire(aws=aws))))
+        patch.setattr(region, "open_connection", partial(entrance, aws.postgres))
         threading.Thread(target=http.serve_forever, args=(0.01,)).start()
         yield aws
         aws.over.set()
@@ -144,6 +149,7 @@ def aws(server: Aws) -> Aws:
     """AWS, which has not been asked anything yet."""
     server.answers.clear()
     server.received.clear()
+    server.postgres.read_only = server.postgres.inactive = False
     return server
 
 
@@ -234,9 +240,18 @@ def test_the_takeover_switch_on_the_wire(
 
 def test_the_probes_on_the_wire(function: ModuleType, aws: Aws) -> None:
     aws.answers = [(200, "{}"), DONE]
-    assert function.handler(READY, FakeContext())["statusCode"] == 200
+    assert json.loads(function.handler(READY, FakeContext())["body"])["writes"] is True
     assert [(got.method, got.path) for got in aws.received] == [("POST", "/"), ("HEAD", "/receipts")]
     assert not PAYMENT_ID.fullmatch(json.loads(aws.received[0].body)["Key"]["payment_id"]["S"])
+
+
+def test_a_standby_is_found_by_its_reader_endpoint(function: ModuleType, aws: Aws) -> None:
+    function._API.service.ledger.close()  # pylint: disable=protected-access
+    aws.postgres.read_only = aws.postgres.inactive = True
+    aws.answers = [(200, "{}"), DONE]
+    answer = function.handler(READY, FakeContext())
+    assert (answer["statusCode"], json.loads(answer["body"])) == (200, {
+        "status": "ok", "region": "us-east-1", "table": "ok", "ledger": "standby", "receipts": "ok", "writes": False})
 
 
 def test_a_payment_is_read_as_it_was_last_written(function: ModuleType, aws: Aws) -> None:
@@ -259,10 +274,10 @@ def test_a_store_that_never_answers_does_not_hang_a_payment(impatient: Api, aws:
     (event("GET", "/payment/{payment_id}", pathParameters={"payment_id": "p"}), {"error": "table unavailable"}),
     (event("GET", "/takeover"), {"error": "control unavailable"}),
     (READY, {"status": "unavailable", "region": "us-east-1", "table": "unavailable", "ledger": "unavailable",
-             "receipts": "unavailable"}),
+             "receipts": "unavailable", "writes": False}),
 ], ids=range(3))
 def test_a_store_that_never_answers_does_not_hang_another_request(
-        impatient: Api, aws: Aws, asked: dict[str, Any], told: dict[str, str]) -> None:
+        impatient: Api, aws: Aws, asked: dict[str, Any], told: dict[str, Any]) -> None:
     aws.mood = "silent"
     assert assert_unavailable_in_time(impatient, asked) == told
 

@@ -2,7 +2,9 @@
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 
 import boto3
@@ -15,11 +17,21 @@ from payments.deadline import Deadline, Timing
 from payments.ledger import POST, Database, Login, PostgresLedger, iam_login, open_connection
 from payments.payment import Conflict, Payment, Record
 from payments.right import NotTheWriter
-from payments.stores import StoreUnavailable
-from tests.unit.payments.fakes import PAYMENT, FakeSession, FakeStatement, Fault, Region, database_error
+from payments.stores import State, StoreUnavailable
+from tests.unit.payments.fakes import (
+    PAYMENT,
+    FakePostgres,
+    FakeSession,
+    FakeStatement,
+    Fault,
+    Network,
+    Region,
+    database_error,
+)
 
 KEY = Credentials("AKIDEXAMPLE", "secret", "session")
 IMPATIENT = Timing(connect=0.05, read=0.05)
+OVERHEAD = 0.4  # seconds
 
 
 def record(amount: int = 1, epoch: int = 1) -> Record:
@@ -76,7 +88,7 @@ def test_what_does_not_pass_after_all_makes_the_ledger_unavailable(error: Except
     region = Region()
     region.network.faults = [Fault(error)] * 3
     with pytest.raises(StoreUnavailable) as caught:
-        region.ledger.probe(region.deadline())
+        region.ledger.epoch(region.deadline())
     assert caught.value.store == "ledger"
     assert caught.value.code in repr(error)
 
@@ -115,7 +127,7 @@ def test_a_session_that_cannot_prepare_is_closed() -> None:
 
     session = Bare(region.postgres)
     with pytest.raises(StoreUnavailable):
-        PostgresLedger(lambda: session).probe(region.deadline())
+        PostgresLedger(lambda: session).epoch(region.deadline())
     assert not session.is_open
 
 
@@ -131,8 +143,8 @@ def test_a_call_that_was_left_behind_brings_no_second_session() -> None:
     timing = Timing(connect=0, read=0.05, attempts=1)
     region.network.meanwhile = {0: partial(release.wait, 5)}
     with pytest.raises(StoreUnavailable):
-        region.ledger.probe(Deadline(timing, 0.05))
-    region.ledger.probe(region.deadline())
+        region.ledger.epoch(Deadline(timing, 0.05))
+    region.ledger.epoch(region.deadline())
     release.set()
     first, second = region.postgres.sessions
     for _ in range(500):
@@ -141,6 +153,82 @@ def test_a_call_that_was_left_behind_brings_no_second_session() -> None:
         threading.Event().wait(0.01)
     assert (first.is_open, second.is_open) == (False, True)
 
+
+# --- The probe
+
+def postgres(mood: str) -> FakePostgres:
+    """A database, as one of its endpoints shows it."""
+    found = FakePostgres(Network())
+    found.read_only, found.inactive = mood == "reads", mood == "refuses"
+    return found
+
+
+def looked_at(writer: FakePostgres, reader: FakePostgres, deadline: Deadline) -> str:
+    """What the probe finds behind the two endpoints."""
+    with closing(PostgresLedger(writer.connect, reader.connect)) as ledger:
+        try:
+            return ledger.probe(deadline)
+        except StoreUnavailable as error:
+            return error.code
+        finally:
+            assert len(writer.sessions) + len(reader.sessions) <= 2
+
+
+@pytest.mark.parametrize(("writer", "reader", "expected"), [
+    ("writes", "writes", "ok"), ("writes", "reads", "ok"), ("writes", "refuses", "ok"),
+    ("reads", "writes", "standby"), ("reads", "reads", "standby"), ("reads", "refuses", "standby"),
+    ("refuses", "writes", "gaierror"), ("refuses", "reads", "standby"), ("refuses", "refuses", "gaierror"),
+])
+def test_a_probe_tells_a_writer_from_a_standby_by_either_endpoint(writer: str, reader: str, expected: str) -> None:
+    assert looked_at(postgres(writer), postgres(reader), Deadline(Timing(pause=0), Timing.probe)) == expected
+
+
+@pytest.mark.parametrize(("reader", "expected"), [("reads", "standby"), ("silent", "TimeoutError")])
+def test_behind_a_writer_endpoint_that_hangs_the_reader_endpoint_gets_its_chance(reader: str, expected: str) -> None:
+    timing, release, start = Timing(connect=0.05, read=0.1), threading.Event(), time.monotonic()
+    ends = postgres("silent"), postgres(reader)
+    for end, mood in zip(ends, ("silent", reader), strict=True):
+        end.network.meanwhile = {0: partial(release.wait, 5)} if mood == "silent" else {}
+    assert looked_at(*ends, Deadline(timing, 0.2)) == expected
+    assert time.monotonic() - start < 0.2 + OVERHEAD
+    release.set()
+
+
+@pytest.mark.parametrize("inactive", [False, True])
+def test_a_kept_session_that_has_ended_does_not_deceive_the_probe(inactive: bool) -> None:
+    region = Region()
+    region.postgres.inactive = region.postgres.read_only = inactive
+    for _ in range(3):
+        for session in region.postgres.sessions:
+            session.is_open = False
+        state = region.ledger.probe(Deadline(Timing(), Timing.probe, region.clock))
+        assert state == ("standby" if inactive else "ok")
+    assert ("ConnectReader" in region.network.calls) == inactive
+
+
+def test_what_the_writer_endpoint_leads_to_is_looked_up_anew_while_it_only_reads() -> None:
+    region = Region()
+    region.postgres.read_only = True
+    assert region.ledger.probe(region.deadline()) is State.STANDBY
+    assert not any(session.is_open for session in region.postgres.sessions)
+    region.postgres.read_only = False
+    for _ in range(2):
+        assert region.ledger.probe(region.deadline()) is State.OK
+    assert region.network.calls == ["Select", "Connect", "Select", "Select"]
+
+
+def test_it_keeps_a_session_to_the_reader_until_it_is_closed() -> None:
+    region = Region()
+    region.ledger.close()
+    region.postgres.inactive = region.postgres.read_only = True
+    for _ in range(2):
+        assert region.ledger.probe(region.deadline()) is State.STANDBY
+    assert (region.network.calls.count("ConnectReader"), region.postgres.sessions[-1].is_open) == (1, True)
+    region.ledger.close()
+    assert not any(session.is_open for session in region.postgres.sessions)
+
+
+# --- Logging in
 
 def test_the_password_is_the_token_that_boto3_would_make() -> None:
     database = Database(host="db.example.com", port=5432, name="payments")
@@ -164,7 +252,7 @@ def test_without_credentials_there_is_no_login() -> None:
         return region.postgres.connect()
 
     with pytest.raises(StoreUnavailable) as caught:
-        PostgresLedger(connect).probe(region.deadline())
+        PostgresLedger(connect).epoch(region.deadline())
     assert caught.value.code == NoCredentialsError.__name__
 
 

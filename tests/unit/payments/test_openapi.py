@@ -111,6 +111,8 @@ def prepared(name: str) -> Region:
         region.pay(PAYMENT)
     if name == "denied":
         region.network.faults = [DENIED] * 9
+    if name == "standby":
+        region.postgres.read_only = True
     if name == "taking over":
         region.s3.write((CONTROL, "takeover"), b"")
     return region
@@ -123,7 +125,7 @@ def prepared(name: str) -> Region:
     ("denied", payable(), 503), ("without the right", payable(), 503), ("fenced", payable(), 503),
     ("new", FOUND, 404), ("paid", FOUND, 200), ("pending", FOUND, 200),
     ("denied", FOUND, 503), ("new", event("GET", "/payment/{payment_id}"), 503),
-    ("new", event("GET", "/health"), 200), ("new", DEEP, 200), ("denied", DEEP, 503),
+    ("new", event("GET", "/health"), 200), ("new", DEEP, 200), ("standby", DEEP, 200), ("denied", DEEP, 503),
     ("new", {**DEEP, "queryStringParameters": []}, 200), ("new", {**DEEP, "queryStringParameters": [1]}, 503),
     ("new", event("GET", "/takeover"), 404), ("taking over", event("GET", "/takeover"), 200),
     ("denied", event("GET", "/takeover"), 503),
@@ -144,3 +146,12 @@ def test_a_schema_refuses_what_it_does_not_describe() -> None:
     assert not conforms({"error": "x"}, {"$ref": "#/components/schemas/Payment"})
     assert not conforms({"error": "x", "more": 1}, SCHEMAS["Error"])
     assert not conforms({**PAYMENT, "currency": "EURO"}, SCHEMAS["PaymentRequest"])
+
+
+def test_of_a_regions_health_no_more_is_told_than_the_document_says() -> None:
+    for asked, schema in ((event("GET", "/health"), SCHEMAS["Health"]), (DEEP, SCHEMAS["Readiness"])):
+        body = Region().request(asked)[1]
+        assert conforms(body, schema)
+        assert body.keys() == schema["properties"].keys() == set(schema["required"])
+        for more in ({"epoch": 1}, {"status": "standby"}, {"table": "standby"}, {"receipts": "standby"}, {"writes": 1}):
+            assert not conforms({**body, **more}, schema), more

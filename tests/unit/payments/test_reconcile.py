@@ -310,6 +310,26 @@ def test_a_repair_that_is_killed_anywhere_can_be_done_again(number: int) -> None
     assert run(region)["repaired"] == []
 
 
+def test_what_the_table_keeps_beside_the_payments_is_none_of_them() -> None:
+    region = Region()
+    first = region.pay(PAYMENT)
+    keys = ["!right", "!watch:us-east-1", "!recovery", "!drill"]
+    for key in keys:  # whatever they are like, their keys tell
+        region.dynamodb.items[key] = {**region.dynamodb.items["pay-1"], "payment_id": {"S": key}, **(
+            region.dynamodb.items.get(key, {}))}
+        region.s3.write((RECEIPTS, f"receipts/{key}.json"), record(key).receipt())
+        assert region.look(key)[0] == 404
+        assert region.pay({**PAYMENT, "payment_id": key})[0] == 400
+        assert region.table.find(key, region.deadline()) is None
+    before = dict(region.dynamodb.items)
+    lose_posting(region)
+    answer = run(region)
+    assert (answer["repaired"], "!" in json.dumps(answer)) == (["pay-1"], False)
+    assert [finding["kept"] for finding in answer["stores"].values()] == [1, 0, 1]
+    assert (region.dynamodb.items, region.look(), region.pay(PAYMENT)) == (before, (200, first[1]), first)
+    assert list(region.postgres.postings) == ["pay-1"]
+
+
 def test_it_leaves_no_session_open() -> None:
     region = Region()
     three(region)
@@ -341,6 +361,21 @@ def test_the_function_answers_in_its_time(region: Region) -> None:
     assert reconcile.handler({"cursor": "9"}, FakeContext(900_000))["done"]
 
 
+def test_the_function_may_be_asked_for_the_newest_epoch_only(region: Region) -> None:
+    three(region)
+    region.network.calls.clear()
+    region.postgres.epoch = 7
+    asked = {"only": "epoch", "cursor": "9"}
+    assert reconcile.handler(asked, FakeContext(900_000)) == {"region": "us-east-1", "epoch": 7}
+    assert (region.network.calls, region.postgres.sessions[0].is_open) == (["Select"], False)
+    region.network.faults = [Fault(database_error("42501"))]
+    assert reconcile.handler(asked, FakeContext(900_000)) == {"region": "us-east-1", "error": "ledger:42501"}
+    assert reconcile.handler(asked, FakeContext(9_000)) == {"region": "us-east-1", "error": "ledger:TimeoutError"}
+    assert not any(session.is_open for session in region.postgres.sessions)
+    region.postgres.epoch = 1
+    assert reconcile.handler({"only": ""}, FakeContext(900_000))["repaired"] == ["pay-0", "pay-1", "pay-2"]
+
+
 def test_the_command_prints_the_answer(region: Region, capsys: pytest.CaptureFixture[str]) -> None:
     assert reconcile.main([]) == 0
     assert json.loads(capsys.readouterr().out)["done"] is True
@@ -362,6 +397,6 @@ def test_both_are_made_of_the_environment_of_the_function(monkeypatch: pytest.Mo
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     region = Region()
     made = reconcile.create({"AWS_REGION": "eu-west-1", "TABLE_NAME": "table", "RECEIPTS_BUCKET": "receipts",
-                             "DATABASE_HOST": "db", "DATABASE_PORT": "5432", "DATABASE_NAME": "payments",
-                             "DATABASE_USER": "payments_app"}, region.timing)
+                             "DATABASE_HOST": "db", "DATABASE_READER_HOST": "db-ro", "DATABASE_PORT": "5432",
+                             "DATABASE_NAME": "payments", "DATABASE_USER": "payments_app"}, region.timing)
     assert (made.region, made.table.name, made.receipts.bucket) == ("eu-west-1", "table", "receipts")
