@@ -10,14 +10,32 @@ from lib.settings import Settings
 from lib.shared.copies import Copies
 
 Outputs = Mapping[str, pulumi.Input[object]]
+ROLES = ("primary", "dr")
+# What recovery reads: a controller is told no more, since its environment has little room.
+READ_BY_RECOVERY = (
+    "environment_suffix", "profile", "payments_table_name", "table_consistency", "global_cluster_id", "failover_mode",
+    "health_check_interval", "health_check_threshold", "recovery_time_objective", "recovery_point_objective", "dns",
+    "service_url")
+READ_OF_EACH_REGION = (
+    "region", "api_endpoint", "cluster_arn", "cluster_id", "control_bucket", "receipts_bucket", "topic_arn",
+    "function_alias_arn", "reconcile_function_name", "controller_function_name", "key_arn")
 NO_DOMAIN = "off: domainName is not set"
 
 
 def catalogue(settings: Settings, foundation: GlobalFoundation, primary: Region, standby: Region,
               shared: GlobalResources) -> Outputs:
-    """Every output by its name. Without a domain the names and checks of DNS are empty texts, and `dns` says why."""
+    """Every output by its name, but for those that the controllers give: they are told of these.
+
+    Without a domain the names and checks of DNS are empty texts, and `dns` says why.
+    """
     return {**_global(settings, foundation, shared), **_dns(settings, shared),
             **_region("primary", primary, shared.outbound), **_region("dr", standby, shared.inbound)}
+
+
+def description(outputs: Outputs) -> pulumi.Output[str]:
+    """What a controller is told of the stack: a JSON object of the outputs that recovery reads."""
+    keys = [*READ_BY_RECOVERY, *(f"{role}_{key}" for role in ROLES for key in READ_OF_EACH_REGION)]
+    return pulumi.Output.json_dumps({key: outputs[key] for key in keys}, separators=(",", ":"))
 
 
 def _global(settings: Settings, foundation: GlobalFoundation, shared: GlobalResources) -> Outputs:
@@ -31,6 +49,9 @@ def _global(settings: Settings, foundation: GlobalFoundation, shared: GlobalReso
         "global_cluster_id": foundation.cluster.id,
         "global_cluster_endpoint": foundation.cluster.endpoint,
         "database_secret_arn": shared.secret_arn,
+        "failover_mode": settings.failover_mode,
+        "health_check_interval": settings.health_check.interval,
+        "health_check_threshold": settings.health_check.threshold,
         "recovery_time_objective": settings.objectives.recovery_time,
         "recovery_point_objective": settings.objectives.recovery_point,
     }
@@ -47,8 +68,8 @@ def _dns(settings: Settings, shared: GlobalResources) -> Outputs:
         "name_servers": dns.name_servers if dns else [],
         "health_alarm_names": [alarm.name for alarm in dns.alarms] if dns else [],
         **{f"{check}_health_check_id": dns.checks[check].id if dns else ""
-           for check in ("primary", "dr", "takeover", "failover")},
-        **{f"{role}_host_name": dns.domains[role].host if dns else "" for role in ("primary", "dr")},
+           for check in ("primary", "dr", "primary_takeover", "dr_takeover", "failover")},
+        **{f"{role}_host_name": dns.domains[role].host if dns else "" for role in ROLES},
     }
 
 
@@ -70,6 +91,7 @@ def _region(role: str, region: Region, copies: Copies) -> Outputs:
         "function_role_name": payments.role.name,
         "migrate_function_name": region.functions["migrate"].function.name,
         "reconcile_function_name": region.functions["reconcile"].function.name,
+        "controller_function_name": region.names.controller,
         "api_id": api.rest.id,
         "api_endpoint": api.stage.invoke_url,
         "api_key_id": api.key.id,

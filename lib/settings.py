@@ -173,6 +173,8 @@ class Settings:
     dns: DnsSettings | None
     health_check: HealthCheckSettings
     objectives: Objectives
+    failover_mode: Literal["manual", "automatic"]
+    """Who decides that the standby takes over: a person, or the standby's controller."""
     api: ApiSettings
     function_concurrency: int
     alarm_email: str | None
@@ -220,6 +222,7 @@ class Settings:
             objectives=Objectives(
                 recovery_time=read("recoveryTimeObjective", _whole(0, 86_400), "900"),
                 recovery_point=read("recoveryPointObjective", _whole(0, 86_400), "60")),
+            failover_mode=read("failoverMode", _one_of(_FAILOVER_MODES), "manual"),
             api=ApiSettings(
                 rate_limit=read("apiRateLimit", _whole(1, 1_000_000), "100"),
                 burst_limit=read("apiBurstLimit", _whole(1, 1_000_000), "200"),
@@ -399,6 +402,7 @@ def _tags(text: str) -> Mapping[str, str]:
 
 
 _CONSISTENCIES: Mapping[str, Literal["eventual", "strong"]] = {"eventual": "eventual", "strong": "strong"}
+_FAILOVER_MODES: Mapping[str, Literal["manual", "automatic"]] = {"manual": "manual", "automatic": "automatic"}
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _domain_name = _matching(rf"(?=.{{1,{CERTIFICATE_NAME_LIMIT}}}$)({_LABEL}\.)+[a-z]([a-z0-9-]{{0,61}}[a-z0-9])?",
                          f"must be a lower-case DNS name of at most {CERTIFICATE_NAME_LIMIT} characters, such as "

@@ -1,5 +1,4 @@
 """TapStack: a payment service in two regions, one of which may be lost."""
-from collections.abc import Mapping
 from functools import partial
 
 import pulumi
@@ -10,19 +9,23 @@ from lib.dr_region import DrRegion
 from lib.global_foundation import GlobalFoundation
 from lib.global_resources import GlobalResources
 from lib.names import Names
-from lib.outputs import catalogue
+from lib.outputs import Outputs, catalogue, description
 from lib.primary_region import PrimaryRegion
+from lib.region.controller import Controller
 from lib.region.function import AUTHORITIES, require_authorities
-from lib.region.region import RegionArgs
-from lib.settings import RegionSettings, Settings
+from lib.region.region import Region, RegionArgs
+from lib.settings import Profile, RegionSettings, Settings
 
 # The services that the stack calls, by the provider's own keys: an unknown one is rejected.
-SERVICES = ("acm", "apigateway", "backup", "cloudwatch", "dynamodb", "ec2", "iam", "kms", "lambda_", "logs", "rds",
-            "route53", "s3", "secretsmanager", "sns", "sts")
+SERVICES = ("acm", "apigateway", "backup", "cloudwatch", "dynamodb", "ec2", "events", "iam", "kms", "lambda_", "logs",
+            "rds", "route53", "s3", "secretsmanager", "sns", "sts")
 
 
 class TapStack(Component):
-    """Foundation, primary region, standby region, and what spans them: each wired to one explicit provider."""
+    """Foundation, primary region, standby region, what spans them, and a controller in each region.
+
+    All are wired to one explicit provider. The controllers come last: each is told of both regions.
+    """
 
     def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
         require_authorities(AUTHORITIES, settings.primary.region, settings.dr.region)  # before anything is registered
@@ -42,8 +45,16 @@ class TapStack(Component):
         shared = GlobalResources(f"{name}-global", settings=settings, foundation=foundation, primary=primary,
                                  standby=standby, opts=at_home)
 
-        self.outputs: Mapping[str, pulumi.Input[object]] = catalogue(settings, foundation, primary, standby, shared)
+        self.outputs = self._controlled(
+            catalogue(settings, foundation, primary, standby, shared), settings.profile, primary, standby)
         self.register_outputs(dict(self.outputs))
+
+    @staticmethod
+    def _controlled(outputs: Outputs, profile: Profile, primary: Region, standby: Region) -> Outputs:
+        """Make the controllers, which are told of the outputs; gives these and the controllers' own."""
+        controllers = {role: Controller(region, peer=peer.names, profile=profile, description=description(outputs))
+                       for role, region, peer in (("primary", primary, standby), ("dr", standby, primary))}
+        return {**outputs, **{f"{role}_controller_alias_arn": each.alias.arn for role, each in controllers.items()}}
 
     @staticmethod
     def _names(settings: Settings, provider: aws.Provider) -> tuple[Names, Names]:

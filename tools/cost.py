@@ -29,9 +29,17 @@ CHECK_FEATURE_MONTH = 1.00  # HTTPS, a 10 s interval and a latency graph are a f
 API_REQUEST = 3.50e-6
 FUNCTION_REQUEST = 0.20e-6
 GIGABYTE_SECOND = 0.0000133334
+METRIC_MONTH = 0.30
+METRIC_REQUEST = 0.01e-3
 FAST_SECONDS = 10
 CHECKERS = 16  # of Route 53 that ask each endpoint
-HEALTH_SECONDS = 0.01  # of the function for one answer
+ENDPOINTS = 4  # that they ask: liveness and lever of each region
+HEALTH_SECONDS = 0.01  # of the function, which has half a gigabyte, for one answer
+ANSWER = API_REQUEST + FUNCTION_REQUEST + HEALTH_SECONDS * 0.5 * GIGABYTE_SECOND
+CONTROLLER_GIGABYTES = 0.25
+METRICS = 4  # that a controller puts
+LOOK_SECONDS = 10  # between two looks of a controller
+LOOK_REQUESTS, LOOK_METRIC_REQUESTS = 4, 3  # liveness and readiness of both regions; what it puts, and two lags
 
 
 @dataclass(frozen=True)
@@ -55,19 +63,30 @@ def bill(settings: Settings) -> Iterator[Item]:
     here, there = (Names(settings.environment_suffix, r.region, "") for r in (settings.primary, settings.dr))
     alarms = 2 * len(watches(here, there, settings.objectives, settings.table))
     yield Item("CloudWatch alarms", alarms * ALARM_MONTH, f"{alarms} alarms; the dashboards are within the free three")
+    yield from _controllers()
     if settings.dns:
         yield from _dns(settings)
+
+
+def _controllers() -> Iterator[Item]:
+    seconds = 2 * HOURS * 3600
+    looks = seconds / LOOK_SECONDS
+    yield Item("Controllers", seconds * CONTROLLER_GIGABYTES * GIGABYTE_SECOND,
+               f"two functions of {CONTROLLER_GIGABYTES * 1024:g} MB around the clock")
+    yield Item("Controllers' looks", looks * LOOK_REQUESTS * ANSWER,
+               f"{looks * LOOK_REQUESTS / 1e6:.1f} million requests: both look at both regions every {LOOK_SECONDS} s")
+    yield Item("Controllers' metrics", 2 * METRICS * METRIC_MONTH + looks * LOOK_METRIC_REQUESTS * METRIC_REQUEST,
+               f"{2 * METRICS} metrics, and {looks * LOOK_METRIC_REQUESTS / 1e6:.1f} million requests to CloudWatch")
 
 
 def _dns(settings: Settings) -> Iterator[Item]:
     interval = settings.health_check.interval
     yield Item("Hosted zone", ZONE_MONTH, "unless an existing one is given")
-    features = 3 + 2 + (3 if interval == FAST_SECONDS else 0)
-    yield Item("Health checks", features * CHECK_FEATURE_MONTH, f"three HTTPS checks, {features} features")
-    requests = 3 * CHECKERS * HOURS * 3600 / interval
-    each = API_REQUEST + FUNCTION_REQUEST + HEALTH_SECONDS * 0.5 * GIGABYTE_SECOND
-    yield Item("Answering health checks", requests * each,
-               f"{requests / 1e6:.1f} million requests of {CHECKERS} checkers every {interval} s to three endpoints")
+    features = ENDPOINTS + 2 + (ENDPOINTS if interval == FAST_SECONDS else 0)
+    yield Item("Health checks", features * CHECK_FEATURE_MONTH, f"four HTTPS checks, {features} features")
+    requests = ENDPOINTS * CHECKERS * HOURS * 3600 / interval
+    yield Item("Answering health checks", requests * ANSWER,
+               f"{requests / 1e6:.1f} million requests of {CHECKERS} checkers every {interval} s to four endpoints")
 
 
 def main(

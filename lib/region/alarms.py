@@ -10,14 +10,15 @@ from lib.settings import Objectives, TableSettings
 
 REPLICATION_RULE = "receipts"
 REPLICATION_MINUTES = 15
+NAMESPACE = "TapStack"  # of the metrics that the controllers put
 
 
 @dataclass(frozen=True, kw_only=True)
 class Watch:
     """One metric and the line that it may not cross for `periods` minutes out of as many.
 
-    Missing data is not a breach: the two regions hold the same alarms, and the metrics of a role (lag, copies) are
-    emitted only where that role is.
+    Missing data is not a breach unless `missing` says so: the two regions hold the same alarms, and the metrics of a
+    role (lag, copies) are emitted only where that role is.
     """
 
     key: str
@@ -28,6 +29,8 @@ class Watch:
     threshold: float
     statistic: str = "Sum"
     periods: int = 3
+    comparison: str = "GreaterThanThreshold"
+    missing: str = "notBreaching"
 
 
 def watches(names: Names, peer: Names, objectives: Objectives, table: TableSettings) -> list[Watch]:
@@ -39,6 +42,13 @@ def watches(names: Names, peer: Names, objectives: Objectives, table: TableSetti
     sent, received = ({"SourceBucket": source.receipts, "DestinationBucket": destination.receipts,
                        "RuleId": REPLICATION_RULE} for source, destination in ((names, peer), (peer, names)))
     found = [
+        # A watcher that is silent is news too.
+        Watch(key="other-region", what=f"{peer.region} does not answer, or nobody asks it: `python -m recovery status`,"
+              f" then `python -m recovery failover --to {names.region}`", namespace=NAMESPACE,
+              metric="OtherRegionHealthy", dimensions={"Stack": names.suffix}, statistic="Minimum", threshold=1,
+              periods=1, comparison="LessThanThreshold", missing="breaching"),
+        Watch(key="controller-errors", what="The controller fails", namespace="AWS/Lambda", metric="Errors",
+              dimensions={"FunctionName": names.controller}, threshold=0),
         Watch(key="api-errors", what="The API answers 5xx", namespace="AWS/ApiGateway", metric="5XXError",
               dimensions=api, statistic="Average", threshold=0.05),
         Watch(key="api-latency", what="One request in a hundred takes over 3 s", namespace="AWS/ApiGateway",

@@ -11,7 +11,7 @@ import pulumi_aws as aws
 from lib import policies
 from lib.component import Component
 from lib.names import Names
-from lib.region.function import ALIAS, PACKAGE, VpcFunction
+from lib.region.function import ALIAS, PAYMENTS, VpcFunction
 from lib.settings import ApiSettings, Profile
 
 STAGE = "live"
@@ -37,7 +37,7 @@ def routes(document: dict[str, Any]) -> Iterator[Route]:
 
 
 # Route 53's checkers can send no key, so what they ask for needs none.
-DOCUMENT = json.loads((PACKAGE / "openapi.json").read_text(encoding="utf-8"))
+DOCUMENT = json.loads((PAYMENTS / "openapi.json").read_text(encoding="utf-8"))
 ROUTES = tuple(routes(DOCUMENT))
 ACCESS_LOG = json.dumps({
     "request_id": "$context.requestId", "route": "$context.resourcePath", "method": "$context.httpMethod",

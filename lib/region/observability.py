@@ -28,9 +28,9 @@ class Observability(Component):
                 namespace=watch.namespace, metric_name=watch.metric, dimensions=watch.dimensions,
                 statistic=None if watch.statistic.startswith("p") else watch.statistic,
                 extended_statistic=watch.statistic if watch.statistic.startswith("p") else None,
-                threshold=watch.threshold, comparison_operator="GreaterThanThreshold", period=60,
+                threshold=watch.threshold, comparison_operator=watch.comparison, period=60,
                 evaluation_periods=watch.periods, datapoints_to_alarm=watch.periods,
-                treat_missing_data="notBreaching", alarm_actions=[self.topic.arn], ok_actions=[self.topic.arn],
+                treat_missing_data=watch.missing, alarm_actions=[self.topic.arn], ok_actions=[self.topic.arn],
                 opts=self.opts())
             for watch in watched]
         self.dashboard = aws.cloudwatch.Dashboard(

@@ -1,7 +1,7 @@
 """The service's name, and what moves it from one region to the other.
 
 Health checks and answers are Route 53's data plane. Nothing here has to change for a failover: the lever is an object
-in the standby's control bucket, which `/takeover` there shows and an inverted check watches.
+in the control bucket of the region that takes over, which `/takeover` there shows and a check watches.
 """
 import pulumi
 import pulumi_aws as aws
@@ -12,6 +12,7 @@ from lib.region.region import Region
 from lib.settings import DnsSettings, HealthCheckSettings, Profile
 
 METRICS_REGION = "us-east-1"
+UNHEALTHY_AT_REST = "primary_takeover"  # a region that has the traffic need not take it back
 
 
 class RegionalDomain(Component):
@@ -49,12 +50,17 @@ def alias(domain: aws.apigateway.DomainName) -> aws.route53.RecordAliasArgsDict:
     return {"name": domain.regional_domain_name, "zone_id": domain.regional_zone_id, "evaluate_target_health": False}
 
 
+def _label(key: str) -> str:
+    return key.replace("_", "-")
+
+
 class Dns(Component):
     """Zone (new, or an existing one by id), certificates, host names, health checks and the failover records.
 
-    The primary record is healthy while the primary region answers AND the standby has not taken over. A standby whose
-    API is down cannot take over: its inverted check is healthy. That also holds afterwards: if the API of the region
-    that took over goes down, the traffic returns to the primary region as soon as that is healthy.
+    The primary record is healthy while two of three are: the primary region answers, the standby has not taken over,
+    the primary region has taken back. The last needs the first, so the primary region has to answer either way. A
+    standby whose API is down cannot take over: its inverted check is healthy. That also holds afterwards: if the API of
+    the region that took over goes down, the traffic returns to the primary region as soon as that is healthy.
     """
 
     def __init__(self, name: str, *, dns: DnsSettings, health: HealthCheckSettings, profile: Profile,
@@ -109,37 +115,40 @@ class Dns(Component):
             failover_routing_policies=[{"type": routing}], health_check_id=check.id, opts=self.opts())
 
     def _checks(self, primary: RegionalDomain, standby: RegionalDomain) -> dict[str, aws.route53.HealthCheck]:
-        """Liveness of each region, the takeover lever, and the calculation that the primary record hangs on."""
+        """Liveness and lever of each region, and the calculation that the primary record hangs on."""
+        threshold = self._health.threshold
         checks = {
-            "primary": self._https("primary", primary, "/health"),
-            "dr": self._https("dr", standby, "/health"),
-            "takeover": self._https("takeover", standby, "/takeover", invert=True),
+            "primary": self._https("primary", primary, "/health", threshold),
+            "dr": self._https("dr", standby, "/health", threshold),
+            # To pull a lever is no failure to be sure of: it counts at once.
+            "primary_takeover": self._https("primary_takeover", primary, "/takeover", 1),
+            "dr_takeover": self._https("dr_takeover", standby, "/takeover", 1, invert=True),
         }
         checks["failover"] = aws.route53.HealthCheck(
             f"{self.name}-failover-check", type="CALCULATED", child_health_threshold=2,
-            child_healthchecks=[checks["primary"].id, checks["takeover"].id],
+            child_healthchecks=[checks[key].id for key in ("primary", "dr_takeover", "primary_takeover")],
             tags={"Name": f"{primary.region.names.network}-stays"}, opts=self.opts(delete_before_replace=False))
         return checks
 
-    def _https(self, key: str, domain: RegionalDomain, path: str, *,
+    def _https(self, key: str, domain: RegionalDomain, path: str, threshold: int, *,
                invert: bool = False) -> aws.route53.HealthCheck:
         """A check of one region's host. A record must never name a check that is gone, so the next one comes first."""
         names = domain.region.names
         return aws.route53.HealthCheck(
-            f"{self.name}-{key}-check", type="HTTPS", fqdn=domain.host, port=443, resource_path=path,
-            request_interval=self._health.interval, failure_threshold=self._health.threshold,
-            measure_latency=not invert, invert_healthcheck=invert,
+            f"{self.name}-{_label(key)}-check", type="HTTPS", fqdn=domain.host, port=443, resource_path=path,
+            request_interval=self._health.interval, failure_threshold=threshold,
+            measure_latency=path == "/health", invert_healthcheck=invert,
             tags={"Name": f"{names.network}-{names.region}-{path.strip('/')}"},
             opts=self.opts(delete_before_replace=False))
 
     def _alarms(self, *regions: Region) -> list[aws.cloudwatch.MetricAlarm]:
-        """Alarms on the checks, where Route 53 publishes them: in us-east-1 only, so only if the stack is there.
+        """Alarms on the checks that are healthy at rest, where Route 53 publishes them: in us-east-1 only.
 
-        If that is the region that is lost, they are lost with it.
+        So they exist only if the stack is there, and if that is the region that is lost, they are lost with it.
         """
         return [
             aws.cloudwatch.MetricAlarm(
-                f"{self.name}-{key}-unhealthy", name=f"{region.names.alarm}-{key}-unhealthy",
+                f"{self.name}-{_label(key)}-unhealthy", name=f"{region.names.alarm}-{_label(key)}-unhealthy",
                 alarm_description=f"Route 53 health check {key} is unhealthy", namespace="AWS/Route53",
                 metric_name="HealthCheckStatus", dimensions={"HealthCheckId": check.id}, statistic="Minimum",
                 threshold=1, comparison_operator="LessThanThreshold", period=60, evaluation_periods=1,
@@ -147,4 +156,4 @@ class Dns(Component):
                 ok_actions=[region.observability.topic.arn],
                 opts=pulumi.ResourceOptions(parent=region.observability, delete_before_replace=True))
             for region in regions if region.names.region == METRICS_REGION
-            for key, check in self.checks.items()]
+            for key, check in self.checks.items() if key != UNHEALTHY_AT_REST]

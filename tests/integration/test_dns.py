@@ -7,7 +7,8 @@ import pytest
 from lib.settings import DNS_TTL_SECONDS
 from tests.integration.stack import ROLES, Outputs, Region, ask, emulator_lacks
 
-CHECKS = ("primary", "dr", "takeover", "failover")
+CHECKS = ("primary", "dr", "primary_takeover", "dr_takeover", "failover")
+UNHEALTHY_AT_REST = "primary_takeover"  # the primary region has not taken back
 METRICS_REGION = "us-east-1"  # the only one where Route 53 publishes the state of its checks
 
 
@@ -111,28 +112,33 @@ def test_detection_fits_the_recovery_time(checks: dict[str, dict[str, Any]], out
     assert interval * threshold + DNS_TTL_SECONDS <= outputs["recovery_time_objective"]
 
 
-def test_the_switch_is_watched_in_the_standby(checks: dict[str, dict[str, Any]], outputs: Outputs) -> None:
-    check = checks["takeover"]
+def test_a_regions_switch_is_watched_at_its_own_host_and_counts_at_once(
+        checks: dict[str, dict[str, Any]], region: Region) -> None:
+    check = checks[f"{region.role}_takeover"]
     assert (check["Type"], check["Port"], check["ResourcePath"]) == ("HTTPS", 443, "/takeover")
-    # As patient as the others: one bad answer of the standby must not take the lever back.
-    assert check["FailureThreshold"] == checks["dr"]["FailureThreshold"]
-    assert check["FullyQualifiedDomainName"] == outputs["dr_host_name"]
+    assert check["FullyQualifiedDomainName"] == region["host_name"]
+    assert (check["RequestInterval"], check["FailureThreshold"]) == (checks[region.role]["RequestInterval"], 1)
 
 
 @emulator_lacks("Inverted comes back as a text that boto3 reads as false")
 def test_the_primary_keeps_the_traffic_until_the_switch_is_thrown(checks: dict[str, dict[str, Any]]) -> None:
-    assert checks["takeover"]["Inverted"]
+    assert checks["dr_takeover"]["Inverted"]
 
 
-def test_the_primary_record_needs_both_of_two_checks(checks: dict[str, dict[str, Any]]) -> None:
+def test_the_primary_has_not_taken_back_until_its_own_switch_is_thrown(checks: dict[str, dict[str, Any]]) -> None:
+    assert not checks["primary_takeover"].get("Inverted")
+
+
+def test_the_primary_record_needs_two_of_three_checks(checks: dict[str, dict[str, Any]]) -> None:
     check = checks["failover"]
-    assert (check["Type"], check["HealthThreshold"], len(check["ChildHealthChecks"])) == ("CALCULATED", 2, 2)
+    assert (check["Type"], check["HealthThreshold"], len(check["ChildHealthChecks"])) == ("CALCULATED", 2, 3)
 
 
 @emulator_lacks("the children of a calculated check come back blank")
-def test_the_two_are_the_primarys_health_and_the_switch(checks: dict[str, dict[str, Any]], outputs: Outputs) -> None:
+def test_the_three_are_the_primarys_health_and_both_switches(
+        checks: dict[str, dict[str, Any]], outputs: Outputs) -> None:
     assert set(checks["failover"]["ChildHealthChecks"]) == {
-        outputs["primary_health_check_id"], outputs["takeover_health_check_id"]}
+        outputs[f"{check}_health_check_id"] for check in ("primary", "primary_takeover", "dr_takeover")}
 
 
 def test_an_unhealthy_check_pages_somebody(outputs: Outputs) -> None:
@@ -140,7 +146,7 @@ def test_an_unhealthy_check_pages_somebody(outputs: Outputs) -> None:
     alarms = [alarm for home in homes for alarm in home.client("cloudwatch").describe_alarms(
         AlarmNames=outputs["health_alarm_names"])["MetricAlarms"]]
     watched = {each["Value"] for alarm in alarms for each in alarm["Dimensions"] if each["Name"] == "HealthCheckId"}
-    assert watched == {outputs[f"{check}_health_check_id"] for check in CHECKS if homes}
+    assert watched == {outputs[f"{check}_health_check_id"] for check in CHECKS if homes and check != UNHEALTHY_AT_REST}
     assert {topic for alarm in alarms for topic in alarm["AlarmActions"]} == {home["topic_arn"] for home in homes}
 
 

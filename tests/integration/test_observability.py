@@ -36,6 +36,12 @@ def function_group(region: Region) -> str:
     return str(region["function_log_group"])
 
 
+def controller_group(region: Region) -> str:
+    """Where the controller logs to."""
+    found = region.client("lambda").get_function_configuration(FunctionName=region["controller_function_name"])
+    return str(found["LoggingConfig"]["LogGroup"])
+
+
 def api_group(region: Region) -> str:
     """Where the API's accesses are logged."""
     (stage,) = region.client("apigateway").get_stages(restApiId=region["api_id"])["item"]
@@ -58,6 +64,16 @@ def test_an_alarm_pages_when_it_starts_and_when_it_ends(region: Region) -> None:
         assert alarm["ActionsEnabled"], name
         assert alarm["AlarmActions"] == alarm["OKActions"] == [region["topic_arn"]], name
         assert alarm.get("AlarmDescription"), f"{name}: whoever is woken by it wants to know what it means"
+
+
+def test_a_watcher_that_is_silent_is_news(region: Region) -> None:
+    found = [alarm for alarm in alarms_of(region).values() if alarm["MetricName"] == "OtherRegionHealthy"]
+    (alarm,) = found
+    assert alarm["Namespace"] == "TapStack"
+    assert alarm["Dimensions"] == [{"Name": "Stack", "Value": region.outputs["environment_suffix"]}]
+    assert (alarm["Statistic"], alarm["ComparisonOperator"], alarm["Threshold"]) == ("Minimum", "LessThanThreshold", 1)
+    assert alarm["TreatMissingData"] == "breaching"
+    assert f"failover --to {region.name}" in alarm["AlarmDescription"], "whoever it wakes has to know what to do"
 
 
 def test_both_regions_watch_the_same(region: Region, peer: Region) -> None:
@@ -89,7 +105,7 @@ def test_alarms_may_use_the_topics_key(region: Region) -> None:
     assert allowed >= {"kms:Decrypt", "kms:GenerateDataKey*"}, "alarms would be lost without a word"
 
 
-@pytest.mark.parametrize("group", [flow_group, function_group, api_group, database_group])
+@pytest.mark.parametrize("group", [flow_group, function_group, controller_group, api_group, database_group])
 def test_logs_are_encrypted_and_kept_as_long_as_declared(
         region: Region, profile: Profile, group: Callable[[Region], str]) -> None:
     name = group(region)

@@ -4,11 +4,11 @@ import re
 from itertools import chain
 from typing import Any
 
-from tests.integration.stack import EMULATED, Outputs, Region, Secret
+from tests.integration.stack import EMULATED, ROLES, Outputs, Region, Secret
 
 ROLE_WORDS = {"primary", "secondary", "dr", "standby", "active", "passive", "writer", "reader"}
 NAMES = ("function_name", "function_role_name", "cluster_id", "receipts_bucket", "control_bucket", "topic_arn",
-         "dashboard_name", "backup_vault_name", "flow_log_group", "function_log_group")
+         "dashboard_name", "backup_vault_name", "flow_log_group", "function_log_group", "controller_function_name")
 
 
 def without_role(outputs: Outputs, role: str) -> set[str]:
@@ -28,8 +28,8 @@ def test_every_output_is_filled_in_unless_dns_is_off(outputs: Outputs) -> None:
         assert empty == set()
     else:
         assert empty == {"domain_name", "service_url", "hosted_zone_id", "name_servers", "health_alarm_names",
-                         "primary_host_name", "dr_host_name", "primary_health_check_id", "dr_health_check_id",
-                         "takeover_health_check_id", "failover_health_check_id"}
+                         "failover_health_check_id", *(f"{role}_{key}" for role in ROLES for key in (
+                             "host_name", "health_check_id", "takeover_health_check_id"))}
 
 
 def test_both_regions_have_the_same_outputs(outputs: Outputs) -> None:

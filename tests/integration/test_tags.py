@@ -42,6 +42,13 @@ def alarm_tags(region: Region) -> Tags:
     return pairs(cloudwatch.list_tags_for_resource(ResourceARN=alarm["AlarmArn"])["Tags"])
 
 
+def rule_tags(region: Region) -> Tags:
+    """The tags of the rule that starts the controller."""
+    events = region.client("events")
+    (name,) = events.list_rule_names_by_target(TargetArn=region["controller_alias_arn"])["RuleNames"]
+    return pairs(events.list_tags_for_resource(ResourceARN=events.describe_rule(Name=name)["Arn"])["Tags"])
+
+
 def vault_tags(region: Region) -> Tags:
     """The tags of the backup vault."""
     backup = region.client("backup")
@@ -61,11 +68,14 @@ TAGS_OF: dict[str, Callable[[Region], Tags]] = {
         region.client("rds").list_tags_for_resource(ResourceName=region["cluster_arn"])["TagList"]),
     "function": lambda region: region.client("lambda").list_tags(
         Resource=region["function_alias_arn"].rpartition(":")[0])["Tags"],
+    "controller": lambda region: region.client("lambda").list_tags(
+        Resource=region["controller_alias_arn"].rpartition(":")[0])["Tags"],
     "role": lambda region: pairs(region.client("iam").list_role_tags(RoleName=region["function_role_name"])["Tags"]),
     "api": lambda region: region.client("apigateway").get_rest_api(restApiId=region["api_id"])["tags"],
     "topic": lambda region: pairs(
         region.client("sns").list_tags_for_resource(ResourceArn=region["topic_arn"])["Tags"]),
-    "alarm": alarm_tags, "logs": log_group_tags, "table": table_tags, "vault": vault_tags,
+    "alarm": alarm_tags, "logs": log_group_tags, "rule": rule_tags, "table": table_tags,
+    "vault": vault_tags,
 }
 
 

@@ -39,6 +39,14 @@ def test_slower_checks_cost_less_and_an_own_secret_nothing() -> None:
     assert "Secrets Manager" not in slow
 
 
+def test_the_controllers_cost_the_same_whatever_they_watch() -> None:
+    lines = {"Controllers", "Controllers' looks", "Controllers' metrics"}
+    small, large = estimate(), estimate("profile=prod", "domainName=pay.example.com", "healthCheckInterval=30")
+    assert {line: small[line] for line in lines} == {line: large[line] for line in lines}
+    # A quarter of a gigabyte in two regions, for 730 hours.
+    assert small["Controllers"] == pytest.approx(2 * 730 * 3600 * 0.25 * 0.0000133334)
+
+
 def test_a_bad_setting_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["cost", "drRegion=us-east-1"])
     with pytest.raises(SystemExit) as ended:

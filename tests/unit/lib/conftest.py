@@ -9,7 +9,7 @@ SECRET_ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:existing-AbCd
 CASES = {
     "dev": {},
     "prod": {"profile": "prod", "databaseSecretArn": SECRET_ARN, "alarmEmail": "night@example.com",
-             "manageApiGatewayAccount": "false"},
+             "manageApiGatewayAccount": "false", "failoverMode": "automatic"},
     "dev-domain-strong-swapped": {
         "domainName": "pay.example.com", "tableConsistency": "strong", "witnessRegion": "us-east-2",
         "recoveryPointObjective": "0", "primaryRegion": "us-west-2", "drRegion": "us-east-1", "drInstances": "0",

@@ -42,6 +42,11 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
+def told_of_both(program: Recording, resource: Resource) -> bool:
+    """Whether a resource names the other region too: a controller's function, and the policy by which it fails over."""
+    return resource.kind in ("Function", "RolePolicy") and program.inside(resource, "Controller")
+
+
 def regional(program: Recording) -> dict[str, list[Resource]]:
     """The custom resources of each region's component."""
     return {component: [r for r in program.custom if program.inside(r, component)]
@@ -70,7 +75,8 @@ def test_every_resource_lies_in_its_own_region(program: Recording) -> None:
             other = next(r for r in regions.values() if r != region)
             allowed = {"MetricAlarm", "Dashboard"}  # their metrics name the other region
             own = {key: value for key, value in resource.inputs.items() if key != "sourceRegion"}
-            assert resource.kind in allowed or other not in str(own), resource.urn
+            named = resource.kind in allowed or told_of_both(program, resource)
+            assert named or other not in str(own), resource.urn
 
 
 def test_what_spans_the_regions_is_where_it_has_to_be(domain: Recording) -> None:
@@ -94,6 +100,8 @@ def alike(resource: Resource, program: Recording) -> tuple[str, str, str]:
     kind = "Key" if resource.kind == "ReplicaKey" else resource.kind
     inputs = {key: value for key, value in resource.inputs.items()
               if key not in ROLE_DECIDES.get(resource.kind, ())}
+    if told_of_both(program, resource) and "environment" in inputs:  # it tells of both, by their roles
+        inputs["environment"] = sorted(inputs["environment"]["variables"])
     text = json.dumps(inputs, sort_keys=True, default=lambda code: sorted(code.assets))
     peer = next(r.inputs["region"] for r in program.of("aws") if r.inputs["region"] != region)
     text = cidr.sub("10.N.", zone.sub("ZONE", text).replace(region, "HERE").replace(str(peer), "THERE"))
@@ -149,7 +157,8 @@ def test_every_name_carries_the_suffix_and_no_role(deployed: Recording) -> None:
 def test_names_fit_their_services(deployed: Recording) -> None:
     limits = {"Function": 64, "Role": 64, "Bucket": 63, "Cluster": 63, "ClusterInstance": 63, "GlobalCluster": 63,
               "Secret": 512, "Topic": 256, "LogGroup": 512, "MetricAlarm": 255, "Dashboard": 255, "Vault": 50,
-              "Plan": 50, "Table": 255, "SecurityGroup": 255, "SubnetGroup": 255, "ClusterParameterGroup": 255}
+              "Plan": 50, "Table": 255, "SecurityGroup": 255, "SubnetGroup": 255, "ClusterParameterGroup": 255,
+              "EventRule": 64}
     seen = set()
     for resource in deployed.custom:
         if resource.kind in limits:
@@ -262,7 +271,7 @@ def test_nothing_is_public_but_the_api(deployed: Recording) -> None:
 
 # AWS knows no resources for these actions.
 UNSCOPED = {"xray:PutTraceSegments", "xray:PutTelemetryRecords", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets",
-            "tag:GetResources"}
+            "tag:GetResources", "cloudwatch:PutMetricData", "cloudwatch:GetMetricStatistics"}
 
 
 def test_roles_name_actions_and_resources(deployed: Recording) -> None:
@@ -317,8 +326,9 @@ def test_the_dr_region_waits_for_the_primary_only_where_aws_demands_it(program: 
         if not program.inside(resource, "DrRegion") or resource.name.endswith("-unhealthy"):
             continue
         waits = program.waits_transitively(resource) & primary
-        if resource.kind in ("Cluster", "ClusterInstance", "Permission") or program.inside(resource, "VpcFunction"):
-            continue  # the database, and the functions, which are told where it is
+        if (resource.kind in ("Cluster", "ClusterInstance", "Permission") or program.inside(resource, "VpcFunction")
+                or program.inside(resource, "Controller")):
+            continue  # the database, the functions, which are told where it is, and the controllers, told of all
         assert waits <= key, (resource.urn, waits)
 
 
@@ -338,7 +348,10 @@ def test_nothing_secret_is_an_output_or_in_the_environment_of_a_function(deploye
     assert deployed.secret_outputs == set()
     assert "not-a-real-password" not in json.dumps(deployed.outputs)
     assert "existing-secret" not in json.dumps(deployed.outputs)
+    known = {"VpcFunction": {"TABLE_NAME", "RECEIPTS_BUCKET", "CONTROL_BUCKET", "DATABASE_HOST", "DATABASE_READER_HOST",
+                             "DATABASE_PORT", "DATABASE_NAME", "DATABASE_USER"},
+             "Controller": {"STACK_OUTPUTS", "PROBE_SECONDS", "WATCH_SECONDS", "COOL_DOWN_SECONDS"}}
     for resource in deployed.of("Function"):
-        assert set(resource.inputs["environment"]["variables"]) == {
-            "TABLE_NAME", "RECEIPTS_BUCKET", "CONTROL_BUCKET", "DATABASE_HOST", "DATABASE_PORT", "DATABASE_NAME",
-            "DATABASE_USER"}
+        kind = deployed.resources[resource.parent].kind
+        assert set(resource.inputs["environment"]["variables"]) == known[kind], resource.urn
+        assert "not-a-real-password" not in str(resource.inputs["environment"])

@@ -12,24 +12,24 @@ from hypothesis import strategies as st
 from lib.component import Component
 from lib.global_foundation import login
 from lib.names import MAX_SUFFIX, SUFFIX_LIMITED_BY, Names
-from lib.region.function import AUTHORITIES, PACKAGE, SHIPPED, package, require_authorities
+from lib.region.function import AUTHORITIES, PAYMENTS, SHIPPED, package, require_authorities
 from lib.region.network import first_zones, subnet_cidrs
 from tests.unit.lib.conftest import CASES, SECRET_ARN, recording
 from tests.unit.lib.recorder import ACCOUNT, Recording, Resource, record
 
 REGIONAL_OUTPUTS = [
     "alarm_names", "api_endpoint", "api_id", "api_key_id", "backup_plan_id", "backup_vault_name", "cluster_arn",
-    "cluster_endpoint", "cluster_id", "cluster_port", "cluster_reader_endpoint", "control_bucket", "dashboard_name",
+    "cluster_endpoint", "cluster_id", "cluster_port", "cluster_reader_endpoint", "control_bucket",
+    "controller_alias_arn", "controller_function_name", "dashboard_name",
     "flow_log_group", "function_alias_arn", "function_log_group", "function_name", "function_role_name",
-    "host_name", "key_arn", "migrate_function_name", "receipts_bucket", "reconcile_function_name", "region",
-    "subnet_ids", "topic_arn", "usage_plan_id", "vpc_cidr", "vpc_id",
+    "health_check_id", "host_name", "key_arn", "migrate_function_name", "receipts_bucket", "reconcile_function_name",
+    "region", "subnet_ids", "takeover_health_check_id", "topic_arn", "usage_plan_id", "vpc_cidr", "vpc_id",
 ]
 GLOBAL_OUTPUTS = [
-    "database_secret_arn", "dns", "domain_name", "dr_health_check_id", "environment_suffix",
-    "failover_health_check_id", "global_cluster_endpoint", "global_cluster_id", "health_alarm_names",
-    "hosted_zone_id", "name_servers", "payments_table_arn", "payments_table_name", "primary_health_check_id",
-    "profile", "recovery_point_objective", "recovery_time_objective", "service_url", "table_consistency",
-    "takeover_health_check_id", "witness_region",
+    "database_secret_arn", "dns", "domain_name", "environment_suffix", "failover_health_check_id", "failover_mode",
+    "global_cluster_endpoint", "global_cluster_id", "health_alarm_names", "health_check_interval",
+    "health_check_threshold", "hosted_zone_id", "name_servers", "payments_table_arn", "payments_table_name", "profile",
+    "recovery_point_objective", "recovery_time_objective", "service_url", "table_consistency", "witness_region",
 ]
 PINNED = sorted(GLOBAL_OUTPUTS + [f"{role}_{key}" for role in ("primary", "dr") for key in REGIONAL_OUTPUTS])
 
@@ -51,8 +51,8 @@ def test_outputs_without_a_domain_say_so(dev: Recording) -> None:
     assert dev.outputs["dns"] == "off: domainName is not set"
     empty = {key for key, value in dev.outputs.items() if value in ("", [])} - {"witness_region"}
     assert empty == {"domain_name", "service_url", "hosted_zone_id", "name_servers", "health_alarm_names",
-                     "primary_host_name", "dr_host_name", "primary_health_check_id", "dr_health_check_id",
-                     "takeover_health_check_id", "failover_health_check_id"}
+                     "failover_health_check_id", *(f"{role}_{key}" for role in ("primary", "dr") for key in (
+                         "host_name", "health_check_id", "takeover_health_check_id"))}
     assert not {"Record", "Zone", "HealthCheck", "Certificate", "DomainName"} & {r.kind for r in dev.custom}
 
 
@@ -179,6 +179,28 @@ def test_alarms_tell_somebody(deployed: Recording) -> None:
         assert ("statistic" in alarm.inputs) is not ("extendedStatistic" in alarm.inputs)
 
 
+def test_the_other_region_is_watched_and_so_is_the_watcher(dev: Recording) -> None:
+    for role, peer in (("primary", "dr"), ("dr", "primary")):
+        alarm = one(dev.of("MetricAlarm"), f"-{role}-alarms-other-region").inputs
+        assert (alarm["namespace"], alarm["metricName"], alarm["dimensions"]) == (
+            "TapStack", "OtherRegionHealthy", {"Stack": "dev"})
+        assert (alarm["statistic"], alarm["comparisonOperator"], alarm["threshold"]) == (
+            "Minimum", "LessThanThreshold", 1)
+        assert (alarm["period"], alarm["evaluationPeriods"], alarm["datapointsToAlarm"]) == (60, 1, 1)
+        assert alarm["treatMissingData"] == "breaching"
+        here, there = (dev.outputs[f"{each}_region"] for each in (role, peer))
+        assert alarm["alarmDescription"] == (
+            f"{there} does not answer, or nobody asks it: `python -m recovery status`, "
+            f"then `python -m recovery failover --to {here}`")
+        errors = one(dev.of("MetricAlarm"), f"-{role}-alarms-controller-errors").inputs
+        assert errors["dimensions"] == {"FunctionName": "tapstack-controller-dev"}
+
+
+def test_only_a_silent_watcher_is_a_breach(dev: Recording) -> None:
+    breaching = {r.name for r in dev.of("MetricAlarm") if r.inputs["treatMissingData"] != "notBreaching"}
+    assert breaching == {f"tap-dev-{role}-alarms-other-region" for role in ("primary", "dr")}
+
+
 def test_an_e_mail_address_is_subscribed_in_both_regions(prod: Recording, dev: Recording) -> None:
     assert [r.inputs["endpoint"] for r in prod.of("TopicSubscription")] == ["night@example.com"] * 2
     assert "TopicSubscription" not in {r.kind for r in dev.custom}
@@ -221,15 +243,18 @@ def test_the_function_is_called_through_its_alias_only(dev: Recording) -> None:
         (uri,) = {r.inputs["uri"] for r in integrations}
         region = dev.outputs[f"{role}_region"]
         assert f":lambda:{region}:{ACCOUNT}:function:tapstack-payments-dev:live/" in uri
-        permission = one(dev.of("Permission"), f"-{role}-")
+        permission = one(dev.of("Permission"), f"-{role}-api-")
         assert permission.inputs["qualifier"] == "live"
         assert permission.inputs["sourceArn"].endswith("/executionArn/live/*/*")
 
 
 def test_the_function_lets_go_of_its_security_group(dev: Recording) -> None:
     for function in dev.of("Function"):
-        assert function.inputs["replaceSecurityGroupsOnDestroy"] is True
-        assert function.inputs["replacementSecurityGroupIds"]
+        if dev.inside(function, "VpcFunction"):
+            assert function.inputs["replaceSecurityGroupsOnDestroy"] is True
+            assert function.inputs["replacementSecurityGroupIds"]
+        else:
+            assert "vpcConfig" not in function.inputs
         assert function.inputs["architectures"] == ["arm64"]
         assert function.inputs["publish"] is True
         assert function.inputs["tracingConfig"] == {"mode": "Active"}
@@ -252,7 +277,7 @@ def test_the_package_holds_sources_only(tmp_path: Path) -> None:
 
 
 def test_the_package_that_is_shipped_has_the_handlers_the_migrations_and_the_driver() -> None:
-    shipped = package(PACKAGE, SHIPPED).assets
+    shipped = package(PAYMENTS, distributions=SHIPPED).assets
     assert shipped.keys() >= {
         "payments/handler.py", "payments/migrate.py", "payments/reconcile.py", "payments/migrations/0001_ledger.sql",
         "payments/rds-ca.pem", "pg8000/native.py", "scramp/core.py", "asn1crypto/core.py", "dateutil/tz/tz.py",
@@ -261,13 +286,20 @@ def test_the_package_that_is_shipped_has_the_handlers_the_migrations_and_the_dri
     assert not [name for name in shipped if name.endswith((".pyc", ".so")) or ".." in name]
 
 
+def test_the_functions_in_the_vpc_do_not_ship_recovery(dev: Recording) -> None:
+    shipped = [f.inputs["code"].assets for f in dev.of("Function") if dev.inside(f, "VpcFunction")]
+    assert len(shipped) == 6
+    assert not [name for assets in shipped for name in assets if name.startswith("recovery/")]
+
+
 def test_the_functions_are_told_where_the_database_is_and_may_log_in_to_it_only(dev: Recording) -> None:
     for role in ("primary", "dr"):
-        functions = [f for f in dev.of("Function") if f"-{role}-" in f.name]
+        functions = [f for f in dev.of("Function") if f"-{role}-" in f.name and dev.inside(f, "VpcFunction")]
         assert len(functions) == 3
         for function in functions:
             variables = function.inputs["environment"]["variables"]
             assert variables["DATABASE_HOST"] == dev.outputs[f"{role}_cluster_endpoint"]
+            assert variables["DATABASE_READER_HOST"] == dev.outputs[f"{role}_cluster_reader_endpoint"]
             assert variables["DATABASE_PORT"] == "5432"
         for policy in dev.of("RolePolicy"):
             if f"-{role}-" in policy.name and "rds-db:connect" in policy.inputs["policy"]:
@@ -317,15 +349,47 @@ def test_the_primary_record_hangs_on_the_calculation_and_the_secondary_on_its_ow
     assert {r.inputs["setIdentifier"] for r in records.values()} == {"us-west-2", "us-east-1"}
 
 
-def test_the_lever_lies_in_the_standby_region(domain: Recording) -> None:
-    checks = {r.name.rpartition("-dns-")[2].removesuffix("-check"): r.inputs for r in domain.of("HealthCheck")}
-    takeover = checks["takeover"]
-    assert (takeover["fqdn"], takeover["resourcePath"]) == ("us-east-1.pay.example.com", "/takeover")
-    assert takeover["invertHealthcheck"] is True
-    assert checks["failover"]["type"] == "CALCULATED"
-    assert checks["failover"]["childHealthThreshold"] == 2
-    assert checks["failover"]["childHealthchecks"] == [
-        domain.outputs["primary_health_check_id"], domain.outputs["takeover_health_check_id"]]
+def checks_of(program: Recording) -> dict[str, Resource]:
+    """The health checks by the id that their output gives."""
+    return {f"{check.name}-id": check for check in program.of("HealthCheck")}
+
+
+def test_a_region_has_a_lever_that_counts_at_once(domain: Recording) -> None:
+    for role, region, inverted in (("primary", "us-west-2", False), ("dr", "us-east-1", True)):
+        lever = checks_of(domain)[domain.outputs[f"{role}_takeover_health_check_id"]].inputs
+        assert (lever["fqdn"], lever["resourcePath"]) == (f"{region}.pay.example.com", "/takeover")
+        assert (lever["type"], lever["requestInterval"], lever["failureThreshold"]) == ("HTTPS", 10, 1)
+        assert lever["invertHealthcheck"] is inverted
+
+
+@pytest.mark.parametrize(("alive", "pulled", "stays"), [
+    # the regions that answer, and those that were told to take over
+    ("primary dr", "", True),
+    ("dr", "", False),
+    ("primary dr", "dr", False),
+    ("dr", "dr", False),
+    ("primary", "dr", True),  # a standby that does not answer cannot take over
+    ("primary dr", "primary dr", True),
+    ("dr", "primary dr", False),
+    ("primary", "primary dr", True),
+    ("primary dr", "primary", True),
+    ("dr", "primary", False),
+    ("", "", False),
+])
+def test_the_primary_keeps_the_traffic_while_it_answers_unless_the_standby_took_it_and_it_did_not_take_it_back(
+        domain: Recording, alive: str, pulled: str, stays: bool) -> None:
+    checks = checks_of(domain)
+    roles = {domain.outputs[f"{role}_host_name"]: role for role in ("primary", "dr")}
+    failover = checks[domain.outputs["failover_health_check_id"]].inputs
+
+    def healthy(check: Any) -> bool:
+        role = roles[check["fqdn"]]
+        answers_200 = role in alive.split() and (check["resourcePath"] == "/health" or role in pulled.split())
+        return answers_200 is not check["invertHealthcheck"]
+
+    assert failover["type"] == "CALCULATED"
+    states = [healthy(checks[child].inputs) for child in failover["childHealthchecks"]]
+    assert (states.count(True) >= failover["childHealthThreshold"]) is stays
 
 
 def test_a_region_is_checked_by_its_own_host_never_by_the_failover_name(domain: Recording) -> None:
@@ -348,8 +412,11 @@ def test_both_certificates_share_one_validation_record(domain: Recording) -> Non
 
 
 def test_health_alarms_exist_only_where_route_53_publishes(domain: Recording) -> None:
-    assert {domain.region(r) for r in domain.of("MetricAlarm") if r.inputs["namespace"] == "AWS/Route53"} == {
-        "us-east-1"}
+    alarms = [r for r in domain.of("MetricAlarm") if r.inputs["namespace"] == "AWS/Route53"]
+    assert {domain.region(r) for r in alarms} == {"us-east-1"}
+    # At rest the primary region has not taken back, which its check counts as unhealthy.
+    assert [r.inputs["dimensions"]["HealthCheckId"] for r in alarms] == [
+        domain.outputs[f"{check}_health_check_id"] for check in ("primary", "dr", "dr_takeover", "failover")]
     assert recording("prod-released-domain-zone-europe").outputs["health_alarm_names"] == []
 
 

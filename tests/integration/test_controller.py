@@ -1,0 +1,90 @@
+"""The controller that watches the other region, and what starts it."""
+import json
+from typing import Any
+
+import pytest
+
+from lib.outputs import READ_BY_RECOVERY, READ_OF_EACH_REGION
+from tests.integration.stack import EMULATED, ROLES, Region, statements
+from tests.integration.test_function import controller_role, permissions, variables_of
+
+
+@pytest.fixture
+def controller(region: Region) -> dict[str, Any]:
+    """Configuration of the version that the alias `live` runs."""
+    name, _, alias = region["controller_alias_arn"].rpartition(":")
+    found: dict[str, Any] = region.client("lambda").get_function_configuration(FunctionName=name, Qualifier=alias)
+    return found
+
+
+@pytest.fixture
+def rule(region: Region) -> dict[str, Any]:
+    """The only rule that starts the controller."""
+    events = region.client("events")
+    (name,) = events.list_rule_names_by_target(TargetArn=region["controller_alias_arn"])["RuleNames"]
+    found: dict[str, Any] = events.describe_rule(Name=name)
+    return found
+
+
+def test_the_alias_runs_a_published_version(region: Region, controller: dict[str, Any]) -> None:
+    assert controller["FunctionName"] == region["controller_function_name"]
+    assert controller["Version"].isdecimal()
+    assert (controller["State"], controller["LastUpdateStatus"]) == ("Active", "Successful")
+
+
+def test_it_runs_outside_the_vpc_as_long_as_a_failover_may_take(controller: dict[str, Any]) -> None:
+    assert not controller.get("VpcConfig", {}).get("SubnetIds"), "the VPC has no way to RDS, Lambda, CloudWatch and SNS"
+    assert controller["Handler"] == "recovery.controller.handler"
+    assert (controller["Timeout"], controller["MemorySize"]) == (900, 256)
+    assert (controller["Architectures"], controller["TracingConfig"]) == (["arm64"], {"Mode": "Active"})
+
+
+def test_it_is_told_of_both_regions_and_of_nothing_else(region: Region, controller: dict[str, Any]) -> None:
+    variables = variables_of(controller)
+    assert variables.keys() == {"STACK_OUTPUTS", "PROBE_SECONDS", "WATCH_SECONDS", "COOL_DOWN_SECONDS"}
+    keys = [*READ_BY_RECOVERY, *(f"{role}_{key}" for role in ROLES for key in READ_OF_EACH_REGION)]
+    assert json.loads(variables["STACK_OUTPUTS"]) == {key: region.outputs[key] for key in keys}
+    assert controller["KMSKeyArn"] == region["key_arn"]
+
+
+def test_it_looks_several_times_a_start(controller: dict[str, Any]) -> None:
+    # A rehearsal may compress all of them.
+    probe, watch, cool_down = (float(controller["Environment"]["Variables"][f"{key}_SECONDS"])
+                               for key in ("PROBE", "WATCH", "COOL_DOWN"))
+    assert [watch / probe, cool_down / watch] == pytest.approx([6, 5])
+    assert probe <= 10
+
+
+def test_it_is_started_every_minute(region: Region, rule: dict[str, Any]) -> None:
+    assert rule["ScheduleExpression"] == "rate(1 minute)"
+    assert EMULATED or rule["State"] == "ENABLED", "a rehearsal starts it by its own clock"
+    (target,) = region.client("events").list_targets_by_rule(Rule=rule["Name"])["Targets"]
+    assert target["Arn"] == region["controller_alias_arn"]
+    assert target["RetryPolicy"] == {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}
+
+
+def test_a_start_that_fails_is_not_repeated(region: Region) -> None:
+    name, _, alias = region["controller_alias_arn"].rpartition(":")
+    found = region.client("lambda").get_function_event_invoke_config(FunctionName=name, Qualifier=alias)
+    assert (found["MaximumRetryAttempts"], found["MaximumEventAgeInSeconds"]) == (0, 60)
+
+
+def test_only_its_rule_may_start_it(region: Region, rule: dict[str, Any]) -> None:
+    name, _, alias = region["controller_alias_arn"].rpartition(":")
+    (found,) = statements(region.client("lambda").get_policy(FunctionName=name, Qualifier=alias)["Policy"])
+    assert (found["Effect"], found["Principal"]) == ("Allow", {"Service": "events.amazonaws.com"})
+    assert found["Condition"]["ArnLike"]["AWS:SourceArn"] == rule["Arn"]
+
+
+def test_of_the_other_region_it_may_only_leave_the_database_behind(region: Region, peer: Region) -> None:
+    naming = [each for each in permissions(region, controller_role(region)) if peer.name in json.dumps(each)]
+    assert [each["Action"] for each in naming] == [["rds:FailoverGlobalCluster"]]
+
+
+def test_of_the_table_it_may_touch_what_is_no_payment(region: Region) -> None:
+    found = [each for each in permissions(region, controller_role(region))
+             if any(action.startswith("dynamodb:") for action in each["Action"])]
+    for statement in found:
+        keys = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+        assert all(key.startswith("!") for key in keys), keys
+    assert found
