@@ -1,5 +1,12 @@
 """What all unit tests share."""
 import gc
+import os
+
+from hypothesis import settings
+
+# A person who waits for the tests gets few examples of a property each time, the gate (`make unit`) the usual hundred.
+settings.register_profile("quick", max_examples=20)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 def pytest_collection_finish() -> None:

@@ -1,0 +1,132 @@
+"""What a client saw while payments moved from one region to the other. Nothing here calls anybody."""
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+from recovery.journal import Run
+
+GOOD = 10  # writes in a row that are accepted, after which an outage is over
+PHASES = ("detect", "decide", "fence", "promote", "dns", "first write")
+
+Outage = tuple[float, float | None]
+"""When it began and ended, since the epoch; the end is None if there was none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A write that a client sent, and what came of it; times in seconds of the client's monotonic clock.
+
+    `answered_at` is when the client knew, also that nothing came. `where` is the region that it was sent to, empty if
+    that is not known; `kind` is what the client was told if it was not accepted.
+    """
+
+    sent_at: float
+    answered_at: float
+    accepted: bool
+    where: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recovery:
+    """The outage that a client saw, in seconds, or that it saw none.
+
+    `began` is when it sent the first write that failed (None: none did), `ended` when it was told that the first of
+    GOOD in a row is accepted (None: there are none); both since the epoch. `phases` are those of `PHASES`, in their
+    order, and add up to the whole; empty if there is no run, or no end. `errors` counts what failed, by kind, and `gap`
+    is the longest time from one accepted payment to the next.
+    """
+
+    began: float | None = None
+    ended: float | None = None
+    phases: Mapping[str, float] = field(default_factory=dict)
+    errors: Mapping[str, int] = field(default_factory=dict)
+    gap: float = 0.0
+
+    @property
+    def recovered(self) -> bool:
+        """Whether payments were accepted again, or all the while."""
+        return self.began is None or self.ended is not None
+
+    @property
+    def whole(self) -> float:
+        """The recovery time: 0 if nothing failed, infinite if it never ended."""
+        if self.began is None:
+            return 0.0
+        return math.inf if self.ended is None else self.ended - self.began
+
+    def overhead(self, detection: float, ttl: float, promotion: float) -> float:
+        """What recovery took beyond what it had to wait for: detection threshold, TTL, and promotion; at least 0."""
+        return max(0.0, self.whole - detection - ttl - promotion)
+
+    def document(self) -> dict[str, Any]:
+        """All of it as JSON; the whole is null if it never ended."""
+        return {"whole": self.whole if self.recovered else None, "began": self.began, "ended": self.ended,
+                "phases": dict(self.phases), "errors": dict(self.errors), "gap": self.gap}
+
+
+def measure(requests: Sequence[Request], run: Run | None, offset: float) -> Recovery:
+    """What the writes, in the order of sending, tell of the run; None if there was none.
+
+    `offset` is what the wall clock is ahead of the monotonic one. Of several outages the longest counts of those that
+    the run has to do with: neither a write that failed long before nor the way back is to stand for it.
+
+    The phases: `detect` ends when the evidence was complete (as the run began, if the run does not say), `decide` when
+    the run began, `fence` and `promote` with these steps, so that those between count to the next, `dns` when a client
+    first sent to the region that takes over, and `first write` with the outage.
+    """
+    errors = Counter(request.kind for request in requests if not request.accepted)
+    accepted = sorted(request.answered_at for request in requests if request.accepted)
+    gap = max((later - earlier for earlier, later in pairwise(accepted)), default=0.0)
+    last = max((request.answered_at for request in requests), default=0.0) + offset
+    began, ended = max(_outages(requests, offset), key=partial(_weight, run, last), default=(None, None))
+    phases = {}
+    if run is not None and began is not None and ended is not None:
+        phases = _phases(began, ended, _ends(requests, run, offset, began))
+    return Recovery(began=began, ended=ended, phases=phases, errors=errors, gap=gap)
+
+
+def _outages(requests: Sequence[Request], offset: float) -> Iterator[Outage]:
+    """Each from a write that failed to the first of the next GOOD ones in a row."""
+    began: float | None = None
+    row: list[Request] = []
+    for request in requests:
+        if not request.accepted:
+            began, row = request.sent_at + offset if began is None else began, []
+        elif began is not None:
+            row.append(request)
+            if len(row) == GOOD:
+                yield began, row[0].answered_at + offset
+                began = None
+                row = []
+    if began is not None:
+        yield began, None
+
+
+def _weight(run: Run | None, last: float, outage: Outage) -> tuple[bool, float]:
+    """Whether the run has to do with an outage, and how long that is: until the `last` answer, if it has no end."""
+    began, ended = outage[0], last if outage[1] is None else outage[1]
+    concerns = run is not None and run.began <= ended and (run.ended is None or began <= run.ended)
+    return concerns, ended - began
+
+
+def _ends(requests: Sequence[Request], run: Run, offset: float, began: float) -> list[float | None]:
+    """When each phase but the last ended, since the epoch as `began`; None if that is not known."""
+    steps = {key: done.ended for key, done in run.steps.items()}
+    arrived = next((request.sent_at + offset for request in requests
+                    if request.sent_at + offset >= began and request.where == run.target), None)
+    seen = run.began if run.seen is None else min(run.seen, run.began)
+    return [seen, run.began, steps.get("fence"), steps.get("promote"), arrived]
+
+
+def _phases(began: float, ended: float, ends: Sequence[float | None]) -> dict[str, float]:
+    """Each phase from the end of the one before it: one that ran beside an earlier one has only what is left of it."""
+    found, at = dict[str, float](), began
+    for phase, end in zip(PHASES, (*ends, ended), strict=True):
+        until = at if end is None else min(max(at, end), ended)
+        found[phase], at = until - at, until
+    return found

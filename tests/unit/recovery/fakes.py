@@ -1,0 +1,526 @@
+"""A stack in memory: its outputs, its table, a clock that moves when somebody sleeps, and steps that are idempotent.
+
+`World` is the region that takes over, as the runner sees it; `FakeAws` is AWS in both regions.
+"""
+import io
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cache, partial
+from itertools import product
+from typing import Any, NamedTuple
+
+import botocore.session
+from botocore import xform_name
+from botocore.exceptions import EndpointConnectionError
+from botocore.validate import ParamValidator
+
+from payments.deadline import Deadline, Timing
+from payments.payment import parse
+from payments.right import FIRST_EPOCH, DynamoRight, Right
+from recovery.cloud import Cloud, Failed
+from recovery.journal import KEY, Journal, Run
+from recovery.plan import Action, Facts, Plan
+from recovery.probe import Seen
+from recovery.runner import Runner, claim
+from recovery.stack import KEYS, ROLES, SITE_KEYS, Site, Stack
+from recovery.table import Table, soon
+from recovery.watch import Watch
+from tests.unit.payments.fakes import TABLE, FakeDynamoDB, Fault, Item, Network, StillClock, client_error
+
+HOME, AWAY = REGIONS = ("us-east-1", "us-west-2")
+NOW = 1_800_000_000.0  # seconds since the epoch
+OUTPUTS: Item = {
+    **{key: f"the {key}" for key in KEYS},
+    **{f"{role}_{key}": f"{region}-{key}" for role, region in zip(ROLES, REGIONS, strict=True) for key in SITE_KEYS},
+    **{f"{role}_region": region for role, region in zip(ROLES, REGIONS, strict=True)},
+    **{f"{role}_{key}": f"arn:aws:{service}:{region}:123456789012:{name}"
+       for role, region in zip(ROLES, REGIONS, strict=True)
+       for key, service, name in (("cluster_arn", "rds", "cluster:the-cluster"), ("topic_arn", "sns", "the-topic"),
+                                  ("function_alias_arn", "lambda", "function:the-payments:live"))},
+    "payments_table_name": TABLE, "table_consistency": "eventual", "failover_mode": "manual",
+    "health_check_interval": 10, "health_check_threshold": 3, "recovery_time_objective": 900,
+    "recovery_point_objective": 60,
+}
+
+
+def stack(**changes: Any) -> Stack:
+    """The stack, with other outputs than the defaults."""
+    return Stack.of({**OUTPUTS, **changes})
+
+
+def plan(action: Action = Action.FAILOVER, to: str = AWAY, **changes: Any) -> Plan:
+    """An action on it."""
+    there = stack(**changes)
+    return Plan(action=action, stack=there, target=there.site(to))
+
+
+def facts(to: str = AWAY, **changes: Any) -> Facts:
+    """That the other region has the right and the writer, and is dead to a controller that knows the lags.
+
+    Nothing speaks against a failover. A switchover would be refused for nothing but that: `other` says that it is well.
+    """
+    there = REGIONS[to == HOME]
+    watch = Watch(region=to, at=NOW, dead=3, unready=3, why="no answer", lags={"table": 2.0, "ledger": 0.5})
+    return replace(
+        Facts(right=Right(1, there), writer=there, cluster="available", instances=1, own=Seen(alive=True, ready=False),
+              watch=watch, other=Seen(alive=True, ready=True)), **changes)
+
+
+def every_state() -> Iterator[Facts]:
+    """What may be known before a failover to AWAY, on both sides of each line that is drawn."""
+    healths: tuple[Item, ...] = (
+        {}, {"own": Seen(alive=False, ready=False)}, {"cluster": "failing-over"}, {"instances": 0},
+        {"wrong": {"table": "Timeout"}}, {"wrong": {"receipts": "403"}})
+    lags: tuple[dict[str, float], ...] = ({}, {"table": 60.0}, {"table": 61.0}, {"table": 61.0, "ledger": 0.0})
+    watches = (None, *(Watch(region=AWAY, at=NOW - age, dead=dead, unready=unready, lags=known)
+                       for age in (60, 61) for dead, unready in ((2, 5), (3, 3), (0, 6)) for known in lags))
+    for right, writer, health, watch in product((None, *REGIONS), (None, *REGIONS), healths, watches):
+        yield facts(right=right and Right(1, right), writer=writer, watch=watch, **health)
+
+
+@dataclass
+class FakeClock(StillClock):
+    """Time that passes only when somebody sleeps; `sleeping` is what others do meanwhile, the next first."""
+
+    sleeping: list[Callable[[], object]] = field(default_factory=list)
+
+    def time(self) -> float:
+        """Seconds since the epoch."""
+        return NOW + self.now
+
+    def sleep(self, seconds: float, /) -> None:
+        """Moves on."""
+        if self.sleeping:
+            self.sleeping.pop(0)()
+        super().sleep(seconds)
+
+
+class FakeTable(FakeDynamoDB):
+    """The table of one region; what recovery keeps in it beside the journal is written without a condition."""
+
+    refuses = False  # every write
+
+    def _put(self, request: Item) -> Item:
+        if self.refuses:
+            raise client_error("AccessDeniedException")
+        return super()._put(request)
+
+    def _holds(self, request: Item, key: str) -> bool:
+        if "ConditionExpression" in request:
+            return super()._holds(request, key)
+        assert key.startswith("!")
+        return True
+
+
+class Asked(NamedTuple):
+    """A call for a step: by whom, and when by the clock."""
+
+    driver: str
+    key: str
+    at: float
+
+
+class World:
+    """The region that takes over: its table, and what the steps of a plan have made of it.
+
+    `troubles` are what a step answers before it is done: an error, or None for "not yet". Everything goes through
+    `network`, which can be told to kill whoever calls.
+    """
+
+    def __init__(self) -> None:
+        self.network, self.clock = Network(), FakeClock()
+        self.dynamodb = FakeTable(self.network)
+        self.table = Table(self.dynamodb, TABLE)
+        self.journal = Journal(self.table)
+        self.troubles: dict[str, list[str | None]] = {}
+        self.done: list[str] = []
+        self.asked: list[Asked] = []
+        DynamoRight(self.dynamodb, TABLE).create(HOME, soon())
+        assert self.table.right().epoch == FIRST_EPOCH
+        self.network.calls.clear()
+
+    def step(self, key: str, run: Run) -> str | None:
+        """Does a step, unless there is trouble; a step that is done is done."""
+        answer = self.network.carry(f"step {key}", lambda: self._step(key, run))
+        if "error" in answer:
+            raise Failed(answer["error"])
+        note: str | None = answer["note"]
+        return note
+
+    def kept(self) -> Item:
+        """The journal's document, without a call."""
+        found: Item = json.loads(self.dynamodb.items[KEY]["document"]["S"])
+        return found
+
+    def _step(self, key: str, run: Run) -> Item:
+        self.asked.append(Asked(run.driver, key, self.clock.now))
+        if self.kept()["driver"] == run.driver:
+            *before, last = self.kept()["steps"]
+            assert last == key
+            assert all(self.kept()["steps"][step]["ended"] for step in before)
+        trouble = self.troubles.get(key)
+        if trouble and key not in self.done:
+            error = trouble.pop(0)
+            return {"note": None} if error is None else {"error": error}
+        if key not in self.done:
+            self.done.append(key)
+        return {"note": f"{key} is done"}
+
+    def runner(self, wanted: Plan, run: Run, **changes: Any) -> Runner:
+        """Who drives a run here, without a beat of its own unless it is asked for."""
+        return Runner(**{"plan": wanted, "steps": self, "journal": self.journal, "run": run, "clock": self.clock,
+                         "beat": 3600.0, **changes})
+
+    def command(self, wanted: Plan, driver: str = "first", **changes: Any) -> Run:
+        """What the command line and the controller do, once the plan may begin."""
+        run = claim(self.journal, wanted, driver, why="asked for", accepted=False, clock=self.clock)
+        return self.runner(wanted, run, **changes).drive()
+
+
+# --- AWS in two regions, as botocore describes it
+
+
+def at_once() -> Deadline:
+    """In place of `recovery.table.soon`: without pauses between the tries of a call."""
+    return Deadline(Timing(pause=0), Timing().budget)
+
+
+@cache
+def _session() -> Any:
+    return botocore.session.get_session()
+
+
+@cache
+def _operations(service: str) -> dict[str, Any]:
+    """The operations of a service by the names of a client's methods."""
+    model = _session().get_service_model(service)
+    return {xform_name(name): model.operation_model(name) for name in list(model.operation_names)}
+
+
+def misfits(value: Any, shape: Any, where: str) -> list[str]:
+    """What an answer has that AWS does not give."""
+    if shape.type_name == "structure":
+        strange = [f"{where}.{key}" for key in value if key not in shape.members]
+        return strange or [wrong for key, each in value.items()
+                           for wrong in misfits(each, shape.members[key], f"{where}.{key}")]
+    if shape.type_name == "list":
+        return [wrong for each in value for wrong in misfits(each, shape.member, f"{where}[]")]
+    return []
+
+
+@dataclass(kw_only=True)
+class FakeRds:
+    """The global database: `writer` is a region, `states` are those of the clusters, `instances` of their instances.
+
+    A move takes `polls` looks at the global database; until it begins, AWS shows nothing of it for `quiet` looks.
+    """
+
+    stack: Stack
+    writer: str = HOME
+    polls: int = 2
+    quiet: int = 0
+    states: dict[str, str] = field(default_factory=lambda: dict.fromkeys(REGIONS, "available"))
+    instances: dict[str, list[str]] = field(default_factory=lambda: {name: ["available"] for name in REGIONS})
+    resyncing: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
+    moving: dict[str, Any] | None = None
+    left: int = 0
+    snapshots: dict[str, dict[str, str]] = field(default_factory=lambda: {name: {} for name in REGIONS})
+
+    def look(self) -> Item:
+        """The global database; time goes by."""
+        if self.moving:
+            self.left -= 1
+            if self.left <= 0:
+                self.writer, self.moving = self.moving["ToDbClusterArn"].split(":")[3], None
+        shown = {"FailoverState": self.moving} if self.moving and self.left < self.polls else {}
+        return {"GlobalClusterIdentifier": self.stack.global_cluster_id, **shown, "GlobalClusterMembers": [
+            {"DBClusterArn": site.cluster_arn, "IsWriter": site.region == self.writer,
+             "SynchronizationStatus": "pending-resync" if site.region in self.resyncing else "connected"}
+            for site in self.stack.sites if site.region not in self.gone]}
+
+    def move(self, target: str, *, loses: bool) -> None:
+        """Begin to move the writer to the cluster of an ARN."""
+        if self.moving:
+            raise client_error("InvalidGlobalClusterStateFault")
+        if target.split(":")[3] == self.writer:
+            raise client_error("InvalidDBClusterStateFault")
+        home = next(site for site in self.stack.sites if site.region == self.writer)
+        self.left = self.polls + self.quiet
+        self.moving = {"Status": "pending", "FromDbClusterArn": home.cluster_arn, "ToDbClusterArn": target,
+                       "IsDataLossAllowed": loses}
+
+
+class FakeAws:
+    """Two regions of AWS, and the clients for them: a factory as `recovery.clients.Boto` is.
+
+    Each call is recorded in `calls` as (service, region, operation), and held against botocore's own description, the
+    request as the answer. A look at a region's API is (`api`, region, `look`).
+
+    `cut` are regions that nobody reaches, and whose table is not copied. `faults` are those of an operation's calls to
+    come, the next first (None: that one is well). `shown` is what a region's API shows, in place of the truth.
+    """
+
+    def __init__(self, **changes: Any) -> None:
+        self.stack, self.clock = stack(**changes), FakeClock()
+        self.rds = FakeRds(stack=self.stack)
+        self.calls: list[tuple[str, str, str]] = []
+        self.reads: dict[str, float] = {}  # seconds that the last client of a service waits
+        self.cut: set[str] = set()
+        self.faults: dict[str, list[Fault | None]] = {}
+        self.shown: dict[str, Seen] = {}
+        self.tables = {name: FakeTable(Network()) for name in REGIONS}
+        self.levers = {name: list[bytes]() for name in REGIONS}
+        self.epochs = dict.fromkeys(REGIONS, FIRST_EPOCH)  # the newest that a ledger has seen
+        self.payments: dict[str, dict[str, Item]] = {name: {} for name in REGIONS}
+        self.reconciled: dict[str, Item] = {}  # what the function answers in place of "nothing to do"
+        self.metrics: dict[str, list[dict[str, float]]] = {name: [] for name in REGIONS}
+        self.points: dict[tuple[str, str], list[Item]] = {}  # by region and metric
+        self.alarms: dict[str, list[Item]] = {name: [] for name in REGIONS}
+        self.told: list[tuple[str, str, str]] = []  # region, subject, message
+        self.lock = threading.Lock()
+        for name, table in self.tables.items():
+            table.copy = partial(self._copy, name)
+        self.table(HOME).client.items["!right"] = {
+            "payment_id": {"S": "!right"}, "epoch": {"N": str(FIRST_EPOCH)}, "region": {"S": HOME}}
+        self._copy(HOME, "!right", self.tables[HOME].items["!right"])
+
+    def __call__(self, service: str, region: str, read: float = 5.0) -> Any:
+        """A client."""
+        self.reads[service] = read
+        return FakeClient(self, service, region)
+
+    def cloud(self, action: Action = Action.FAILOVER, to: str = AWAY) -> Cloud:
+        """What a plan is carried out with here."""
+        return Cloud(plan=Plan(action=action, stack=self.stack, target=self.stack.site(to)), clients=self,
+                     look=self.look, clock=self.clock)
+
+    def table(self, region: str) -> Table:
+        """A region's replica of the table; a call by it is not recorded."""
+        return Table(self.tables[region], TABLE)
+
+    def run(self, region: str) -> Run:
+        """The run in a region's journal."""
+        found = Journal(self.table(region)).latest()
+        assert found
+        return found
+
+    def right(self, region: str) -> tuple[int, str]:
+        """Epoch and holder of the right to write, in a region's replica."""
+        item = self.tables[region].items["!right"]
+        return int(item["epoch"]["N"]), item["region"]["S"]
+
+    def writes(self, region: str) -> bool:
+        """Whether payments are taken in a region."""
+        return (self.right(region)[1] == self.rds.writer == region and self.rds.states[region] == "available"
+                and region not in self.cut)
+
+    def look(self, url: str) -> Seen:
+        """A look at a region's API."""
+        region = url.removesuffix("-api_endpoint")
+        self.calls.append(("api", region, "look"))
+        if region in self.cut:
+            return Seen(alive=False, ready=False, why="timed out")
+        return self.shown.get(region, Seen(alive=True, ready=self.writes(region)))
+
+    def taken(self, url: str) -> bool:
+        """A look at the lever of a region, by its API."""
+        region = url.removesuffix("-api_endpoint")
+        self.calls.append(("api", region, "lever"))
+        return region in self.cut or bool(self.levers[region])
+
+    def operations(self, *services: str) -> list[str]:
+        """The operations that were called, of some services or all."""
+        return [operation for service, _, operation in self.calls if not services or service in services]
+
+    def point(self, region: str, metric: str, value: float, ago: float = 60.0) -> None:
+        """Let CloudWatch have a value of a metric, of so many seconds ago."""
+        moment = datetime.fromtimestamp(self.clock.time() - ago, UTC)
+        self.points.setdefault((region, metric), []).append({"Timestamp": moment, "Maximum": value})
+
+    def _copy(self, region: str, key: str, item: Item) -> None:
+        for other, table in self.tables.items():
+            if other != region and not {region, other} & self.cut:
+                table.items[key] = item
+
+
+@dataclass(frozen=True)
+class FakeClient:
+    """A client of one service in one region."""
+
+    aws: FakeAws
+    service: str
+    region: str
+
+    def __getattr__(self, method: str) -> Callable[..., Item]:
+        return partial(self._call, _operations(self.service)[method])
+
+    def get_paginator(self, method: str) -> "FakePaginator":
+        """Pages of an operation that has some."""
+        operation = _operations(self.service)[method]
+        _session().get_paginator_model(self.service).get_paginator(operation.name)
+        return FakePaginator(partial(self._call, operation))
+
+    def _call(self, operation: Any, **request: Any) -> Item:
+        problems = ParamValidator().validate(request, operation.input_shape)
+        assert not problems.has_errors(), problems.generate_report()
+        with self.aws.lock:
+            self.aws.calls.append((self.service, self.region, operation.name))
+            if self.region in self.aws.cut:
+                raise EndpointConnectionError(endpoint_url=f"https://{self.service}.{self.region}.amazonaws.com")
+            faults = self.aws.faults.get(operation.name)
+            fault = faults.pop(0) if faults else None
+            if fault and not fault.done:
+                raise fault.error
+            answer = self._answer(operation.name, request)
+            if fault:
+                raise fault.error
+        if operation.output_shape:
+            assert not misfits(answer, operation.output_shape, operation.name)
+        return answer
+
+    def _answer(self, operation: str, request: Item) -> Item:
+        if self.service == "dynamodb":
+            found: Item = getattr(self.aws.tables[self.region], xform_name(operation))(**request)
+            return found
+        answers: dict[str, Callable[[Item], Item | None]] = {
+            "DescribeGlobalClusters": lambda _: {"GlobalClusters": [self.aws.rds.look()]},
+            "DescribeDBClusters": self._clusters, "DescribeDBInstances": self._instances,
+            "FailoverGlobalCluster": self._failover, "SwitchoverGlobalCluster": self._switchover,
+            "DescribeDBClusterSnapshots": self._snapshots, "CopyDBClusterSnapshot": self._copy_snapshot,
+            "HeadBucket": self._head_bucket, "HeadObject": self._head, "PutObject": self._put,
+            "DeleteObject": self._delete, "Invoke": self._invoke, "Publish": self._publish,
+            "PutMetricData": self._metrics, "GetMetricStatistics": self._statistics, "DescribeAlarms": self._alarms}
+        return answers[operation](request) or {}
+
+    @property
+    def _site(self) -> Site:
+        return self.aws.stack.site(self.region)
+
+    # --- RDS
+
+    def _clusters(self, request: Item) -> Item:
+        assert request == {"DBClusterIdentifier": self._site.cluster_id}
+        return {"DBClusters": [{"Status": self.aws.rds.states[self.region]}]}
+
+    def _instances(self, request: Item) -> Item:
+        assert request == {"Filters": [{"Name": "db-cluster-id", "Values": [self._site.cluster_id]}]}
+        return {"DBInstances": [{"DBInstanceStatus": state} for state in self.aws.rds.instances[self.region]]}
+
+    def _failover(self, request: Item) -> None:
+        assert (request["GlobalClusterIdentifier"], request["AllowDataLoss"]) == ("the global_cluster_id", True)
+        assert self.aws.stack.site(self.region).cluster_arn == request["TargetDbClusterIdentifier"]
+        self.aws.rds.move(request["TargetDbClusterIdentifier"], loses=True)
+
+    def _switchover(self, request: Item) -> None:
+        """AWS documents that this one is asked in the region of the writer."""
+        assert (request["GlobalClusterIdentifier"], self.region) == ("the global_cluster_id", self.aws.rds.writer)
+        self.aws.rds.move(request["TargetDbClusterIdentifier"], loses=False)
+
+    def _snapshots(self, request: Item) -> Item:
+        assert request == {"DBClusterIdentifier": self._site.cluster_id}
+        snapshots = self.aws.rds.snapshots[self.region]
+        found = [{"DBClusterSnapshotIdentifier": name, "Status": state} for name, state in snapshots.items()]
+        snapshots.update(dict.fromkeys(snapshots, "available"))
+        return {"DBClusterSnapshots": found}
+
+    def _copy_snapshot(self, request: Item) -> None:
+        snapshots, name = self.aws.rds.snapshots[self.region], request["TargetDBClusterSnapshotIdentifier"]
+        assert re.fullmatch(r"(?!.*--)[a-z][a-z0-9-]{0,61}[a-z0-9]", name)
+        assert (request["KmsKeyId"], request["CopyTags"]) == (self._site.key_arn, True)
+        assert snapshots[request["SourceDBClusterSnapshotIdentifier"]] == "available"
+        if name in snapshots:
+            raise client_error("DBClusterSnapshotAlreadyExistsFault")
+        snapshots[name] = "creating"
+
+    # --- S3
+
+    def _head_bucket(self, request: Item) -> None:
+        assert request == {"Bucket": self._site.receipts_bucket}
+
+    def _lever(self, request: Item) -> list[bytes]:
+        assert (request["Bucket"], request["Key"]) == (self._site.control_bucket, "takeover")
+        return self.aws.levers[self.region]
+
+    def _head(self, request: Item) -> None:
+        if not self._lever(request):
+            raise client_error("404", 404)
+
+    def _put(self, request: Item) -> None:
+        self._lever(request).append(request["Body"])
+
+    def _delete(self, request: Item) -> None:
+        self._lever(request).clear()
+
+    # --- Lambda
+
+    def _invoke(self, request: Item) -> Item:
+        event = json.loads(request["Payload"])
+        if request["FunctionName"] == self._site.function_alias_arn:
+            answer = self._pay(event)
+        else:
+            assert (request["FunctionName"], request["Qualifier"]) == (self._site.reconcile_function_name, "live")
+            answer = self._reconcile(event)
+        return {"StatusCode": 200, "Payload": io.BytesIO(json.dumps(answer).encode())}
+
+    def _pay(self, event: Item) -> Item:
+        """As the payments function does: the event is one of API Gateway's."""
+        assert (event["httpMethod"], event["resource"]) == ("POST", "/payment")
+        payment = parse(event["body"].encode(), set())
+        if not self.aws.writes(self.region):
+            return {"statusCode": 503, "body": json.dumps({"error": "not the writer"})}
+        assert self.aws.payments[self.region].setdefault(payment.payment_id, vars(payment)) == vars(payment)
+        return {"statusCode": 201, "body": json.dumps({"payment_id": payment.payment_id})}
+
+    def _reconcile(self, event: Item) -> Item:
+        if event == {"only": "epoch"}:
+            return {"region": self.region, "epoch": self.aws.epochs[self.region]}
+        assert event == {"cursor": ""}
+        return self.aws.reconciled.get(self.region, {
+            "done": True, "error": "", "repaired": [], "refused": [], "pending": [], "cursor": ""})
+
+    # --- SNS and CloudWatch
+
+    def _publish(self, request: Item) -> Item:
+        assert request["TopicArn"] == self._site.topic_arn
+        assert len(request["Subject"]) < 100
+        assert request["Subject"].isprintable()
+        self.aws.told.append((self.region, request["Subject"], request["Message"]))
+        return {"MessageId": "1"}
+
+    def _metrics(self, request: Item) -> None:
+        assert request["Namespace"] == "TapStack"
+        dimensions = [{"Name": "Stack", "Value": self.aws.stack.environment_suffix}]
+        assert all(each["Dimensions"] == dimensions for each in request["MetricData"])
+        self.aws.metrics[self.region].append({each["MetricName"]: each["Value"] for each in request["MetricData"]})
+
+    def _statistics(self, request: Item) -> Item:
+        here, other = self._site, self.aws.stack.other(self.region)
+        dimensions = {each["Name"]: each["Value"] for each in request["Dimensions"]}
+        assert (request["Namespace"], dimensions) == {
+            "AuroraGlobalDBReplicationLag": ("AWS/RDS", {"DBClusterIdentifier": here.cluster_id}),
+            "ReplicationLatency": ("AWS/S3", {"SourceBucket": other.receipts_bucket, "RuleId": "receipts",
+                                              "DestinationBucket": here.receipts_bucket})}[request["MetricName"]]
+        points = self.aws.points.get((self.region, request["MetricName"]), [])
+        return {"Datapoints": [point for point in points
+                               if request["StartTime"] <= point["Timestamp"] < request["EndTime"]]}
+
+    def _alarms(self, request: Item) -> Item:
+        assert request["StateValue"] == "ALARM"
+        return {"MetricAlarms": [alarm for alarm in self.aws.alarms[self.region]
+                                 if alarm["AlarmName"].startswith(request["AlarmNamePrefix"])]}
+
+
+@dataclass(frozen=True)
+class FakePaginator:
+    """One page."""
+
+    call: Callable[..., Item]
+
+    def paginate(self, **request: Any) -> list[Item]:
+        """All that there is."""
+        return [self.call(**request)]

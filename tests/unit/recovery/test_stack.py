@@ -1,0 +1,63 @@
+"""What the outputs say of a stack, and what is refused."""
+import re
+from typing import Any
+
+import pytest
+
+from recovery.stack import KEYS, ROLES, SITE_KEYS, Stack, StackError
+from tests.unit.recovery.fakes import AWAY, HOME, OUTPUTS, stack
+
+
+def test_everything_that_is_listed_is_read() -> None:
+    found = Stack.of({**OUTPUTS, "more": 1})
+    assert {key: getattr(found, key) for key in KEYS} == {key: OUTPUTS[key] for key in KEYS}
+    assert [site.role for site in found.sites] == list(ROLES)
+    for site in found.sites:
+        assert {key: getattr(site, key) for key in SITE_KEYS} == {
+            key: OUTPUTS[f"{site.role}_{key}"] for key in SITE_KEYS}
+
+
+def test_a_whole_number_may_come_as_a_float() -> None:
+    found = stack(health_check_interval=30.0, recovery_point_objective=0)
+    assert (repr(found.health_check_interval), found.recovery_point_objective) == ("30", 0)
+
+
+@pytest.mark.parametrize("key", [*KEYS, *(f"{role}_{key}" for role in ROLES for key in SITE_KEYS)])
+def test_an_output_that_is_missing_is_named(key: str) -> None:
+    for outputs in ({name: value for name, value in OUTPUTS.items() if name != key}, {**OUTPUTS, key: None}):
+        with pytest.raises(StackError, match=f"^{key}: is not among the outputs of the stack$"):
+            Stack.of(outputs)
+
+
+@pytest.mark.parametrize(("key", "value", "reason"), [
+    ("profile", 1, "must be a text"),
+    ("dr_region", ["us-west-2"], "must be a text"),
+    *(("health_check_threshold", value, "must be a whole number, at least 1")
+      for value in ("3", True, 2.5, 0, -1, float("inf"), float("nan"), [3])),
+    ("recovery_point_objective", -1, "must be a whole number, at least 0"),
+])
+def test_an_output_of_another_type_is_named(key: str, value: Any, reason: str) -> None:
+    with pytest.raises(StackError, match=re.escape(f"{key} = {value!r}: {reason}")):
+        stack(**{key: value})
+
+
+def test_the_sites_are_found_by_their_region() -> None:
+    found = stack()
+    home, away = found.sites
+    assert (found.site(HOME), found.site(AWAY)) == (found.other(AWAY), found.other(HOME)) == (home, away)
+    with pytest.raises(StackError, match=f"^region 'mars': must be {HOME} or {AWAY}$"):
+        found.site("mars")
+
+
+@pytest.mark.parametrize(("interval", "threshold", "detection", "failures"), [
+    (10, 3, 30, 3), (30, 3, 90, 9), (10, 1, 10, 1), (7, 1, 7, 1), (7, 3, 21, 3),
+])
+def test_detection_takes_as_many_looks_as_route_53_would_take(
+        interval: int, threshold: int, detection: int, failures: int) -> None:
+    found = stack(health_check_interval=interval, health_check_threshold=threshold)
+    assert (found.detection, found.failures) == (detection, failures)
+
+
+def test_a_table_is_strong_or_not() -> None:
+    assert stack(table_consistency="strong").strong
+    assert not stack().strong
