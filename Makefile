@@ -12,7 +12,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 RDS_AUTHORITIES := https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem
 OUTPUTS := cfn-outputs/flat-outputs.json
-CODE := lib payments rehearsal tests tools __main__.py
+CODE := lib payments recovery rehearsal tests tools __main__.py
 
 # Two checks at once where make can keep their outputs apart; the make that macOS ships cannot.
 PARALLEL := $(if $(filter output-sync,$(.FEATURES)),-j2 --output-sync=target)
@@ -78,7 +78,7 @@ types: $(READY) ## mypy
 
 .PHONY: unit
 unit: $(READY) ## The unit tests, with coverage (coverage/coverage-summary.json)
-	$(call stage,unit,$(PY) -m pytest tests/unit --cov --cov-report=term --cov-report=json:coverage/coverage.json && \
+	$(call stage,unit,HYPOTHESIS_PROFILE=default $(PY) -m pytest tests/unit --cov --cov-report=term --cov-report=json:coverage/coverage.json && \
 		$(PY) -m tools.coverage_summary coverage/coverage.json coverage/coverage-summary.json)
 
 .PHONY: parts
@@ -91,11 +91,18 @@ integration: $(READY) ## The integration tests, on a stack deployed onto an emul
 
 EVENTUAL := kill9-short,failover
 STRONG := kill9-short,failover,quorum
+STRONG_TABLE := --config tableConsistency=strong --config witnessRegion=us-east-2
 
 .PHONY: outages
-outages: $(READY) ## What must survive the loss of the writer, with an eventual and with a strong table
-	$(call stage,outages,$(PY) -m rehearsal --outages $(EVENTUAL) && $(PY) -m rehearsal --outages $(STRONG) \
-		--config tableConsistency=strong --config witnessRegion=us-east-2)
+outages: $(READY) ## The loss of the writer, and recovery drills, with an eventual and with a strong table
+	$(call stage,outages,$(PY) -m rehearsal --outages $(EVENTUAL) --drills gate && \
+		$(PY) -m rehearsal --outages $(STRONG) --drills gate $(STRONG_TABLE))
+
+.PHONY: drill
+drill: $(READY) ## Every recovery drill, with both tables; the reports are in reports/
+	$(call stage,drill,$(PY) -m rehearsal --outages none --drills all --reports reports/eventual $(ARGS) && \
+		$(PY) -m rehearsal --outages none --drills all --reports reports/strong $(STRONG_TABLE) $(ARGS) && \
+		$(PY) -m rehearsal --outages none --drills all --reports reports/manual --config failoverMode=manual $(ARGS))
 
 .PHONY: bench
 bench: $(READY) ## Time payments on a stack deployed onto an emulator, and hold what they take against its bounds

@@ -19,7 +19,8 @@ class Aurora:
         keys = {CREDENTIALS["aws_access_key_id"]: secret, ACCOUNT: secret}  # the emulator gives functions the latter
         self.pair = Pair((home, away), keys)
         self.authority = self.pair.ca_file.read_text(encoding="ascii")
-        self._regions, self._faults, self._cut = (home, away), faults, set[str]()
+        self._regions, self._faults = (home, away), faults
+        self._cut, self._back = set[str](), set[str]()
         faults.listen(self._follow_faults)
 
     def close(self) -> None:
@@ -50,13 +51,25 @@ class Aurora:
             self.pair.rejoin(old)
 
     def _follow_faults(self) -> None:
-        """Cut and heal the databases with their regions; who failed over from one that is healed rejoins it."""
+        """Cut and heal the databases with their regions."""
         cut = {*self._faults.cut_off(), *(region for store, region in self._faults.lost() if store == LEDGER)}
         cut &= set(self._regions)
         for region in cut - self._cut:
             self.pair.cut(region)
         for region in self._cut - cut:
             self.pair.heal(region)
-            if self.pair.role(region) is Role.STALE:
-                self.pair.rejoin(region)
+        self._back |= self._cut - cut
         self._cut = cut
+        if not cut:  # nobody can join a writer across a cut
+            for region in sorted(self._back, key=lambda region: region != self.pair.writer):
+                self._come_back(region)
+            self._back.clear()
+
+    def _come_back(self, region: str) -> None:
+        """What RDS does with a server whose region is back: the writer runs again, and any other one follows it."""
+        role = self.pair.role(region)
+        if region == self.pair.writer:
+            if role is Role.DOWN:
+                self.pair.restart(region)
+        elif role in (Role.STALE, Role.DOWN):
+            self.pair.rejoin(region)

@@ -239,8 +239,8 @@ def cold_start() -> Iterator[Figure]:
 def _start(code: str) -> float:
     environ = {"PATH": os.environ["PATH"], "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "key",
                "AWS_SECRET_ACCESS_KEY": "secret", "TABLE_NAME": "table", "RECEIPTS_BUCKET": "receipts",
-               "CONTROL_BUCKET": "control", "DATABASE_HOST": "localhost", "DATABASE_PORT": "5432",
-               "DATABASE_NAME": "payments", "DATABASE_USER": "payments_app"}
+               "CONTROL_BUCKET": "control", "DATABASE_HOST": "localhost", "DATABASE_READER_HOST": "localhost",
+               "DATABASE_PORT": "5432", "DATABASE_NAME": "payments", "DATABASE_USER": "payments_app"}
     done = subprocess.run([sys.executable, "-c", _TIMED.format(code)], check=True, capture_output=True, env=environ,
                           cwd=Path(__file__).parents[1], timeout=30)
     return float(done.stdout)

@@ -13,9 +13,10 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from rehearsal.database.pair import Role
+from recovery.plan import Action
 from rehearsal.ground import PATIENCE, Ground, Kept, attempt
 from rehearsal.load import CLIENTS, Load, Sent, acknowledged, send_all
+from rehearsal.takeover import take_over
 from rehearsal.traffic import Check, Region, Unmet, arrives, expect, payment
 
 TITLE = "kill9"
@@ -81,7 +82,7 @@ def judge(sent: Sequence[Sent], before: Kept, after: Kept, killed: float) -> Out
     Raises Unmet if a payment that is settled lacks in another store even then.
     """
     accepted = acknowledged(sent)
-    lost = {each.payment_id: killed - each.at for each in accepted if not after.settled(each.payment_id)}
+    lost = {each.payment_id: killed - each.ended for each in accepted if not after.settled(each.payment_id)}
     rest = [each.payment_id for each in accepted if each.payment_id not in lost]
     expect([each for each in rest if not after.whole(each)], [], "settled, yet not in every store after the repair")
     kept = sum(before.whole(each) for each in rest)
@@ -136,14 +137,14 @@ def _sum(rows: Sequence[Mapping[str, Any]]) -> str:
 def _warm(ground: Ground) -> None:
     """Let each region start as many functions as there will be clients."""
     for region in ground.sides():
-        send_all(region.url, region.key, [payment() for _ in range(2 * CLIENTS)])
+        send_all(region.place, [payment() for _ in range(2 * CLIENTS)])
 
 
 def _run(ground: Ground, plan: Plan, rows: list[dict[str, Any]]) -> str:
     home, away = ground.sides()
     ground.lag(home, away, plan.table, plan.receipts, plan.ledger)
     began = time.monotonic()
-    with Load(home.url, home.key) as load:
+    with Load(lambda: home.place) as load:
         load.accepted.wait(PATIENCE)
         first = time.monotonic() - began
         time.sleep(plan.after)
@@ -168,9 +169,7 @@ def _restart(ground: Ground, home: Region, _: Region) -> Region:
 
 
 def _fail_over(ground: Ground, _: Region, away: Region) -> Region:
-    # No lease has to be waited for: without its database the former writer can settle nothing new.
-    ground.take_right(away)
-    ground.fail_over(away)
+    take_over(Action.FAILOVER, away.name, ground.outputs, ground.clients)
     return away
 
 
@@ -199,8 +198,6 @@ def _repair(ground: Ground, home: Region, away: Region, writer: Region) -> None:
 
 
 def _return(ground: Ground, home: Region, away: Region) -> None:
-    """Let the killed server be the standby again, and nothing lag."""
+    """Let the region be back, whose killed server then is the standby again, and nothing lag."""
     ground.lag(home, away, 0, 0, 0)
     ground.faults.heal(home.name)
-    if ground.pair.role(home.name) is Role.DOWN:
-        ground.pair.rejoin(home.name)

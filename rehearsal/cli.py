@@ -11,8 +11,9 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, redirect_stdout, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -28,6 +29,11 @@ from rehearsal.aurora import Aurora
 from rehearsal.aws import CREDENTIALS, Clients
 from rehearsal.copies import Copies
 from rehearsal.deployment import THREADS, Deployment, write_outputs
+from rehearsal.drills import page, scenario
+from rehearsal.drills.model import Drill
+from rehearsal.drills.play import conclude, play
+from rehearsal.drills.scenario import Scenario
+from rehearsal.drills.stage import Stage
 from rehearsal.emulator import Emulator, EmulatorError
 from rehearsal.engine import RehearsalError, Surroundings
 from rehearsal.faults import OUTSIDE, Faults
@@ -41,6 +47,8 @@ from tools.migrate import MigrationFailed, migrate
 
 ROOT = Path(__file__).parents[1]
 OUTPUTS = Path("cfn-outputs") / "flat-outputs.json"
+REPORTS = Path("reports")
+DRILL, BY_HAND, FACTOR = "region-lost", "by-hand", 10.0
 OUTPUTS_VARIABLE = "TAPSTACK_OUTPUTS"
 STDERR = 2  # the descriptor
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
@@ -49,9 +57,14 @@ FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 class Rehearsal:
     """One run of everything, in order. Whatever happens, the emulator ends, and with it everything in it."""
 
-    def __init__(self, project: Project, settings: Settings, report: Report, broken: Sequence[str]) -> None:
-        """`broken` names the outages that are shown after the first payments."""
+    def __init__(self, project: Project, settings: Settings, report: Report, *, broken: Sequence[str],
+                 drills: Sequence[Scenario], factor: float, reports: Path) -> None:
+        """`broken` names the outages that are shown after the first payments; `drills` are played after them.
+
+        `factor` is for the drills, and `reports` the folder of their report.
+        """
         self._project, self._regions, self._report, self._broken = project, _regions(settings), report, broken
+        self._drills, self._factor, self._reports = drills, factor, project.folder / reports
         self._outputs_file = project.folder / OUTPUTS
         self._authority = ""
 
@@ -73,10 +86,9 @@ class Rehearsal:
             relays = Relays(emulator.endpoint, self._regions, faults, moved=aurora.follow)
             stack.callback(relays.stop)
             relays.start()
-            copies = Copies(emulator.endpoint, faults)
             clients = Clients(relays.url(OUTSIDE), THREADS)
             deployment = Deployment(clients, Surroundings(
-                {region: relays.url(region) for region in self._regions}, aurora), report.progress)
+                {region: relays.url(region) for region in self._regions}, aurora, self._factor), report.progress)
             with report.phase("inventory") as notes:
                 before = inventory.take(deployment.engine, self._regions)
                 notes.append(f"{len(before)} things before the deployment")
@@ -85,7 +97,10 @@ class Rehearsal:
                 self._migrate(clients, deployment.outputs)
             if report.ok:
                 self._check("traffic", traffic.checks(clients, deployment.outputs))
-                self._break(Ground(deployment.outputs, clients, emulator.endpoint, faults, copies, aurora.pair, relays))
+                ground = Ground(deployment.outputs, clients, emulator.endpoint, faults,
+                                Copies(emulator.endpoint, faults), aurora.pair, relays)
+                self._break(ground)
+                self._drill(ground, deployment)
                 self._execute(clients, command, output)
                 if keep:
                     self._keep(clients, deployment.outputs)
@@ -132,6 +147,36 @@ class Rehearsal:
             for line in lines(title, rows):
                 self._report.say(line)
 
+    def _drill(self, ground: Ground, deployment: Deployment) -> None:
+        """Play the drills, unless something is wrong already, and write their report."""
+        report = self._report
+        if not (self._drills and report.ok):
+            return
+        started, project = datetime.now(UTC), self._project.with_endpoint(ground.clients.endpoint)
+        with Stage(ground, deployment.engine, self._factor, environment=self._environment(ground.clients),
+                   folder=project.folder, again=lambda: deployment.again(project)) as stage:
+            run = conclude(stage.stack, list(self._played(stage)), started=started, factor=self._factor)
+        written, _ = page.write(run, self._reports)
+        report.document["drills"] = page.document(run)
+        for line in lines("drills", page.rows(run)):
+            report.say(line)
+        report.say(f"  the drills with their timelines: {written}")
+
+    def _played(self, stage: Stage) -> Iterator[Drill]:
+        """The drills, each as it was played, until one cannot be."""
+        for each in self._drills:
+            title = f"drill {each.name}"
+            with self._report.phase(title) as notes:
+                try:
+                    drill = play(stage, each)
+                except traffic.Unmet as error:
+                    self._report.fail(title, f"cannot be played: {error}")
+                    return
+                for check in drill.checks:
+                    self._report.check(traffic.Check(check.name, check.ok, 0.0, check.detail))
+                notes.append(drill.outcome)
+            yield drill
+
     def _execute(self, clients: Clients, command: Sequence[str], output: int | None) -> None:
         if not command:
             return
@@ -150,6 +195,7 @@ class Rehearsal:
     def _environment(self, clients: Clients) -> dict[str, str]:
         """What a program needs to find the deployment."""
         return {"AWS_ENDPOINT_URL": clients.endpoint, "AWS_DEFAULT_REGION": self._regions[0],
+                "HTTP_PROXY": clients.endpoint, "NO_PROXY": clients.endpoint.rpartition("/")[2],
                 **{key.upper(): value for key, value in CREDENTIALS.items()},
                 OUTPUTS_VARIABLE: str(self._outputs_file), "PGSSLROOTCERT": self._authority}
 
@@ -231,6 +277,13 @@ def rehearse(
     broken: Annotated[str | None, typer.Option(
         "--outages", metavar="all|none|NAME[,NAME]",
         help="What is made to go wrong; none with --exec, or else all, unless said.")] = None,
+    drilled: Annotated[str | None, typer.Option(
+        "--drills", metavar="all|gate|none|NAME[,NAME]",
+        help="Recovery drills that are played; none with --exec, or else region-lost, unless said.")] = None,
+    factor: Annotated[float, typer.Option(
+        help="How many times faster health checks, TTLs and the controllers' clock go by; work takes its own time.",
+        min=1, max=20)] = FACTOR,
+    reports: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the drills' report is written.")] = REPORTS,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the stack up until Ctrl-C.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, the rest on stderr.")] = False,
 ) -> int:
@@ -241,14 +294,36 @@ def rehearse(
     words = _words(command)
     project = Project.load(ROOT, stack, _overrides(config or []))
     settings = _settings(project)
-    shown = outages.chosen(broken or (outages.NONE if words else outages.ALL),
-                           strong=settings.table.consistency == "strong")
     report = Report(Console(stderr=as_json))
     report.document.update(stack=stack, config=project.config, regions=_regions(settings))
+    rehearsal = Rehearsal(
+        project, settings, report, factor=factor, reports=reports,
+        broken=outages.chosen(broken or (outages.NONE if words else outages.ALL), strong=_strong(settings)),
+        drills=_drills(drilled or ("none" if words or not settings.dns else ""), settings))
+    with redirect_stdout(sys.stderr if as_json else sys.stdout):
+        code = _concluded(report, lambda: rehearsal.run(words, keep, STDERR if as_json else None))
+    if as_json:
+        print(json.dumps(report.document, indent=2))
+    return code
+
+
+def _strong(settings: Settings) -> bool:
+    return settings.table.consistency == "strong"
+
+
+def _drills(words: str, settings: Settings) -> list[Scenario]:
+    manual = settings.failover_mode == "manual"
+    found = scenario.chosen(words or (BY_HAND if manual else DRILL), strong=_strong(settings), manual=manual)
+    if found and not settings.dns:
+        raise ProjectError(f"--drills {words}: needs domainName: without it there is no DNS to move")
+    return found
+
+
+def _concluded(report: Report, work: Callable[[], None]) -> int:
+    """Do the work, say how it ended, and give the exit code."""
     began, verdict, code = time.monotonic(), "FAILED", FAILED
     try:
-        with redirect_stdout(sys.stderr if as_json else sys.stdout):
-            Rehearsal(project, settings, report, shown).run(words, keep, STDERR if as_json else None)
+        work()
         if report.ok:
             verdict, code = "passed", 0
     except EmulatorError as error:
@@ -256,8 +331,6 @@ def rehearse(
     except KeyboardInterrupt:
         report.ok, verdict, code = False, "interrupted, the emulator stopped,", INTERRUPTED
     report.conclude(verdict, time.monotonic() - began)
-    if as_json:
-        print(json.dumps(report.document, indent=2))
     return code
 
 
@@ -272,6 +345,7 @@ def main() -> NoReturn:
     try:
         code = typer.main.get_command(app).main(standalone_mode=False)
     except (TyperException, ProjectError, SettingsError) as error:
-        print(f"rehearsal: {error}", file=sys.stderr)
+        why = error.format_message() if isinstance(error, TyperException) else error
+        print(f"rehearsal: {why}", file=sys.stderr)
         code = BAD_INPUT
     sys.exit(code)

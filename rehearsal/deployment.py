@@ -16,6 +16,7 @@ from typing import Any
 from pulumi.runtime import mocks, rpc, run_in_stack, set_all_config
 from pulumi.runtime.settings import Settings, configure
 
+from rehearsal.again import Again
 from rehearsal.aws import Clients
 from rehearsal.engine import Engine, RehearsalError, Surroundings
 from rehearsal.monitor import Monitor, plain
@@ -42,7 +43,27 @@ class Deployment:
         Raises RehearsalError for resources that could not be made, and for a secret among the outputs; what the program
         raises comes out as it is.
         """
-        monitor = Monitor(self.engine, self._progress)
+        monitor = self._run(project, program, self.engine)
+        self.outputs = _public(monitor.outputs)
+
+    def again(self, project: Project, program: Callable[[], None] | None = None) -> list[str]:
+        """What would change if the program were deployed once more: a line for each thing. Nothing is changed.
+
+        Raises as `up`, but for resources.
+        """
+        again = Again(self.engine)
+        monitor = self._run(project, program, again, refusing=False)
+        if monitor.failures:  # after the first one the program was refused everything
+            return [*again.differences, *map(str, monitor.failures)]
+        outputs = _public(monitor.outputs)
+        changed = [f"~ output {key}" for key in sorted(outputs.keys() | self.outputs.keys())
+                   if outputs.get(key) != self.outputs.get(key)]
+        return [*again.differences, *again.missing(), *changed]
+
+    def _run(self, project: Project, program: Callable[[], None] | None, engine: Engine, *,
+             refusing: bool = True) -> Monitor:
+        """Run the program with its resources handed to the engine. What fails is raised, unless not `refusing`."""
+        monitor = Monitor(engine, self._progress)
         raised: list[BaseException] = []
         ended = threading.Event()  # to be interrupted in `Thread.join` makes Python 3.11 forget that the thread runs
 
@@ -62,11 +83,11 @@ class Deployment:
         finally:
             monitor.stopped = True
             ended.wait(GRACE)
-        if monitor.failures:
+        if refusing and monitor.failures:
             raise RehearsalError("; ".join(map(str, monitor.failures)))
-        if raised:
+        if raised and (refusing or not monitor.failures):
             raise raised[0]
-        self.outputs = _public(monitor.outputs)
+        return monitor
 
     def down(self) -> list[str]:
         """Delete everything, the newest first; gives what could not be deleted and why."""

@@ -55,18 +55,20 @@ class Surroundings:
     """What stands in for AWS around the emulator, by region.
 
     `endpoints` are the URLs at which AWS is reached from a region; from anywhere else it is the clients'. `aurora`
-    holds the databases; without it clusters are records.
+    holds the databases; without it clusters are records. `factor` is how many times faster than their configuration
+    says the functions go by.
     """
 
     endpoints: Mapping[str, str] = field(default_factory=dict)
     aurora: Aurora | None = None
+    factor: float = 1
 
 
 class Engine:
     """Keeps account of what it made; several threads may create at once. Knows nothing of Pulumi's protocol."""
 
     def __init__(self, clients: Clients, around: Surroundings) -> None:
-        self._clients, self._around = clients, around
+        self.clients, self.around = clients, around
         self._lock = threading.Lock()
         self.resources: list[Made] = []  # in the order in which they came to exist
         self.gaps: set[gaps.Gap] = set()
@@ -79,21 +81,21 @@ class Engine:
         kind = KINDS.get(token)
         if kind is None:
             raise RehearsalError(f"{name}: the rehearsal knows no resource type {token}")
-        given = {key: value for key, value in inputs.items() if value not in (None, [], {}) and key[:2] != "__"}
+        given = given_of(inputs)
         if kind.named:
             given.setdefault(kind.named, f"{name}-{uuid.uuid4().hex[:7]}")
         known = gaps.of(token)
-        region, aurora = given.pop("region", provider.region), self._around.aurora
+        region, aurora = given.pop("region", provider.region), self.around.aurora
         scope: Scope = {
             "name": name, "region": region, "account": ACCOUNT,
-            "endpoint": self._around.endpoints.get(region, self._clients.endpoint),
-            "port": aurora.port(region) if aurora else None,
+            "endpoint": self.around.endpoints.get(region, self.clients.endpoint),
+            "port": aurora.port(region) if aurora else None, "factor": self.around.factor,
             "files": {"payments/rds-ca.pem": aurora.authority} if aurora else {},
             "tags": {**provider.tags, **given.pop("tags", {})},
             "unique": uuid.uuid4().hex, "id": "", "out": {}, "lifted": False,
             "in": given}
         made = Made(token, name, kind, protected, scope)
-        if kind.service and provider.endpoints.get(kind.service) != self._clients.endpoint:
+        if kind.service and provider.endpoints.get(kind.service) != self.clients.endpoint:
             raise RehearsalError(f"{made.label}: its provider does not send {kind.service} to the emulator")
         self._call(made, kind.create, fitted=True)
         scope["id"] = self._evaluate(made, kind.id)
@@ -150,11 +152,11 @@ class Engine:
     @property
     def aurora(self) -> Aurora | None:
         """The databases."""
-        return self._around.aurora
+        return self.around.aurora
 
     def client(self, service: str, region: str) -> Any:
         """The boto3 client of a service in a region."""
-        return self._clients(service, region)
+        return self.clients(service, region)
 
     def made(self, token: str) -> list[Scope]:
         """The scopes of the resources of a type that exist by now, oldest first."""
@@ -195,6 +197,11 @@ class Engine:
                 place(given, path, value)
         answer: Mapping[str, Any] = getattr(client, call.operation)(**fit(shape, given, made.kind.renames))
         return answer
+
+
+def given_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs that are given; one that is null or empty is not."""
+    return {key: value for key, value in inputs.items() if value not in (None, [], {}) and key[:2] != "__"}
 
 
 def _distribute(made: Made, shape: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 OUTSIDE = "outside"  # where clients and the operator are: no region
+WORLD = "world"  # the same, where nobody is ever behind a region's cut: Route 53's checkers, and clients that ask it
 
 # The service behind each store of the payments; any other store is called by its service's signing name.
 SERVICES = {"table": "dynamodb", "receipts": "s3", "function": "lambda", "api": "execute-api"}

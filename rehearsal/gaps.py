@@ -38,6 +38,10 @@ GAPS = (
     Gap("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration", "", "nothing expires"),
     Gap("aws:lambda/function:Function", "architectures", "runs on the emulator's own Python and processor"),
     Gap("aws:lambda/permission:Permission", "", "not enforced"),
+    Gap("aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig", "", "an alias's is a record: what fails is "
+        "tried twice more"),
+    Gap("aws:cloudwatch/eventRule:EventRule", "", "starts its target by the rehearsal's clock, and only in drills"),
+    Gap("aws:cloudwatch/eventTarget:EventTarget", "retryPolicy", "a record"),
     Gap("aws:apigateway/usagePlanKey:UsagePlanKey", "", "a key's value is looked up over all regions at once, so each "
         "plan also gets the other region's key of the same value"),
     Gap("aws:apigateway/stage:Stage", "accessLogSettings", "no access log is written"),
@@ -46,9 +50,10 @@ GAPS = (
     Gap("aws:cloudwatch/metricAlarm:MetricAlarm", "", "dimensions, datapoints and missing data are ignored"),
     Gap("aws:sns/topicSubscription:TopicSubscription", "", "no e-mail is sent"),
     Gap("aws:backup/plan:Plan", "", "no backup runs, so none is copied"),
-    Gap("aws:route53/healthCheck:HealthCheck", "", "a record that nothing runs; its children read back blank, and "
-        "its flags as false"),
-    Gap("aws:route53/record:Record", "", "nothing answers DNS"),
+    Gap("aws:route53/healthCheck:HealthCheck", "", "executed only in drills, by one checker of the rehearsal's own, "
+        "whose finding counts at once; its children read back blank, and its flags as false"),
+    Gap("aws:route53/record:Record", "", "answered only in drills, by a resolver of the rehearsal's own, which does "
+        "not speak DNS"),
     Gap("aws:acm/certificate:Certificate", "", "issued at once, whatever its validation record"),
 )
 

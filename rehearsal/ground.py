@@ -89,28 +89,15 @@ class Ground:
         self.lag(here, there, 0, 0, 0)
         self.lag(there, here, 0, 0, 0)
 
-    def take_right(self, region: Region, beside: Clients | None = None) -> Right:
-        """Give a region the right to write, under an epoch that is newer than its ledger's. Raises Unmet."""
-        right = DynamoRight((beside or self.clients)("dynamodb", region.name), region.table)
-        ledger = self.ledger(region)
-        try:
-            return right.take(region.name, Deadline(Timing(), PATIENCE), ledger.epoch(Deadline(Timing(), PATIENCE)))
-        except (StoreUnavailable, NotTheWriter) as error:
-            raise Unmet(f"the right to write: {error!r}") from error
-        finally:
-            ledger.close()
+    def right(self, region: Region) -> Right:
+        """Who may write, by the region's replica of the table. Raises StoreUnavailable."""
+        return DynamoRight(self.clients("dynamodb", region.name), region.table).read(Deadline(Timing(), PATIENCE))
 
     def ledger(self, region: Region) -> PostgresLedger:
         """The region's ledger, as the function reaches it."""
         database = Database(host="localhost", port=self.pair.member(region.name).door.port, name=DATABASE)
         login = partial(iam_login, database, USER, region.name, Credentials(*CREDENTIALS.values()))
         return PostgresLedger(partial(open_connection, database, Timing(), login, self.pair.ca_file))
-
-    def fail_over(self, region: Region, beside: Clients | None = None) -> None:
-        """Make a region's database the writer whatever the other one may have. Raises ClientError."""
-        (beside or self.clients)("rds", region.name).failover_global_cluster(
-            GlobalClusterIdentifier=self.outputs["global_cluster_id"], TargetDbClusterIdentifier=region.cluster,
-            AllowDataLoss=True)
 
     def beside(self, region: Region) -> Clients:
         """Clients of somebody who is in that region."""

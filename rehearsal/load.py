@@ -3,25 +3,31 @@
 import http.client
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 
-from rehearsal.traffic import Answer, payment, request
+from rehearsal.traffic import TIMEOUT, Answer, Place, payment, request
 
 CLIENTS = 4
+REFUSED = 0.05  # seconds, at least, between a refusal and what the client sends next
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sent:
-    """A payment that was sent: the answer, None if there was none, and when it came (s, by the monotonic clock)."""
+    """A payment that was sent to a region, and the answer; None if there was none.
+
+    began, ended: when it was sent, and when the client knew what came of it, in seconds of the monotonic clock.
+    """
 
     payment: Mapping[str, Any]
+    region: str
     answer: Answer | None
-    at: float
+    began: float
+    ended: float
 
     @property
     def payment_id(self) -> str:
@@ -35,19 +41,21 @@ class Sent:
         return self.answer is not None and self.answer.status == HTTPStatus.CREATED
 
 
-def send(url: str, key: str, made: Mapping[str, Any]) -> Sent:
+def send(place: Place, made: Mapping[str, Any], timeout: float = TIMEOUT) -> Sent:
     """Send a payment; that nothing comes back is an outcome too."""
+    began = time.monotonic()
     try:
-        answer: Answer | None = request("POST", f"{url}/payment", made, key)
+        answer: Answer | None = request("POST", f"{place.url}/payment", made, place.key, via=place.via,
+                                        timeout=timeout)
     except (OSError, http.client.HTTPException):
         answer = None
-    return Sent(made, answer, time.monotonic())
+    return Sent(payment=made, region=place.region, answer=answer, began=began, ended=time.monotonic())
 
 
-def send_all(url: str, key: str, made: Iterable[Mapping[str, Any]]) -> list[Sent]:
+def send_all(place: Place, made: Iterable[Mapping[str, Any]]) -> list[Sent]:
     """Send payments, some at once; the outcomes in the same order."""
     with ThreadPoolExecutor(CLIENTS, "client") as pool:
-        return list(pool.map(lambda each: send(url, key, each), made))
+        return list(pool.map(lambda each: send(place, each), made))
 
 
 def acknowledged(sent: Iterable[Sent]) -> list[Sent]:
@@ -58,14 +66,20 @@ def acknowledged(sent: Iterable[Sent]) -> list[Sent]:
 class Load:
     """Clients that send one payment after the other, from the beginning of a `with` block until `stop` or its end.
 
-    `accepted` is set once a payment is acknowledged.
+    `where` says before each where it goes. A client begins one every `pause` seconds, or once it has the answer to the
+    last, for which it waits `timeout` seconds. It never sends a payment again, unless it is to `repeat`: then it does,
+    with the same id, until it is acknowledged. `accepted` is set once a payment is acknowledged; `sent` has all whose
+    outcome is known, in that order.
     """
 
-    def __init__(self, url: str, key: str, clients: int = CLIENTS) -> None:
-        self._url, self._key = url, key
-        self._sent: list[Sent] = []
+    def __init__(self, where: Callable[[], Place], clients: int = CLIENTS, *, pause: float = 0.0,
+                 timeout: float = TIMEOUT, repeat: bool = False) -> None:
+        self._where, self._pause, self._timeout, self._repeat = where, pause, timeout, repeat
+        self.sent: list[Sent] = []
         self.accepted, self._stopped = threading.Event(), threading.Event()
-        self._threads = [threading.Thread(target=self._run, name="client", daemon=True) for _ in range(clients)]
+        self._threads = [
+            threading.Thread(target=self._run, args=(pause * number / clients,), name="client", daemon=True)
+            for number in range(clients)]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -85,13 +99,16 @@ class Load:
         self.stop()
         for thread in self._threads:
             thread.join()
-        return self._sent
+        return self.sent
 
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            sent = send(self._url, self._key, payment())
-            self._sent.append(sent)
+    def _run(self, delay: float) -> None:
+        """One client, which begins after a delay: they are not to send all at once."""
+        made = payment()
+        while not self._stopped.wait(delay):
+            sent = send(self._where(), made, self._timeout)
+            self.sent.append(sent)
             if sent.acknowledged:
                 self.accepted.set()
-            else:
-                self._stopped.wait(0.05)  # a client that is refused waits a moment, here a short one
+            if sent.acknowledged or not self._repeat:
+                made = payment()
+            delay = max(sent.began + self._pause - sent.ended, 0.0 if sent.acknowledged else REFUSED)

@@ -7,7 +7,7 @@ has the database's writer and the right to write (`home`), and nothing is wrong;
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -18,7 +18,8 @@ from botocore.exceptions import ClientError
 
 from payments.deadline import Deadline, Timing
 from payments.payment import Record, parse
-from payments.right import LEASE, NotTheWriter
+from payments.right import NotTheWriter
+from recovery.plan import Action
 from rehearsal.aurora import LEDGER
 from rehearsal.chaos import kill9
 from rehearsal.faults import Manner
@@ -26,6 +27,7 @@ from rehearsal.ground import PATIENCE, Ground, attempt
 from rehearsal.lagging import RECEIPTS, STOPPED, TABLE, Lag
 from rehearsal.load import Load, acknowledged, send, send_all
 from rehearsal.project import ProjectError
+from rehearsal.takeover import take_over
 from rehearsal.traffic import Check, Region, Unmet, arrives, expect, payment, request
 
 ALL, NONE = "all", "none"
@@ -227,7 +229,7 @@ def cut_off(ground: Ground) -> Checks:
         return f"{len(calls)} calls, none got out"
 
     def goes_on() -> str:
-        accepted = acknowledged(send_all(home.url, home.key, meanwhile))
+        accepted = acknowledged(send_all(home.place, meanwhile))
         expect(len(accepted), BURST, "accepted")
         return f"{BURST} payments"
 
@@ -275,7 +277,7 @@ def failing(ground: Ground) -> Checks:
 
     def share() -> str:
         ground.faults.fail(home.name, SHARE)
-        sent = send_all(home.url, home.key, made)
+        sent = send_all(home.place, made)
         ground.faults.heal(home.name)
         accepted.extend(each.payment_id for each in acknowledged(sent))
         failed = 1 - len(accepted) / REQUESTS
@@ -284,7 +286,7 @@ def failing(ground: Ground) -> Checks:
         return f"{failed:.0%} of {REQUESTS} requests failed"
 
     def completed() -> str:
-        repeated = acknowledged(send_all(home.url, home.key, made))
+        repeated = acknowledged(send_all(home.place, made))
         expect(len(repeated), REQUESTS, "accepted by now")
         arrives(lambda: expect(bool(_whole(ground, away, [each["payment_id"] for each in made])), True, "arrived"))
         return f"{REQUESTS - len(accepted)} more"
@@ -324,7 +326,7 @@ def killed(ground: Ground) -> Checks:
     others: list[Any] = []
 
     def kill() -> str:
-        with Load(home.url, home.key) as load:
+        with Load(lambda: home.place) as load:
             time.sleep(LOADED)
             ground.pair.kill(home.name)
             time.sleep(DOWN)
@@ -354,18 +356,16 @@ def failover(ground: Ground) -> Checks:
 
     def before() -> str:
         ground.lag(home, away, 0, PATIENCE, PATIENCE)
-        expect(len(acknowledged(send_all(home.url, home.key, made))), BURST, "accepted")
+        expect(len(acknowledged(send_all(home.place, made))), BURST, "accepted")
         ground.faults.cut(home.name)
         missing = [each for each in ids if each not in ground.posted(away)]
         expect(len(missing), BURST, "not posted there")
         return f"{BURST} payments, of which the standby has posted none"
 
-    def take_over() -> str:
+    def taken_over() -> str:
         began = time.monotonic()
-        old = ground.take_right(away, beside)
-        time.sleep(LEASE)  # until then the former writer may trust that it has the right
-        ground.fail_over(away, beside)
-        return f"epoch {old.epoch}, {time.monotonic() - began:.1f} s"
+        found = take_over(Action.FAILOVER, away.name, ground.outputs, beside)
+        return f"{found['epoch']}, {time.monotonic() - began:.1f} s"
 
     def repaired() -> str:
         found = away.reconciled()
@@ -374,7 +374,8 @@ def failover(ground: Ground) -> Checks:
         return f"{len(set(found['repaired']) & set(ids))} of {BURST} repaired, none lost"
 
     def behind_the_cut() -> str:
-        refused = [send(ground.within(home), home.key, payment()) for _ in range(3)]
+        inside = replace(home.place, url=ground.within(home))
+        refused = [send(inside, payment()) for _ in range(3)]
         return refused_all([each.answer.status if each.answer else 0 for each in refused])
 
     def returned() -> str:
@@ -383,7 +384,7 @@ def failover(ground: Ground) -> Checks:
         return refused_all(sent)
 
     yield attempt(f"{home.name} takes payments, and is cut off", before)
-    yield attempt(f"{away.name} takes the right to write and the database", take_over)
+    yield attempt(f"{away.name} takes the right to write and the database", taken_over)
     yield attempt(f"{away.name} repairs what its stores have lost", repaired)
     yield attempt(f"{away.name} takes payments", lambda: arrives(lambda: _got(away, _post(away))))
     yield attempt(f"{home.name}, still cut off, acknowledges none", behind_the_cut)
@@ -407,7 +408,7 @@ def refused_all(statuses: Sequence[int]) -> str:
 
 def _stale(ground: Ground, region: Region, ids: Sequence[str]) -> str:
     """What a writer that does not know better would post: new payments, under the epoch before the present one."""
-    ledger, epoch = ground.ledger(region), ground.take_right(region).epoch - 1
+    ledger, epoch = ground.ledger(region), ground.right(region).epoch - 1
     refused = 0
     for _ in ids:
         new = parse(json.dumps(payment()).encode(), set())
@@ -492,12 +493,10 @@ def checks(ground: Ground, names: Sequence[str]) -> Checks:
 
 
 def _mended(ground: Ground) -> None:
-    """Bring the writer to where the right to write is, in the first region, and wait until all copies are made."""
-    home, away = ground.sides()
-    primary = ground.outputs["primary_region"]
+    """Bring the writer and the right to write home, if they are not there, and wait until all copies are made."""
+    _, away = ground.sides()
     arrives(lambda: expect(ground.pair.role(away.name).value, "standby", f"{away.name}"))
     ground.pair.catch_up(away.name)
-    if home.name != primary:
-        arrives(lambda: away.take_over(ground.outputs["global_cluster_id"]))
+    take_over(Action.SWITCHOVER, ground.outputs["primary_region"], ground.outputs, ground.clients)
     waiting = [each for each in ground.copies.report() if each["waiting"]]
     expect(waiting, [], "copies that wait")

@@ -2,8 +2,8 @@
 
 What runs in a region calls AWS through the region's relay, and clients call a region's API through it. Whom a call is
 for is read from the scope of its signature; an unsigned one is a client's, for the region whose relay it uses. As an
-HTTP proxy (`HTTP_PROXY`) a relay also takes calls from its region to another relay. Requests and answers pass as they
-are, byte for byte but for `Expect`, which the relay answers itself.
+HTTP proxy (`HTTP_PROXY`) a relay also takes calls from its region to another relay; that of `WORLD` takes only such.
+Requests and answers pass as they are, byte for byte but for `Expect`, which the relay answers itself.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 from xml.sax.saxutils import escape
 
-from rehearsal.faults import OUTSIDE, Call, Failure, Faults, Manner
+from rehearsal.faults import OUTSIDE, WORLD, Call, Failure, Faults, Manner
 
 T = TypeVar("T")
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -102,16 +102,18 @@ class Relays:
     """The relays, all on one thread, from `start` until `stop`. `calls` is the record of every call, oldest first.
 
     `moved` is called, on another thread, when the emulator has moved a global database's writer, before its caller gets
-    the answer; what it raises becomes that answer.
+    the answer; what it raises becomes that answer. `trap` is asked of each call before it is done, and again when it
+    is: if it says so, the caller gets no answer.
     """
 
     def __init__(self, upstream: str, regions: Sequence[str], faults: Faults,
                  moved: Callable[[Move], None] = lambda _: None) -> None:
         self.calls: list[Call] = []
+        self.trap: Callable[[Call, bool], bool] = lambda _call, _done: False
         self._upstream, self._faults, self._moved = urlsplit(upstream), faults, moved
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="relays", daemon=True)
-        self._sockets = {name: _listening() for name in (*regions, OUTSIDE)}
+        self._sockets = {name: _listening() for name in (*regions, OUTSIDE, WORLD)}
         self._names = {each.getsockname()[1]: name for name, each in self._sockets.items()}
         self._idle: list[Stream] = []
         self._under_way: dict[asyncio.StreamWriter, Call] = {}
@@ -119,7 +121,7 @@ class Relays:
         faults.listen(self._reset_cut)
 
     def url(self, name: str) -> str:
-        """The relay of a region, or of `OUTSIDE`."""
+        """The relay of a region, of `OUTSIDE` or of `WORLD`."""
         return f"http://127.0.0.1:{self._sockets[name].getsockname()[1]}"
 
     def start(self) -> None:
@@ -231,9 +233,11 @@ class Relays:
         failure = self._faults.draw(call)
         try:
             self._check(call, failure, late=False)
+            self._spring(call, done=False)
             answer = await self._forward(request)
             if call.service == "rds" and call.operation in MOVES and answer.start.split(" ")[1] == "200":
                 answer = await self._move(call, request, answer)
+            self._spring(call, done=True)
             self._check(call, failure, late=True)
         except Refused as refused:
             if refused.manner is not Manner.ERROR:
@@ -241,6 +245,10 @@ class Relays:
             answer = _error(call, request, "the rehearsal lets this call fail")
         call.status = int(answer.start.split(" ")[1])
         return answer
+
+    def _spring(self, call: Call, *, done: bool) -> None:
+        if self.trap(call, done):
+            raise Refused(Manner.RESET)
 
     def _check(self, call: Call, failure: Failure | None, *, late: bool) -> None:
         manner = self._faults.refusal(call) or (failure.manner if failure and failure.late is late else None)

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from payments.deadline import Deadline, Timing
-from payments.right import LEASE, DynamoRight
-from payments.stores import StoreUnavailable
+from recovery.cloud import Failed
+from recovery.plan import Action
 from rehearsal.aws import Clients
+from rehearsal.takeover import take_over
 
 TIMEOUT = 10.0  # seconds for one request
 ARRIVAL = 10.0  # seconds until a copy must have arrived in the other region; the emulator copies at once
@@ -44,7 +45,7 @@ class Unmet(Exception):
     """What a check found instead of what it expects."""
 
 
-_FAILURES = (Unmet, OSError, http.client.HTTPException, ClientError, BotoCoreError)
+_FAILURES = (Unmet, Failed, OSError, http.client.HTTPException, ClientError, BotoCoreError)
 
 
 def expect(found: object, wanted: object, what: str) -> None:
@@ -53,7 +54,7 @@ def expect(found: object, wanted: object, what: str) -> None:
         raise Unmet(f"{what}: {found!r} instead of {wanted!r}")
 
 
-def attempt(name: str, check: Callable[[], None]) -> Check:
+def attempt(name: str, check: Callable[[], object]) -> Check:
     """Do one check."""
     began, detail = time.monotonic(), ""
     try:
@@ -63,9 +64,9 @@ def attempt(name: str, check: Callable[[], None]) -> Check:
     return Check(name, not detail, (time.monotonic() - began) * 1000, detail)
 
 
-def arrives(check: Callable[[], None]) -> None:
+def arrives(check: Callable[[], None], patience: float | None = None) -> None:
     """Try until the check holds or the time for an arrival is over."""
-    deadline = time.monotonic() + ARRIVAL
+    deadline = time.monotonic() + (ARRIVAL if patience is None else patience)
     while True:
         try:
             return check()
@@ -75,13 +76,19 @@ def arrives(check: Callable[[], None]) -> None:
         time.sleep(0.05)
 
 
-def request(method: str, url: str, body: Mapping[str, Any] | None = None, key: str = "") -> Answer:
-    """Send one request; an error status is an answer too. Raises OSError when there is none."""
+def request(method: str, url: str, body: Mapping[str, Any] | None = None, key: str = "", *, via: str = "",
+            timeout: float = TIMEOUT) -> Answer:
+    """Send one request, through the proxy `via` if there is one; an error status is an answer too.
+
+    Raises OSError when there is none.
+    """
     headers = {"Content-Type": "application/json", **({"x-api-key": key} if key else {})}
     data = None if body is None else json.dumps(body).encode()
     call = urllib.request.Request(url, data=data, headers=headers, method=method)
+    if via:
+        call.set_proxy(urlsplit(via).netloc, "http")
     try:
-        with urllib.request.urlopen(call, timeout=TIMEOUT) as response:
+        with urllib.request.urlopen(call, timeout=timeout) as response:
             return Answer(response.status, _json(response.read()))
     except urllib.error.HTTPError as error:
         with error:
@@ -100,6 +107,16 @@ def payment() -> dict[str, Any]:
     return {"payment_id": uuid.uuid4().hex, "amount": 12_50, "currency": "EUR", "payer": "alice", "payee": "bob"}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a client finds a region's API, and its key; `via` is a proxy on the way there, empty for none."""
+
+    region: str
+    url: str
+    key: str
+    via: str = ""
+
+
 @dataclass(frozen=True)
 class Region:
     """One region of the stack, with what the outputs say of it, and its API key, which is secret and so no output."""
@@ -109,7 +126,6 @@ class Region:
     url: str
     table: str
     bucket: str
-    cluster: str
     reconcile: str
     key: str
     clients: Clients
@@ -120,8 +136,13 @@ class Region:
         name = outputs[f"{role}_region"]
         key = clients("apigateway", name).get_api_key(apiKey=outputs[f"{role}_api_key_id"], includeValue=True)["value"]
         return cls(role=role, name=name, url=outputs[f"{role}_api_endpoint"], table=outputs["payments_table_name"],
-                   bucket=outputs[f"{role}_receipts_bucket"], cluster=outputs[f"{role}_cluster_arn"],
-                   reconcile=outputs[f"{role}_reconcile_function_name"], key=key, clients=clients)
+                   bucket=outputs[f"{role}_receipts_bucket"], key=key, clients=clients,
+                   reconcile=outputs[f"{role}_reconcile_function_name"])
+
+    @property
+    def place(self) -> Place:
+        """Its API, from anywhere on its side of a cut."""
+        return Place(region=self.name, url=self.url, key=self.key)
 
     def item(self, payment_id: str) -> Any:
         """The payment as this region's replica of the table holds it, None if it does not."""
@@ -144,17 +165,6 @@ class Region:
         found: dict[str, Any] = json.loads(answer["Payload"].read())
         expect(answer.get("FunctionError"), None, f"error of {self.reconcile} ({found})")
         return found
-
-    def take_over(self, global_cluster: str) -> None:
-        """Move the right to write here and, once nobody trusts the old one, the writer. Raises ClientError, Unmet."""
-        right = DynamoRight(self.clients("dynamodb", self.name), self.table)
-        try:
-            right.take(self.name, Deadline(Timing(), TIMEOUT))
-        except StoreUnavailable as error:
-            raise Unmet(f"the right to write: {error}") from error
-        time.sleep(LEASE)
-        self.clients("rds", self.name).switchover_global_cluster(
-            GlobalClusterIdentifier=global_cluster, TargetDbClusterIdentifier=self.cluster)
 
     def access(self) -> Iterator[Check]:
         """Who may ask what."""
@@ -242,4 +252,5 @@ def checks(clients: Clients, outputs: Mapping[str, Any]) -> Iterator[Check]:
         yield from region.access()
     for here, there in (regions, regions[::-1]):
         yield from Crossing(here, there).checks()
-        yield attempt(f"switchover to {there.name}", partial(there.take_over, outputs["global_cluster_id"]))
+        yield attempt(f"switchover to {there.name}", partial(
+            take_over, Action.SWITCHOVER, there.name, outputs, clients))

@@ -9,6 +9,7 @@ from rehearsal.kinds import (
     cloudwatch,
     dynamodb,
     ec2,
+    events,
     iam,
     kms,
     lambda_,
@@ -21,8 +22,8 @@ from rehearsal.kinds import (
 )
 from rehearsal.kinds.model import Invoke, Kind
 
-_SERVICES = (acm, apigateway, backup, cloudwatch, dynamodb, ec2, iam, kms, lambda_, random, rds, route53, s3,
-             secretsmanager, sns)
+_SERVICES = (acm, apigateway, backup, cloudwatch, dynamodb, ec2, events, iam, kms, lambda_, random, rds, route53,
+             s3, secretsmanager, sns)
 
 KINDS: Mapping[str, Kind] = {token: kind for service in _SERVICES for token, kind in service.KINDS.items()}
 

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from rehearsal.kinds.model import Call, Kind, Listing, Text
 
 _INVOCATIONS = "arn:aws:apigateway:{{region}}:lambda:path/2015-03-31/functions/{}/invocations"
-# What a function calls goes through the relay of its region.
-_ENVIRONMENT = "{Variables: merge(in.environment.variables || `{}`, {AWS_ENDPOINT_URL: endpoint})}"
+# What a function calls goes through the relay of its region: AWS in it, and the public API of another region over it.
+_ENVIRONMENT = ("{Variables: merge(hurry(in.environment.variables || `{}`, factor), "
+                "{AWS_ENDPOINT_URL: endpoint, HTTP_PROXY: endpoint})}")
 _FUNCTION = "arn:aws:lambda:{region}:{account}:function:{id}"
 
 KINDS: Mapping[str, Kind] = {
@@ -26,6 +27,11 @@ KINDS: Mapping[str, Kind] = {
         service="lambda", create=Call("create_alias"), named="name", id="out.AliasArn",
         outputs={"arn": "id", "invokeArn": Text(_INVOCATIONS.format("{id}"))},
         delete=(Call("delete_alias", {"FunctionName": "in.functionName", "Name": "in.name"}),)),
+    "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig": Kind(
+        service="lambda", create=Call("put_function_event_invoke_config"),
+        id=Text("{in[functionName]}:{in[qualifier]}"),
+        delete=(Call("delete_function_event_invoke_config",
+                     {"FunctionName": "in.functionName", "Qualifier": "in.qualifier"}),)),
     "aws:lambda/permission:Permission": Kind(
         service="lambda", create=Call("add_permission"), renames={"function": "FunctionName"}, named="statementId",
         id="in.statementId",

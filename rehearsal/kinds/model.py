@@ -8,6 +8,7 @@ A description is data. Its expressions are evaluated against the *scope* of one 
     region    where it is; `account` and `endpoint` too      unique  a text that no other resource has
     lifted    whether protection is lifted, in a teardown
     port      where the region's database is              files   texts that take the place of a package's own files
+    factor    how many times faster functions are to go by than their configuration says
 
 An expression is JMESPath (`in.vpcId`), or a `Text` template (`Text("{region}/{in[name]}")`).
 """
@@ -174,6 +175,11 @@ class _Functions(functions.Functions):  # type: ignore[misc]
     @functions.signature({"types": ["string"]}, {"types": ["string"]})  # type: ignore[untyped-decorator]
     def _func_split(self, text: str, separator: str) -> list[str]:
         return text.split(separator)
+
+    @functions.signature({"types": ["object"]}, {"types": ["number"]})  # type: ignore[untyped-decorator]
+    def _func_hurry(self, variables: Mapping[str, str], factor: float) -> dict[str, str]:
+        return {key: f"{float(value) / factor:g}" if key.endswith("_SECONDS") else value
+                for key, value in variables.items()}
 
     @functions.signature({"types": []}, {"types": ["object"]})  # type: ignore[untyped-decorator]
     def _func_zip(self, archive: object, changed: Mapping[str, str]) -> bytes:

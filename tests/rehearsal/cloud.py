@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from rehearsal.aws import Clients
+from rehearsal.aws import READ, Clients
 
 ENDPOINT = "http://127.0.0.1:9"
 Answer = Mapping[str, Any] | Exception | Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -26,8 +26,8 @@ class Cloud(Clients):
         self.answers: dict[str, Answer] = {}
         self._watched: set[int] = set()
 
-    def __call__(self, service: str, region: str) -> Any:
-        client = super().__call__(service, region)
+    def __call__(self, service: str, region: str, read: float = READ) -> Any:
+        client = super().__call__(service, region, read)
         if id(client) not in self._watched:
             self._watched.add(id(client))
             client.meta.events.register_first(

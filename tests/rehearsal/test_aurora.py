@@ -119,8 +119,35 @@ def test_a_lost_ledger_is_a_cut_and_another_lost_store_is_none(pair: FakePair, f
 
 
 @pytest.mark.usefixtures("databases")
-def test_a_stale_writer_rejoins_when_it_is_back(pair: FakePair, faults: Faults) -> None:
+@pytest.mark.parametrize(
+    ("role", "writer", "told"),
+    [(Role.STALE, WEST, ("rejoin", EAST)), (Role.DOWN, WEST, ("rejoin", EAST)), (Role.DOWN, EAST, ("restart", EAST)),
+     (Role.STANDBY, WEST, None), (Role.WRITER, EAST, None)])
+def test_a_server_whose_region_is_back_takes_the_place_that_is_left(
+    pair: FakePair, faults: Faults, role: Role, writer: str, told: tuple[object, ...] | None
+) -> None:
     faults.cut(EAST)
-    pair.roles[EAST] = Role.STALE
+    pair.roles[EAST], pair.writer = role, writer
     faults.heal(EAST)
-    assert pair.told == [("cut", EAST), ("heal", EAST), ("rejoin", EAST)]
+    assert pair.told == [("cut", EAST), ("heal", EAST), *([told] if told else [])]
+    faults.slow(EAST, 0)
+    assert len(pair.told) == (3 if told else 2)
+
+
+@pytest.mark.usefixtures("databases")
+def test_nobody_rejoins_across_a_cut_and_the_writer_comes_first(pair: FakePair, faults: Faults) -> None:
+    faults.cut(EAST)
+    faults.cut(WEST)
+    pair.roles, pair.writer = dict.fromkeys((EAST, WEST), Role.DOWN), WEST
+    faults.heal(EAST)
+    assert pair.told[2:] == [("heal", EAST)]
+    faults.heal(WEST)
+    assert pair.told[3:] == [("heal", WEST), ("restart", WEST), ("rejoin", EAST)]
+
+
+@pytest.mark.usefixtures("databases")
+def test_a_killed_server_that_was_never_cut_off_stays_as_it_is(pair: FakePair, faults: Faults) -> None:
+    pair.roles[EAST] = Role.DOWN
+    faults.slow(EAST, 5)
+    faults.heal(EAST)
+    assert pair.told == []

@@ -15,8 +15,9 @@ PLAN = Plan(1, End.REGION_LOST, 0.3, table=0.4, receipts=0.2, ledger=0.3)
 
 
 def sent(payment_id: str, at: float, status: int = 201) -> Sent:
-    """A payment that was answered at some time."""
-    return Sent({"payment_id": payment_id}, Answer(status, {"error": "no"}), at)
+    """A payment that was answered at some time, or with status 0 not at all."""
+    answer = Answer(status, {"error": "no"}) if status else None
+    return Sent(payment={"payment_id": payment_id}, region="r", answer=answer, began=at - 0.5, ended=at)
 
 
 def kept(settled: str = "", ledger: str = "", receipts: str = "", pending: str = "") -> Kept:
@@ -41,8 +42,7 @@ def test_a_strong_table_does_not_lag_and_all_else_is_the_same() -> None:
 
 
 def test_only_what_was_acknowledged_counts() -> None:
-    answers = [*(sent(each, at) for at, each in enumerate("abcd", 1)), sent("e", 5, 503),
-               Sent({"payment_id": "f"}, None, 6)]
+    answers = [*(sent(each, at) for at, each in enumerate("abcd", 1)), sent("e", 5, 503), sent("f", 6, 0)]
     before = kept("ab", "a", "ab", pending="cd")
     after = kept("abc", "abc", "abc", pending="d")
     assert judge(answers, before, after, killed=4.5) == Outcome(

@@ -7,28 +7,33 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import pulumi
 import pytest
 
+from recovery.stack import Stack as Recoverable
 from rehearsal import cli, inventory, outages, traffic
+from rehearsal.drills import model, page, scenario
+from rehearsal.drills.scenario import Scenario
 from rehearsal.emulator import EmulatorError
 from rehearsal.engine import RehearsalError
 from rehearsal.ground import Ground
 from rehearsal.project import Project
-from rehearsal.traffic import Check
+from rehearsal.traffic import Check, Unmet
 from tests.rehearsal.cloud import ENDPOINT
+from tests.rehearsal.stack import OUTPUTS
 from tools.migrate import MigrationFailed
 
-OUTPUTS = {"primary_region": "us-east-1"}
+NO_DRILLS = ["--drills", "none"]
 
 
 @dataclass
 class Stage:
     """What happens in a run: `raises` at the deployment, checks, what is held before and after, what goes wrong.
 
-    `shown` is told: the names of the outages.
+    `shown` is told: the names of the outages; so is `played`: those of the drills, with what they are played on in
+    `scene`. `lame` drills are not as expected, and `unplayable` ones cannot be played.
     """
 
     raises: BaseException | None = None
@@ -36,6 +41,10 @@ class Stage:
     migrating: Exception | None = None
     broken: list[Check] = field(default_factory=list)
     shown: list[str] = field(default_factory=list)
+    played: list[str] = field(default_factory=list)
+    scene: dict[str, Any] = field(default_factory=dict)
+    lame: set[str] = field(default_factory=set)
+    unplayable: set[str] = field(default_factory=set)
     held: list[frozenset[str]] = field(default_factory=lambda: [frozenset({"Vpc default"})] * 2)
     wrong: list[str] = field(default_factory=list)
     protected: list[str] = field(default_factory=list)
@@ -94,6 +103,10 @@ class FakeDeployment:
             raise self._stage.raises
         self.outputs = OUTPUTS
 
+    def again(self, project: Project) -> list[str]:
+        """Where the program would be deployed."""
+        return [project.config["TapStack:awsEndpoint"]]
+
     def down(self) -> list[str]:
         """What went wrong."""
         return self._stage.wrong
@@ -133,6 +146,29 @@ class FakeRelays:
         return ENDPOINT
 
 
+class FakeScene:
+    """What drills are played on."""
+
+    stack = Recoverable.of(OUTPUTS)
+
+    def __init__(self, stage: Stage, *given: Any, **more: Any) -> None:
+        stage.scene.update(zip(("ground", "engine", "factor"), given, strict=True), **more)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing goes on."""
+
+
+def drill(name: str, ok: bool) -> model.Drill:
+    """A drill of this name that was played."""
+    return model.Drill(
+        scenario=name, title="t", consistency="eventual", expected="e", outcome=f"{name} is over", ok=ok,
+        driver="controller", recovery=None, stores=[], lost=[], refused_stale=0, errors={}, requests=[], events=[],
+        checks=[model.Check(name=f"{name} holds", ok=ok, detail="found")])
+
+
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
     """A stage on which everything goes well."""
@@ -148,10 +184,19 @@ def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
         ground.tables["kills"] = [{"run": 1, "lost": 0, "ids": ["x"]}]
         return iter(made.broken)
 
+    def play(_: FakeScene, scenario: Scenario) -> model.Drill:
+        made.played.append(scenario.name)
+        if scenario.name in made.unplayable:
+            raise Unmet("waited 40 s")
+        return drill(scenario.name, scenario.name not in made.lame)
+
     monkeypatch.setattr(cli, "Aurora", lambda *_: FakeAurora(made))
     monkeypatch.setattr(cli, "Relays", lambda *_, **__: FakeRelays())
     monkeypatch.setattr(cli, "migrate", migrate)
     monkeypatch.setattr(outages, "checks", broken)
+    monkeypatch.setattr(cli, "Stage", lambda *given, **more: FakeScene(made, *given, **more))
+    monkeypatch.setattr(cli, "play", play)
+    monkeypatch.setattr(page, "write", lambda _, folder: (folder / "page", folder / "data"))
     monkeypatch.setattr(cli, "raise_interrupts", lambda: None)
     monkeypatch.setattr(cli, "Emulator", lambda: FakeEmulator(made))
     monkeypatch.setattr(cli, "Deployment", lambda *_: FakeDeployment(made))
@@ -249,6 +294,68 @@ def test_outages_are_not_shown_where_payments_fail_already(stage: Stage, monkeyp
     assert stage.shown == []
 
 
+@pytest.mark.parametrize(("arguments", "played"), [
+    ([], ["region-lost"]), (NO_DRILLS, []), (["--exec", "true"], []),
+    (["--config", "failoverMode=manual"], ["by-hand"]),
+    (["--exec", "true", "--drills", "flapping"], ["flapping"]),
+    (["--drills", "split-brain,region-lost"], ["split-brain", "region-lost"]),
+    (["--drills", "gate"], [each.name for each in scenario.chosen("gate", strong=False)]),
+    (["--stack", "dev"], []),  # without a domain there is no DNS to move
+])
+def test_drills_are_played_unless_a_command_is_run(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, arguments: list[str], played: list[str]
+) -> None:
+    assert run(monkeypatch, *arguments) == 0
+    assert stage.played == played
+
+
+def test_drills_find_the_deployment_and_can_deploy_it_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, "--factor", "20") == 0
+    assert (stage.scene["factor"], stage.scene["folder"]) == (20, cli.ROOT)
+    assert stage.scene["environment"].items() >= {
+        "AWS_ENDPOINT_URL": ENDPOINT, "TAPSTACK_OUTPUTS": str(cli.OUTPUTS), "PGSSLROOTCERT": "/ca.pem"}.items()
+    assert stage.scene["again"]() == [ENDPOINT]
+    assert isinstance(stage.scene["ground"], Ground)
+
+
+def test_drills_are_told_and_in_the_document(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage.lame = {"flapping"}
+    assert run(monkeypatch, "--json", "--drills", "flapping,region-lost", "--reports", str(tmp_path / "r")) == 1
+    out, err = capsys.readouterr()
+    document = json.loads(out)["drills"]
+    assert (document["ok"], document["figures"]) == (False, "emulated")
+    assert [each["scenario"] for each in document["drills"]] == ["flapping", "region-lost"]
+    assert document["objectives"] == {"recovery_time_s": 600, "recovery_point_s": 5}
+    assert "drill region-lost 0.0 s: region-lost is over" in err
+    assert "  FAILED flapping holds  0 ms  found" in err
+    assert f"  the drills with their timelines: {tmp_path / 'r' / 'page'}" in err
+    assert (stage.stopped, stage.closed) == (1, 1)
+
+
+def test_a_drill_that_cannot_be_played_ends_them(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage.unplayable = {"flapping"}
+    assert run(monkeypatch, "--drills", "region-lost,flapping,split-brain") == 1
+    said = capsys.readouterr().out
+    assert stage.played == ["region-lost", "flapping"]
+    assert "FAILED drill flapping: cannot be played: waited 40 s" in said
+    assert "region-lost is over" in said
+    assert "teardown 0.0 s: nothing left" in said
+
+
+@pytest.mark.parametrize("wrong", [
+    {"checks": [Check("POST", ok=False, milliseconds=1)]}, {"broken": [Check("cut", ok=False, milliseconds=1)]}])
+def test_drills_are_not_played_where_something_is_wrong_already(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, Any]
+) -> None:
+    vars(stage).update(wrong)
+    assert run(monkeypatch) == 1
+    assert (stage.played, stage.scene) == ([], {})
+
+
 def test_lifted_protection_is_told(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -299,7 +406,7 @@ def test_a_stack_that_is_kept_says_how_to_reach_it(
         raise KeyboardInterrupt
 
     primary = traffic.Region(role="primary", name="us-east-1", url="http://127.0.0.1:9/live", table="t", bucket="b",
-                             cluster="c", reconcile="f", key="the-key", clients=None)  # type: ignore[arg-type]
+                             reconcile="f", key="the-key", clients=None)  # type: ignore[arg-type]
     monkeypatch.setattr(traffic.Region, "of", lambda *_: primary)
     monkeypatch.setattr("threading.Event.wait", interrupt)
     assert run(monkeypatch, "--keep") == 0
@@ -323,6 +430,14 @@ def test_a_stack_that_is_kept_says_how_to_reach_it(
         (["--nosuch"], "No such option: --nosuch"),
         (["--outages", "cut,flood"], "--outages flood: must be all, none or some of table-lag, "),
         (["--outages", "quorum"], "--outages quorum: needs tableConsistency=strong"),
+        (["--drills", "flood"], "--drills flood: must be all, gate, none or some of api-only, "),
+        (["--drills", "by-hand"], "--drills by-hand: needs failoverMode=manual"),
+        (["--drills", "region-lost", "--config", "tableConsistency=strong", "--config", "witnessRegion=us-east-2",
+          "--drills", "failback-waits"], "--drills failback-waits: is not for tableConsistency=strong"),
+        (["--stack", "dev", "--config", "failoverMode=automatic", "--drills", "region-lost"],
+         "--drills region-lost: needs domainName: without it there is no DNS to move"),
+        (["--factor", "0.5"], "Invalid value for '--factor': Input should be greater than or equal to 1"),
+        (["--factor", "20.5"], "Invalid value for '--factor': Input should be less than or equal to 20"),
     ],
 )
 def test_what_cannot_be_used_is_told_in_one_line(

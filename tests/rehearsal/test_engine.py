@@ -2,13 +2,14 @@
 
 from typing import Any
 
+import pulumi
 import pytest
 
 from rehearsal.engine import Engine, Made, Provider, RehearsalError, Surroundings
 from rehearsal.kinds import INVOKES, acm
 from tests.rehearsal.cloud import ENDPOINT, Cloud, refusal
 
-SERVICES = ("acm", "apigateway", "backup", "dynamodb", "kms", "lambda", "logs", "rds",
+SERVICES = ("acm", "apigateway", "backup", "dynamodb", "events", "kms", "lambda", "logs", "rds",
             "s3", "secretsmanager", "sts")
 PROVIDER = Provider("us-west-2", dict.fromkeys(SERVICES, ENDPOINT), {"Project": "TapStack", "Owner": "all"})
 KEY = {"KeyMetadata": {"KeyId": "k1", "Arn": "arn:k1"}}
@@ -176,6 +177,32 @@ def test_method_settings_become_patches(cloud: Cloud, settings: dict[str, Any], 
     _create(engine, token, **inputs)
     assert cloud.params("UpdateStage")["patchOperations"] == [
         {"op": "replace", "path": "/*/*/metrics/enabled", "value": "true"}]
+
+
+@pytest.mark.parametrize(("factor", "looks"), [(1, "10"), (20, "0.5")])
+def test_a_function_goes_by_in_the_rehearsals_time_and_calls_through_its_regions_relay(
+        cloud: Cloud, factor: float, looks: str) -> None:
+    relay = "http://127.0.0.1:77"
+    engine = Engine(cloud, Surroundings(endpoints={"us-west-2": relay}, factor=factor))
+    _create(engine, "aws:lambda/function:Function", name="f", role="r", code=pulumi.AssetArchive({}),
+            environment={"variables": {"PROBE_SECONDS": "10", "SECONDS": "a", "NAME": "b"}})
+    assert cloud.params("CreateFunction")["Environment"]["Variables"] == {
+        "PROBE_SECONDS": looks, "SECONDS": "a", "NAME": "b", "AWS_ENDPOINT_URL": relay, "HTTP_PROXY": relay}
+
+
+def test_a_rule_has_its_target_until_it_is_deleted(cloud: Cloud) -> None:
+    engine = Engine(cloud, Surroundings())
+    rule = _create(engine, "aws:cloudwatch/eventRule:EventRule", name="r", scheduleExpression="rate(1 minute)")
+    assert engine.outputs(rule) == {"name": "r", "arn": "arn:aws:events:us-west-2:000000000000:rule/r"}
+    assert cloud.params("PutRule")["State"] == "DISABLED"  # the rehearsal's own clock starts the target
+    target = _create(engine, "aws:cloudwatch/eventTarget:EventTarget", rule="r", targetId="t", arn="f",
+                     retryPolicy={"maximumRetryAttempts": 0, "maximumEventAgeInSeconds": 60})
+    assert cloud.params("PutTargets") == {"Rule": "r", "Targets": [
+        {"Id": "t", "Arn": "f", "RetryPolicy": {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}}]}
+    for made in (target, rule):
+        engine.delete(made)
+    assert cloud.params("RemoveTargets") == {"Rule": "r", "Ids": ["t"]}
+    assert cloud.params("DeleteRule") == {"Name": "r"}
 
 
 @pytest.mark.parametrize(("length", "special"), [(40, False), (12, None)])

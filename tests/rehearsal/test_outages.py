@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from payments.stores import StoreUnavailable
+from recovery.cloud import Failed
+from recovery.plan import Action
 from rehearsal import outages
 from rehearsal.database.host import DatabaseError
 from rehearsal.database.pair import Role
@@ -18,10 +20,11 @@ from rehearsal.traffic import Check, Unmet
 
 
 class FakeGround:
-    """Counts how often it was mended; `waiting` copies, and what was moved home."""
+    """Counts how often it was mended; `waiting` copies."""
 
     def __init__(self) -> None:
-        self.mended, self.moved = 0, list[str]()
+        self.mended = 0
+        self.clients = "clients"
         self.waiting: list[str] = []
         self.outputs = {"primary_region": "east", "global_cluster_id": "g"}
         self.writer = "east"
@@ -35,12 +38,21 @@ class FakeGround:
     def sides(self) -> list[SimpleNamespace]:
         """The writer's region and the other."""
         names = sorted(("east", "west"), key=lambda name: name != self.writer)
-        return [SimpleNamespace(name=name, take_over=lambda _, name=name: self.moved.append(name)) for name in names]
+        return [SimpleNamespace(name=name) for name in names]
 
 
 @pytest.fixture
-def ground() -> Any:
+def moved(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What is asked of the plan."""
+    found: list[Any] = []
+    monkeypatch.setattr(outages, "take_over", lambda *asked: found.append(asked))
+    return found
+
+
+@pytest.fixture
+def ground(moved: list[Any]) -> Any:
     """Nothing but what is counted."""
+    assert moved == []
     return FakeGround()
 
 
@@ -80,14 +92,28 @@ def test_each_outage_is_mended(monkeypatch: pytest.MonkeyPatch, ground: Any) -> 
     assert [(check.name, check.ok, check.detail) for check in checks(ground, ["first", "second"])] == [
         ("first: one", True, "told"), ("first: two", False, "wrong"),
         ("second: one", True, "told"), ("second: two", False, "wrong")]
-    assert (ground.mended, ground.moved) == (2, [])
+    assert ground.mended == 2
 
 
-def test_the_writer_is_brought_home(monkeypatch: pytest.MonkeyPatch, ground: Any) -> None:
+@pytest.mark.parametrize("writer", ["east", "west"])
+def test_right_and_writer_are_brought_home(
+    monkeypatch: pytest.MonkeyPatch, ground: Any, moved: list[Any], writer: str
+) -> None:
     shown(monkeypatch, first=lambda _: iter(()))
-    ground.writer = "west"
+    ground.writer = writer
     assert list(checks(ground, ["first"])) == []
-    assert ground.moved == ["east"]
+    assert moved == [(Action.SWITCHOVER, "east", ground.outputs, "clients")]
+
+
+def test_what_cannot_be_brought_home_ends_it(monkeypatch: pytest.MonkeyPatch, ground: Any) -> None:
+    def stuck(*_: object) -> None:
+        raise Failed("promote was not done within 10 s: it takes longer")
+
+    shown(monkeypatch, first=lambda _: iter(()), second=lambda _: iter(()))
+    monkeypatch.setattr(outages, "take_over", stuck)
+    (check,) = checks(ground, ["first", "second"])
+    assert (check.name, check.ok, check.detail) == (
+        "first: mended", False, "Failed: promote was not done within 10 s: it takes longer")
 
 
 def test_what_cannot_be_mended_ends_it(monkeypatch: pytest.MonkeyPatch, ground: Any) -> None:

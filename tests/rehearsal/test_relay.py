@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from rehearsal import relay
-from rehearsal.faults import OUTSIDE, Faults, Manner
+from rehearsal.faults import OUTSIDE, Call, Faults, Manner
 from rehearsal.relay import FORM, Move, Relays
 
 EAST, WEST = "us-east-1", "us-west-2"
@@ -298,6 +298,52 @@ def test_what_a_move_raises_becomes_its_answer() -> None:
     upstream.server_close()
     assert status == 500
     assert b"<Message>RuntimeError: no &lt;standby&gt;</Message>" in body
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_trap_takes_the_answer_before_the_call_is_done_or_after_it(rig: Rig, late: bool) -> None:
+    asked: list[tuple[str, bool]] = []
+
+    def trap(call: Call, done: bool) -> bool:
+        asked.append((call.operation, done))
+        return call.caller == EAST and done is late
+
+    rig.relays.trap = trap
+    with pytest.raises(ConnectionResetError):
+        rig.send(EAST, Authorization=signed(EAST), X_Amz_Target="DynamoDB_20120810.UpdateItem")
+    assert rig.relays.calls[0].status == 0
+    assert len(rig.upstream.seen) == late
+    assert asked == [("UpdateItem", False), ("UpdateItem", True)][:1 + late]
+    assert rig.send(WEST, Authorization=signed(WEST))[0] == 200
+    rig.relays.trap = lambda _call, _done: False
+    assert rig.send(EAST, Authorization=signed(EAST))[0] == 200
+
+
+def test_a_trap_sees_only_what_gets_through(rig: Rig) -> None:
+    seen: list[Call] = []
+
+    def trap(call: Call, _done: bool) -> bool:
+        seen.append(call)
+        return False
+
+    rig.relays.trap = trap
+    rig.faults.cut(EAST)
+    with pytest.raises(ConnectionResetError):
+        rig.send(EAST)
+    assert seen == []
+
+
+def test_a_failover_is_done_with_all_that_comes_of_it_before_a_trap_takes_its_answer(rig: Rig) -> None:
+    moves: list[int] = []
+
+    def trap(_call: Call, done: bool) -> bool:
+        moves.append(len(rig.moves))
+        return done
+
+    rig.relays.trap = trap
+    with pytest.raises(ConnectionResetError):
+        rig.send(WEST, Authorization=signed(WEST, "rds"), body=FAILOVER, Content_Type=FORM)
+    assert moves == [0, 1]
 
 
 def test_many_clients_at_once_get_their_own_answers(rig: Rig) -> None:

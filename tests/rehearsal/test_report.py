@@ -24,11 +24,11 @@ def test_the_document_holds_what_was_said(said: io.StringIO) -> None:
     assert findings.ok
     findings.check(Check("GET", ok=False, milliseconds=1.0, detail="status: 500 instead of 200"))
     findings.fail("teardown", "bucket [b] is not empty")
-    findings.document["not_exercised"] = ["Record: nothing answers DNS"]
+    findings.document["not_exercised"] = ["Plan: no backup runs"]
     findings.conclude("FAILED", 1.23)
     assert [line.rstrip() for line in said.getvalue().splitlines()] == [
         "deployment 0.0 s: 2 resources", "  ok     POST  12 ms", "  FAILED GET  1 ms  status: 500 instead of 200",
-        "FAILED teardown: bucket [b] is not empty", "  not exercised here: Record: nothing answers DNS",
+        "FAILED teardown: bucket [b] is not empty", "  not exercised here: Plan: no backup runs",
         "rehearsal FAILED in 1.2 s; every figure is the emulator's, none is AWS's"]
     document = findings.document
     assert (document["ok"], document["verdict"], document["seconds"]) == (False, "FAILED", 1.23)

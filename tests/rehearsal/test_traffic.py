@@ -2,16 +2,18 @@
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from typing import Any, ClassVar
 
 import pytest
 
+import recovery.cloud
 from rehearsal import traffic
 from rehearsal.traffic import Answer, Unmet, arrives, attempt, expect, request
 from tests.rehearsal.cloud import Cloud, refusal
+from tests.rehearsal.stack import EAST, OUTPUTS, WEST, Stores
 
 KEY = "the-key"
 NOTHING_LOST: dict[str, Any] = {"stores": {"table": {"lost": []}, "ledger": {"lost": []}}}
@@ -21,7 +23,7 @@ class Payments(BaseHTTPRequestHandler):
     """Both regions at once, the first part of a path is the region: what one accepts is known in the other."""
 
     store: ClassVar[dict[str, Any]] = {}
-    writer: ClassVar[str] = "us-east-1"  # who has the right to write
+    stores: ClassVar[Stores]
 
     def do_GET(self) -> None:  # pylint: disable=invalid-name
         """Find a payment, or tell health."""
@@ -36,8 +38,9 @@ class Payments(BaseHTTPRequestHandler):
         """Accept a payment."""
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
         if self._allowed():
-            if not self.path.startswith(f"/{Payments.writer}/"):
-                self._answer(503, {"error": "not the writer", "writer": Payments.writer})
+            writer = self.stores.right
+            if not self.path.startswith(f"/{writer}/"):
+                self._answer(503, {"error": "not the writer", "writer": writer})
                 return
             known = self.store.setdefault(body["payment_id"], body)
             self._answer(201 if known == body else 409, known)
@@ -69,38 +72,31 @@ def url() -> Iterator[str]:
 
 
 @pytest.fixture
-def outputs(url: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the checks need of the stack's outputs."""
-    regions = {"primary": "us-east-1", "dr": "us-west-2"}
-    monkeypatch.setattr(Payments, "writer", "us-east-1")
-    monkeypatch.setattr(traffic, "LEASE", 0)
-    return {"payments_table_name": "t", "global_cluster_id": "g",
-            **{f"{role}_region": region for role, region in regions.items()},
-            **{f"{role}_api_key_id": "k" for role in regions},
-            **{f"{role}_api_endpoint": url.replace("/live", f"/{region}/live") for role, region in regions.items()},
-            **{f"{role}_cluster_arn": f"arn:aws:rds:{region}:0:cluster:c" for role, region in regions.items()},
-            **{f"{role}_reconcile_function_name": "f" for role in regions},
-            **{f"{role}_receipts_bucket": region for role, region in regions.items()}}
+def outputs(url: str) -> dict[str, Any]:
+    """The stack's, with the APIs where the payments are served."""
+    return {**OUTPUTS, "primary_api_endpoint": url.replace("/live", f"/{EAST}/live"),
+            "dr_api_endpoint": url.replace("/live", f"/{WEST}/live")}
 
 
-def _right(params: Mapping[str, Any]) -> dict[str, Any]:
-    """The right to write as the table has it; nothing if another item is asked for."""
-    asked = params["Key"] == {"payment_id": {"S": "!right"}}
-    return {"Item": {"epoch": {"N": "1"}, "region": {"S": Payments.writer}}} if asked else {}
+def _items(stores: Stores, *, copied: bool) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """What the table has: the right to write, and each payment if it is copied."""
+    def item(params: Mapping[str, Any]) -> dict[str, Any]:
+        if params["Key"] == {"payment_id": {"S": "!right"}}:
+            return {"Item": stores.item()}
+        return {"Item": params["Key"] if copied else None}
+
+    return item
 
 
 @pytest.fixture
-def copied(cloud: Cloud) -> Cloud:
+def copied(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
     """A cloud in which every payment has arrived everywhere."""
+    monkeypatch.setattr(recovery.cloud, "LEASE", 0)
+    monkeypatch.setattr(Payments, "stores", Stores(cloud), raising=False)
     roles = iter(["COMPLETED", "REPLICA"] * 2)
-
-    def take(params: Mapping[str, Any]) -> dict[str, Any]:
-        Payments.writer = params["ExpressionAttributeValues"][":region"]["S"]
-        return {"Attributes": _right(params)["Item"]}
-
     cloud.answers.update(
-        GetApiKey={"value": KEY}, GetItem=lambda params: _right(params) or {"Item": params["Key"]},
-        UpdateItem=take, Invoke=lambda _: {"Payload": BytesIO(json.dumps(NOTHING_LOST).encode())},
+        GetApiKey={"value": KEY}, GetItem=_items(Payments.stores, copied=True),
+        Invoke=lambda _: {"Payload": BytesIO(json.dumps({**NOTHING_LOST, "epoch": 1}).encode())},
         GetObject=lambda _: {"ReplicationStatus": next(roles), "Body": BytesIO(b"receipt")},
         ListObjectVersions={"Versions": [{}]})
     return cloud
@@ -109,9 +105,10 @@ def copied(cloud: Cloud) -> Cloud:
 def test_a_stack_that_works_passes_every_check(copied: Cloud, outputs: dict[str, Any]) -> None:
     found = list(traffic.checks(copied, outputs))
     assert [check for check in found if not check.ok] == []
-    moves = [(params["TargetDbClusterIdentifier"], region) for operation, region, params in copied.calls
+    moves = [params["TargetDbClusterIdentifier"] for operation, _, params in copied.calls
              if operation == "SwitchoverGlobalCluster"]
-    assert moves == [(f"arn:aws:rds:{region}:0:cluster:c", region) for region in ("us-west-2", "us-east-1")]
+    assert moves == [OUTPUTS["dr_cluster_arn"], OUTPUTS["primary_cluster_arn"]]
+    assert (Payments.stores.right, Payments.stores.epoch, Payments.stores.writer) == (EAST, 3, EAST)
     assert len(found) == len({check.name for check in found}) == 2 + 2 * 5 + 2 * 9
 
 
@@ -124,7 +121,7 @@ def test_a_copy_that_does_not_arrive_fails_its_check_alone(
     copied: Cloud, outputs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(traffic, "ARRIVAL", 0)
-    copied.answers["GetItem"] = lambda params: _right(params) or {"Item": None}
+    copied.answers["GetItem"] = _items(Payments.stores, copied=False)
     copied.answers["GetObject"] = refusal("NoSuchKey")
     details = {check.name: check.detail for check in traffic.checks(copied, outputs) if not check.ok}
     assert [name.partition(": ")[2] for name in details] == [

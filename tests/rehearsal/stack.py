@@ -1,0 +1,54 @@
+"""A stack that nobody has deployed: its outputs, and who has the right to write."""
+
+import json
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Any
+
+from recovery.plan import Action
+from recovery.stack import KEYS, ROLES, SITE_KEYS
+from tests.rehearsal.cloud import Cloud
+
+EAST, WEST = REGIONS = ("us-east-1", "us-west-2")
+OUTPUTS: dict[str, Any] = {
+    **dict.fromkeys(KEYS, "x"), **{f"{role}_{key}": f"{key}-{role}" for role in ROLES for key in SITE_KEYS},
+    "payments_table_name": "payments", "table_consistency": "eventual", "global_cluster_id": "global",
+    "health_check_interval": 10, "health_check_threshold": 3, "recovery_time_objective": 600,
+    "recovery_point_objective": 5, "domain_name": "pay.example.test",
+    **{f"{role}_{key}": value for role, region in zip(ROLES, REGIONS, strict=True) for key, value in {
+        "region": region, "cluster_arn": f"arn:aws:rds:{region}:000000000000:cluster:c", "api_key_id": "k",
+        "api_endpoint": f"http://127.0.0.1:9/{region}/live"}.items()}}
+MOVES = {Action.SWITCHOVER: "SwitchoverGlobalCluster", Action.FAILOVER: "FailoverGlobalCluster"}
+
+
+class Stores:
+    """Answers for a cloud in which the right to write and the writer are given away.
+
+    right, epoch, writer: which region has them; seen: the newest epoch that the ledger has seen.
+    """
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.right, self.epoch, self.writer, self.seen = EAST, 1, EAST, 4
+        cloud.answers.update(
+            GetItem=lambda _: {"Item": self.item()}, UpdateItem=self.take,
+            DescribeGlobalClusters=lambda _: {"GlobalClusters": [{"GlobalClusterMembers": [
+                {"DBClusterArn": OUTPUTS[f"{role}_cluster_arn"], "IsWriter": OUTPUTS[f"{role}_region"] == self.writer}
+                for role in ("primary", "dr")]}]},
+            DescribeDBClusters={"DBClusters": [{"Status": "available"}]},
+            Invoke=lambda _: {"Payload": BytesIO(json.dumps({"epoch": self.seen}).encode())},
+            **dict.fromkeys(MOVES.values(), self.move))
+
+    def item(self) -> dict[str, Any]:
+        """The right, as the table has it."""
+        return {"epoch": {"N": str(self.epoch)}, "region": {"S": self.right}}
+
+    def take(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Give the right away."""
+        values = params["ExpressionAttributeValues"]
+        self.right, self.epoch = values[":region"]["S"], int(values[":next"]["N"])
+        return {"Attributes": self.item()}
+
+    def move(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Move the writer."""
+        self.writer = params["TargetDbClusterIdentifier"].split(":")[3]
+        return {}
