@@ -91,6 +91,8 @@ class Stage:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         self._running.close()
+        for region in self.regions:  # what a drill has left broken must not stop the teardown
+            self.ground.faults.heal(region)
 
     # --- What is known, past every cut
 
