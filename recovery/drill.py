@@ -200,8 +200,7 @@ def send(method: str, url: str, key: str, body: bytes | None = None) -> Reply:
     except urllib.error.HTTPError as error:
         response = error
     except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        return Reply(0, kind=type(reason).__name__ if isinstance(reason, Exception) else str(reason))
+        return Reply(0, kind=probe.silence(error))
     with response:
         status, region = response.status, response.headers.get("X-Region", "")
         return Reply(status, region, f"{status} {_told(response)}".strip())

@@ -50,8 +50,13 @@ def get(url: str, timeout: float = LIVENESS) -> Answer:
     try:
         return once.call(partial(_get, url, timeout), lambda _: False)
     except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        return Answer(0, {}, type(reason).__name__ if isinstance(reason, Exception) else str(reason))
+        return Answer(0, {}, silence(error))
+
+
+def silence(error: Exception) -> str:
+    """In a word, why a request had no answer."""
+    why = getattr(error, "reason", error)
+    return type(why).__name__ if isinstance(why, Exception) else str(why)
 
 
 def _get(url: str, timeout: float) -> Answer:

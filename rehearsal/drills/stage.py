@@ -212,12 +212,7 @@ class Stage:
         active = self.active() if set(self.regions) - set(ground.faults.cut_off()) else home
         ground.faults.heal(active)
         self.wait("the standby sees the active region", lambda: self._sees(self.stack.other(active).region))
-        for region in self.regions:
-            ground.faults.heal(region)
-        for source in self.regions:
-            for target in self.regions:
-                if source != target:
-                    ground.lag(self.regions[source], self.regions[target], 0, 0, 0)
+        self._past.mend()
         spoken: list[Spoken] = []
         for _ in range(FAILBACKS):
             self.wait("no run is under way", self._idle)
