@@ -8,8 +8,10 @@ from typing import Any
 import pulumi
 import pytest
 
+from lib import settings
 from lib.outputs import READ_BY_RECOVERY, READ_OF_EACH_REGION, ROLES, description
-from recovery import stack
+from lib.region import alarms, controller, function
+from recovery import cloud, stack
 from tests.unit.lib.conftest import CASES, recording
 from tests.unit.lib.recorder import ACCOUNT, Recording, Resource
 from tests.unit.lib.test_contract import policies_of
@@ -170,3 +172,12 @@ def test_it_uses_its_regions_key_through_the_services_that_it_calls(dev: Recordi
     assert use["Resource"] == dev.outputs[f"{role}_key_arn"]
     assert use["Condition"] == {"StringEquals": {"kms:ViaService": [
         f"{service}.{region}.amazonaws.com" for service in ("dynamodb", "s3", "sns")]}}
+
+
+def test_what_program_and_recovery_both_know_is_the_same() -> None:
+    """Neither imports the other, so nothing else would notice."""
+    assert cloud.REPLICATION_RULE == alarms.REPLICATION_RULE
+    assert cloud.NAMESPACE == alarms.NAMESPACE
+    assert cloud.ALIAS == function.ALIAS
+    assert stack.DNS_TTL == settings.DNS_TTL_SECONDS
+    assert f"{stack.PROBE_SECONDS:g}" == controller.TIMES["PROBE_SECONDS"]
