@@ -12,7 +12,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 RDS_AUTHORITIES := https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem
 OUTPUTS := cfn-outputs/flat-outputs.json
-CODE := lib payments recovery rehearsal tests tools __main__.py
+CODE := contract.py lib payments recovery rehearsal tests tools __main__.py
 
 # Two checks at once where make can keep their outputs apart; the make that macOS ships cannot.
 PARALLEL := $(if $(filter output-sync,$(.FEATURES)),-j2 --output-sync=target)

@@ -1,6 +1,6 @@
 """What every component of the stack is built on: its parent, its options, nothing else."""
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import pulumi
 
@@ -10,10 +10,18 @@ class Component(pulumi.ComponentResource):
 
     Children take their options from `opts` or `durable`: both set the parent, without which a resource would land on
     the default provider, in whatever region that has.
+
+    `type_name` is given explicitly, since it is part of each child's URN: a renamed class must never replace a database.
     """
 
+    _type_name: ClassVar[str]
+
+    def __init_subclass__(cls, *, type_name: str) -> None:
+        super().__init_subclass__()
+        cls._type_name = type_name
+
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(f"tapstack:index:{type(self).__name__}", name, None, opts)
+        super().__init__(f"tapstack:index:{self._type_name}", name, None, opts)
         self.name = name
 
     def opts(self, **overrides: Any) -> pulumi.ResourceOptions:

@@ -4,10 +4,10 @@ import pulumi_aws as aws
 
 from lib.primary_region import PrimaryRegion
 from lib.region.database import Reader
-from lib.region.region import Region, RegionArgs, Role
+from lib.region.region import Region, RegionArgs, RegionRole
 
 
-class DrRegion(Region):
+class DrRegion(Region, type_name="DrRegion"):
     """The region whose cluster joins as a reader, and whose key is a replica.
 
     It waits for the primary region in two places, both AWS's demand: its key for the key that it replicates, and its
@@ -16,6 +16,6 @@ class DrRegion(Region):
 
     def __init__(self, name: str, args: RegionArgs, *, primary: PrimaryRegion, provider: aws.Provider,
                  opts: pulumi.ResourceOptions) -> None:
-        role = Role(key_replica_of=primary.key.arn, database=Reader(
+        role = RegionRole(key_replica_of=primary.key.arn, database=Reader(
             source_region=primary.names.region, after=primary.database.instances[:1]))
         super().__init__(name, args, role=role, provider=provider, opts=opts)

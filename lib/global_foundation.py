@@ -23,7 +23,7 @@ def login(secret: str, arn: str) -> dict[str, str]:
         raise pulumi.RunError(f"databaseSecretArn = {arn!r}: must hold JSON with username and password") from None
 
 
-class GlobalFoundation(Component):
+class GlobalFoundation(Component, type_name="GlobalFoundation"):
     """The empty global database, the writer's login, and the API key's value.
 
     Apart from `GlobalResources` because of the order that AWS demands: both clusters join the global database when

@@ -12,7 +12,7 @@ from lib.shared.dns import Dns
 from lib.shared.table import PaymentsTable
 
 
-class GlobalResources(Component):
+class GlobalResources(Component, type_name="GlobalResources"):
     """The table, the copies both ways, the database's secret (unless one was given), and DNS (given a domain).
 
     Its own children live in the primary region's provider; those of the other region name theirs.

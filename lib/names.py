@@ -9,7 +9,7 @@ LONGEST_REGION = "ap-northeast-1"
 
 
 @dataclass(frozen=True)
-class Physical:
+class PhysicalName:
     """A name's template, the longest that its service takes (characters), and what it names."""
 
     template: str
@@ -29,42 +29,42 @@ class Names:
     account: str
 
     # the same in both regions
-    table = Physical("payment-transactions-{suffix}", 255, "DynamoDB table")
-    global_cluster = Physical("tapstack-{suffix}", 63, "Aurora global cluster")
-    secret = Physical("tapstack/{suffix}/database", 512, "secret")
-    key_alias = Physical("alias/tapstack-{suffix}", 256, "KMS alias")
-    network = Physical("tapstack-{suffix}", 255, "VPC")
-    function_group = Physical("tapstack-function-{suffix}", 255, "security group")
-    database_group = Physical("tapstack-database-{suffix}", 255, "security group")
-    function = Physical("tapstack-payments-{suffix}", 64, "Lambda function")
-    migrate = Physical("tapstack-migrate-{suffix}", 64, "Lambda function")
-    reconcile = Physical("tapstack-reconcile-{suffix}", 64, "Lambda function")
-    controller = Physical("tapstack-controller-{suffix}", 64, "Lambda function")
-    watch_rule = Physical("tapstack-watch-{suffix}", 64, "EventBridge rule")
-    api = Physical("tapstack-payments-{suffix}", 255, "REST API")
-    topic = Physical("tapstack-alarms-{suffix}", 256, "SNS topic")
-    alarm = Physical("tapstack-{suffix}", 180, "CloudWatch alarm")
-    vault = Physical("tapstack-{suffix}", 50, "backup vault")
-    backup_plan = Physical("tapstack-{suffix}", 50, "backup plan")
-    flow_logs = Physical("/tapstack/{suffix}/vpc-flow", 512, "log group")
-    api_logs = Physical("/tapstack/{suffix}/api-access", 512, "log group")
+    table = PhysicalName("payment-transactions-{suffix}", 255, "DynamoDB table")
+    global_cluster = PhysicalName("tapstack-{suffix}", 63, "Aurora global cluster")
+    secret = PhysicalName("tapstack/{suffix}/database", 512, "secret")
+    key_alias = PhysicalName("alias/tapstack-{suffix}", 256, "KMS alias")
+    network = PhysicalName("tapstack-{suffix}", 255, "VPC")
+    function_group = PhysicalName("tapstack-function-{suffix}", 255, "security group")
+    database_group = PhysicalName("tapstack-database-{suffix}", 255, "security group")
+    function = PhysicalName("tapstack-payments-{suffix}", 64, "Lambda function")
+    migrate = PhysicalName("tapstack-migrate-{suffix}", 64, "Lambda function")
+    reconcile = PhysicalName("tapstack-reconcile-{suffix}", 64, "Lambda function")
+    controller = PhysicalName("tapstack-controller-{suffix}", 64, "Lambda function")
+    watch_rule = PhysicalName("tapstack-watch-{suffix}", 64, "EventBridge rule")
+    api = PhysicalName("tapstack-payments-{suffix}", 255, "REST API")
+    topic = PhysicalName("tapstack-alarms-{suffix}", 256, "SNS topic")
+    alarm = PhysicalName("tapstack-{suffix}", 180, "CloudWatch alarm")
+    vault = PhysicalName("tapstack-{suffix}", 50, "backup vault")
+    backup_plan = PhysicalName("tapstack-{suffix}", 50, "backup plan")
+    flow_logs = PhysicalName("/tapstack/{suffix}/vpc-flow", 512, "log group")
+    api_logs = PhysicalName("/tapstack/{suffix}/api-access", 512, "log group")
     # regional name spaces whose names are shown beside one another
-    cluster = Physical("tapstack-{suffix}-{region}", 55, "Aurora cluster")
-    subnet_group = Physical("tapstack-{suffix}-{region}", 255, "database subnet group")
-    parameter_group = Physical("tapstack-{suffix}-{region}", 252, "cluster parameter group")
-    database_logs = Physical("/aws/rds/cluster/tapstack-{suffix}-{region}/postgresql", 512, "log group")
-    dashboard = Physical("tapstack-{suffix}-{region}", 255, "dashboard")
+    cluster = PhysicalName("tapstack-{suffix}-{region}", 55, "Aurora cluster")
+    subnet_group = PhysicalName("tapstack-{suffix}-{region}", 255, "database subnet group")
+    parameter_group = PhysicalName("tapstack-{suffix}-{region}", 252, "cluster parameter group")
+    database_logs = PhysicalName("/aws/rds/cluster/tapstack-{suffix}-{region}/postgresql", 512, "log group")
+    dashboard = PhysicalName("tapstack-{suffix}-{region}", 255, "dashboard")
     # global name spaces
-    receipts = Physical("tapstack-receipts-{suffix}-{region}-{account}", 63, "S3 bucket")
-    control = Physical("tapstack-control-{suffix}-{region}-{account}", 63, "S3 bucket")
-    function_role = Physical("tapstack-payments-{suffix}-{region}", 64, "IAM role")
-    migrate_role = Physical("tapstack-migrate-{suffix}-{region}", 64, "IAM role")
-    reconcile_role = Physical("tapstack-reconcile-{suffix}-{region}", 64, "IAM role")
-    controller_role = Physical("tapstack-controller-{suffix}-{region}", 64, "IAM role")
-    flow_logs_role = Physical("tapstack-flow-logs-{suffix}-{region}", 64, "IAM role")
-    api_logs_role = Physical("tapstack-api-logs-{suffix}-{region}", 64, "IAM role")
-    replication_role = Physical("tapstack-replication-{suffix}-{region}", 64, "IAM role")
-    backup_role = Physical("tapstack-backup-{suffix}-{region}", 64, "IAM role")
+    receipts = PhysicalName("tapstack-receipts-{suffix}-{region}-{account}", 63, "S3 bucket")
+    control = PhysicalName("tapstack-control-{suffix}-{region}-{account}", 63, "S3 bucket")
+    function_role = PhysicalName("tapstack-payments-{suffix}-{region}", 64, "IAM role")
+    migrate_role = PhysicalName("tapstack-migrate-{suffix}-{region}", 64, "IAM role")
+    reconcile_role = PhysicalName("tapstack-reconcile-{suffix}-{region}", 64, "IAM role")
+    controller_role = PhysicalName("tapstack-controller-{suffix}-{region}", 64, "IAM role")
+    flow_logs_role = PhysicalName("tapstack-flow-logs-{suffix}-{region}", 64, "IAM role")
+    api_logs_role = PhysicalName("tapstack-api-logs-{suffix}-{region}", 64, "IAM role")
+    replication_role = PhysicalName("tapstack-replication-{suffix}-{region}", 64, "IAM role")
+    backup_role = PhysicalName("tapstack-backup-{suffix}-{region}", 64, "IAM role")
 
     def arn(self, service: str, resource: str) -> str:
         """The ARN of a resource in this region and account: `arn("lambda", "function:x")`."""
@@ -76,10 +76,10 @@ class Names:
         return self.arn("dynamodb", f"table/{self.table}")
 
 
-CATALOGUE: dict[str, Physical] = {key: value for key, value in vars(Names).items() if isinstance(value, Physical)}
+CATALOGUE: dict[str, PhysicalName] = {key: value for key, value in vars(Names).items() if isinstance(value, PhysicalName)}
 
 
-def _room(name: Physical) -> int:
+def _room(name: PhysicalName) -> int:
     """How many characters of suffix the name leaves room for, in the region with the longest name."""
     return name.limit - len(name.template.format(suffix="", region=LONGEST_REGION, account="0" * 12))
 

@@ -3,12 +3,12 @@ import pulumi
 import pulumi_aws as aws
 
 from lib.region.database import Writer
-from lib.region.region import Region, RegionArgs, Role
+from lib.region.region import Region, RegionArgs, RegionRole
 
 
-class PrimaryRegion(Region):
+class PrimaryRegion(Region, type_name="PrimaryRegion"):
     """The region whose cluster is created as the writer, and whose key is the one that is replicated."""
 
     def __init__(self, name: str, args: RegionArgs, *, writer: Writer, provider: aws.Provider,
                  opts: pulumi.ResourceOptions) -> None:
-        super().__init__(name, args, role=Role(key_replica_of=None, database=writer), provider=provider, opts=opts)
+        super().__init__(name, args, role=RegionRole(key_replica_of=None, database=writer), provider=provider, opts=opts)

@@ -11,7 +11,7 @@ from lib.global_resources import GlobalResources
 from lib.names import Names
 from lib.outputs import Outputs, catalogue, description
 from lib.primary_region import PrimaryRegion
-from lib.region.controller import Controller
+from lib.region.controller import ControllerFunction
 from lib.region.function import AUTHORITIES, require_authorities
 from lib.region.region import Region, RegionArgs
 from lib.settings import Profile, RegionSettings, Settings
@@ -21,7 +21,7 @@ SERVICES = ("acm", "apigateway", "backup", "cloudwatch", "dynamodb", "ec2", "eve
             "rds", "route53", "s3", "secretsmanager", "sns", "sts")
 
 
-class TapStack(Component):
+class TapStack(Component, type_name="TapStack"):
     """Foundation, primary region, standby region, what spans them, and a controller in each region.
 
     All are wired to one explicit provider. The controllers come last: each is told of both regions.
@@ -52,7 +52,7 @@ class TapStack(Component):
     @staticmethod
     def _controlled(outputs: Outputs, profile: Profile, primary: Region, standby: Region) -> Outputs:
         """Make the controllers, which are told of the outputs; gives these and the controllers' own."""
-        controllers = {role: Controller(region, peer=peer.names, profile=profile, description=description(outputs))
+        controllers = {role: ControllerFunction(region, peer=peer.names, profile=profile, description=description(outputs))
                        for role, region, peer in (("primary", primary, standby), ("dr", standby, primary))}
         return {**outputs, **{f"{role}_controller_alias_arn": each.alias.arn for role, each in controllers.items()}}
 

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from payments import health
 from payments.deadline import Clock, Deadline, Timing
+from payments.leadership import NotTheWriter
 from payments.payment import Conflict, InvalidRequest, parse
-from payments.right import NotTheWriter
 from payments.service import PaymentService
 from payments.stores import StoreUnavailable
 
@@ -21,7 +21,7 @@ Event = Mapping[str, Any]
 RETRY_AFTER_SECONDS = 1
 
 
-class Context(Protocol):
+class LambdaContext(Protocol):
     """What is used of Lambda's context object."""
 
     @property
@@ -42,7 +42,7 @@ class Response:
 
 
 @dataclass(frozen=True)
-class Request:
+class ApiRequest:
     """An event, the time that it has, and what the log will say of it: nothing that a person could be known by."""
 
     event: Event
@@ -81,7 +81,7 @@ class Api:
     timing: Timing
     clock: Clock = time
 
-    def answer(self, event: Event, context: Context) -> dict[str, Any]:
+    def answer(self, event: Event, context: LambdaContext) -> dict[str, Any]:
         """The response to a REST proxy event (payload 1.0); it never raises. Logs one line."""
         start = self.clock.monotonic()
         log: dict[str, Any] = {}
@@ -100,7 +100,7 @@ class Api:
                 "headers": {"Content-Type": "application/json", "Cache-Control": "no-store", "X-Region": self.region,
                             **response.headers}}
 
-    def _answer(self, event: Event, context: Context, log: dict[str, Any]) -> Response:
+    def _answer(self, event: Event, context: LambdaContext, log: dict[str, Any]) -> Response:
         log["request_id"] = context.aws_request_id
         lambda_seconds = context.get_remaining_time_in_millis() / 1000 - self.timing.margin
         deadline = Deadline(self.timing, min(self.timing.budget, lambda_seconds), self.clock)
@@ -111,10 +111,10 @@ class Api:
         if action is None:
             return Response(405, {"error": "no such method"}, {"Allow": ", ".join(methods)})
         log["route"] = f"{event['httpMethod']} {event['resource']}"
-        return self._act(action, Request(event, deadline, log))
+        return self._act(action, ApiRequest(event, deadline, log))
 
     @staticmethod
-    def _act(action: Callable[[Request], Response], request: Request) -> Response:
+    def _act(action: Callable[[ApiRequest], Response], request: ApiRequest) -> Response:
         try:
             return action(request)
         except InvalidRequest as error:
@@ -130,23 +130,23 @@ class Api:
             request.log["error"] = f"{error.store}:{error.code}"
             return unavailable({"error": f"{error.store} unavailable"})
 
-    def _routes(self) -> Mapping[str, Mapping[str, Callable[[Request], Response]]]:
+    def _routes(self) -> Mapping[str, Mapping[str, Callable[[ApiRequest], Response]]]:
         return {"/payment": {"POST": self._accept}, "/payment/{payment_id}": {"GET": self._find},
                 "/health": {"GET": self._health}, "/takeover": {"GET": self._takeover}}
 
-    def _accept(self, request: Request) -> Response:
+    def _accept(self, request: ApiRequest) -> Response:
         payment = parse(request.body(), request.header("idempotency-key"))
         request.log["payment_id"] = payment.payment_id
         return Response(201, self.service.accept(payment, request.deadline).answer())
 
-    def _find(self, request: Request) -> Response:
+    def _find(self, request: ApiRequest) -> Response:
         record = self.service.find(request.event["pathParameters"]["payment_id"], request.deadline)
         if record is None:
             return Response(404, {"error": "no such payment"})
         request.log["payment_id"] = record.payment.payment_id
         return Response(200, record.answer())
 
-    def _health(self, request: Request) -> Response:
+    def _health(self, request: ApiRequest) -> Response:
         """Liveness, which no store can fail; with `deep=1` readiness, store by store: a standby is ready as one."""
         if (request.event.get("queryStringParameters") or {}).get("deep") != "1":
             return Response(200, {"status": "ok", "region": self.region})
@@ -157,6 +157,6 @@ class Api:
         request.log["error"] = ",".join(f"{store}:{code}" for store, code in found.failures.items())
         return unavailable({"status": "unavailable", **body})
 
-    def _takeover(self, request: Request) -> Response:
+    def _takeover(self, request: ApiRequest) -> Response:
         takeover = self.takeover(request.deadline.within(self.timing.probe))
         return Response(200 if takeover else 404, {"takeover": takeover})

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from payments.api import Api, Context, Event
+from payments.api import Api, Event, LambdaContext
 from payments.deadline import Timing
 from payments.logs import request_logger
 from payments.region import Stores
@@ -26,6 +26,6 @@ def create(environ: Mapping[str, str], timing: Timing) -> Api:
 _API = create(os.environ, Timing())
 
 
-def handler(event: Event, context: Context) -> dict[str, Any]:
+def handler(event: Event, context: LambdaContext) -> dict[str, Any]:
     """Answers an event of API Gateway's Lambda proxy integration."""
     return _API.answer(event, context)

@@ -20,8 +20,8 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import Connection as PgConnection
 
 from payments.deadline import Deadline, Timing
+from payments.leadership import NotTheWriter
 from payments.payment import Conflict, Payment, Record
-from payments.right import NotTheWriter
 from payments.stores import State, StoreUnavailable, Time
 
 T = TypeVar("T")
@@ -83,7 +83,7 @@ class Login(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Database:
+class DatabaseAddress:
     """Where a database is."""
 
     host: str
@@ -91,12 +91,12 @@ class Database:
     name: str
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> "Database":
+    def from_environ(cls, environ: Mapping[str, str]) -> "DatabaseAddress":
         """DATABASE_HOST, DATABASE_PORT and DATABASE_NAME."""
         return cls(host=environ["DATABASE_HOST"], port=int(environ["DATABASE_PORT"]), name=environ["DATABASE_NAME"])
 
 
-def iam_login(database: Database, user: str, region: str, credentials: Credentials | None) -> Login:
+def iam_login(database: DatabaseAddress, user: str, region: str, credentials: Credentials | None) -> Login:
     """A login by IAM: its password is a request to connect, signed here and now, which RDS verifies.
 
     The same as boto3's `generate_db_auth_token`, without the client of RDS, whose model is slow to load.
@@ -110,7 +110,7 @@ def iam_login(database: Database, user: str, region: str, credentials: Credentia
     return Login(user, str(request.url).removeprefix("https://"))
 
 
-def open_connection(database: Database, timing: Timing, login: Callable[[], Login], ca: Path = RDS_CA) -> PgConnection:
+def open_connection(database: DatabaseAddress, timing: Timing, login: Callable[[], Login], ca: Path = RDS_CA) -> PgConnection:
     """A session in which each statement is a transaction and takes at most `timing.read`.
 
     The name is resolved anew, so after a failover this leads to the new writer. Raises what `_FAILURES` names.

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import boto3
 
 from payments.deadline import Deadline, Timing
-from payments.ledger import Database, Login, open_connection
-from payments.right import DynamoRight
+from payments.leadership import DynamoLeadership
+from payments.ledger import DatabaseAddress, Login, open_connection
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 TIMING = Timing(connect=5.0, read=900.0)  # a migration may rewrite a table; Lambda gives it no more
@@ -110,12 +110,12 @@ def handler(event: Mapping[str, str], _context: object) -> dict[str, Any]:
     """
     region = os.environ["AWS_REGION"]
     migrations = load()
-    connection = open_connection(Database.from_environ(os.environ), TIMING,
+    connection = open_connection(DatabaseAddress.from_environ(os.environ), TIMING,
                                  lambda: Login(event["username"], event["password"]))
     try:
         applied = migrate(connection, migrations)
     finally:
         connection.close()
-    right = DynamoRight(boto3.client("dynamodb", region_name=region), os.environ["TABLE_NAME"])
+    right = DynamoLeadership(boto3.client("dynamodb", region_name=region), os.environ["TABLE_NAME"])
     right.create(region, Deadline(Timing(), Timing().budget))
     return {"applied": applied, "version": len(migrations)}

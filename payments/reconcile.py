@@ -16,12 +16,12 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from payments.api import Context
+from payments.api import LambdaContext
 from payments.deadline import Deadline, Timing
+from payments.leadership import NotTheWriter
 from payments.ledger import PostgresLedger
 from payments.payment import Conflict, Record, parse_receipt
 from payments.region import Stores
-from payments.right import NotTheWriter
 from payments.service import PaymentService
 from payments.stores import DynamoTable, S3Receipts, StoreUnavailable, Time
 
@@ -268,7 +268,7 @@ def create(environ: Mapping[str, str], timing: Timing) -> Reconciliation:
     return Reconciliation(region, stores.service(region), stores.table, stores.ledger, stores.receipts, timing)
 
 
-def handler(event: Mapping[str, str], context: Context) -> dict[str, Any]:
+def handler(event: Mapping[str, str], context: LambdaContext) -> dict[str, Any]:
     """Reconciles from the event's `cursor`, or from the beginning, in the time that Lambda gives. See `run`.
 
     With {"only": "epoch"} it compares nothing. See `epoch`.

@@ -8,8 +8,8 @@ import boto3
 from botocore.config import Config
 
 from payments.deadline import Timing
-from payments.ledger import Database, PostgresLedger, iam_login, open_connection
-from payments.right import DynamoRight, Lease
+from payments.leadership import DynamoLeadership, Lease
+from payments.ledger import DatabaseAddress, PostgresLedger, iam_login, open_connection
 from payments.service import PaymentService
 from payments.stores import DynamoTable, S3Receipts
 
@@ -21,7 +21,7 @@ class Stores:
     table: DynamoTable
     ledger: PostgresLedger
     receipts: S3Receipts
-    right: DynamoRight
+    right: DynamoLeadership
     s3: Any
 
     @classmethod
@@ -37,12 +37,12 @@ class Stores:
         session = boto3.Session(region_name=region)
         dynamodb, s3 = (session.client(name, config=config) for name in ("dynamodb", "s3"))
         login = partial(iam_login, user=environ["DATABASE_USER"], region=region, credentials=session.get_credentials())
-        writer, table = Database.from_environ(environ), environ["TABLE_NAME"]
+        writer, table = DatabaseAddress.from_environ(environ), environ["TABLE_NAME"]
         reader = replace(writer, host=environ["DATABASE_READER_HOST"])
         ledger = PostgresLedger(*(partial(open_connection, database, timing, partial(login, database))
                                   for database in (writer, reader)))
         return cls(DynamoTable(dynamodb, table), ledger, S3Receipts(s3, environ["RECEIPTS_BUCKET"]),
-                   DynamoRight(dynamodb, table), s3)
+                   DynamoLeadership(dynamodb, table), s3)
 
     def service(self, region: str) -> PaymentService:
         """Payments over these stores, as long as the region has the right to write."""

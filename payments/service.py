@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from functools import partial
 
 from payments.deadline import Deadline
+from payments.leadership import Lease, NotTheWriter
 from payments.payment import Conflict, Payment, Record
-from payments.right import Lease, NotTheWriter
 from payments.stores import Ledger, Receipts, Table
 
 

@@ -18,7 +18,7 @@ from botocore.parsers import ResponseParserError
 from payments.deadline import Deadline
 from payments.payment import PAYMENT_ID, Payment, Record
 
-Answer = dict[str, Any]
+AwsResponse = dict[str, Any]
 Time = Callable[[], Deadline]  # for each of the calls that it takes to read much
 
 _FAILURES = (exceptions.ClientError, exceptions.BotoCoreError, ResponseParserError, TimeoutError)
@@ -169,7 +169,7 @@ class DynamoTable:
                 return
             page = self._call(time(), self.client.scan, ConsistentRead=True, ExclusiveStartKey=page["LastEvaluatedKey"])
 
-    def _update(self, record: Record, deadline: Deadline, change: str, values: Answer, condition: str) -> Record:
+    def _update(self, record: Record, deadline: Deadline, change: str, values: AwsResponse, condition: str) -> Record:
         answer = self._call(deadline, self.client.update_item, expected=CONDITION_FAILED,
                             Key=_key(record.payment.payment_id), UpdateExpression=change,
                             ConditionExpression=condition,
@@ -182,7 +182,7 @@ class DynamoTable:
             raise StoreUnavailable("table", "ItemMissing")
         return _record(item)
 
-    def _call(self, deadline: Deadline, operation: Callable[..., Answer], expected: str = "", **request: Any) -> Answer:
+    def _call(self, deadline: Deadline, operation: Callable[..., AwsResponse], expected: str = "", **request: Any) -> AwsResponse:
         return call("table", deadline, partial(operation, TableName=self.name, **request), expected)
 
 
@@ -241,14 +241,14 @@ def takeover(client: Any, bucket: str, deadline: Deadline) -> bool:
     return "Error" not in call("control", deadline, partial(client.head_object, Bucket=bucket, Key="takeover"), "404")
 
 
-def call(store: str, deadline: Deadline, request: Callable[[], Answer], expected: str = "") -> Answer:
+def call(store: str, deadline: Deadline, request: Callable[[], AwsResponse], expected: str = "") -> AwsResponse:
     """The store's answer; an error whose code is `expected` is an answer too, and has the key `Error`."""
     try:
         return deadline.call(request, _transient)
     except _FAILURES as error:
         code = _code(error)
         if isinstance(error, exceptions.ClientError) and code == expected:
-            refusal: Answer = error.response
+            refusal: AwsResponse = error.response
             return refusal
         raise StoreUnavailable(store, code) from error
 
@@ -264,7 +264,7 @@ def _transient(error: Exception) -> bool:
     return isinstance(error, _NO_ANSWER)
 
 
-def _key(payment_id: str) -> Answer:
+def _key(payment_id: str) -> AwsResponse:
     return {"payment_id": {"S": payment_id}}
 
 
@@ -272,7 +272,7 @@ def _receipt_key(payment_id: str) -> str:
     return f"receipts/{payment_id}.json"
 
 
-def _item(record: Record) -> Answer:
+def _item(record: Record) -> AwsResponse:
     payment = record.payment
     texts = {"payment_id": payment.payment_id, "currency": payment.currency, "payer": payment.payer,
              "payee": payment.payee, "fingerprint": record.fingerprint, "created_at": record.created_at,
@@ -281,7 +281,7 @@ def _item(record: Record) -> Answer:
             **{name: {"S": text} for name, text in texts.items()}}
 
 
-def _record(item: Answer) -> Record:
+def _record(item: AwsResponse) -> Record:
     payment = Payment(amount=int(item["amount"]["N"]),
                       **{name: item[name]["S"] for name in ("payment_id", "currency", "payer", "payee")})
     return Record(payment=payment, fingerprint=item["fingerprint"]["S"], created_at=item["created_at"]["S"],

@@ -20,13 +20,13 @@ from typer.exceptions import TyperException
 
 from payments.stores import StoreUnavailable
 from recovery import probe, show
-from recovery.clients import Boto
+from recovery.clients import BotoClients
 from recovery.clock import CLOCK
-from recovery.cloud import Clients, Cloud, Failed, reason
-from recovery.drill import DURATION, RESTORE, Drill, Handles, Report, aim, restore
-from recovery.journal import Busy, Done, Journal, Run
+from recovery.cloud import AwsFailure, ClientFactory, Cloud, reason
+from recovery.drill import DURATION, RESTORE, Drill, DrillReport, DrillTargets, aim, restore
+from recovery.journal import AlreadyRunning, Journal, Run, StepProgress
 from recovery.plan import Action, Plan, Step, predict, refusals, resumes
-from recovery.runner import Runner, Undone, claim
+from recovery.runner import Runner, StepTimedOut, claim
 from recovery.stack import Stack, StackError
 from recovery.status import Status
 
@@ -43,7 +43,7 @@ app = typer.Typer(add_completion=False, help=(
     "on), 2 refused, and nothing changed, 130 interrupted."))
 
 
-class Stopped(Exception):
+class CommandStopped(Exception):
     """The command ends here, with an exit code; each line is a reason."""
 
     def __init__(self, code: int, *reasons: str) -> None:
@@ -51,7 +51,7 @@ class Stopped(Exception):
         self.code, self.reasons = code, reasons
 
 
-class Practice(StrEnum):
+class DrillCommand(StrEnum):
     """What `drill` takes: an action, or that what a drill has left broken is mended."""
 
     SWITCHOVER = Action.SWITCHOVER
@@ -108,7 +108,7 @@ def usage(context: typer.Context) -> None:
 @app.command()
 def status(*, as_json: Json = False) -> None:
     """Roles, writer, lags, health, lever, alarms, latest run, last drill; works while a region is cut off."""
-    found = Status(stack=load(), clients=Boto(), look=probe.look, clock=CLOCK).take()
+    found = Status(stack=load(), clients=BotoClients(), look=probe.look, clock=CLOCK).take()
     if as_json:
         _print_json(found)
         return
@@ -131,7 +131,7 @@ def plan(action: Action, *, to: To = "", as_json: Json = False) -> None:
             _table(show.steps(planned), f"{action} to {planned.target.region}"), show.budget(planned),
             _table(show.expected(expected), "Prediction for a failover in AWS, where nobody has measured it"), sep="\n")
     if whole > objective:
-        raise Stopped(REFUSED, f"recoveryTimeObjective = {objective}: the plan may take {whole:.0f} s")
+        raise CommandStopped(REFUSED, f"recoveryTimeObjective = {objective}: the plan may take {whole:.0f} s")
 
 
 @app.command()
@@ -154,34 +154,34 @@ def failback(*, as_json: Json = False) -> None:
 
 
 @app.command()
-def drill(practice: Annotated[Practice, typer.Argument(metavar="ACTION", help=", ".join(Practice))], *, to: To = "",
+def drill(practice: Annotated[DrillCommand, typer.Argument(metavar="ACTION", help=", ".join(DrillCommand))], *, to: To = "",
           as_json: Json = False,
           yes: Annotated[bool, typer.Option("--yes", help="Do not ask. The profile prod needs it.")] = False,
           seconds: Annotated[float, typer.Option(min=1, help="How long clients pay at most.")] = DURATION) -> None:
     """An action for practice, with clients that pay all the while; `restore` mends what a drill has left broken."""
-    outputs, clients, console = read_outputs(), Boto(), _console(stderr=as_json)
+    outputs, clients, console = read_outputs(), BotoClients(), _console(stderr=as_json)
     try:
-        if practice is Practice.RESTORE:
+        if practice is DrillCommand.RESTORE:
             mended = restore(Stack.of(outputs), clients)
             document: dict[str, Any] = {"ok": True, "restored": mended and asdict(mended)}
             told = f"{mended.region} is restored" if mended else "nothing is left broken"
         else:
             report = practise(Action(practice), to, outputs, clients, console, yes=yes, seconds=seconds)
             document, told = report.document(), str(report)
-    except Failed as error:
-        raise Stopped(UNDONE, str(error)) from error
+    except AwsFailure as error:
+        raise CommandStopped(UNDONE, str(error)) from error
     except KeyboardInterrupt:
-        raise Stopped(INTERRUPTED, "interrupted", f"`{RESTORE}` makes sure that nothing is left broken") from None
+        raise CommandStopped(INTERRUPTED, "interrupted", f"`{RESTORE}` makes sure that nothing is left broken") from None
     if as_json:
         _print_json(document)
     else:
         console.print(told)
     if not document["ok"]:
-        raise Stopped(UNDONE)
+        raise CommandStopped(UNDONE)
 
 
-def practise(action: Action, to: str, outputs: dict[str, Any], clients: Clients, console: Console, *, yes: bool,
-             seconds: float) -> Report:
+def practise(action: Action, to: str, outputs: dict[str, Any], clients: ClientFactory, console: Console, *, yes: bool,
+             seconds: float) -> DrillReport:
     """Ask whether a drill may begin, and carry it out. Raises Stopped, and as `Drill.run`."""
     def carry(cloud: Cloud, why: str, seen: float | None) -> Run:
         run = claim(Journal(cloud.table), cloud.plan, driver(), why=why, seen=seen, clock=cloud.clock)
@@ -189,13 +189,13 @@ def practise(action: Action, to: str, outputs: dict[str, Any], clients: Clients,
 
     stack = Stack.of(outputs)
     planned = Plan(action=action, stack=stack, target=stack.site(to) if to else aim(stack, action, clients))
-    made = Drill(plan=planned, handles={site.region: Handles.of(outputs, site) for site in stack.sites},
+    made = Drill(plan=planned, handles={site.region: DrillTargets.of(outputs, site) for site in stack.sites},
                  clients=clients, drive=carry, seconds=seconds, say=console.print)
     against = made.against(yes=yes)
     if against:
-        raise Stopped(REFUSED, *against)
+        raise CommandStopped(REFUSED, *against)
     if not yes and not _agreed(made.warning()):
-        raise Stopped(REFUSED, "nobody agreed to it")
+        raise CommandStopped(REFUSED, "nobody agreed to it")
     return made.run()
 
 
@@ -209,28 +209,28 @@ def _agreed(warning: str) -> bool:
 
 def carry_out(planned: Plan, *, as_json: bool, accepts_loss: bool = False) -> None:
     """Check, claim and drive a plan, and tell of it. Raises Stopped, Busy and StoreUnavailable."""
-    cloud = Cloud(plan=planned, clients=Boto(), look=probe.look, clock=CLOCK)
+    cloud = Cloud(plan=planned, clients=BotoClients(), look=probe.look, clock=CLOCK)
     facts = cloud.facts()
     against = [] if resumes(planned, facts.run) else refusals(planned, facts, cloud.clock.time())
     reasons = [refusal.reason for refusal in against]
     if not all(accepts_loss and refusal.loses for refusal in against):
         hint = ["--accept-data-loss begins it all the same"] if all(refusal.loses for refusal in against) else []
-        raise Stopped(REFUSED, *reasons, *hint)
+        raise CommandStopped(REFUSED, *reasons, *hint)
     why = f"accepted: {'; '.join(reasons)}" if reasons else f"{planned.action} asked for"
     run = claim(Journal(cloud.table), planned, driver(), why=why, accepted=bool(reasons), clock=cloud.clock)
     console = _console(stderr=as_json)
     console.print(f"{run.action} to {run.target} ({run.id}): {run.why}")
     try:
         finished = drive(cloud, run, console)
-    except Busy as busy:
-        raise Stopped(UNDONE, f"{busy}: nothing more is done here") from busy
-    except (Undone, StoreUnavailable) as error:
-        raise Stopped(UNDONE, reason(error), AGAIN) from error
+    except AlreadyRunning as busy:
+        raise CommandStopped(UNDONE, f"{busy}: nothing more is done here") from busy
+    except (StepTimedOut, StoreUnavailable) as error:
+        raise CommandStopped(UNDONE, reason(error), AGAIN) from error
     except KeyboardInterrupt:
-        raise Stopped(INTERRUPTED, "interrupted", AGAIN) from None
+        raise CommandStopped(INTERRUPTED, "interrupted", AGAIN) from None
     try:
         cloud.tell(f"{run.action} to {run.target} is done", f"By {run.driver}: {run.why}")
-    except Failed as error:
+    except AwsFailure as error:
         _warn(f"nobody could be told: {error}")
     if as_json:
         _print_json(finished.document())
@@ -241,7 +241,7 @@ def carry_out(planned: Plan, *, as_json: bool, accepts_loss: bool = False) -> No
 def drive(cloud: Cloud, run: Run, console: Console) -> Run:
     """Drive a claimed run to its end, a line for each step. Raises as `Runner.drive`."""
     with console.status(run.what) as line:
-        def say(step: Step, done: Done) -> None:
+        def say(step: Step, done: StepProgress) -> None:
             line.update(f"{step.key}: {step.does}")
             if done.ended is not None:
                 console.print(f"{step.key:10} {done.ended - done.began:6.1f} s  {done.note}")
@@ -286,11 +286,11 @@ def _outcome() -> tuple[Any, ...]:
     """The exit code of the command that was typed, and the lines that say why."""
     try:
         code = typer.main.get_command(app).main(standalone_mode=False) or 0
-    except Stopped as stopped:
+    except CommandStopped as stopped:
         return stopped.code, *stopped.reasons
     except TyperException as error:
         return REFUSED, error.format_message()
-    except (StackError, Busy, BotoCoreError) as error:
+    except (StackError, AlreadyRunning, BotoCoreError) as error:
         return REFUSED, str(error)
     except StoreUnavailable as error:
         return UNDONE, reason(error)

@@ -11,7 +11,7 @@ CONNECT = 2.0  # seconds
 ATTEMPTS = {"dynamodb": 1, "lambda": 1}
 
 
-class Boto:
+class BotoClients:
     """Clients, each made once; retries are botocore's, but for `ATTEMPTS`. Credentials are those that boto3 finds."""
 
     def __init__(self) -> None:

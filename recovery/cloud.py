@@ -11,15 +11,15 @@ from typing import Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from payments.right import LEASE, NotTheWriter, Right
+from payments.leadership import LEASE, Leadership, NotTheWriter
 from payments.stores import StoreUnavailable
 from recovery import probe
 from recovery.clock import CLOCK, Clock
+from recovery.control_table import ControlTable
 from recovery.journal import Journal, Run
+from recovery.observation import behind
 from recovery.plan import STALE, Action, Facts, Plan, lags
 from recovery.stack import Site
-from recovery.table import Table
-from recovery.watch import behind
 
 LEVER = "takeover"
 READ = 5.0  # seconds
@@ -34,11 +34,11 @@ IDENTIFIER = 63  # characters, which RDS takes for a snapshot's
 RECENT = timedelta(minutes=15)  # CloudWatch publishes lag once a minute, and late
 
 
-class Failed(Exception):
+class AwsFailure(Exception):
     """Something in AWS did not do what it was asked to: says what and why, in one line. To try again may help."""
 
 
-class Clients(Protocol):
+class ClientFactory(Protocol):
     """Where clients come from: boto3's, made once."""
 
     def __call__(self, service: str, region: str, read: float = READ) -> Any:
@@ -51,7 +51,7 @@ def failing(what: str) -> Iterator[None]:
     try:
         yield
     except (ClientError, BotoCoreError, ResponseParserError, StoreUnavailable, OSError) as error:
-        raise Failed(f"{what}: {reason(error)}") from error
+        raise AwsFailure(f"{what}: {reason(error)}") from error
 
 
 def reason(error: Exception) -> str:
@@ -75,8 +75,8 @@ class Cloud:
     """
 
     plan: Plan
-    clients: Clients
-    look: Callable[[str], probe.Seen] = probe.look
+    clients: ClientFactory
+    look: Callable[[str], probe.ProbeResult] = probe.look
     clock: Clock = CLOCK
     _fenced: tuple[str, float] = field(default=("", 0.0), init=False)
     """A run, and when by the monotonic clock the old writer was known to be fenced in it."""
@@ -89,9 +89,9 @@ class Cloud:
         return self.clients(service, self._here.region, read)
 
     @property
-    def table(self) -> Table:
+    def table(self) -> ControlTable:
         """The target's replica of the table."""
-        return Table(self._client("dynamodb"), self.plan.stack.payments_table_name)
+        return ControlTable(self._client("dynamodb"), self.plan.stack.payments_table_name)
 
     # --- What is known
 
@@ -111,11 +111,11 @@ class Cloud:
         try:
             with failing("bucket"):
                 self._client("s3").head_bucket(Bucket=self._here.receipts_bucket)
-        except Failed as error:
+        except AwsFailure as error:
             wrong["receipts"] = str(error)
         try:
             writer, cluster, instances = self.writer(), self.cluster(), self.instances()
-        except Failed as error:
+        except AwsFailure as error:
             wrong["ledger"] = str(error)
         return Facts(
             right=right, writer=writer, cluster=cluster, instances=instances, own=self.look(self._here.api_endpoint),
@@ -201,7 +201,7 @@ class Cloud:
         members = {member["DBClusterArn"]: member for member in _members(self._global())}
         member = members.get(self._here.cluster_arn)
         if member is None:
-            raise Failed(f"{self._here.cluster_id} is no member of the global database: AWS adds it by itself once its "
+            raise AwsFailure(f"{self._here.cluster_id} is no member of the global database: AWS adds it by itself once its "
                          "region is well, or it is to be added by hand")
         follows = (self.look(self._here.api_endpoint).alive and member.get("SynchronizationStatus") != RESYNCING
                    and self.cluster() == AVAILABLE and self.instances())
@@ -225,9 +225,9 @@ class Cloud:
         """The ledger's lag may be unknown, since Aurora's own switchover waits for it; for the table's nobody does."""
         here, watch = self._here.region, self.table.watch(self._here.region)
         if watch is None or self.clock.time() - watch.alive_at > STALE:
-            raise Failed(f"the controller of {here} has not seen {self.plan.other.region} of late")
+            raise AwsFailure(f"the controller of {here} has not seen {self.plan.other.region} of late")
         if max(watch.lags.get("table", math.inf), watch.lags.get("ledger", 0.0)) > CAUGHT_UP:
-            raise Failed(f"{here} is behind: {lags(watch)}")
+            raise AwsFailure(f"{here} is behind: {lags(watch)}")
         return lags(watch)
 
     def _fence(self, run: Run) -> str:
@@ -270,7 +270,7 @@ class Cloud:
     def _epoch(self, _: Run) -> str:
         answer = self._invoke(self._here.reconcile_function_name, {"only": "epoch"}, READ)
         if "epoch" not in answer:
-            raise Failed(f"the ledger does not say which epoch it has seen: {answer.get('error')}")
+            raise AwsFailure(f"the ledger does not say which epoch it has seen: {answer.get('error')}")
         return f"epoch {self._take(answer['epoch']).epoch}"
 
     def _verify(self, run: Run) -> str:
@@ -280,23 +280,23 @@ class Cloud:
                  "body": json.dumps(payment), "isBase64Encoded": False}
         answer = self._invoke(self._here.function_alias_arn, event, READ)
         if answer.get("statusCode") != HTTPStatus.CREATED:
-            raise Failed(f"the payment is not accepted: {answer.get('statusCode')} {answer.get('body')}")
+            raise AwsFailure(f"the payment is not accepted: {answer.get('statusCode')} {answer.get('body')}")
         return f"{payment['payment_id']} accepted"
 
     def _reconcile(self, _: Run) -> str:
         """From the beginning each time: what was repaired before needs no repair any more."""
         answer = self._invoke(self._here.reconcile_function_name, {"cursor": ""}, RECONCILE)
         if not answer.get("done"):
-            raise Failed(f"reconcile: {answer.get('error')}")
+            raise AwsFailure(f"reconcile: {answer.get('error')}")
         return ", ".join(f"{len(answer[key])} {key}" for key in ("repaired", "refused", "pending"))
 
     # --- What they are made of
 
-    def _take(self, seen: int) -> Right:
+    def _take(self, seen: int) -> Leadership:
         try:
             return self.table.take_right(self._here.region, seen)
         except NotTheWriter as error:
-            raise Failed(f"the right to write went to {error.writer}") from error
+            raise AwsFailure(f"the right to write went to {error.writer}") from error
 
     def _invoke(self, function: str, event: Mapping[str, Any], read: float) -> dict[str, Any]:
         """What a function answers; it is named, or is the ARN of an alias."""
@@ -308,7 +308,7 @@ class Cloud:
             found = None
         if "FunctionError" in answer or not isinstance(found, dict):
             why = found.get("errorMessage") if isinstance(found, dict) else "its answer is no object"
-            raise Failed(f"{function}: {why}")
+            raise AwsFailure(f"{function}: {why}")
         return found
 
     def _global(self) -> dict[str, Any]:
@@ -335,7 +335,7 @@ class Cloud:
                     Namespace=namespace, MetricName=metric, StartTime=now - RECENT, EndTime=now, Period=60,
                     Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
                     Statistics=["Maximum"])["Datapoints"]
-        except Failed:
+        except AwsFailure:
             return None
         newest = max(points, key=lambda point: point["Timestamp"], default=None)
         return None if newest is None else float(newest["Maximum"])

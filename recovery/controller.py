@@ -18,20 +18,20 @@ from botocore.exceptions import BotoCoreError
 from payments.logs import JsonFormatter
 from payments.stores import StoreUnavailable
 from recovery import probe
-from recovery.clients import Boto
+from recovery.clients import BotoClients
 from recovery.clock import CLOCK, Clock
-from recovery.cloud import Cloud, Failed, reason
-from recovery.decide import AUTOMATIC, Deed, alarming, decide, failover
-from recovery.journal import Busy, Done, Journal, Run
+from recovery.cloud import AwsFailure, Cloud, reason
+from recovery.decision import AUTOMATIC, Reaction, alarming, decide, failover
+from recovery.journal import AlreadyRunning, Journal, Run, StepProgress
+from recovery.observation import Observation, observe
 from recovery.plan import Action, Step, resumes
-from recovery.runner import Runner, Undone, claim
+from recovery.runner import Runner, StepTimedOut, claim
 from recovery.stack import Stack
-from recovery.watch import Watch, observe
 
 logger = logging.getLogger("recovery")
 
 
-class Context(Protocol):
+class LambdaContext(Protocol):
     """What is used of Lambda's context object."""
 
     @property
@@ -40,7 +40,7 @@ class Context(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pace:
+class ControllerTiming:
     """Times in seconds: between two looks, from one start of the function to the next, and after a run."""
 
     probe: float
@@ -48,7 +48,7 @@ class Pace:
     cool_down: float
 
     @classmethod
-    def of(cls, environ: Mapping[str, str]) -> "Pace":
+    def of(cls, environ: Mapping[str, str]) -> "ControllerTiming":
         """From PROBE_SECONDS, WATCH_SECONDS and COOL_DOWN_SECONDS."""
         return cls(probe=float(environ["PROBE_SECONDS"]), watch=float(environ["WATCH_SECONDS"]),
                    cool_down=float(environ["COOL_DOWN_SECONDS"]))
@@ -64,7 +64,7 @@ class Controller:
     """The controller of one region; `cloud` is bound to the failover that would lead there."""
 
     cloud: Cloud
-    pace: Pace
+    pace: ControllerTiming
     taken: Callable[[str], bool] = taken
     _beat: tuple[str, int] = field(default=("", 0), init=False)
     """The run that was not at its end at the last look, and its beat."""
@@ -119,13 +119,13 @@ class Controller:
             return
         self._look(driver, before, run, driven=driven)
 
-    def _look(self, driver: str, before: Watch | None, run: Run | None, *, driven: bool) -> None:
+    def _look(self, driver: str, before: Observation | None, run: Run | None, *, driven: bool) -> None:
         """`run` is one that is not at its end."""
         table, other, now = self.cloud.table, self.cloud.plan.other, self.clock.time()
         right = table.right()
         seen, own = self.cloud.look(other.api_endpoint), self.cloud.look(self.cloud.plan.target.api_endpoint)
         lags = self.cloud.lags(self.pace.probe) if seen.alive else {}
-        watch = observe(before, Watch(region=self.region, at=now, ready=own.alive, lags=lags), seen,
+        watch = observe(before, Observation(region=self.region, at=now, ready=own.alive, lags=lags), seen,
                         active=right.region == other.region)
         alarm = alarming(self.stack, watch, right)
         if not alarm and run is None:
@@ -149,29 +149,29 @@ class Controller:
         last, self._beat = self._beat, (run.id, run.beat)
         return last != self._beat
 
-    def _act(self, watch: Watch, driver: str) -> None:
+    def _act(self, watch: Observation, driver: str) -> None:
         decision = decide(self.cloud.plan, replace(self.cloud.facts(), watch=watch), self.clock.time(),
                           self.pace.cool_down)
-        if decision.deed is Deed.ACT:
+        if decision.deed is Reaction.ACT:
             self._drive(driver, decision.why, watch)
-        elif decision.deed is Deed.TELL:
+        elif decision.deed is Reaction.TELL:
             self._tell_once(watch, decision.subject, decision.why)
 
-    def _drive(self, driver: str, why: str, watch: Watch | None) -> None:
+    def _drive(self, driver: str, why: str, watch: Observation | None) -> None:
         journal = Journal(self.cloud.table)
         run = claim(journal, self.cloud.plan, driver, why=why, seen=watch.at if watch else None, clock=self.clock)
         log("act", run=run.id, why=why)
         runner = Runner(plan=self.cloud.plan, steps=self.cloud, journal=journal, run=run, say=_told, clock=self.clock)
         try:
             done = runner.drive()
-        except Undone as error:
+        except StepTimedOut as error:
             log("undone", run=run.id, why=str(error))
             self._tell_once(watch, f"{self.region} could not take over: {error.step.key}",
                             f"{why}. {error}. The controller tries again.")
         else:
             self._tell(f"{self.region} has taken over", f"{why}. {summary(done)}")
 
-    def _tell_once(self, watch: Watch | None, subject: str, message: str) -> None:
+    def _tell_once(self, watch: Observation | None, subject: str, message: str) -> None:
         """Tell people, unless it is what they were told last."""
         if watch and watch.told == subject:
             return
@@ -183,7 +183,7 @@ class Controller:
         log("tell", subject=subject, why=message)
         self.cloud.tell(subject, message)
 
-    def _tidy(self, seen: probe.Seen) -> None:
+    def _tidy(self, seen: probe.ProbeResult) -> None:
         """Put back a lever that says nothing any more: left up, it would keep the traffic from the next takeover.
 
         A region touches its own lever only: as a standby, or as the one that Route 53 prefers once the other's is down.
@@ -200,7 +200,7 @@ class Controller:
             self.cloud.pull(here, wanted=False)
             log("lever put back")
 
-    def _publish(self, watch: Watch, other: probe.Seen, own: probe.Seen) -> None:
+    def _publish(self, watch: Observation, other: probe.ProbeResult, own: probe.ProbeResult) -> None:
         metrics = {"OtherRegionHealthy": float(other.alive), "OtherRegionReady": float(other.ready),
                    "ThisRegionReady": float(own.ready)}
         lag = {"TableLag": watch.lags["table"]} if other.alive and "table" in watch.lags else {}
@@ -211,7 +211,7 @@ class Controller:
         """Log what goes wrong, and go on."""
         try:
             yield
-        except (StoreUnavailable, Failed, Undone, Busy, BotoCoreError) as error:
+        except (StoreUnavailable, AwsFailure, StepTimedOut, AlreadyRunning, BotoCoreError) as error:
             log("failed", error=f"{type(error).__name__}: {reason(error)}")
         except Exception as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
             log("failed", error=f"{type(error).__name__}: {reason(error)}")
@@ -233,14 +233,14 @@ def log(event: str, **fields: object) -> None:
     logger.info(event, extra={"fields": fields})
 
 
-def _told(step: Step, done: Done) -> None:
+def _told(step: Step, done: StepProgress) -> None:
     log("step", step=step.key, ended=done.ended is not None, note=done.note)
 
 
 def create(environ: Mapping[str, str]) -> Controller:
     """The controller of AWS_REGION, from STACK_OUTPUTS (JSON), PROBE_SECONDS, WATCH_SECONDS and COOL_DOWN_SECONDS."""
     plan = failover(Stack.of(json.loads(environ["STACK_OUTPUTS"])), environ["AWS_REGION"])
-    return Controller(cloud=Cloud(plan=plan, clients=Boto(), look=probe.look, clock=CLOCK), pace=Pace.of(environ))
+    return Controller(cloud=Cloud(plan=plan, clients=BotoClients(), look=probe.look, clock=CLOCK), pace=ControllerTiming.of(environ))
 
 
 @cache
@@ -253,7 +253,7 @@ def resident() -> Controller:
     return create(os.environ)
 
 
-def handler(_event: Mapping[str, Any], context: Context) -> dict[str, Any]:
+def handler(_event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Watch until the next start. What it finds and does is in the table, in the metrics and in the log."""
     controller = resident()
     controller.watch(f"controller in {controller.region} ({context.aws_request_id})")

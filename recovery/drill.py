@@ -25,15 +25,15 @@ from botocore.exceptions import BotoCoreError
 from payments.stores import StoreUnavailable
 from recovery import probe
 from recovery.clock import CLOCK, Clock
-from recovery.cloud import Clients, Cloud, Failed, failing, reason
-from recovery.decide import AUTOMATIC
-from recovery.journal import Busy, Journal, Run
-from recovery.measure import GOOD, Recovery, Request, measure
+from recovery.cloud import AwsFailure, ClientFactory, Cloud, failing, reason
+from recovery.control_table import DRILL, ControlTable
+from recovery.decision import AUTOMATIC
+from recovery.journal import AlreadyRunning, Journal, Run
+from recovery.measure import GOOD, ClientWrite, Recovery, measure
+from recovery.observation import UNREADY
 from recovery.plan import STALE, STEPS, Action, Plan, predict, refusals
-from recovery.runner import Undone
+from recovery.runner import StepTimedOut
 from recovery.stack import DNS_TTL, Site, Stack, StackError
-from recovery.table import DRILL, Table
-from recovery.watch import UNREADY
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ NO_DNS = "DNS is not part of it: clients turn from one region's API to the other
 
 
 @dataclass(frozen=True, kw_only=True)
-class Handles:
+class DrillTargets:
     """What a drill takes hold of in a region, by the stack's outputs; without DNS there is no health check (empty)."""
 
     function_name: str
@@ -61,7 +61,7 @@ class Handles:
     health_check_id: str
 
     @classmethod
-    def of(cls, outputs: Mapping[str, Any], site: Site) -> "Handles":
+    def of(cls, outputs: Mapping[str, Any], site: Site) -> "DrillTargets":
         """From the stack's flat outputs. Raises StackError."""
         found: dict[str, Any] = {each.name: outputs.get(f"{site.role}_{each.name}") for each in fields(cls)}
         for name, value in found.items():
@@ -71,7 +71,7 @@ class Handles:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Before:
+class SavedState:
     """What was there before a drill broke it.
 
     `reserved` are the executions reserved for the function of a region, None if none are; `inverted` and `disabled` is
@@ -86,12 +86,12 @@ class Before:
     disabled: bool = False
 
 
-def present(clients: Clients, region: str, handles: Handles) -> Before:
+def present(clients: ClientFactory, region: str, handles: DrillTargets) -> SavedState:
     """What is there now. Raises Failed."""
     function, check = handles.function_name, handles.health_check_id
     with failing(f"payments function in {region}"):
         reserved = clients("lambda", region).get_function_concurrency(FunctionName=function)
-    found = Before(region=region, function=function, reserved=reserved.get("ReservedConcurrentExecutions"))
+    found = SavedState(region=region, function=function, reserved=reserved.get("ReservedConcurrentExecutions"))
     if not check:
         return found
     with failing("health check"):
@@ -99,7 +99,7 @@ def present(clients: Clients, region: str, handles: Handles) -> Before:
     return replace(found, check=check, inverted=config.get("Inverted", False), disabled=config.get("Disabled", False))
 
 
-def inject(clients: Clients, before: Before) -> None:
+def inject(clients: ClientFactory, before: SavedState) -> None:
     """Make the region's API fail, and its health check. Raises Failed.
 
     A check that is only inverted would turn healthy as the API fails; one that is disabled as well stays unhealthy. It
@@ -109,19 +109,19 @@ def inject(clients: Clients, before: Before) -> None:
     _set_reserved(clients, replace(before, reserved=0))
 
 
-def mend(clients: Clients, before: Before) -> None:
+def mend(clients: ClientFactory, before: SavedState) -> None:
     """Put everything back; to do so again changes nothing. Raises Failed once it has tried all of it."""
     wrong = []
     for put_back in (_set_reserved, _set_check):
         try:
             put_back(clients, before)
-        except Failed as error:
+        except AwsFailure as error:
             wrong.append(str(error))
     if wrong:
-        raise Failed(f"not restored: {'; '.join(wrong)}: `{RESTORE}`")
+        raise AwsFailure(f"not restored: {'; '.join(wrong)}: `{RESTORE}`")
 
 
-def _set_reserved(clients: Clients, wanted: Before) -> None:
+def _set_reserved(clients: ClientFactory, wanted: SavedState) -> None:
     client = clients("lambda", wanted.region)
     with failing(f"payments function in {wanted.region}"):
         if wanted.reserved is None:
@@ -130,14 +130,14 @@ def _set_reserved(clients: Clients, wanted: Before) -> None:
             client.put_function_concurrency(FunctionName=wanted.function, ReservedConcurrentExecutions=wanted.reserved)
 
 
-def _set_check(clients: Clients, wanted: Before) -> None:
+def _set_check(clients: ClientFactory, wanted: SavedState) -> None:
     if wanted.check:
         with failing("health check"):
             clients("route53", wanted.region).update_health_check(
                 HealthCheckId=wanted.check, Inverted=wanted.inverted, Disabled=wanted.disabled)
 
 
-def kept(stack: Stack, clients: Clients) -> dict[str, Any] | None:
+def kept(stack: Stack, clients: ClientFactory) -> dict[str, Any] | None:
     """The last drill, None if there never was one. Raises StoreUnavailable if no region tells.
 
     It is written in the region that stood by, whose replica knows best; another one may lag.
@@ -156,19 +156,19 @@ def kept(stack: Stack, clients: Clients) -> dict[str, Any] | None:
     return found[max(found)] if found else None
 
 
-def restore(stack: Stack, clients: Clients) -> Before | None:
+def restore(stack: Stack, clients: ClientFactory) -> SavedState | None:
     """Mend what a drill left broken; None if nothing is. Raises Failed and StoreUnavailable."""
     document = kept(stack, clients)
     if document is None or document["broken"] is None:
         return None
-    before = Before(**document["broken"])
+    before = SavedState(**document["broken"])
     mend(clients, before)
     _table(stack, clients, stack.site(document["to"])).keep(DRILL, {**document, "broken": None})
     return before
 
 
-def _table(stack: Stack, clients: Clients, site: Site) -> Table:
-    return Table(clients("dynamodb", site.region), stack.payments_table_name)
+def _table(stack: Stack, clients: ClientFactory, site: Site) -> ControlTable:
+    return ControlTable(clients("dynamodb", site.region), stack.payments_table_name)
 
 
 # --- The client
@@ -225,7 +225,7 @@ class Payer:
         self._stack, self._key, self._send, self._clock = stack, key, send_, clock
         self._until = clock.monotonic() + seconds
         self._at = stack.sites[0].region
-        self._requests: list[Request] = []
+        self._requests: list[ClientWrite] = []
         self.acknowledged: list[str] = []
 
     @property
@@ -234,7 +234,7 @@ class Payer:
         return self._clock.monotonic() >= self._until
 
     @property
-    def requests(self) -> list[Request]:
+    def requests(self) -> list[ClientWrite]:
         """What it has sent and heard of, in the order of sending."""
         return sorted(self._requests, key=lambda request: request.sent_at)
 
@@ -252,7 +252,7 @@ class Payer:
             self.acknowledged.append(payment_id)
         else:
             self._at = stack.other(at).region
-        self._requests.append(Request(
+        self._requests.append(ClientWrite(
             sent_at=sent_at, answered_at=self._clock.monotonic(), accepted=accepted,
             where=reply.region if stack.service_url else at, kind="" if accepted else reply.kind))
 
@@ -306,7 +306,7 @@ def paying(pay: Callable[[], None], period: float = PERIOD) -> Iterator[None]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class DrillReport:
     """What came of a drill; times in seconds since the epoch.
 
     `why` says what went wrong: with the drill itself, or else that payments were not accepted again within the recovery
@@ -367,7 +367,7 @@ def _late(recovery: Recovery, objective: float) -> str:
     return f"payments were not accepted {took}, and the recovery time objective is {objective:.0f} s"
 
 
-def aim(stack: Stack, action: Action, clients: Clients) -> Site:
+def aim(stack: Stack, action: Action, clients: ClientFactory) -> Site:
     """Where a drill leads if nobody says: a failback home, anything else to the region without the right to write."""
     if action is not Action.FAILBACK:
         for site in stack.sites:
@@ -386,12 +386,12 @@ class Drill:
     """
 
     plan: Plan
-    handles: Mapping[str, Handles]
-    clients: Clients
+    handles: Mapping[str, DrillTargets]
+    clients: ClientFactory
     drive: Callable[[Cloud, str, float | None], Run]
     seconds: float = DURATION
     send: Send = send
-    look: Callable[[str], probe.Seen] = probe.look
+    look: Callable[[str], probe.ProbeResult] = probe.look
     clock: Clock = CLOCK
     paying: Callable[[Callable[[], None]], AbstractContextManager[None]] = paying
     say: Callable[[str], None] = lambda _: None
@@ -442,7 +442,7 @@ class Drill:
 
     # --- The drill itself
 
-    def run(self) -> Report:
+    def run(self) -> DrillReport:
         """Carry it out; the report tells what went wrong. Raises Failed, Busy, StoreUnavailable if it cannot begin."""
         began, why = self.clock.time(), ""
         offset = began - self.clock.monotonic()
@@ -456,9 +456,9 @@ class Drill:
             with self.paying(payer.pay):
                 if not self._settles(payer):
                     told = sorted({each.kind for each in payer.requests if not each.accepted})
-                    raise Failed(f"payments fail before anything is done: {', '.join(told)}")
+                    raise AwsFailure(f"payments fail before anything is done: {', '.join(told)}")
                 self._act(payer)
-        except (Failed, Undone, Busy, StoreUnavailable, BotoCoreError) as error:
+        except (AwsFailure, StepTimedOut, AlreadyRunning, StoreUnavailable, BotoCoreError) as error:
             why = reason(error)
             self.say(why)
         report = self._report(payer, offset, began, why)
@@ -517,7 +517,7 @@ class Drill:
         while True:
             try:
                 return look()
-            except Failed:
+            except AwsFailure:
                 if self.clock.monotonic() >= until:
                     raise
             self.clock.sleep(POLL)
@@ -527,7 +527,7 @@ class Drill:
         facts = cloud.facts()
         found = refusals(cloud.plan, facts, self.clock.time())
         if found:
-            raise Failed("; ".join(refusal.reason for refusal in found))
+            raise AwsFailure("; ".join(refusal.reason for refusal in found))
         return facts.watch.at if facts.watch else None
 
     def _controllers(self, last: str) -> Run:
@@ -535,9 +535,9 @@ class Drill:
         with failing("journal"):
             run = Journal(self._table).latest()
         if run is None or run.id == last:
-            raise Failed(f"the controller of {self.plan.target.region} has not begun to take over")
+            raise AwsFailure(f"the controller of {self.plan.target.region} has not begun to take over")
         if run.ended is None:
-            raise Failed(f"{run.what} is not at its end")
+            raise AwsFailure(f"{run.what} is not at its end")
         return run
 
     def _settles(self, payer: Payer) -> bool:
@@ -552,7 +552,7 @@ class Drill:
     # --- What is kept of it
 
     @property
-    def _table(self) -> Table:
+    def _table(self) -> ControlTable:
         """The replica of the region that stands."""
         return _table(self.plan.stack, self.clients, self.plan.target)
 
@@ -569,13 +569,13 @@ class Drill:
         item = {"document": {"S": json.dumps(self._document)}}
         found = table.write(DRILL, item, {"document": last["document"]["S"]} if last else {})
         if found is not None and found.get("document") != item["document"]:
-            raise Busy("somebody else", "a drill")
+            raise AlreadyRunning("somebody else", "a drill")
 
     def _keep(self, **changes: Any) -> None:
         self._document |= changes
         self._table.keep(DRILL, self._document)
 
-    def _report(self, payer: Payer, offset: float, began: float, why: str) -> Report:
+    def _report(self, payer: Payer, offset: float, began: float, why: str) -> DrillReport:
         plan, requests = self.plan, payer.requests
         turned = math.inf if self._turned is None else self._turned
         there = measure([each for each in requests if each.sent_at <= turned], self._run, offset)
@@ -585,7 +585,7 @@ class Drill:
         objective = plan.stack.recovery_time_objective
         wrong = [*(_late(each, objective) for each in (there, back) if each),
                  f"{lost} acknowledged payments are lost" if lost else ""]
-        return Report(
+        return DrillReport(
             began=began, ended=self.clock.time(), action=plan.action.value, origin=plan.other.region,
             target=plan.target.region, recovery=there, back=back, acknowledged=len(payer.acknowledged), lost=lost,
             errors=Counter(each.kind for each in requests if not each.accepted), dns=bool(plan.stack.service_url),

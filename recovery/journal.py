@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from recovery.table import Table
+from recovery.control_table import ControlTable
 
 HOLD = 2.0  # seconds
 KEY = "!recovery"
 
 
-class Busy(Exception):
+class AlreadyRunning(Exception):
     """Somebody else is at it: `driver` says who, `what` at what."""
 
     def __init__(self, driver: str, what: str) -> None:
@@ -27,7 +27,7 @@ class Busy(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Done:
+class StepProgress:
     """A step of a run: when it began and ended (seconds since the epoch; None: not yet), and what there is to tell."""
 
     began: float
@@ -52,7 +52,7 @@ class Run:
     accepted: bool = False
     seen: float | None = None
     beat: int = 0
-    steps: Mapping[str, Done] = field(default_factory=dict)
+    steps: Mapping[str, StepProgress] = field(default_factory=dict)
     ended: float | None = None
     outcome: str = ""
 
@@ -69,13 +69,13 @@ class Run:
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "Run":
         """The opposite of `document`."""
-        return cls(**{**document, "steps": {key: Done(**done) for key, done in document["steps"].items()}})
+        return cls(**{**document, "steps": {key: StepProgress(**done) for key, done in document["steps"].items()}})
 
 
 class Journal:
     """The latest run, in one region's replica of the table. Raises StoreUnavailable where the table gives no answer."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: ControlTable) -> None:
         self._table = table
 
     def latest(self) -> Run | None:
@@ -93,10 +93,10 @@ class Journal:
         if found is None:
             return
         if not found:
-            raise Busy("nobody", "the journal is gone")
+            raise AlreadyRunning("nobody", "the journal is gone")
         there = _run(found)
         if (there.id, there.driver) != (run.id, run.driver):
-            raise Busy(there.driver, there.what)
+            raise AlreadyRunning(there.driver, there.what)
 
 
 def next_beat(run: Run, **changes: Any) -> Run:

@@ -17,7 +17,7 @@ Outage = tuple[float, float | None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class ClientWrite:
     """A write that a client sent, and what came of it; times in seconds of the client's monotonic clock.
 
     `answered_at` is when the client knew, also that nothing came. `where` is the region that it was sent to, empty if
@@ -69,7 +69,7 @@ class Recovery:
                 "phases": dict(self.phases), "errors": dict(self.errors), "gap": self.gap}
 
 
-def measure(requests: Sequence[Request], run: Run | None, offset: float) -> Recovery:
+def measure(requests: Sequence[ClientWrite], run: Run | None, offset: float) -> Recovery:
     """What the writes, in the order of sending, tell of the run; None if there was none.
 
     `offset` is what the wall clock is ahead of the monotonic one. Of several outages the longest counts of those that
@@ -90,10 +90,10 @@ def measure(requests: Sequence[Request], run: Run | None, offset: float) -> Reco
     return Recovery(began=began, ended=ended, phases=phases, errors=errors, gap=gap)
 
 
-def _outages(requests: Sequence[Request], offset: float) -> Iterator[Outage]:
+def _outages(requests: Sequence[ClientWrite], offset: float) -> Iterator[Outage]:
     """Each from a write that failed to the first of the next GOOD ones in a row."""
     began: float | None = None
-    row: list[Request] = []
+    row: list[ClientWrite] = []
     for request in requests:
         if not request.accepted:
             began, row = request.sent_at + offset if began is None else began, []
@@ -114,7 +114,7 @@ def _weight(run: Run | None, last: float, outage: Outage) -> tuple[bool, float]:
     return concerns, ended - began
 
 
-def _ends(requests: Sequence[Request], run: Run, offset: float, began: float) -> list[float | None]:
+def _ends(requests: Sequence[ClientWrite], run: Run, offset: float, began: float) -> list[float | None]:
     """When each phase but the last ended, since the epoch as `began`; None if that is not known."""
     steps = {key: done.ended for key, done in run.steps.items()}
     arrived = next((request.sent_at + offset for request in requests

@@ -3,11 +3,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from payments.right import Right
+from payments.leadership import Leadership
 from recovery.journal import Run
-from recovery.probe import Seen
+from recovery.observation import UNREADY, Observation
+from recovery.probe import ProbeResult
 from recovery.stack import DNS_TTL, PROBE_SECONDS, Site, Stack
-from recovery.watch import UNREADY, Watch
 
 STALE = 60.0  # seconds after which what a controller has written says nothing of the present
 PROMOTION = 60.0, 480.0  # seconds, at least and at most, that Aurora takes to make another cluster the writer
@@ -120,15 +120,15 @@ class Facts:
     seen from outside, None where it must not be asked.
     """
 
-    right: Right | None
+    right: Leadership | None
     writer: str | None
     cluster: str
     instances: int
-    own: Seen
+    own: ProbeResult
     wrong: Mapping[str, str] = field(default_factory=dict)
-    watch: Watch | None = None
+    watch: Observation | None = None
     run: Run | None = None
-    other: Seen | None = None
+    other: ProbeResult | None = None
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ def _planned(plan: Plan, facts: Facts, now: float) -> Iterator[Refusal]:
         yield Refusal(f"{other} cannot take payments ({seen.why}): a planned move needs both regions healthy")
 
 
-def _silent(plan: Plan, watch: Watch | None, now: float) -> str:
+def _silent(plan: Plan, watch: Observation | None, now: float) -> str:
     """What there is to say of a controller that does not report; nothing of one that does."""
     if watch is not None and now - watch.at <= STALE:
         return ""
@@ -221,7 +221,7 @@ def _silent(plan: Plan, watch: Watch | None, now: float) -> str:
     return f"unknown state: the controller of {plan.target.region} {age}"
 
 
-def lags(watch: Watch) -> str:
+def lags(watch: Observation) -> str:
     """How far each store was behind when the other region last answered, for people."""
     known = (f"{store} {seconds:.1f} s behind" for store, seconds in sorted(watch.lags.items()))
     return ", ".join(known) or "lag unknown"

@@ -16,7 +16,7 @@ READINESS = 4.0  # the API asks its stores as long as a payment may take
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class ProbeResult:
     """What a region shows: whether it answers at all, whether it can take payments, and in a word why not."""
 
     alive: bool
@@ -24,19 +24,19 @@ class Seen:
     why: str = ""
 
 
-def look(url: str) -> Seen:
+def look(url: str) -> ProbeResult:
     """Liveness, and readiness where there is any: `url` is the region's API. Never raises for what it finds there."""
     alive = get(f"{url}/health", LIVENESS)
     if alive.status != HTTPStatus.OK:
-        return Seen(alive=False, ready=False, why=alive.why)
+        return ProbeResult(alive=False, ready=False, why=alive.why)
     deep = get(f"{url}/health?deep=1", READINESS)
     stores = {name: deep.body.get(name, "ok") for name in ("table", "ledger", "receipts")}
     why = ", ".join(f"{name} {state}" for name, state in stores.items() if state != "ok") or deep.why
-    return Seen(alive=True, ready=deep.body.get("writes") is True, why=why)
+    return ProbeResult(alive=True, ready=deep.body.get("writes") is True, why=why)
 
 
 @dataclass(frozen=True)
-class Answer:
+class ProbeReply:
     """An HTTP status (0: no answer), its JSON object (empty if there is none), and what was wrong with it."""
 
     status: int
@@ -44,13 +44,13 @@ class Answer:
     why: str = ""
 
 
-def get(url: str, timeout: float = LIVENESS) -> Answer:
+def get(url: str, timeout: float = LIVENESS) -> ProbeReply:
     """Ask for a JSON object, for `timeout` seconds; no answer is one too."""
     once = Deadline(Timing(connect=timeout, read=0, attempts=1), timeout)
     try:
         return once.call(partial(_get, url, timeout), lambda _: False)
     except (OSError, http.client.HTTPException) as error:
-        return Answer(0, {}, silence(error))
+        return ProbeReply(0, {}, silence(error))
 
 
 def silence(error: Exception) -> str:
@@ -59,14 +59,14 @@ def silence(error: Exception) -> str:
     return type(why).__name__ if isinstance(why, Exception) else str(why)
 
 
-def _get(url: str, timeout: float) -> Answer:
+def _get(url: str, timeout: float) -> ProbeReply:
     try:
         response = urllib.request.urlopen(url, timeout=timeout)  # noqa: S310  # the stack's own API
     except urllib.error.HTTPError as error:
         response = error
     with response:
         status: int = response.status
-        return Answer(status, _object(response.read()), "" if status == HTTPStatus.OK else f"HTTP {status}")
+        return ProbeReply(status, _object(response.read()), "" if status == HTTPStatus.OK else f"HTTP {status}")
 
 
 def _object(text: bytes) -> dict[str, Any]:

@@ -10,15 +10,15 @@ from uuid import uuid4
 
 from payments.stores import StoreUnavailable
 from recovery.clock import CLOCK, Clock
-from recovery.cloud import Failed
-from recovery.journal import HOLD, Busy, Done, Journal, Run, next_beat
+from recovery.cloud import AwsFailure
+from recovery.journal import HOLD, AlreadyRunning, Journal, Run, StepProgress, next_beat
 from recovery.plan import Plan, Step, resumes
 
 # Between two tries at a step: seconds, and a part of what it has taken so far, since AWS limits how often it is asked.
 PAUSE, SHARE = 0.2, 0.01
 
 
-class Undone(Exception):
+class StepTimedOut(Exception):
     """A step could not be done within its budget; the same command goes on from there."""
 
     def __init__(self, step: Step, why: str) -> None:
@@ -48,7 +48,7 @@ def claim(journal: Journal, plan: Plan, driver: str, *, why: str, accepted: bool
         clock.sleep(HOLD)
         again = journal.latest()
         if again is None or (again.id, again.beat) != (found.id, found.beat):
-            raise Busy((again or found).driver, (again or found).what)
+            raise AlreadyRunning((again or found).driver, (again or found).what)
     if found and resumes(plan, found):
         run = next_beat(found, driver=driver)
     else:
@@ -67,7 +67,7 @@ class Runner:
     steps: Steps
     journal: Journal
     run: Run
-    say: Callable[[Step, Done], None] = lambda _step, _done: None
+    say: Callable[[Step, StepProgress], None] = lambda _step, _done: None
     clock: Clock = CLOCK
     beat: float = HOLD / 4
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
@@ -82,14 +82,14 @@ class Runner:
             for step in self.plan.steps:
                 done = self.run.steps.get(step.key)
                 if done is None or done.ended is None:
-                    self._do(step, done or Done(began=self.clock.time()))
+                    self._do(step, done or StepProgress(began=self.clock.time()))
             self._keep(ended=self.clock.time(), outcome="done")
         finally:
             over.set()
             beating.join()
         return self.run
 
-    def _do(self, step: Step, done: Done) -> None:
+    def _do(self, step: Step, done: StepProgress) -> None:
         self._note(step, done)
         began = self.clock.monotonic()
         while True:
@@ -100,14 +100,14 @@ class Runner:
                 if note is not None:
                     self._note(step, replace(done, ended=self.clock.time(), note=note))
                     return
-            except (Failed, StoreUnavailable) as error:
+            except (AwsFailure, StoreUnavailable) as error:
                 why = " ".join(map(str, error.args))
             taken = self.clock.monotonic() - began
             if taken >= step.budget:
-                raise Undone(step, why)
+                raise StepTimedOut(step, why)
             self.clock.sleep(max(PAUSE, taken * SHARE))
 
-    def _note(self, step: Step, done: Done) -> None:
+    def _note(self, step: Step, done: StepProgress) -> None:
         self._keep(steps={**self.run.steps, step.key: done})
         self.say(step, done)
 
@@ -126,5 +126,5 @@ class Runner:
     def _beat(self, over: threading.Event) -> None:
         """Show that this driver lives, also while a step takes long. If that fails, `_hold` finds out why."""
         while not over.wait(self.beat):
-            with suppress(Busy, StoreUnavailable):
+            with suppress(AlreadyRunning, StoreUnavailable):
                 self._keep()

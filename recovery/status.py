@@ -7,11 +7,11 @@ from typing import Any
 
 from recovery import probe
 from recovery.clock import CLOCK, Clock
-from recovery.cloud import Clients, Cloud, reason
+from recovery.cloud import ClientFactory, Cloud, reason
+from recovery.control_table import DRILL
 from recovery.journal import Journal
 from recovery.plan import Action, Plan
 from recovery.stack import Site, Stack
-from recovery.table import DRILL
 
 UNKNOWN = "unknown"
 PATIENCE = 10.0  # seconds
@@ -29,8 +29,8 @@ class Status:
     """
 
     stack: Stack
-    clients: Clients
-    look: Callable[[str], probe.Seen] = probe.look
+    clients: ClientFactory
+    look: Callable[[str], probe.ProbeResult] = probe.look
     clock: Clock = CLOCK
     patience: float = PATIENCE
 
@@ -102,7 +102,7 @@ def _ask(question: Callable[[], Part]) -> Future[Part]:
     return answer
 
 
-def alarms(clients: Clients, stack: Stack, site: Site) -> list[str]:
+def alarms(clients: ClientFactory, stack: Stack, site: Site) -> list[str]:
     """The names of the stack's alarms that are raised in a region. Raises what boto3 raises."""
     found = clients("cloudwatch", site.region).get_paginator("describe_alarms").paginate(
         AlarmNamePrefix=f"tapstack-{stack.environment_suffix}-", StateValue="ALARM")

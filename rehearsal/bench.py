@@ -33,14 +33,14 @@ from rich.table import Table
 
 from payments.api import Api
 from payments.deadline import Timing
-from payments.ledger import RDS_CA, Database, PostgresLedger, iam_login, open_connection
+from payments.leadership import DynamoLeadership, Lease
+from payments.ledger import RDS_CA, DatabaseAddress, PostgresLedger, iam_login, open_connection
 from payments.logs import request_logger
-from payments.right import DynamoRight, Lease
 from payments.service import PaymentService
 from payments.stores import DynamoTable, S3Receipts
-from rehearsal import traffic
-from rehearsal.aws import Clients
-from rehearsal.relay import RECORD
+from rehearsal.aws.clients import EmulatorClients
+from rehearsal.aws.proxy import RECORD
+from rehearsal.workload import smoke
 
 OUTPUTS_VARIABLE, CA_VARIABLE = "TAPSTACK_OUTPUTS", "PGSSLROOTCERT"
 CLIENTS = 4  # at once; beyond that they wait for the two or so cores that all of this shares
@@ -71,7 +71,7 @@ class BenchError(Exception):
 
 
 @dataclass(frozen=True)
-class Figure:
+class Measurement:
     """A figure, the floor of the same run, and the bound that it must not exceed."""
 
     name: str
@@ -88,7 +88,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Load:
+class Latencies:
     """How long requests took, each and together, in seconds."""
 
     latencies: Sequence[float]
@@ -104,15 +104,15 @@ class Load:
         return statistics.quantiles(self.latencies, n=100, method="inclusive")[percent - 1] * 1000
 
 
-class Caller:
+class KeepAliveClient:
     """A client of a region's API with one lasting connection."""
 
-    def __init__(self, region: traffic.Region) -> None:
+    def __init__(self, region: smoke.RegionClient) -> None:
         url = urlsplit(region.url)
         if url.hostname not in ("127.0.0.1", "localhost"):
             raise BenchError(f"{region.url}: is not on loopback, and payments are not for trying out elsewhere")
         self._prefix, self._headers = url.path, {"Content-Type": "application/json", "x-api-key": region.key}
-        self._connection = http.client.HTTPConnection(url.hostname, url.port or 80, timeout=traffic.TIMEOUT)
+        self._connection = http.client.HTTPConnection(url.hostname, url.port or 80, timeout=smoke.TIMEOUT)
 
     def close(self) -> None:
         """End the connection."""
@@ -130,14 +130,14 @@ class Caller:
 
     def pay(self) -> float:
         """A new payment."""
-        return self("POST", "/payment", 201, traffic.payment())
+        return self("POST", "/payment", 201, smoke.payment())
 
     def look(self) -> float:
         """The least that the same way leads to: the gateway, the function, and no store."""
         return self("GET", "/health", 200)
 
 
-def drive(calls: Sequence[Callable[[], float]], count: int, seconds: float) -> Load:
+def drive(calls: Sequence[Callable[[], float]], count: int, seconds: float) -> Latencies:
     """Each of `calls` again and again, all at once, until there are `count` or the time is over."""
     tickets, lock, began = iter(range(count)), threading.Lock(), time.perf_counter()
 
@@ -152,20 +152,20 @@ def drive(calls: Sequence[Callable[[], float]], count: int, seconds: float) -> L
 
     with ThreadPoolExecutor(len(calls)) as pool:
         latencies = list(itertools.chain.from_iterable(pool.map(work, calls)))
-    return Load(latencies, time.perf_counter() - began)
+    return Latencies(latencies, time.perf_counter() - began)
 
 
-def throughput(region: traffic.Region) -> Iterator[Figure]:
+def throughput(region: smoke.RegionClient) -> Iterator[Measurement]:
     """Payments a second and how long one takes, beside /health on the same way."""
     with ExitStack() as stack:
-        callers = [stack.enter_context(closing(Caller(region))) for _ in range(CLIENTS)]
+        callers = [stack.enter_context(closing(KeepAliveClient(region))) for _ in range(CLIENTS)]
         drive([caller.pay for caller in callers], 3 * CLIENTS, SECONDS)  # the execution environments that it takes
         floor = drive([caller.look for caller in callers], PAYMENTS, SECONDS)
         found = drive([caller.pay for caller in callers], PAYMENTS, SECONDS)
     of = f"/health, {CLIENTS} clients"
-    yield Figure("payments a second", found.rate, "/s", floor.rate, of)
+    yield Measurement("payments a second", found.rate, "/s", floor.rate, of)
     for percent in (50, 99):
-        yield Figure(f"p{percent}", found.percentile(percent), "ms", floor.percentile(percent), of)
+        yield Measurement(f"p{percent}", found.percentile(percent), "ms", floor.percentile(percent), of)
 
 
 # --- Calls to the stores
@@ -175,14 +175,14 @@ Calls = Counter[tuple[str, str]]  # by service and operation
 
 def recorded(endpoint: str, caller: str) -> Calls:
     """How often a region has called what, as the relays have seen it."""
-    with urllib.request.urlopen(endpoint + RECORD, timeout=traffic.TIMEOUT) as response:
+    with urllib.request.urlopen(endpoint + RECORD, timeout=smoke.TIMEOUT) as response:
         found = json.loads(response.read())
     return Counter({(each["service"], each["operation"]): each["calls"] for each in found if each["caller"] == caller})
 
 
 def transactions(outputs: Mapping[str, Any], role: str) -> int:
     """How many transactions the ledger's database has seen, as its statistics say."""
-    database = Database(host=outputs[f"{role}_cluster_endpoint"], port=int(outputs[f"{role}_cluster_port"]),
+    database = DatabaseAddress(host=outputs[f"{role}_cluster_endpoint"], port=int(outputs[f"{role}_cluster_port"]),
                         name="postgres")  # not the one that is counted
     session = boto3.Session(region_name=outputs[f"{role}_region"])
     login = partial(iam_login, database, "payments_app", session.region_name, session.get_credentials())
@@ -194,20 +194,20 @@ def transactions(outputs: Mapping[str, Any], role: str) -> int:
         connection.close()
 
 
-def shares(calls: Calls, count: int, seconds: float, statements: int) -> Iterator[Figure]:
+def shares(calls: Calls, count: int, seconds: float, statements: int) -> Iterator[Measurement]:
     """What `count` payments took of each store, by the calls made meanwhile."""
     reads = calls["dynamodb", "GetItem"]  # of the right to write
     table = sum(number for (service, _), number in calls.items() if service == "dynamodb") - reads
     receipts = sum(number for (service, _), number in calls.items() if service == "s3")
-    yield Figure("calls to the table", table / count, "a payment", bound=MAX_TABLE)
-    yield Figure("looks at the right to write", reads / seconds, "/s", bound=MAX_RIGHT)
-    yield Figure("transactions of the ledger", statements / count, "a payment", bound=MAX_LEDGER)
-    yield Figure("calls to the receipts", receipts / count, "a payment", bound=MAX_RECEIPTS)
+    yield Measurement("calls to the table", table / count, "a payment", bound=MAX_TABLE)
+    yield Measurement("looks at the right to write", reads / seconds, "/s", bound=MAX_RIGHT)
+    yield Measurement("transactions of the ledger", statements / count, "a payment", bound=MAX_LEDGER)
+    yield Measurement("calls to the receipts", receipts / count, "a payment", bound=MAX_RECEIPTS)
 
 
-def counts(region: traffic.Region, outputs: Mapping[str, Any], endpoint: str) -> Iterator[Figure]:
+def counts(region: smoke.RegionClient, outputs: Mapping[str, Any], endpoint: str) -> Iterator[Measurement]:
     """What payments take of the stores when they come one after the other, so that one session of the ledger does."""
-    with closing(Caller(region)) as caller:
+    with closing(KeepAliveClient(region)) as caller:
         def flushed() -> int:
             time.sleep(FLUSH)
             caller.pay()
@@ -224,7 +224,7 @@ def counts(region: traffic.Region, outputs: Mapping[str, Any], endpoint: str) ->
 # --- The function alone
 
 
-def cold_start() -> Iterator[Figure]:
+def cold_start() -> Iterator[Measurement]:
     """The import of the handler, which makes its clients, beside the bare import and making of the same clients."""
     found: dict[str, list[float]] = {BARE: [], FUNCTION: []}
     for _ in range(STARTS + 1):  # in turns, so that what else goes on hits both
@@ -232,8 +232,8 @@ def cold_start() -> Iterator[Figure]:
             seconds.append(_start(code))
     bare, function = (seconds[1:] for seconds in found.values())  # the first may write bytecode
     ratio = statistics.median(map(truediv, function, bare))
-    yield Figure("cold start", statistics.median(function) * 1000, "ms", statistics.median(bare) * 1000, "bare clients")
-    yield Figure("cold start, ratio", ratio, "", 1.0, "bare clients", MAX_START_RATIO)
+    yield Measurement("cold start", statistics.median(function) * 1000, "ms", statistics.median(bare) * 1000, "bare clients")
+    yield Measurement("cold start, ratio", ratio, "", 1.0, "bare clients", MAX_START_RATIO)
 
 
 def _start(code: str) -> float:
@@ -281,7 +281,7 @@ class Memory:
         """The driver's."""
 
 
-class Context:
+class FakeLambdaContext:
     """Lambda's context."""
 
     aws_request_id = "request"
@@ -294,7 +294,7 @@ class Context:
 def api_in_memory(region: str = "us-east-1") -> Api:
     """The function over stores that take no time."""
     memory = Memory(region)
-    lease = Lease(DynamoRight(memory, "table"), region)
+    lease = Lease(DynamoLeadership(memory, "table"), region)
     service = PaymentService(lease, DynamoTable(memory, "table"), PostgresLedger(lambda: memory),
                              S3Receipts(memory, "receipts"))
     return Api(region=region, service=service, probes={}, takeover=lambda _: False, timing=Timing(),
@@ -306,20 +306,20 @@ def _event(method: str, resource: str, body: Any = None) -> dict[str, Any]:
             "queryStringParameters": None, "pathParameters": None, "isBase64Encoded": False}
 
 
-def own_cpu() -> Iterator[Figure]:
+def own_cpu() -> Iterator[Measurement]:
     """The processor's time for a payment in all threads of the function, beside one for /health and for nothing."""
-    api, events = api_in_memory(), [_event("POST", "/payment", json.dumps(traffic.payment())) for _ in range(REQUESTS)]
+    api, events = api_in_memory(), [_event("POST", "/payment", json.dumps(smoke.payment())) for _ in range(REQUESTS)]
     healthy = [_event("GET", "/health")] * REQUESTS
 
     def answer(wanted: int, event: Mapping[str, Any]) -> None:
-        if api.answer(event, Context())["statusCode"] != wanted:
+        if api.answer(event, FakeLambdaContext())["statusCode"] != wanted:
             raise BenchError(f"{event['resource']}: not {wanted}, with all stores in memory")
 
-    answer(201, _event("POST", "/payment", json.dumps(traffic.payment())))  # threads, loggers, a session
+    answer(201, _event("POST", "/payment", json.dumps(smoke.payment())))  # threads, loggers, a session
     bare = _milliseconds(lambda _: None, events)
-    yield Figure("handler's CPU for /health", _milliseconds(partial(answer, 200), healthy), "ms", bare, "an empty loop",
+    yield Measurement("handler's CPU for /health", _milliseconds(partial(answer, 200), healthy), "ms", bare, "an empty loop",
                  MAX_CPU_MS)
-    yield Figure("handler's CPU for a payment", _milliseconds(partial(answer, 201), events), "ms", bare,
+    yield Measurement("handler's CPU for a payment", _milliseconds(partial(answer, 201), events), "ms", bare,
                  "an empty loop", MAX_CPU_MS)
 
 
@@ -333,7 +333,7 @@ def _milliseconds(work: Callable[[Any], None], given: Sequence[Any]) -> float:
 # --- The command line
 
 
-def show(figures: Sequence[Figure]) -> Table:
+def show(figures: Sequence[Measurement]) -> Table:
     """The figures for people."""
     table = Table("", "measured", "floor", "of", "at most", title="Payments on the emulator; no figure is AWS's")
     for figure in figures:
@@ -343,7 +343,7 @@ def show(figures: Sequence[Figure]) -> Table:
     return table
 
 
-def broken(figures: Sequence[Figure]) -> list[str]:
+def broken(figures: Sequence[Measurement]) -> list[str]:
     """A line for each bound that is broken."""
     return [f"{figure.name}: {figure.value:.3g} {figure.unit}".rstrip() + f", but at most {figure.bound:g} is allowed"
             for figure in figures if not figure.ok]
@@ -361,7 +361,7 @@ def main(
         raise typer.Exit(2) from None
     began = time.monotonic()
     try:
-        region = traffic.Region.of("primary", outputs, Clients(endpoint, CLIENTS))
+        region = smoke.RegionClient.of("primary", outputs, EmulatorClients(endpoint, CLIENTS))
         # The load comes last: what it leaves behind would weigh on the others.
         figures = [*cold_start(), *own_cpu(), *counts(region, outputs, endpoint), *throughput(region)]
     except (BenchError, OSError, http.client.HTTPException, subprocess.SubprocessError) as error:

@@ -24,25 +24,27 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 from lib.settings import PROJECT, Settings, SettingsError
-from rehearsal import inventory, outages, traffic
-from rehearsal.aurora import Aurora
-from rehearsal.aws import CREDENTIALS, Clients
-from rehearsal.copies import Copies
-from rehearsal.deployment import THREADS, Deployment, write_outputs
-from rehearsal.drills import page, scenario
-from rehearsal.drills.model import Drill
-from rehearsal.drills.play import conclude, play
+from rehearsal.aws.clients import CREDENTIALS, EmulatorClients
+from rehearsal.aws.emulator import Emulator, EmulatorError
+from rehearsal.aws.faults import OUTSIDE, Faults
+from rehearsal.aws.processes import end, raise_interrupts, undisturbed
+from rehearsal.aws.proxy import AwsProxies
+from rehearsal.aws.replication import ReplicationControl
+from rehearsal.deploy import inventory
+from rehearsal.deploy.deployment import THREADS, Deployment, write_outputs
+from rehearsal.deploy.engine import DeployTarget, RehearsalError
+from rehearsal.deploy.project import Project, ProjectError
+from rehearsal.drills import outages, scenario
+from rehearsal.drills.environment import DrillEnvironment
+from rehearsal.drills.report import page
+from rehearsal.drills.report.model import DrillResult
+from rehearsal.drills.runner import conclude, play
 from rehearsal.drills.scenario import Scenario
-from rehearsal.drills.stage import Stage
-from rehearsal.emulator import Emulator, EmulatorError
-from rehearsal.engine import RehearsalError, Surroundings
-from rehearsal.faults import OUTSIDE, Faults
-from rehearsal.ground import Ground
-from rehearsal.processes import end, raise_interrupts, undisturbed
-from rehearsal.project import Project, ProjectError
-from rehearsal.relay import Relays
-from rehearsal.report import Report
+from rehearsal.postgres.aurora import Aurora
+from rehearsal.rehearsed_stack import RehearsedStack
+from rehearsal.report import RunReport
 from rehearsal.tables import lines
+from rehearsal.workload import smoke
 from tools.migrate import MigrationFailed, migrate
 
 ROOT = Path(__file__).parents[1]
@@ -57,7 +59,7 @@ FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 class Rehearsal:
     """One run of everything, in order. Whatever happens, the emulator ends, and with it everything in it."""
 
-    def __init__(self, project: Project, settings: Settings, report: Report, *, broken: Sequence[str],
+    def __init__(self, project: Project, settings: Settings, report: RunReport, *, broken: Sequence[str],
                  drills: Sequence[Scenario], factor: float, reports: Path) -> None:
         """`broken` names the outages that are shown after the first payments; `drills` are played after them.
 
@@ -83,11 +85,11 @@ class Rehearsal:
                 stack.callback(aurora.close)
                 self._authority = str(aurora.pair.ca_file)
                 notes.append(", ".join(f"{region}: port {aurora.port(region)}" for region in self._regions[:2]))
-            relays = Relays(emulator.endpoint, self._regions, faults, moved=aurora.follow)
+            relays = AwsProxies(emulator.endpoint, self._regions, faults, moved=aurora.follow)
             stack.callback(relays.stop)
             relays.start()
-            clients = Clients(relays.url(OUTSIDE), THREADS)
-            deployment = Deployment(clients, Surroundings(
+            clients = EmulatorClients(relays.url(OUTSIDE), THREADS)
+            deployment = Deployment(clients, DeployTarget(
                 {region: relays.url(region) for region in self._regions}, aurora, self._factor), report.progress)
             with report.phase("inventory") as notes:
                 before = inventory.take(deployment.engine, self._regions)
@@ -96,9 +98,9 @@ class Rehearsal:
             if report.ok:
                 self._migrate(clients, deployment.outputs)
             if report.ok:
-                self._check("traffic", traffic.checks(clients, deployment.outputs))
-                ground = Ground(deployment.outputs, clients, emulator.endpoint, faults,
-                                Copies(emulator.endpoint, faults), aurora.pair, relays)
+                self._check("traffic", smoke.checks(clients, deployment.outputs))
+                ground = RehearsedStack(deployment.outputs, clients, emulator.endpoint, faults,
+                                ReplicationControl(emulator.endpoint, faults), aurora.pair, relays)
                 self._break(ground)
                 self._drill(ground, deployment)
                 self._execute(clients, command, output)
@@ -121,7 +123,7 @@ class Rehearsal:
         report.document["resources"] = dict(sorted(Counter(made.token for made in engine.resources).items()))
         report.document["not_exercised"] = [str(gap) for gap in sorted(engine.gaps)]
 
-    def _migrate(self, clients: Clients, outputs: Mapping[str, object]) -> None:
+    def _migrate(self, clients: EmulatorClients, outputs: Mapping[str, object]) -> None:
         """Make the ledger's schema, as after a deployment to AWS."""
         try:
             with self._report.phase("migrations") as notes:
@@ -129,7 +131,7 @@ class Rehearsal:
         except MigrationFailed as error:
             self._report.fail("migrations", str(error))
 
-    def _check(self, title: str, checks: Iterable[traffic.Check]) -> None:
+    def _check(self, title: str, checks: Iterable[smoke.CheckResult]) -> None:
         with self._report.phase(title) as notes:
             found = []
             for check in checks:
@@ -137,7 +139,7 @@ class Rehearsal:
                 found.append(check.ok)
             notes.append(f"{found.count(True)} of {len(found)} checks hold")
 
-    def _break(self, ground: Ground) -> None:
+    def _break(self, ground: RehearsedStack) -> None:
         """Show what goes wrong, unless something does already."""
         if not (self._broken and self._report.ok):
             return
@@ -147,13 +149,13 @@ class Rehearsal:
             for line in lines(title, rows):
                 self._report.say(line)
 
-    def _drill(self, ground: Ground, deployment: Deployment) -> None:
+    def _drill(self, ground: RehearsedStack, deployment: Deployment) -> None:
         """Play the drills, unless something is wrong already, and write their report."""
         report = self._report
         if not (self._drills and report.ok):
             return
         started, project = datetime.now(UTC), self._project.with_endpoint(ground.clients.endpoint)
-        with Stage(ground, deployment.engine, self._factor, environment=self._environment(ground.clients),
+        with DrillEnvironment(ground, deployment.engine, self._factor, environment=self._environment(ground.clients),
                    folder=project.folder, again=lambda: deployment.again(project)) as stage:
             run = conclude(stage.stack, list(self._played(stage)), started=started, factor=self._factor)
         written, _ = page.write(run, self._reports)
@@ -162,22 +164,22 @@ class Rehearsal:
             report.say(line)
         report.say(f"  the drills with their timelines: {written}")
 
-    def _played(self, stage: Stage) -> Iterator[Drill]:
+    def _played(self, stage: DrillEnvironment) -> Iterator[DrillResult]:
         """The drills, each as it was played, until one cannot be."""
         for each in self._drills:
             title = f"drill {each.name}"
             with self._report.phase(title) as notes:
                 try:
                     drill = play(stage, each)
-                except traffic.Unmet as error:
+                except smoke.CheckFailed as error:
                     self._report.fail(title, f"cannot be played: {error}")
                     return
                 for check in drill.checks:
-                    self._report.check(traffic.Check(check.name, check.ok, 0.0, check.detail))
+                    self._report.check(smoke.CheckResult(check.name, check.ok, 0.0, check.detail))
                 notes.append(drill.outcome)
             yield drill
 
-    def _execute(self, clients: Clients, command: Sequence[str], output: int | None) -> None:
+    def _execute(self, clients: EmulatorClients, command: Sequence[str], output: int | None) -> None:
         if not command:
             return
         with self._report.phase(shlex.join(command), live=False) as notes:
@@ -192,20 +194,20 @@ class Rehearsal:
         if code:
             self._report.fail(shlex.join(command), f"exit {code}")
 
-    def _environment(self, clients: Clients) -> dict[str, str]:
+    def _environment(self, clients: EmulatorClients) -> dict[str, str]:
         """What a program needs to find the deployment."""
         return {"AWS_ENDPOINT_URL": clients.endpoint, "AWS_DEFAULT_REGION": self._regions[0],
                 "HTTP_PROXY": clients.endpoint, "NO_PROXY": clients.endpoint.rpartition("/")[2],
                 **{key.upper(): value for key, value in CREDENTIALS.items()},
                 OUTPUTS_VARIABLE: str(self._outputs_file), "PGSSLROOTCERT": self._authority}
 
-    def _keep(self, clients: Clients, outputs: Mapping[str, object]) -> None:
+    def _keep(self, clients: EmulatorClients, outputs: Mapping[str, object]) -> None:
         """Say how to reach the deployment, and wait for Ctrl-C."""
-        primary = traffic.Region.of("primary", outputs, clients)
+        primary = smoke.RegionClient.of("primary", outputs, clients)
         exports = (f"  export {key}={shlex.quote(value)}" for key, value in self._environment(clients).items())
         for line in ("", "The stack is up until Ctrl-C. To reach it:", "", *exports, "",
                      f"  curl -i {primary.url}/payment -H 'Content-Type: application/json' \\",
-                     f"       -H 'x-api-key: {primary.key}' -d '{json.dumps(traffic.payment())}'", ""):
+                     f"       -H 'x-api-key: {primary.key}' -d '{json.dumps(smoke.payment())}'", ""):
             self._report.say(line)
         with suppress(KeyboardInterrupt):
             threading.Event().wait()
@@ -294,7 +296,7 @@ def rehearse(
     words = _words(command)
     project = Project.load(ROOT, stack, _overrides(config or []))
     settings = _settings(project)
-    report = Report(Console(stderr=as_json))
+    report = RunReport(Console(stderr=as_json))
     report.document.update(stack=stack, config=project.config, regions=_regions(settings))
     rehearsal = Rehearsal(
         project, settings, report, factor=factor, reports=reports,
@@ -319,7 +321,7 @@ def _drills(words: str, settings: Settings) -> list[Scenario]:
     return found
 
 
-def _concluded(report: Report, work: Callable[[], None]) -> int:
+def _concluded(report: RunReport, work: Callable[[], None]) -> int:
     """Do the work, say how it ended, and give the exit code."""
     began, verdict, code = time.monotonic(), "FAILED", FAILED
     try:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from rehearsal.traffic import Check
+from rehearsal.workload.smoke import CheckResult
 
 SPARSE = 5.0  # seconds between two lines of progress where there is no terminal
 
@@ -60,7 +60,7 @@ class Progress:
         return Text(text.rstrip(), overflow="ellipsis", no_wrap=True)
 
 
-class Report:
+class RunReport:
     """The findings. Each is printed as it comes in; `document` holds all of them, and `ok` until one is bad."""
 
     def __init__(self, console: Console) -> None:
@@ -95,7 +95,7 @@ class Report:
         self.document["errors"].append(f"{what}: {why}")
         self.say(f"FAILED {what}: {why}", "red")
 
-    def check(self, check: Check) -> None:
+    def check(self, check: CheckResult) -> None:
         """A check of the traffic."""
         self.ok = self.ok and check.ok
         self.document["checks"].append({**vars(check), "milliseconds": round(check.milliseconds, 1)})

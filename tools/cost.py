@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lib.names import Names
-from lib.region.alarms import watches
+from lib.region.alarms import alarm_specs
 from lib.settings import PROJECT, Settings, SettingsError
 
 HOURS = 730
@@ -61,7 +61,7 @@ def bill(settings: Settings) -> Iterator[Item]:
     if not database.secret_arn:
         yield Item("Secrets Manager", 2 * SECRET_MONTH, "a secret and its replica")
     here, there = (Names(settings.environment_suffix, r.region, "") for r in (settings.primary, settings.dr))
-    alarms = 2 * len(watches(here, there, settings.objectives, settings.table))
+    alarms = 2 * len(alarm_specs(here, there, settings.objectives, settings.table))
     yield Item("CloudWatch alarms", alarms * ALARM_MONTH, f"{alarms} alarms; the dashboards are within the free three")
     yield from _controllers()
     if settings.dns:

@@ -14,7 +14,7 @@ NAMESPACE = "TapStack"  # of the metrics that the controllers put
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watch:
+class AlarmSpec:
     """One metric and the line that it may not cross for `periods` minutes out of as many.
 
     Missing data is not a breach unless `missing` says so: the two regions hold the same alarms, and the metrics of a
@@ -33,7 +33,7 @@ class Watch:
     missing: str = "notBreaching"
 
 
-def watches(names: Names, peer: Names, objectives: Objectives, table: TableSettings) -> list[Watch]:
+def alarm_specs(names: Names, peer: Names, objectives: Objectives, table: TableSettings) -> list[AlarmSpec]:
     """Everything that pages somebody in the region of `names`; `peer` is the other region."""
     behind = max(objectives.recovery_point, 1) * 1000  # milliseconds
     function = {"FunctionName": names.function}
@@ -43,50 +43,50 @@ def watches(names: Names, peer: Names, objectives: Objectives, table: TableSetti
                        "RuleId": REPLICATION_RULE} for source, destination in ((names, peer), (peer, names)))
     found = [
         # A watcher that is silent is news too.
-        Watch(key="other-region", what=f"{peer.region} does not answer, or nobody asks it: `python -m recovery status`,"
+        AlarmSpec(key="other-region", what=f"{peer.region} does not answer, or nobody asks it: `python -m recovery status`,"
               f" then `python -m recovery failover --to {names.region}`", namespace=NAMESPACE,
               metric="OtherRegionHealthy", dimensions={"Stack": names.suffix}, statistic="Minimum", threshold=1,
               periods=1, comparison="LessThanThreshold", missing="breaching"),
-        Watch(key="controller-errors", what="The controller fails", namespace="AWS/Lambda", metric="Errors",
+        AlarmSpec(key="controller-errors", what="The controller fails", namespace="AWS/Lambda", metric="Errors",
               dimensions={"FunctionName": names.controller}, threshold=0),
-        Watch(key="api-errors", what="The API answers 5xx", namespace="AWS/ApiGateway", metric="5XXError",
+        AlarmSpec(key="api-errors", what="The API answers 5xx", namespace="AWS/ApiGateway", metric="5XXError",
               dimensions=api, statistic="Average", threshold=0.05),
-        Watch(key="api-latency", what="One request in a hundred takes over 3 s", namespace="AWS/ApiGateway",
+        AlarmSpec(key="api-latency", what="One request in a hundred takes over 3 s", namespace="AWS/ApiGateway",
               metric="Latency", dimensions=api, statistic="p99", threshold=3000),
-        Watch(key="function-errors", what="The function fails", namespace="AWS/Lambda", metric="Errors",
+        AlarmSpec(key="function-errors", what="The function fails", namespace="AWS/Lambda", metric="Errors",
               dimensions=function, threshold=0),
-        Watch(key="function-throttles", what="The function is out of concurrency", namespace="AWS/Lambda",
+        AlarmSpec(key="function-throttles", what="The function is out of concurrency", namespace="AWS/Lambda",
               metric="Throttles", dimensions=function, threshold=0),
-        Watch(key="database-capacity", what="The cluster is near its greatest capacity", namespace="AWS/RDS",
+        AlarmSpec(key="database-capacity", what="The cluster is near its greatest capacity", namespace="AWS/RDS",
               metric="ACUUtilization", dimensions=cluster, statistic="Average", threshold=90, periods=10),
         # In the secondary's region.
-        Watch(key="database-lag", what="The reader cluster lags behind the recovery point", namespace="AWS/RDS",
+        AlarmSpec(key="database-lag", what="The reader cluster lags behind the recovery point", namespace="AWS/RDS",
               metric="AuroraGlobalDBReplicationLag", dimensions=cluster, statistic="Maximum",
               threshold=behind),
         # Documents disagree on the region, so it is watched in both.
-        Watch(key="database-rpo-lag", what="A failover now would lose more than the recovery point",
+        AlarmSpec(key="database-rpo-lag", what="A failover now would lose more than the recovery point",
               namespace="AWS/RDS", metric="AuroraGlobalDBRPOLag", dimensions=cluster, statistic="Maximum",
               threshold=behind),
-        Watch(key="table-errors", what="DynamoDB fails", namespace="AWS/DynamoDB", metric="SystemErrors",
+        AlarmSpec(key="table-errors", what="DynamoDB fails", namespace="AWS/DynamoDB", metric="SystemErrors",
               dimensions={"TableName": names.table, "Operation": "PutItem"}, threshold=0),
-        Watch(key="table-throttles", what="DynamoDB refuses writes for their rate", namespace="AWS/DynamoDB",
+        AlarmSpec(key="table-throttles", what="DynamoDB refuses writes for their rate", namespace="AWS/DynamoDB",
               metric="WriteThrottleEvents", dimensions={"TableName": names.table}, threshold=0),
         # In the destination's region.
-        Watch(key="receipts-late", what="Receipts arrive later than replication time control promises",
+        AlarmSpec(key="receipts-late", what="Receipts arrive later than replication time control promises",
               namespace="AWS/S3", metric="ReplicationLatency", dimensions=received, statistic="Maximum",
               threshold=REPLICATION_MINUTES * 60),
         # In the source's region.
-        Watch(key="receipts-failed", what="Receipts could not be copied", namespace="AWS/S3",
+        AlarmSpec(key="receipts-failed", what="Receipts could not be copied", namespace="AWS/S3",
               metric="OperationsFailedReplication", dimensions=sent, threshold=0, periods=1),
-        Watch(key="backup-failed", what="A backup failed", namespace="AWS/Backup", metric="NumberOfBackupJobsFailed",
+        AlarmSpec(key="backup-failed", what="A backup failed", namespace="AWS/Backup", metric="NumberOfBackupJobsFailed",
               dimensions={"BackupVaultName": names.vault}, threshold=0, periods=1),
-        Watch(key="backup-copy-failed", what="A backup could not be copied to the other region",
+        AlarmSpec(key="backup-copy-failed", what="A backup could not be copied to the other region",
               namespace="AWS/Backup", metric="NumberOfCopyJobsFailed",
               dimensions={"BackupVaultName": names.vault}, threshold=0, periods=1),
     ]
     if table.consistency == "eventual":
         # A strongly consistent table has no lag and emits no such metric.
-        found.append(Watch(
+        found.append(AlarmSpec(
             key="table-lag", what="The other region's replica lags behind the recovery point",
             namespace="AWS/DynamoDB", metric="ReplicationLatency",
             dimensions={"TableName": names.table, "ReceivingRegion": peer.region}, statistic="Average",
@@ -94,7 +94,7 @@ def watches(names: Names, peer: Names, objectives: Objectives, table: TableSetti
     return found
 
 
-def dashboard(region: str, watched: list[Watch]) -> str:
+def dashboard(region: str, watched: list[AlarmSpec]) -> str:
     """A dashboard body: one graph an alarm, with its line, three beside one another."""
     width, height = 8, 6
     return json.dumps({"widgets": [

@@ -46,7 +46,7 @@ ACCESS_LOG = json.dumps({
     "error": "$context.error.responseType"})
 
 
-class Api(Component):
+class RestApi(Component, type_name="Api"):
     """A regional REST API in front of the payments function.
 
     Creates the routes, one stage with access log and throttling, a usage plan, and an API key whose value is the same

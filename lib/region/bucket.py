@@ -7,7 +7,7 @@ from lib.component import Component
 from lib.settings import Profile
 
 
-class SecureBucket(Component):
+class SecureBucket(Component, type_name="SecureBucket"):
     """A private, versioned bucket, encrypted with the region's key, over TLS only; superseded versions expire."""
 
     def __init__(self, name: str, *, bucket: str, profile: Profile, key_arn: pulumi.Input[str],

@@ -9,7 +9,7 @@ import pulumi_aws as aws
 from lib import policies
 from lib.names import Names
 from lib.region.alarms import NAMESPACE
-from lib.region.function import ALIAS, PAYMENTS, ROOT, Entry, LiveFunction, package
+from lib.region.function import ALIAS, CONTRACT, PAYMENTS, ROOT, FunctionSpec, LiveFunction, package
 from lib.region.region import Region
 from lib.settings import Profile
 
@@ -44,7 +44,7 @@ def permissions(names: Names, peer: Names) -> list[policies.Statement]:
     ]
 
 
-class Controller(LiveFunction):
+class ControllerFunction(LiveFunction, type_name="Controller"):
     """A region's controller, and the rule that starts it: a child of the region, made once both are known.
 
     `description` is all that it knows of the stack, as JSON. A start that fails is not repeated: there is another in a
@@ -53,11 +53,11 @@ class Controller(LiveFunction):
 
     def __init__(self, region: Region, *, peer: Names, profile: Profile, description: pulumi.Input[str]) -> None:
         name, names = f"{region.name}-controller", region.names
-        entry = Entry(function=names.controller, role=names.controller_role, handler="recovery.controller.handler",
+        entry = FunctionSpec(function=names.controller, role=names.controller_role, handler="recovery.controller.handler",
                       permissions=permissions(names, peer), timeout=900, memory=256, through=("dynamodb", "s3", "sns"))
         super().__init__(
             name, entry, names=names, profile=profile, key_arn=region.key.arn,
-            code=package(PAYMENTS, RECOVERY, pattern="*.py"), variables={"STACK_OUTPUTS": description, **TIMES},
+            code=package(CONTRACT, PAYMENTS, RECOVERY, pattern="*.py"), variables={"STACK_OUTPUTS": description, **TIMES},
             opts=pulumi.ResourceOptions(parent=region))
         once = aws.lambda_.FunctionEventInvokeConfig(
             f"{name}-once", function_name=self.function.name, qualifier=self.alias.name, maximum_retry_attempts=0,

@@ -40,7 +40,7 @@ class Reader:
     after: Sequence[pulumi.Resource]
 
 
-class Database(Component):
+class Database(Component, type_name="Database"):
     """A cluster with its instances, subnet group, parameter group (TLS forced) and log group.
 
     `role` is what the cluster is created as; who is the writer later is Aurora's to say, and no update changes it.

@@ -8,7 +8,7 @@ from lib.names import Names
 from lib.settings import Profile
 
 
-class Encryption(Component):
+class Encryption(Component, type_name="Encryption"):
     """One key and its alias: a multi-region key with rotation, or its replica when `replica_of` is given.
 
     The two share key material, so what one region encrypted the other can decrypt while the first is gone. A replica

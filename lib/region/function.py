@@ -18,6 +18,7 @@ from lib.settings import Profile
 
 ALIAS = "live"
 ROOT = Path(__file__).resolve().parents[2]
+CONTRACT = ROOT / "contract.py"
 PAYMENTS = ROOT / "payments"
 AUTHORITIES = PAYMENTS / "rds-ca.pem"
 # Pure Python, so that what is installed here runs there: the driver, and what it imports.
@@ -25,12 +26,13 @@ SHIPPED = ("pg8000", "scramp", "asn1crypto", "python-dateutil", "six")
 DATABASE_USER = "payments_app"
 
 
-def package(*folders: Path, distributions: Sequence[str] = (), pattern: str = "*") -> pulumi.AssetArchive:
-    """A deployment package: those files of Python packages that match a pattern, and installed distributions' sources.
+def package(*sources: Path, distributions: Sequence[str] = (), pattern: str = "*") -> pulumi.AssetArchive:
+    """A deployment package: modules, the files of Python packages that match a pattern, and distributions' sources.
 
     Compiled files stay out: they differ from machine to machine, and each would be a change of the function.
     """
-    found = {path.relative_to(folder.parent).as_posix(): path for folder in folders for path in folder.rglob(pattern)}
+    found = {path.relative_to(source.parent).as_posix(): path for source in sources
+             for path in ([source] if source.is_file() else source.rglob(pattern))}
     for distribution in distributions:
         # Some ask for their own version when they are imported, which METADATA tells.
         found |= {str(file): Path(str(file.locate())) for file in files(distribution) or ()
@@ -79,7 +81,7 @@ def reconcile_permissions(names: Names) -> list[policies.Statement]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class FunctionSpec:
     """A way into a package: the names of its function and role, what it may do, its limits in seconds and MB.
 
     `through` are the services that use the region's key for it.
@@ -95,25 +97,25 @@ class Entry:
     through: Sequence[str] = ("dynamodb", "s3")
 
 
-def entries(names: Names, concurrency: int) -> dict[str, Entry]:
+def function_specs(names: Names, concurrency: int) -> dict[str, FunctionSpec]:
     """The functions in the VPC by what they are for; `concurrency` is that of the one that takes payments."""
     return {
-        "payments": Entry(function=names.function, role=names.function_role, handler="payments.handler.handler",
+        "payments": FunctionSpec(function=names.function, role=names.function_role, handler="payments.handler.handler",
                           permissions=payments_permissions(names), timeout=10, concurrency=concurrency),
-        "migrate": Entry(function=names.migrate, role=names.migrate_role, handler="payments.migrate.handler",
+        "migrate": FunctionSpec(function=names.migrate, role=names.migrate_role, handler="payments.migrate.handler",
                          permissions=migrate_permissions(names), timeout=120),
-        "reconcile": Entry(function=names.reconcile, role=names.reconcile_role, handler="payments.reconcile.handler",
+        "reconcile": FunctionSpec(function=names.reconcile, role=names.reconcile_role, handler="payments.reconcile.handler",
                            permissions=reconcile_permissions(names), timeout=900, memory=1024),
     }
 
 
-class LiveFunction(Component):
+class LiveFunction(Component, type_name="LiveFunction"):
     """A function, its published version behind the alias `live`, its role and its log group.
 
     What it does not settle is in the keyword arguments `settings`, which go to the function as they are.
     """
 
-    def __init__(self, name: str, entry: Entry, *, names: Names, profile: Profile, key_arn: pulumi.Input[str],
+    def __init__(self, name: str, entry: FunctionSpec, *, names: Names, profile: Profile, key_arn: pulumi.Input[str],
                  code: pulumi.AssetArchive, variables: Mapping[str, pulumi.Input[str]], opts: pulumi.ResourceOptions,
                  **settings: Any) -> None:
         super().__init__(name, opts)
@@ -136,7 +138,7 @@ class LiveFunction(Component):
                                        function_version=self.function.version, opts=self.opts())
 
     @staticmethod
-    def _runtime(names: Names, entry: Entry, log_group: str, key_arn: pulumi.Input[str]) -> list[policies.Statement]:
+    def _runtime(names: Names, entry: FunctionSpec, log_group: str, key_arn: pulumi.Input[str]) -> list[policies.Statement]:
         """What any function of the stack needs to run: keys, logs and traces."""
         arn = names.arn("lambda", f"function:{entry.function}")
         return [
@@ -152,10 +154,10 @@ class LiveFunction(Component):
         ]
 
 
-class VpcFunction(LiveFunction):
+class VpcFunction(LiveFunction, type_name="VpcFunction"):
     """A function in the VPC that is told where the database is, and may log in to it."""
 
-    def __init__(self, name: str, entry: Entry, *, names: Names, profile: Profile, network: Network,
+    def __init__(self, name: str, entry: FunctionSpec, *, names: Names, profile: Profile, network: Network,
                  database: Database, key_arn: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
         login = pulumi.Output.concat(names.arn("rds-db", "dbuser:"), database.cluster.cluster_resource_id,
                                      f"/{DATABASE_USER}")
@@ -163,7 +165,7 @@ class VpcFunction(LiveFunction):
                        *self._interfaces(names, entry.function)]
         super().__init__(
             name, replace(entry, permissions=permissions), names=names, profile=profile, key_arn=key_arn, opts=opts,
-            code=package(PAYMENTS, distributions=SHIPPED),
+            code=package(CONTRACT, PAYMENTS, distributions=SHIPPED),
             variables={
                 "TABLE_NAME": names.table, "RECEIPTS_BUCKET": names.receipts, "CONTROL_BUCKET": names.control,
                 "DATABASE_HOST": database.cluster.endpoint, "DATABASE_READER_HOST": database.cluster.reader_endpoint,

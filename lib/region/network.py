@@ -27,7 +27,7 @@ def first_zones(offered: Sequence[str], region: str) -> list[str]:
     return sorted(offered)[:ZONES]
 
 
-class Network(Component):
+class Network(Component, type_name="Network"):
     """A VPC over three zones with private subnets only.
 
     Creates the VPC, its emptied default security group, three subnets with one route table, gateway endpoints for S3

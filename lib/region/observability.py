@@ -5,11 +5,11 @@ import pulumi_aws as aws
 from lib import policies
 from lib.component import Component
 from lib.names import Names
-from lib.region.alarms import dashboard, watches
+from lib.region.alarms import alarm_specs, dashboard
 from lib.settings import Settings
 
 
-class Observability(Component):
+class Observability(Component, type_name="Observability"):
     """An encrypted topic (with a subscription where an e-mail address is given), the alarms, and a dashboard."""
 
     def __init__(self, name: str, *, names: Names, peer: Names, settings: Settings, key_arn: pulumi.Input[str],
@@ -21,7 +21,7 @@ class Observability(Component):
         if settings.alarm_email:
             aws.sns.TopicSubscription(f"{name}-email", topic=self.topic.arn, protocol="email",
                                       endpoint=settings.alarm_email, opts=self.opts())
-        watched = watches(names, peer, settings.objectives, settings.table)
+        watched = alarm_specs(names, peer, settings.objectives, settings.table)
         self.alarms = [
             aws.cloudwatch.MetricAlarm(
                 f"{name}-{watch.key}", name=f"{names.alarm}-{watch.key}", alarm_description=watch.what,

@@ -6,11 +6,11 @@ import pulumi_aws as aws
 
 from lib.component import Component
 from lib.names import Names
-from lib.region.api import Api
+from lib.region.api import RestApi
 from lib.region.bucket import SecureBucket
 from lib.region.database import Database, Reader, Writer
 from lib.region.encryption import Encryption
-from lib.region.function import VpcFunction, entries
+from lib.region.function import VpcFunction, function_specs
 from lib.region.network import Network
 from lib.region.observability import Observability
 from lib.settings import RegionSettings, Settings
@@ -29,20 +29,20 @@ class RegionArgs:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Role:
+class RegionRole:
     """What the role alone decides: whose key this region's key replicates, and how its cluster joins the database."""
 
     key_replica_of: pulumi.Input[str] | None
     database: Writer | Reader
 
 
-class Region(Component):
+class Region(Component, type_name="Region"):
     """Network, key, database, receipts and control buckets, function, API, alarms and backup vault of one region.
 
     Everything is a child of this component and inherits `provider`, the one provider of its region.
     """
 
-    def __init__(self, name: str, args: RegionArgs, *, role: Role, provider: aws.Provider,
+    def __init__(self, name: str, args: RegionArgs, *, role: RegionRole, provider: aws.Provider,
                  opts: pulumi.ResourceOptions) -> None:
         super().__init__(name, pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(provider=provider)))
         settings, names, profile = args.settings, args.names, args.settings.profile
@@ -63,8 +63,8 @@ class Region(Component):
         self.functions = {
             key: VpcFunction(f"{name}-{key}", entry, names=names, profile=profile, network=self.network,
                              database=self.database, key_arn=self.key.arn, opts=inside)
-            for key, entry in entries(names, settings.function_concurrency).items()}
-        self.api = Api(f"{name}-api", names=names, api=settings.api, profile=profile,
+            for key, entry in function_specs(names, settings.function_concurrency).items()}
+        self.api = RestApi(f"{name}-api", names=names, api=settings.api, profile=profile,
                        function=self.functions["payments"], key_arn=self.key.arn, api_key_value=args.api_key_value,
                        opts=inside)
         self.observability = Observability(f"{name}-alarms", names=names, peer=args.peer, settings=settings,

@@ -11,7 +11,7 @@ from lib.settings import Profile
 NIGHTLY = "cron(0 5 * * ? *)"
 
 
-class Copies(Component):
+class Copies(Component, type_name="Copies"):
     """One direction of the copies: receipts as they are written, backups once a night. The stack has it both ways."""
 
     def __init__(self, name: str, *, profile: Profile, source: Region, destination: Region,

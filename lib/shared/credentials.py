@@ -8,7 +8,7 @@ from lib.region.region import Region
 from lib.settings import Profile
 
 
-class Credentials(Component):
+class Credentials(Component, type_name="Credentials"):
     """A secret in one region and its replica in the other, each under its own region's key.
 
     It holds no host: after a failover that would be the wrong one.

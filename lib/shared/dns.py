@@ -15,7 +15,7 @@ METRICS_REGION = "us-east-1"
 UNHEALTHY_AT_REST = "primary_takeover"  # a region that has the traffic need not take it back
 
 
-class RegionalDomain(Component):
+class RegionalDomain(Component, type_name="RegionalDomain"):
     """The names under which one region's API answers: the service's, and a host name of the region's own.
 
     A CNAME straight to the API's own host would fail on TLS and on the Host header. The region's host is what health
@@ -54,7 +54,7 @@ def _label(key: str) -> str:
     return key.replace("_", "-")
 
 
-class Dns(Component):
+class Dns(Component, type_name="Dns"):
     """Zone (new, or an existing one by id), certificates, host names, health checks and the failover records.
 
     The primary record is healthy while two of three are: the primary region answers, the standby has not taken over,

@@ -7,7 +7,7 @@ from lib.region.region import Region
 from lib.settings import Settings
 
 
-class PaymentsTable(Component):
+class PaymentsTable(Component, type_name="PaymentsTable"):
     """A DynamoDB global table: a customer key and point-in-time recovery in each replica from the start.
 
     Changing either later would make the replica anew. `strong` adds the witness, a third region that

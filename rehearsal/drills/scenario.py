@@ -12,7 +12,7 @@ A scenario is `scenarios/NAME.toml`:
     lag         {table, receipts, ledger}: seconds that the standby's copies are behind from the beginning
     keeps       seconds for which the clients keep a resolved name whatever its TTL says
     [[do]]      what is done, one after the other: a verb (see `VERBS`) with what belongs to it
-    [expect]    what must hold at the end (see `Expect`)
+    [expect]    what must hold at the end (see `Expectation`)
 
 A region is named by its role when the scenario begins: `active` or `standby`; `{active}` and `{standby}` stand for the
 names in a command.
@@ -26,7 +26,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from rehearsal.project import ProjectError
+from rehearsal.deploy.project import ProjectError
 
 FOLDER = Path(__file__).parent / "scenarios"
 ROLES = ("active", "standby")
@@ -97,7 +97,7 @@ KEYS: Mapping[str, Rule] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deed:
+class ScenarioAction:
     """One thing that is done: the verb, its object, and what stands beside it."""
 
     verb: str
@@ -110,7 +110,7 @@ class Deed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Expect:
+class Expectation:
     """What must hold at the end of a scenario.
 
     moves: how often the right to write went to another region without anybody's command.
@@ -137,8 +137,8 @@ class Scenario:
     name: str
     title: str
     expected: str
-    do: Sequence[Deed]
-    expect: Expect
+    do: Sequence[ScenarioAction]
+    expect: Expectation
     modes: Sequence[str] = MODES
     gate: Sequence[str] = ()
     manual: bool = False
@@ -157,7 +157,7 @@ class Scenario:
             deeds = [_deed(each, f"do[{number}]") for number, each in enumerate(given["do"], 1)]
         except (OSError, ValueError) as error:
             raise ProjectError(f"{path.name}: {' '.join(str(error).split())}") from None
-        return cls(name=path.stem, **{**given, "do": deeds, "expect": Expect(**given["expect"])})
+        return cls(name=path.stem, **{**given, "do": deeds, "expect": Expectation(**given["expect"])})
 
 
 def chosen(words: str, *, strong: bool, manual: bool = False, folder: Path = FOLDER) -> list[Scenario]:
@@ -179,12 +179,12 @@ def chosen(words: str, *, strong: bool, manual: bool = False, folder: Path = FOL
     return found
 
 
-def _deed(given: Mapping[str, Any], where: str) -> Deed:
+def _deed(given: Mapping[str, Any], where: str) -> ScenarioAction:
     verb = next((key for key in given if key in VERBS), "")
     if not verb:
         raise ValueError(f"{where} = {given}: must have one of {', '.join(VERBS)}")
     _check(given, VERBS[verb], f"{where}.")
-    return Deed(verb=verb, what=given[verb], beside={key: each for key, each in given.items() if key != verb})
+    return ScenarioAction(verb=verb, what=given[verb], beside={key: each for key, each in given.items() if key != verb})
 
 
 def _check(given: Mapping[str, Any], rules: Mapping[str, Rule], where: str = "") -> None:

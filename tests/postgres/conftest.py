@@ -10,8 +10,8 @@ from botocore.credentials import Credentials
 from pg8000.native import Connection, identifier
 
 from payments.deadline import Timing
-from payments.ledger import Database, Login, iam_login, open_connection
-from rehearsal.database.pair import Pair
+from payments.ledger import DatabaseAddress, Login, iam_login, open_connection
+from rehearsal.postgres.global_database import GlobalDatabase
 
 REGIONS = ("us-east-1", "us-west-2")
 MASTER = Login("tapstack", "integration")
@@ -22,14 +22,14 @@ KEY = Credentials("AKIDEXAMPLE", "secret")
 class Postgres:
     """A region's database, and the ways into it."""
 
-    database: Database
+    database: DatabaseAddress
     ca: Path
     region: str
 
     @classmethod
-    def of(cls, pair: Pair, region: str) -> "Postgres":
+    def of(cls, pair: GlobalDatabase, region: str) -> "Postgres":
         """What a region has of the pair's database."""
-        database = Database(host="localhost", port=pair.member(region).door.port, name="payments")
+        database = DatabaseAddress(host="localhost", port=pair.member(region).door.port, name="payments")
         return cls(database, pair.ca_file, region)
 
     def login(self, user: str, password: str) -> Connection:
@@ -58,14 +58,14 @@ class Postgres:
 
 
 @pytest.fixture(scope="package", params=[16, 18])
-def writer(request: pytest.FixtureRequest) -> Iterator[Pair]:
+def writer(request: pytest.FixtureRequest) -> Iterator[GlobalDatabase]:
     """A writer without a standby."""
-    with closing(Pair(REGIONS, {KEY.access_key: KEY.secret_key}, request.param)) as pair:
+    with closing(GlobalDatabase(REGIONS, {KEY.access_key: KEY.secret_key}, request.param)) as pair:
         pair.create(REGIONS[0], "payments", *MASTER)
         yield pair
 
 
 @pytest.fixture(scope="package")
-def postgres(writer: Pair) -> Postgres:
+def postgres(writer: GlobalDatabase) -> Postgres:
     """Its database, which is empty."""
     return Postgres.of(writer, REGIONS[0])

@@ -16,12 +16,12 @@ from pg8000.exceptions import DatabaseError
 from pg8000.native import Connection
 
 from payments.deadline import Deadline, Timing
+from payments.leadership import NotTheWriter
 from payments.ledger import POST, PostgresLedger
 from payments.migrate import Migration, MigrationError, load, migrate
 from payments.payment import Conflict, Payment, Record
-from payments.right import NotTheWriter
 from payments.stores import State
-from rehearsal.database.pair import Pair
+from rehearsal.postgres.global_database import GlobalDatabase
 from tests.postgres.conftest import REGIONS, Postgres
 
 AT_ONCE = 8
@@ -247,7 +247,7 @@ def test_even_the_owner_cannot_post_out_of_balance(ledger: PostgresLedger, maste
         epoch FROM ledger.postings WHERE payment_id = :id""", id=payment_id)) == UNIQUE_VIOLATION
 
 
-def test_a_probe_tells_the_writer_from_a_standby(database: Postgres, writer: Pair, master: Connection) -> None:
+def test_a_probe_tells_the_writer_from_a_standby(database: Postgres, writer: GlobalDatabase, master: Connection) -> None:
     writer.join(REGIONS[1])
     standby = Postgres.of(writer, REGIONS[1])
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from rehearsal.aws import READ, Clients
+from rehearsal.aws.clients import READ, EmulatorClients
 
 ENDPOINT = "http://127.0.0.1:9"
 Answer = Mapping[str, Any] | Exception | Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -17,7 +17,7 @@ def refusal(code: str, message: str = "no") -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": message}}, "Operation")
 
 
-class Cloud(Clients):
+class Cloud(EmulatorClients):
     """Keeps `calls` as (operation, region, parameters), and answers them from `answers`, by operation, or with {}."""
 
     def __init__(self) -> None:

@@ -16,10 +16,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from rehearsal import bench
-from rehearsal.aws import Clients
-from rehearsal.bench import BenchError, Caller, Figure, Load
-from rehearsal.relay import RECORD
-from rehearsal.traffic import Region
+from rehearsal.aws.clients import EmulatorClients
+from rehearsal.aws.proxy import RECORD
+from rehearsal.bench import BenchError, KeepAliveClient, Latencies, Measurement
+from rehearsal.workload.smoke import RegionClient
 
 RECORDED = [{"caller": "us-east-1", "service": "dynamodb", "operation": "PutItem", "calls": 3},
             {"caller": "outside", "service": "dynamodb", "operation": "PutItem", "calls": 9}]
@@ -55,19 +55,19 @@ def endpoint() -> Iterator[str]:
         server.shutdown()
 
 
-def region(url: str, key: str = "key") -> Region:
+def region(url: str, key: str = "key") -> RegionClient:
     """A region with its API at that URL."""
-    others: dict[str, Any] = dict.fromkeys({field.name for field in fields(Region)}, "")
-    return Region(**{**others, "url": url, "key": key, "clients": Clients(url, 1)})
+    others: dict[str, Any] = dict.fromkeys({field.name for field in fields(RegionClient)}, "")
+    return RegionClient(**{**others, "url": url, "key": key, "clients": EmulatorClients(url, 1)})
 
 
 def test_a_figure_fails_above_its_bound_and_never_without_one() -> None:
-    figures = [Figure("a", 1.0, "ms", bound=1.0), Figure("b", 1.01, "ms", bound=1.0), Figure("c", 9.0, "s")]
+    figures = [Measurement("a", 1.0, "ms", bound=1.0), Measurement("b", 1.01, "ms", bound=1.0), Measurement("c", 9.0, "s")]
     assert bench.broken(figures) == ["b: 1.01 ms, but at most 1 is allowed"]
 
 
 def test_rate_and_percentiles_are_those_of_the_requests() -> None:
-    load = Load([number / 1000 for number in range(1, 102)], 2.0)
+    load = Latencies([number / 1000 for number in range(1, 102)], 2.0)
     assert load.rate == 50.5
     assert [load.percentile(50), load.percentile(99)] == pytest.approx([51, 100])
 
@@ -100,17 +100,17 @@ def test_the_record_is_read_for_one_caller(endpoint: str) -> None:
 
 
 def test_a_caller_keeps_its_connection_and_takes_one_answer_only(endpoint: str) -> None:
-    with closing(Caller(region(f"{endpoint}/stage"))) as caller:
+    with closing(KeepAliveClient(region(f"{endpoint}/stage"))) as caller:
         assert caller.pay() > 0
         with pytest.raises(BenchError, match="GET /health: 201"):
             caller.look()
-    with closing(Caller(region(f"{endpoint}/stage", "wrong"))) as caller, pytest.raises(BenchError, match="403"):
+    with closing(KeepAliveClient(region(f"{endpoint}/stage", "wrong"))) as caller, pytest.raises(BenchError, match="403"):
         caller.pay()
 
 
 def test_nobody_but_loopback_is_driven() -> None:
     with pytest.raises(BenchError, match="not on loopback"):
-        Caller(region("https://api.example.com/live"))
+        KeepAliveClient(region("https://api.example.com/live"))
 
 
 def test_the_function_over_memory_takes_payments(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +132,7 @@ def test_a_start_is_timed_in_an_interpreter_of_its_own(monkeypatch: pytest.Monke
 
 def test_people_get_a_table_with_floors_and_bounds() -> None:
     console = Console(record=True, width=120, file=io.StringIO())
-    console.print(bench.show([Figure("p50", 12.3456, "ms", 4.5678, "/health", 20)]))
+    console.print(bench.show([Measurement("p50", 12.3456, "ms", 4.5678, "/health", 20)]))
     shown = [word for word in console.export_text().split() if word[0].isalnum()]
     assert shown[-5:] == ["p50", "12.3", "ms", "4.57", "20"]
 
@@ -151,7 +151,7 @@ def test_without_a_stack_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def test_a_broken_bound_is_the_exit_code(
         monkeypatch: pytest.MonkeyPatch, tmp_path: Path, value: float, code: int) -> None:
     deployed(monkeypatch, tmp_path)
-    monkeypatch.setattr(bench, "own_cpu", lambda: [Figure("CPU", value, "ms", bound=1.0)])
+    monkeypatch.setattr(bench, "own_cpu", lambda: [Measurement("CPU", value, "ms", bound=1.0)])
     result = run("--json")
     document = json.loads(result.stdout)
     assert result.exit_code == code
@@ -163,7 +163,7 @@ def test_a_broken_bound_is_the_exit_code(
 def test_what_makes_figures_worthless_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     deployed(monkeypatch, tmp_path)
 
-    def fail() -> list[Figure]:
+    def fail() -> list[Measurement]:
         raise BenchError("GET /health: 500")
 
     monkeypatch.setattr(bench, "own_cpu", fail)
@@ -176,7 +176,7 @@ def deployed(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     (folder / "outputs.json").write_text("{}")
     monkeypatch.setenv(bench.OUTPUTS_VARIABLE, str(folder / "outputs.json"))
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    monkeypatch.setattr(Region, "of", lambda *_: None)
+    monkeypatch.setattr(RegionClient, "of", lambda *_: None)
     for name in ("own_cpu", "cold_start"):
         monkeypatch.setattr(bench, name, list)
     for name in ("counts", "throughput"):

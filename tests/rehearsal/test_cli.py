@@ -13,14 +13,17 @@ import pulumi
 import pytest
 
 from recovery.stack import Stack as Recoverable
-from rehearsal import cli, inventory, outages, traffic
-from rehearsal.drills import model, page, scenario
+from rehearsal import cli
+from rehearsal.aws.emulator import EmulatorError
+from rehearsal.deploy import inventory
+from rehearsal.deploy.engine import RehearsalError
+from rehearsal.deploy.project import Project
+from rehearsal.drills import outages, scenario
+from rehearsal.drills.report import model, page
 from rehearsal.drills.scenario import Scenario
-from rehearsal.emulator import EmulatorError
-from rehearsal.engine import RehearsalError
-from rehearsal.ground import Ground
-from rehearsal.project import Project
-from rehearsal.traffic import Check, Unmet
+from rehearsal.rehearsed_stack import RehearsedStack
+from rehearsal.workload import smoke
+from rehearsal.workload.smoke import CheckFailed, CheckResult
 from tests.rehearsal.cloud import ENDPOINT
 from tests.rehearsal.stack import OUTPUTS
 from tools.migrate import MigrationFailed
@@ -37,9 +40,9 @@ class Stage:
     """
 
     raises: BaseException | None = None
-    checks: list[Check] = field(default_factory=lambda: [Check("POST", ok=True, milliseconds=1)])
+    checks: list[CheckResult] = field(default_factory=lambda: [CheckResult("POST", ok=True, milliseconds=1)])
     migrating: Exception | None = None
-    broken: list[Check] = field(default_factory=list)
+    broken: list[CheckResult] = field(default_factory=list)
     shown: list[str] = field(default_factory=list)
     played: list[str] = field(default_factory=list)
     scene: dict[str, Any] = field(default_factory=dict)
@@ -161,12 +164,12 @@ class FakeScene:
         """Nothing goes on."""
 
 
-def drill(name: str, ok: bool) -> model.Drill:
+def drill(name: str, ok: bool) -> model.DrillResult:
     """A drill of this name that was played."""
-    return model.Drill(
+    return model.DrillResult(
         scenario=name, title="t", consistency="eventual", expected="e", outcome=f"{name} is over", ok=ok,
         driver="controller", recovery=None, stores=[], lost=[], refused_stale=0, errors={}, requests=[], events=[],
-        checks=[model.Check(name=f"{name} holds", ok=ok, detail="found")])
+        checks=[model.DrillCheck(name=f"{name} holds", ok=ok, detail="found")])
 
 
 @pytest.fixture
@@ -179,31 +182,31 @@ def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
             raise made.migrating
         return {"applied": ["0001_ledger.sql"]}
 
-    def broken(ground: Ground, names: list[str]) -> Iterator[Check]:
+    def broken(ground: RehearsedStack, names: list[str]) -> Iterator[CheckResult]:
         made.shown = names
         ground.tables["kills"] = [{"run": 1, "lost": 0, "ids": ["x"]}]
         return iter(made.broken)
 
-    def play(_: FakeScene, scenario: Scenario) -> model.Drill:
+    def play(_: FakeScene, scenario: Scenario) -> model.DrillResult:
         made.played.append(scenario.name)
         if scenario.name in made.unplayable:
-            raise Unmet("waited 40 s")
+            raise CheckFailed("waited 40 s")
         return drill(scenario.name, scenario.name not in made.lame)
 
     monkeypatch.setattr(cli, "Aurora", lambda *_: FakeAurora(made))
-    monkeypatch.setattr(cli, "Relays", lambda *_, **__: FakeRelays())
+    monkeypatch.setattr(cli, "AwsProxies", lambda *_, **__: FakeRelays())
     monkeypatch.setattr(cli, "migrate", migrate)
     monkeypatch.setattr(outages, "checks", broken)
-    monkeypatch.setattr(cli, "Stage", lambda *given, **more: FakeScene(made, *given, **more))
+    monkeypatch.setattr(cli, "DrillEnvironment", lambda *given, **more: FakeScene(made, *given, **more))
     monkeypatch.setattr(cli, "play", play)
     monkeypatch.setattr(page, "write", lambda _, folder: (folder / "page", folder / "data"))
     monkeypatch.setattr(cli, "raise_interrupts", lambda: None)
     monkeypatch.setattr(cli, "Emulator", lambda: FakeEmulator(made))
     monkeypatch.setattr(cli, "Deployment", lambda *_: FakeDeployment(made))
-    monkeypatch.setattr(cli, "Clients", lambda *_: FakeEmulator(made))
+    monkeypatch.setattr(cli, "EmulatorClients", lambda *_: FakeEmulator(made))
     monkeypatch.setattr(cli, "OUTPUTS", tmp_path / "outputs.json")
     monkeypatch.setattr(inventory, "take", lambda *_: made.held.pop(0))
-    monkeypatch.setattr(traffic, "checks", lambda *_: iter(made.checks))
+    monkeypatch.setattr(smoke, "checks", lambda *_: iter(made.checks))
     monkeypatch.setattr(os, "environ", dict(os.environ))
     return made
 
@@ -247,8 +250,8 @@ def test_json_is_all_there_is_on_stdout(
         ({"raises": pulumi.RunError("no zones")}, "FAILED deployment: no zones"),
         ({"raises": ZeroDivisionError("oops")}, "FAILED program: ZeroDivisionError: oops"),
         ({"migrating": MigrationFailed("no login")}, "FAILED migrations: no login"),
-        ({"broken": [Check("cut", ok=False, milliseconds=1, detail="200")]}, "  FAILED cut  1 ms  200"),
-        ({"checks": [Check("POST", ok=False, milliseconds=1, detail="500")]}, "  FAILED POST  1 ms  500"),
+        ({"broken": [CheckResult("cut", ok=False, milliseconds=1, detail="200")]}, "  FAILED cut  1 ms  200"),
+        ({"checks": [CheckResult("POST", ok=False, milliseconds=1, detail="500")]}, "  FAILED POST  1 ms  500"),
         ({"held": [frozenset(), frozenset({"Bucket b (global)"})]}, "FAILED left over: Bucket b (global)"),
         ({"held": [frozenset({"Role r (global)"}), frozenset()]}, "FAILED gone, though it was there before: Role r"),
         ({"wrong": ["Bucket b: delete_bucket: BucketNotEmpty"]}, "FAILED teardown: Bucket b: delete_bucket"),
@@ -289,7 +292,7 @@ def test_what_is_told_in_rows_is_printed_and_in_the_document(
 
 
 def test_outages_are_not_shown_where_payments_fail_already(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    stage.checks = [Check("POST", ok=False, milliseconds=1)]
+    stage.checks = [CheckResult("POST", ok=False, milliseconds=1)]
     assert run(monkeypatch, "--outages", "cut") == 1
     assert stage.shown == []
 
@@ -315,7 +318,7 @@ def test_drills_find_the_deployment_and_can_deploy_it_again(stage: Stage, monkey
     assert stage.scene["environment"].items() >= {
         "AWS_ENDPOINT_URL": ENDPOINT, "TAPSTACK_OUTPUTS": str(cli.OUTPUTS), "PGSSLROOTCERT": "/ca.pem"}.items()
     assert stage.scene["again"]() == [ENDPOINT]
-    assert isinstance(stage.scene["ground"], Ground)
+    assert isinstance(stage.scene["ground"], RehearsedStack)
 
 
 def test_drills_are_told_and_in_the_document(
@@ -347,7 +350,7 @@ def test_a_drill_that_cannot_be_played_ends_them(
 
 
 @pytest.mark.parametrize("wrong", [
-    {"checks": [Check("POST", ok=False, milliseconds=1)]}, {"broken": [Check("cut", ok=False, milliseconds=1)]}])
+    {"checks": [CheckResult("POST", ok=False, milliseconds=1)]}, {"broken": [CheckResult("cut", ok=False, milliseconds=1)]}])
 def test_drills_are_not_played_where_something_is_wrong_already(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, Any]
 ) -> None:
@@ -405,9 +408,9 @@ def test_a_stack_that_is_kept_says_how_to_reach_it(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    primary = traffic.Region(role="primary", name="us-east-1", url="http://127.0.0.1:9/live", table="t", bucket="b",
+    primary = smoke.RegionClient(role="primary", name="us-east-1", url="http://127.0.0.1:9/live", table="t", bucket="b",
                              reconcile="f", key="the-key", clients=None)  # type: ignore[arg-type]
-    monkeypatch.setattr(traffic.Region, "of", lambda *_: primary)
+    monkeypatch.setattr(smoke.RegionClient, "of", lambda *_: primary)
     monkeypatch.setattr("threading.Event.wait", interrupt)
     assert run(monkeypatch, "--keep") == 0
     said = capsys.readouterr().out

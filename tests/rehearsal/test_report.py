@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from rehearsal import report
-from rehearsal.report import Report
-from rehearsal.traffic import Check
+from rehearsal.report import RunReport
+from rehearsal.workload.smoke import CheckResult
 
 
 @pytest.fixture
@@ -17,12 +17,12 @@ def said() -> io.StringIO:
 
 
 def test_the_document_holds_what_was_said(said: io.StringIO) -> None:
-    findings = Report(Console(file=said, width=300))
+    findings = RunReport(Console(file=said, width=300))
     with findings.phase("deployment") as notes:
         notes.append("2 resources")
-    findings.check(Check("POST", ok=True, milliseconds=12.345))
+    findings.check(CheckResult("POST", ok=True, milliseconds=12.345))
     assert findings.ok
-    findings.check(Check("GET", ok=False, milliseconds=1.0, detail="status: 500 instead of 200"))
+    findings.check(CheckResult("GET", ok=False, milliseconds=1.0, detail="status: 500 instead of 200"))
     findings.fail("teardown", "bucket [b] is not empty")
     findings.document["not_exercised"] = ["Plan: no backup runs"]
     findings.conclude("FAILED", 1.23)
@@ -38,7 +38,7 @@ def test_the_document_holds_what_was_said(said: io.StringIO) -> None:
 
 
 def test_a_phase_that_fails_is_told_too(said: io.StringIO) -> None:
-    with pytest.raises(KeyError), Report(Console(file=said)).phase("deployment"):
+    with pytest.raises(KeyError), RunReport(Console(file=said)).phase("deployment"):
         raise KeyError
     assert said.getvalue().startswith("deployment 0.0 s")
 
@@ -66,6 +66,6 @@ def test_on_a_terminal_one_line_lives_and_goes(said: io.StringIO) -> None:
 
 
 def test_a_phase_of_somebody_elses_output_has_no_live_line(said: io.StringIO) -> None:
-    with Report(Console(file=said, force_terminal=True, color_system=None)).phase("pytest", live=False):
+    with RunReport(Console(file=said, force_terminal=True, color_system=None)).phase("pytest", live=False):
         assert said.getvalue() == ""
     assert said.getvalue().rstrip() == "pytest 0.0 s"

@@ -82,18 +82,24 @@ def test_a_layer_imports_nothing_that_it_must_not_know() -> None:
     assert violations(ROOT) == []
 
 
+def test_the_contract_imports_nothing_but_the_standard_library() -> None:
+    names = [node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
+             for node in syntax(ROOT / "contract.py") if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert {str(name).partition(".")[0] for name in names} <= sys.stdlib_module_names
+
+
 def test_packages_do_not_import_each_other_in_a_circle() -> None:
     assert packages(ROOT).keys() >= {"lib", "payments", "recovery", "rehearsal", "tests"}
     assert circle(ROOT) == []
 
 
 def test_payments_needs_only_what_the_lambda_runtime_has_or_the_package_brings() -> None:
-    runtime = sys.stdlib_module_names | {"boto3", "botocore", "payments", "pg8000"}
+    runtime = sys.stdlib_module_names | {"boto3", "botocore", "contract", "payments", "pg8000"}
     assert [f"{where} imports {name}" for where, name in imports(ROOT / "payments") if name not in runtime] == []
 
 
 def test_only_the_command_line_of_recovery_needs_more_than_the_lambda_runtime_has() -> None:
-    runtime = sys.stdlib_module_names | {"boto3", "botocore", "payments", "recovery"}
+    runtime = sys.stdlib_module_names | {"boto3", "botocore", "contract", "payments", "recovery"}
     more = {(Path(where).name.partition(":")[0], name) for where, name in imports(ROOT / "recovery")
             if name not in runtime}
     assert more == {("cli.py", "rich"), ("cli.py", "typer")}

@@ -15,9 +15,9 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 from payments import ledger, stores
 from payments.api import Api
 from payments.deadline import Deadline, Timing
+from payments.leadership import DynamoLeadership, Lease
 from payments.logs import request_logger
 from payments.reconcile import Reconciliation
-from payments.right import DynamoRight, Lease
 from payments.service import PaymentService
 
 Item = dict[str, Any]
@@ -374,7 +374,7 @@ class Region:
         self.table = stores.DynamoTable(self.dynamodb, TABLE)
         self.ledger = ledger.PostgresLedger(self.postgres.connect, self.postgres.connect_reader)
         self.receipts = stores.S3Receipts(self.s3, RECEIPTS)
-        self.right = DynamoRight(self.dynamodb, TABLE)
+        self.right = DynamoLeadership(self.dynamodb, TABLE)
         self.lease = Lease(self.right, name, self.clock)
         self.service = PaymentService(self.lease, self.table, self.ledger, self.receipts)
         self.timing = Timing(pause=0)

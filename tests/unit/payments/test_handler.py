@@ -22,7 +22,7 @@ import payments
 from payments import region
 from payments.api import Api
 from payments.deadline import Timing
-from payments.ledger import Database, Login
+from payments.ledger import DatabaseAddress, Login
 from payments.payment import PAYMENT_ID, Payment
 from tests.unit.payments.fakes import PAYMENT, FakeContext, FakePostgres, FakeSession, Network, event
 
@@ -113,11 +113,11 @@ class Wire(Network):
         return super().carry(operation, effect)
 
 
-def entrance(postgres: FakePostgres, database: Database, timing: Timing, login: Callable[[], Login]) -> FakeSession:
+def entrance(postgres: FakePostgres, database: DatabaseAddress, timing: Timing, login: Callable[[], Login]) -> FakeSession:
     """As `open_connection`."""
     writer = database.host == "writer"
     host = "writer" if writer else "reader"
-    assert (database, timing.attempt > 0) == (Database(host=host, port=5432, name="payments"), True)
+    assert (database, timing.attempt > 0) == (DatabaseAddress(host=host, port=5432, name="payments"), True)
     user, token = login()
     assert (user, token.startswith(f"{host}:5432/"), "X-Amz-Signature=" in token) == ("payments_app", True, True)
     return postgres.connect() if writer else postgres.connect_reader()

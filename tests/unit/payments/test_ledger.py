@@ -14,9 +14,9 @@ from botocore.exceptions import NoCredentialsError
 from pg8000.exceptions import InterfaceError
 
 from payments.deadline import Deadline, Timing
-from payments.ledger import POST, Database, Login, PostgresLedger, iam_login, open_connection
+from payments.leadership import NotTheWriter
+from payments.ledger import POST, DatabaseAddress, Login, PostgresLedger, iam_login, open_connection
 from payments.payment import Conflict, Payment, Record
-from payments.right import NotTheWriter
 from payments.stores import State, StoreUnavailable
 from tests.unit.payments.fakes import (
     PAYMENT,
@@ -231,7 +231,7 @@ def test_it_keeps_a_session_to_the_reader_until_it_is_closed() -> None:
 # --- Logging in
 
 def test_the_password_is_the_token_that_boto3_would_make() -> None:
-    database = Database(host="db.example.com", port=5432, name="payments")
+    database = DatabaseAddress(host="db.example.com", port=5432, name="payments")
     client = boto3.client("rds", region_name="eu-west-1", aws_access_key_id=KEY.access_key,
                           aws_secret_access_key=KEY.secret_key, aws_session_token=KEY.token)
 
@@ -245,7 +245,7 @@ def test_the_password_is_the_token_that_boto3_would_make() -> None:
 
 def test_without_credentials_there_is_no_login() -> None:
     region = Region()
-    database = Database(host="localhost", port=1, name="payments")
+    database = DatabaseAddress(host="localhost", port=1, name="payments")
 
     def connect() -> FakeSession:
         iam_login(database, "payments_app", "eu-west-1", None)
@@ -265,7 +265,7 @@ def listener() -> Iterator[socket.socket]:
 
 def enter(server: socket.socket) -> None:
     """A login there."""
-    database = Database(host="127.0.0.1", port=server.getsockname()[1], name="payments")
+    database = DatabaseAddress(host="127.0.0.1", port=server.getsockname()[1], name="payments")
     open_connection(database, IMPATIENT, lambda: Login("payments_app", "token"))
 
 

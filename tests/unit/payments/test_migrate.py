@@ -6,10 +6,10 @@ from typing import Any
 import boto3
 import pytest
 
-from payments import migrate, right
-from payments.ledger import Database, Login
+from payments import leadership, migrate
+from payments.leadership import Leadership
+from payments.ledger import DatabaseAddress, Login
 from payments.migrate import Migration, MigrationError, load
-from payments.right import Right
 from tests.unit.payments.fakes import TABLE, Region
 
 ENVIRON = {"AWS_REGION": "us-east-1", "TABLE_NAME": TABLE, "DATABASE_HOST": "db", "DATABASE_PORT": "5432",
@@ -114,7 +114,7 @@ def schema(monkeypatch: pytest.MonkeyPatch) -> FakeSchema:
     region = schema.region
     region.dynamodb.items.clear()
 
-    def enter(database: Database, _timing: object, login: Any) -> FakeSchema:
+    def enter(database: DatabaseAddress, _timing: object, login: Any) -> FakeSchema:
         assert (database.host, login()) == ("db", Login("master", "secret"))
         return schema
 
@@ -135,7 +135,7 @@ def test_the_handler_migrates_and_gives_the_first_right(schema: FakeSchema) -> N
     assert migrate.handler(login, None) == {"applied": names, "version": len(names)}
     assert migrate.handler(login, None) == {"applied": [], "version": len(names)}
     assert schema.closed
-    assert schema.region.right.read(schema.region.deadline()) == Right(right.FIRST_EPOCH, "us-east-1")
+    assert schema.region.right.read(schema.region.deadline()) == Leadership(leadership.FIRST_EPOCH, "us-east-1")
 
 
 def test_a_migration_that_fails_leaves_nothing_and_is_raised(schema: FakeSchema) -> None:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from payments.deadline import Deadline
+from payments.leadership import LEASE, Lease, NotTheWriter
 from payments.payment import parse_receipt
-from payments.right import LEASE, Lease, NotTheWriter
 from tests.unit.payments.fakes import FIELDS, RECEIPTS, Crash, Fault, Region
 
 NAMES = ("us-east-1", "us-west-2")

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from payments.deadline import Deadline
+from payments.leadership import LEASE
 from payments.payment import Conflict, Payment, Record
-from payments.right import LEASE
 from payments.stores import S3Receipts
 from tests.unit.payments.fakes import OTHER, PAYMENT, RECEIPTS, Crash, Fault, Region, client_error, event
 from tests.unit.payments.strategies import faults, payments

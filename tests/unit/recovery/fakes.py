@@ -19,16 +19,16 @@ from botocore.exceptions import EndpointConnectionError
 from botocore.validate import ParamValidator
 
 from payments.deadline import Deadline, Timing
+from payments.leadership import FIRST_EPOCH, DynamoLeadership, Leadership
 from payments.payment import parse
-from payments.right import FIRST_EPOCH, DynamoRight, Right
-from recovery.cloud import Cloud, Failed
+from recovery.cloud import AwsFailure, Cloud
+from recovery.control_table import ControlTable, soon
 from recovery.journal import KEY, Journal, Run
+from recovery.observation import Observation
 from recovery.plan import Action, Facts, Plan
-from recovery.probe import Seen
+from recovery.probe import ProbeResult
 from recovery.runner import Runner, claim
 from recovery.stack import KEYS, ROLES, SITE_KEYS, Site, Stack
-from recovery.table import Table, soon
-from recovery.watch import Watch
 from tests.unit.payments.fakes import TABLE, FakeDynamoDB, Fault, Item, Network, StillClock, client_error
 
 HOME, AWAY = REGIONS = ("us-east-1", "us-west-2")
@@ -64,22 +64,22 @@ def facts(to: str = AWAY, **changes: Any) -> Facts:
     Nothing speaks against a failover. A switchover would be refused for nothing but that: `other` says that it is well.
     """
     there = REGIONS[to == HOME]
-    watch = Watch(region=to, at=NOW, dead=3, unready=3, why="no answer", lags={"table": 2.0, "ledger": 0.5})
+    watch = Observation(region=to, at=NOW, dead=3, unready=3, why="no answer", lags={"table": 2.0, "ledger": 0.5})
     return replace(
-        Facts(right=Right(1, there), writer=there, cluster="available", instances=1, own=Seen(alive=True, ready=False),
-              watch=watch, other=Seen(alive=True, ready=True)), **changes)
+        Facts(right=Leadership(1, there), writer=there, cluster="available", instances=1, own=ProbeResult(alive=True, ready=False),
+              watch=watch, other=ProbeResult(alive=True, ready=True)), **changes)
 
 
 def every_state() -> Iterator[Facts]:
     """What may be known before a failover to AWAY, on both sides of each line that is drawn."""
     healths: tuple[Item, ...] = (
-        {}, {"own": Seen(alive=False, ready=False)}, {"cluster": "failing-over"}, {"instances": 0},
+        {}, {"own": ProbeResult(alive=False, ready=False)}, {"cluster": "failing-over"}, {"instances": 0},
         {"wrong": {"table": "Timeout"}}, {"wrong": {"receipts": "403"}})
     lags: tuple[dict[str, float], ...] = ({}, {"table": 60.0}, {"table": 61.0}, {"table": 61.0, "ledger": 0.0})
-    watches = (None, *(Watch(region=AWAY, at=NOW - age, dead=dead, unready=unready, lags=known)
+    watches = (None, *(Observation(region=AWAY, at=NOW - age, dead=dead, unready=unready, lags=known)
                        for age in (60, 61) for dead, unready in ((2, 5), (3, 3), (0, 6)) for known in lags))
     for right, writer, health, watch in product((None, *REGIONS), (None, *REGIONS), healths, watches):
-        yield facts(right=right and Right(1, right), writer=writer, watch=watch, **health)
+        yield facts(right=right and Leadership(1, right), writer=writer, watch=watch, **health)
 
 
 @dataclass
@@ -134,12 +134,12 @@ class World:
     def __init__(self) -> None:
         self.network, self.clock = Network(), FakeClock()
         self.dynamodb = FakeTable(self.network)
-        self.table = Table(self.dynamodb, TABLE)
+        self.table = ControlTable(self.dynamodb, TABLE)
         self.journal = Journal(self.table)
         self.troubles: dict[str, list[str | None]] = {}
         self.done: list[str] = []
         self.asked: list[Asked] = []
-        DynamoRight(self.dynamodb, TABLE).create(HOME, soon())
+        DynamoLeadership(self.dynamodb, TABLE).create(HOME, soon())
         assert self.table.right().epoch == FIRST_EPOCH
         self.network.calls.clear()
 
@@ -147,7 +147,7 @@ class World:
         """Does a step, unless there is trouble; a step that is done is done."""
         answer = self.network.carry(f"step {key}", lambda: self._step(key, run))
         if "error" in answer:
-            raise Failed(answer["error"])
+            raise AwsFailure(answer["error"])
         note: str | None = answer["note"]
         return note
 
@@ -185,7 +185,7 @@ class World:
 
 
 def at_once() -> Deadline:
-    """In place of `recovery.table.soon`: without pauses between the tries of a call."""
+    """In place of `recovery.control_table.soon`: without pauses between the tries of a call."""
     return Deadline(Timing(pause=0), Timing().budget)
 
 
@@ -272,7 +272,7 @@ class FakeAws:
         self.reads: dict[str, float] = {}  # seconds that the last client of a service waits
         self.cut: set[str] = set()
         self.faults: dict[str, list[Fault | None]] = {}
-        self.shown: dict[str, Seen] = {}
+        self.shown: dict[str, ProbeResult] = {}
         self.tables = {name: FakeTable(Network()) for name in REGIONS}
         self.levers = {name: list[bytes]() for name in REGIONS}
         self.epochs = dict.fromkeys(REGIONS, FIRST_EPOCH)  # the newest that a ledger has seen
@@ -299,9 +299,9 @@ class FakeAws:
         return Cloud(plan=Plan(action=action, stack=self.stack, target=self.stack.site(to)), clients=self,
                      look=self.look, clock=self.clock)
 
-    def table(self, region: str) -> Table:
+    def table(self, region: str) -> ControlTable:
         """A region's replica of the table; a call by it is not recorded."""
-        return Table(self.tables[region], TABLE)
+        return ControlTable(self.tables[region], TABLE)
 
     def run(self, region: str) -> Run:
         """The run in a region's journal."""
@@ -319,13 +319,13 @@ class FakeAws:
         return (self.right(region)[1] == self.rds.writer == region and self.rds.states[region] == "available"
                 and region not in self.cut)
 
-    def look(self, url: str) -> Seen:
+    def look(self, url: str) -> ProbeResult:
         """A look at a region's API."""
         region = url.removesuffix("-api_endpoint")
         self.calls.append(("api", region, "look"))
         if region in self.cut:
-            return Seen(alive=False, ready=False, why="timed out")
-        return self.shown.get(region, Seen(alive=True, ready=self.writes(region)))
+            return ProbeResult(alive=False, ready=False, why="timed out")
+        return self.shown.get(region, ProbeResult(alive=True, ready=self.writes(region)))
 
     def taken(self, url: str) -> bool:
         """A look at the lever of a region, by its API."""

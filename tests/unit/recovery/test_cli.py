@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import NoCredentialsError, ProfileNotFound
 
-from recovery import cli, probe, table
+from recovery import cli, control_table, probe
 from recovery.journal import Journal, Run, next_beat
+from recovery.observation import Observation
 from recovery.plan import Action
 from recovery.runner import claim
-from recovery.watch import Watch
 from tests.unit.payments.fakes import Fault, client_error
 from tests.unit.recovery.fakes import AWAY, HOME, NOW, OUTPUTS, FakeAws, at_once
 
@@ -66,16 +66,16 @@ def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     found = Terminal(patch=monkeypatch, capture=capsys, outputs=tmp_path / "outputs.json", aws=FakeAws())
     found.deploy()
     monkeypatch.setenv("TAPSTACK_OUTPUTS", str(found.outputs))
-    monkeypatch.setattr(cli, "Boto", lambda: found.aws)
+    monkeypatch.setattr(cli, "BotoClients", lambda: found.aws)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(getpass, "getuser", lambda: "alice")
-    monkeypatch.setattr(table, "soon", at_once)
+    monkeypatch.setattr(control_table, "soon", at_once)
     return found
 
 
 def down(aws: FakeAws, **changes: Any) -> FakeAws:
     """The primary region is cut off, and the standby's controller knows it."""
-    aws.table(AWAY).keep_watch(Watch(**{"region": AWAY, "at": NOW, "dead": 3, "why": "timed out", "alive_at": NOW - 30,
+    aws.table(AWAY).keep_watch(Observation(**{"region": AWAY, "at": NOW, "dead": 3, "why": "timed out", "alive_at": NOW - 30,
                                         "lags": {"table": 1.0}, **changes}))
     aws.cut = {HOME}
     return aws
@@ -83,7 +83,7 @@ def down(aws: FakeAws, **changes: Any) -> FakeAws:
 
 def up(aws: FakeAws, region: str = AWAY) -> None:
     """The controller of a region looks on all the while, and sees that nothing lags."""
-    aws.table(region).keep_watch(Watch(region=region, at=NOW, alive_at=NOW, lags={"table": 0.0}))
+    aws.table(region).keep_watch(Observation(region=region, at=NOW, alive_at=NOW, lags={"table": 0.0}))
 
 
 def begun(aws: FakeAws, action: Action, to: str, *keys: str) -> Run:
@@ -154,7 +154,7 @@ def test_a_profile_that_is_not_there_is_refused(terminal: Terminal, line: str) -
     def refuse() -> None:
         raise ProfileNotFound(profile="nope")
 
-    terminal.patch.setattr(cli, "Boto", refuse)
+    terminal.patch.setattr(cli, "BotoClients", refuse)
     assert terminal.type(line) == Said(2, "", ["recovery: The config profile (nope) could not be found"])
 
 
@@ -178,7 +178,7 @@ def test_a_start_that_does_not_come_far_ends_in_a_line(
 
 
 def test_a_mistake_of_the_program_is_told_in_a_line(terminal: Terminal) -> None:
-    terminal.patch.setattr(cli, "Boto", lambda: 1 / 0)
+    terminal.patch.setattr(cli, "BotoClients", lambda: 1 / 0)
     said = terminal.type("status")
     assert (said.code, len(said.err)) == (1, 1)
     assert said.err[0].startswith("recovery: a mistake in ")

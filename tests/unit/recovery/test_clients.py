@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from recovery.clients import Boto
+from recovery.clients import BotoClients
 from recovery.clock import CLOCK
 
 
@@ -16,7 +16,7 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_client_is_made_once_for_a_region_and_a_time() -> None:
-    clients = Boto()
+    clients = BotoClients()
     made = clients("sns", "us-west-2")
     assert clients("sns", "us-west-2", 5.0) is made
     assert clients("sns", "us-west-2", 900.0) is not made
@@ -27,11 +27,11 @@ def test_a_client_is_made_once_for_a_region_and_a_time() -> None:
 
 @pytest.mark.parametrize(("service", "attempts"), [("sns", 3), ("dynamodb", 1), ("lambda", 1)])
 def test_what_others_repeat_botocore_does_not(service: str, attempts: int) -> None:
-    assert Boto()(service, "us-west-2").meta.config.retries == {"mode": "standard", "total_max_attempts": attempts}
+    assert BotoClients()(service, "us-west-2").meta.config.retries == {"mode": "standard", "total_max_attempts": attempts}
 
 
 def test_no_region_has_its_buckets_asked_for_elsewhere() -> None:
-    assert Boto()("s3", "us-east-1").meta.endpoint_url == "https://s3.us-east-1.amazonaws.com"
+    assert BotoClients()("s3", "us-east-1").meta.endpoint_url == "https://s3.us-east-1.amazonaws.com"
 
 
 def test_the_clock_is_the_machines() -> None:

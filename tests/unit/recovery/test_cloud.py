@@ -8,13 +8,13 @@ import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, NoCredentialsError, ReadTimeoutError
 from botocore.parsers import ResponseParserError
 
-from payments.right import LEASE, Right
+from payments.leadership import LEASE, Leadership
 from payments.stores import StoreUnavailable
-from recovery.cloud import Cloud, Failed, failing, kept, reason
+from recovery.cloud import AwsFailure, Cloud, failing, kept, reason
 from recovery.journal import Run
+from recovery.observation import Observation
 from recovery.plan import STALE, STEPS, Action
-from recovery.probe import Seen
-from recovery.watch import Watch
+from recovery.probe import ProbeResult
 from tests.unit.payments.fakes import Crash, Fault, client_error
 from tests.unit.recovery.fakes import AWAY, HOME, NOW, FakeAws
 
@@ -41,7 +41,7 @@ def world(action: Action = Action.FAILOVER, to: str = AWAY, **changes: Any) -> t
 def see(aws: FakeAws, region: str, *, ago: float = 0.0, **lags: float) -> None:
     """Let the controller of a region have seen the other one, and these lags."""
     moment = aws.clock.time() - ago
-    aws.table(region).keep_watch(Watch(region=region, at=moment, alive_at=moment, lags=lags))
+    aws.table(region).keep_watch(Observation(region=region, at=moment, alive_at=moment, lags=lags))
 
 
 def finish(cloud: Cloud, key: str, run: Run, tries: int = 20) -> str:
@@ -70,7 +70,7 @@ def state(aws: FakeAws) -> Any:
     (ConnectionResetError(), "topic: ConnectionResetError"),
 ])
 def test_an_error_of_aws_is_told_in_one_line(error: Exception, told: str) -> None:
-    with pytest.raises(Failed, match=f"^{told}$"), failing("topic"):
+    with pytest.raises(AwsFailure, match=f"^{told}$"), failing("topic"):
         raise error
 
 
@@ -86,7 +86,7 @@ def test_the_facts_are_those_of_the_target() -> None:
     aws, cloud = world()
     facts = cloud.facts()
     assert replace(facts, watch=None) == replace(
-        facts, right=Right(1, HOME), writer=HOME, cluster="available", instances=1, own=Seen(alive=True, ready=False),
+        facts, right=Leadership(1, HOME), writer=HOME, cluster="available", instances=1, own=ProbeResult(alive=True, ready=False),
         wrong={}, watch=None, run=None, other=None)
     assert facts.watch == aws.table(AWAY).watch(AWAY)
     assert {region for _, region, _ in aws.calls} == {AWAY}
@@ -95,7 +95,7 @@ def test_the_facts_are_those_of_the_target() -> None:
 @pytest.mark.parametrize(("action", "to"), MOVES[1:])
 def test_a_planned_move_looks_at_the_other_region_too(action: Action, to: str) -> None:
     aws, cloud = world(action, to)
-    assert cloud.facts().other == Seen(alive=True, ready=True)
+    assert cloud.facts().other == ProbeResult(alive=True, ready=True)
     assert [region for service, region, _ in aws.calls if service == "api"] == [to, cloud.plan.other.region]
 
 
@@ -137,13 +137,13 @@ def test_a_lever_is_set_where_it_is(site: int) -> None:
 def test_a_lever_that_must_not_be_seen_is_not_taken_for_one_that_is_down() -> None:
     aws, cloud = world()
     aws.faults["HeadObject"] = [Fault(client_error("403", 403))]
-    with pytest.raises(Failed, match="lever in us-west-2: 403"):
+    with pytest.raises(AwsFailure, match="lever in us-west-2: 403"):
         cloud.lever(cloud.plan.target)
 
 
 def test_the_lags_are_those_of_the_newest_points() -> None:
     aws, cloud = world()
-    aws.table(AWAY).keep_watch(Watch(region=HOME, at=NOW - 13.0))
+    aws.table(AWAY).keep_watch(Observation(region=HOME, at=NOW - 13.0))
     for ago, lag in ((60.0, 1500.0), (120.0, 9000.0), (3600.0, 5.0)):
         aws.point(AWAY, "AuroraGlobalDBReplicationLag", lag, ago)
     aws.point(AWAY, "ReplicationLatency", 40.0)
@@ -155,7 +155,7 @@ def test_a_lag_that_nobody_tells_is_left_out() -> None:
     aws, cloud = world()
     aws.point(AWAY, "ReplicationLatency", 40.0, ago=3600.0)
     assert cloud.lags(10.0) == {}
-    aws.table(AWAY).keep_watch(Watch(region=HOME, at=NOW))
+    aws.table(AWAY).keep_watch(Observation(region=HOME, at=NOW))
     aws.point(AWAY, "ReplicationLatency", 40.0)
     aws.faults |= {"GetItem": [Fault(client_error("AccessDenied"))],
                    "GetMetricStatistics": [Fault(client_error("Throttling"))]}
@@ -174,9 +174,9 @@ def test_metrics_and_news_go_out_in_the_region() -> None:
     cloud.tell("s" * 200, "why")
     assert (aws.metrics[AWAY], aws.told) == ([{"TableLag": 1.0}], [(AWAY, "s" * 99, "why")])
     aws.faults |= {"PutMetricData": [Fault(LOST)], "Publish": [Fault(client_error("KMSDisabled"))]}
-    with pytest.raises(Failed, match="metrics: Read timeout"):
+    with pytest.raises(AwsFailure, match="metrics: Read timeout"):
         cloud.publish({})
-    with pytest.raises(Failed, match="topic: KMSDisabled"):
+    with pytest.raises(AwsFailure, match="topic: KMSDisabled"):
         cloud.tell("subject", "why")
 
 
@@ -247,14 +247,14 @@ def test_a_right_that_another_one_takes_is_not_taken() -> None:
     aws, cloud = world()
     item = {**aws.tables[AWAY].items["!right"], "epoch": {"N": "2"}}
     aws.faults["UpdateItem"] = [Fault(client_error("ConditionalCheckFailedException", item=item))]
-    with pytest.raises(Failed, match="the right to write went to us-east-1"):
+    with pytest.raises(AwsFailure, match="the right to write went to us-east-1"):
         cloud.step("fence", run_of(cloud))
 
 
 def test_a_table_that_does_not_answer_fails_the_fence() -> None:
     aws, cloud = world()
     aws.faults["GetItem"] = [Fault(client_error("AccessDenied"))]
-    with pytest.raises(Failed, match="fence: table: AccessDenied"):
+    with pytest.raises(AwsFailure, match="fence: table: AccessDenied"):
         cloud.step("fence", run_of(cloud))
 
 
@@ -303,7 +303,7 @@ def test_whoever_goes_on_with_a_run_waits_as_long() -> None:
     aws.cloud().step("fence", run_of(cloud))
     moment = aws.clock.now
     aws.faults["FailoverGlobalCluster"] = [Fault(client_error("InvalidDBClusterStateFault"))]
-    with pytest.raises(Failed, match="promote: InvalidDBClusterStateFault"):
+    with pytest.raises(AwsFailure, match="promote: InvalidDBClusterStateFault"):
         cloud.step("promote", run_of(cloud))
     cloud.step("promote", run_of(cloud))
     assert aws.clock.now == moment + LEASE
@@ -330,7 +330,7 @@ def test_a_promotion_whose_answer_is_lost_is_under_way(quiet: int) -> None:
     aws.rds.quiet = quiet
     aws.faults["FailoverGlobalCluster"] = [Fault(LOST, done=True)]
     for told in ("Read timeout", *["InvalidGlobalClusterStateFault"] * quiet):
-        with pytest.raises(Failed, match=f"^promote: {told}"):
+        with pytest.raises(AwsFailure, match=f"^promote: {told}"):
             cloud.step("promote", run_of(cloud))
     assert finish(cloud, "promote", run_of(cloud)).startswith("writer")
     assert aws.rds.writer == AWAY
@@ -346,7 +346,7 @@ def test_a_promotion_that_somebody_else_has_asked_for_is_not_asked_for_again() -
 def test_a_database_that_cannot_be_promoted_says_why() -> None:
     aws, cloud = world()
     aws.faults["FailoverGlobalCluster"] = [Fault(client_error("GlobalClusterNotFoundFault", 404))]
-    with pytest.raises(Failed, match="promote: GlobalClusterNotFoundFault: refused"):
+    with pytest.raises(AwsFailure, match="promote: GlobalClusterNotFoundFault: refused"):
         cloud.step("promote", run_of(cloud))
 
 
@@ -384,14 +384,14 @@ class Answering:
 ])
 def test_a_ledger_that_does_not_tell_its_epoch(payload: bytes, more: dict[str, str], told: str) -> None:
     _, cloud = world()
-    with pytest.raises(Failed, match=told):
+    with pytest.raises(AwsFailure, match=told):
         replace(cloud, clients=Answering(payload, more)).step("epoch", run_of(cloud))
 
 
 def test_verify_makes_a_payment_that_is_the_runs_own() -> None:
     aws, cloud = world()
     run = run_of(cloud, "20270115T080000Z-abc123")
-    with pytest.raises(Failed, match="the payment is not accepted: 503"):
+    with pytest.raises(AwsFailure, match="the payment is not accepted: 503"):
         cloud.step("verify", run)
     aws.rds.writer = AWAY
     cloud.step("fence", run)
@@ -411,7 +411,7 @@ def test_reconcile_tells_what_it_found() -> None:
 def test_a_reconciliation_that_was_stopped_is_not_done() -> None:
     aws, cloud = world()
     aws.reconciled[AWAY] = {"done": False, "error": "ledger:timeout", "cursor": "x"}
-    with pytest.raises(Failed, match="reconcile: ledger:timeout"):
+    with pytest.raises(AwsFailure, match="reconcile: ledger:timeout"):
         cloud.step("reconcile", run_of(cloud))
 
 
@@ -430,22 +430,22 @@ def test_what_has_caught_up_may_go_on(lags: dict[str, float], told: str) -> None
 def test_what_lags_or_may_lag_is_waited_for(lags: dict[str, float]) -> None:
     aws, cloud = world(Action.SWITCHOVER)
     see(aws, AWAY, **lags)
-    with pytest.raises(Failed, match="us-west-2 is behind: "):
+    with pytest.raises(AwsFailure, match="us-west-2 is behind: "):
         cloud.step("caught-up", run_of(cloud))
 
 
 def test_lags_of_long_ago_say_nothing() -> None:
     aws, cloud = world(Action.SWITCHOVER)
     see(aws, AWAY, ago=STALE + 1, table=0.0)
-    with pytest.raises(Failed, match="the controller of us-west-2 has not seen us-east-1 of late"):
+    with pytest.raises(AwsFailure, match="the controller of us-west-2 has not seen us-east-1 of late"):
         cloud.step("caught-up", run_of(cloud))
     del aws.tables[AWAY].items["!watch:us-west-2"]
-    with pytest.raises(Failed, match="has not seen"):
+    with pytest.raises(AwsFailure, match="has not seen"):
         cloud.step("caught-up", run_of(cloud))
 
 
 @pytest.mark.parametrize("trouble", [
-    lambda aws: aws.shown.update({HOME: Seen(alive=False, ready=False)}), lambda aws: aws.rds.resyncing.add(HOME),
+    lambda aws: aws.shown.update({HOME: ProbeResult(alive=False, ready=False)}), lambda aws: aws.rds.resyncing.add(HOME),
     lambda aws: aws.rds.states.update({HOME: "creating"}), lambda aws: aws.rds.instances.update({HOME: ["creating"]}),
 ], ids=["API", "storage", "cluster", "instance"])
 def test_a_region_comes_back_once_all_of_it_is_there(trouble: Callable[[FakeAws], None]) -> None:
@@ -458,7 +458,7 @@ def test_a_region_comes_back_once_all_of_it_is_there(trouble: Callable[[FakeAws]
 def test_a_cluster_that_was_thrown_out_does_not_come_back() -> None:
     aws, cloud = world(Action.FAILBACK, HOME)
     aws.rds.gone = {HOME}
-    with pytest.raises(Failed, match="us-east-1-cluster_id is no member of the global database"):
+    with pytest.raises(AwsFailure, match="us-east-1-cluster_id is no member of the global database"):
         cloud.step("rejoin", run_of(cloud))
 
 
@@ -482,7 +482,7 @@ def test_a_snapshot_that_is_still_being_made_is_waited_for() -> None:
     aws.faults["CopyDBClusterSnapshot"] = [Fault(client_error("InvalidDBClusterSnapshotStateFault")),
                                            Fault(LOST, done=True)]
     for told in ("InvalidDBClusterSnapshotStateFault", "Read timeout"):
-        with pytest.raises(Failed, match=told):
+        with pytest.raises(AwsFailure, match=told):
             cloud.step("snapshot", run_of(cloud))
     assert cloud.step("snapshot", run_of(cloud)) is None
     assert aws.operations().count("CopyDBClusterSnapshot") == 2
@@ -503,5 +503,5 @@ def test_a_copy_of_a_long_name_keeps_its_time() -> None:
 def test_a_client_that_cannot_be_reached_is_told() -> None:
     aws, cloud = world()
     aws.faults["DescribeGlobalClusters"] = [Fault(ConnectTimeoutError(endpoint_url="https://rds"))]
-    with pytest.raises(Failed, match=r"^global database: Connect timeout on endpoint URL"):
+    with pytest.raises(AwsFailure, match=r"^global database: Connect timeout on endpoint URL"):
         cloud.step("promote", run_of(cloud))

@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 
-from payments.right import LEASE
+from payments.leadership import LEASE
 from recovery import controller, probe
-from recovery.controller import Controller, Pace, command, taken
-from recovery.journal import HOLD, Busy, Journal, Run, next_beat
+from recovery.controller import Controller, ControllerTiming, command, taken
+from recovery.journal import HOLD, AlreadyRunning, Journal, Run, next_beat
+from recovery.observation import Observation
 from recovery.plan import Action, Plan
-from recovery.probe import Answer, Seen
+from recovery.probe import ProbeReply, ProbeResult
 from recovery.runner import claim
-from recovery.watch import Watch
 from tests.unit.payments.fakes import FakeContext, Fault, client_error
 from tests.unit.recovery.fakes import AWAY, HOME, NOW, OUTPUTS, FakeAws
 
-PACE = Pace(probe=10.0, watch=60.0, cool_down=300.0)
-UNREADY = Seen(alive=True, ready=False, why="ledger unavailable")
+PACE = ControllerTiming(probe=10.0, watch=60.0, cool_down=300.0)
+UNREADY = ProbeResult(alive=True, ready=False, why="ledger unavailable")
 TAKE_OVER = f"python -m recovery failover --to {AWAY}"
 
 
@@ -53,7 +53,7 @@ def tick(found: Controller, times: int = 1) -> None:
         clock.sleep(max(0.0, began + PACE.probe - clock.monotonic()))
 
 
-def seen(aws: FakeAws, region: str = AWAY) -> Watch:
+def seen(aws: FakeAws, region: str = AWAY) -> Observation:
     """What the controller of a region has written."""
     found = aws.table(region).watch(region)
     assert found
@@ -85,7 +85,7 @@ def beat(aws: FakeAws, region: str = AWAY) -> None:
 
 def test_a_look_is_written_down_and_published() -> None:
     aws, _ = begin()
-    assert seen(aws) == Watch(region=AWAY, at=NOW, alive_at=NOW, ready=True, lags={"ledger": 0.9})
+    assert seen(aws) == Observation(region=AWAY, at=NOW, alive_at=NOW, ready=True, lags={"ledger": 0.9})
     assert aws.metrics[AWAY] == [{"OtherRegionHealthy": 1.0, "OtherRegionReady": 1.0, "ThisRegionReady": 0.0}]
     assert {call for call in aws.calls if call[1] == HOME} == {("api", HOME, "look")}
     assert aws.told == []
@@ -138,7 +138,7 @@ def test_it_looks_as_often_as_it_is_to_and_catches_up_after_a_long_look() -> Non
     aws, here = begin()
     looks: list[float] = []
 
-    def look(url: str) -> Seen:
+    def look(url: str) -> ProbeResult:
         if url.startswith(HOME):
             looks.append(aws.clock.now)
             aws.clock.now += 17.0 if len(looks) == 2 else 1.0
@@ -217,7 +217,7 @@ def test_in_automatic_mode_it_takes_over_once_the_evidence_is_there() -> None:
 @pytest.mark.parametrize(("trouble", "told"), [
     (lambda aws: aws.rds.instances.update({AWAY: []}), "with 0 instances available"),
     (lambda aws: aws.rds.states.update({AWAY: "stopped"}), "its database is stopped"),
-    (lambda aws: aws.shown.update({AWAY: Seen(alive=False, ready=False, why="HTTP 503")}), "its API does not answer"),
+    (lambda aws: aws.shown.update({AWAY: ProbeResult(alive=False, ready=False, why="HTTP 503")}), "its API does not answer"),
     (lambda aws: aws.faults.update(HeadBucket=[Fault(client_error("403", 403))] * 9), "receipts: bucket: 403"),
 ], ids=["instances", "cluster", "API", "bucket"])
 def test_it_does_not_take_over_into_a_region_that_is_not_well(trouble: Callable[[FakeAws], None], told: str) -> None:
@@ -333,7 +333,7 @@ def test_one_that_lives_after_all_is_not_taken_from_its_driver() -> None:
     broken_off(aws, here.cloud.plan)
     tick(here)
     aws.clock.sleeping = [lambda: beat(aws)]
-    with pytest.raises(Busy, match="somebody is at it"):
+    with pytest.raises(AlreadyRunning, match="somebody is at it"):
         here.tick("the controller")
     assert aws.run(AWAY).driver == "somebody"
 
@@ -438,10 +438,10 @@ def test_the_lever_is_left_as_the_takeover_of_this_very_look_has_put_it() -> Non
 
 
 @pytest.mark.parametrize(("answer", "told"), [
-    (Answer(200, {"takeover": True}), True), (Answer(404, {"takeover": False}), False), (Answer(0, {}), True),
+    (ProbeReply(200, {"takeover": True}), True), (ProbeReply(404, {"takeover": False}), False), (ProbeReply(0, {}), True),
 ])
 def test_a_lever_is_down_only_if_its_region_says_so(
-        monkeypatch: pytest.MonkeyPatch, answer: Answer, *, told: bool) -> None:
+        monkeypatch: pytest.MonkeyPatch, answer: ProbeReply, *, told: bool) -> None:
     monkeypatch.setattr(probe, "get", {"https://api/takeover": answer}.__getitem__)
     assert taken("https://api") is told
 
@@ -504,7 +504,7 @@ def logger(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_function_looks_and_logs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     aws = FakeAws()
     made = [aws]
-    monkeypatch.setattr(controller, "Boto", made.pop)
+    monkeypatch.setattr(controller, "BotoClients", made.pop)
     monkeypatch.setattr(controller, "CLOCK", aws.clock)
     monkeypatch.setattr(probe, "look", aws.look)
     for name, value in {"AWS_REGION": AWAY, "STACK_OUTPUTS": json.dumps(OUTPUTS), "PROBE_SECONDS": "10",
@@ -522,7 +522,7 @@ def test_the_function_looks_and_logs(monkeypatch: pytest.MonkeyPatch, capsys: py
 
 def test_the_environment_is_read_once() -> None:
     environ = {"PROBE_SECONDS": "0.5", "WATCH_SECONDS": "3", "COOL_DOWN_SECONDS": "15"}
-    assert Pace.of(environ) == Pace(probe=0.5, watch=3.0, cool_down=15.0)
+    assert ControllerTiming.of(environ) == ControllerTiming(probe=0.5, watch=3.0, cool_down=15.0)
 
 
 def test_the_command_that_goes_on_with_a_run() -> None:

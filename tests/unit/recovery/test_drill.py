@@ -18,19 +18,19 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
-from payments.right import DynamoRight
+from payments.leadership import DynamoLeadership
 from payments.stores import StoreUnavailable
 from recovery import cli, drill
-from recovery.cloud import Cloud, Failed
-from recovery.drill import NO_DNS, RESTORE, Before, Drill, Handles, Payer, Reply, aim, kept, paying, restore
-from recovery.journal import Busy, Done, Journal, Run
+from recovery.cloud import AwsFailure, Cloud
+from recovery.control_table import DRILL, ControlTable, soon
+from recovery.drill import NO_DNS, RESTORE, Drill, DrillTargets, Payer, Reply, SavedState, aim, kept, paying, restore
+from recovery.journal import AlreadyRunning, Journal, Run, StepProgress
 from recovery.measure import GOOD
+from recovery.observation import Observation
 from recovery.plan import STALE, Action, Plan, predict
-from recovery.probe import Seen
-from recovery.runner import Undone
+from recovery.probe import ProbeResult
+from recovery.runner import StepTimedOut
 from recovery.stack import Stack, StackError
-from recovery.table import DRILL, Table, soon
-from recovery.watch import Watch
 from tests.unit.payments.fakes import TABLE, Crash, Fault, Item, Network, client_error
 from tests.unit.recovery.fakes import AWAY, HOME, NOW, OUTPUTS, REGIONS, FakeClock, FakeTable
 
@@ -194,7 +194,7 @@ class World(Aws):
         self.active = active
         self.clock = Time(self.tick)
         with self.network.off():
-            DynamoRight(self.tables[HOME], TABLE).create(self.active, soon())
+            DynamoLeadership(self.tables[HOME], TABLE).create(self.active, soon())
         self.stack = Stack.of({**OUTPUTS, "dns": "on", "service_url": SERVICE, **(changes or {})})
         self.payers: list[Callable[[], None]] = []
         self.paid: dict[str, str] = {}  # the region that took a payment
@@ -213,10 +213,10 @@ class World(Aws):
         """Whether a region's payments function runs."""
         return self.reserved[FUNCTIONS[region]] != 0
 
-    def look(self, url: str) -> Seen:
+    def look(self, url: str) -> ProbeResult:
         """A look at a region's API."""
         region = HOME if url.startswith(HOME) else AWAY
-        return Seen(alive=self.well(region), ready=self.well(region) and region == self.active == self.writer,
+        return ProbeResult(alive=self.well(region), ready=self.well(region) and region == self.active == self.writer,
                     why="" if self.well(region) else "HTTP 500")
 
     def leads(self) -> str:
@@ -261,11 +261,11 @@ class World(Aws):
         """What a region's controller writes down."""
         lags = {} if self.lag is None else {"table": self.lag}
         with self.network.off():
-            self.table(region).keep_watch(Watch(region=region, at=self.clock.time(), dead=self.dead[region], lags=lags))
+            self.table(region).keep_watch(Observation(region=region, at=self.clock.time(), dead=self.dead[region], lags=lags))
 
-    def table(self, region: str) -> Table:
+    def table(self, region: str) -> ControlTable:
         """A region's replica."""
-        return Table(self.tables[region], TABLE)
+        return ControlTable(self.tables[region], TABLE)
 
     # --- The drill
 
@@ -289,7 +289,7 @@ class World(Aws):
         self.move(run.target)
         now = self.clock.time()
         return replace(run, ended=now, outcome="done", steps={
-            "fence": Done(began=run.began, ended=fenced), "promote": Done(began=fenced, ended=now)})
+            "fence": StepProgress(began=run.began, ended=fenced), "promote": StepProgress(began=fenced, ended=now)})
 
     def journal(self, run: Run) -> None:
         """The latest run is this one."""
@@ -331,7 +331,7 @@ class World(Aws):
         none = {} if self.stack.service_url else dict.fromkeys(("primary_health_check_id", "dr_health_check_id"), "")
         return Drill(**{
             "plan": self.plan(action, to), "clients": self, "drive": self.drive, "send": self.send, "look": self.look,
-            "handles": {site.region: Handles.of({**MORE, **none}, site) for site in self.stack.sites},
+            "handles": {site.region: DrillTargets.of({**MORE, **none}, site) for site in self.stack.sites},
             "clock": self.clock, "paying": self.paying, "say": self.say, **changes})
 
     def kept(self) -> Item:
@@ -497,7 +497,7 @@ def test_a_failover_that_is_not_done_is_not_followed_by_a_way_back() -> None:
     world = quick()
 
     def drive(cloud: Cloud, _why: str, _seen: float | None) -> Run:
-        raise Undone(cloud.plan.steps[2], "it takes longer")
+        raise StepTimedOut(cloud.plan.steps[2], "it takes longer")
 
     report = world.drill(drive=drive, seconds=60.0).run()
     assert report.why == "promote was not done within 480 s: it takes longer"
@@ -552,7 +552,7 @@ def test_what_cannot_be_mended_is_told_and_left_to_restore() -> None:
     assert world.kept()["broken"]["reserved"] == 300
     assert not world.checks[CHECKS[HOME]]["Inverted"]
     assert world.drill().against(yes=True)[-1] == f"a drill has left {HOME} broken: `{RESTORE}`"
-    assert restore(world.stack, world) == Before(
+    assert restore(world.stack, world) == SavedState(
         region=HOME, function=FUNCTIONS[HOME], reserved=300, check=CHECKS[HOME])
     world.assert_as_found()
 
@@ -663,7 +663,7 @@ def test_a_move_that_no_client_noticed_has_no_recovery() -> None:
 
 def unfinished(world: World) -> None:
     """A run that broke off."""
-    world.journal(replace(world.begun(world.plan(Action.FAILOVER), "", None), steps={"fence": Done(began=NOW)}))
+    world.journal(replace(world.begun(world.plan(Action.FAILOVER), "", None), steps={"fence": StepProgress(began=NOW)}))
 
 
 def in_arrears(world: World) -> None:
@@ -736,7 +736,7 @@ def test_of_two_drills_at_once_one_is_refused() -> None:
     made = world.drill()
     other = {"document": {"S": json.dumps({"began": NOW, "to": AWAY, "broken": None})}, "payment_id": {"S": DRILL}}
     world.network.meanwhile[2] = lambda: world.tables[AWAY].items.update({DRILL: other})
-    with pytest.raises(Busy):
+    with pytest.raises(AlreadyRunning):
         made.run()
     assert world.broken is None
 
@@ -752,7 +752,7 @@ def test_without_the_key_nothing_is_begun() -> None:
     world = quick()
     made = world.drill()
     world.network.faults = [Fault(client_error("NotFoundException"))]
-    with pytest.raises(Failed, match="API key: NotFoundException"):
+    with pytest.raises(AwsFailure, match="API key: NotFoundException"):
         made.run()
     assert DRILL not in world.tables[AWAY].items
 
@@ -797,7 +797,7 @@ def test_it_leads_away_from_the_region_that_has_the_right_and_a_failback_home() 
 @pytest.mark.parametrize("value", [None, 7])
 def test_outputs_that_a_drill_needs_must_be_there(value: object) -> None:
     with pytest.raises(StackError, match=r"dr_api_key_id = .*: must be a text"):
-        Handles.of({**MORE, "dr_api_key_id": value}, World().stack.sites[1])
+        DrillTargets.of({**MORE, "dr_api_key_id": value}, World().stack.sites[1])
 
 
 # --- The client
@@ -876,7 +876,7 @@ def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Ou
         path = tmp_path / "outputs.json"
         path.write_text(json.dumps({**OUTPUTS, **MORE, "service_url": SERVICE, **changes}), encoding="utf-8")
         made = partial(Drill, send=world.send, look=world.look, clock=world.clock, paying=world.paying)
-        for name, value in (("Boto", lambda: world), ("Drill", made), ("claim", world.claim), ("drive", world.go_on)):
+        for name, value in (("BotoClients", lambda: world), ("Drill", made), ("claim", world.claim), ("drive", world.go_on)):
             monkeypatch.setattr(cli, name, value)
         monkeypatch.setenv(cli.OUTPUTS_VARIABLE, str(path))
         monkeypatch.setattr(sys, "argv", ["recovery", "drill", *typed])

@@ -9,27 +9,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recovery.journal import Done, Run
-from recovery.measure import GOOD, PHASES, Recovery, Request, measure
+from recovery.journal import Run, StepProgress
+from recovery.measure import GOOD, PHASES, ClientWrite, Recovery, measure
 from tests.unit.recovery.fakes import AWAY, HOME, NOW
 
 OFFSET = NOW - 50.0  # the wall clock is this much ahead of the client's
 LATENCY = 0.25  # seconds
 
 
-def sent(at: float, *, ok: bool = True, where: str = HOME, kind: str = "503", took: float = LATENCY) -> Request:
+def sent(at: float, *, ok: bool = True, where: str = HOME, kind: str = "503", took: float = LATENCY) -> ClientWrite:
     """A write at a second of the client's clock."""
-    return Request(sent_at=at, answered_at=at + took, accepted=ok, where=where, kind="" if ok else kind)
+    return ClientWrite(sent_at=at, answered_at=at + took, accepted=ok, where=where, kind="" if ok else kind)
 
 
-def row(start: float, count: int = GOOD, **changes: Any) -> list[Request]:
+def row(start: float, count: int = GOOD, **changes: Any) -> list[ClientWrite]:
     """Writes, one a second."""
     return [sent(start + number, **changes) for number in range(count)]
 
 
 def run(began: float, *, seen: float | None = None, fence: float | None = None, promote: float | None = None) -> Run:
     """A run of which these steps have ended, all by the client's clock."""
-    steps = {key: Done(began=0.0, ended=ended + OFFSET)
+    steps = {key: StepProgress(began=0.0, ended=ended + OFFSET)
              for key, ended in (("fence", fence), ("promote", promote)) if ended is not None}
     return Run(id="run", action="failover", target=AWAY, driver="somebody", why="it is dead", began=began + OFFSET,
                seen=None if seen is None else seen + OFFSET, steps=steps)
@@ -55,7 +55,7 @@ def test_good_ones_that_are_not_ten_in_a_row_end_nothing() -> None:
 
 
 @pytest.mark.parametrize("requests", [[], row(100.0, 3)])
-def test_there_is_no_recovery_where_nothing_failed(requests: list[Request]) -> None:
+def test_there_is_no_recovery_where_nothing_failed(requests: list[ClientWrite]) -> None:
     found = measure(requests, FAILOVER, OFFSET)
     assert (found.began, found.ended, found.whole, found.recovered, found.phases) == (None, None, 0.0, True, {})
 
@@ -125,7 +125,7 @@ runs = st.builds(run, times, seen=maybe, fence=maybe, promote=maybe)
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> list[Request]:
+def histories(draw: st.DrawFn) -> list[ClientWrite]:
     """Writes of several clients, in the order of sending, answered in any."""
     where = st.sampled_from(["", HOME, AWAY])
     each = st.tuples(st.floats(0, 5), st.floats(0, 10), st.integers(1, 15), st.booleans(), where)
@@ -137,7 +137,7 @@ def histories(draw: st.DrawFn) -> list[Request]:
 
 @settings(max_examples=40)
 @given(histories(), runs)
-def test_phases_are_never_negative_and_add_up_to_the_whole(requests: list[Request], of: Run) -> None:
+def test_phases_are_never_negative_and_add_up_to_the_whole(requests: list[ClientWrite], of: Run) -> None:
     found = measure(requests, of, OFFSET)
     assert found.whole >= 0
     if found.phases:
@@ -150,7 +150,7 @@ def test_phases_are_never_negative_and_add_up_to_the_whole(requests: list[Reques
 
 @settings(max_examples=40)
 @given(histories(), runs)
-def test_nothing_is_made_up(requests: list[Request], of: Run) -> None:
+def test_nothing_is_made_up(requests: list[ClientWrite], of: Run) -> None:
     found = measure(requests, of, OFFSET)
     assert sum(found.errors.values()) == sum(not request.accepted for request in requests)
     assert (found.began is None) == all(request.accepted for request in requests)
@@ -161,7 +161,7 @@ def test_nothing_is_made_up(requests: list[Request], of: Run) -> None:
 
 @settings(max_examples=40)
 @given(histories(), runs, st.integers(0, 5))
-def test_writes_that_were_accepted_before_change_no_outage(requests: list[Request], of: Run, count: int) -> None:
+def test_writes_that_were_accepted_before_change_no_outage(requests: list[ClientWrite], of: Run, count: int) -> None:
     found, later = (measure(each, of, OFFSET) for each in (requests, [*row(-10.0, count, took=0.0), *requests]))
     assert (found.began, found.ended, found.phases, found.errors) == (
         later.began, later.ended, later.phases, later.errors)

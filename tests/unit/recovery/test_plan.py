@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from payments.right import Right
+from payments.leadership import Leadership
 from recovery.journal import Run
+from recovery.observation import Observation
 from recovery.plan import STALE, Action, Plan, Refusal, lags, predict, refusals, resumes
-from recovery.probe import Seen
-from recovery.watch import Watch
+from recovery.probe import ProbeResult
 from tests.unit.recovery.fakes import AWAY, HOME, NOW, every_state, facts, plan, stack
 
-DOWN = Seen(alive=False, ready=False, why="no answer")
-WATCH = facts().watch or Watch(region=AWAY, at=NOW)
+DOWN = ProbeResult(alive=False, ready=False, why="no answer")
+WATCH = facts().watch or Observation(region=AWAY, at=NOW)
 MOVE, SWAP = plan(), plan(Action.SWITCHOVER)
 BACK = plan(Action.FAILBACK, HOME)
 
@@ -62,7 +62,7 @@ def test_a_prediction_names_its_sources() -> None:
 
 def half_done(to: str) -> list[dict[str, Any]]:
     """What is known when somebody has begun, and not finished, to give a region the payments."""
-    return [{}, {"right": Right(2, to)}, {"writer": to}]
+    return [{}, {"right": Leadership(2, to)}, {"writer": to}]
 
 
 @pytest.mark.parametrize("action", Action)
@@ -81,7 +81,7 @@ def test_a_role_that_is_unclear_or_taken_is_refused(action: Action) -> None:
              "unknown state: TARGET does not say who has the right to write: Timeout"),
             ({"writer": None, "wrong": {"ledger": "Throttling"}},
              "unknown state: TARGET does not say where the database's writer is: Throttling"),
-            ({"right": Right(2, there), "writer": there},
+            ({"right": Leadership(2, there), "writer": there},
              "TARGET has the right to write and the database's writer already")):
         assert refusals(plan(action, there), facts(there, **changes), NOW) == [
             Refusal(reason.replace("TARGET", there))]
@@ -124,14 +124,14 @@ def test_a_failback_waits_for_its_target_and_leads_home_only() -> None:
        "table 61.2 s behind")]),
 ])
 def test_a_failover_that_may_lose_more_than_is_declared_needs_to_be_accepted(
-        watch: Watch | None, reasons: list[str]) -> None:
+        watch: Observation | None, reasons: list[str]) -> None:
     assert refusals(MOVE, facts(watch=watch), NOW) == [Refusal(reason, loses=True) for reason in reasons]
 
 
 @pytest.mark.parametrize(("watch", "age"), [
     (None, "has never reported"), (replace(WATCH, at=NOW - 61), "has not reported for 61 s")])
 def test_a_planned_move_needs_a_controller_that_reports_and_a_failback_waits_for_it(
-        watch: Watch | None, age: str) -> None:
+        watch: Observation | None, age: str) -> None:
     assert refusals(SWAP, facts(watch=watch), NOW) == [
         Refusal(f"unknown state: the controller of {AWAY} {age}, so nobody knows how far it is behind")]
     assert refusals(BACK, facts(HOME, watch=watch), NOW) == []
@@ -147,7 +147,7 @@ def test_a_planned_move_does_not_ask_whether_the_other_region_is_down_or_how_far
 @pytest.mark.parametrize(("changes", "reason"), [
     ({"other": None}, "does not answer (not asked): a planned move needs both regions"),
     ({"other": DOWN}, "does not answer (no answer): a planned move needs both regions"),
-    ({"other": Seen(alive=True, ready=False, why="ledger unavailable")},
+    ({"other": ProbeResult(alive=True, ready=False, why="ledger unavailable")},
      "cannot take payments (ledger unavailable): a planned move needs both regions healthy"),
 ])
 def test_a_planned_move_needs_both_regions(planned: Plan, changes: dict[str, Any], reason: str) -> None:
@@ -156,7 +156,7 @@ def test_a_planned_move_needs_both_regions(planned: Plan, changes: dict[str, Any
 
 
 def test_a_planned_move_that_was_half_done_needs_no_writer_where_there_is_none() -> None:
-    standby = Seen(alive=True, ready=False, why="ledger standby")
+    standby = ProbeResult(alive=True, ready=False, why="ledger standby")
     assert refusals(SWAP, facts(writer=AWAY, other=standby), NOW) == []
 
 

@@ -12,7 +12,7 @@ from urllib.error import HTTPError, URLError
 import pytest
 
 from recovery import probe
-from recovery.probe import Answer, Seen, get, look
+from recovery.probe import ProbeReply, ProbeResult, get, look
 
 API = "https://api.example/live"
 
@@ -53,7 +53,7 @@ class Web:
             raise HTTPError(url, status, "no", Message(), io.BytesIO(body))
         return Response(status, body)
 
-    def show(self, alive: tuple[int, Any] | Exception, deep: tuple[int, Any] | Exception = (0, None)) -> Seen:
+    def show(self, alive: tuple[int, Any] | Exception, deep: tuple[int, Any] | Exception = (0, None)) -> ProbeResult:
         """A look at what answers so."""
         for path, answer in (("/health", alive), ("/health?deep=1", deep)):
             self.answers[API + path] = answer if isinstance(answer, Exception) else (
@@ -73,16 +73,16 @@ def stores(writes: Any = True, **states: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("deep", "expected"), [
-    ((200, stores()), Seen(alive=True, ready=True)),
-    ((200, stores(writes=False, ledger="standby")), Seen(alive=True, ready=False, why="ledger standby")),
+    ((200, stores()), ProbeResult(alive=True, ready=True)),
+    ((200, stores(writes=False, ledger="standby")), ProbeResult(alive=True, ready=False, why="ledger standby")),
     ((503, stores(writes=False, ledger="unavailable", table="unavailable")),
-     Seen(alive=True, ready=False, why="table unavailable, ledger unavailable")),
-    ((429, {"message": "Too Many Requests"}), Seen(alive=True, ready=False, why="HTTP 429")),
-    ((200, stores(writes="yes")), Seen(alive=True, ready=False)),
-    ((200, []), Seen(alive=True, ready=False)),
-    (TimeoutError(), Seen(alive=True, ready=False, why="TimeoutError")),
+     ProbeResult(alive=True, ready=False, why="table unavailable, ledger unavailable")),
+    ((429, {"message": "Too Many Requests"}), ProbeResult(alive=True, ready=False, why="HTTP 429")),
+    ((200, stores(writes="yes")), ProbeResult(alive=True, ready=False)),
+    ((200, []), ProbeResult(alive=True, ready=False)),
+    (TimeoutError(), ProbeResult(alive=True, ready=False, why="TimeoutError")),
 ])
-def test_a_region_that_answers_is_as_ready_as_it_says(web: Web, deep: Any, expected: Seen) -> None:
+def test_a_region_that_answers_is_as_ready_as_it_says(web: Web, deep: Any, expected: ProbeResult) -> None:
     assert web.show((200, {"status": "ok"}), deep) == expected
 
 
@@ -98,13 +98,13 @@ def test_a_region_that_answers_is_as_ready_as_it_says(web: Web, deep: Any, expec
     (HTTPError(API, 500, "no", Message(), Torn()), "IncompleteRead"),
 ])
 def test_a_region_that_does_not_is_dead_and_is_asked_nothing_more(web: Web, answer: Any, why: str) -> None:
-    assert web.show(answer, AssertionError("it was asked")) == Seen(alive=False, ready=False, why=why)
+    assert web.show(answer, AssertionError("it was asked")) == ProbeResult(alive=False, ready=False, why=why)
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff", b"no JSON", b"[1]", b"[" * 100_000], ids=range(5))
 def test_what_is_no_object_is_an_empty_one(web: Web, body: bytes) -> None:
     web.answers[API] = 200, body
-    assert get(API) == Answer(200, {})
+    assert get(API) == ProbeReply(200, {})
 
 
 def test_an_answer_is_waited_for_no_longer_than_is_said(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,6 +112,6 @@ def test_an_answer_is_waited_for_no_longer_than_is_said(web: Web, monkeypatch: p
     forever = threading.Event()
     web.answers[f"{API}/health"] = forever
     try:
-        assert look(API) == Seen(alive=False, ready=False, why="TimeoutError")
+        assert look(API) == ProbeResult(alive=False, ready=False, why="TimeoutError")
     finally:
         forever.set()

@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from payments.right import LEASE, Right
+from payments.leadership import LEASE, Leadership
 from recovery import cli
 from recovery.cloud import LEVER
-from recovery.decide import Deed, decide
+from recovery.decision import Reaction, decide
 from recovery.drill import Drill
 from recovery.journal import Journal, Run
+from recovery.observation import Observation, observe
 from recovery.plan import STEPS, Action, refusals
-from recovery.probe import Seen
-from recovery.runner import Runner, Undone, claim
-from recovery.watch import Watch, observe
+from recovery.probe import ProbeResult
+from recovery.runner import Runner, StepTimedOut, claim
 from tests.unit.lib.conftest import CASES, recording
 from tests.unit.lib.recorder import Recording, Resource
 from tests.unit.lib.test_contract import alike, as_list, policies_of, regional
@@ -31,13 +31,13 @@ from tests.unit.recovery.fakes import AWAY, HOME, NOW, OUTPUTS, FakeAws, facts, 
 DOMAIN = "dev-domain-strong-swapped"
 PLANNED = (Action.SWITCHOVER, Action.FAILBACK)
 COOL_DOWN = 300.0
-LOST = facts().watch or Watch(region=AWAY, at=NOW)  # as the standby sees it when the other region is gone
+LOST = facts().watch or Observation(region=AWAY, at=NOW)  # as the standby sees it when the other region is gone
 LOOKS = ("Get", "Describe", "Head", "look")
 
 
-def well(region: str) -> Watch:
+def well(region: str) -> Observation:
     """What a region's controller has written while the other region answers, and copies come at once."""
-    return Watch(region=region, at=NOW, alive_at=NOW, ready=True, lags={"table": 0.0, "ledger": 0.5})
+    return Observation(region=region, at=NOW, alive_at=NOW, ready=True, lags={"table": 0.0, "ledger": 0.5})
 
 
 def carry_out(aws: FakeAws, action: Action = Action.FAILOVER, to: str = AWAY, driver: str = "first",
@@ -140,7 +140,7 @@ def test_rule_03_detection_is_automatic_the_decision_is_a_policy() -> None:
     assert [rule.inputs["scheduleExpression"] for rule in recording("dev").of("EventRule")] == ["rate(1 minute)"] * 2
 
     manual, automatic = (decide(plan(failover_mode=mode), facts(), NOW, COOL_DOWN) for mode in ("manual", "automatic"))
-    assert (manual.deed, automatic.deed) == (Deed.TELL, Deed.ACT)
+    assert (manual.deed, automatic.deed) == (Reaction.TELL, Reaction.ACT)
     assert manual.why.count("python -m recovery") == 1
     for decision in (manual, automatic):
         assert f"{HOME} does not answer: no answer" in decision.why
@@ -148,10 +148,10 @@ def test_rule_03_detection_is_automatic_the_decision_is_a_policy() -> None:
 
 
 @pytest.mark.parametrize("missing", [
-    {"watch": replace(LOST, dead=2)}, {"watch": replace(LOST, lags={})}, {"own": Seen(alive=False, ready=False)},
-    {"instances": 0}, {"right": Right(2, AWAY)}, {"wrong": {"table": "Timeout"}}], ids=str)
+    {"watch": replace(LOST, dead=2)}, {"watch": replace(LOST, lags={})}, {"own": ProbeResult(alive=False, ready=False)},
+    {"instances": 0}, {"right": Leadership(2, AWAY)}, {"wrong": {"table": "Timeout"}}], ids=str)
 def test_rule_03_no_evidence_may_be_missing(missing: dict[str, Any]) -> None:
-    assert decide(plan(failover_mode="automatic"), facts(**missing), NOW, COOL_DOWN).deed is not Deed.ACT
+    assert decide(plan(failover_mode="automatic"), facts(**missing), NOW, COOL_DOWN).deed is not Reaction.ACT
 
 
 @pytest.mark.parametrize("case", ["dev", "prod", "prod-released-domain-zone-europe"])
@@ -232,12 +232,12 @@ def test_rule_06_switchover_is_not_failover() -> None:
 @pytest.mark.parametrize("action", PLANNED)
 def test_rule_06_a_planned_move_needs_two_healthy_regions_and_waits_for_the_copies(action: Action) -> None:
     to = before(action)[1]
-    for other in (Seen(alive=False, ready=False), Seen(alive=True, ready=False)):
+    for other in (ProbeResult(alive=False, ready=False), ProbeResult(alive=True, ready=False)):
         assert refusals(plan(action, to), facts(to, other=other), NOW)
     assert keys(action).index("caught-up") < min(keys(action).index(key) for key in ("traffic", "fence", "promote"))
     aws = healthy()
     aws.table(AWAY).keep_watch(replace(well(AWAY), lags={"table": 9.0}))
-    with pytest.raises(Undone, match="caught-up"):
+    with pytest.raises(StepTimedOut, match="caught-up"):
         carry_out(aws, Action.SWITCHOVER)
     assert (aws.right(AWAY)[1], aws.rds.writer, aws.levers) == (HOME, HOME, {HOME: [], AWAY: []})
 
@@ -283,12 +283,12 @@ def test_rule_08_failing_back_is_deliberate() -> None:
     come_back(aws)
     # No controller does it, however well or ill the old region looks.
     for region, alive in ((HOME, True), (AWAY, True), (AWAY, False)):
-        watch: Watch | None = None
+        watch: Observation | None = None
         for number in range(50):
-            watch = observe(watch, Watch(region=region, at=NOW + number), Seen(alive=alive, ready=False), active=False)
-        known = facts(region, right=Right(2, AWAY), writer=AWAY, watch=watch)
+            watch = observe(watch, Observation(region=region, at=NOW + number), ProbeResult(alive=alive, ready=False), active=False)
+        known = facts(region, right=Leadership(2, AWAY), writer=AWAY, watch=watch)
         leads = plan(Action.FAILOVER, region, failover_mode="automatic")
-        assert decide(leads, known, NOW + 50, COOL_DOWN).deed is Deed.NOTHING
+        assert decide(leads, known, NOW + 50, COOL_DOWN).deed is Reaction.NOTHING
 
     # It waits for the old region to follow, and then moves as a switchover does.
     assert keys(Action.FAILBACK) == ["rejoin", "snapshot", *keys(Action.SWITCHOVER)]
@@ -432,7 +432,7 @@ def has_moved(aws: FakeAws) -> None:
 
 
 REFUSED: dict[str, Callable[[FakeAws], object]] = {
-    "does not answer: HTTP 503": lambda aws: aws.shown.update({AWAY: Seen(alive=False, ready=False, why="HTTP 503")}),
+    "does not answer: HTTP 503": lambda aws: aws.shown.update({AWAY: ProbeResult(alive=False, ready=False, why="HTTP 503")}),
     "its database is creating": lambda aws: aws.rds.states.update({AWAY: "creating"}),
     "with 0 instances": lambda aws: aws.rds.instances.update({AWAY: ["rebooting"]}),
     "lost, and the recovery point is 60 s: table 61.0 s behind": sees(lags={"table": 61.0}),

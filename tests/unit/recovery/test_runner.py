@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from payments.stores import StoreUnavailable
-from recovery.journal import HOLD, KEY, Busy, Done, Run, next_beat
+from recovery.journal import HOLD, KEY, AlreadyRunning, Run, StepProgress, next_beat
 from recovery.plan import Action, Plan, Step
-from recovery.runner import PAUSE, Undone, claim
+from recovery.runner import PAUSE, StepTimedOut, claim
 from tests.unit.payments.fakes import Crash, Fault, client_error
 from tests.unit.recovery.fakes import AWAY, HOME, NOW, World, plan
 
@@ -66,7 +66,7 @@ def test_each_step_is_journalled_and_told_of_as_it_begins_and_ends(wanted: Plan)
     world = World()
     told: list[tuple[str, bool]] = []
 
-    def say(step: Step, done: Done) -> None:
+    def say(step: Step, done: StepProgress) -> None:
         assert journal_of(world).steps[step.key] == done
         assert list(journal_of(world).steps) == keys(wanted)[:len(told) // 2 + 1]
         told.append((step.key, done.ended is not None))
@@ -83,7 +83,7 @@ def test_a_step_that_is_not_finished_or_fails_is_tried_again() -> None:
     world.troubles = {"promote": [None, "it does not answer", None]}
     run = world.command(FAILOVER)
     assert world.done == keys(FAILOVER)
-    assert run.steps["promote"] == Done(began=NOW, ended=NOW + world.clock.now, note="promote is done")
+    assert run.steps["promote"] == StepProgress(began=NOW, ended=NOW + world.clock.now, note="promote is done")
     assert world.clock.now == pytest.approx(3 * PAUSE)
 
 
@@ -101,7 +101,7 @@ def test_what_takes_long_is_asked_for_less_and_less_often() -> None:
 def test_a_step_over_its_budget_ends_the_drive_and_the_same_command_goes_on(trouble: str | None, why: str) -> None:
     world = World()
     world.troubles = {"traffic": ["before that", *[trouble] * 60]}
-    with pytest.raises(Undone) as caught:
+    with pytest.raises(StepTimedOut) as caught:
         world.command(FAILOVER)
     assert str(caught.value) == f"traffic was not done within 10 s: {why}"
     assert 10 <= world.clock.now < 10 + 2 * PAUSE
@@ -128,7 +128,7 @@ def test_who_cannot_write_the_journal_does_nothing_more() -> None:
     world = World()
     world.troubles = {"promote": [None] * 1000}
     world.network.meanwhile = {20: lambda: setattr(world.dynamodb, "refuses", True)}
-    with pytest.raises(Undone, match="promote was not done within 480 s: table AccessDeniedException"):
+    with pytest.raises(StepTimedOut, match="promote was not done within 480 s: table AccessDeniedException"):
         world.command(FAILOVER)
     assert max(asked.at for asked in world.asked) < 2 * HOLD
     with pytest.raises(StoreUnavailable):
@@ -177,7 +177,7 @@ def test_a_driver_whose_beat_is_refused_is_told_at_the_end_of_the_step() -> None
 
     run = claimed(world)
     world.network.meanwhile = {3: taken_over}
-    with pytest.raises(Busy, match=f"^second is at it: failover to {AWAY}, step fence$"):
+    with pytest.raises(AlreadyRunning, match=f"^second is at it: failover to {AWAY}, step fence$"):
         world.runner(FAILOVER, run, beat=0.001).drive()
     assert world.done == ["fence"]
 
@@ -238,7 +238,7 @@ def test_of_two_who_begin_at_once_one_wins_and_the_other_is_told_who(number: int
     won: list[Run] = []
     world.clock.sleeping = [beating(world)]
     world.network.meanwhile = {number: lambda: won.append(claimed(world, driver="second"))}
-    with pytest.raises(Busy, match=f"^second is at it: failover to {AWAY}$"):
+    with pytest.raises(AlreadyRunning, match=f"^second is at it: failover to {AWAY}$"):
         claimed(world)
     assert (journal_of(world).id, journal_of(world).driver) == (won[0].id, "second")
 
@@ -255,7 +255,7 @@ def test_of_two_who_go_on_for_a_third_one_wins_and_the_other_is_told_who(number:
         world.clock.sleeping = [beating(world)]
 
     world.network.meanwhile = {number: overtaken}
-    with pytest.raises(Busy, match=f"^second is at it: failover to {AWAY}$"):
+    with pytest.raises(AlreadyRunning, match=f"^second is at it: failover to {AWAY}$"):
         claimed(world)
     assert (won[0].id, won[0].beat, won[0].began) == (broken.id, 1, broken.began)
     assert journal_of(world).driver == "second"
@@ -284,7 +284,7 @@ def test_who_was_taken_for_dead_is_told_who_took_over_and_changes_nothing_more(w
         world = World()
         successor = Successor(world, wanted)
         world.network.meanwhile = {number: successor.takes_over}
-        with pytest.raises(Busy) as caught:
+        with pytest.raises(AlreadyRunning) as caught:
             world.command(FAILOVER)
         in_flight = world.network.calls[successor.calls]
         assert caught.value.driver == "second"
@@ -307,7 +307,7 @@ def test_who_was_taken_for_dead_at_a_step_that_is_not_finished_does_not_ask_for_
             world.command(FAILOVER, "second")
 
     steps = Interrupted()
-    with pytest.raises(Busy, match=f"^second is at it: failover to {AWAY}$"):
+    with pytest.raises(AlreadyRunning, match=f"^second is at it: failover to {AWAY}$"):
         world.command(FAILOVER, steps=steps)
     assert steps.asked == 1
 
@@ -326,7 +326,7 @@ def test_a_run_that_somebody_drives_is_left_alone(
     world = World()
     claimed(world, driver="second")
     world.clock.sleeping = [happens(world)]
-    with pytest.raises(Busy, match=f"^second is at it: failover to {AWAY}$"):
+    with pytest.raises(AlreadyRunning, match=f"^second is at it: failover to {AWAY}$"):
         claimed(world, wanted)
     assert "first" not in str(world.dynamodb.items)
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from recovery import table
+from recovery import control_table
+from recovery.control_table import DRILL
 from recovery.journal import Journal
+from recovery.observation import Observation
 from recovery.plan import Action
-from recovery.probe import Seen
+from recovery.probe import ProbeResult
 from recovery.runner import claim
 from recovery.status import TOLD, UNKNOWN, Status, alarms
-from recovery.table import DRILL
-from recovery.watch import Watch
 from tests.unit.payments.fakes import Fault, client_error
 from tests.unit.recovery.fakes import AWAY, HOME, NOW, FakeAws, at_once
 
@@ -24,7 +24,7 @@ ALONE = {"action": "failover", "from": HOME, "to": AWAY, "ok": True, "why": "", 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """What does not answer is asked again at once."""
-    monkeypatch.setattr(table, "soon", at_once)
+    monkeypatch.setattr(control_table, "soon", at_once)
 
 
 def status_of(aws: FakeAws, **changes: Any) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def raised(aws: FakeAws, name: str, region: str = AWAY) -> None:
 
 def test_all_that_is_known() -> None:
     aws = FakeAws()
-    aws.table(AWAY).keep_watch(Watch(region=AWAY, at=NOW - 4.04, lags={"table": 1.0}))
+    aws.table(AWAY).keep_watch(Observation(region=AWAY, at=NOW - 4.04, lags={"table": 1.0}))
     aws.levers[AWAY] = [b"failover"]
     raised(aws, "b")
     raised(aws, "a")
@@ -112,7 +112,7 @@ def test_of_two_opinions_on_the_writer_that_of_the_active_region_counts() -> Non
 def test_both_regions_are_asked_at_the_same_time() -> None:
     aws, meeting = FakeAws(), threading.Barrier(2, timeout=5.0)
 
-    def look(url: str) -> Seen:
+    def look(url: str) -> ProbeResult:
         meeting.wait()
         return aws.look(url)
 
@@ -122,7 +122,7 @@ def test_both_regions_are_asked_at_the_same_time() -> None:
 def test_an_answer_that_does_not_come_is_not_waited_for_long() -> None:
     aws, over = FakeAws(), threading.Event()
 
-    def look(url: str) -> Seen:
+    def look(url: str) -> ProbeResult:
         if url.startswith(HOME):
             over.wait(5.0)
         return aws.look(url)

@@ -1,0 +1,123 @@
+"""What the program, the functions, recovery and the rehearsal agree on: each name and figure is defined here, once.
+
+Every package imports this module, and it imports nothing but the standard library: it is shipped with each function.
+Stored keys, output keys and metric names are read by what was deployed earlier, so their values never change.
+"""
+import json
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+PROJECT = "TapStack"
+ROLES = ("primary", "dr")
+"""What a region was deployed as; a failover does not change it. Prefixes of the outputs of one region."""
+
+ALIAS = "live"
+"""The alias through which every function is called."""
+
+
+class Store(StrEnum):
+    """Where a region keeps payments."""
+
+    TABLE = "table"
+    LEDGER = "ledger"
+    RECEIPTS = "receipts"
+
+
+class Phase(StrEnum):
+    """The parts of a recovery time, in their order."""
+
+    DETECT = "detect"
+    DECIDE = "decide"
+    FENCE = "fence"
+    PROMOTE = "promote"
+    DNS = "dns"
+    FIRST_WRITE = "first write"
+
+
+class FailoverMode(StrEnum):
+    """Who decides that the standby takes over: a person, or the standby's controller."""
+
+    MANUAL = "manual"
+    AUTOMATIC = "automatic"
+
+
+class Consistency(StrEnum):
+    """Of the payments table between regions."""
+
+    EVENTUAL = "eventual"
+    STRONG = "strong"
+
+
+# --- Times, in seconds
+
+DNS_TTL = 60
+"""Of an alias record to API Gateway; Route 53 sets it."""
+LOOK_SECONDS = 10
+"""Between two looks of a controller at the other region."""
+WATCH_SECONDS = 60
+"""From one start of a controller to the next."""
+COOL_DOWN_SECONDS = 300
+"""After a failover, before a controller may begin another one."""
+
+# --- The payments table: no payment id has a "!", so none of these keys is ever taken for a payment
+
+KEY_ATTRIBUTE = "payment_id"
+LEADERSHIP_KEY = "!right"
+JOURNAL_KEY = "!recovery"
+DRILL_KEY = "!drill"
+OBSERVATION_PREFIX = "!watch:"
+"""Followed by the region whose controller wrote it."""
+
+# --- Buckets, database and API
+
+RECEIPTS_PREFIX = "receipts/"
+REPLICATION_RULE = "receipts"
+"""The id of the replication rule of the receipts, a dimension of its metrics."""
+LEVER_KEY = "takeover"
+"""The object in a region's control bucket that moves the traffic there."""
+HEALTH_PATH, LEVER_PATH = "/health", "/takeover"
+DATABASE_NAME, DATABASE_USER = "payments", "payments_app"
+
+# --- Metrics that the controllers publish
+
+METRICS_NAMESPACE = "TapStack"
+STACK_DIMENSION = "Stack"
+
+
+class Metric(StrEnum):
+    """What a controller publishes after each look."""
+
+    OTHER_REGION_HEALTHY = "OtherRegionHealthy"
+    OTHER_REGION_READY = "OtherRegionReady"
+    THIS_REGION_READY = "ThisRegionReady"
+    TABLE_LAG = "TableLag"
+
+
+# --- The stack's outputs
+
+OUTPUTS_FILE = Path("cfn-outputs") / "flat-outputs.json"
+OUTPUTS_VARIABLE = "TAPSTACK_OUTPUTS"
+"""The environment variable that names another outputs file."""
+
+
+class OutputsError(ValueError):
+    """The outputs cannot be used: says which and why, in one line."""
+
+
+def read_outputs(environ: Mapping[str, str], folder: Path = Path()) -> dict[str, Any]:
+    """The stack's outputs, from the file that `environ` names or else from OUTPUTS_FILE in `folder`.
+
+    Raises OutputsError.
+    """
+    path = Path(environ.get(OUTPUTS_VARIABLE) or folder / OUTPUTS_FILE)
+    try:
+        outputs = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OutputsError(f"{path}: {error.strerror}: `make outputs` writes it") from None
+    except (ValueError, RecursionError):
+        raise OutputsError(f"{path}: is not JSON: `make outputs` writes it") from None
+    if not isinstance(outputs, dict):
+        raise OutputsError(f"{path}: is not a JSON object: `make outputs` writes it")
+    return outputs

@@ -1,0 +1,36 @@
+"""boto3 clients of the emulator: made once per service and region, whichever thread asks first."""
+
+import threading
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+ACCOUNT = "000000000000"
+READ = 60.0  # seconds, as boto3 has it
+CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+
+
+class EmulatorClients:
+    """`clients("s3", "us-east-1")` is the one client of that service and region that waits so long for an answer.
+
+    `connections` is how many calls one client may have under way at once; beyond it they queue.
+    """
+
+    def __init__(self, endpoint: str, connections: int) -> None:
+        self.endpoint = endpoint
+        self._session = boto3.session.Session(**CREDENTIALS)
+        # No retries: an emulator on loopback that fails once fails again.
+        self._config = Config(max_pool_connections=connections, retries={"total_max_attempts": 1},
+                              s3={"addressing_style": "path"})
+        self._lock = threading.Lock()
+        self._clients: dict[tuple[str, str, float], Any] = {}
+
+    def __call__(self, service: str, region: str, read: float = READ) -> Any:
+        """The client, which waits at most `read` seconds for an answer; made if it is the first time."""
+        with self._lock:  # a session must not make two clients at the same time
+            if (service, region, read) not in self._clients:
+                self._clients[service, region, read] = self._session.client(
+                    service, region_name=region, endpoint_url=self.endpoint,
+                    config=self._config.merge(Config(read_timeout=read)))
+            return self._clients[service, region, read]

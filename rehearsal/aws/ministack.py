@@ -1,0 +1,384 @@
+"""MiniStack with copies that lag: its own program and its own replication, only later.
+
+MiniStack copies items of global tables and objects of replicated buckets within the write itself. Here each of its
+copies becomes an entry of a queue, one queue a store and direction, and is made by MiniStack's own code once the lag of
+that direction is over. Its single thread makes due copies before it handles the next request, so no reader can tell
+that from a clock. The settings are changed, and the queues read, over HTTP at `PATH` (`copies` is the client).
+
+Run by path, `python -P lagging.py`, in a process of its own: functions inherit nothing of the project from it.
+It takes the place of private functions of the release that requirements-dev.txt pins, and refuses any that differ.
+"""
+# ruff: noqa: SLF001
+# pylint: disable=protected-access
+
+import copy
+import inspect
+import itertools
+import json
+import math
+import sys
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+PATH = "/_rehearsal/copies"
+TABLE, RECEIPTS = "table", "receipts"
+STRONG = "strong table"  # of strong consistency: never lags, only waits while a region is cut off
+
+_WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"})
+_READS = frozenset({"GetItem", "Query", "Scan", "BatchGetItem"})
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Any, Receive, Send], Coroutine[Any, Any, None]]
+Answer = tuple[int, dict[str, str], bytes]
+
+
+@dataclass(frozen=True)
+class CopyLag:
+    """How far copies are behind: `seconds`, and `growth` more in each second from now on. Infinite: stopped."""
+
+    seconds: float = 0.0
+    growth: float = 0.0
+
+
+STOPPED = CopyLag(math.inf)
+
+
+@dataclass(frozen=True)
+class PendingCopy:
+    """A copy to be made of the write of `name` at `written` (s). `make` says whether it took effect."""
+
+    written: float
+    name: str
+    make: Callable[[], bool]
+
+
+class CopyQueue:
+    """The copies of one store in one direction, in the order of their writes."""
+
+    def __init__(self, now: float) -> None:
+        self.waiting: deque[PendingCopy] = deque()
+        self._lag, self._since = CopyLag(), now
+        self._made = self._overruled = 0
+        self._lost: list[str] = []
+
+    def set(self, lag: CopyLag, now: float) -> None:
+        """Lag like this from now on, also for what waits already."""
+        self._lag, self._since = lag, now
+
+    def make_due(self, now: float) -> None:
+        """Make every copy whose lag is over."""
+        lag = self._lag.seconds + self._lag.growth * (now - self._since)
+        while self.waiting and now - self.waiting[0].written >= lag:
+            made = self.waiting.popleft().make()
+            self._made += made
+            self._overruled += not made
+
+    def lose(self) -> None:
+        """Forget the copies that wait: their source is no more."""
+        self._lost += [each.name for each in self.waiting]
+        self.waiting.clear()
+
+    def report(self, now: float) -> dict[str, Any]:
+        """The setting, the age of the oldest write that is not copied (ms), and what became of the others."""
+        behind = now - self.waiting[0].written if self.waiting else 0.0
+        return {"seconds": self._lag.seconds, "growth": self._lag.growth, "lag_ms": round(behind * 1000, 1),
+                "waiting": [each.name for each in self.waiting], "made": self._made, "overruled": self._overruled,
+                "lost": self._lost}
+
+
+class CopyQueues:
+    """Every queue. Nothing is copied from or to a region that is `cut` off, nor one that has lost the store."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._queues: dict[tuple[str, str, str], CopyQueue] = {}
+        self.cut: frozenset[str] = frozenset()
+        self._lost: frozenset[tuple[str, str]] = frozenset()
+        self.round_trip = 0.0
+
+    def put(self, store: str, source: str, target: str, name: str, make: Callable[[], bool]) -> None:
+        """Queue a copy of what is written now."""
+        self._queue(store, source, target).waiting.append(PendingCopy(self._clock(), name, make))
+
+    def make_due(self) -> None:
+        """Make the copies that are due by now."""
+        for (store, source, target), queue in self._queues.items():
+            if queue.waiting and not (self.cut & {source, target} or self._lost & {(store, source), (store, target)}):
+                queue.make_due(self._clock())
+
+    def change(self, settings: Mapping[str, Any]) -> None:
+        """Take over settings, any of these. Raises LookupError, TypeError or ValueError for what is none.
+
+        `lag`: {store, source, target, seconds, growth}. `cut`: a list of regions. `lost`: a list of
+        [store, region]. `destroy`: a region that will not come back, with what it has not copied. `round_trip`: seconds
+        during which a write to a table of strong consistency conflicts with one of the same item in another region.
+        """
+        self.make_due()
+        for key, value in settings.items():
+            match key:
+                case "lag":
+                    lag = CopyLag(float(value["seconds"]), float(value["growth"]))
+                    self._queue(value["store"], value["source"], value["target"]).set(lag, self._clock())
+                case "cut":
+                    self.cut = frozenset(value)
+                case "lost":
+                    self._lost = frozenset((store, region) for store, region in value)
+                case "destroy":
+                    for (_, source, _), queue in self._queues.items():
+                        if source == value:
+                            queue.lose()
+                case "round_trip":
+                    self.round_trip = float(value)
+                case _:
+                    raise ValueError(key)
+
+    def report(self) -> list[dict[str, Any]]:
+        """Each queue with its store and direction."""
+        now = self._clock()
+        return [{"store": store, "source": source, "target": target, **queue.report(now)}
+                for (store, source, target), queue in sorted(self._queues.items())]
+
+    def _queue(self, store: str, source: str, target: str) -> CopyQueue:
+        return self._queues.setdefault((store, source, target), CopyQueue(self._clock()))
+
+
+class RequestScope(Protocol):
+    """What MiniStack says of the request that it handles, and how another one is put in its place."""
+
+    def get_account_id(self) -> str:
+        """The account."""
+
+    def get_region(self) -> str:
+        """The region."""
+
+    def request_scope(self, account_id: str, region: str) -> AbstractContextManager[None]:
+        """Work for this account and region until the end of the block."""
+
+
+class TableReplication:
+    """Copies of items between the replicas of a global table, in place of MiniStack's own.
+
+    The last writer wins, by the order in which the emulator did the writes. Strong consistency: a copy is there for the
+    next request, and a region that is cut off from the other replicas and the witness neither writes nor reads so.
+    """
+
+    def __init__(self, dynamodb: Any, scope: RequestScope, queues: CopyQueues) -> None:
+        self._dynamodb, self._scope, self._queues = dynamodb, scope, queues
+        self._stamps = itertools.count()
+        self._newest: dict[tuple[str, ...], int] = {}  # of each replica's item, the stamp of its latest write
+        self._strong: dict[tuple[str, ...], tuple[str, float]] = {}  # region and time of an item's latest write
+        self._copy = _replace(dynamodb, "_replicate_write", self._write, "table", "event_name", "old_item", "new_item")
+        self._update = _replace(dynamodb, "_update_table", self._update_table, "data")
+        self._describe = _replace(dynamodb, "_table_description", self._describe_table, "name")
+        self._handle = _replace(dynamodb, "handle_request", self._handle_request,
+                                "method", "path", "headers", "body", "query_params")
+
+    def _write(self, table: Mapping[str, Any], event: str, old: Any, new: Any) -> None:
+        account, home, name = self._scope.get_account_id(), self._scope.get_region(), table["TableName"]
+        key = _key(table, new if new is not None else old)
+        store = STRONG if "_witnesses" in table else TABLE
+        if store is STRONG:
+            self._strong[account, name, key] = home, time.monotonic()
+        stamp = self._newest[account, home, name, key] = next(self._stamps)
+        item = copy.deepcopy((old, new))
+        for target in table.get("_global_regions") or ():
+            if target != home:
+                self._queues.put(store, home, target, key,
+                                 partial(self._make, (account, home, name, key), target, stamp, event, item))
+
+    def _make(self, written: tuple[str, str, str, str], target: str, stamp: int, event: str,
+              item: tuple[Any, Any]) -> bool:
+        account, home, name, key = written
+        table = self._dynamodb._tables.get_scoped(account, home, name)
+        if table is None or self._newest.get((account, target, name, key), -1) > stamp:
+            return False
+        self._newest[account, target, name, key] = stamp
+        with self._scope.request_scope(account, home):
+            self._copy({**table, "_global_regions": [home, target]}, event, *item)
+        return True
+
+    def _update_table(self, data: Mapping[str, Any]) -> Answer:
+        """Keep what MiniStack drops: the consistency of a global table, and its witness."""
+        answer: Answer = self._update(data)
+        table = self._dynamodb._tables.get(data.get("TableName"))
+        if table is None:
+            return answer
+        if not table.get("_global_regions"):
+            table.pop("_witnesses", None)
+        elif answer[0] == HTTPStatus.OK and data.get("MultiRegionConsistency") == "STRONG":
+            witnesses = [each["Create"]["RegionName"] for each in data.get("GlobalTableWitnessUpdates") or ()]
+            for region in table["_global_regions"]:
+                replica = self._dynamodb._tables.get_scoped(self._scope.get_account_id(), region, table["TableName"])
+                replica["_witnesses"] = witnesses
+        return answer
+
+    def _describe_table(self, name: str) -> dict[str, Any]:
+        description: dict[str, Any] = self._describe(name)
+        witnesses = self._dynamodb._tables[name].get("_witnesses")
+        if witnesses is not None:
+            description["MultiRegionConsistency"] = "STRONG"
+            description["GlobalTableWitnesses"] = [
+                {"RegionName": region, "WitnessStatus": "ACTIVE"} for region in witnesses]
+        return description
+
+    async def _handle_request(self, method: str, path: str, headers: Mapping[str, str], body: bytes,
+                              query_params: Any) -> Answer:
+        self._queues.make_due()  # again: the request has waited since, for its body, and others were served meanwhile
+        if self._queues.cut or self._queues.round_trip:
+            refusal = self._refusal(headers.get("x-amz-target", "").rpartition(".")[2], body)
+            if refusal:
+                return refusal
+        answer: Answer = await self._handle(method, path, headers, body, query_params)
+        return answer
+
+    def _refusal(self, action: str, body: bytes) -> Answer | None:
+        """What strong consistency forbids here and now: a call without a quorum, and writes that conflict."""
+        if action not in _WRITES | _READS:
+            return None
+        account, here = self._scope.get_account_id(), self._scope.get_region()
+        for name, asked in _tables_of(json.loads(body)):
+            table = self._dynamodb._tables.get(name)
+            if not table or "_witnesses" not in table or not (action in _WRITES or asked.get("ConsistentRead")):
+                continue
+            others = {*table["_global_regions"], *table["_witnesses"]} - {here}
+            if here in self._queues.cut or others <= self._queues.cut:
+                return _error(500, "InternalServerError", "Internal server error")
+            item = asked.get("Item") or asked.get("Key")
+            writer, at = self._strong.get((account, name, _key(table, item)) if item else (), (here, 0.0))
+            if action in _WRITES and writer != here and time.monotonic() - at < self._queues.round_trip:
+                return _error(400, "ReplicatedWriteConflictException",
+                              "One or more items in this request are being modified by a request in another Region.")
+        return None
+
+
+class BucketReplication:
+    """Copies of objects and delete markers by the rules of a bucket's replication, in place of MiniStack's own.
+
+    Until its copy is made an object is PENDING. Unlike MiniStack's own, a copy has the version id of its source.
+    """
+
+    def __init__(self, s3: Any, scope: RequestScope, queues: CopyQueues) -> None:
+        self._s3, self._scope, self._queues = s3, scope, queues
+        self._copy = _replace(s3, "_maybe_replicate", self._put, "bucket_name", "key", "obj", "data", "tags")
+        self._mark = _replace(s3, "_maybe_replicate_delete_marker", self._delete, "bucket_name", "key")
+
+    def _put(self, bucket: str, key: str, obj: dict[str, Any], data: Any, tags: Any = None) -> None:
+        rule, _ = self._s3._replication_rule_for(bucket, key, tags)
+        if rule is not None:
+            obj["replication_status"] = "PENDING"
+            self._later(bucket, rule, key, partial(self._make, bucket, key, obj, data, tags))
+
+    def _delete(self, bucket: str, key: str) -> None:
+        rule, _ = self._s3._replication_rule_for(bucket, key, None)
+        if rule is not None:
+            self._later(bucket, rule, key, lambda: self._mark(bucket, key) is None)
+
+    def _later(self, bucket: str, rule: Mapping[str, Any], key: str, make: Callable[[], bool]) -> None:
+        account, region = self._scope.get_account_id(), self._scope.get_region()
+
+        def scoped() -> bool:
+            with self._scope.request_scope(account, region):
+                return make()
+
+        target = rule["Destination"]["Bucket"].rpartition(":")[2]
+        self._queues.put(RECEIPTS, self._region(bucket), self._region(target), key, scoped)
+
+    def _make(self, bucket: str, key: str, obj: dict[str, Any], data: Any, tags: Any) -> bool:
+        version = self._version(bucket, key, obj["version_id"])
+        if version is None:  # deleted for good meanwhile
+            return False
+        self._copy(bucket, key, obj, data, tags)
+        version["replication_status"] = obj["replication_status"]
+        if obj["replication_status"] != "COMPLETED":
+            return False
+        target, made, account = obj["_replica"]
+        for record in (self._s3._buckets[target]["objects"][key], self._version(target, key, made)):
+            record["version_id"] = obj["version_id"]
+        obj["_replica"] = target, obj["version_id"], account
+        if tags is not None:
+            self._s3._object_tags[target, key, obj["version_id"]] = dict(tags)
+        return True
+
+    def _version(self, bucket: str, key: str, version_id: str) -> Any:
+        versions: Sequence[dict[str, Any]] = self._s3._object_versions.get((bucket, key), ())
+        return next((each for each in versions if each["version_id"] == version_id), None)
+
+    def _region(self, bucket: str) -> str:
+        found: str = (self._s3._buckets.get(bucket) or {}).get("region") or self._scope.get_region()
+        return found
+
+
+def _replace(module: Any, name: str, function: Callable[..., Any], *parameters: str) -> Callable[..., Any]:
+    """Put `function` into the place of the module's, and give that. Exits if it is not there as it is known."""
+    original: Callable[..., Any] | None = getattr(module, name, None)
+    if original is None or tuple(inspect.signature(original).parameters) != parameters:
+        sys.exit(f"{module.__name__}.{name}({', '.join(parameters)}) is not in this release of the emulator")
+    setattr(module, name, function)
+    return original
+
+
+def _key(table: Mapping[str, Any], item: Mapping[str, Any]) -> str:
+    """The values of an item's key, in one text."""
+    names = filter(None, (table["pk_name"], table["sk_name"]))
+    return " ".join(str(next(iter(item.get(name, {"": ""}).values()))) for name in names)
+
+
+def _tables_of(data: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The tables that a request names, each with what is asked of it."""
+    found = [(data["TableName"], data)] if "TableName" in data else []
+    found += [(name, asked if isinstance(asked, dict) else {}) for name, asked in data.get("RequestItems", {}).items()]
+    found += [(asked["TableName"], asked) for each in data.get("TransactItems", ()) for asked in each.values()]
+    return found
+
+
+def _error(status: int, code: str, message: str) -> Answer:
+    return (status, {"Content-Type": "application/x-amz-json-1.0", "x-amzn-errortype": code},
+            json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": message}).encode())
+
+
+def controlled(emulator: Application, queues: CopyQueues) -> Application:
+    """The emulator's ASGI application with due copies made before each request, and with `PATH`."""
+    async def application(scope: Any, receive: Receive, send: Send) -> None:
+        queues.make_due()
+        if scope.get("path") != PATH:
+            await emulator(scope, receive, send)
+            return
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        try:
+            queues.change(json.loads(body or b"{}"))
+            queues.make_due()
+            status, answer = HTTPStatus.OK, json.dumps(queues.report())
+        except (LookupError, TypeError, ValueError) as error:
+            status, answer = HTTPStatus.BAD_REQUEST, repr(error)
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": answer.encode()})
+
+    return application
+
+
+def main() -> None:
+    """Run MiniStack's own program, altered."""
+    app, scope, dynamodb, s3 = (
+        cast("Any", import_module(f"ministack.{name}"))
+        for name in ("app", "core.responses", "services.dynamodb", "services.s3"))
+    queues = CopyQueues()
+    TableReplication(dynamodb, scope, queues)
+    BucketReplication(s3, scope, queues)
+    app.app = controlled(app.app, queues)
+    app.main()
+
+
+if __name__ == "__main__":
+    main()

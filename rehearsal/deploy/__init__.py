@@ -1,0 +1,1 @@
+"""The program deployed without Pulumi's engine: project, deployment, drift, and the resources of each service."""

@@ -1,0 +1,84 @@
+"""Pulumi's inputs made to fit the parameters of a boto3 operation, by botocore's own model of it.
+
+Names are matched without regard to case and number (`subnetIds` is `SubnetIds`, `rule` is `Rules`), a single value
+becomes a list where one is wanted, a mapping becomes pairs (`{"a": "b"}` is `[{"Key": "a", "Value": "b"}]`), and
+numbers become what the model says.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+_PAIRS = ({"key", "value"}, {"name", "value"}, {"tagkey", "tagvalue"})
+
+
+class CoercionError(ValueError):
+    """A value that has no place in an operation; says which."""
+
+
+def _spellings(name: str) -> tuple[str, ...]:
+    """How a name may be spelt, in lower case: as it is, in the plural, in the singular."""
+    plain = name.lower()
+    return plain, f"{plain}s", f"{plain.removesuffix('y')}ies", plain.removesuffix("s")
+
+
+def member(shape: Any, name: str) -> str | None:
+    """The member of a structure that an input means, None if there is none."""
+    members = {key.lower(): key for key in shape.members}
+    return next((members[spelling] for spelling in _spellings(name) if spelling in members), None)
+
+
+def place(target: dict[str, Any], path: str, value: Any) -> None:
+    """Put a value at a dotted path of nested mappings."""
+    *above, last = path.split(".")
+    for part in above:
+        target = target.setdefault(part, {})
+    target[last] = value
+
+
+def coerce(shape: Any, value: Any, renames: Mapping[str, str], where: str = "") -> Any:
+    """`value` in the form of `shape`, without its nulls. Raises MisfitError with the path of what does not fit."""
+    match shape.type_name, value:
+        case "structure", Mapping():
+            return _structure(shape, value, renames, where)
+        case "map", Mapping():
+            return {key: coerce(shape.value, item, renames, f"{where}.{key}") for key, item in value.items()
+                    if item is not None}
+        case "list", Mapping() if pair := _pair(shape.member):
+            return [{pair[0]: key, pair[1]: str(item)} for key, item in sorted(value.items())]
+        case "list", _:
+            items = value if isinstance(value, list) else [value]
+            return [coerce(shape.member, item, renames, f"{where}[{number}]") for number, item in enumerate(items)]
+        case (("structure" | "map"), _) | (_, Mapping() | list()):
+            raise CoercionError(f"{where}: takes a {shape.type_name}, not a {type(value).__name__}")
+    return _scalar(shape.type_name, value)
+
+
+def _structure(shape: Any, value: Mapping[str, Any], renames: Mapping[str, str], where: str) -> dict[str, Any]:
+    fitted: dict[str, Any] = {}
+    for key, item in value.items():
+        path = f"{where}.{key}".removeprefix(".")
+        target = member(shape, renames.get(key, key))
+        if item is None:
+            continue
+        if target is None:
+            raise CoercionError(f"{path}: {shape.name} has no such member")
+        fitted[target] = coerce(shape.members[target], item, renames, path)
+    return fitted
+
+
+def _pair(shape: Any) -> list[str] | None:
+    """The two members of a structure that is a key and its value, in this order."""
+    names = list(getattr(shape, "members", ()))
+    return sorted(names, key=lambda name: "value" in name.lower()) if {n.lower() for n in names} in _PAIRS else None
+
+
+def _scalar(wanted: str, value: Any) -> Any:
+    match wanted:
+        case "integer" | "long":
+            return int(value)
+        case "boolean":
+            return str(value).lower() == "true"
+        case "string":
+            return str(value).lower() if isinstance(value, bool) else str(value)
+        case _:
+            return value

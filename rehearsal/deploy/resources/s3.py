@@ -1,0 +1,53 @@
+"""S3: the bucket, and its settings, which are resources of their own."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rehearsal.deploy.resources.model import BotoCall, Listing, ResourceContext, ResourceType, Template
+
+
+def _empty(context: ResourceContext, region: str, bucket: str) -> dict[str, Any]:
+    """Delete every version and delete marker."""
+    client = context.client("s3", region)
+    # All of them first: where the next page begins may be a version that is deleted by then, and others are skipped.
+    for page in list(client.get_paginator("list_object_versions").paginate(Bucket=bucket)):
+        found = [{"Key": item["Key"], "VersionId": item["VersionId"]}
+                 for item in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))]
+        if found:
+            client.delete_objects(Bucket=bucket, Delete={"Objects": found, "Quiet": True})
+    return {}
+
+
+def _setting(put: str, delete: str, within: str = "") -> ResourceType:
+    """A setting of a bucket, whose id is the bucket's; one that has nothing to `delete` ends with the bucket."""
+    return ResourceType(service="s3", create=BotoCall(put), within=within, id="in.bucket",
+                delete=(BotoCall(delete, {"Bucket": "in.bucket"}),) if delete else ())
+
+
+RESOURCE_TYPES: Mapping[str, ResourceType] = {
+    "aws:s3/bucket:Bucket": ResourceType(
+        service="s3",
+        # us-east-1 is the only region that must not be named.
+        create=BotoCall("create_bucket", {"CreateBucketConfiguration.LocationConstraint":
+                                      "region != 'us-east-1' && region || null"}),
+        named="bucket", id="in.bucket",
+        then=(BotoCall("put_bucket_tagging", {"Bucket": "id", "Tagging.TagSet": "tags"}, when="tags"),),
+        outputs={"arn": Template("arn:aws:s3:::{id}"), "bucketRegion": "region",
+                 "bucketDomainName": Template("{id}.s3.amazonaws.com"),
+                 "bucketRegionalDomainName": Template("{id}.s3.{region}.amazonaws.com")},
+        listed=(Listing("list_buckets", "Buckets[].Name"),),
+        delete=(BotoCall(_empty, {"region": "region", "bucket": "id"}, when="in.forceDestroy || lifted"),
+                BotoCall("delete_bucket", {"Bucket": "id"}))),
+    "aws:s3/bucketVersioning:BucketVersioning": _setting("put_bucket_versioning", ""),
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": _setting(
+        "put_bucket_encryption", "delete_bucket_encryption", "ServerSideEncryptionConfiguration"),
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": _setting(
+        "put_public_access_block", "delete_public_access_block", "PublicAccessBlockConfiguration"),
+    "aws:s3/bucketOwnershipControls:BucketOwnershipControls": _setting(
+        "put_bucket_ownership_controls", "delete_bucket_ownership_controls", "OwnershipControls"),
+    "aws:s3/bucketPolicy:BucketPolicy": _setting("put_bucket_policy", "delete_bucket_policy"),
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": _setting(
+        "put_bucket_lifecycle_configuration", "delete_bucket_lifecycle", "LifecycleConfiguration"),
+    "aws:s3/bucketReplicationConfig:BucketReplicationConfig": _setting(
+        "put_bucket_replication", "delete_bucket_replication", "ReplicationConfiguration"),
+}

@@ -1,0 +1,369 @@
+"""Copies that lag: the queues with a clock of their own, then in the emulator's own services."""
+
+import asyncio
+import importlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from rehearsal.aws.ministack import (
+    PATH,
+    RECEIPTS,
+    STOPPED,
+    TABLE,
+    BucketReplication,
+    CopyLag,
+    CopyQueues,
+    TableReplication,
+    controlled,
+)
+
+EAST, WEST, WITNESS = "us-east-1", "us-west-2", "us-east-2"
+ACCOUNT = "000000000000"
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Writes:
+    """Queues, and what has been copied from one region to the other, in order."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.queues = CopyQueues(self.clock)
+        self.copied: list[str] = []
+
+    def write(self, name: str, store: str = TABLE, way: tuple[str, str] = (EAST, WEST)) -> None:
+        """Write something now."""
+        self.queues.put(store, *way, name, lambda: not self.copied.append(name))  # type: ignore[func-returns-value]
+
+    def lag(self, lag: CopyLag, store: str = TABLE) -> None:
+        """Let the copies of a store lag from east to west."""
+        self.queues.change({"lag": {"store": store, "source": EAST, "target": WEST, **vars(lag)}})
+
+    def at(self, now: float) -> list[str]:
+        """What has been copied by a time."""
+        self.clock.now = now
+        self.queues.make_due()
+        return self.copied
+
+    def report(self) -> dict[str, Any]:
+        """Of the queue that was used first."""
+        return self.queues.report()[0]
+
+
+@pytest.fixture
+def writes() -> Writes:
+    """Queues that have copied nothing yet."""
+    return Writes()
+
+
+def test_without_a_lag_a_copy_is_due_at_once(writes: Writes) -> None:
+    writes.write("a")
+    assert writes.at(0) == ["a"]
+
+
+def test_copies_are_made_after_the_lag_in_order(writes: Writes) -> None:
+    writes.lag(CopyLag(2))
+    writes.write("a")
+    writes.at(1)
+    writes.write("b")
+    assert [list(writes.at(now)) for now in (1.9, 2, 3)] == [[], ["a"], ["a", "b"]]
+
+
+def test_stores_and_directions_lag_apart(writes: Writes) -> None:
+    writes.lag(CopyLag(2))
+    writes.write("item")
+    writes.write("receipt", RECEIPTS)
+    writes.write("back", way=(WEST, EAST))
+    assert writes.at(0) == ["receipt", "back"]
+
+
+def test_a_growing_lag_takes_each_write_longer(writes: Writes) -> None:
+    writes.lag(CopyLag(1, growth=0.5))
+    writes.write("a")
+    assert [list(writes.at(now)) for now in (1.9, 2)] == [[], ["a"]]  # 1 + 0.5 * 2
+    writes.write("b")
+    assert [list(writes.at(now)) for now in (5.9, 6)] == [["a"], ["a", "b"]]  # 4 = 1 + 0.5 * 6
+
+
+def test_stopped_copies_wait_and_a_change_holds_for_them_too(writes: Writes) -> None:
+    writes.lag(STOPPED)
+    writes.write("a")
+    assert writes.at(1e6) == []
+    assert (writes.report()["lag_ms"], writes.report()["waiting"]) == (1e9, ["a"])
+    writes.lag(CopyLag())
+    assert writes.at(1e6) == ["a"]
+    assert (writes.report()["lag_ms"], writes.report()["made"]) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "fault", [{"cut": [EAST]}, {"cut": [WEST]}, {"lost": [[TABLE, EAST]]}, {"lost": [[TABLE, WEST]]}])
+def test_what_is_not_copied_before_a_fault_arrives_after_it(writes: Writes, fault: Mapping[str, Any]) -> None:
+    writes.write("before")
+    writes.queues.change(fault)
+    writes.write("within")
+    assert writes.at(9) == ["before"]
+    writes.queues.change(dict.fromkeys(fault, ()))
+    assert writes.at(9) == ["before", "within"]
+
+
+def test_what_a_destroyed_region_has_not_copied_is_lost_and_named(writes: Writes) -> None:
+    writes.lag(CopyLag(2))
+    writes.write("a")
+    writes.queues.change({"destroy": EAST})
+    assert writes.at(9) == []
+    assert (writes.report()["lost"], writes.report()["waiting"]) == (["a"], [])
+
+
+def ask(queues: CopyQueues, path: str, body: bytes) -> tuple[int, Any]:
+    """Status and answer of the application that is put in front of an emulator."""
+    sent: list[Any] = []
+
+    async def emulator(scope: Any, _receive: Any, _send: Any) -> None:
+        sent.extend(({"status": 0}, {"body": json.dumps(scope["path"]).encode()}))
+
+    async def receive() -> Any:
+        return {"body": body}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(controlled(emulator, queues)({"path": path}, receive, send))
+    status: int = sent[0]["status"]
+    return status, json.loads(sent[1]["body"]) if status != 400 else sent[1]["body"]
+
+
+def test_settings_come_over_http_and_the_report_goes_back(writes: Writes) -> None:
+    writes.write("a")
+    status, report = ask(writes.queues, PATH, b"{}")
+    assert (status, [(queue["source"], queue["made"]) for queue in report]) == (200, [(EAST, 1)])
+    assert ask(writes.queues, "/", b"") == (0, "/")
+
+
+@pytest.mark.parametrize("body", [b"{", b'{"lag": {}}', b'{"lag": 1}', b'{"lags": 1}'])
+def test_settings_that_are_none_are_refused(writes: Writes, body: bytes) -> None:
+    assert ask(writes.queues, PATH, body)[0] == 400
+
+
+class World:
+    """The emulator's own services, with one global table and two buckets that replicate to each other."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.queues = CopyQueues(self.clock)
+        self.scope: Any = importlib.import_module("ministack.core.responses")
+        self.dynamodb: Any = importlib.import_module("ministack.services.dynamodb")
+        self.s3: Any = importlib.import_module("ministack.services.s3")
+        self._changed = [(module, name, getattr(module, name)) for module, names in (
+            (self.dynamodb, ("_replicate_write", "_update_table", "_table_description", "handle_request")),
+            (self.s3, ("_maybe_replicate", "_maybe_replicate_delete_marker"))) for name in names]
+        TableReplication(self.dynamodb, self.scope, self.queues)
+        BucketReplication(self.s3, self.scope, self.queues)
+
+    def restore(self) -> None:
+        """Leave the services as they were."""
+        for module, name, original in self._changed:
+            setattr(module, name, original)
+        self.dynamodb.reset()
+        self.s3.reset()
+
+    def table(self, region: str, action: str, **data: Any) -> Any:
+        """What DynamoDB answers in a region; the code of an error."""
+        headers = {"x-amz-target": f"DynamoDB_20120810.{action}"}
+        body = json.dumps({"TableName": "payments", **data}).encode()
+        with self.scope.request_scope(ACCOUNT, region):
+            status, _, answer = asyncio.run(self.dynamodb.handle_request("POST", "/", headers, body, {}))
+        found = json.loads(answer)
+        return found if status == 200 else found["__type"].rpartition("#")[2]
+
+    def make_table(self, **replication: Any) -> None:
+        """A global table."""
+        self.table(EAST, "CreateTable", AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+                   KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}], BillingMode="PAY_PER_REQUEST")
+        self.table(EAST, "UpdateTable", ReplicaUpdates=[{"Create": {"RegionName": WEST}}], **replication)
+
+    def make_strong_table(self) -> None:
+        """A global table of strong consistency, with a witness."""
+        self.make_table(MultiRegionConsistency="STRONG",
+                        GlobalTableWitnessUpdates=[{"Create": {"RegionName": WITNESS}}])
+
+    def put(self, region: str, value: str, **condition: Any) -> Any:
+        """Write the one item."""
+        return self.table(region, "PutItem", Item={"id": {"S": "a"}, "v": {"S": value}}, **condition)
+
+    def get(self, region: str, *, consistent: bool = False) -> Any:
+        """The value of the one item."""
+        found = self.table(region, "GetItem", Key={"id": {"S": "a"}}, ConsistentRead=consistent)
+        return found.get("Item", {}).get("v", {}).get("S") if isinstance(found, dict) else found
+
+    def lag(self, store: str, seconds: float) -> None:
+        """Let the copies of a store lag from east to west."""
+        self.queues.change({"lag": {"store": store, "source": EAST, "target": WEST, "seconds": seconds, "growth": 0}})
+
+    def bucket(self, region: str, method: str, path: str = "", body: bytes = b"", **headers: str) -> Any:
+        """What S3 answers: status, header by lower-case names, body."""
+        path, _, query = path.partition("?")
+        self.queues.make_due()
+        with self.scope.request_scope(ACCOUNT, region):
+            status, answered, content = asyncio.run(self.s3.handle_request(
+                method, f"/{region}{path}", {name.replace("_", "-"): value for name, value in headers.items()}, body,
+                {query.partition("=")[0]: [query.partition("=")[2]]} if query else {}))
+        return status, {name.lower(): value for name, value in answered.items()}, content
+
+    def make_buckets(self) -> None:
+        """A bucket in each region, called as the region is."""
+        for region in (EAST, WEST):
+            made = "" if region == EAST else (f"<CreateBucketConfiguration><LocationConstraint>{region}"
+                                              "</LocationConstraint></CreateBucketConfiguration>")
+            self.bucket(region, "PUT", body=made.encode())
+            self.bucket(region, "PUT", "?versioning=",
+                        b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>")
+        for region, other in ((EAST, WEST), (WEST, EAST)):
+            rule = ("<ReplicationConfiguration><Role>arn:aws:iam::000000000000:role/r</Role><Rule><ID>r</ID>"
+                    "<Priority>1</Priority><Status>Enabled</Status><Filter><Prefix></Prefix></Filter>"
+                    "<DeleteMarkerReplication><Status>Enabled</Status></DeleteMarkerReplication>"
+                    f"<Destination><Bucket>arn:aws:s3:::{other}</Bucket></Destination></Rule>"
+                    "</ReplicationConfiguration>")
+            assert self.bucket(region, "PUT", "?replication=", rule.encode())[0] == 200
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """The services, with copies that lag."""
+    world = World()
+    yield world
+    world.restore()
+
+
+NEW = {"ConditionExpression": "attribute_not_exists(id)"}
+
+
+def test_a_condition_sees_its_own_regions_copy_and_the_later_write_wins(world: World) -> None:
+    world.make_table()
+    world.lag(TABLE, 2)
+    world.put(EAST, "east")
+    assert world.get(WEST) is None
+    assert world.put(WEST, "west", **NEW) == {}
+    assert world.get(EAST) == "west"
+    assert world.put(EAST, "again", **NEW) == "ConditionalCheckFailedException"
+    world.clock.now = 2
+    assert [world.get(region) for region in (EAST, WEST)] == ["west", "west"]
+    assert [queue["overruled"] for queue in world.queues.report()] == [1, 0]
+
+
+def test_a_deletion_is_copied_too(world: World) -> None:
+    world.make_table()
+    world.put(EAST, "1")
+    assert world.get(WEST) == "1"
+    world.table(WEST, "DeleteItem", Key={"id": {"S": "a"}})
+    assert world.get(EAST) is None
+
+
+def test_a_copy_is_in_the_stream_and_goes_no_further(world: World) -> None:
+    world.make_table()
+    world.put(EAST, "1")
+    world.get(WEST)
+    with world.scope.request_scope(ACCOUNT, WEST):
+        assert [each["eventName"] for each in world.dynamodb.stream_live_records("payments")] == ["INSERT"]
+    assert [(queue["source"], queue["made"]) for queue in world.queues.report()] == [(EAST, 1)]
+
+
+def test_two_regions_that_wrote_behind_a_cut_agree_afterwards(world: World) -> None:
+    world.make_table()
+    world.queues.change({"cut": [EAST]})
+    world.put(WEST, "west")
+    world.put(EAST, "east")
+    assert [world.get(region) for region in (EAST, WEST)] == ["east", "west"]
+    world.queues.change({"cut": []})
+    assert [world.get(region) for region in (EAST, WEST)] == ["east", "east"]
+
+
+def test_strong_consistency_is_described_and_does_not_lag(world: World) -> None:
+    world.make_strong_table()
+    world.lag(TABLE, 9)
+    for region in (EAST, WEST):
+        table = world.table(region, "DescribeTable")["Table"]
+        assert (table["MultiRegionConsistency"], table["GlobalTableWitnesses"][0]["RegionName"]) == ("STRONG", WITNESS)
+    assert world.put(EAST, "east", **NEW) == {}
+    assert world.put(WEST, "west", **NEW) == "ConditionalCheckFailedException"
+
+
+def test_a_region_without_a_quorum_neither_writes_nor_reads_consistently(world: World) -> None:
+    world.make_strong_table()
+    world.put(EAST, "1")
+    world.queues.change({"cut": [EAST]})
+    assert world.put(EAST, "2") == world.get(EAST, consistent=True) == "InternalServerError"
+    batch = {"RequestItems": {"payments": {"Keys": [{"id": {"S": "a"}}], "ConsistentRead": True}}}
+    assert world.table(EAST, "BatchGetItem", **batch) == "InternalServerError"
+    assert world.put(WEST, "3") == {}
+    assert (world.get(EAST), world.get(WEST, consistent=True)) == ("1", "3")
+    world.queues.change({"cut": [EAST, WITNESS]})
+    assert world.put(WEST, "4") == "InternalServerError"
+    world.queues.change({"cut": []})
+    assert world.get(EAST, consistent=True) == "3"
+
+
+def test_writes_of_one_item_in_two_regions_at_a_time_conflict(world: World) -> None:
+    world.make_strong_table()
+    world.queues.change({"round_trip": 60})
+    assert world.put(EAST, "1") == world.put(EAST, "2") == {}
+    assert world.put(WEST, "3") == "ReplicatedWriteConflictException"
+    world.queues.change({"round_trip": 0})
+    assert world.put(WEST, "3") == {}
+
+
+def test_a_table_that_loses_its_replica_is_strong_no_more(world: World) -> None:
+    world.make_strong_table()
+    world.table(EAST, "UpdateTable", ReplicaUpdates=[{"Delete": {"RegionName": WEST}}])
+    assert "MultiRegionConsistency" not in world.table(EAST, "DescribeTable")["Table"]
+
+
+def test_an_object_is_pending_until_its_copy_is_made_and_the_copy_keeps_version_and_tags(world: World) -> None:
+    world.make_buckets()
+    world.lag(RECEIPTS, 2)
+    version = world.bucket(EAST, "PUT", "/r", b"receipt", x_amz_tagging="a=b")[1]["x-amz-version-id"]
+    assert world.bucket(EAST, "HEAD", "/r")[1]["x-amz-replication-status"] == "PENDING"
+    assert world.bucket(WEST, "HEAD", "/r")[0] == 404
+    world.clock.now = 2
+    status, headers, body = world.bucket(WEST, "GET", f"/r?versionId={version}")
+    assert (status, headers["x-amz-replication-status"], body) == (200, "REPLICA", b"receipt")
+    assert world.bucket(WEST, "HEAD", "/r")[1]["x-amz-version-id"] == version
+    assert b"<Key>a</Key><Value>b</Value>" in world.bucket(WEST, "GET", "/r?tagging=")[2]
+    for path in ("/r", f"/r?versionId={version}"):
+        assert world.bucket(EAST, "HEAD", path)[1]["x-amz-replication-status"] == "COMPLETED"
+
+
+def test_a_delete_marker_lags_as_well(world: World) -> None:
+    world.make_buckets()
+    world.bucket(EAST, "PUT", "/r", b"receipt")
+    world.lag(RECEIPTS, 2)
+    world.bucket(EAST, "DELETE", "/r")
+    assert world.bucket(WEST, "HEAD", "/r")[0] == 200
+    world.clock.now = 2
+    assert world.bucket(WEST, "HEAD", "/r")[0] == 404
+
+
+def test_an_object_that_is_gone_for_good_is_not_copied(world: World) -> None:
+    world.make_buckets()
+    world.lag(RECEIPTS, 2)
+    version = world.bucket(EAST, "PUT", "/r", b"receipt")[1]["x-amz-version-id"]
+    world.bucket(EAST, "DELETE", f"/r?versionId={version}")
+    world.clock.now = 2
+    assert world.bucket(WEST, "HEAD", "/r")[0] == 404
+    assert world.queues.report()[0]["overruled"] == 1
+
+
+def test_another_release_of_the_emulator_is_refused(world: World) -> None:
+    del world.dynamodb._replicate_write
+    with pytest.raises(SystemExit, match=r"_replicate_write\(table, event_name, old_item, new_item\) is not in this"):
+        TableReplication(world.dynamodb, world.scope, world.queues)

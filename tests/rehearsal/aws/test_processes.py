@@ -1,0 +1,47 @@
+"""Processes and the requests to end them."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from rehearsal.aws import processes
+from rehearsal.aws.processes import end, undisturbed
+
+
+@pytest.mark.parametrize("number", processes.ENDING)
+def test_a_request_to_end_waits_for_the_end_of_the_block(number: signal.Signals) -> None:
+    before, reached = signal.getsignal(number), []
+
+    def interrupted() -> None:
+        with undisturbed():
+            signal.raise_signal(number)
+            reached.append("the end")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert (reached, signal.getsignal(number)) == (["the end"], before)
+
+
+def test_every_request_to_end_is_an_interrupt() -> None:
+    before = {number: signal.getsignal(number) for number in processes.ENDING}
+    try:
+        processes.raise_interrupts()
+        for number in processes.ENDING:
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(number)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_a_process_that_does_not_listen_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "STOP_TIMEOUT", 0.01)
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout
+        process.stdout.readline()
+        end(process)
+    assert process.returncode == -signal.SIGKILL
+    end(process)

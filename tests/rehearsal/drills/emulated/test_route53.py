@@ -1,0 +1,332 @@
+"""Route 53's rules, over every state of the checks, and the checker, against hosts that are made up."""
+
+import asyncio
+import itertools
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rehearsal.aws.faults import OUTSIDE, WORLD, FailureMode, Faults
+from rehearsal.aws.proxy import AwsProxies
+from rehearsal.drills.emulated import route53
+from rehearsal.drills.emulated.route53 import (
+    CHECK,
+    DOMAIN,
+    RECORD,
+    DnsCache,
+    DnsRecord,
+    HealthCheck,
+    HealthChecker,
+    HostedZone,
+    Resolver,
+    asking,
+)
+
+EAST, WEST = "us-east-1", "us-west-2"
+SERVICE = "pay.example.test"
+STEP = 0.01  # seconds between two questions, with FACTOR
+FACTOR = 10 / STEP
+
+
+def alias(name: str, region: str, **given: object) -> dict[str, Any]:
+    """A record of the program that leads to a domain of a region's API."""
+    return {"name": "a record", "in": {
+        "name": name, "type": "A", "aliases": [{"name": f"{name}.{region}", "zoneId": "Z"}], **given}}
+
+
+def failover(region: str, routing: str, check: str) -> dict[str, Any]:
+    """One of the service's two records."""
+    return alias(SERVICE, region, failoverRoutingPolicies=[{"type": routing}], healthCheckId=check)
+
+
+def https(key: str, region: str, path: str, threshold: int, **given: object) -> dict[str, Any]:
+    """A check of a region's host; its id is its key."""
+    return {"name": f"dns-{key}", "id": key, "in": {
+        "type": "HTTPS", "fqdn": f"{region}.{SERVICE}", "port": 443, "resourcePath": path, "requestInterval": 10,
+        "failureThreshold": threshold, **given}}
+
+
+DEPLOYED: dict[str, list[dict[str, Any]]] = {
+    DOMAIN: [{"region": region, "out": {"regionalDomainName": f"{name}.{region}"}}
+             for region in (EAST, WEST) for name in (SERVICE, f"{region}.{SERVICE}")],
+    RECORD: [{"name": "validation", "in": {"name": f"_proof.{SERVICE}", "type": "CNAME", "records": ["x"], "ttl": 60}},
+             failover(WEST, "SECONDARY", "dr"), failover(EAST, "PRIMARY", "failover"),
+             alias(f"{EAST}.{SERVICE}", EAST), alias(f"{WEST}.{SERVICE}", WEST)],
+    CHECK: [https("primary", EAST, "/health", 3), https("dr", WEST, "/health", 3, invertHealthcheck=False),
+            https("primary_takeover", EAST, "/takeover", 1),
+            https("dr_takeover", WEST, "/takeover", 1, invertHealthcheck=True),
+            {"name": "dns-failover", "id": "failover", "in": {
+                "type": "CALCULATED", "childHealthThreshold": 2,
+                "childHealthchecks": ["primary", "dr_takeover", "primary_takeover"]}}]}
+ZONE = HostedZone.of(DEPLOYED.__getitem__)
+
+
+# --- The zone
+
+
+def test_the_zone_is_what_was_deployed() -> None:
+    assert ZONE.records == {
+        SERVICE: [DnsRecord(region=EAST, routing="PRIMARY", check="failover"),
+                  DnsRecord(region=WEST, routing="SECONDARY", check="dr")],
+        f"{EAST}.{SERVICE}": [DnsRecord(region=EAST)], f"{WEST}.{SERVICE}": [DnsRecord(region=WEST)]}
+    assert ZONE.checks["dr_takeover"] == HealthCheck(
+        name="dns-dr_takeover", inverted=True, host=f"{WEST}.{SERVICE}", path="/takeover", interval=10, threshold=1)
+    assert ZONE.checks["failover"] == HealthCheck(
+        name="dns-failover", children=("primary", "dr_takeover", "primary_takeover"), needed=2)
+
+
+def test_an_alias_of_something_else_and_a_check_of_another_type_are_refused() -> None:
+    with pytest.raises(LookupError, match="elsewhere"):
+        HostedZone.of({**DEPLOYED, RECORD: [alias("x", "elsewhere")]}.__getitem__)
+    with pytest.raises(ValueError, match="dns-tcp: the rehearsal executes no health check of type TCP"):
+        HostedZone.of({**DEPLOYED, CHECK: [{"name": "dns-tcp", "id": "t", "in": {"type": "TCP"}}]}.__getitem__)
+
+
+@given(primary=st.sampled_from(["healthy", "unhealthy", "no check"]),
+       secondary=st.sampled_from(["healthy", "unhealthy", "no check", "no record"]))
+def test_the_secondary_is_the_answer_if_it_is_healthy_and_the_primary_is_not(primary: str, secondary: str) -> None:
+    states = {"primary": primary, "secondary": secondary}
+    records = [DnsRecord(region=EAST, routing="PRIMARY", check="" if primary == "no check" else "primary"),
+               DnsRecord(region=WEST, routing="SECONDARY", check="" if secondary == "no check" else "secondary")]
+    zone = HostedZone(records={SERVICE: records[:1] if secondary == "no record" else records}, checks={})
+    found, _ = Resolver(zone, lambda check: states[check] == "healthy").answer(SERVICE)
+    assert (found == WEST) == (primary == "unhealthy" and secondary in {"healthy", "no check"})
+
+
+@given(st.fixed_dictionaries(dict.fromkeys(("primary", "dr", "dr_takeover", "primary_takeover"), st.booleans())))
+def test_the_primary_stays_if_it_lives_and_the_standby_has_not_taken_over_or_it_has_taken_back(
+    answering: dict[str, bool]
+) -> None:
+    alive, taken_over, taken_back = (answering[each] for each in ("primary", "dr_takeover", "primary_takeover"))
+    alive |= taken_back  # a region that shows its lever answers
+    answering["primary"] = alive
+    stays = alive and (not taken_over or taken_back)
+    assert ZONE.healthy("failover", answering) == stays
+    found, _ = Resolver(ZONE, lambda check: ZONE.healthy(check, answering)).answer(SERVICE)
+    assert found == (EAST if stays or not answering["dr"] else WEST)
+
+
+@given(states=st.lists(st.booleans(), min_size=1, max_size=8), needed=st.integers(0, 9), inverted=st.booleans(),
+       nested=st.booleans())
+def test_a_calculated_check_counts_its_children(
+    states: list[bool], needed: int, inverted: bool, nested: bool
+) -> None:
+    children = {str(number): HealthCheck(name="", host="h", inverted=bool(number % 2)) for number in range(len(states))}
+    answering = {key: state is not children[key].inverted for key, state in zip(children, states, strict=True)}
+    checks = {**children, "sum": HealthCheck(name="", children=tuple(children), needed=needed, inverted=inverted),
+              "outer": HealthCheck(name="", children=("sum",), needed=1)}
+    found = HostedZone(records={}, checks=checks).healthy("outer" if nested else "sum", answering)
+    assert found == ((states.count(True) >= needed) != inverted)
+
+
+def test_an_unknown_name_has_no_answer() -> None:
+    with pytest.raises(LookupError):
+        Resolver(ZONE, lambda _: True).answer("other.test")
+
+
+@pytest.mark.parametrize(("least", "seen"), [(0.0, "11222"), (3.5, "11112")])
+def test_an_answer_is_kept_for_its_time_or_longer_by_who_ignores_it(least: float, seen: str) -> None:
+    now, answers = [100.0], itertools.count(1)
+    _, ttl = Resolver(ZONE, lambda _: True, factor=20).answer(SERVICE)
+    cache = DnsCache(lambda _: (str(next(answers)), ttl), least, lambda: now[0])
+    found = []
+    for moment in (100.0, 102.9, 103.0, 103.4, 103.5):
+        now[0] = moment
+        found.append(cache.region(SERVICE))
+    assert (ttl, "".join(found)) == (3.0, seen)
+
+
+# --- The checker
+
+
+class Hosts:
+    """Hosts that are healthy by region and path; `asked` counts the questions."""
+
+    def __init__(self) -> None:
+        self.healthy = {(EAST, "/health"), (WEST, "/health")}
+        self.asked = Counter[tuple[str, str]]()
+
+    async def ask(self, region: str, path: str) -> bool:
+        """Answer at once."""
+        self.asked[region, path] += 1
+        return (region, path) in self.healthy
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Wait, but not for ever."""
+    deadline = time.monotonic() + 5
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+@pytest.fixture
+def hosts() -> Hosts:
+    """Both regions live, and nobody has taken over."""
+    return Hosts()
+
+
+@pytest.fixture
+def prober(hosts: Hosts) -> Iterator[HealthChecker]:
+    """A checker of the deployed zone, which is stopped in the end."""
+    made = HealthChecker(ZONE, hosts.ask, FACTOR)
+    yield made
+    made.stop()
+
+
+def test_a_check_starts_healthy_and_an_inverted_one_unhealthy(prober: HealthChecker) -> None:
+    assert {each: prober.healthy(each) for each in ZONE.checks} == {
+        "primary": True, "dr": True, "primary_takeover": True, "dr_takeover": False, "failover": True}
+    assert prober.history == []
+
+
+def test_the_lever_moves_the_traffic_and_brings_it_back(prober: HealthChecker, hosts: Hosts) -> None:
+    resolver = Resolver(ZONE, prober.healthy)
+    prober.start()
+    eventually(lambda: {"dr_takeover", "primary_takeover"} <= {change.check_id for change in prober.history})
+    assert resolver.answer(SERVICE)[0] == EAST
+    began = len(prober.history)
+    hosts.healthy.add((WEST, "/takeover"))
+    eventually(lambda: resolver.answer(SERVICE)[0] == WEST)
+    hosts.healthy.add((EAST, "/takeover"))
+    eventually(lambda: resolver.answer(SERVICE)[0] == EAST)
+    prober.stop()
+    changes = prober.history[began:]
+    assert [(change.check_id, change.healthy) for change in changes] == [
+        ("dr_takeover", False), ("failover", False), ("primary_takeover", True), ("failover", True)]
+    assert changes[0].at == changes[1].at < changes[2].at == changes[3].at
+
+
+def test_a_lost_region_is_seen_after_its_threshold_and_seen_to_be_back(prober: HealthChecker, hosts: Hosts) -> None:
+    prober.start()
+    eventually(lambda: prober.healthy("dr_takeover"))
+    hosts.healthy.remove((EAST, "/health"))
+    before = hosts.asked[EAST, "/health"]
+    eventually(lambda: not prober.healthy("failover"))
+    assert hosts.asked[EAST, "/health"] - before >= 2  # a question may have been under way
+    hosts.healthy.add((EAST, "/health"))
+    eventually(lambda: prober.healthy("failover"))
+
+
+@given(threshold=st.integers(1, 10), answers=st.lists(st.booleans(), max_size=40))
+def test_so_many_answers_in_a_row_change_the_state(threshold: int, answers: list[bool]) -> None:
+    zone = HostedZone(records={}, checks={"c": HealthCheck(name="c", host="h", threshold=threshold)})
+    prober = HealthChecker(zone, Hosts().ask)
+    for answer in answers:
+        prober._judge("c", threshold, answer)  # pylint: disable=protected-access
+    decisive = [value for value, run in itertools.groupby(answers) if len(list(run)) >= threshold]
+    assert prober.healthy("c") == ([True, *decisive][-1])
+    assert [change.healthy for change in prober.history] == [
+        value for before, value in itertools.pairwise([True, *decisive]) if before is not value]
+
+
+def test_questions_are_asked_at_their_interval_and_not_sooner(prober: HealthChecker, hosts: Hosts) -> None:
+    began = time.monotonic()
+    prober.start()
+    eventually(lambda: hosts.asked[WEST, "/health"] > 5)
+    prober.stop()
+    turns = (time.monotonic() - began) / STEP + 1
+    assert len(hosts.asked) == 4
+    assert max(hosts.asked.values()) <= turns
+
+
+def test_a_checker_stops_while_it_waits_before_it_starts_and_twice() -> None:
+    waiting = threading.Event()
+
+    async def hang(_region: str, _path: str) -> bool:
+        waiting.set()
+        await asyncio.Event().wait()
+        return True
+
+    prober = HealthChecker(ZONE, hang)
+    prober.stop()
+    prober.start()
+    assert waiting.wait(5)
+    prober.stop()
+    prober.stop()
+    assert prober.history == []
+
+
+# --- The way to a host
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers with the status that ends the path, and says nothing if that is none."""
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # pylint: disable=redefined-builtin
+        pass
+
+    def answer(self) -> None:
+        """Answer."""
+        last = self.path.rpartition("/")[2]
+        if last.isdigit():
+            self.send_response(int(last))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif last == "hang":
+            self.connection.recv(1)
+        else:
+            self.wfile.write(b"what?\r\n\r\n")
+
+    do_GET = answer  # noqa: N815
+
+
+@pytest.fixture
+def faults() -> Faults:
+    """Nothing is wrong yet."""
+    return Faults()
+
+
+@pytest.fixture
+def relays(faults: Faults) -> Iterator[AwsProxies]:
+    """Relays in front of a region's API."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005})
+        thread.start()
+        made = AwsProxies(f"http://127.0.0.1:{server.server_port}", [EAST, WEST], faults)
+        made.start()
+        yield made
+        made.stop()
+        server.shutdown()
+        thread.join()
+
+
+def healthy(relays: AwsProxies, path: str, via: str = WORLD) -> bool:
+    """What a checker makes of the answer of the region's API."""
+    ask = asking(relays.url(via), {EAST: f"{relays.url(EAST)}/_aws/execute-api/a/live"})
+    return asyncio.run(ask(EAST, path))
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("/200", True), ("/204", True), ("/302", True), ("/404", False), ("/503", False), ("/what", False)])
+def test_success_and_redirection_are_healthy(relays: AwsProxies, path: str, expected: bool) -> None:
+    assert healthy(relays, path) is expected
+    (call,) = relays.calls
+    assert (call.caller, call.region, call.operation) == (WORLD, EAST, f"GET /_aws/execute-api/a/live{path}")
+
+
+def test_no_answer_in_time_is_not_healthy(relays: AwsProxies, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (route53.CONNECTED, route53.ANSWERED) == (4, 2)
+    monkeypatch.setattr(route53, "ANSWERED", 0.05)
+    assert not healthy(relays, "/hang")
+    faults.cut(EAST, FailureMode.HANG)
+    assert not healthy(relays, "/200")
+
+
+def test_no_connection_is_not_healthy() -> None:
+    assert not asyncio.run(asking("http://127.0.0.1:9", {EAST: "http://127.0.0.1:9"})(EAST, "/health"))
+
+
+def test_a_region_that_lives_on_behind_a_cut_is_dead_to_the_world(relays: AwsProxies, faults: Faults) -> None:
+    faults.cut(EAST, inside=True)
+    assert healthy(relays, "/200", OUTSIDE)
+    assert not healthy(relays, "/200", WORLD)

@@ -1,0 +1,157 @@
+"""The checks of a deployed stack, against a small HTTP server and a cloud of canned answers."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+from typing import Any, ClassVar
+
+import pytest
+
+import recovery.cloud
+from rehearsal.workload import smoke
+from rehearsal.workload.smoke import Answer, CheckFailed, arrives, attempt, expect, request
+from tests.rehearsal.cloud import Cloud, refusal
+from tests.rehearsal.stack import EAST, OUTPUTS, WEST, Stores
+
+KEY = "the-key"
+NOTHING_LOST: dict[str, Any] = {"stores": {"table": {"lost": []}, "ledger": {"lost": []}}}
+
+
+class Payments(BaseHTTPRequestHandler):
+    """Both regions at once, the first part of a path is the region: what one accepts is known in the other."""
+
+    store: ClassVar[dict[str, Any]] = {}
+    stores: ClassVar[Stores]
+
+    def do_GET(self) -> None:  # pylint: disable=invalid-name
+        """Find a payment, or tell health."""
+        path = self.path.partition("/live")[2]
+        if path in ("/health", "/takeover"):
+            self._answer(200 if path == "/health" else 404, {})
+        elif self._allowed():
+            found = self.store.get(path.rpartition("/")[2])
+            self._answer(200 if found else 404, found)
+
+    def do_POST(self) -> None:  # pylint: disable=invalid-name
+        """Accept a payment."""
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
+        if self._allowed():
+            writer = self.stores.right
+            if not self.path.startswith(f"/{writer}/"):
+                self._answer(503, {"error": "not the writer", "writer": writer})
+                return
+            known = self.store.setdefault(body["payment_id"], body)
+            self._answer(201 if known == body else 409, known)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # pylint: disable=redefined-builtin
+        """Say nothing."""
+
+    def _allowed(self) -> bool:
+        if self.headers.get("x-api-key") == KEY:
+            return True
+        self._answer(403, "Forbidden")
+        return False
+
+    def _answer(self, status: int, body: Any) -> None:
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(body.encode() if isinstance(body, str) else json.dumps(body).encode())
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """Where the payments are served."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Payments) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/live"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def outputs(url: str) -> dict[str, Any]:
+    """The stack's, with the APIs where the payments are served."""
+    return {**OUTPUTS, "primary_api_endpoint": url.replace("/live", f"/{EAST}/live"),
+            "dr_api_endpoint": url.replace("/live", f"/{WEST}/live")}
+
+
+def _items(stores: Stores, *, copied: bool) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """What the table has: the right to write, and each payment if it is copied."""
+    def item(params: Mapping[str, Any]) -> dict[str, Any]:
+        if params["Key"] == {"payment_id": {"S": "!right"}}:
+            return {"Item": stores.item()}
+        return {"Item": params["Key"] if copied else None}
+
+    return item
+
+
+@pytest.fixture
+def copied(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    """A cloud in which every payment has arrived everywhere."""
+    monkeypatch.setattr(recovery.cloud, "LEASE", 0)
+    monkeypatch.setattr(Payments, "stores", Stores(cloud), raising=False)
+    roles = iter(["COMPLETED", "REPLICA"] * 2)
+    cloud.answers.update(
+        GetApiKey={"value": KEY}, GetItem=_items(Payments.stores, copied=True),
+        Invoke=lambda _: {"Payload": BytesIO(json.dumps({**NOTHING_LOST, "epoch": 1}).encode())},
+        GetObject=lambda _: {"ReplicationStatus": next(roles), "Body": BytesIO(b"receipt")},
+        ListObjectVersions={"Versions": [{}]})
+    return cloud
+
+
+def test_a_stack_that_works_passes_every_check(copied: Cloud, outputs: dict[str, Any]) -> None:
+    found = list(smoke.checks(copied, outputs))
+    assert [check for check in found if not check.ok] == []
+    moves = [params["TargetDbClusterIdentifier"] for operation, _, params in copied.calls
+             if operation == "SwitchoverGlobalCluster"]
+    assert moves == [OUTPUTS["dr_cluster_arn"], OUTPUTS["primary_cluster_arn"]]
+    assert (Payments.stores.right, Payments.stores.epoch, Payments.stores.writer) == (EAST, 3, EAST)
+    assert len(found) == len({check.name for check in found}) == 2 + 2 * 5 + 2 * 9
+
+
+def test_without_api_keys_there_is_no_traffic(cloud: Cloud, outputs: dict[str, Any]) -> None:
+    cloud.answers["GetApiKey"] = refusal("NotFoundException")
+    assert [(check.name, check.ok) for check in smoke.checks(cloud, outputs)] == [("API keys can be read", False)]
+
+
+def test_a_copy_that_does_not_arrive_fails_its_check_alone(
+    copied: Cloud, outputs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smoke, "ARRIVAL", 0)
+    copied.answers["GetItem"] = _items(Payments.stores, copied=False)
+    copied.answers["GetObject"] = refusal("NoSuchKey")
+    details = {check.name: check.detail for check in smoke.checks(copied, outputs) if not check.ok}
+    assert [name.partition(": ")[2] for name in details] == [
+        "item equal in both replicas", "receipt in both buckets, one version each"] * 2
+    assert details["primary to dr: item equal in both replicas"] == "item: False instead of True"
+    assert "NoSuchKey" in details["dr to primary: receipt in both buckets, one version each"]
+
+
+def test_a_dead_api_fails_the_check_and_not_the_run() -> None:
+    check = attempt("dead", lambda: expect(request("GET", "http://127.0.0.1:9/x").status, 200, "status"))
+    assert (check.name, check.ok) == ("dead", False)
+    assert check.detail.startswith("URLError: ")
+
+
+def test_an_answer_has_status_and_body(url: str) -> None:
+    assert request("GET", f"{url}/health") == Answer(200, {})
+    assert request("GET", f"{url}/payment/x") == Answer(403, "Forbidden")
+
+
+def test_a_check_is_tried_until_it_holds() -> None:
+    left = [CheckFailed("late"), CheckFailed("later")]
+
+    def late() -> None:
+        if left:
+            raise left.pop()
+
+    arrives(late)
+    assert left == []
+
+
+def test_a_fault_of_the_check_itself_is_no_finding() -> None:
+    with pytest.raises(ZeroDivisionError):
+        attempt("broken", lambda: expect(1 // 0, 0, "nonsense"))

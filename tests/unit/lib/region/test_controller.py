@@ -1,0 +1,183 @@
+"""The controllers: what they are made of, what they are told, and what they may do."""
+import ast
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from lib import settings
+from lib.outputs import READ_BY_RECOVERY, READ_OF_EACH_REGION, ROLES, description
+from lib.region import alarms, controller, function
+from recovery import cloud, stack
+from tests.unit.lib.conftest import CASES, recording
+from tests.unit.lib.recorder import ACCOUNT, Recording, Resource
+from tests.unit.lib.test_contract import policies_of
+
+ROOT = Path(__file__).resolve().parents[4]
+ENVIRONMENT_LIMIT = 4096  # bytes of all variables of a function, with their names
+
+
+def part(program: Recording, role: str, kind: str) -> Resource:
+    """The one resource of a kind in the controller of a region."""
+    (found,) = (r for r in program.of(kind) if program.inside(r, "Controller") and f"-{role}-" in r.name)
+    return found
+
+
+def told(program: Recording, role: str) -> str:
+    """What a controller is told of the stack."""
+    return str(part(program, role, "Function").inputs["environment"]["variables"]["STACK_OUTPUTS"])
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_controller_is_a_small_function_outside_the_vpc(dev: Recording, role: str) -> None:
+    function = part(dev, role, "Function").inputs
+    assert function["name"] == dev.outputs[f"{role}_controller_function_name"] == "tapstack-controller-dev"
+    assert (function["handler"], function["runtime"]) == ("recovery.controller.handler", "python3.13")
+    assert (function["memorySize"], function["timeout"]) == (256, 900)
+    assert function["reservedConcurrentExecutions"] == -1
+    assert "vpcConfig" not in function
+    assert part(dev, role, "Role").inputs["name"] == f"tapstack-controller-dev-{dev.outputs[f'{role}_region']}"
+    alias = part(dev, role, "Alias")
+    assert alias.inputs["name"] == "live"
+    assert dev.outputs[f"{role}_controller_alias_arn"].endswith(f":{alias.name}")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_rule_starts_it_every_minute_and_nothing_tries_again(dev: Recording, role: str) -> None:
+    rule, target, permission, once = (part(dev, role, kind) for kind in (
+        "EventRule", "EventTarget", "Permission", "FunctionEventInvokeConfig"))
+    assert rule.inputs["name"] == target.inputs["rule"] == "tapstack-watch-dev"
+    assert rule.inputs["scheduleExpression"] == "rate(1 minute)"
+    assert target.inputs["arn"] == dev.outputs[f"{role}_controller_alias_arn"]
+    assert (permission.inputs["principal"], permission.inputs["qualifier"]) == ("events.amazonaws.com", "live")
+    assert permission.inputs["sourceArn"].endswith(f":{rule.name}")
+    never = {"maximumRetryAttempts": 0, "maximumEventAgeInSeconds": 60}
+    assert target.inputs["retryPolicy"] == never
+    assert once.inputs == {"functionName": "tapstack-controller-dev", "qualifier": "live", **never}
+    assert {permission.urn, once.urn} <= target.dependencies
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_both_are_told_the_same_of_the_stack_and_how_often_to_look(case: str) -> None:
+    program = recording(case)
+    keys = [*READ_BY_RECOVERY, *(f"{role}_{key}" for role in ROLES for key in READ_OF_EACH_REGION)]
+    expected = {key: program.outputs[key] for key in keys}
+    for role in ROLES:
+        assert json.loads(told(program, role)) == expected
+        variables = part(program, role, "Function").inputs["environment"]["variables"]
+        assert {key: value for key, value in variables.items() if key != "STACK_OUTPUTS"} == {
+            "PROBE_SECONDS": "10", "WATCH_SECONDS": "60", "COOL_DOWN_SECONDS": "300"}
+
+
+def test_they_are_told_what_recovery_reads(dev: Recording, prod: Recording) -> None:
+    assert READ_BY_RECOVERY == stack.KEYS
+    assert READ_OF_EACH_REGION == stack.SITE_KEYS
+    read = stack.Stack.of(json.loads(told(dev, "dr")))
+    assert [site.region for site in read.sites] == ["us-east-1", "us-west-2"]
+    assert (read.failover_mode, stack.Stack.of(json.loads(told(prod, "dr"))).failover_mode) == ("manual", "automatic")
+
+
+@pulumi.runtime.test  # type: ignore[untyped-decorator]
+def test_the_longest_description_fits_into_an_environment() -> Any:
+    suffix, region, account = "s" * 17, "ap-northeast-1", "1" * 12
+    arn = f"arn:aws:{{}}:{region}:{account}:{{}}"
+    longest = {
+        "environment_suffix": suffix, "profile": "prod", "payments_table_name": f"payment-transactions-{suffix}",
+        "table_consistency": "eventual", "global_cluster_id": f"tapstack-{suffix}", "failover_mode": "automatic",
+        "health_check_interval": 10, "health_check_threshold": 10, "recovery_time_objective": 86400,
+        "recovery_point_objective": 86400, "dns": "off: domainName is not set", "service_url": f"https://{'d' * 64}"}
+    each = {
+        "region": region, "api_endpoint": f"https://{'i' * 10}.execute-api.{region}.amazonaws.com/live",
+        "cluster_arn": arn.format("rds", f"cluster:tapstack-{suffix}-{region}"),
+        "cluster_id": f"tapstack-{suffix}-{region}", "control_bucket": "b" * 63, "receipts_bucket": "b" * 63,
+        "topic_arn": arn.format("sns", f"tapstack-alarms-{suffix}"),
+        "function_alias_arn": arn.format("lambda", f"function:tapstack-payments-{suffix}:live"),
+        "reconcile_function_name": f"tapstack-reconcile-{suffix}",
+        "controller_function_name": f"tapstack-controller-{suffix}",
+        "key_arn": arn.format("kms", f"key/mrk-{'0' * 32}")}
+
+    def fits(text: str) -> None:
+        assert 2000 < len(text) < ENVIRONMENT_LIMIT - 200
+
+    return description({**longest, **{f"{role}_{key}": value for role in ROLES for key, value in each.items()}}).apply(
+        fits)
+
+
+def test_the_package_is_the_sources_of_payments_and_recovery(dev: Recording) -> None:
+    shipped = set(part(dev, "dr", "Function").inputs["code"].assets)
+    modules = {path.relative_to(ROOT).as_posix() for folder in ("payments", "recovery")
+               for path in (ROOT / folder).rglob("*.py")}
+    assert shipped == {"contract.py", *modules}
+
+
+def test_nothing_that_the_controller_imports_is_missing_in_it() -> None:
+    runtime, seen, todo = sys.stdlib_module_names | {"boto3", "botocore"}, set[str](), {"recovery.controller"}
+    missing = set()
+    while todo:
+        seen |= todo
+        found: set[str] = set()
+        for module in todo:
+            file = ROOT / f"{module.replace('.', '/')}.py"
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                match node:
+                    case ast.Import(names=aliases):
+                        found |= {alias.name for alias in aliases}
+                    case ast.ImportFrom(module=str() as package, names=aliases):
+                        inside = package in ("payments", "recovery")
+                        found |= {f"{package}.{alias.name}" for alias in aliases} if inside else {package}
+        ours = {name for name in found if name.partition(".")[0] in ("payments", "recovery")}
+        missing |= {name for name in found - ours if name.partition(".")[0] not in runtime}
+        todo = ours - seen
+    assert missing == set()
+
+
+@pytest.mark.parametrize(("role", "peer"), [("primary", "dr"), ("dr", "primary")])
+def test_it_may_do_what_a_failover_to_its_region_needs_and_no_more(dev: Recording, role: str, peer: str) -> None:
+    region = dev.outputs[f"{role}_region"]
+    found = {}
+    for statement in policies_of(part(dev, role, "RolePolicy")):
+        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        found.update({action: statement for action in actions if not action.startswith(("kms:", "logs:", "xray:"))})
+    everywhere = f"arn:aws:rds::{ACCOUNT}:global-cluster:tapstack-dev"
+    own, others = (f"arn:aws:rds:{each}:{ACCOUNT}:cluster:tapstack-dev-{each}"
+                   for each in (region, dev.outputs[f"{peer}_region"]))
+    control, receipts = (f"arn:aws:s3:::tapstack-{name}-dev-{region}-{ACCOUNT}" for name in ("control", "receipts"))
+    functions = [f"arn:aws:lambda:{region}:{ACCOUNT}:function:tapstack-{name}-dev"
+                 for name in ("payments", "reconcile")]
+    items = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["!right", "!watch:*", "!recovery", "!drill"]}}
+    table = f"arn:aws:dynamodb:{region}:{ACCOUNT}:table/payment-transactions-dev"
+    assert {action: statement["Resource"] for action, statement in found.items()} == {
+        "dynamodb:GetItem": table, "dynamodb:PutItem": table, "dynamodb:UpdateItem": table,
+        "rds:FailoverGlobalCluster": [everywhere, own, others],
+        "rds:DescribeGlobalClusters": everywhere, "rds:DescribeDBClusters": own,
+        "rds:DescribeDBInstances": f"arn:aws:rds:{region}:{ACCOUNT}:db:*",
+        **dict.fromkeys(("s3:PutObject", "s3:GetObject", "s3:DeleteObject"), f"{control}/takeover"),
+        "s3:ListBucket": [control, receipts],
+        "lambda:InvokeFunction": [*functions, *(f"{function}:live" for function in functions)],
+        "sns:Publish": f"arn:aws:sns:{region}:{ACCOUNT}:tapstack-alarms-dev",
+        "cloudwatch:PutMetricData": "*", "cloudwatch:GetMetricStatistics": "*"}
+    assert {action: statement["Condition"] for action, statement in found.items() if "Condition" in statement} == {
+        "dynamodb:GetItem": items, "dynamodb:PutItem": items, "dynamodb:UpdateItem": items,
+        "cloudwatch:PutMetricData": {"StringEquals": {"cloudwatch:namespace": "TapStack"}}}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_it_uses_its_regions_key_through_the_services_that_it_calls(dev: Recording, role: str) -> None:
+    (use,) = (statement for statement in policies_of(part(dev, role, "RolePolicy"))
+              if "kms:ViaService" in str(statement.get("Condition")))
+    region = dev.outputs[f"{role}_region"]
+    assert use["Resource"] == dev.outputs[f"{role}_key_arn"]
+    assert use["Condition"] == {"StringEquals": {"kms:ViaService": [
+        f"{service}.{region}.amazonaws.com" for service in ("dynamodb", "s3", "sns")]}}
+
+
+def test_what_program_and_recovery_both_know_is_the_same() -> None:
+    """Neither imports the other, so nothing else would notice."""
+    assert cloud.REPLICATION_RULE == alarms.REPLICATION_RULE
+    assert cloud.NAMESPACE == alarms.NAMESPACE
+    assert cloud.ALIAS == function.ALIAS
+    assert stack.DNS_TTL == settings.DNS_TTL_SECONDS
+    assert f"{stack.PROBE_SECONDS:g}" == controller.TIMES["PROBE_SECONDS"]
