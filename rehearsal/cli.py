@@ -32,14 +32,15 @@ from rehearsal.aws.proxy import AwsProxies
 from rehearsal.aws.replication import ReplicationControl
 from rehearsal.deploy import inventory
 from rehearsal.deploy.deployment import THREADS, Deployment, write_outputs
-from rehearsal.deploy.engine import DeployTarget, RehearsalError
-from rehearsal.deploy.project import Project, ProjectError
+from rehearsal.deploy.project import Project
+from rehearsal.deploy.resources.model import DeployTarget
 from rehearsal.drills import outages, scenario
 from rehearsal.drills.environment import DrillEnvironment
 from rehearsal.drills.report import page
 from rehearsal.drills.report.model import DrillResult
 from rehearsal.drills.runner import conclude, play
 from rehearsal.drills.scenario import Scenario
+from rehearsal.errors import DeploymentError, ProjectError
 from rehearsal.postgres.aurora import Aurora
 from rehearsal.rehearsed_stack import RehearsedStack
 from rehearsal.report import RunReport
@@ -90,9 +91,9 @@ class Rehearsal:
             relays.start()
             clients = EmulatorClients(relays.url(OUTSIDE), THREADS)
             deployment = Deployment(clients, DeployTarget(
-                {region: relays.url(region) for region in self._regions}, aurora, self._factor), report.progress)
+                {region: relays.url(region) for region in self._regions}, aurora, self._factor), report.progress.step)
             with report.phase("inventory") as notes:
-                before = inventory.take(deployment.engine, self._regions)
+                before = inventory.take(clients, self._regions)
                 notes.append(f"{len(before)} things before the deployment")
             self._deploy(deployment, clients.endpoint)
             if report.ok:
@@ -106,7 +107,7 @@ class Rehearsal:
                 self._execute(clients, command, output)
                 if keep:
                     self._keep(clients, deployment.outputs)
-            self._tear_down(deployment, before)
+            self._tear_down(deployment, clients, before)
 
     def _deploy(self, deployment: Deployment, endpoint: str) -> None:
         engine, report = deployment.engine, self._report
@@ -115,7 +116,7 @@ class Rehearsal:
                 deployment.up(self._project.with_endpoint(endpoint))
                 write_outputs(self._outputs_file, deployment.outputs)
                 notes.extend((f"{len(engine.resources)} resources", f"{len(deployment.outputs)} outputs in {OUTPUTS}"))
-        except (RehearsalError, pulumi.RunError) as error:
+        except (DeploymentError, pulumi.RunError) as error:
             report.fail("deployment", str(error))
         except Exception as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
             traceback.print_exception(error, limit=-6)  # the program's own fault: its author needs the way there
@@ -156,7 +157,7 @@ class Rehearsal:
             return
         started, project = datetime.now(UTC), self._project.with_endpoint(ground.clients.endpoint)
         with DrillEnvironment(ground, deployment.engine, self._factor, environment=self._environment(ground.clients),
-                   folder=project.folder, again=lambda: deployment.again(project)) as stage:
+                   folder=project.folder, again=lambda: deployment.drift(project)) as stage:
             run = conclude(stage.stack, list(self._played(stage)), started=started, factor=self._factor)
         written, _ = page.write(run, self._reports)
         report.document["drills"] = page.document(run)
@@ -212,12 +213,12 @@ class Rehearsal:
         with suppress(KeyboardInterrupt):
             threading.Event().wait()
 
-    def _tear_down(self, deployment: Deployment, before: inventory.Inventory) -> None:
+    def _tear_down(self, deployment: Deployment, clients: EmulatorClients, before: inventory.Inventory) -> None:
         """Lift what protects the resources, delete them, and compare what the emulator holds with what it held."""
         report = self._report
         try:
-            lifted = Counter(made.kind_name for made in deployment.engine.lift_protection())
-        except RehearsalError as error:
+            lifted = Counter(made.type_name for made in deployment.engine.lift_protection())
+        except DeploymentError as error:
             report.fail("lifting protection", str(error))
         else:
             if lifted:
@@ -226,7 +227,7 @@ class Rehearsal:
         with report.phase("teardown") as notes:
             for wrong in deployment.down():
                 report.fail("teardown", wrong)
-            after = inventory.take(deployment.engine, self._regions)
+            after = inventory.take(clients, self._regions)
             report.document["left"] = sorted(after - before)
             notes.append(f"{len(after - before) or 'nothing'} left")
         for name in sorted(after - before):

@@ -22,8 +22,8 @@ from payments.payment import Record, parse
 from recovery.plan import Action
 from rehearsal.aws.faults import FailureMode
 from rehearsal.aws.ministack import RECEIPTS, STOPPED, TABLE, CopyLag
-from rehearsal.deploy.project import ProjectError
 from rehearsal.drills.chaos import kill9
+from rehearsal.errors import ProjectError
 from rehearsal.postgres.aurora import LEDGER
 from rehearsal.rehearsed_stack import PATIENCE, RehearsedStack, attempt
 from rehearsal.workload.load import LoadGenerator, acknowledged, send, send_all

@@ -16,11 +16,11 @@ from recovery.stack import Stack as Recoverable
 from rehearsal import cli
 from rehearsal.aws.emulator import EmulatorError
 from rehearsal.deploy import inventory
-from rehearsal.deploy.engine import RehearsalError
 from rehearsal.deploy.project import Project
 from rehearsal.drills import outages, scenario
 from rehearsal.drills.report import model, page
 from rehearsal.drills.scenario import Scenario
+from rehearsal.errors import DeploymentError
 from rehearsal.rehearsed_stack import RehearsedStack
 from rehearsal.workload import smoke
 from rehearsal.workload.smoke import CheckFailed, CheckResult
@@ -85,10 +85,10 @@ class FakeEngine:
         self._stage = stage
 
     def lift_protection(self) -> list[Any]:
-        """What was protected, by its kind."""
+        """What was protected, by its type."""
         if self._stage.lifting:
             raise self._stage.lifting
-        return [SimpleNamespace(kind_name=name) for name in self._stage.protected]
+        return [SimpleNamespace(type_name=name) for name in self._stage.protected]
 
 
 class FakeDeployment:
@@ -106,7 +106,7 @@ class FakeDeployment:
             raise self._stage.raises
         self.outputs = OUTPUTS
 
-    def again(self, project: Project) -> list[str]:
+    def drift(self, project: Project) -> list[str]:
         """Where the program would be deployed."""
         return [project.config["TapStack:awsEndpoint"]]
 
@@ -246,7 +246,7 @@ def test_json_is_all_there_is_on_stdout(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"raises": RehearsalError("Key k: create_key: Denied")}, "FAILED deployment: Key k: create_key: Denied"),
+        ({"raises": DeploymentError("Key k: create_key: Denied")}, "FAILED deployment: Key k: create_key: Denied"),
         ({"raises": pulumi.RunError("no zones")}, "FAILED deployment: no zones"),
         ({"raises": ZeroDivisionError("oops")}, "FAILED program: ZeroDivisionError: oops"),
         ({"migrating": MigrationFailed("no login")}, "FAILED migrations: no login"),
@@ -255,7 +255,7 @@ def test_json_is_all_there_is_on_stdout(
         ({"held": [frozenset(), frozenset({"Bucket b (global)"})]}, "FAILED left over: Bucket b (global)"),
         ({"held": [frozenset({"Role r (global)"}), frozenset()]}, "FAILED gone, though it was there before: Role r"),
         ({"wrong": ["Bucket b: delete_bucket: BucketNotEmpty"]}, "FAILED teardown: Bucket b: delete_bucket"),
-        ({"lifting": RehearsalError("Table t: update_table: Busy")}, "FAILED lifting protection: Table t"),
+        ({"lifting": DeploymentError("Table t: update_table: Busy")}, "FAILED lifting protection: Table t"),
     ],
 )
 def test_whatever_fails_the_run_cleans_up_and_exits_1(
