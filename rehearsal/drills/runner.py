@@ -21,9 +21,11 @@ from rehearsal.aws.faults import WORLD, ApiCall
 from rehearsal.drills.environment import CommandResult, DrillEnvironment
 from rehearsal.drills.report import model
 from rehearsal.drills.scenario import Scenario, ScenarioAction
+from rehearsal.errors import CheckFailed
 from rehearsal.rehearsed_stack import StoreContents
-from rehearsal.workload.load import SentPayment, acknowledged, send_all
-from rehearsal.workload.smoke import ApiEndpoint, CheckFailed, expect, payment
+from rehearsal.workload.checks import expect
+from rehearsal.workload.http import ApiClient
+from rehearsal.workload.load import SentPayment, acknowledged, new_payment, send_all
 
 OVERHEAD = 2.0  # seconds that recovery may add of its own
 SLACK = 0.3  # seconds: what is cut off does not end in one moment, and an acknowledgement takes its way
@@ -186,12 +188,12 @@ class ScenarioRunner:
     def _behind(self, number: int) -> None:
         """Payments of clients that are behind the cut, with the region that was active."""
         home = self._stage.regions[self._region("active")]
-        self._stray += send_all(ApiEndpoint(region=home.name, url=self._stage.ground.within(home), key=home.key),
-                                [payment() for _ in range(number)])
+        self._stray += send_all(ApiClient(region=home.name, url=self._stage.ground.within(home), key=home.key),
+                                [new_payment() for _ in range(number)])
 
     def _stale(self, number: int) -> None:
         home = self._stage.regions[self._region("active")]
-        self._stray += send_all(home.place, [payment() for _ in range(number)])
+        self._stray += send_all(home.api, [new_payment() for _ in range(number)])
 
     # --- Notes
 
@@ -226,7 +228,7 @@ class ScenarioRunner:
             self._trap.set(self._region("standby"))
         with self._load:
             with self._checked("it comes about") as found:
-                expect(self._load.accepted.wait(10), True, "a payment is accepted at first")
+                expect(self._load.wait_for(acknowledged, 10), True, "a payment is accepted at first")
                 for deed in scenario.do:
                     self.do(deed)
                 found.append(f"{len(scenario.do)} deeds")
