@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from botocore.credentials import Credentials
 
 from payments.deadline import Deadline, Timing
+from payments.errors import StoreUnavailable
 from payments.leadership import DynamoLeadership, Leadership
 from payments.ledger import DatabaseAddress, PostgresLedger, iam_login, open_connection
 from payments.payment import Record
