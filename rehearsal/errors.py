@@ -1,28 +1,53 @@
-"""The errors of the rehearsal.
+"""The exceptions of the rehearsal, one tree. Each message says in one line what failed and why.
 
 RehearsalError
-├── ProjectError        a project file or an option of the command line cannot be used
-├── DeploymentError     a resource cannot be created, compared or deleted
-├── CoercionError       an input does not fit the parameters of an AWS operation
-└── TimedOut            a condition was not met in time
+├── ProjectError       the project, the stack or an option cannot be used; the command line exits with 2
+├── DeploymentError    a resource could not be created, changed or deleted
+│   └── CoercionError  a property of a resource cannot be brought into the shape that the API expects
+├── EmulatorError      the emulator is not installed, did not start, or died
+├── PostgresError      a PostgreSQL server did not do what it was asked to do
+├── NoAnswer           a request was sent, and no response came back
+├── CheckFailed        a check found something other than it expects
+│   └── TimedOut       what was waited for did not come in time
+└── BenchError         something makes the figures of the bench worthless
 """
 
 
 class RehearsalError(Exception):
-    """Any failure of the rehearsal; its text is one line."""
+    """The base of all of them."""
 
 
 class ProjectError(RehearsalError):
-    """A project file or an option cannot be used; says which and why."""
+    """The project, the stack or an option cannot be used."""
 
 
 class DeploymentError(RehearsalError):
-    """Says which resource, which call, and why it failed."""
+    """A resource could not be created, changed or deleted."""
 
 
-class CoercionError(RehearsalError):
-    """Says which input does not fit, by its path."""
+class CoercionError(DeploymentError):
+    """A property of a resource cannot be brought into the shape that the API expects."""
 
 
-class TimedOut(RehearsalError):
-    """Says what was waited for, and how long."""
+class EmulatorError(RehearsalError):
+    """The emulator is not installed, did not start, or died."""
+
+
+class PostgresError(RehearsalError):
+    """A PostgreSQL server did not do what it was asked to do."""
+
+
+class NoAnswer(RehearsalError):
+    """A request was sent, and no response came back."""
+
+
+class CheckFailed(RehearsalError):
+    """A check found something other than it expects."""
+
+
+class TimedOut(CheckFailed):
+    """What was waited for did not come in time."""
+
+
+class BenchError(RehearsalError):
+    """Something makes the figures of the bench worthless."""
