@@ -10,6 +10,7 @@ from functools import partial
 from http import HTTPStatus
 from itertools import product
 
+from contract import Phase, Store
 from payments.leadership import LEASE
 from recovery import measure
 from recovery.journal import Run
@@ -331,7 +332,7 @@ class ScenarioRunner:
         factor = self._stage.factor
         split = [model.PhaseTime(phase=phase, wall_s=round(wall, 3),
                              full_s=round(wall * (factor if phase in _WAITED else 1), 3))
-                 for phase, wall in zip(model.PHASES, found.phases.values(), strict=True)]
+                 for phase, wall in zip(Phase, found.phases.values(), strict=True)]
         return model.RecoveryTime(
             at_s=self._at(found.began - self._offset), wall_s=round(found.whole, 3),
             full_s=round(sum(phase.full_s for phase in split), 3), split=split,
@@ -384,9 +385,9 @@ _WAITED = frozenset({"detect", "dns"})  # the phases that consist of waiting, wh
 _LANES: Mapping[str, model.Lane] = {
     **dict.fromkeys(("cut", "heal", "lose", "fail", "kill", "lag", "lag_back"), "fault"),
     **dict.fromkeys(("behind", "stale"), "client")}
-_HELD: Mapping[model.StoreName, Callable[[StoreContents], Callable[[str], bool]]] = {
-    "table": lambda kept: kept.settled, "ledger": lambda kept: kept.ledger.__contains__,
-    "receipts": lambda kept: kept.receipts.__contains__}
+_HELD: Mapping[Store, Callable[[StoreContents], Callable[[str], bool]]] = {
+    Store.TABLE: lambda kept: kept.settled, Store.LEDGER: lambda kept: kept.ledger.__contains__,
+    Store.RECEIPTS: lambda kept: kept.receipts.__contains__}
 
 
 def _kind(sent: SentPayment) -> str:
