@@ -3,8 +3,7 @@
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from payments.leadership import NotTheWriter
-from payments.stores import StoreUnavailable
+from payments.errors import NotTheWriter, StoreUnavailable
 from recovery.cloud import AwsFailure
 from rehearsal.errors import CheckFailed, NoAnswer
 from rehearsal.workload.checks import arrives, attempt, expect
