@@ -169,7 +169,7 @@ class Rehearsal:
             traceback.print_exception(error, limit=-6)  # an error in the program itself: its author needs to see where
             report.fail("program", f"{type(error).__name__}: {error}")
         report.document["resources"] = dict(sorted(Counter(each.token for each in engine.resources).items()))
-        report.document["not_exercised"] = [str(gap) for gap in sorted(engine.gaps)]
+        report.document["not_exercised"] = sorted(engine.gaps)
 
     def _migrate(self, deployment: Deployment, clients: EmulatorClients) -> None:
         """Create the ledger's schema, as after a deployment to AWS."""

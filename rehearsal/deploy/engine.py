@@ -16,7 +16,7 @@ class Engine:
     def __init__(self, clients: EmulatorClients, target: DeployTarget) -> None:
         self.provider = ResourceProvider(clients, target)
         self.resources: list[DeployedResource] = []  # the oldest first
-        self.gaps: set[gaps.Gap] = set()
+        self.gaps: set[str] = set()  # a line for each
         self._lock = threading.Lock()
 
     def create(self, token: str, name: str, config: ProviderConfig, inputs: Mapping[str, Any],

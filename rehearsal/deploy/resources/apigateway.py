@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rehearsal.aws.clients import EmulatorClients
-from rehearsal.deploy.resources.model import BotoCall, Listing, ResourceType, Template
+from rehearsal.deploy.resources.model import BotoCall, ResourceType, Template
 
 _REST = {"restApi": "restApiId"}
 _METHOD = {"restApiId": "in.restApi", "resourceId": "in.resourceId", "httpMethod": "in.httpMethod"}
@@ -60,7 +60,7 @@ RESOURCE_TYPES = {
         service="apigateway", create=BotoCall("create_rest_api"), name_input="name", id="out.id",
         outputs={"rootResourceId": "out.rootResourceId",
                  "executionArn": Template("arn:aws:execute-api:{region}:{account}:{id}")},
-        listings=(Listing("get_rest_apis", "items[].id"),), delete=(BotoCall("delete_rest_api", {"restApiId": "id"}),)),
+        listings={"get_rest_apis": "items[].id"}, delete=(BotoCall("delete_rest_api", {"restApiId": "id"}),)),
     "aws:apigateway/resource:Resource": ResourceType(
         service="apigateway", create=BotoCall("create_resource"), renames=_REST, id="out.id",
         delete=(BotoCall("delete_resource", {"restApiId": "in.restApi", "resourceId": "id"}),)),
@@ -97,13 +97,11 @@ RESOURCE_TYPES = {
         id=Template("{in[restApi]}-{in[stageName]}-{in[methodPath]}")),
     "aws:apigateway/apiKey:ApiKey": ResourceType(
         service="apigateway", create=BotoCall("create_api_key", {"enabled": "in.enabled != `false`"}),
-        name_input="name", id="out.id",
-        secrets=frozenset({"value"}),
-        listings=(Listing("get_api_keys", "items[].id"),), delete=(BotoCall("delete_api_key", {"apiKey": "id"}),)),
+        name_input="name", id="out.id", secrets=frozenset({"value"}), listings={"get_api_keys": "items[].id"},
+        delete=(BotoCall("delete_api_key", {"apiKey": "id"}),)),
     "aws:apigateway/usagePlan:UsagePlan": ResourceType(
         service="apigateway", create=BotoCall("create_usage_plan"), renames={"throttleSettings": "throttle"},
-        name_input="name", id="out.id",
-        listings=(Listing("get_usage_plans", "items[].id"),),
+        name_input="name", id="out.id", listings={"get_usage_plans": "items[].id"},
         # A plan that still covers a stage cannot be deleted.
         delete=(BotoCall("update_usage_plan", {"usagePlanId": "id", "patchOperations": _REMOVE_STAGE},
                          each="in.apiStages"),
@@ -118,14 +116,13 @@ RESOURCE_TYPES = {
     "aws:apigateway/account:Account": ResourceType(
         service="apigateway",
         create=BotoCall("update_account", {"patchOperations": _set({"/cloudwatchRoleArn": "in.cloudwatchRoleArn"})}),
-        id="'api-gateway-account'",
-        listings=(Listing("get_account", "[cloudwatchRoleArn][?@]"),),
+        id="'api-gateway-account'", listings={"get_account": "[cloudwatchRoleArn][?@]"},
         delete=(BotoCall("update_account",
                          {"patchOperations": "[{op: 'replace', path: '/cloudwatchRoleArn', value: ''}]"}),)),
     "aws:apigateway/domainName:DomainName": ResourceType(
         service="apigateway", create=BotoCall("create_domain_name"), id="in.domainName",
         outputs={"regionalDomainName": "out.regionalDomainName", "regionalZoneId": "out.regionalHostedZoneId"},
-        listings=(Listing("get_domain_names", "items[].domainName"),),
+        listings={"get_domain_names": "items[].domainName"},
         delete=(BotoCall("delete_domain_name", {"domainName": "id"}),)),
     "aws:apigateway/basePathMapping:BasePathMapping": ResourceType(
         service="apigateway", create=BotoCall("create_base_path_mapping"), renames={**_REST, "stageName": "stage"},

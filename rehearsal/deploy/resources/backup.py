@@ -1,6 +1,6 @@
 """AWS Backup."""
 
-from rehearsal.deploy.resources.model import BotoCall, Listing, ResourceType
+from rehearsal.deploy.resources.model import BotoCall, ResourceType
 
 RESOURCE_TYPES = {
     "aws:backup/vault:Vault": ResourceType(
@@ -9,7 +9,7 @@ RESOURCE_TYPES = {
         outputs={"arn": "out.BackupVaultArn"},
         # No backup runs, so the vault is empty.
         provider_only=frozenset({"forceDestroy"}),
-        listings=(Listing("list_backup_vaults", "BackupVaultList[].BackupVaultName"),),
+        listings={"list_backup_vaults": "BackupVaultList[].BackupVaultName"},
         delete=(BotoCall("delete_backup_vault", {"BackupVaultName": "id"}),)),
     "aws:backup/plan:Plan": ResourceType(
         service="backup",
@@ -18,8 +18,7 @@ RESOURCE_TYPES = {
         renames={"targetVaultName": "TargetBackupVaultName", "schedule": "ScheduleExpression",
                  "startWindow": "StartWindowMinutes", "completionWindow": "CompletionWindowMinutes",
                  "deleteAfter": "DeleteAfterDays", "destinationVaultArn": "DestinationBackupVaultArn"},
-        name_input="name", id="out.BackupPlanId",
-        listings=(Listing("list_backup_plans", "BackupPlansList[].BackupPlanId"),),
+        name_input="name", id="out.BackupPlanId", listings={"list_backup_plans": "BackupPlansList[].BackupPlanId"},
         delete=(BotoCall("delete_backup_plan", {"BackupPlanId": "id"}),)),
     "aws:backup/selection:Selection": ResourceType(
         service="backup",

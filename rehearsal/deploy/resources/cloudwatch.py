@@ -1,6 +1,6 @@
 """CloudWatch and its logs."""
 
-from rehearsal.deploy.resources.model import BotoCall, Listing, ResourceType, Template
+from rehearsal.deploy.resources.model import BotoCall, ResourceType, Template
 
 RESOURCE_TYPES = {
     "aws:cloudwatch/logGroup:LogGroup": ResourceType(
@@ -9,15 +9,14 @@ RESOURCE_TYPES = {
         after_create=(BotoCall("put_retention_policy", {"logGroupName": "id", "retentionInDays": "in.retentionInDays"},
                                when="in.retentionInDays"),),
         outputs={"arn": Template("arn:aws:logs:{region}:{account}:log-group:{id}")},
-        listings=(Listing("describe_log_groups", "logGroups[].logGroupName"),),
+        listings={"describe_log_groups": "logGroups[].logGroupName"},
         delete=(BotoCall("delete_log_group", {"logGroupName": "id"}),)),
     "aws:cloudwatch/metricAlarm:MetricAlarm": ResourceType(
         service="cloudwatch", create=BotoCall("put_metric_alarm"), renames={"name": "AlarmName"}, name_input="name",
-        id="in.name",
-        listings=(Listing("describe_alarms", "MetricAlarms[].AlarmName"),),
+        id="in.name", listings={"describe_alarms": "MetricAlarms[].AlarmName"},
         delete=(BotoCall("delete_alarms", {"AlarmNames": "[id]"}),)),
     "aws:cloudwatch/dashboard:Dashboard": ResourceType(
         service="cloudwatch", create=BotoCall("put_dashboard"), name_input="dashboardName", id="in.dashboardName",
-        listings=(Listing("list_dashboards", "DashboardEntries[].DashboardName"),),
+        listings={"list_dashboards": "DashboardEntries[].DashboardName"},
         delete=(BotoCall("delete_dashboards", {"DashboardNames": "[id]"}),)),
 }

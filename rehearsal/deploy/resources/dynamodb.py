@@ -1,6 +1,6 @@
 """DynamoDB."""
 
-from rehearsal.deploy.resources.model import BotoCall, Listing, ResourceType, Template
+from rehearsal.deploy.resources.model import BotoCall, ResourceType, Template
 
 _TABLE = {"TableName": "id"}
 _PARAMS = {
@@ -34,8 +34,7 @@ RESOURCE_TYPES = {
                       BotoCall("tag_resource", {"ResourceArn": _REPLICA_ARN, "Tags": "tags"},
                                when="item.propagateTags && tags", **_REPLICA),
                       BotoCall("describe_table", _TABLE)),
-        outputs={"arn": "out.Table.TableArn"},
-        listings=(Listing("list_tables", "TableNames"),),
+        outputs={"arn": "out.Table.TableArn"}, listings={"list_tables": "TableNames"},
         unprotect=(BotoCall("update_table", _protect("`false`"), when="in.deletionProtectionEnabled"),
                    BotoCall("update_table", _protect("`false`"), when="item.deletionProtectionEnabled", **_REPLICA)),
         delete=(BotoCall("update_table", {**_TABLE, "ReplicaUpdates": _REMOVE}, each="in.replicas"),

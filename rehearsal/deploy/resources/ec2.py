@@ -1,6 +1,6 @@
 """EC2, and VPC, which is part of its API."""
 
-from rehearsal.deploy.resources.model import BotoCall, DataFunction, Listing, ResourceType
+from rehearsal.deploy.resources.model import BotoCall, DataFunction, ResourceType
 
 
 def _tagged(resource_type: str) -> dict[str, str]:
@@ -47,7 +47,7 @@ RESOURCE_TYPES = {
         after_create=(_attribute("enableDnsSupport"), _attribute("enableDnsHostnames"),
                       BotoCall("describe_security_groups", {"Filters": _default_group("id")})),
         outputs={"defaultSecurityGroupId": "out.SecurityGroups[0].GroupId"},
-        listings=(Listing("describe_vpcs", "Vpcs[].VpcId"),), delete=(BotoCall("delete_vpc", {"VpcId": "id"}),)),
+        listings={"describe_vpcs": "Vpcs[].VpcId"}, delete=(BotoCall("delete_vpc", {"VpcId": "id"}),)),
     # Every VPC has one, which cannot be deleted; adopting it removes its rules.
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": ResourceType(
         service="ec2", create=BotoCall("describe_security_groups", {"Filters": _default_group("in.vpcId")}),
@@ -59,11 +59,10 @@ RESOURCE_TYPES = {
         after_create=(BotoCall("modify_subnet_attribute",
                                {"SubnetId": "id", "MapPublicIpOnLaunch.Value": "in.mapPublicIpOnLaunch"},
                                when="in.mapPublicIpOnLaunch != null"),),
-        listings=(Listing("describe_subnets", "Subnets[].SubnetId"),),
-        delete=(BotoCall("delete_subnet", {"SubnetId": "id"}),)),
+        listings={"describe_subnets": "Subnets[].SubnetId"}, delete=(BotoCall("delete_subnet", {"SubnetId": "id"}),)),
     "aws:ec2/routeTable:RouteTable": ResourceType(
         service="ec2", create=BotoCall("create_route_table", _tagged("route-table")), id="out.RouteTable.RouteTableId",
-        listings=(Listing("describe_route_tables", "RouteTables[].RouteTableId"),),
+        listings={"describe_route_tables": "RouteTables[].RouteTableId"},
         delete=(BotoCall("delete_route_table", {"RouteTableId": "id"}),)),
     "aws:ec2/routeTableAssociation:RouteTableAssociation": ResourceType(
         service="ec2", create=BotoCall("associate_route_table"), id="out.AssociationId",
@@ -74,7 +73,7 @@ RESOURCE_TYPES = {
         after_create=(BotoCall("describe_prefix_lists",
                                {"Filters": "[{Name: 'prefix-list-name', Values: [in.serviceName]}]"}),),
         outputs={"prefixListId": "out.PrefixLists[0].PrefixListId"},
-        listings=(Listing("describe_vpc_endpoints", "VpcEndpoints[].VpcEndpointId"),),
+        listings={"describe_vpc_endpoints": "VpcEndpoints[].VpcEndpointId"},
         delete=(BotoCall("delete_vpc_endpoints", {"VpcEndpointIds": "[id]"}),)),
     # AWS gives a new group a rule that allows all outgoing traffic; the provider removes it.
     "aws:ec2/securityGroup:SecurityGroup": ResourceType(
@@ -82,14 +81,14 @@ RESOURCE_TYPES = {
         renames={"name": "GroupName"}, name_input="name", id="out.GroupId",
         after_create=(BotoCall("describe_security_groups", {"GroupIds": "[id]"}),
                       _revoke("egress", "IpPermissionsEgress")),
-        listings=(Listing("describe_security_groups", "SecurityGroups[].GroupId"),),
+        listings={"describe_security_groups": "SecurityGroups[].GroupId"},
         delete=(BotoCall("delete_security_group", {"GroupId": "id"}),)),
     "aws:ec2/flowLog:FlowLog": ResourceType(
         service="ec2", create=BotoCall("create_flow_logs", {"ResourceIds": "[in.vpcId]", "ResourceType": "'VPC'"}),
         renames={"iamRoleArn": "DeliverLogsPermissionArn"}, id="out.FlowLogIds[0]",
         # Not with CreateFlowLogs: the emulator drops tags there.
         after_create=(BotoCall("create_tags", {"Resources": "[id]", "Tags": "tags"}, when="tags"),),
-        listings=(Listing("describe_flow_logs", "FlowLogs[].FlowLogId"),),
+        listings={"describe_flow_logs": "FlowLogs[].FlowLogId"},
         delete=(BotoCall("delete_flow_logs", {"FlowLogIds": "[id]"}),)),
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": _rule("ingress"),
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": _rule("egress"),

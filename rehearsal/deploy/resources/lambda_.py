@@ -1,6 +1,6 @@
 """Lambda."""
 
-from rehearsal.deploy.resources.model import BotoCall, Listing, ResourceType, Template
+from rehearsal.deploy.resources.model import BotoCall, ResourceType, Template
 
 # A function's calls go through the proxy of its region: those to AWS, and those to the public API of another region.
 _ENVIRONMENT = ("{Variables: merge(speed_up(in.environment.variables || `{}`, factor), "
@@ -17,11 +17,10 @@ RESOURCE_TYPES = {
                                when="in.reservedConcurrentExecutions >= `0`"),),
         outputs={"version": "out.Version"},
         provider_only=frozenset({"replaceSecurityGroupsOnDestroy", "replacementSecurityGroupIds"}),
-        listings=(Listing("list_functions", "Functions[].FunctionName"),),
+        listings={"list_functions": "Functions[].FunctionName"},
         delete=(BotoCall("delete_function", {"FunctionName": "id"}),)),
     "aws:lambda/alias:Alias": ResourceType(
-        service="lambda", create=BotoCall("create_alias"), name_input="name", id="out.AliasArn",
-        outputs={"arn": "id"},
+        service="lambda", create=BotoCall("create_alias"), name_input="name", id="out.AliasArn", outputs={"arn": "id"},
         delete=(BotoCall("delete_alias", {"FunctionName": "in.functionName", "Name": "in.name"}),)),
     "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig": ResourceType(
         service="lambda", create=BotoCall("put_function_event_invoke_config"),

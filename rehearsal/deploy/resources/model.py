@@ -87,17 +87,6 @@ class BotoCall:
         yield from (self.when, self.each, self.region)
 
 
-@dataclass(frozen=True)
-class Listing:
-    """The call that lists all resources of a type in a region, and the expression for their names in each page.
-
-    A function that replaces the operation takes the clients and the region.
-    """
-
-    operation: str | Function
-    names: str
-
-
 @dataclass(frozen=True, kw_only=True)
 class ResourceType:
     """One resource type.
@@ -122,8 +111,9 @@ class ResourceType:
     """Outputs that are secret."""
     provider_only: frozenset[str] = frozenset()
     """Inputs that only control how the provider updates, waits or destroys, and that no call needs."""
-    listings: tuple[Listing, ...] = ()
-    """Empty for what is part of a resource that is listed."""
+    listings: Mapping[str | Function, str] = field(default_factory=dict)
+    """The operations (or functions of clients and region) that list everything of the type in a region, each with the
+    expression for the names in a page of its answer. Empty for what is part of a resource that is listed."""
     unprotect: tuple[BotoCall, ...] = ()
     """Calls before a teardown, to lift a protection that AWS would enforce."""
     delete: tuple[BotoCall, ...] = ()

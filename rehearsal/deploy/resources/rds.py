@@ -3,7 +3,7 @@
 from typing import Any
 
 from rehearsal.aws.clients import EmulatorClients
-from rehearsal.deploy.resources.model import BotoCall, Databases, Listing, ResourceType, Template
+from rehearsal.deploy.resources.model import BotoCall, Databases, ResourceType, Template
 
 _GLOBAL = {"GlobalClusterIdentifier": "id"}
 _CLUSTER = {"DBClusterIdentifier": "id"}
@@ -23,7 +23,7 @@ RESOURCE_TYPES = {
         service="rds", create=BotoCall("create_global_cluster"), name_input="globalClusterIdentifier",
         id="out.GlobalCluster.GlobalClusterIdentifier",
         outputs={"endpoint": Template("{id}.global-{unique:.12}.global.rds.amazonaws.com")},
-        listings=(Listing("describe_global_clusters", "GlobalClusters[].GlobalClusterIdentifier"),),
+        listings={"describe_global_clusters": "GlobalClusters[].GlobalClusterIdentifier"},
         unprotect=(BotoCall("modify_global_cluster", {**_GLOBAL, "DeletionProtection": "`false`"},
                             when="in.deletionProtection"),),
         delete=(BotoCall("delete_global_cluster", _GLOBAL),)),
@@ -39,8 +39,8 @@ RESOURCE_TYPES = {
         outputs={"arn": "out.DBCluster.DBClusterArn", "endpoint": "port && 'localhost' || out.DBCluster.Endpoint",
                  "readerEndpoint": "port && 'localhost' || out.DBCluster.ReaderEndpoint", "port": "out.DBCluster.Port",
                  "clusterResourceId": "out.DBCluster.DbClusterResourceId"},
-        listings=(Listing("describe_db_clusters", "DBClusters[].DBClusterIdentifier"),
-                  Listing("describe_db_cluster_snapshots", "DBClusterSnapshots[].DBClusterSnapshotIdentifier")),
+        listings={"describe_db_clusters": "DBClusters[].DBClusterIdentifier",
+                  "describe_db_cluster_snapshots": "DBClusterSnapshots[].DBClusterSnapshotIdentifier"},
         unprotect=(BotoCall("modify_db_cluster", {**_CLUSTER, "DeletionProtection": "`false`"},
                             when="in.deletionProtection"),),
         # A member of a global database cannot be deleted; the provider removes it first.
@@ -58,13 +58,12 @@ RESOURCE_TYPES = {
         renames={"identifier": "DBInstanceIdentifier", "clusterIdentifier": "DBClusterIdentifier",
                  "instanceClass": "DBInstanceClass", "performanceInsightsEnabled": "EnablePerformanceInsights"},
         name_input="identifier", id="out.DBInstance.DBInstanceIdentifier",
-        listings=(Listing("describe_db_instances", "DBInstances[].DBInstanceIdentifier"),),
+        listings={"describe_db_instances": "DBInstances[].DBInstanceIdentifier"},
         delete=(BotoCall("delete_db_instance", {"DBInstanceIdentifier": "id", "SkipFinalSnapshot": "`true`"}),)),
     "aws:rds/subnetGroup:SubnetGroup": ResourceType(
         service="rds", create=BotoCall("create_db_subnet_group"),
         renames={"name": "DBSubnetGroupName", "description": "DBSubnetGroupDescription"}, name_input="name",
-        id="in.name",
-        listings=(Listing("describe_db_subnet_groups", "DBSubnetGroups[].DBSubnetGroupName"),),
+        id="in.name", listings={"describe_db_subnet_groups": "DBSubnetGroups[].DBSubnetGroupName"},
         delete=(BotoCall("delete_db_subnet_group", {"DBSubnetGroupName": "id"}),)),
     "aws:rds/clusterParameterGroup:ClusterParameterGroup": ResourceType(
         service="rds", create=BotoCall("create_db_cluster_parameter_group"),
@@ -74,7 +73,6 @@ RESOURCE_TYPES = {
             "DBClusterParameterGroupName": "id",
             "Parameters": "in.parameters[].{ParameterName: name, ParameterValue: value, "
                           "ApplyMethod: applyMethod || 'immediate'}"}, when="in.parameters"),),
-        listings=(Listing("describe_db_cluster_parameter_groups",
-                          "DBClusterParameterGroups[].DBClusterParameterGroupName"),),
+        listings={"describe_db_cluster_parameter_groups": "DBClusterParameterGroups[].DBClusterParameterGroupName"},
         delete=(BotoCall("delete_db_cluster_parameter_group", {"DBClusterParameterGroupName": "id"}),)),
 }

@@ -1,6 +1,6 @@
 """Route 53."""
 
-from rehearsal.deploy.resources.model import BotoCall, Listing, ResourceType, Template
+from rehearsal.deploy.resources.model import BotoCall, ResourceType, Template
 
 _RECORD_SET = (
     "{Name: in.name, Type: in.type, TTL: in.ttl, ResourceRecords: in.records[].{Value: @}, "
@@ -24,26 +24,21 @@ RESOURCE_TYPES = {
     "aws:route53/zone:Zone": ResourceType(
         service="route53",
         create=BotoCall("create_hosted_zone", {"CallerReference": "unique", "HostedZoneConfig.Comment": "in.comment"}),
-        name_input="name", id="split(out.HostedZone.Id, '/')[2]",
-        after_create=(_tag("hostedzone"),),
+        name_input="name", id="split(out.HostedZone.Id, '/')[2]", after_create=(_tag("hostedzone"),),
         outputs={"zoneId": "id", "nameServers": "out.DelegationSet.NameServers"},
         # All records of the zone are resources of the program, and deleted before it.
-        provider_only=frozenset({"forceDestroy"}),
-        listings=(Listing("list_hosted_zones", "HostedZones[].Id"),),
+        provider_only=frozenset({"forceDestroy"}), listings={"list_hosted_zones": "HostedZones[].Id"},
         delete=(BotoCall("delete_hosted_zone", {"Id": "id"}),)),
     "aws:route53/record:Record": ResourceType(
         service="route53", create=_change("in.allowOverwrite && 'UPSERT' || 'CREATE'"),
-        id=Template("{in[zoneId]}_{in[name]}_{in[type]}"),
-        outputs={"fqdn": "in.name"},
-        delete=(_change("'DELETE'"),)),
+        id=Template("{in[zoneId]}_{in[name]}_{in[type]}"), outputs={"fqdn": "in.name"}, delete=(_change("'DELETE'"),)),
     "aws:route53/healthCheck:HealthCheck": ResourceType(
         service="route53", create=BotoCall("create_health_check", {"CallerReference": "unique"}),
         wrapper="HealthCheckConfig",
         renames={"fqdn": "HealthCheckConfig.FullyQualifiedDomainName",
                  "invertHealthcheck": "HealthCheckConfig.Inverted",
                  "childHealthThreshold": "HealthCheckConfig.HealthThreshold"},
-        id="out.HealthCheck.Id",
-        after_create=(_tag("healthcheck"),),
-        listings=(Listing("list_health_checks", "HealthChecks[].Id"),),
+        id="out.HealthCheck.Id", after_create=(_tag("healthcheck"),),
+        listings={"list_health_checks": "HealthChecks[].Id"},
         delete=(BotoCall("delete_health_check", {"HealthCheckId": "id"}),)),
 }

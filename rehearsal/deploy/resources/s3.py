@@ -3,7 +3,7 @@
 from typing import Any
 
 from rehearsal.aws.clients import EmulatorClients
-from rehearsal.deploy.resources.model import BotoCall, Listing, ResourceType, Template
+from rehearsal.deploy.resources.model import BotoCall, ResourceType, Template
 
 
 def _empty(clients: EmulatorClients, region: str, bucket: str) -> dict[str, Any]:
@@ -32,8 +32,7 @@ RESOURCE_TYPES = {
                                           "region != 'us-east-1' && region || null"}),
         name_input="bucket", id="in.bucket",
         after_create=(BotoCall("put_bucket_tagging", {"Bucket": "id", "Tagging.TagSet": "tags"}, when="tags"),),
-        outputs={"arn": Template("arn:aws:s3:::{id}")},
-        listings=(Listing("list_buckets", "Buckets[].Name"),),
+        outputs={"arn": Template("arn:aws:s3:::{id}")}, listings={"list_buckets": "Buckets[].Name"},
         delete=(BotoCall(_empty, {"region": "region", "bucket": "id"}, when="in.forceDestroy || unprotected"),
                 BotoCall("delete_bucket", {"Bucket": "id"}))),
     "aws:s3/bucketVersioning:BucketVersioning": _setting("put_bucket_versioning", ""),

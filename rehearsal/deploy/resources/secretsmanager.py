@@ -1,6 +1,6 @@
 """Secrets Manager."""
 
-from rehearsal.deploy.resources.model import BotoCall, DataFunction, Listing, ResourceType, Template
+from rehearsal.deploy.resources.model import BotoCall, DataFunction, ResourceType, Template
 
 RESOURCE_TYPES = {
     "aws:secretsmanager/secret:Secret": ResourceType(
@@ -10,8 +10,7 @@ RESOURCE_TYPES = {
                                {"SecretId": "id",
                                 "AddReplicaRegions": "in.replicas[].{Region: region, KmsKeyId: kmsKeyId}",
                                 "ForceOverwriteReplicaSecret": "in.forceOverwriteReplicaSecret"}, when="in.replicas"),),
-        outputs={"arn": "id"},
-        listings=(Listing("list_secrets", "SecretList[].Name"),),
+        outputs={"arn": "id"}, listings={"list_secrets": "SecretList[].Name"},
         # At once, whatever the recovery window: a rehearsal must leave nothing.
         provider_only=frozenset({"recoveryWindowInDays"}),
         delete=(BotoCall("delete_secret", {"SecretId": "id", "ForceDeleteWithoutRecovery": "`true`"}),)),

@@ -1,13 +1,11 @@
 """SNS."""
 
-from rehearsal.deploy.resources.model import BotoCall, Listing, ResourceType
+from rehearsal.deploy.resources.model import BotoCall, ResourceType
 
 RESOURCE_TYPES = {
     "aws:sns/topic:Topic": ResourceType(
         service="sns", create=BotoCall("create_topic"), renames={"kmsMasterKeyId": "Attributes.KmsMasterKeyId"},
-        name_input="name", id="out.TopicArn",
-        outputs={"arn": "id"},
-        listings=(Listing("list_topics", "Topics[].TopicArn"),),
+        name_input="name", id="out.TopicArn", outputs={"arn": "id"}, listings={"list_topics": "Topics[].TopicArn"},
         delete=(BotoCall("delete_topic", {"TopicArn": "id"}),)),
     # A topic always has a policy, which is deleted with the topic.
     "aws:sns/topicPolicy:TopicPolicy": ResourceType(
@@ -18,6 +16,6 @@ RESOURCE_TYPES = {
     "aws:sns/topicSubscription:TopicSubscription": ResourceType(
         service="sns", create=BotoCall("subscribe", {"ReturnSubscriptionArn": "`true`"}),
         renames={"topic": "TopicArn"}, id="out.SubscriptionArn",
-        listings=(Listing("list_subscriptions", "Subscriptions[].SubscriptionArn"),),
+        listings={"list_subscriptions": "Subscriptions[].SubscriptionArn"},
         delete=(BotoCall("unsubscribe", {"SubscriptionArn": "id"}),)),
 }

@@ -79,9 +79,8 @@ def test_every_rename_leads_to_a_member() -> None:
 
 
 def test_every_listing_is_an_operation() -> None:
-    assert {listing.operation for resource_type in AWS_TYPES.values() for listing in resource_type.listings
-            if isinstance(listing.operation, str)
-            and listing.operation not in operations(resource_type.service)} == set()
+    assert {operation for resource_type in AWS_TYPES.values() for operation in resource_type.listings
+            if isinstance(operation, str) and operation not in operations(resource_type.service)} == set()
 
 
 def test_inputs_and_outputs_have_the_names_of_pulumis_class() -> None:
@@ -101,15 +100,16 @@ def test_tags_are_sent_where_pulumis_class_takes_them() -> None:
 
 def test_every_expression_is_valid() -> None:
     for resource_type in RESOURCE_TYPES.values():
-        for expression in (*resource_type.expressions(), *(listing.names for listing in resource_type.listings)):
+        for expression in (*resource_type.expressions(), *resource_type.listings.values()):
             if expression and not isinstance(expression, Template):
                 jmespath.compile(expression)
 
 
 def test_gaps_are_of_known_types_and_arguments() -> None:
-    for gap in GAPS:
-        assert gap.token in RESOURCE_TYPES
-        assert not gap.argument or gap.argument in properties(gap.token)
+    for key in GAPS:
+        token, _, argument = key.partition(".")
+        assert token in RESOURCE_TYPES
+        assert not argument or argument in properties(token)
 
 
 def test_data_functions_have_pulumis_arguments_and_results() -> None:
