@@ -240,10 +240,8 @@ class Reconciliation:
         return True
 
     def _snapshot(self, until: Deadline) -> Snapshot:
-        """Read the stores in the order in which a payment is written: what is settled in the table is in the others.
-
-        What only the others have may have been registered in the meantime, so the table is asked again.
-        """
+        # In the order in which a payment is written: what is settled in the table is in the others. What only the
+        # others have may have been registered in the meantime, so the table is asked again.
         deadline = partial(until.within, self.timing.budget)
         table = {record.payment.payment_id: record for record in self.service.table.records(deadline)}
         ledger = list(self.service.ledger.postings(deadline))
