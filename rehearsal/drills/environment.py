@@ -62,7 +62,7 @@ class DrillEnvironment:
                  again: Callable[[], Sequence[str]]) -> None:
         self.ground, self.factor, self.again = ground, factor, again
         self.stack = Stack.of(ground.outputs)
-        self.zone = HostedZone.of(engine.made)
+        self.zone = HostedZone.of(engine.scopes)
         self._clients = EmulatorClients(ground.emulator, 4)
         self._past = replace(ground, clients=self._clients)
         apis = {site.region: site.api_endpoint for site in self.stack.sites}

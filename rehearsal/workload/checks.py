@@ -5,15 +5,14 @@ from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from payments.errors import NotTheWriter, StoreUnavailable
+from payments.errors import PaymentsError
 from recovery.clock import CLOCK, Clock
 from recovery.cloud import AwsFailure
 from rehearsal import polling
 from rehearsal.errors import CheckFailed, RehearsalError
 from rehearsal.postgres.process_group import PostgresError
 
-FAILURES = (RehearsalError, PostgresError, AwsFailure, StoreUnavailable, NotTheWriter, ClientError, BotoCoreError,
-            OSError)
+FAILURES = (RehearsalError, PostgresError, AwsFailure, PaymentsError, ClientError, BotoCoreError, OSError)
 """How a check fails. Anything else that it raises is an error in the check itself."""
 
 
