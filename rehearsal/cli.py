@@ -18,7 +18,8 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 from contract import PROJECT
-from lib.settings import Settings, SettingsError
+from lib.errors import SettingsError
+from lib.settings import Settings
 from rehearsal.aws.processes import raise_interrupts
 from rehearsal.deploy.project import Project
 from rehearsal.drills import outages, scenario

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from recovery.clock import CLOCK, Clock
+from payments.clock import SYSTEM, Clock
 from rehearsal.workload.checks import CheckResult
 
 SPARSE = 5.0  # seconds between two lines of progress where there is no terminal
@@ -18,7 +18,7 @@ SPARSE = 5.0  # seconds between two lines of progress where there is no terminal
 class Progress:
     """One live line on a terminal, and elsewhere a plain line now and then; any thread may use `step`."""
 
-    def __init__(self, console: Console, clock: Clock = CLOCK) -> None:
+    def __init__(self, console: Console, clock: Clock = SYSTEM) -> None:
         self._console, self._clock = console, clock
         self._lock = threading.Lock()
         self._title, self._done = "", 0
@@ -64,7 +64,7 @@ class Progress:
 class RunReport:
     """The results. Each is printed as it comes in; `document` has all of them, and `ok` is true until one is bad."""
 
-    def __init__(self, console: Console, clock: Clock = CLOCK) -> None:
+    def __init__(self, console: Console, clock: Clock = SYSTEM) -> None:
         self._console, self._clock = console, clock
         self.progress = Progress(console, clock)
         self.ok = True
