@@ -1,7 +1,4 @@
-"""The entry point of the payments function.
-
-Lambda imports this module when it starts an execution environment, so the clients are created in that phase, once.
-"""
+"""The payments function. Lambda imports this module once per execution environment, which creates the clients."""
 import os
 from typing import Any
 

@@ -148,7 +148,11 @@ class Endpoint:
             _close(self._idle.pop().connection)
 
     def call(self, deadline: Deadline, work: Callable[[Session], T]) -> T:
-        """What `work` returns. Raises NotTheWriter, Conflict and StoreUnavailable."""
+        """What `work` returns.
+
+        Raises NotTheWriter if its epoch is too old, Conflict if the id is posted for another request, and
+        StoreUnavailable.
+        """
         try:
             return deadline.call(partial(self._attempt, work), _transient)
         except _FAILURES as error:
@@ -202,11 +206,7 @@ class PostgresLedger:
         self._page = page
 
     def post(self, record: Record, deadline: Deadline) -> None:
-        """Post the payment unless it is posted, in one round trip.
-
-        Raises NotTheWriter if the record's epoch is too old, Conflict if the id is posted for another request, and
-        StoreUnavailable.
-        """
+        """Post the payment unless it is posted, in one round trip. Raises what `Endpoint.call` raises."""
         payment = record.payment
         values = {"payment_id": payment.payment_id, "payer": payment.payer, "payee": payment.payee,
                   "amount": payment.amount, "currency": payment.currency, "fingerprint": record.fingerprint,

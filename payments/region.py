@@ -21,10 +21,7 @@ from payments.stores import DynamoTable, S3Receipts, takeover
 
 @dataclass(frozen=True)
 class Transport:
-    """How a process reaches AWS and its database. A simulator brings its own.
-
-    `session` gives boto3's session for a region. `connect` does what `ledger.open_connection` does.
-    """
+    """How a process reaches AWS (boto3's session for a region) and its database. A simulator brings its own."""
 
     session: Callable[[str], Any]
     connect: Callable[[DatabaseAddress, Timing, Callable[[], Login]], Connection]

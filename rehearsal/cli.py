@@ -18,11 +18,13 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 from contract import PROJECT
-from lib.settings import Settings, SettingsError
+from lib.errors import SettingsError
+from lib.settings import Settings
 from rehearsal.aws.processes import raise_interrupts
-from rehearsal.deploy.project import Project, ProjectError
+from rehearsal.deploy.project import Project
 from rehearsal.drills import outages, scenario
 from rehearsal.drills.scenario import Scenario
+from rehearsal.errors import ProjectError
 from rehearsal.report import RunReport
 from rehearsal.run import Parts, Rehearsal, RunOptions
 

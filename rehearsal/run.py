@@ -26,15 +26,15 @@ from rehearsal.aws.proxy import AwsProxies
 from rehearsal.aws.replication import ReplicationControl
 from rehearsal.deploy import inventory
 from rehearsal.deploy.deployment import THREADS, Deployment, write_outputs
-from rehearsal.deploy.engine import DeployTarget, RehearsalError
 from rehearsal.deploy.project import Project
+from rehearsal.deploy.resources.model import DeployTarget
 from rehearsal.drills import outages
 from rehearsal.drills.environment import DrillEnvironment
 from rehearsal.drills.report import page
 from rehearsal.drills.report.model import DrillResult
 from rehearsal.drills.runner import conclude, play
 from rehearsal.drills.scenario import Scenario
-from rehearsal.errors import CheckFailed
+from rehearsal.errors import CheckFailed, DeploymentError
 from rehearsal.postgres.aurora import Aurora
 from rehearsal.rehearsed_stack import RehearsedStack
 from rehearsal.report import RunReport
@@ -136,9 +136,9 @@ class Rehearsal:
         proxies.start()
         clients = parts.clients(proxies.url(OUTSIDE), THREADS)
         target = DeployTarget({region: proxies.url(region) for region in regions}, aurora, self._options.factor)
-        deployment = parts.deployment(clients, target, report.progress)
+        deployment = parts.deployment(clients, target, report.progress.step)
         with report.phase("inventory") as notes:
-            before = parts.take_inventory(deployment.engine, regions)
+            before = parts.take_inventory(clients, regions)
             notes.append(f"{len(before)} resources before the deployment")
         self._deploy(deployment, clients)
         if report.ok:
@@ -153,7 +153,7 @@ class Rehearsal:
             self._execute(clients)
             if self._options.keep:
                 self._keep(deployment, clients)
-        self._tear_down(deployment, before)
+        self._tear_down(deployment, clients, before)
 
     def _deploy(self, deployment: Deployment, clients: EmulatorClients) -> None:
         engine, report = deployment.engine, self._report
@@ -163,13 +163,13 @@ class Rehearsal:
                 write_outputs(self._outputs_file, deployment.outputs)
                 notes.append(f"{len(engine.resources)} resources")
                 notes.append(f"{len(deployment.outputs)} outputs in {self._parts.outputs_file}")
-        except (RehearsalError, pulumi.RunError) as error:
+        except (DeploymentError, pulumi.RunError) as error:
             report.fail("deployment", str(error))
         except Exception as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
             traceback.print_exception(error, limit=-6)  # an error in the program itself: its author needs to see where
             report.fail("program", f"{type(error).__name__}: {error}")
         report.document["resources"] = dict(sorted(Counter(each.token for each in engine.resources).items()))
-        report.document["not_exercised"] = [str(gap) for gap in sorted(engine.gaps)]
+        report.document["not_exercised"] = sorted(engine.gaps)
 
     def _migrate(self, deployment: Deployment, clients: EmulatorClients) -> None:
         """Create the ledger's schema, as after a deployment to AWS."""
@@ -204,7 +204,7 @@ class Rehearsal:
         started, project = datetime.now(UTC), options.project.with_endpoint(rehearsed.clients.endpoint)
         with self._parts.drill_environment(
                 rehearsed, deployment.engine, options.factor, environment=self._environment(rehearsed.clients),
-                folder=project.folder, again=lambda: deployment.again(project)) as environment:
+                folder=project.folder, again=lambda: deployment.drift(project)) as environment:
             run = conclude(environment.stack, list(self._drilled(environment)), started=started, factor=options.factor)
         written, _ = page.write(run, project.folder / options.reports)
         report.document["drills"] = page.document(run)
@@ -259,12 +259,12 @@ class Rehearsal:
             f"       -H 'x-api-key: {api.key}' -d '{json.dumps(new_payment())}'", "")
         self._parts.wait_for_interrupt()
 
-    def _tear_down(self, deployment: Deployment, before: inventory.Inventory) -> None:
+    def _tear_down(self, deployment: Deployment, clients: EmulatorClients, before: inventory.Inventory) -> None:
         """Lift the protection of the resources, delete them, and compare what exists with what existed before."""
         report = self._report
         try:
-            lifted = Counter(each.kind_name for each in deployment.engine.lift_protection())
-        except RehearsalError as error:
+            lifted = Counter(each.type_name for each in deployment.engine.lift_protection())
+        except DeploymentError as error:
             report.fail("lifting protection", str(error))
         else:
             if lifted:
@@ -273,7 +273,7 @@ class Rehearsal:
         with report.phase("teardown") as notes:
             for failure in deployment.down():
                 report.fail("teardown", failure)
-            after = self._parts.take_inventory(deployment.engine, self._options.regions)
+            after = self._parts.take_inventory(clients, self._options.regions)
             left = report.document["left"] = sorted(after - before)
             notes.append(f"{len(left) or 'nothing'} left")
         for name in left:

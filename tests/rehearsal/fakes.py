@@ -42,6 +42,7 @@ class World:
     cloud: Cloud
     starting: Exception | None = None
     deploying: BaseException | None = None
+    torn_down: bool = False
     migrating: Exception | None = None
     lifting: Exception | None = None
     smoke: list[CheckResult] = field(default_factory=lambda: [held("POST")])
@@ -75,7 +76,7 @@ class World:
                 start=lambda: None, stop=lambda: self._stop("proxies"), url=lambda _: ENDPOINT),
             "clients": lambda *_: self.cloud,
             "deployment": lambda *_: FakeDeployment(self),
-            "take_inventory": lambda engine, _: self.after if engine.ended else self.before,
+            "take_inventory": lambda *_: self.after if self.torn_down else self.before,
             "migrate": self._migrate,
             "smoke_test": lambda *_: iter(self.smoke), "show_outages": self._show,
             "drill_environment": lambda *given, **more: FakeDrillEnvironment(self, *given, **more),
@@ -120,7 +121,7 @@ class FakeDeployment:
     gaps: tuple[()] = ()
 
     def __init__(self, world: World) -> None:
-        self._world, self.engine, self.ended = world, self, False
+        self._world, self.engine = world, self
         self.outputs: dict[str, Any] = {}
 
     def up(self, project: Project) -> None:
@@ -130,7 +131,7 @@ class FakeDeployment:
             raise self._world.deploying
         self.outputs = OUTPUTS
 
-    def again(self, project: Project) -> list[str]:
+    def drift(self, project: Project) -> list[str]:
         """Where the program would be deployed again."""
         return [project.config["TapStack:awsEndpoint"]]
 
@@ -138,11 +139,11 @@ class FakeDeployment:
         """What was protected, by the names of the resource types."""
         if self._world.lifting:
             raise self._world.lifting
-        return [SimpleNamespace(kind_name=name) for name in self._world.protected]
+        return [SimpleNamespace(type_name=name) for name in self._world.protected]
 
     def down(self) -> list[str]:
         """What could not be deleted."""
-        self.ended = True
+        self._world.torn_down = True
         return self._world.undeleted
 
 

@@ -13,9 +13,9 @@ from rich.console import Console
 
 from rehearsal.aws.emulator import EmulatorError
 from rehearsal.cli import ROOT
-from rehearsal.deploy.engine import RehearsalError
 from rehearsal.deploy.project import Project
 from rehearsal.drills import scenario
+from rehearsal.errors import DeploymentError
 from rehearsal.report import RunReport
 from rehearsal.run import FAILED, INTERRUPTED, PASSED, Rehearsal, RunOptions
 from tests.rehearsal.cloud import ENDPOINT, Cloud
@@ -69,7 +69,7 @@ def test_a_rehearsal_in_which_all_goes_well_passes(run: Run) -> None:
 
 
 @pytest.mark.parametrize(("change", "printed"), [
-    ({"deploying": RehearsalError("Key k: create_key: Denied")}, "FAILED deployment: Key k: create_key: Denied"),
+    ({"deploying": DeploymentError("Key k: create_key: Denied")}, "FAILED deployment: Key k: create_key: Denied"),
     ({"deploying": pulumi.RunError("no zones")}, "FAILED deployment: no zones"),
     ({"deploying": ZeroDivisionError("oops")}, "FAILED program: ZeroDivisionError: oops"),
     ({"migrating": MigrationFailed("no login")}, "FAILED migrations: no login"),
@@ -78,7 +78,7 @@ def test_a_rehearsal_in_which_all_goes_well_passes(run: Run) -> None:
     ({"after": frozenset({"Vpc default", "Bucket b (global)"})}, "FAILED left over: Bucket b (global)"),
     ({"after": frozenset()}, "FAILED gone, though it was there before: Vpc default"),
     ({"undeleted": ["Bucket b: delete_bucket: BucketNotEmpty"]}, "FAILED teardown: Bucket b: delete_bucket"),
-    ({"lifting": RehearsalError("Table t: update_table: Busy")}, "FAILED lifting protection: Table t"),
+    ({"lifting": DeploymentError("Table t: update_table: Busy")}, "FAILED lifting protection: Table t"),
 ])
 def test_whatever_fails_the_run_cleans_up(run: Run, change: dict[str, Any], printed: str) -> None:
     vars(run.world).update(change)

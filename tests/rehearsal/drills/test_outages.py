@@ -9,10 +9,9 @@ import pytest
 from payments.errors import StoreUnavailable
 from recovery.cloud import AwsFailure
 from recovery.plan import Action
-from rehearsal.deploy.project import ProjectError
 from rehearsal.drills import outages
 from rehearsal.drills.outages import OUTAGES, Outage, checks, chosen
-from rehearsal.errors import CheckFailed
+from rehearsal.errors import CheckFailed, ProjectError
 from rehearsal.postgres.global_database import ServerRole
 from rehearsal.postgres.process_group import PostgresError
 from rehearsal.rehearsed_stack import StoreContents

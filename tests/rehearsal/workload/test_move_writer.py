@@ -32,7 +32,7 @@ def test_its_steps_are_the_plans(stores: Stores, cloud: Cloud, clock: ManualCloc
         assert [step.key for step in steps if step.key in module.STEPS] == list(module.STEPS)
     assert move_writer(Action.FAILOVER, WEST, OUTPUTS, cloud, clock) == {
         "fence": "epoch 2", "promote": "writer cluster_id-dr", "epoch": "epoch 5"}
-    assert (stores.right, stores.epoch, stores.writer) == (WEST, 5, WEST)
+    assert (stores.leader, stores.epoch, stores.writer) == (WEST, 5, WEST)
 
 
 @pytest.mark.parametrize(("action", "asked"), [(Action.FAILOVER, WEST), (Action.SWITCHOVER, EAST)])

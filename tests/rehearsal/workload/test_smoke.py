@@ -37,7 +37,7 @@ class Payments(BaseHTTPRequestHandler):
         """Accept a payment."""
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
         if self._allowed():
-            writer = self.stores.right
+            writer = self.stores.leader
             if not self.path.startswith(f"/{writer}/"):
                 self._answer(503, {"error": "not the writer", "writer": writer})
                 return
@@ -106,7 +106,7 @@ def test_a_stack_that_works_passes_every_check(copied: Cloud, outputs: dict[str,
     moves = [params["TargetDbClusterIdentifier"] for operation, _, params in copied.calls
              if operation == "SwitchoverGlobalCluster"]
     assert moves == [OUTPUTS["dr_cluster_arn"], OUTPUTS["primary_cluster_arn"]]
-    assert (Payments.stores.right, Payments.stores.epoch, Payments.stores.writer) == (EAST, 3, EAST)
+    assert (Payments.stores.leader, Payments.stores.epoch, Payments.stores.writer) == (EAST, 3, EAST)
     assert len(found) == len({check.name for check in found}) == 2 + 2 * 5 + 2 * 9
 
 

@@ -69,7 +69,7 @@ class Received:
 
 @dataclass
 class Aws:
-    """Every store at one address: gives `answers` (status, body) in turn; then it is silent, or drips endless headers."""
+    """Every store at one address: gives `answers` (status, body) in turn; then is silent, or drips endless headers."""
 
     answers: list[tuple[int, str]] = field(default_factory=list)
     mood: str = "silent"
@@ -127,7 +127,8 @@ class Wire(Network):
         return super().carry(operation, effect)
 
 
-def connect(postgres: FakePostgres, database: DatabaseAddress, timing: Timing, login: Callable[[], Login]) -> FakeSession:
+def connect(postgres: FakePostgres, database: DatabaseAddress, timing: Timing,
+            login: Callable[[], Login]) -> FakeSession:
     """In place of `open_connection`."""
     writer = database.host == "writer"
     host = "writer" if writer else "reader"
@@ -171,10 +172,19 @@ def transport(aws: Aws) -> Transport:
     return Transport(system_transport().session, partial(connect, aws.postgres))
 
 
+@pytest.fixture(scope="module")
+def environment(server: Aws) -> Api:
+    """The payments function in an execution environment, with all the time that it needs."""
+    return create_api(os.environ, PATIENT, still_runtime(), transport(server))
+
+
 @pytest.fixture
-def api(aws: Aws) -> Api:
-    """The payments function in a new execution environment, with all the time that it needs."""
-    return create_api(os.environ, PATIENT, still_runtime(), transport(aws))
+def api(environment: Api, aws: Aws) -> Api:
+    """The payments function as a new execution environment has it."""
+    assert not aws.received
+    environment.service.lease.drop()
+    environment.service.ledger.close()
+    return environment
 
 
 @pytest.fixture(scope="module")

@@ -181,7 +181,8 @@ def test_a_stale_writer_cannot_settle_what_a_newer_one_adopted(number: int) -> N
         here.pay(PAYMENT)
     here.lease.epoch(here.deadline())
     there.take_leadership()
-    there.network.faults = [None, None, None, Fault(client_error("AccessDenied"))]  # it adopts the record, and gets no further
+    # The new leader adopts the record, and gets no further.
+    there.network.faults = [None, None, None, Fault(client_error("AccessDenied"))]
     assert there.pay(PAYMENT)[0] == 503
     assert here.pay(PAYMENT)[1] == {"error": "not the writer", "writer": None}
     assert here.status() == "PENDING"
