@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from recovery.clock import CLOCK, Clock
+from payments.clock import SYSTEM, Clock
 from recovery.cloud import AwsFailure, Cloud
 from recovery.journal import Run
 from recovery.plan import Action, Plan
@@ -18,7 +18,7 @@ PATIENCE, PAUSE = 10.0, 0.05  # seconds for a step, and between two tries
 
 
 def move_writer(action: Action, region: str, outputs: Mapping[str, Any], clients: EmulatorClients,
-                clock: Clock = CLOCK) -> dict[str, str]:
+                clock: Clock = SYSTEM) -> dict[str, str]:
     """Let a region take the leadership and the database's writer; gives the note of each step by the step's key.
 
     Raises CheckFailed or AwsFailure if a step is not done within PATIENCE.

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from contract import HEALTH_PATH, LEVER_PATH, ROLES
-from recovery.clock import CLOCK, Clock
+from payments.clock import SYSTEM, Clock
 from recovery.plan import Action
 from rehearsal.aws.clients import EmulatorClients
 from rehearsal.workload.checks import CheckResult, arrives, attempt, expect
@@ -18,7 +18,7 @@ Checks = Mapping[str, Callable[[], object]]
 """What is to be checked, by name."""
 
 
-def checks(clients: EmulatorClients, outputs: Mapping[str, Any], clock: Clock = CLOCK) -> Iterator[CheckResult]:
+def checks(clients: EmulatorClients, outputs: Mapping[str, Any], clock: Clock = SYSTEM) -> Iterator[CheckResult]:
     """Run every check of a deployed stack, whatever came of those before; afterwards the primary region leads again."""
     regions: dict[str, RegionClient] = {}
     yield attempt("API keys can be read", lambda: regions.update(

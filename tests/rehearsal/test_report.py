@@ -1,13 +1,13 @@
-"""What is said, and when."""
+"""What is reported, and when."""
 
 import io
 
 import pytest
 from rich.console import Console
 
-from rehearsal import report
-from rehearsal.report import RunReport
+from rehearsal.report import SPARSE, Progress, RunReport
 from rehearsal.workload.checks import CheckResult
+from tests.rehearsal.workload.api import ManualClock
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def said() -> io.StringIO:
     return io.StringIO()
 
 
-def test_the_document_holds_what_was_said(said: io.StringIO) -> None:
+def test_the_document_holds_what_was_reported(said: io.StringIO) -> None:
     findings = RunReport(Console(file=said, width=300))
     with findings.phase("deployment") as notes:
         notes.append("2 resources")
@@ -37,35 +37,35 @@ def test_the_document_holds_what_was_said(said: io.StringIO) -> None:
     assert [phase["name"] for phase in document["phases"]] == ["deployment"]
 
 
-def test_a_phase_that_fails_is_told_too(said: io.StringIO) -> None:
+def test_a_phase_that_fails_is_reported_too(said: io.StringIO) -> None:
     with pytest.raises(KeyError), RunReport(Console(file=said)).phase("deployment"):
         raise KeyError
     assert said.getvalue().startswith("deployment 0.0 s")
 
 
-def test_without_a_terminal_progress_is_a_line_now_and_then(said: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
-    progress = report.Progress(Console(file=said))
+def test_without_a_terminal_progress_is_a_line_now_and_then(said: io.StringIO) -> None:
+    clock = ManualClock()
+    progress = Progress(Console(file=said), clock)
     with progress.phase("deployment", live=True):
         for name in ("one", "two"):
             with progress.step(name):
                 pass
         assert said.getvalue() == ""
-        monkeypatch.setattr(report, "SPARSE", 0.0)
         with progress.step("three"), progress.step("four"):
-            pass
+            clock.sleep(SPARSE)
     assert [line.rstrip() for line in said.getvalue().splitlines()] == [
-        "deployment 0.0 s, 3 done, 1 under way  three", "deployment 0.0 s, 4 done, 0 under way"]
+        "deployment 5.0 s, 3 done, 1 under way  three"]
 
 
-def test_on_a_terminal_one_line_lives_and_goes(said: io.StringIO) -> None:
-    progress = report.Progress(Console(file=said, force_terminal=True, width=80))
+def test_on_a_terminal_one_line_is_updated_and_removed(said: io.StringIO) -> None:
+    progress = Progress(Console(file=said, force_terminal=True, width=80))
     with progress.phase("deployment", live=True), progress.step("Bucket one"):
         pass
     assert "deployment 0.0 s" in said.getvalue()
     assert said.getvalue().endswith("\x1b[2K")
 
 
-def test_a_phase_of_somebody_elses_output_has_no_live_line(said: io.StringIO) -> None:
+def test_a_phase_in_which_something_else_prints_has_no_live_line(said: io.StringIO) -> None:
     with RunReport(Console(file=said, force_terminal=True, color_system=None)).phase("pytest", live=False):
         assert said.getvalue() == ""
     assert said.getvalue().rstrip() == "pytest 0.0 s"

@@ -51,7 +51,7 @@ class World:
 
     def __post_init__(self) -> None:
         faults = Faults()
-        self.engine: Any = SimpleNamespace(made=lambda _: [])
+        self.engine: Any = SimpleNamespace(scopes=lambda _: [])
         pair: Any = SimpleNamespace(writer=EAST, role=lambda _: ServerRole.STANDBY, delay=lambda *_: None)
         copies: Any = SimpleNamespace(
             report=lambda: [{"store": TABLE, "waiting": self.waiting}],

@@ -12,10 +12,9 @@ Reply = tuple[int, Any] | None  # status and body; None for no answer
 
 
 @dataclass
-class TestClock:
+class ManualClock:
     """A clock on which nothing takes time but sleeping. `slept` has every pause."""
 
-    __test__ = False
     now: float = 100.0
     slept: list[float] = field(default_factory=list)
 
