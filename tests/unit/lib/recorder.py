@@ -73,6 +73,11 @@ class Recording:
         assert found, f"the program has no {' or '.join(kinds)}"
         return found
 
+    def one(self, kind: str, name_part: str) -> Resource:
+        """The one resource of a kind whose logical name has `name_part` in it."""
+        (found,) = [r for r in self.of(kind) if name_part in r.name]
+        return found
+
     def region(self, resource: Resource) -> str:
         """The region of the resource's provider."""
         return str(self.resources[resource.provider.rpartition("::")[0]].inputs["region"])
@@ -187,9 +192,12 @@ def main_program() -> None:
 
 
 def record(config: Mapping[str, str] | None = None, *, known: bool = True,
-           program: Callable[[], None] = main_program) -> Recording:
-    """Run the program with `config` (keys without the project's name); `known=False` is a preview of a new stack."""
-    recording = Recording()
+           program: Callable[[], None] = main_program, recording: Recording | None = None) -> Recording:
+    """Run the program with `config` (keys without the project's name); `known=False` is a preview of a new stack.
+
+    `recording` takes the registrations, also of a program that fails.
+    """
+    recording = recording or Recording()
     calls = _Calls(recording)
     mocks.set_mocks(calls, project=PROJECT, stack="test", preview=not known,
                     monitor=_Monitor(calls, recording, known))
