@@ -8,9 +8,9 @@ def test_routes_without_a_key_have_higher_limits_than_payments(dev: Recording) -
 
 
 def test_the_same_api_key_works_in_both_regions(dev: Recording) -> None:
-    here, there = dev.of("ApiKey")
-    assert here.inputs["value"] == there.inputs["value"]
-    assert dev.region(here) != dev.region(there)
+    primary, standby = dev.of("ApiKey")
+    assert primary.inputs["value"] == standby.inputs["value"]
+    assert dev.region(primary) != dev.region(standby)
     plans = {r.inputs["keyId"]: r.inputs["usagePlanId"] for r in dev.of("UsagePlanKey")}
     assert plans == {dev.outputs[f"{role}_api_key_id"]: dev.outputs[f"{role}_usage_plan_id"]
                      for role in ("primary", "dr")}

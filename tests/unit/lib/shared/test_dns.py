@@ -30,7 +30,7 @@ def test_a_region_has_a_lever_that_counts_at_once(domain: Recording) -> None:
 
 
 @pytest.mark.parametrize(("alive", "pulled", "stays"), [
-    # the regions that answer, and those that were told to take over
+    # the regions that answer, and those whose lever is pulled
     ("primary dr", "", True),
     ("dr", "", False),
     ("primary dr", "dr", False),
@@ -81,9 +81,9 @@ def test_both_certificates_share_one_validation_record(domain: Recording) -> Non
 def test_health_alarms_exist_only_where_route_53_publishes(domain: Recording) -> None:
     alarms = [r for r in domain.of("MetricAlarm") if r.inputs["namespace"] == "AWS/Route53"]
     assert {domain.region(r) for r in alarms} == {"us-east-1"}
-    # At rest the primary region has not taken back, which its check counts as unhealthy.
-    assert [r.inputs["dimensions"]["HealthCheckId"] for r in alarms] == [
-        domain.outputs[f"{check}_health_check_id"] for check in ("primary", "dr", "dr_takeover", "failover")]
+    # The check of the primary region's lever is unhealthy unless that is pulled.
+    assert {r.inputs["dimensions"]["HealthCheckId"] for r in alarms} == {
+        domain.outputs[f"{check}_health_check_id"] for check in ("primary", "dr", "dr_takeover", "failover")}
     assert recording("prod-released-domain-zone-europe").outputs["health_alarm_names"] == []
 
 
