@@ -36,6 +36,7 @@ from payments.deadline import Timing
 from payments.leadership import DynamoLeadership, Lease
 from payments.ledger import RDS_CA, DatabaseAddress, PostgresLedger, iam_login, open_connection
 from payments.logs import request_logger
+from payments.runtime import system_runtime
 from payments.service import PaymentService
 from payments.stores import DynamoTable, S3Receipts
 from rehearsal.aws.clients import EmulatorClients
@@ -296,11 +297,12 @@ class FakeLambdaContext:
 def api_in_memory(region: str = "us-east-1") -> Api:
     """The function over stores that take no time."""
     memory = Memory(region)
-    lease = Lease(DynamoLeadership(memory, "table"), region)
+    runtime = system_runtime()
+    lease = Lease(DynamoLeadership(memory, "table"), region, runtime.clock)
     service = PaymentService(lease, DynamoTable(memory, "table"), PostgresLedger(lambda: memory),
-                             S3Receipts(memory, "receipts"))
+                             S3Receipts(memory, "receipts"), runtime.clock)
     return Api(region=region, service=service, probes={}, takeover=lambda _: False, timing=Timing(),
-               logger=request_logger(io.StringIO()))
+               logger=request_logger(io.StringIO(), runtime.clock), runtime=runtime)
 
 
 def _event(method: str, resource: str, body: Any = None) -> dict[str, Any]:

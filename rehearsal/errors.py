@@ -8,6 +8,7 @@ RehearsalError
 ├── PostgresError      a PostgreSQL server did not do what it was asked to do
 ├── NoAnswer           a request was sent, and no response came back
 ├── CheckFailed        a check found something other than it expects
+│   └── TimedOut       what was waited for did not come in time
 └── BenchError         something makes the figures of the bench worthless
 """
 
@@ -42,6 +43,10 @@ class NoAnswer(RehearsalError):
 
 class CheckFailed(RehearsalError):
     """A check found something other than it expects."""
+
+
+class TimedOut(CheckFailed):
+    """What was waited for did not come in time."""
 
 
 class BenchError(RehearsalError):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from recovery.clock import CLOCK, Clock
-from rehearsal.errors import CheckFailed
+from rehearsal.errors import CheckFailed, TimedOut
 
 T = TypeVar("T")
 
@@ -28,17 +28,17 @@ def retry(check: Callable[[], T], failures: tuple[type[Exception], ...] = (Check
         clock.sleep(pause)
 
 
-def wait_until(check: Callable[[], T], what: str, *, failures: tuple[type[Exception], ...] = (),
-               patience: float = PATIENCE, pause: float = PAUSE, clock: Clock = CLOCK) -> T:
-    """Call `check` until it gives something true, and give that; CheckFailed and `failures` mean: not yet.
+def wait_until(check: Callable[[], T | None], what: str, patience: float = PATIENCE, *,
+               failures: tuple[type[Exception], ...] = (), pause: float = PAUSE, clock: Clock = CLOCK) -> T:
+    """Call `check` until it gives something true, and give that; `failures` that it raises mean: not yet.
 
     It is called at least once. After `patience` seconds its latest failure is raised as it is; if it gave nothing true,
-    that is a CheckFailed that says `what` was waited for.
+    that is a TimedOut that says `what` was waited for.
     """
     def found() -> T:
         result = check()
         if not result:
-            raise CheckFailed(f"waited {patience:.0f} s for: {what}")
+            raise TimedOut(f"waited {patience:g} s for: {what}")
         return result
 
-    return retry(found, (CheckFailed, *failures), patience=patience, pause=pause, clock=clock)
+    return retry(found, (TimedOut, *failures), patience=patience, pause=pause, clock=clock)

@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 from botocore.credentials import Credentials
 
 from payments.deadline import Deadline, Timing
+from payments.errors import StoreUnavailable
 from payments.leadership import DynamoLeadership, Leadership
 from payments.ledger import DatabaseAddress, PostgresLedger, iam_login, open_connection
 from payments.payment import Record
-from payments.stores import DynamoTable, S3Receipts, StoreUnavailable
+from payments.stores import DynamoTable, S3Receipts
 from rehearsal.aws.clients import CREDENTIALS, EmulatorClients
 from rehearsal.aws.faults import Faults
 from rehearsal.aws.ministack import RECEIPTS, TABLE, CopyLag

@@ -15,7 +15,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from payments.deadline import Deadline, Timing
-from payments.leadership import NotTheWriter
+from payments.errors import NotTheWriter
 from payments.payment import Record, parse
 from recovery.plan import Action
 from rehearsal.aws.faults import FailureMode

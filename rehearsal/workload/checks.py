@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from payments.leadership import NotTheWriter
-from payments.stores import StoreUnavailable
+from payments.errors import NotTheWriter, StoreUnavailable
 from recovery.clock import CLOCK, Clock
 from recovery.cloud import AwsFailure
 from rehearsal import polling

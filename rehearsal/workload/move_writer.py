@@ -27,6 +27,6 @@ def move_writer(action: Action, region: str, outputs: Mapping[str, Any], clients
     plan = Plan(action=action, stack=stack, target=stack.site(region))
     cloud = Cloud(plan=plan, clients=clients, clock=clock)
     run = Run(id=uuid4().hex, action=action, target=region, driver="rehearsal", began=clock.time(), why="asked for")
-    return {key: wait_until(partial(cloud.step, key, run), f"step {key}", failures=(AwsFailure,), patience=PATIENCE,
-                            pause=PAUSE, clock=clock) or ""
+    return {key: wait_until(partial(cloud.step, key, run), f"step {key}", PATIENCE, failures=(AwsFailure,), pause=PAUSE,
+                            clock=clock)
             for key in (step.key for step in plan.steps) if key in STEPS}

@@ -20,12 +20,12 @@ Checks = Mapping[str, Callable[[], object]]
 
 def checks(clients: EmulatorClients, outputs: Mapping[str, Any], clock: Clock = CLOCK) -> Iterator[CheckResult]:
     """Run every check of a deployed stack, whatever came of those before; afterwards the primary region leads again."""
-    regions: list[RegionClient] = []
-    yield attempt("API keys can be read", lambda: regions.extend(
-        [RegionClient.of(role, outputs, clients) for role in ROLES]))
+    regions: dict[str, RegionClient] = {}
+    yield attempt("API keys can be read", lambda: regions.update(
+        {role: RegionClient.of(role, outputs, clients) for role in ROLES}))
     if not regions:
         return
-    primary, dr = regions
+    primary, dr = (regions[role] for role in ROLES)
     switchover = partial(move_writer, Action.SWITCHOVER, outputs=outputs, clients=clients, clock=clock)
     for checks_of in (
             {"one API key in both regions": lambda: expect(primary.key, dr.key, "keys")},

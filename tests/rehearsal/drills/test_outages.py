@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from payments.stores import StoreUnavailable
+from payments.errors import StoreUnavailable
 from recovery.cloud import AwsFailure
 from recovery.plan import Action
 from rehearsal.deploy.project import ProjectError

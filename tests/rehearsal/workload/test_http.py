@@ -56,7 +56,7 @@ def test_a_request_has_the_key_and_the_answer_its_parts() -> None:
     found = api(answer, clock=clock).pay({"payment_id": "a"})
     assert (found, found.seconds) == (Answer(201, {"made": True}), 0.25)
     assert found.headers["content-type"] == found.headers["Content-Type"] == "application/json"
-    (request,) = asked
+    request = asked[0]
     assert (request.method, str(request.url), json.loads(request.content)) == (
         "POST", "http://east/live/payment", {"payment_id": "a"})
     assert (request.headers["x-api-key"], request.headers["content-type"]) == ("k", "application/json")

@@ -65,7 +65,7 @@ def test_no_answer_and_a_refusal_are_outcomes_too() -> None:
 
 
 def test_a_load_goes_on_until_it_is_stopped() -> None:
-    load = LoadGenerator(lambda: answering(), clients=2)
+    load = LoadGenerator(answering, clients=2)
     sent = run(load, 10)
     assert len({each.payment_id for each in sent}) == len(sent) >= 10
     assert load.finish() == sent

@@ -65,13 +65,13 @@ def test_a_step_is_tried_again(stores: Stores, cloud: Cloud, clock: TestClock) -
 
 
 @pytest.mark.parametrize(
-    ("answer", "error", "complaint"), [
-        ({}, CheckFailed, "waited 10 s for: step promote"),
-        (refusal("Throttled"), AwsFailure, "promote: Throttled: no")])
+    ("answer", "failure"), [
+        ({}, CheckFailed("waited 10 s for: step promote")),
+        (refusal("Throttled"), AwsFailure("promote: Throttled: no"))])
 def test_a_step_that_is_never_done_ends_it(
-    stores: Stores, cloud: Cloud, clock: TestClock, answer: Any, error: type[Exception], complaint: str
+    stores: Stores, cloud: Cloud, clock: TestClock, answer: Any, failure: Exception
 ) -> None:
     cloud.answers["FailoverGlobalCluster"] = answer
-    with pytest.raises(error, match=f"^{complaint}$"):
+    with pytest.raises(type(failure), match=f"^{failure}$"):
         move_writer(Action.FAILOVER, WEST, OUTPUTS, cloud, clock)
     assert stores.writer == EAST
