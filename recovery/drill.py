@@ -22,6 +22,7 @@ from uuid import uuid4
 
 from botocore.exceptions import BotoCoreError
 
+from contract import DNS_TTL
 from payments.errors import StoreUnavailable
 from recovery import probe
 from recovery.clock import CLOCK, Clock
@@ -33,7 +34,7 @@ from recovery.measure import GOOD, ClientWrite, Recovery, measure
 from recovery.observation import UNREADY
 from recovery.plan import STALE, STEPS, Action, Plan, predict, refusals
 from recovery.runner import StepTimedOut
-from recovery.stack import DNS_TTL, Site, Stack, StackError
+from recovery.stack import Site, Stack, StackError
 
 T = TypeVar("T")
 

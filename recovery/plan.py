@@ -3,11 +3,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from contract import DNS_TTL, LOOK_SECONDS
 from payments.leadership import Leadership
 from recovery.journal import Run
 from recovery.observation import UNREADY, Observation
 from recovery.probe import ProbeResult
-from recovery.stack import DNS_TTL, PROBE_SECONDS, Site, Stack
+from recovery.stack import Site, Stack
 
 STALE = 60.0  # seconds after which what a controller has written says nothing of the present
 PROMOTION = 60.0, 480.0  # seconds, at least and at most, that Aurora takes to make another cluster the writer
@@ -101,7 +102,7 @@ class Prediction:
 def predict(stack: Stack) -> list[Prediction]:
     """What a failover is expected to take in AWS until payments are taken again; nobody has measured it there."""
     return [
-        Prediction("detect", stack.detection, stack.detection + PROBE_SECONDS,
+        Prediction("detect", stack.detection, stack.detection + LOOK_SECONDS,
                    "healthCheckInterval x healthCheckThreshold, and the look that came just before"),
         Prediction("decide and fence", 1, 4, "the lease of 1 s, and calls within one region"),
         Prediction("promote", *PROMOTION, "AWS says minutes; one user measured 8 minutes"),

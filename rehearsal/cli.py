@@ -23,7 +23,9 @@ from pulumi.runtime import set_all_config
 from rich.console import Console
 from typer.exceptions import TyperException
 
-from lib.settings import PROJECT, Settings, SettingsError
+from contract import PROJECT
+from lib.errors import SettingsError
+from lib.settings import Settings
 from rehearsal.aws.clients import CREDENTIALS, EmulatorClients
 from rehearsal.aws.emulator import Emulator, EmulatorError
 from rehearsal.aws.faults import OUTSIDE, Faults

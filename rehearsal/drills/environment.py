@@ -17,12 +17,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from lib.region.controller import TIMES
+from contract import COOL_DOWN_SECONDS, LOOK_SECONDS
 from recovery.control_table import ControlTable
 from recovery.journal import Journal, Run
 from recovery.observation import Observation
 from recovery.plan import Action
-from recovery.stack import PROBE_SECONDS, Stack
+from recovery.stack import Stack
 from rehearsal.aws.clients import EmulatorClients
 from rehearsal.aws.faults import WORLD
 from rehearsal.deploy.engine import Engine
@@ -141,7 +141,7 @@ class DrillEnvironment:
     @property
     def look_seconds(self) -> float:
         """Seconds between two looks of a controller."""
-        return PROBE_SECONDS / self.factor
+        return LOOK_SECONDS / self.factor
 
     # --- What is done
 
@@ -234,7 +234,7 @@ class DrillEnvironment:
     def _cooled(self) -> bool:
         """Whether a controller may act again."""
         runs = [run for run in map(self.run, self.regions) if run and run.action == Action.FAILOVER and run.ended]
-        return all(time.time() - (run.ended or 0) > float(TIMES["COOL_DOWN_SECONDS"]) / self.factor for run in runs)
+        return all(time.time() - (run.ended or 0) > COOL_DOWN_SECONDS / self.factor for run in runs)
 
     def _idle(self) -> bool:
         run = self.run(self.active())

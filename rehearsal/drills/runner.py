@@ -10,13 +10,13 @@ from functools import partial
 from http import HTTPStatus
 from itertools import product
 
-from contract import Phase, Store
+from contract import DNS_TTL, Phase, Store
 from payments.leadership import LEASE
 from recovery import measure
 from recovery.journal import Run
 from recovery.observation import UNREADY
 from recovery.plan import Action, predict
-from recovery.stack import DNS_TTL, Stack
+from recovery.stack import Stack
 from rehearsal.aws.faults import WORLD, ApiCall
 from rehearsal.drills.environment import CommandResult, DrillEnvironment
 from rehearsal.drills.report import model

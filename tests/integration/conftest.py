@@ -3,8 +3,9 @@ from typing import Any
 
 import pytest
 
+from contract import ROLES
 from lib.settings import PROFILES, Profile
-from tests.integration.stack import ROLES, NoStack, Outputs, Region, Secret
+from tests.integration.stack import NoStack, Outputs, Region, Secret
 
 
 @pytest.fixture(scope="session")

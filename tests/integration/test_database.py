@@ -3,8 +3,9 @@ from typing import Any
 
 import pytest
 
+from contract import ROLES
 from lib.settings import Profile
-from tests.integration.stack import ROLES, Outputs, Region, emulator_lacks
+from tests.integration.stack import Outputs, Region, emulator_lacks
 
 
 @pytest.fixture

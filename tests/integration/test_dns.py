@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from lib.settings import DNS_TTL_SECONDS
-from tests.integration.stack import ROLES, Outputs, Region, ask, emulator_lacks
+from contract import DNS_TTL, ROLES
+from tests.integration.stack import Outputs, Region, ask, emulator_lacks
 
 CHECKS = ("primary", "dr", "primary_takeover", "dr_takeover", "failover")
 UNHEALTHY_AT_REST = "primary_takeover"  # the primary region has not taken back
@@ -109,7 +109,7 @@ def test_detection_fits_the_recovery_time(checks: dict[str, dict[str, Any]], out
     interval, threshold = checks["primary"]["RequestInterval"], checks["primary"]["FailureThreshold"]
     assert (checks["dr"]["RequestInterval"], checks["dr"]["FailureThreshold"]) == (interval, threshold)
     assert interval in (10, 30)
-    assert interval * threshold + DNS_TTL_SECONDS <= outputs["recovery_time_objective"]
+    assert interval * threshold + DNS_TTL <= outputs["recovery_time_objective"]
 
 
 def test_a_regions_switch_is_watched_at_its_own_host_and_counts_at_once(

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.stack import ROLES, Outputs, Region, Secret, emulator_lacks_in_dr, statements
+from contract import ROLES
+from tests.integration.stack import Outputs, Region, Secret, emulator_lacks_in_dr, statements
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Payments over HTTP: taken in one region, there in both. They stay; that is what payments are for."""
+"""Payments over HTTP: accepted in one region, found in both. The tests leave their payments in the stack."""
 import json
 import uuid
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from contract import ALIAS, ROLES
 from tests.integration.stack import (
     ITEM_ARRIVES,
     OBJECT_ARRIVES,
-    ROLES,
     Answer,
     Outputs,
     Region,
@@ -102,7 +102,7 @@ def test_only_the_region_with_the_right_takes_payments(writer: Region, standby: 
 
 
 def test_what_was_accepted_is_posted_in_the_ledger_and_nothing_is_lost(writer: Region, accepted: Accepted) -> None:
-    answer = writer.client("lambda").invoke(FunctionName=writer["reconcile_function_name"], Qualifier="live",
+    answer = writer.client("lambda").invoke(FunctionName=writer["reconcile_function_name"], Qualifier=ALIAS,
                                             Payload=b"{}")
     found = json.loads(answer["Payload"].read())
     assert "FunctionError" not in answer, found

@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from io import BytesIO
 from typing import Any
 
+from contract import ROLES, RegionOutputs, StackOutputs
 from recovery.plan import Action
-from recovery.stack import KEYS, ROLES, SITE_KEYS
 from tests.rehearsal.cloud import Cloud
 
 EAST, WEST = REGIONS = ("us-east-1", "us-west-2")
 OUTPUTS: dict[str, Any] = {
-    **dict.fromkeys(KEYS, "x"), **{f"{role}_{key}": f"{key}-{role}" for role in ROLES for key in SITE_KEYS},
+    **{each.name: "x" for each in fields(StackOutputs)},
+    **{f"{role}_{each.name}": f"{each.name}-{role}" for role in ROLES for each in fields(RegionOutputs)},
     "payments_table_name": "payments", "table_consistency": "eventual", "global_cluster_id": "global",
     "health_check_interval": 10, "health_check_threshold": 3, "recovery_time_objective": 600,
     "recovery_point_objective": 5, "domain_name": "pay.example.test",

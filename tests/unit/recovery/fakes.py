@@ -18,6 +18,7 @@ from botocore import xform_name
 from botocore.exceptions import EndpointConnectionError
 from botocore.validate import ParamValidator
 
+from contract import RECOVERY_OUTPUTS, ROLES
 from payments.deadline import Deadline, Timing
 from payments.leadership import FIRST_EPOCH, DynamoLeadership, Leadership
 from payments.payment import parse
@@ -28,14 +29,15 @@ from recovery.observation import Observation
 from recovery.plan import Action, Facts, Plan
 from recovery.probe import ProbeResult
 from recovery.runner import Runner, claim
-from recovery.stack import KEYS, ROLES, SITE_KEYS, Site, Stack
+from recovery.stack import Site, Stack
 from tests.unit.payments.fakes import TABLE, FakeDynamoDB, Fault, Item, Network, StillClock, client_error
 
 HOME, AWAY = REGIONS = ("us-east-1", "us-west-2")
 NOW = 1_800_000_000.0  # seconds since the epoch
 OUTPUTS: Item = {
-    **{key: f"the {key}" for key in KEYS},
-    **{f"{role}_{key}": f"{region}-{key}" for role, region in zip(ROLES, REGIONS, strict=True) for key in SITE_KEYS},
+    **{key: f"the {key}" if least is None else least for key, least in RECOVERY_OUTPUTS.items()},
+    **{key: f"{region}-{key.removeprefix(f'{role}_')}" for role, region in zip(ROLES, REGIONS, strict=True)
+       for key in RECOVERY_OUTPUTS if key.startswith(f"{role}_")},
     **{f"{role}_region": region for role, region in zip(ROLES, REGIONS, strict=True)},
     **{f"{role}_{key}": f"arn:aws:{service}:{region}:123456789012:{name}"
        for role, region in zip(ROLES, REGIONS, strict=True)
