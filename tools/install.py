@@ -10,7 +10,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
-PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--no-compile", "--no-input")
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input")
+# Removed again. Python 3.11 puts setuptools (10 MB) into a new environment; pulumi lists debugpy (15 MB), which only
+# `pulumi up --attach-debugger` starts.
+UNUSED = ("setuptools", "debugpy")
 TAIL = 20  # lines of pip's output that are shown if it fails
 
 
@@ -36,12 +39,13 @@ def main(requirements: str) -> int:
     """Install; returns pip's exit code."""
     total = sum("==" in line for line in Path("constraints.txt").read_text(encoding="utf-8").splitlines())
     began = time.monotonic()
-    with subprocess.Popen([*PIP, "-r", requirements], text=True,  # noqa: S603
+    with subprocess.Popen([*PIP, "install", "--no-compile", "-r", requirements], text=True,  # noqa: S603
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as pip:
         last = follow(pip.stdout or (), total, sys.stderr)
     if pip.returncode:
         print("\n".join(last), file=sys.stderr)
     else:
+        subprocess.run([*PIP, "uninstall", "-qq", "--yes", *UNUSED], check=True, stderr=subprocess.DEVNULL)  # noqa: S603
         print(f"  done in {time.monotonic() - began:.0f} s", file=sys.stderr)
     return pip.returncode
 
