@@ -1,4 +1,4 @@
-"""A stack that nobody has deployed: its outputs, and who has the right to write."""
+"""The outputs of a stack that was never deployed, and the answers of its stores."""
 
 import json
 from collections.abc import Mapping
@@ -24,30 +24,30 @@ MOVES = {Action.SWITCHOVER: "SwitchoverGlobalCluster", Action.FAILOVER: "Failove
 
 
 class Stores:
-    """Answers for a cloud in which the right to write and the writer are given away.
+    """Lets a cloud answer for the leadership, the ledger and the database's writer, which can be moved.
 
-    right, epoch, writer: which region has them; seen: the newest epoch that the ledger has seen.
+    leader, writer: regions. epoch: of the leadership. seen: the newest epoch that the ledger has seen.
     """
 
     def __init__(self, cloud: Cloud) -> None:
-        self.right, self.epoch, self.writer, self.seen = EAST, 1, EAST, 4
+        self.leader, self.epoch, self.writer, self.seen = EAST, 1, EAST, 4
         cloud.answers.update(
             GetItem=lambda _: {"Item": self.item()}, UpdateItem=self.take,
             DescribeGlobalClusters=lambda _: {"GlobalClusters": [{"GlobalClusterMembers": [
                 {"DBClusterArn": OUTPUTS[f"{role}_cluster_arn"], "IsWriter": OUTPUTS[f"{role}_region"] == self.writer}
-                for role in ("primary", "dr")]}]},
+                for role in ROLES]}]},
             DescribeDBClusters={"DBClusters": [{"Status": "available"}]},
             Invoke=lambda _: {"Payload": BytesIO(json.dumps({"epoch": self.seen}).encode())},
             **dict.fromkeys(MOVES.values(), self.move))
 
     def item(self) -> dict[str, Any]:
-        """The right, as the table has it."""
-        return {"epoch": {"N": str(self.epoch)}, "region": {"S": self.right}}
+        """The leadership, as the table stores it."""
+        return {"epoch": {"N": str(self.epoch)}, "region": {"S": self.leader}}
 
     def take(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Give the right away."""
+        """Change the leader."""
         values = params["ExpressionAttributeValues"]
-        self.right, self.epoch = values[":region"]["S"], int(values[":next"]["N"])
+        self.leader, self.epoch = values[":region"]["S"], int(values[":next"]["N"])
         return {"Attributes": self.item()}
 
     def move(self, params: Mapping[str, Any]) -> dict[str, Any]:
