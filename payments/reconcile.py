@@ -19,12 +19,11 @@ from functools import partial
 from typing import Any
 
 from contract import Store
-from payments.api import LambdaContext
 from payments.deadline import Deadline, Timing
 from payments.errors import Conflict, NotTheWriter, StoreUnavailable
 from payments.payment import Record, parse_receipt
 from payments.region import create_service, system_transport
-from payments.runtime import Runtime, system_runtime
+from payments.runtime import LambdaContext, Runtime, system_runtime
 from payments.service import PaymentService
 from payments.stores import NextDeadline
 

@@ -5,10 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from contract import LOOK_SECONDS, RECOVERY_OUTPUTS, ROLES, Consistency, RegionOutputs, StackOutputs
-
-
-class StackError(ValueError):
-    """The stack's outputs cannot be used: says which and why, in one line."""
+from recovery.errors import StackError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from contract import COOL_DOWN_SECONDS, LOOK_SECONDS
+from payments.runtime import system_runtime
 from recovery.control_table import ControlTable
 from recovery.journal import Journal, Run
 from recovery.observation import Observation
@@ -110,7 +111,7 @@ class DrillEnvironment:
 
     def table(self, region: str) -> ControlTable:
         """The table in a region."""
-        return ControlTable(self._clients("dynamodb", region), self.stack.payments_table_name)
+        return ControlTable(self._clients("dynamodb", region), self.stack.payments_table_name, system_runtime())
 
     def run(self, region: str) -> Run | None:
         """The latest run, by a region's journal."""
@@ -118,12 +119,12 @@ class DrillEnvironment:
 
     def watch(self, region: str) -> Observation | None:
         """What the controller of a region saw last."""
-        return self.table(region).watch(region)
+        return self.table(region).observation(region)
 
     def active(self) -> str:
         """The region that has the right to write: by the newest that a replica tells which is not cut off."""
         cut = self.ground.faults.cut_off()
-        return max((self.table(region).right() for region in self.regions if region not in cut),
+        return max((self.table(region).leadership() for region in self.regions if region not in cut),
                    key=lambda right: right.epoch).region
 
     def levers(self) -> list[str]:

@@ -140,9 +140,9 @@ class ScenarioRunner:
 
     def _has_told(self) -> bool:
         watch = self._stage.watch(self._region("standby"))
-        if watch is None or not watch.told:
+        if watch is None or not watch.notified:
             return False
-        self._told.append(watch.told)
+        self._told.append(watch.notified)
         return True
 
     def _recovered(self) -> bool:
@@ -167,7 +167,7 @@ class ScenarioRunner:
         self._keep_runs()
         if len(spoken) > 1:
             codes = sorted(said.code for _, said in spoken)
-            told = all("is at it" in said.text for _, said in spoken if said.code)
+            told = all("already running" in said.text for _, said in spoken if said.code)
             self._check("one wins, the other is told who", codes == [0, 2] and told,
                         " | ".join(f"exit {said.code}: {said.text}" for _, said in spoken))
 

@@ -7,7 +7,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from payments.clock import SYSTEM, Clock
 from payments.errors import PaymentsError
-from recovery.cloud import AwsFailure
+from recovery.errors import AwsFailure
 from rehearsal import polling
 from rehearsal.errors import CheckFailed, RehearsalError
 from rehearsal.postgres.process_group import PostgresError

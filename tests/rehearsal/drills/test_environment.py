@@ -124,7 +124,7 @@ def test_everything_goes_from_the_beginning_to_the_end(
 
 def test_it_asks_past_the_relays(world: World, stage: DrillEnvironment) -> None:
     stage.ground.faults.cut(EAST)
-    assert stage.table(EAST).right().region == EAST
+    assert stage.table(EAST).leadership().region == EAST
     assert ENDPOINT in world.endpoints
     assert (stage.regions[EAST].clients, stage.regions[EAST].key) == (world.cloud, "k")
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from payments.errors import StoreUnavailable
-from recovery.cloud import AwsFailure
+from recovery.errors import AwsFailure
 from recovery.plan import Action
 from rehearsal.drills import outages
 from rehearsal.drills.outages import OUTAGES, Outage, checks, chosen

@@ -4,7 +4,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from payments.errors import NotTheWriter, StoreUnavailable
-from recovery.cloud import AwsFailure
+from recovery.errors import AwsFailure
 from rehearsal.errors import CheckFailed, NoAnswer
 from rehearsal.workload.checks import arrives, attempt, expect
 from tests.rehearsal.cloud import refusal

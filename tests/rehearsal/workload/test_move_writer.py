@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from recovery.cloud import AwsFailure
+from recovery.errors import AwsFailure
 from recovery.plan import STEPS, Action
 from rehearsal.errors import CheckFailed
 from rehearsal.workload import move_writer as module

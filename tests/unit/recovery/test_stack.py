@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from contract import RECOVERY_OUTPUTS, ROLES, RegionOutputs, StackOutputs
-from recovery.stack import Stack, StackError
+from recovery.errors import StackError
+from recovery.stack import Stack
 from tests.unit.recovery.fakes import AWAY, HOME, OUTPUTS, stack
 
 
