@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import Connection as PgConnection
 
-from contract import Store
+from contract import Store, Variable
 from payments.deadline import Deadline, Timing
 from payments.errors import Conflict, NotTheWriter, StoreUnavailable
 from payments.payment import Payment, Record
@@ -87,7 +87,8 @@ class DatabaseAddress:
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "DatabaseAddress":
         """Reads DATABASE_HOST, DATABASE_PORT and DATABASE_NAME."""
-        return cls(host=environ["DATABASE_HOST"], port=int(environ["DATABASE_PORT"]), name=environ["DATABASE_NAME"])
+        return cls(host=environ[Variable.DATABASE_HOST], port=int(environ[Variable.DATABASE_PORT]),
+                   name=environ[Variable.DATABASE_NAME])
 
 
 def iam_login(database: DatabaseAddress, user: str, region: str, credentials: Credentials | None) -> Login:

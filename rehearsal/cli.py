@@ -69,7 +69,7 @@ def rehearse(
         outages=outages.chosen(shown or (outages.NONE if command else outages.ALL), strong=_strong(settings)),
         drills=_drills(drilled or ("none" if command or not settings.dns else ""), settings),
         factor=factor, reports=reports, keep=keep)
-    report = RunReport(Console(stderr=as_json))
+    report = RunReport(Console(stderr=as_json), context.obj.clock)
     report.document.update(stack=stack, config=project.config, regions=options.regions)
     with redirect_stdout(sys.stderr if as_json else sys.stdout):
         code = Rehearsal(options, report, context.obj).run()

@@ -5,19 +5,18 @@ import os
 import shlex
 import subprocess
 import threading
-import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pulumi
 
 from contract import OUTPUTS_FILE, OUTPUTS_VARIABLE
+from payments.clock import SYSTEM, Clock, utc_now
 from rehearsal.aws.clients import CREDENTIALS, EmulatorClients
 from rehearsal.aws.emulator import Emulator, EmulatorError
 from rehearsal.aws.faults import OUTSIDE, Faults
@@ -71,6 +70,7 @@ class Parts:
     outputs_file: Path = OUTPUTS_FILE
     """In the project's folder."""
     wait_for_interrupt: Callable[[], None] = _wait_for_interrupt
+    clock: Clock = SYSTEM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +105,8 @@ class Rehearsal:
 
     def run(self) -> int:
         """Run, report the verdict, and give the exit code."""
-        began, verdict, code = time.monotonic(), "FAILED", FAILED
+        clock = self._parts.clock
+        began, verdict, code = clock.monotonic(), "FAILED", FAILED
         try:
             with ExitStack() as stack:
                 self._run(stack)
@@ -115,7 +116,7 @@ class Rehearsal:
             self._report.fail("emulator", str(error))
         except KeyboardInterrupt:
             self._report.ok, verdict, code = False, "interrupted, the emulator stopped,", INTERRUPTED
-        self._report.conclude(verdict, time.monotonic() - began)
+        self._report.conclude(verdict, clock.monotonic() - began)
         return code
 
     def _run(self, stack: ExitStack) -> None:
@@ -201,7 +202,7 @@ class Rehearsal:
         options, report = self._options, self._report
         if not (options.drills and report.ok):
             return
-        started, project = datetime.now(UTC), options.project.with_endpoint(rehearsed.clients.endpoint)
+        started, project = utc_now(self._parts.clock), options.project.with_endpoint(rehearsed.clients.endpoint)
         with self._parts.drill_environment(
                 rehearsed, deployment.engine, options.factor, environment=self._environment(rehearsed.clients),
                 folder=project.folder, again=lambda: deployment.drift(project)) as environment:

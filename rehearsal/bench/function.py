@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from operator import truediv
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from contract import HEALTH_PATH, KEY_ATTRIBUTE, LEADERSHIP_KEY
@@ -46,6 +47,7 @@ _VARIABLES = {
     "RECEIPTS_BUCKET": "receipts", "CONTROL_BUCKET": "control", "DATABASE_HOST": "localhost",
     "DATABASE_READER_HOST": "localhost", "DATABASE_PORT": "5432", "DATABASE_NAME": "payments",
     "DATABASE_USER": "payments_app"}
+_CONTEXT: Any = SimpleNamespace(aws_request_id="request", get_remaining_time_in_millis=lambda: 10_000)
 
 
 def cold_start(bare: str = BARE, function: str = FUNCTION, starts: int = STARTS) -> Iterator[Measurement]:
@@ -67,57 +69,25 @@ def _start(code: str) -> float:
     return float(done.stdout)
 
 
-class MemoryStores:
-    """Every client of the function in one: it keeps items, and accepts everything else."""
-
-    def __init__(self, region: str) -> None:
-        self._items: dict[str, Any] = {LEADERSHIP_KEY: {"epoch": {"N": "1"}, "region": {"S": region}}}
-
-    def put_item(self, **request: Any) -> dict[str, Any]:
-        """DynamoDB's."""
-        self._items[request["Item"][KEY_ATTRIBUTE]["S"]] = request["Item"]
-        return {}
-
-    def get_item(self, **request: Any) -> dict[str, Any]:
-        """DynamoDB's."""
-        return {"Item": self._items[request["Key"][KEY_ATTRIBUTE]["S"]]}
-
-    def update_item(self, **request: Any) -> dict[str, Any]:
-        """DynamoDB's: settles a payment."""
-        return {"Attributes": {**self._items[request["Key"][KEY_ATTRIBUTE]["S"]], "status": {"S": "SETTLED"}}}
-
-    def put_object(self, **_request: Any) -> dict[str, Any]:
-        """S3's."""
-        return {}
-
-    def prepare(self, _sql: str) -> "MemoryStores":
-        """The database driver's."""
-        return self
-
-    def run(self, sql: str = "", **_values: Any) -> list[list[Any]]:  # noqa: ARG002  # pylint: disable=unused-argument
-        """The database driver's, of a connection and of a prepared statement."""
-        return [[""]]
-
-    def close(self) -> None:
-        """The database driver's."""
-
-
-class FakeLambdaContext:
-    """Lambda's context."""
-
-    aws_request_id = "request"
-
-    def get_remaining_time_in_millis(self) -> int:
-        """The function's whole time."""
-        return 10_000
-
-
 def api_in_memory(region: str = "us-east-1") -> Api:
-    """The function over stores that take no time."""
-    stores, runtime = MemoryStores(region), system_runtime()
-    lease = Lease(DynamoLeadership(stores, "table"), region, runtime.clock)
-    service = PaymentService(lease, DynamoTable(stores, "table"), PostgresLedger(lambda: stores),
-                             S3Receipts(stores, "receipts"), runtime.clock)
+    """The function over stores that take no time: they keep items, and accept everything else."""
+    items: dict[str, Any] = {LEADERSHIP_KEY: {"epoch": {"N": "1"}, "region": {"S": region}}}
+
+    def put_item(**request: Any) -> dict[str, Any]:
+        items[request["Item"][KEY_ATTRIBUTE]["S"]] = request["Item"]
+        return {}
+
+    def found(**request: Any) -> dict[str, Any]:
+        return items[request["Key"][KEY_ATTRIBUTE]["S"]]  # type: ignore[no-any-return]
+
+    dynamodb = SimpleNamespace(
+        put_item=put_item, get_item=lambda **request: {"Item": found(**request)},
+        update_item=lambda **request: {"Attributes": {**found(**request), "status": {"S": "SETTLED"}}})
+    session: Any = SimpleNamespace(run=lambda *_, **__: [[""]], prepare=lambda _: session, close=lambda: None)
+    runtime = system_runtime()
+    lease = Lease(DynamoLeadership(dynamodb, "table"), region, runtime.clock)
+    service = PaymentService(lease, DynamoTable(dynamodb, "table"), PostgresLedger(lambda: session),
+                             S3Receipts(SimpleNamespace(put_object=lambda **_: {}), "receipts"), runtime.clock)
     return Api(region=region, service=service, probes={}, takeover=lambda _: False, timing=Timing(),
                logger=request_logger(io.StringIO(), runtime.clock), runtime=runtime)
 
@@ -134,7 +104,7 @@ def own_cpu(requests: int = REQUESTS) -> Iterator[Measurement]:
     looks = [_event("GET", HEALTH_PATH)] * requests
 
     def answer(status: int, event: Mapping[str, Any]) -> None:
-        if api.answer(event, FakeLambdaContext())["statusCode"] != status:
+        if api.answer(event, _CONTEXT)["statusCode"] != status:
             raise BenchError(f"{event['resource']}: not {status}, with all stores in memory")
 
     answer(201, payments.pop())  # starts threads, loggers and a session

@@ -20,7 +20,7 @@ def outputs() -> Outputs:
 
 @pytest.fixture(scope="session", params=ROLES)
 def region(request: pytest.FixtureRequest, outputs: Outputs) -> Region:
-    """Each region in turn: what holds in one must hold in the other."""
+    """Each region in turn, because both must pass the same tests."""
     return Region(request.param, outputs)
 
 

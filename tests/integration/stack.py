@@ -27,8 +27,8 @@ HOW = "`make integration` deploys to an emulator and tests there; `make up outpu
 EMULATED = bool(os.environ.get("AWS_ENDPOINT_URL"))
 
 # Seconds within which a copy must be in the other region. S3 promises 15 minutes, DynamoDB about a second.
-OBJECT_ARRIVES = 10 if EMULATED else 15 * 60
-ITEM_ARRIVES = 10 if EMULATED else 60
+OBJECT_ARRIVES = 30 if EMULATED else 15 * 60
+ITEM_ARRIVES = 30 if EMULATED else 60
 POLL = 0.05 if EMULATED else 2.0
 REQUEST_TIMEOUT = 10
 

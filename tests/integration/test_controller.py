@@ -75,12 +75,12 @@ def test_only_its_rule_may_start_it(region: Region, rule: dict[str, Any]) -> Non
     assert found["Condition"]["ArnLike"]["AWS:SourceArn"] == rule["Arn"]
 
 
-def test_of_the_other_region_it_may_only_leave_the_database_behind(region: Region, peer: Region) -> None:
+def test_in_the_other_region_it_may_only_give_up_the_database(region: Region, peer: Region) -> None:
     naming = [each for each in permissions(region, controller_role(region)) if peer.name in json.dumps(each)]
     assert [each["Action"] for each in naming] == [["rds:FailoverGlobalCluster"]]
 
 
-def test_of_the_table_it_may_touch_what_is_no_payment(region: Region) -> None:
+def test_in_the_table_it_may_touch_control_items_only(region: Region) -> None:
     found = [each for each in permissions(region, controller_role(region))
              if any(action.startswith("dynamodb:") for action in each["Action"])]
     for statement in found:

@@ -33,7 +33,7 @@ class Accepted:
 
 
 def payment() -> dict[str, Any]:
-    """A payment that nobody has made before."""
+    """A payment that was not made before."""
     return {"payment_id": f"integration-test-{uuid.uuid4().hex}", "amount": 12_50, "currency": "EUR",
             "payer": "integration-test-payer", "payee": "integration-test-payee"}
 
@@ -72,9 +72,9 @@ def arrived(accepted: Accepted, standby: Region, api_key: Secret) -> Answer:
 
 
 def test_an_accepted_payment_is_settled_and_told_back(accepted: Accepted) -> None:
-    told = accepted.answer.body
-    assert {field: told[field] for field in accepted.asked} == accepted.asked
-    assert told["status"] == "settled"
+    found = accepted.answer.body
+    assert {field: found[field] for field in accepted.asked} == accepted.asked
+    assert found["status"] == "settled"
 
 
 def test_a_payment_taken_in_one_region_is_read_in_the_other(

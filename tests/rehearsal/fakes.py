@@ -16,6 +16,7 @@ from rehearsal.run import Parts
 from rehearsal.workload.checks import CheckResult
 from tests.rehearsal.cloud import ENDPOINT, Cloud
 from tests.rehearsal.stack import OUTPUTS
+from tests.rehearsal.workload.api import ManualClock
 
 
 def held(name: str) -> CheckResult:
@@ -80,7 +81,8 @@ class World:
             "migrate": self._migrate,
             "smoke_test": lambda *_: iter(self.smoke), "show_outages": self._show,
             "drill_environment": lambda *given, **more: FakeDrillEnvironment(self, *given, **more),
-            "run_drill": self._drill, "outputs_file": self.outputs_file, "wait_for_interrupt": self._wait}
+            "run_drill": self._drill, "outputs_file": self.outputs_file, "wait_for_interrupt": self._wait,
+            "clock": ManualClock()}
         return Parts(**made)
 
     @staticmethod

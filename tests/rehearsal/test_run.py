@@ -38,9 +38,9 @@ class Run:
     def __call__(self, *drills: str, **changes: Any) -> int:
         """Run it with other options, and give the exit code."""
         found = scenario.chosen(",".join(drills) or "none", strong=False, manual=False)
-        output = io.StringIO()
-        report = RunReport(Console(file=output, width=300))
-        code = Rehearsal(replace(self.options, drills=found, **changes), report, self.world.parts()).run()
+        output, parts = io.StringIO(), self.world.parts()
+        report = RunReport(Console(file=output, width=300), parts.clock)
+        code = Rehearsal(replace(self.options, drills=found, **changes), report, parts).run()
         self.printed, self.document = output.getvalue(), report.document
         return code
 
@@ -62,7 +62,7 @@ def test_a_rehearsal_in_which_all_goes_well_passes(run: Run) -> None:
     assert "inventory 0.0 s: 1 resources before the deployment" in run.printed
     assert "traffic 0.0 s: 1 of 1 checks hold" in run.printed
     assert "teardown 0.0 s: nothing left" in run.printed
-    assert "rehearsal passed in 0." in run.printed
+    assert "rehearsal passed in 0.0 s" in run.printed
     assert (run.document["ok"], run.document["left"]) == (True, [])
     assert run.world.stopped == ["proxies", "databases", "emulator"]
     assert json.loads(run.world.outputs_file.read_text()) == OUTPUTS
@@ -99,7 +99,7 @@ def test_an_emulator_that_does_not_start_fails_the_run(run: Run) -> None:
 def test_an_interrupt_ends_everything(run: Run) -> None:
     run.world.deploying = KeyboardInterrupt()
     assert run() == INTERRUPTED
-    assert "rehearsal interrupted, the emulator stopped, in 0." in run.printed
+    assert "rehearsal interrupted, the emulator stopped, in 0.0 s" in run.printed
     assert run.world.stopped == ["proxies", "databases", "emulator"]
 
 

@@ -26,15 +26,14 @@ def test_what_payments_take_of_the_stores() -> None:
         "calls to the table", "transactions of the ledger"]
 
 
-def test_requests_are_timed_each_and_together() -> None:
-    clock, seconds = ManualClock(), iter([0.1, 0.2, 0.3])
+def test_rate_and_percentiles_are_those_of_the_requests() -> None:
+    clock, milliseconds = ManualClock(), iter(range(1, 102))
 
     def request() -> Answer:
-        clock.sleep(1.0)
-        return Answer(201, None, seconds=next(seconds))
+        clock.sleep(0.5)
+        return Answer(201, None, seconds=next(milliseconds) / 1000)
 
-    found = bench.timed(request, 3, clock)
-    assert (sorted(found.latencies), found.seconds) == ([0.1, 0.2, 0.3], 3.0)
+    assert bench.timed(request, 101, clock) == pytest.approx((2, 51, 100))
 
 
 def test_a_request_is_a_payment_or_a_look_and_has_one_answer_only() -> None:

@@ -12,7 +12,6 @@ from tests.rehearsal.cloud import ENDPOINT, Cloud, refusal
 from tests.rehearsal.deploy.conftest import Create
 
 GROUP = "aws:cloudwatch/logGroup:LogGroup"
-BUCKET = "aws:s3/bucket:Bucket"
 SECRET = "aws:secretsmanager/getSecretVersion:getSecretVersion"
 IDENTITY = "aws:index/getCallerIdentity:getCallerIdentity"
 TABLE = {"name": "t", "hashKey": "id", "attributes": [{"name": "id", "type": "S"}]}

@@ -1,5 +1,6 @@
 """API clients that are answered by a function instead of a server, and a clock that only tests move."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ class ManualClock:
 
     now: float = 100.0
     slept: list[float] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def time(self) -> float:
         """Seconds since the epoch."""
@@ -26,8 +28,9 @@ class ManualClock:
 
     def sleep(self, seconds: float, /) -> None:
         """Let the time pass at once."""
-        self.slept.append(seconds)
-        self.now += seconds
+        with self._lock:
+            self.slept.append(seconds)
+            self.now += seconds
 
 
 def api(answer: Callable[[httpx.Request], Reply], **more: Any) -> ApiClient:

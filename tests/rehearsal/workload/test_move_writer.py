@@ -1,4 +1,4 @@
-"""The payments moved by the plan's own steps, in a cloud of canned answers."""
+"""The leadership and the writer moved by the plan's own steps, in a cloud of canned answers."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,17 +17,17 @@ from tests.rehearsal.workload.api import ManualClock
 
 @pytest.fixture
 def stores(cloud: Cloud) -> Stores:
-    """The eastern region has everything."""
+    """The eastern region leads and has the writer."""
     return Stores(cloud)
 
 
 @pytest.fixture
 def clock() -> ManualClock:
-    """On which the lease and the pauses take no time."""
+    """A clock on which the lease and the pauses take no time."""
     return ManualClock()
 
 
-def test_its_steps_are_the_plans(stores: Stores, cloud: Cloud, clock: ManualClock) -> None:
+def test_its_steps_are_those_of_the_plan(stores: Stores, cloud: Cloud, clock: ManualClock) -> None:
     for steps in STEPS.values():
         assert [step.key for step in steps if step.key in module.STEPS] == list(module.STEPS)
     assert move_writer(Action.FAILOVER, WEST, OUTPUTS, cloud, clock) == {
@@ -36,7 +36,7 @@ def test_its_steps_are_the_plans(stores: Stores, cloud: Cloud, clock: ManualCloc
 
 
 @pytest.mark.parametrize(("action", "asked"), [(Action.FAILOVER, WEST), (Action.SWITCHOVER, EAST)])
-def test_a_failover_needs_nobody_but_the_region_that_takes_over(
+def test_a_failover_calls_only_the_region_that_takes_over(
     stores: Stores, cloud: Cloud, clock: ManualClock, action: Action, asked: str
 ) -> None:
     move_writer(action, WEST, OUTPUTS, cloud, clock)
@@ -45,7 +45,7 @@ def test_a_failover_needs_nobody_but_the_region_that_takes_over(
     assert stores.writer == WEST
 
 
-def test_who_has_everything_takes_nothing(stores: Stores, cloud: Cloud, clock: ManualClock) -> None:
+def test_a_region_that_leads_already_takes_nothing(stores: Stores, cloud: Cloud, clock: ManualClock) -> None:
     stores.seen = 1
     move_writer(Action.SWITCHOVER, EAST, OUTPUTS, cloud, clock)
     assert set(cloud.operations()) == {"GetItem", "DescribeGlobalClusters", "DescribeDBClusters", "Invoke"}

@@ -19,13 +19,13 @@ NOTHING_LOST: dict[str, Any] = {"stores": {"table": {"lost": []}, "ledger": {"lo
 
 
 class Payments(BaseHTTPRequestHandler):
-    """Both regions at once, the first part of a path is the region: what one accepts is known in the other."""
+    """Both regions' APIs. A path begins with the region; what one region accepts is known in the other."""
 
     store: ClassVar[dict[str, Any]] = {}
     stores: ClassVar[Stores]
 
     def do_GET(self) -> None:  # pylint: disable=invalid-name
-        """Find a payment, or tell health."""
+        """Find a payment, or report the health."""
         path = self.path.partition("/live")[2]
         if path in ("/health", "/takeover"):
             self._answer(200 if path == "/health" else 404, {})
@@ -78,7 +78,7 @@ def outputs(url: str) -> dict[str, Any]:
 
 
 def _items(stores: Stores, *, copied: bool) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """What the table has: the right to write, and each payment if it is copied."""
+    """What the table has: the leadership, and each payment if it is copied."""
     def item(params: Mapping[str, Any]) -> dict[str, Any]:
         if params["Key"] == {"payment_id": {"S": "!right"}}:
             return {"Item": stores.item()}

@@ -353,7 +353,7 @@ JSON = st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=5
                     max_leaves=5).map(json.dumps)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(deadline=None)
 @given(key=st.sampled_from(KEYS), text=st.text(max_size=40) | JSON)
 @example(key="tags", text="[" * 100_000)
 @example(key="primaryInstances", text="1" * 10_000)
@@ -387,7 +387,7 @@ PLAUSIBLE: dict[str, st.SearchStrategy[str]] = {
 }
 
 
-@settings(max_examples=80, deadline=None)
+@settings(deadline=None)
 @given(st.sampled_from([{}, DOMAIN, STRONG]), st.lists(st.sampled_from(KEYS), max_size=5, unique=True).flatmap(
     lambda keys: st.fixed_dictionaries({key: PLAUSIBLE[key] for key in keys})))
 def test_any_settings_that_are_accepted_fit_together(base: Mapping[str, str], changes: Mapping[str, str]) -> None:

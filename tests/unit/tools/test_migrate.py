@@ -15,7 +15,7 @@ OUTPUTS = {
     "primary_region": "us-east-1", "dr_region": "us-west-2", "global_cluster_id": "tapstack-x",
     "primary_cluster_arn": "arn:aws:rds:us-east-1:1:cluster:a", "dr_cluster_arn": "arn:aws:rds:us-west-2:1:cluster:b",
     "database_secret_arn": "arn:aws:secretsmanager:us-east-1:1:secret:s-AbCdEf",
-    "primary_migrate_function_name": "migrate-here", "dr_migrate_function_name": "migrate-there",
+    "primary_migrate_function_name": "migrate-primary", "dr_migrate_function_name": "migrate-dr",
 }
 LOGIN = {"username": "ledger_admin", "password": "not-a-real-password"}
 
@@ -64,7 +64,7 @@ class Aws:
         return {**found, "FunctionError": "Unhandled"} if self.failed else found
 
 
-@pytest.mark.parametrize(("writer", "function"), [("us-east-1", "migrate-here"), ("us-west-2", "migrate-there")])
+@pytest.mark.parametrize(("writer", "function"), [("us-east-1", "migrate-primary"), ("us-west-2", "migrate-dr")])
 def test_the_function_in_the_writers_region_gets_the_login_kept_there(writer: str, function: str) -> None:
     aws = Aws(writer)
     assert migrate.migrate(OUTPUTS, aws) == {"applied": ["0001_ledger.sql"], "version": 1}
