@@ -25,7 +25,7 @@ from typer.exceptions import TyperException
 
 from lib.settings import PROJECT, Settings, SettingsError
 from rehearsal.aws.clients import CREDENTIALS, EmulatorClients
-from rehearsal.aws.emulator import Emulator, EmulatorError
+from rehearsal.aws.emulator import Emulator
 from rehearsal.aws.faults import OUTSIDE, Faults
 from rehearsal.aws.processes import end, raise_interrupts, undisturbed
 from rehearsal.aws.proxy import AwsProxies
@@ -40,7 +40,7 @@ from rehearsal.drills.report import page
 from rehearsal.drills.report.model import DrillResult
 from rehearsal.drills.runner import conclude, play
 from rehearsal.drills.scenario import Scenario
-from rehearsal.errors import CheckFailed
+from rehearsal.errors import CheckFailed, EmulatorError
 from rehearsal.postgres.aurora import Aurora
 from rehearsal.rehearsed_stack import RehearsedStack
 from rehearsal.report import RunReport
@@ -87,7 +87,7 @@ class Rehearsal:
             with report.phase("databases") as notes:
                 aurora = Aurora(self._regions, faults)
                 stack.callback(aurora.close)
-                self._authority = str(aurora.pair.ca_file)
+                self._authority = str(aurora.database.ca_file)
                 notes.append(", ".join(f"{region}: port {aurora.port(region)}" for region in self._regions[:2]))
             relays = AwsProxies(emulator.endpoint, self._regions, faults, moved=aurora.follow)
             stack.callback(relays.stop)
@@ -104,7 +104,7 @@ class Rehearsal:
             if report.ok:
                 self._check("traffic", smoke.checks(clients, deployment.outputs))
                 ground = RehearsedStack(deployment.outputs, clients, emulator.endpoint, faults,
-                                ReplicationControl(emulator.endpoint, faults), aurora.pair, relays)
+                                ReplicationControl(emulator.endpoint, faults), aurora.database, relays)
                 self._break(ground)
                 self._drill(ground, deployment)
                 self._execute(clients, command, output)

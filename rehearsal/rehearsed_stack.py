@@ -95,7 +95,7 @@ class RehearsedStack:
 
     def ledger(self, region: RegionClient) -> PostgresLedger:
         """The region's ledger, as the function reaches it."""
-        database = DatabaseAddress(host="localhost", port=self.pair.member(region.name).door.port, name=DATABASE)
+        database = DatabaseAddress(host="localhost", port=self.pair.member(region.name).endpoint.port, name=DATABASE)
         login = partial(iam_login, database, USER, region.name, Credentials(*CREDENTIALS.values()))
         return PostgresLedger(partial(open_connection, database, Timing(), login, self.pair.ca_file))
 

@@ -10,10 +10,8 @@ from recovery.clock import CLOCK, Clock
 from recovery.cloud import AwsFailure
 from rehearsal import polling
 from rehearsal.errors import CheckFailed, RehearsalError
-from rehearsal.postgres.process_group import PostgresError
 
-FAILURES = (RehearsalError, PostgresError, AwsFailure, StoreUnavailable, NotTheWriter, ClientError, BotoCoreError,
-            OSError)
+FAILURES = (RehearsalError, AwsFailure, StoreUnavailable, NotTheWriter, ClientError, BotoCoreError, OSError)
 """How a check fails. Anything else that it raises is an error in the check itself."""
 
 

@@ -29,7 +29,7 @@ class Postgres:
     @classmethod
     def of(cls, pair: GlobalDatabase, region: str) -> "Postgres":
         """What a region has of the pair's database."""
-        database = DatabaseAddress(host="localhost", port=pair.member(region).door.port, name="payments")
+        database = DatabaseAddress(host="localhost", port=pair.member(region).endpoint.port, name="payments")
         return cls(database, pair.ca_file, region)
 
     def login(self, user: str, password: str) -> Connection:

@@ -14,14 +14,13 @@ import pytest
 
 from recovery.stack import Stack as Recoverable
 from rehearsal import cli
-from rehearsal.aws.emulator import EmulatorError
 from rehearsal.deploy import inventory
 from rehearsal.deploy.engine import RehearsalError
 from rehearsal.deploy.project import Project
 from rehearsal.drills import outages, scenario
 from rehearsal.drills.report import model, page
 from rehearsal.drills.scenario import Scenario
-from rehearsal.errors import CheckFailed
+from rehearsal.errors import CheckFailed, EmulatorError
 from rehearsal.rehearsed_stack import RehearsedStack
 from rehearsal.workload import smoke
 from rehearsal.workload.checks import CheckResult
@@ -120,7 +119,7 @@ class FakeDeployment:
 class FakeAurora:
     """No databases, at some port."""
 
-    pair = SimpleNamespace(ca_file="/ca.pem")
+    database = SimpleNamespace(ca_file="/ca.pem")
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage

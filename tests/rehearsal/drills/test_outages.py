@@ -12,9 +12,8 @@ from recovery.plan import Action
 from rehearsal.deploy.project import ProjectError
 from rehearsal.drills import outages
 from rehearsal.drills.outages import OUTAGES, Outage, checks, chosen
-from rehearsal.errors import CheckFailed
+from rehearsal.errors import CheckFailed, PostgresError
 from rehearsal.postgres.global_database import ServerRole
-from rehearsal.postgres.process_group import PostgresError
 from rehearsal.rehearsed_stack import StoreContents
 from rehearsal.tables import lines
 from rehearsal.workload.checks import CheckResult, attempt
