@@ -1,4 +1,4 @@
-"""The real databases behind the emulated clusters: they follow what RDS is told, and carry out faults."""
+"""The real databases behind the emulated clusters: they follow the calls to RDS, and carry out faults."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -42,13 +42,13 @@ class Aurora:
             self.database.join(region)
 
     def follow(self, move: WriterMove) -> None:
-        """Do to the servers what RDS was told to do to the clusters."""
+        """Move the writer of the servers as RDS has moved the clusters' writer."""
         target = move.target.split(":")[3]
         old = self.database.writer
         if move.action == "SwitchoverGlobalCluster":
             self.database.switchover(target)
             return
-        # A writer that is cut off cannot be told to stop; Aurora's own fencing is best effort.
+        # A writer that is cut off cannot be stopped; Aurora's own fencing is best effort, too.
         self.database.failover(target, fence=old not in self._cut)
         if old not in self._cut:
             self.database.rejoin(old)

@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl
 
 import trustme
+from botocore.auth import SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 LIFETIME = timedelta(minutes=15)  # of a token
 SKEW = timedelta(minutes=5)  # by which a client's clock may be ahead
-_EMPTY = hashlib.sha256(b"").hexdigest()
 
 
 class CertificateAuthority:
@@ -26,7 +28,7 @@ class CertificateAuthority:
         self._authority.cert_pem.write_to_path(self.file)
 
     def server_context(self) -> ssl.SSLContext:
-        """What a server at `localhost` needs for TLS; its key is on no disk."""
+        """What a server at `localhost` needs for TLS; its key is on a disk only while it is loaded."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         self._authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
@@ -76,17 +78,15 @@ class IamTokens:
         }
         if defect := next((defect for defect, found in defects.items() if found), ""):
             return defect
-        expected = _signature(self.keys[key], scope, address, values)
+        unsigned = f"https://{token.partition('&X-Amz-Signature=')[0]}"
+        expected = _signature(Credentials(key, self.keys[key]), self.region, unsigned, values["X-Amz-Date"])
         return "" if hmac.compare_digest(expected, signature) else "a wrong signature"
 
 
-def _signature(secret: str, scope: list[str], host: str, values: Mapping[str, str]) -> str:
-    """AWS's signature, version 4, of a presigned GET of `/` without a body."""
-    query = "&".join(sorted(f"{quote(name, safe='~')}={quote(value, safe='~')}" for name, value in values.items()))
-    request = f"GET\n/\n{query}\nhost:{host}\n\nhost\n{_EMPTY}"
-    text = "\n".join(["AWS4-HMAC-SHA256", values["X-Amz-Date"], "/".join(scope),
-                      hashlib.sha256(request.encode()).hexdigest()])
-    key = f"AWS4{secret}".encode()
-    for part in scope:
-        key = hmac.digest(key, part.encode(), "sha256")
-    return hmac.new(key, text.encode(), "sha256").hexdigest()
+def _signature(credentials: Credentials, region: str, url: str, timestamp: str) -> str:
+    """AWS's signature, version 4, of a presigned GET without a body."""
+    signer = SigV4QueryAuth(credentials, "rds-db", region)
+    request = AWSRequest("GET", url)
+    request.context["timestamp"] = timestamp
+    signature: str = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
+    return signature

