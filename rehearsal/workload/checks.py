@@ -10,9 +10,8 @@ from payments.errors import PaymentsError
 from recovery.errors import RecoveryError
 from rehearsal import polling
 from rehearsal.errors import CheckFailed, RehearsalError
-from rehearsal.postgres.process_group import PostgresError
 
-FAILURES = (RehearsalError, PostgresError, RecoveryError, PaymentsError, ClientError, BotoCoreError, OSError)
+FAILURES = (RehearsalError, RecoveryError, PaymentsError, ClientError, BotoCoreError, OSError)
 """How a check fails. Anything else that it raises is an error in the check itself."""
 
 
