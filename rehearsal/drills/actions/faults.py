@@ -3,7 +3,6 @@
 import math
 from typing import Literal
 
-from rehearsal.aws.ministack import RECEIPTS, TABLE, CopyLag
 from rehearsal.drills.actions.registry import ScenarioModel, Seconds, Share, action
 from rehearsal.drills.context import Role, ScenarioContext
 
@@ -54,19 +53,19 @@ def kill(run: ScenarioContext, role: Role) -> None:
     """Kill every process of a region's database server."""
     run.begin_outage()
     run.recording.killed = run.clock.monotonic()
-    run.stack.pair.kill(run.region(role).name)
+    run.stack.faults.kill(run.region(role).name)
 
 
 @action("restart", "fault")
 def restart(run: ScenarioContext, role: Role) -> None:
     """Start a region's database server again."""
-    run.stack.pair.restart(run.region(role).name)
+    run.stack.faults.restart(run.region(role).name)
 
 
 @action("destroy", "fault")
 def destroy(run: ScenarioContext, role: Role) -> None:
     """Lose for good what a region has not copied to the other one."""
-    run.stack.copies.destroy(run.region(role).name)
+    run.stack.faults.destroy(run.region(role).name)
 
 
 @action("lag", "fault")
@@ -84,8 +83,8 @@ def lag_back(run: ScenarioContext, given: Lag) -> None:
 def set_lag(run: ScenarioContext, source: Role, target: Role, given: Lag) -> dict[str, float]:
     """Let the copies from a region to the other be behind; gives the seconds by store. A strong table never lags."""
     table = 0.0 if run.stack.strong else math.inf if given.table == "stopped" else given.table
-    way = run.region(source).name, run.region(target).name
-    run.stack.copies.lag(TABLE, *way, CopyLag(table, given.growth))
-    run.stack.copies.lag(RECEIPTS, *way, CopyLag(given.receipts))
-    run.stack.pair.delay(way[1], given.ledger)
-    return {"table": table, "receipts": given.receipts, "ledger": given.ledger}
+    seconds = {"table": table, "receipts": given.receipts, "ledger": given.ledger}
+    for store, behind in seconds.items():
+        run.stack.faults.lag(store, run.region(source).name, run.region(target).name, behind,
+                             given.growth if store == "table" else 0.0)
+    return seconds

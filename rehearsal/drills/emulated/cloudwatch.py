@@ -8,8 +8,8 @@ from contract import ROLES
 from rehearsal.aws.clients import EmulatorClients
 from rehearsal.aws.ministack import RECEIPTS
 from rehearsal.drills.emulated.eventbridge import PeriodicTask
+from rehearsal.errors import PostgresError
 from rehearsal.postgres.global_database import ServerRole
-from rehearsal.postgres.process_group import PostgresError
 from rehearsal.rehearsed_stack import RehearsedStack
 
 MINUTE = 60.0  # seconds

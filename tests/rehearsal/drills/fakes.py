@@ -1,7 +1,6 @@
 """A rehearsed stack that is made up, with a service that takes payments, on a clock that tests move."""
 
 import json
-from collections import Counter
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +8,6 @@ from typing import Any
 import httpx
 
 from rehearsal.aws.faults import Faults
-from rehearsal.aws.ministack import CopyLag
 from rehearsal.drills.actions import parse
 from rehearsal.drills.context import ScenarioContext
 from rehearsal.drills.recording import Recording
@@ -52,20 +50,16 @@ class FakeStack:
         self.roles = {EAST: ServerRole.WRITER, WEST: ServerRole.STANDBY}
         self.reports: list[dict[str, Any]] = []
         self.faults = Faults()
-        self.relays = SimpleNamespace(calls=[], trap=None, url=lambda name: f"http://proxy/{name}")
-        self.copies = SimpleNamespace(lag=self._lag, destroy=self.note("destroy"), report=lambda: self.waiting)
+        self.faults.listen(self.done.append)
+        self.relays = SimpleNamespace(calls=[], url=lambda name: f"http://proxy/{name}")
+        self.copies = SimpleNamespace(report=lambda: self.waiting)
         self.pair: Any = SimpleNamespace(
-            writer=EAST, kill=self.note("kill"), restart=self.note("restart"), delay=self.note("delay"),
-            role=self.roles.__getitem__, catch_up=self.note("catch up"),
+            writer=EAST, role=self.roles.__getitem__, catch_up=lambda region: self.done.append(("catch up", region)),
             lag=lambda _: SimpleNamespace(commits=1, milliseconds=70.0))
         self.regions: dict[str, Any] = {name: SimpleNamespace(
             name=name, role=role, api=api(self._answerer(name), region=name, url=f"http://{name}"),
             receipt=lambda _: ("PENDING", b"", 1), reconciled=lambda: self.reports.pop(0))
             for role, name in zip(("primary", "dr"), REGIONS, strict=True)}
-
-    def note(self, what: str) -> Callable[..., None]:
-        """A function that only notes that it was called."""
-        return lambda *given: self.done.append((what, *given))
 
     def writer_and_standby(self) -> tuple[Any, Any]:
         """The regions."""
@@ -89,9 +83,6 @@ class FakeStack:
     def _is_in(self, region: str, payment_id: str) -> bool:
         made = self.made.get(payment_id)
         return made is not None and (region == self.pair.writer or self.clock.now >= made + self.late)
-
-    def _lag(self, store: str, source: str, target: str, lag: CopyLag) -> None:
-        self.done.append(("lag", store, source, target, lag.seconds, lag.growth))
 
     def _answerer(self, region: str) -> Callable[[httpx.Request], Reply]:
         def answer(request: httpx.Request) -> Reply:
@@ -123,8 +114,3 @@ def recording(began: float = 100.0, **more: Any) -> Recording:
 def act(run: ScenarioContext, /, **given: Any) -> str:
     """Carry out an action, given as in a file; `in_` stands for `in`, and so on."""
     return parse({key.rstrip("_"): value for key, value in given.items()}).perform(run)
-
-
-def counted(done: list[Any]) -> Counter[Any]:
-    """How often each thing was done."""
-    return Counter(done)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rehearsal.aws.faults import OUTSIDE, ApiCall
+from rehearsal.aws.faults import OUTSIDE, ApiCall, Destroy, Kill, Lag, Restart
 from tests.rehearsal.drills.fakes import FakeStack, act, contents, context
 from tests.rehearsal.stack import EAST, WEST
 
@@ -46,7 +46,7 @@ def test_servers_are_killed_and_restarted_and_copies_destroyed(stack: Any) -> No
     stack.clock.now = 105.0
     for verb in ("kill", "restart", "destroy"):
         act(run, **{verb: "active"})
-    assert stack.done == [("kill", EAST), ("restart", EAST), ("destroy", EAST)]
+    assert stack.done == [Kill(EAST), Restart(EAST), Destroy(EAST)]
     assert (run.recording.killed, run.recording.outage) == (105.0, 105.0)
 
 
@@ -72,8 +72,8 @@ def test_copies_lag_in_one_direction_and_a_strong_table_never_does(strong: bool,
     stack: Any = FakeStack(strong=strong)
     run = context(stack)
     act(run, lag={"table": 0.5, "receipts": 0.3, "ledger": 0.4, "growth": 0.1})
-    assert stack.done == [("lag", "table", EAST, WEST, table, 0.1), ("lag", "receipts", EAST, WEST, 0.3, 0.0),
-                          ("delay", WEST, 0.4)]
+    assert stack.done == [Lag("table", EAST, WEST, table, 0.1), Lag("receipts", EAST, WEST, 0.3),
+                          Lag("ledger", EAST, WEST, 0.4)]
     assert run.recording.lags == {"table": table, "receipts": 0.3, "ledger": 0.4}
     assert run.recording.shortest_lag == min(table, 0.3)
 
@@ -81,6 +81,6 @@ def test_copies_lag_in_one_direction_and_a_strong_table_never_does(strong: bool,
 def test_copies_lag_in_the_other_direction_or_are_stopped(stack: Any) -> None:
     run = context(stack)
     act(run, lag_back={"table": "stopped"})
-    assert stack.done == [("lag", "table", WEST, EAST, math.inf, 0.0), ("lag", "receipts", WEST, EAST, 0.0, 0.0),
-                          ("delay", EAST, 0.0)]
+    assert stack.done == [Lag("table", WEST, EAST, math.inf), Lag("receipts", WEST, EAST, 0.0),
+                          Lag("ledger", WEST, EAST, 0.0)]
     assert run.recording.lags == {}

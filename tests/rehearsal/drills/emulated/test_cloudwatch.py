@@ -8,8 +8,8 @@ import pytest
 from rehearsal.aws.faults import Faults
 from rehearsal.aws.ministack import RECEIPTS, TABLE
 from rehearsal.drills.emulated.cloudwatch import Telemetry
+from rehearsal.errors import PostgresError
 from rehearsal.postgres.global_database import ServerRole, StandbyLag
-from rehearsal.postgres.process_group import PostgresError
 from tests.rehearsal.cloud import Cloud
 
 EAST, WEST = "us-east-1", "us-west-2"
