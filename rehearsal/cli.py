@@ -22,8 +22,7 @@ from lib.errors import SettingsError
 from lib.settings import Settings
 from rehearsal.aws.processes import raise_interrupts
 from rehearsal.deploy.project import Project
-from rehearsal.drills import outages, scenario
-from rehearsal.drills.scenario import Scenario
+from rehearsal.drills.scenario import Scenario, choose
 from rehearsal.errors import ProjectError
 from rehearsal.report import RunReport
 from rehearsal.run import Parts, Rehearsal, RunOptions
@@ -66,7 +65,7 @@ def rehearse(
     settings = _settings(project)
     options = RunOptions(
         project=project, regions=_regions(settings), command=_words(command), output=STDERR if as_json else None,
-        outages=outages.chosen(shown or (outages.NONE if command else outages.ALL), strong=_strong(settings)),
+        outages=choose("outages", shown or ("none" if command else "all"), strong=_strong(settings)),
         drills=_drills(drilled or ("none" if command or not settings.dns else ""), settings),
         factor=factor, reports=reports, keep=keep)
     report = RunReport(Console(stderr=as_json), context.obj.clock)
@@ -116,7 +115,7 @@ def _strong(settings: Settings) -> bool:
 
 def _drills(words: str, settings: Settings) -> list[Scenario]:
     manual = settings.failover_mode == "manual"
-    found = scenario.chosen(words or (MANUAL_DRILL if manual else DRILL), strong=_strong(settings), manual=manual)
+    found = choose("drills", words or (MANUAL_DRILL if manual else DRILL), strong=_strong(settings), manual=manual)
     if found and not settings.dns:
         raise ProjectError(f"--drills {words}: needs domainName: without it there is no DNS to move")
     return found

@@ -27,11 +27,10 @@ from rehearsal.deploy import inventory
 from rehearsal.deploy.deployment import THREADS, Deployment, write_outputs
 from rehearsal.deploy.project import Project
 from rehearsal.deploy.resources.model import DeployTarget
-from rehearsal.drills import outages
+from rehearsal.drills import runner
 from rehearsal.drills.environment import DrillEnvironment
 from rehearsal.drills.report import page
 from rehearsal.drills.report.model import DrillResult
-from rehearsal.drills.runner import conclude, play
 from rehearsal.drills.scenario import Scenario
 from rehearsal.errors import CheckFailed, DeploymentError, EmulatorError
 from rehearsal.postgres.aurora import Aurora
@@ -64,9 +63,9 @@ class Parts:
     take_inventory: Callable[..., inventory.Inventory] = inventory.take
     migrate: Callable[..., Mapping[str, Any]] = migrate
     smoke_test: Callable[..., Iterator[CheckResult]] = smoke.checks
-    show_outages: Callable[[RehearsedStack, Sequence[str]], Iterator[CheckResult]] = outages.checks
-    drill_environment: Callable[..., DrillEnvironment] = DrillEnvironment
-    run_drill: Callable[[DrillEnvironment, Scenario], DrillResult] = play
+    show_outages: Callable[[RehearsedStack, Sequence[Scenario]], Iterator[CheckResult]] = runner.outages
+    drill_environment: Callable[..., DrillEnvironment] = DrillEnvironment.of
+    run_drill: Callable[[DrillEnvironment, Scenario], DrillResult] = runner.drill
     outputs_file: Path = OUTPUTS_FILE
     """In the project's folder."""
     wait_for_interrupt: Callable[[], None] = _wait_for_interrupt
@@ -79,7 +78,7 @@ class RunOptions:
 
     regions: those of the two databases first.
     command: run while the stack is up; its stdout goes to the file descriptor `output`, None for this process's own.
-    outages: names, shown in this order.
+    outages: shown in this order.
     drills: run after the outages, `factor` times as fast as on AWS; their report goes to the folder `reports`.
     keep: whether the stack stays up until Ctrl-C.
     """
@@ -88,7 +87,7 @@ class RunOptions:
     regions: Sequence[str]
     command: Sequence[str] = ()
     output: int | None = None
-    outages: Sequence[str] = ()
+    outages: Sequence[Scenario] = ()
     drills: Sequence[Scenario] = ()
     factor: float = 1.0
     reports: Path = Path("reports")
@@ -205,8 +204,9 @@ class Rehearsal:
         started, project = utc_now(self._parts.clock), options.project.with_endpoint(rehearsed.clients.endpoint)
         with self._parts.drill_environment(
                 rehearsed, deployment.engine, options.factor, environment=self._environment(rehearsed.clients),
-                folder=project.folder, again=lambda: deployment.drift(project)) as environment:
-            run = conclude(environment.stack, list(self._drilled(environment)), started=started, factor=options.factor)
+                folder=project.folder, check_drift=lambda: deployment.drift(project)) as environment:
+            drills = list(self._drilled(environment))
+        run = runner.conclude(environment.stack, drills, started=started, factor=options.factor)
         written, _ = page.write(run, project.folder / options.reports)
         report.document["drills"] = page.document(run)
         report.say(*lines("drills", page.rows(run)), f"  the drills with their timelines: {written}")

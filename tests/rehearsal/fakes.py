@@ -100,8 +100,8 @@ class World:
     def _wait(self) -> None:
         self.waited += 1
 
-    def _show(self, rehearsed: RehearsedStack, names: list[str]) -> Iterator[CheckResult]:
-        self.shown = names
+    def _show(self, rehearsed: RehearsedStack, scenarios: list[Scenario]) -> Iterator[CheckResult]:
+        self.shown = [each.name for each in scenarios]
         rehearsed.tables["kills"] = [{"run": 1, "lost": 0, "ids": ["x"]}]
         return iter(self.outages)
 
