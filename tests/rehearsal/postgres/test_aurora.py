@@ -88,7 +88,7 @@ def test_a_cluster_with_a_login_is_the_writer(aurora: Aurora, database: FakeData
 @pytest.mark.parametrize(
     ("action", "calls"),
     [("SwitchoverGlobalCluster", [("switchover", WEST)]),
-     ("FailoverGlobalCluster", [("failover", WEST, True), ("rejoin", EAST)])])
+     ("FailoverGlobalCluster", [("failover", WEST, True), ("join", EAST)])])
 def test_the_database_follows_rds(
     aurora: Aurora, database: FakeDatabase, action: str, calls: list[tuple[object, ...]]
 ) -> None:
@@ -126,7 +126,7 @@ def test_a_lost_ledger_is_a_cut_and_another_lost_store_is_not(database: FakeData
 @pytest.mark.usefixtures("aurora")
 @pytest.mark.parametrize(
     ("role", "writer", "calls"),
-    [(ServerRole.STALE, WEST, ("rejoin", EAST)), (ServerRole.DOWN, WEST, ("rejoin", EAST)),
+    [(ServerRole.STALE, WEST, ("join", EAST)), (ServerRole.DOWN, WEST, ("join", EAST)),
      (ServerRole.DOWN, EAST, ("restart", EAST)),
      (ServerRole.STANDBY, WEST, None), (ServerRole.WRITER, EAST, None)])
 def test_a_server_whose_region_is_back_takes_the_place_that_is_left(
@@ -148,7 +148,7 @@ def test_no_server_rejoins_across_a_cut_and_the_writer_comes_first(database: Fak
     faults.heal(EAST)
     assert database.calls[2:] == [("heal", EAST)]
     faults.heal(WEST)
-    assert database.calls[3:] == [("heal", WEST), ("restart", WEST), ("rejoin", EAST)]
+    assert database.calls[3:] == [("heal", WEST), ("restart", WEST), ("join", EAST)]
 
 
 @pytest.mark.usefixtures("aurora")

@@ -36,7 +36,7 @@ class FakePair:
         """Of a standby."""
         if self.ended:
             raise PostgresError(f"{region}: is down, not standby")
-        return StandbyLag(120.0, 1, 1)
+        return StandbyLag(120.0, 1)
 
 
 def lane(store: str, source: str, target: str, milliseconds: float) -> dict[str, Any]:
