@@ -12,7 +12,7 @@ from pg8000.native import identifier, literal
 
 from rehearsal.errors import PostgresError, RehearsalError
 from rehearsal.polling import wait_until
-from rehearsal.postgres.authentication import CertificateAuthority
+from rehearsal.postgres.authentication import server_tls
 from rehearsal.postgres.endpoint import ClusterEndpoint
 from rehearsal.postgres.process_group import ProcessGroup
 from rehearsal.postgres.proxy import STOPPED, ReplicationLink
@@ -75,11 +75,11 @@ class GlobalDatabase:
             stack.callback(network.close)
             group = ProcessGroup(major)
             stack.callback(group.close)
-            authority = CertificateAuthority(group.folder)
-            self.ca_file = authority.file
+            self.ca_file = group.folder / "ca.pem"
+            tls = server_tls(self.ca_file)
             servers = {region: PostgresServer(group, region) for region in regions}
             for region, other in (regions, regions[::-1]):
-                endpoint = ClusterEndpoint(network, servers[region], authority, region, keys)
+                endpoint = ClusterEndpoint(network, servers[region], tls, region, keys)
                 stack.callback(endpoint.close)
                 folder = group.folder / f"{region}-link"
                 folder.mkdir()
@@ -202,7 +202,7 @@ class GlobalDatabase:
             member = self.member(region)
             member.is_cut = False
             self._set_links()
-            member.endpoint.refuse(refusing=False)
+            member.endpoint.heal()
 
     def delay(self, region: str, seconds: float) -> None:
         """From now on, let the log reach this region so many seconds late, or not at all (`STOPPED`)."""
@@ -242,4 +242,4 @@ class GlobalDatabase:
             if broken:
                 member.link.cut()
             else:
-                member.link.refuse(refusing=False)
+                member.link.heal()
