@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from botocore.credentials import Credentials
 
-from contract import DATABASE_NAME, DATABASE_USER, ROLES
+from contract import DATABASE_NAME, DATABASE_USER, ROLES, Store
 from payments.deadline import Deadline, Timing
 from payments.errors import StoreUnavailable
 from payments.leadership import DynamoLeadership, Leadership
@@ -17,8 +17,7 @@ from payments.ledger import DatabaseAddress, PostgresLedger, iam_login, open_con
 from payments.payment import Record
 from payments.stores import DynamoTable, S3Receipts
 from rehearsal.aws.clients import CREDENTIALS, EmulatorClients
-from rehearsal.aws.faults import Faults
-from rehearsal.aws.ministack import RECEIPTS, TABLE, CopyLag
+from rehearsal.aws.faults import Faults, Heal, Lag
 from rehearsal.aws.proxy import AwsProxies
 from rehearsal.aws.replication import ReplicationControl
 from rehearsal.errors import CheckFailed
@@ -76,19 +75,14 @@ class RehearsedStack:
         """The URL of the region's API for a client inside the region, which reaches it whatever is cut off."""
         return self.emulator + urlsplit(region.url).path
 
-    def lag(self, source: RegionClient, target: RegionClient, table: float, receipts: float, ledger: float) -> None:
-        """Delay each store's copies from one region to the other by so many seconds; a strong table's never are."""
-        self.copies.lag(TABLE, source.name, target.name, CopyLag(table))
-        self.copies.lag(RECEIPTS, source.name, target.name, CopyLag(receipts))
-        self.pair.delay(target.name, ledger)
-
     def heal(self) -> None:
         """Let everything work again, without lag."""
-        writer, standby = self.writer_and_standby()
-        for region in (writer, standby):
-            self.faults.heal(region.name)
-        self.lag(writer, standby, 0, 0, 0)
-        self.lag(standby, writer, 0, 0, 0)
+        names = [region.name for region in self.writer_and_standby()]
+        for name in names:
+            self.faults.inject(Heal(name))
+        for source, target in (names, reversed(names)):
+            for store in Store:
+                self.faults.inject(Lag(store, source, target, 0))
 
     def leadership(self, region: RegionClient) -> Leadership:
         """Which region leads, by this region's replica of the table. Raises StoreUnavailable."""

@@ -225,7 +225,7 @@ class AwsProxies:
     def _check(self, call: ApiCall, failure: InjectedFailure | None, *, done: bool) -> None:
         """Raise _CallRefused if the call fails now: before it is `done`, or after that."""
         mode = self._faults.refusal(call) or (failure.mode if failure and failure.late is done else None)
-        if not mode and self._faults.intercepts(call, done=done):
+        if not mode and self._faults.intercept(call, done):
             mode = FailureMode.RESET
         if mode:
             raise _CallRefused(mode)

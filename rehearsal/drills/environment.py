@@ -17,7 +17,7 @@ from recovery.plan import Action
 from recovery.stack import Stack
 from rehearsal import polling
 from rehearsal.aws.clients import EmulatorClients
-from rehearsal.aws.faults import WORLD
+from rehearsal.aws.faults import WORLD, Heal
 from rehearsal.deploy.engine import Engine
 from rehearsal.drills.controller_kill import kill_processes
 from rehearsal.drills.emulated.cloudwatch import Telemetry
@@ -126,7 +126,7 @@ class DrillEnvironment:
                  trace: TracebackType | None) -> None:
         self._running.close()
         for region in self.observer.regions:  # what a drill has left broken must not stop the teardown
-            self.rehearsed.faults.heal(region)
+            self.rehearsed.faults.inject(Heal(region))
 
     @property
     def stack(self) -> Stack:
@@ -199,7 +199,7 @@ class DrillEnvironment:
         rehearsed, home = self.rehearsed, self.stack.sites[0].region
         # First the one that takes payments: a standby that works again before it sees that would take over.
         active = self.observer.active() if {*self.observer.regions} - {*rehearsed.faults.cut_off()} else home
-        rehearsed.faults.heal(active)
+        rehearsed.faults.inject(Heal(active))
         self.wait(partial(self._sees, self.observer.other(active)), "the standby sees the active region")
         self.observer.direct.heal()
         results: list[CommandResult] = []

@@ -118,7 +118,7 @@ def _carry_out(run: ScenarioContext, scenario: Scenario, trap: ControllerTrap | 
     """Do what the scenario says, while clients pay."""
     run.recording.lags = set_lag(run, "active", "standby", scenario.lag)
     if trap:
-        run.stack.faults.intercept(trap.watching(run.standby.name))
+        run.stack.faults.intercept = trap.watching(run.standby.name)
 
     def work() -> str:
         run.start_load(clients)

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field, InstanceOf, ValidationError
 
 from rehearsal.drills.actions import Action, parse
-from rehearsal.drills.actions.faults import Lag
+from rehearsal.drills.actions.faults import Lags
 from rehearsal.drills.actions.registry import Count, ScenarioModel, Seconds, explain
 from rehearsal.drills.context import Role
 from rehearsal.errors import ProjectError
@@ -79,7 +79,7 @@ class Scenario(ScenarioModel):
     manual: bool = False
     kills: bool = False
     overhead: bool = True
-    lag: Lag = Lag()
+    lag: Lags = Lags()
     keeps: Seconds = 0.0
     do: Actions = Field(default_factory=list)
     checks: list[ScenarioCheck] = Field(default_factory=list)

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from rehearsal.aws.faults import Faults
+from rehearsal.aws.faults import Faults, Heal
 from rehearsal.drills.actions import parse
 from rehearsal.drills.context import ScenarioContext
 from rehearsal.drills.recording import Recording
@@ -78,7 +78,7 @@ class FakeStack:
         """Note it."""
         self.done.append("heal")
         for region in REGIONS:
-            self.faults.heal(region)
+            self.faults.inject(Heal(region))
 
     def _is_in(self, region: str, payment_id: str) -> bool:
         made = self.made.get(payment_id)

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from contract import Store
 from recovery.journal import Run
 from recovery.observation import Observation
-from rehearsal.aws.faults import WORLD
+from rehearsal.aws.faults import WORLD, Cut, Fault, Lag, Lose
 from rehearsal.drills.environment import CLIENT_TIMEOUT, FAILBACKS, CommandLine, DrillEnvironment
 from rehearsal.drills.recording import CommandResult
 from rehearsal.errors import CheckFailed
@@ -38,7 +39,7 @@ def run(action: str = "failover", ended: float | None = None) -> Run:
 
 
 def test_everything_goes_from_the_beginning_to_the_end(world: World, environment: DrillEnvironment) -> None:
-    world.faults.cut(EAST)
+    world.faults.inject(Cut(EAST))
     with environment:
         assert world.done == ["start checker", "start telemetry", "start schedule"]
     assert world.done[3:] == ["stop schedule", "stop telemetry", "stop checker"]
@@ -147,11 +148,14 @@ def test_a_drill_does_not_begin_before_everything_is_in_order(
 @pytest.mark.parametrize("cut", [[], [EAST], [WEST], [EAST, WEST]])
 def test_all_works_again_without_a_lag(world: World, environment: DrillEnvironment, cut: list[str]) -> None:
     for region in cut:
-        world.faults.cut(region)
-    world.faults.lose(WEST, "receipts")
+        world.faults.inject(Cut(region))
+    world.faults.inject(Lose(WEST, "receipts"))
+    injected = list[Fault]()
+    world.faults.listen(injected.append)
     assert environment.restore() == []
     assert (world.faults.cut_off(), world.faults.lost()) == ([], [])
-    assert {each[2:] for each in world.done} == {(EAST, WEST, 0), (WEST, EAST, 0)}
+    assert {each for each in injected if isinstance(each, Lag)} == {
+        Lag(store, *way, 0) for store in Store for way in ((EAST, WEST), (WEST, EAST))}
 
 
 @pytest.mark.parametrize(("leader", "writer", "needed"), [
@@ -181,8 +185,8 @@ def test_the_region_that_takes_payments_is_healed_and_seen_before_the_other_one(
         world: World, environment: DrillEnvironment, seeing: dict[str, Any]) -> None:
     world.leaders = dict.fromkeys(REGIONS, (2, WEST))
     world.observations[EAST] = Observation(region=EAST, at=0, **seeing)
-    world.faults.lose(WEST, "receipts")
-    world.faults.lose(EAST, "table")
+    world.faults.inject(Lose(WEST, "receipts"))
+    world.faults.inject(Lose(EAST, "table"))
     sleep, lost = world.clock.sleep, list[Any]()
 
     def see(seconds: float) -> None:
@@ -197,7 +201,7 @@ def test_the_region_that_takes_payments_is_healed_and_seen_before_the_other_one(
 
 def test_a_standby_that_is_cut_off_cannot_see_and_is_not_waited_for(
         world: World, environment: DrillEnvironment) -> None:
-    world.faults.cut(EAST)
+    world.faults.inject(Cut(EAST))
     world.leaders = dict.fromkeys(REGIONS, (2, WEST))
     world.observations[EAST] = Observation(region=EAST, at=0, dead=2)
     with pytest.raises(CheckFailed, match=r"^what controllers see: "):  # and not "waited for: the standby sees ..."

@@ -6,6 +6,7 @@ import pytest
 
 from recovery.journal import Run
 from recovery.observation import Observation
+from rehearsal.aws.faults import Cut
 from tests.rehearsal.cloud import Cloud
 from tests.rehearsal.drills.world import World
 from tests.rehearsal.stack import EAST, WEST
@@ -18,7 +19,7 @@ def world(cloud: Cloud) -> World:
 
 
 def test_it_sees_the_regions_whatever_is_cut_off(world: World) -> None:
-    world.faults.cut(EAST)
+    world.faults.inject(Cut(EAST))
     assert world.observer.table(EAST).leadership().region == EAST
     assert [(name, region.role, region.clients) for name, region in world.observer.regions.items()] == [
         (EAST, "primary", world.cloud), (WEST, "dr", world.cloud)]
@@ -35,7 +36,7 @@ def test_the_active_region_is_that_of_the_newest_epoch_that_is_not_cut_off(
         world: World, leaders: dict[str, tuple[int, str]], cut: list[str], active: str) -> None:
     world.leaders = leaders
     for region in cut:
-        world.faults.cut(region)
+        world.faults.inject(Cut(region))
     assert world.observer.active() == active
 
 
@@ -59,7 +60,7 @@ def test_its_summary_has_what_the_controllers_see_did_last_and_failed_at(world: 
     world.observations[WEST] = Observation(region=WEST, at=0, dead=3, why="timed out")
     world.runs[WEST] = Run(id="r", action="failover", target=WEST, driver="d", began=0, why="")
     world.logs = {WEST: [f'{{"event": "failed", "error": "no {number}"}}' for number in range(5)]}
-    world.faults.cut(EAST)
+    world.faults.inject(Cut(EAST))
     told: Any = "; ".join(world.observer.summary())
     assert all(each in told for each in ("dead=3", "timed out", "action='failover'", "no 2", "no 3", "no 4"))
     assert "no 1" not in told

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rehearsal.drills.actions import parse
-from rehearsal.drills.actions.faults import Lag
+from rehearsal.drills.actions.faults import Lags
 from rehearsal.drills.scenario import FOLDER, Expectation, Scenario, ScenarioCheck, choose, load
 from rehearsal.errors import ProjectError
 
@@ -33,7 +33,7 @@ def test_every_shipped_scenario_can_be_run(path: Path) -> None:
         assert verbs
         assert scenario.checks == []
         assert "begin" not in verbs or "join" in verbs[verbs.index("begin"):]
-        assert scenario.expect.lost == "none" or scenario.lag != Lag() or "lag" in verbs
+        assert scenario.expect.lost == "none" or scenario.lag != Lags() or "lag" in verbs
     else:
         assert verbs == []
         used = {each.verb.name for check in scenario.checks for each in check.do}
@@ -81,7 +81,7 @@ def test_a_file_says_everything(tmp_path: Path) -> None:
         errors = 4.5
     """) == Scenario(
         name="odd", group="drills", title="t", expected="e", modes=["strong"], gate=["strong"], only_by_name=True,
-        manual=True, kills=True, overhead=False, keeps=12.5, lag=Lag(table=1, receipts=0.5),
+        manual=True, kills=True, overhead=False, keeps=12.5, lag=Lags(table=1, receipts=0.5),
         do=[parse({"cut": "active", "inside": True}),
             parse({"run": "failover --to {standby}", "exit": 2, "says": "no"})],
         checks=[ScenarioCheck(name="{active} pays", do=[parse({"post": "x"})])],

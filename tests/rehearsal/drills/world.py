@@ -42,11 +42,9 @@ class World:
 
     def __post_init__(self) -> None:
         self.faults = Faults()
-        pair: Any = SimpleNamespace(writer=EAST, role=lambda _: ServerRole.STANDBY, delay=lambda *_: None)
+        pair: Any = SimpleNamespace(writer=EAST, role=lambda _: ServerRole.STANDBY)
         self.pair = pair
-        copies: Any = SimpleNamespace(
-            report=lambda: [{"store": "table", "waiting": self.waiting}],
-            lag=lambda store, source, target, lag: self.done.append(("lag", store, source, target, lag.seconds)))
+        copies: Any = SimpleNamespace(report=lambda: [{"store": "table", "waiting": self.waiting}])
         relays: Any = SimpleNamespace(url=lambda name: f"http://127.0.0.1:9/{name}")
         self.rehearsed = RehearsedStack(
             outputs=OUTPUTS, clients=self.cloud, emulator=ENDPOINT, faults=self.faults, copies=copies, pair=pair,

@@ -8,6 +8,7 @@ import pytest
 
 from recovery.journal import Run
 from recovery.observation import Observation
+from rehearsal.aws.faults import Cut
 from rehearsal.drills.context import ScenarioContext
 from rehearsal.drills.recording import CommandResult
 from rehearsal.errors import CheckFailed
@@ -126,7 +127,7 @@ def test_a_command_that_is_only_begun_may_end_as_it_likes_and_its_run_is_recorde
     environment.answers = [(1, "")]
     act(run, begin="switchover --to {standby}")
     environment.runs.update({EAST: moved(1101.0), WEST: moved(1102.0, "s")})
-    run.stack.faults.cut(EAST)
+    run.stack.faults.inject(Cut(EAST))
     act(run, join="it")
     assert (run.recording.checks, [*run.recording.runs], run.begun) == ([], ["s"], [])
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rehearsal.aws.faults import Faults
+from rehearsal.aws.faults import Cut, Faults, Lose
 from rehearsal.aws.ministack import RECEIPTS, TABLE
 from rehearsal.drills.emulated.cloudwatch import Telemetry
 from rehearsal.errors import PostgresError
@@ -99,7 +99,7 @@ def test_after_a_switchover_the_other_region_tells_its_lag(published: Telemetry,
 
 @pytest.mark.parametrize("region", [EAST, WEST])
 def test_nothing_is_published_across_a_cut(published: Telemetry, rehearsed: Any, cloud: Cloud, region: str) -> None:
-    rehearsed.faults.cut(region)
+    rehearsed.faults.inject(Cut(region))
     rehearsed.pair.cut.add(region)
     published.publish()
     assert figures(cloud) == []
@@ -108,7 +108,7 @@ def test_nothing_is_published_across_a_cut(published: Telemetry, rehearsed: Any,
 def test_a_store_that_is_lost_tells_nothing_and_the_other_does(
     published: Telemetry, rehearsed: Any, cloud: Cloud
 ) -> None:
-    rehearsed.faults.lose(EAST, RECEIPTS)
+    rehearsed.faults.inject(Lose(EAST, RECEIPTS))
     published.publish()
     assert figures(cloud) == [LEDGER_LAG]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rehearsal.aws.faults import FailureMode, Faults
+from rehearsal.aws.faults import Cut, FailureMode, Faults
 from rehearsal.drills.emulated.eventbridge import ControllerSchedule, PeriodicTask
 from tests.rehearsal.cloud import Cloud, refusal
 from tests.rehearsal.stack import EAST, OUTPUTS, WEST
@@ -127,13 +127,13 @@ def test_nothing_is_started_before_the_schedule_is(rehearsed: Any, cloud: Cloud)
 @pytest.mark.parametrize("failure", FailureMode)
 def test_a_region_that_is_cut_off_has_no_start_and_that_is_no_error(
         rehearsed: Any, cloud: Cloud, failure: FailureMode) -> None:
-    rehearsed.faults.cut(EAST, failure)
+    rehearsed.faults.inject(Cut(EAST, failure))
     assert turn(rehearsed).errors == []
     assert [region for region, _ in starts(cloud)] == [WEST]
 
 
 def test_a_region_that_lives_on_behind_its_cut_has_its_schedule_there(rehearsed: Any, cloud: Cloud) -> None:
-    rehearsed.faults.cut(EAST, inside=True)
+    rehearsed.faults.inject(Cut(EAST, inside=True))
     turn(rehearsed)
     assert [region for region, _ in starts(cloud)] == [EAST, WEST]
 
@@ -141,7 +141,7 @@ def test_a_region_that_lives_on_behind_its_cut_has_its_schedule_there(rehearsed:
 def test_a_start_that_the_cut_breaks_off_is_no_error(rehearsed: Any, cloud: Cloud) -> None:
     def cut(_: object) -> dict[str, object]:
         for region in (EAST, WEST):
-            rehearsed.faults.cut(region)
+            rehearsed.faults.inject(Cut(region))
         raise refusal("ConnectionReset")
 
     cloud.answers["Invoke"] = cut

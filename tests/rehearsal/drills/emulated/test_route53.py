@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rehearsal.aws.faults import OUTSIDE, WORLD, FailureMode, Faults
+from rehearsal.aws.faults import OUTSIDE, WORLD, Cut, FailureMode, Faults
 from rehearsal.aws.proxy import AwsProxies
 from rehearsal.drills.emulated import route53
 from rehearsal.drills.emulated.route53 import (
@@ -318,7 +318,7 @@ def test_success_and_redirection_are_healthy(relays: AwsProxies, path: str, expe
 def test_no_answer_in_time_is_not_healthy(relays: AwsProxies, faults: Faults) -> None:
     assert (route53.CONNECT, route53.ANSWER) == (4, 2)
     assert not healthy(relays, "/hang", answer=0.05)
-    faults.cut(EAST, FailureMode.HANG)
+    faults.inject(Cut(EAST, FailureMode.HANG))
     assert not healthy(relays, "/200", answer=0.05)
 
 
@@ -327,6 +327,6 @@ def test_no_connection_is_not_healthy() -> None:
 
 
 def test_a_region_that_lives_on_behind_a_cut_is_dead_to_the_world(relays: AwsProxies, faults: Faults) -> None:
-    faults.cut(EAST, inside=True)
+    faults.inject(Cut(EAST, inside=True))
     assert healthy(relays, "/200", OUTSIDE)
     assert not healthy(relays, "/200", WORLD)
