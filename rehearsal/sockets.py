@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
-LIMIT = 1 << 16  # bytes that a stream buffers
+LIMIT = 1 << 20  # bytes that a stream buffers, and of the longest head of an HTTP message
 GRACE = 10.0  # seconds for a peer to take what was sent before its connection is closed
 _LINGER = struct.pack("ii", 1, 0)  # SO_LINGER: closing discards what is unsent, and the peer sees a reset
 
@@ -65,9 +65,9 @@ class Listener:
     may vanish at any moment.
     """
 
-    def __init__(self, listening: socket.socket, serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter],
-                                                                 Awaitable[None]], limit: int = LIMIT) -> None:
-        self._listening, self._serve, self._limit = listening, serve, limit
+    def __init__(self, listening: socket.socket,
+                 serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> None:
+        self._listening, self._serve = listening, serve
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         listening.setblocking(False)
@@ -97,7 +97,7 @@ class Listener:
     async def _handle(self, accepted: socket.socket) -> None:
         streams: list[Stream] = []
         protocol = asyncio.StreamReaderProtocol(
-            asyncio.StreamReader(self._limit), lambda reader, writer: streams.append((reader, writer)))
+            asyncio.StreamReader(LIMIT), lambda reader, writer: streams.append((reader, writer)))
         await self._loop.connect_accepted_socket(lambda: protocol, accepted)
         reader, writer = streams[0]
         with suppress(OSError, EOFError):

@@ -149,7 +149,7 @@ class GlobalDatabase:
             patience, end = TIMEOUT + 2 * new.delay, old.server.written()
             wait_until(lambda: old.server.is_followed_to(end), f"{target}: catching up", patience, pause=PAUSE)
             try:
-                old.server.stop(timeout=patience)
+                old.server.stop(patience)
                 end = old.server.shut_down_at()
                 wait_until(lambda: new.server.has_applied(end), f"{target}: receiving all", TIMEOUT, pause=PAUSE)
             except RehearsalError:
@@ -163,7 +163,7 @@ class GlobalDatabase:
     def failover(self, target: str, *, fence: bool = True) -> None:
         """Promote the standby without the old writer; what has not reached it is lost.
 
-        With `fence` the old writer is stopped first; otherwise it runs on, in a history of its own.
+        With `fence` the old writer is killed first; otherwise it runs on, in a history of its own.
         """
         with self._lock:
             self._require_role(target, ServerRole.STANDBY)
@@ -171,7 +171,7 @@ class GlobalDatabase:
             new.link.cut()
             try:
                 if fence:
-                    old.server.stop(clean=False)
+                    old.server.kill()
                 new.server.promote()
                 self.writer = target
             finally:

@@ -92,15 +92,14 @@ class PostgresServer:
 
     def start(self, upstream: Path | None = None) -> None:
         """Start as a writer, or as a standby that streams from the socket in the folder `upstream`."""
-        if self.running:
-            raise PostgresError(f"{self.folder.name}: is running already")
         signal_file = self.data / "standby.signal"
         signal_file.unlink(missing_ok=True)
         self._settings.pop("primary_conninfo", None)
         if upstream:
             self.group.write(signal_file, "")
             self._settings["primary_conninfo"] = f"host={upstream} user={ADMIN} application_name={self.folder.name}"
-        self._write_settings()
+        lines = [f"{name} = '{value}'\n" for name, value in self._settings.items()]
+        self.group.write(self.data / "postgresql.conf", "".join(lines))
         self._forget()
         self._process, self._ended = self.group.start_server(["-D", str(self.data)], self.folder / "log")
         try:
@@ -109,15 +108,13 @@ class PostgresServer:
             self.kill()
             raise
 
-    def stop(self, *, clean: bool = True, timeout: float = TIMEOUT) -> None:
-        """End sessions and stop; a clean stop of a writer waits until its standby has everything.
+    def stop(self, timeout: float) -> None:
+        """End sessions and stop; a writer waits until its standby has everything.
 
-        Raises PostgresError, with the server killed, if it takes too long.
+        Raises PostgresError, with the server killed, if it takes longer than `timeout` (s).
         """
-        if self._process is None:
-            return
-        if self.running:
-            self._process.send_signal(signal.SIGINT if clean else signal.SIGQUIT)
+        if self._process and self.running:
+            self._process.send_signal(signal.SIGINT)
             try:
                 self._process.wait(timeout)
             except subprocess.TimeoutExpired:
@@ -127,9 +124,7 @@ class PostgresServer:
 
     def kill(self) -> None:
         """Kill every process of the server at once."""
-        if self._process is None:
-            return
-        if self.running:
+        if self._process and self.running:
             # Stopped first: it can neither react to the loss of a child nor reap it, so no process id is reused.
             self._process.send_signal(signal.SIGSTOP)
             with suppress(OSError):  # without /proc the children notice by themselves, and end
@@ -139,7 +134,10 @@ class PostgresServer:
             self._process.kill()
             self._process.wait()
         self._await_end()
-        self._remove_shared_memory()
+        # System V memory outlives its processes. The next start would remove it, but there may be none.
+        with suppress(OSError, IndexError):
+            identity = int((self.data / "postmaster.pid").read_text().splitlines()[6].split()[1])
+            ctypes.CDLL(None).shmctl(identity, 0, None)  # IPC_RMID
 
     def promote(self) -> None:
         """Make a standby a writer; it keeps everything that it has received."""
@@ -202,10 +200,6 @@ class PostgresServer:
                               "--rmgr=Transaction", first, last, check=False)
         return [datetime.fromisoformat(when).replace(tzinfo=UTC) for when in _COMMIT.findall(done.stdout)]
 
-    def _write_settings(self) -> None:
-        lines = [f"{name} = '{value}'\n" for name, value in self._settings.items()]
-        self.group.write(self.data / "postgresql.conf", "".join(lines))
-
     def _ready(self) -> bool:
         if self._process is None or not self.running:
             raise PostgresError(f"{self.folder.name}: " + last_lines((self.folder / "log").read_text(errors="replace")))
@@ -225,12 +219,6 @@ class PostgresServer:
             os.close(ended)
             if not gone:
                 raise PostgresError(f"{self.folder.name}: one of its processes does not end")
-
-    def _remove_shared_memory(self) -> None:
-        # System V memory outlives its processes. The next start would remove it, but there may be none.
-        with suppress(OSError, IndexError):
-            identity = int((self.data / "postmaster.pid").read_text().splitlines()[6].split()[1])
-            ctypes.CDLL(None).shmctl(identity, 0, None)  # IPC_RMID
 
     def _forget(self) -> None:
         with self._lock:

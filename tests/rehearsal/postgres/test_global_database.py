@@ -151,9 +151,9 @@ def test_a_switchover_whose_standby_dies_leaves_the_writer(
     insert(connect(writer), 1)
     server = database.member(writer).server
 
-    def stop(**options: Any) -> None:
+    def stop(timeout: float) -> None:
         database.kill(standby)
-        PostgresServer.stop(server, **options)
+        PostgresServer.stop(server, timeout)
 
     with monkeypatch.context() as patch:
         patch.setattr(server, "stop", stop)
