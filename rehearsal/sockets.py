@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -88,11 +87,9 @@ class Listener:
             accepted, _ = self._listening.accept()
             task = self._loop.create_task(self._handle(accepted))
             self._tasks.add(task)
-            task.add_done_callback(partial(self._done, accepted))
-
-    def _done(self, accepted: socket.socket, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        accepted.close()  # a task that is cancelled before its first step has not done it
+            task.add_done_callback(self._tasks.discard)
+            # A task that is cancelled before its first step has not done it.
+            task.add_done_callback(lambda _: accepted.close())
 
     async def _handle(self, accepted: socket.socket) -> None:
         streams: list[Stream] = []
@@ -116,10 +113,10 @@ async def closing_stream(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
     finally:
         writer.close()
         try:
-            async with asyncio.timeout(GRACE):
-                await writer.wait_closed()
-        except OSError:  # among them the timeout: TLS waits for a farewell, which a client that is gone never sends
-            pass
+            # The timeout is an OSError too: TLS waits for a farewell, which a client that is gone never sends.
+            with suppress(OSError):
+                async with asyncio.timeout(GRACE):
+                    await writer.wait_closed()
         finally:
             writer.transport.abort()
 

@@ -9,6 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -166,17 +167,16 @@ class Faults:
 
     def inject(self, fault: Fault) -> None:
         """Let a fault take effect before this returns, for calls under way too. Raises what the listeners raise."""
-        if not isinstance(fault, LastingFault | Heal):
-            self._notify(fault)  # without the lock: a server is killed even while another fault waits for its effect
-            return
-        with self._lock:
+        # Others go without the lock: a server is killed even while another fault waits for its effect.
+        with self._lock if isinstance(fault, LastingFault | Heal) else nullcontext():
             if isinstance(fault, Heal):
                 self._active = [each for each in self._active if each.region != fault.region]
-            else:
+            elif isinstance(fault, LastingFault):
                 others = [each for each in self._active if each.key != fault.key]
                 # A cut comes first: it decides how a call fails.
                 self._active = [fault, *others] if isinstance(fault, Cut) else [*others, fault]
-            self._notify(fault)
+            for listener in self._listeners:
+                listener(fault)
 
     def cut_off(self) -> list[str]:
         """The regions that are cut off; what two regions exchange stops if either is."""
@@ -214,7 +214,3 @@ class Faults:
                 if drawn < each.share:
                     return InjectedFailure(FailureMode.ERROR if drawn < each.share / 2 else FailureMode.RESET, late)
         return None
-
-    def _notify(self, fault: Fault) -> None:
-        for listener in self._listeners:
-            listener(fault)

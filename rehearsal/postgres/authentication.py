@@ -50,22 +50,20 @@ class IamTokens:
 
     def accepts(self, token: str, user: str, now: datetime) -> bool:
         """Whether a token lets this user in."""
-        address, _, query = token.partition("/?")
-        values = dict(parse_qsl(query, keep_blank_values=True))
-        key, *scope = values.get("X-Amz-Credential", "").split("/")
+        values = dict(parse_qsl(token.partition("/?")[2], keep_blank_values=True))
+        key, _, scope = values.get("X-Amz-Credential", "").partition("/")
         try:
             signed = datetime.strptime(values["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
             lifetime = timedelta(seconds=int(values["X-Amz-Expires"]))
         except (KeyError, ValueError):
             return False
-        asked = (address, values.get("Action"), values.get("DBUser"), values.get("X-Amz-SignedHeaders"), scope)
-        expected = (self.endpoint, "connect", user, "host",
-                    [f"{signed:%Y%m%d}", self.region, "rds-db", "aws4_request"])
-        if asked != expected or key not in self.keys or not (
-                lifetime <= LIFETIME and signed - SKEW <= now <= signed + lifetime):
+        asked = (token.partition("/?")[0], values.get("Action"), values.get("DBUser"), values.get("X-Amz-SignedHeaders"), scope)
+        expected = (self.endpoint, "connect", user, "host", f"{signed:%Y%m%d}/{self.region}/rds-db/aws4_request")
+        in_time = lifetime <= LIFETIME and signed - SKEW <= now <= signed + lifetime
+        if asked != expected or key not in self.keys or not in_time:
             return False
         signer = SigV4QueryAuth(Credentials(key, self.keys[key]), "rds-db", self.region)
         request = AWSRequest("GET", f"https://{token.partition('&X-Amz-Signature=')[0]}")
         request.context["timestamp"] = values["X-Amz-Date"]
-        text = signer.string_to_sign(request, signer.canonical_request(request))
-        return hmac.compare_digest(signer.signature(text, request), values.get("X-Amz-Signature", ""))
+        signature = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
+        return hmac.compare_digest(signature, values.get("X-Amz-Signature", ""))

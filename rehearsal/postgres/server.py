@@ -192,8 +192,8 @@ class PostgresServer:
         """When the transactions of this running writer were committed that a standby has not applied, oldest first."""
         place = standby.query("SELECT pg_last_wal_replay_lsn()::text")[0][0]
         # At the end of a file PostgreSQL names that one, and not the next, in which the log continues.
-        (first, last), = self.query("SELECT pg_walfile_name(cast(:place AS pg_lsn) + 1), "
-                                    "pg_walfile_name(pg_current_wal_flush_lsn())", place=place)
+        first, last = self.query("SELECT pg_walfile_name(cast(:place AS pg_lsn) + 1), "
+                                 "pg_walfile_name(pg_current_wal_flush_lsn())", place=place)[0]
         # Without file names it would read the size of a segment from any file, even from one that is not yet written.
         # It ends with an error where the log ends, and if there is nothing after the place.
         done = self.group.run("pg_waldump", f"--path={self.data / 'pg_wal'}", f"--start={place}",
