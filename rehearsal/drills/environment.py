@@ -29,7 +29,7 @@ from rehearsal.errors import CheckFailed
 from rehearsal.rehearsed_stack import RehearsedStack
 from rehearsal.workload.checks import FAILURES, arrives, expect
 from rehearsal.workload.http import ApiClient
-from rehearsal.workload.load import CLIENTS, LoadGenerator, new_payment, send_all
+from rehearsal.workload.load import CLIENTS, LoadGenerator, at_once, new_payment, send_all
 
 PATIENCE, PAUSE = 40.0, 0.05  # seconds for anything that is waited for, and between two looks at it
 CLIENT_TIMEOUT = 5.0  # seconds
@@ -184,11 +184,10 @@ class DrillEnvironment:
         Raises CheckFailed.
         """
         observer = self.observer
+        at_once(lambda region: self.warm(region.api), observer.regions.values())
         self.wait(self._cooled_down, "the cool-down is over")
         self.wait(lambda: all(map(observer.observation, observer.regions)), "the controllers report")
         arrives(self._in_order, self.patience, self.clock)
-        for region in observer.regions.values():
-            self.warm(region.api)
 
     def restore(self) -> list[CommandResult]:
         """Heal everything, and move all back to the primary region by the product's own means.

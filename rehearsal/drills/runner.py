@@ -63,10 +63,12 @@ def outages(stack: RehearsedStack, scenarios: Sequence[Scenario], clock: Clock =
 
 def restore(stack: RehearsedStack, clock: Clock) -> None:
     """Move leadership and the writer back, if they are elsewhere, and wait until all copies are made."""
-    _, standby = stack.writer_and_standby()
+    writer, standby = stack.writer_and_standby()
+    home = stack.outputs["primary_region"]
     arrives(lambda: expect(stack.pair.role(standby.name).value, "standby", f"{standby.name}"), PATIENCE, clock)
     stack.pair.catch_up(standby.name)
-    move_writer(PlanAction.SWITCHOVER, stack.outputs["primary_region"], stack.outputs, stack.clients, clock)
+    if (stack.leadership(writer).region, writer.name) != (home, home):
+        move_writer(PlanAction.SWITCHOVER, home, stack.outputs, stack.clients, clock)
     expect([each for each in stack.copies.report() if each["waiting"]], [], "copies that wait")
 
 
