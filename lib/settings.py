@@ -7,7 +7,9 @@ A key is looked up in the stack's configuration (`pulumi config set KEY VALUE`),
 defaults. An empty text counts as unset: Pulumi.yaml declares each key with an empty default, because Pulumi demands a
 value for every declared key, and any other default would hide the environment.
 """
-# ruff: noqa: RUF009  # `setting`, `optional` and `group` make dataclass fields
+# `setting`, `optional` and `group` make dataclass fields.
+# ruff: noqa: RUF009
+# pylint: disable=invalid-field-call
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -166,8 +168,8 @@ class TableSettings:
 
     consistency: Consistency = setting(
         "tableConsistency", parsers.member(Consistency),
-        "Consistency of the table between regions, eventual or strong; cannot be changed later.", "eventual",
-        output="table_consistency")
+        "Consistency of the table between regions, eventual or strong; cannot be changed later.",
+        Consistency.EVENTUAL.value, output="table_consistency")
     witness_region: str | None = optional(
         "witnessRegion", parsers.region, "Third region of the same region set, with tableConsistency strong only.",
         output="witness_region")
@@ -255,8 +257,8 @@ class Settings:
     objectives: Objectives = group(Objectives)
     failover_mode: FailoverMode = setting(
         "failoverMode", parsers.member(FailoverMode),
-        "manual or automatic: who decides that the standby takes over, a person or its controller.", "manual",
-        output="failover_mode")
+        "manual or automatic: who decides that the standby takes over, a person or its controller.",
+        FailoverMode.MANUAL.value, output="failover_mode")
     api: ApiSettings = group(ApiSettings)
     function_concurrency: int = setting(
         "functionConcurrency", parsers.concurrency,

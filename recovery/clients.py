@@ -6,7 +6,7 @@ import boto3
 from botocore.config import Config
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 2.0, 5.0  # seconds
-# Attempts per call, where somebody else repeats it: for the table the call's deadline, after which a repeat would undo
+# Attempts per call, where the caller repeats it: for the table the call's deadline, after which a repeat would undo
 # a later write; for a function the plan.
 ATTEMPTS = {"dynamodb": 1, "lambda": 1}
 

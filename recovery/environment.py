@@ -23,7 +23,7 @@ class Environment:
         return self.runtime.clock
 
     def new_id(self) -> str:
-        """32 hexadecimal digits that nobody has used before."""
+        """32 random hexadecimal digits."""
         return f"{self.runtime.random.getrandbits(128):032x}"
 
 

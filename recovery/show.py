@@ -9,6 +9,8 @@ ROWS = {"alive": "answers", "ready": "can take payments", "why": "why not", "rig
         "writer": "database writer", "cluster": "database cluster", "instances": "instances available",
         "lever": "lever pulled", "lags": "replica lag, s", "watched_s": "controller looked, s ago", "alarms": "alarms"}
 
+PARTS = {"right": "leader", "watch": "controller"}  # other parts of a region are shown as they are called
+
 Rows = list[list[str]]
 
 
@@ -31,7 +33,7 @@ def stack(status: Mapping[str, Any]) -> list[str]:
 def _by_reason(unknown: Mapping[str, str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for what, why in unknown.items():
-        found.setdefault(why, []).append(what)
+        found.setdefault(why, []).append(PARTS.get(what, what))
     return found
 
 

@@ -122,7 +122,7 @@ def copy_name(snapshot: str) -> str:
 
 @implements(plan.CATCH_UP)
 def catch_up(steps: AwsSteps, _: Run) -> str:
-    """The ledger's lag may be unknown, since Aurora's switchover waits for it; nobody else waits for the table."""
+    """The ledger's lag may be unknown, since Aurora's switchover waits for it; nothing else waits for the table."""
     region, observation = steps.target.region, steps.cloud.table.observation(steps.target.region)
     if observation is None or steps.cloud.clock.time() - observation.alive_at > plan.STALE:
         raise AwsFailure(f"the controller of {region} has had no recent answer from {steps.cloud.plan.other.region}")
@@ -164,7 +164,7 @@ def promote(steps: AwsSteps, run: Run) -> str | None:
         return f"writer {target.cluster_id}" if cloud.cluster() == AVAILABLE else None
     if database.get("FailoverState"):
         return None
-    # Where another driver fenced in this run, nobody knows when: the whole lease is waited for.
+    # Where another driver fenced in this run, the moment is unknown: the whole lease is waited for.
     fenced_at = steps.fenced_at.setdefault(run.id, cloud.clock.monotonic())
     cloud.clock.sleep(max(0.0, fenced_at + LEASE - cloud.clock.monotonic()))
     request = {"GlobalClusterIdentifier": cloud.plan.stack.global_cluster_id,

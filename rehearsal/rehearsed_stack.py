@@ -72,8 +72,6 @@ class RehearsedStack:
         writer, standby = (RegionClient.of(role, self.outputs, self.clients) for role in roles)
         return writer, standby
 
-    sides = writer_and_standby
-
     def within(self, region: RegionClient) -> str:
         """The URL of the region's API for a client inside the region, which reaches it whatever is cut off."""
         return self.emulator + urlsplit(region.url).path
@@ -92,13 +90,9 @@ class RehearsedStack:
         self.lag(writer, standby, 0, 0, 0)
         self.lag(standby, writer, 0, 0, 0)
 
-    mend = heal
-
     def leadership(self, region: RegionClient) -> Leadership:
         """Which region leads, by this region's replica of the table. Raises StoreUnavailable."""
         return DynamoLeadership(self.clients("dynamodb", region.name), region.table).read(_deadline())
-
-    right = leadership
 
     def ledger(self, region: RegionClient) -> PostgresLedger:
         """The region's ledger, as the function reaches it."""
@@ -110,8 +104,6 @@ class RehearsedStack:
     def clients_in(self, region: RegionClient) -> EmulatorClients:
         """AWS clients of a caller in that region."""
         return EmulatorClients(self.relays.url(region.name), CONNECTIONS)
-
-    beside = clients_in
 
     def posted(self, region: RegionClient) -> frozenset[str]:
         """The ids of the payments in the region's ledger."""
@@ -131,8 +123,6 @@ class RehearsedStack:
         except StoreUnavailable as error:
             raise CheckFailed(str(error)) from error
         return StoreContents(records, self.posted(region), versions)
-
-    kept = contents
 
 
 def _deadline() -> Deadline:

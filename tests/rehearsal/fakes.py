@@ -16,7 +16,7 @@ from rehearsal.run import Parts
 from rehearsal.workload.checks import CheckResult
 from tests.rehearsal.cloud import ENDPOINT, Cloud
 from tests.rehearsal.stack import OUTPUTS
-from tests.rehearsal.workload.api import ManualClock
+from tests.rehearsal.workload.api import InstantClock
 
 
 def held(name: str) -> CheckResult:
@@ -82,7 +82,7 @@ class World:
             "smoke_test": lambda *_: iter(self.smoke), "show_outages": self._show,
             "drill_environment": lambda *given, **more: FakeDrillEnvironment(self, *given, **more),
             "run_drill": self._drill, "outputs_file": self.outputs_file, "wait_for_interrupt": self._wait,
-            "clock": ManualClock()}
+            "clock": InstantClock()}
         return Parts(**made)
 
     @staticmethod

@@ -46,7 +46,8 @@ def test_with_json_a_document_is_all_there_is_on_stdout(world: World, capfd: pyt
 
 @pytest.mark.parametrize(("arguments", "shown"), [
     (["--outages", "cut,slow"], ["cut", "slow"]), (["--outages", "none"], []), (["--exec", "true"], []),
-    (["--exec", "true", "--outages", "kill9"], ["kill9"]), ([], [each.name for each in choose("outages", "all", strong=False)])])
+    (["--exec", "true", "--outages", "kill9"], ["kill9"]),
+    ([], [each.name for each in choose("outages", "all", strong=False)])])
 def test_outages_are_shown_unless_a_command_is_run(world: World, arguments: list[str], shown: list[str]) -> None:
     assert run(world, "--drills", "none", *arguments) == 0
     assert world.shown == shown

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from rehearsal.report import SPARSE, Progress, RunReport
 from rehearsal.workload.checks import CheckResult
-from tests.rehearsal.workload.api import ManualClock
+from tests.rehearsal.workload.api import InstantClock
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def printed() -> io.StringIO:
 
 
 def test_the_document_holds_what_was_reported(printed: io.StringIO) -> None:
-    findings = RunReport(Console(file=printed, width=300), ManualClock())
+    findings = RunReport(Console(file=printed, width=300), InstantClock())
     with findings.phase("deployment") as notes:
         notes.append("2 resources")
     findings.check(CheckResult("POST", ok=True, milliseconds=12.345))
@@ -38,13 +38,13 @@ def test_the_document_holds_what_was_reported(printed: io.StringIO) -> None:
 
 
 def test_a_phase_that_fails_is_reported_too(printed: io.StringIO) -> None:
-    with pytest.raises(KeyError), RunReport(Console(file=printed), ManualClock()).phase("deployment"):
+    with pytest.raises(KeyError), RunReport(Console(file=printed), InstantClock()).phase("deployment"):
         raise KeyError
     assert printed.getvalue().startswith("deployment 0.0 s")
 
 
 def test_without_a_terminal_progress_is_a_line_now_and_then(printed: io.StringIO) -> None:
-    clock = ManualClock()
+    clock = InstantClock()
     progress = Progress(Console(file=printed), clock)
     with progress.phase("deployment", live=True):
         for name in ("one", "two"):
@@ -58,7 +58,7 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(printed: io.StringIO
 
 
 def test_on_a_terminal_one_line_is_updated_and_removed(printed: io.StringIO) -> None:
-    progress = Progress(Console(file=printed, force_terminal=True, width=80), ManualClock())
+    progress = Progress(Console(file=printed, force_terminal=True, width=80), InstantClock())
     with progress.phase("deployment", live=True), progress.step("Bucket one"):
         pass
     assert "deployment 0.0 s" in printed.getvalue()
@@ -66,7 +66,7 @@ def test_on_a_terminal_one_line_is_updated_and_removed(printed: io.StringIO) -> 
 
 
 def test_a_phase_in_which_something_else_prints_has_no_live_line(printed: io.StringIO) -> None:
-    report = RunReport(Console(file=printed, force_terminal=True, color_system=None), ManualClock())
+    report = RunReport(Console(file=printed, force_terminal=True, color_system=None), InstantClock())
     with report.phase("pytest", live=False):
         assert printed.getvalue() == ""
     assert printed.getvalue().rstrip() == "pytest 0.0 s"

@@ -12,7 +12,7 @@ from rehearsal.bench import api as bench
 from rehearsal.errors import BenchError
 from rehearsal.workload.http import Answer
 from rehearsal.workload.region import RegionClient
-from tests.rehearsal.workload.api import ManualClock, Reply, api
+from tests.rehearsal.workload.api import InstantClock, Reply, api
 
 
 def test_what_payments_take_of_the_stores() -> None:
@@ -27,7 +27,7 @@ def test_what_payments_take_of_the_stores() -> None:
 
 
 def test_rate_and_percentiles_are_those_of_the_requests() -> None:
-    clock, milliseconds = ManualClock(), iter(range(1, 102))
+    clock, milliseconds = InstantClock(), iter(range(1, 102))
 
     def request() -> Answer:
         clock.sleep(0.5)

@@ -16,7 +16,7 @@ from rehearsal.rehearsed_stack import StoreContents
 from rehearsal.workload.http import Answer
 from rehearsal.workload.load import SentPayment
 from tests.rehearsal.stack import EAST, OUTPUTS, REGIONS, WEST
-from tests.rehearsal.workload.api import ManualClock, Reply, api
+from tests.rehearsal.workload.api import InstantClock, Reply, api
 
 SETTLED: Any = SimpleNamespace(settled=True)
 
@@ -40,7 +40,7 @@ class FakeStack:
     """
 
     def __init__(self, *, strong: bool = False) -> None:
-        self.clock, self.strong, self.done, self.tables = ManualClock(), strong, list[Any](), dict[str, Any]()
+        self.clock, self.strong, self.done, self.tables = InstantClock(), strong, list[Any](), dict[str, Any]()
         self.outputs = {**OUTPUTS, "table_consistency": "strong" if strong else "eventual"}
         self.refusals: dict[str, Reply] = {}
         self.late, self.seconds = 0.0, 0.0

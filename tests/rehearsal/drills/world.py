@@ -16,7 +16,7 @@ from rehearsal.postgres.global_database import ServerRole
 from rehearsal.rehearsed_stack import RehearsedStack
 from tests.rehearsal.cloud import ENDPOINT, Cloud
 from tests.rehearsal.stack import EAST, OUTPUTS, REGIONS
-from tests.rehearsal.workload.api import ManualClock
+from tests.rehearsal.workload.api import InstantClock
 
 
 @dataclass
@@ -38,7 +38,7 @@ class World:
     leads_to: str = EAST
     failbacks: list[int] = field(default_factory=lambda: [0])
     done: list[Any] = field(default_factory=list)
-    clock: ManualClock = field(default_factory=ManualClock)
+    clock: InstantClock = field(default_factory=InstantClock)
 
     def __post_init__(self) -> None:
         self.faults = Faults()

@@ -260,7 +260,7 @@ def test_status_of_a_stack_with_a_region_cut_off(shell: Shell) -> None:
     shell.aws.cut = {HOME}
     result = shell.type("status")
     assert (result.code, result.err) == (0, [])
-    assert f"unknown in {HOME}: drill, right, run, watch: table: EndpointConnectionError" in result.out
+    assert f"unknown in {HOME}: controller, drill, leader, run: table: EndpointConnectionError" in result.out
     found = json.loads(shell.type("status --json").out)
     assert (found["regions"][HOME]["right"], found["regions"][AWAY]["cluster"]) == ("unknown", "available")
     assert found["active"] == HOME

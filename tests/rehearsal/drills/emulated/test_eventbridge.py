@@ -12,14 +12,14 @@ from rehearsal.aws.faults import FailureMode, Faults
 from rehearsal.drills.emulated.eventbridge import ControllerSchedule, PeriodicTask
 from tests.rehearsal.cloud import Cloud, refusal
 from tests.rehearsal.stack import EAST, OUTPUTS, WEST
-from tests.rehearsal.workload.api import ManualClock
+from tests.rehearsal.workload.api import InstantClock
 
 
 class Turns:
     """Lets a task wait on a clock without waiting, and stops it after so many turns."""
 
     def __init__(self, count: int) -> None:
-        self.clock, self.waits, self._count = ManualClock(), list[float](), count
+        self.clock, self.waits, self._count = InstantClock(), list[float](), count
 
     def wait(self, stopped: threading.Event, seconds: float) -> bool:
         """Move the clock."""
@@ -93,7 +93,7 @@ def rehearsed(cloud: Cloud) -> Any:
 
 def turn(rehearsed: Any) -> ControllerSchedule:
     """A schedule of which each task has had one turn."""
-    schedule = ControllerSchedule(rehearsed, 10, ManualClock(now=0.0))
+    schedule = ControllerSchedule(rehearsed, 10, InstantClock(now=0.0))
     for task in schedule.tasks:
         turns = Turns(1)
         vars(task)["_wait"] = turns.wait

@@ -27,7 +27,7 @@ from rehearsal.drills.emulated.route53 import (
     Resolver,
     asking,
 )
-from tests.rehearsal.workload.api import ManualClock
+from tests.rehearsal.workload.api import InstantClock
 
 EAST, WEST = "us-east-1", "us-west-2"
 SERVICE = "pay.example.test"
@@ -131,7 +131,7 @@ def test_an_unknown_name_has_no_answer() -> None:
 
 @pytest.mark.parametrize(("least", "seen"), [(0.0, "11222"), (3.5, "11112")])
 def test_an_answer_is_kept_for_its_time_or_longer_by_who_ignores_it(least: float, seen: str) -> None:
-    clock, answers = ManualClock(), itertools.count(1)
+    clock, answers = InstantClock(), itertools.count(1)
     _, ttl = Resolver(ZONE, lambda _: True, factor=20).answer(SERVICE)
     cache = DnsCache(lambda _: (str(next(answers)), ttl), least, clock)
     found = []
@@ -152,7 +152,7 @@ class Hosts:
 
     def __init__(self, turns: int) -> None:
         self.healthy = {(EAST, "/health"), (WEST, "/health")}
-        self.clock, self.asked = ManualClock(), dict[tuple[str, str], list[float]]()
+        self.clock, self.asked = InstantClock(), dict[tuple[str, str], list[float]]()
         self.then: dict[int, Callable[[], object]] = {}
         self._turns, self._turn, self._waiting = turns, 0, list[asyncio.Event]()
 

@@ -15,13 +15,13 @@ def test_the_newest_record_counts_and_of_two_that_of_the_region_that_stood_by() 
     assert restore(world.environment, world.stack) is None
     for table in world.tables.values():
         table.copy = lambda _key, _item: None
-    old, broken, mended = ({"began": began, "to": AWAY, "broken": what}
+    old, broken, restored = ({"began": began, "to": AWAY, "broken": what}
                            for began, what in ((1.0, None), (2.0, {"region": HOME}), (2.0, None)))
     world.table(HOME).write_document(DRILL_KEY, broken)
     world.table(AWAY).write_document(DRILL_KEY, old)
     assert last_drill(world.environment, world.stack) == broken
-    world.table(AWAY).write_document(DRILL_KEY, mended)
-    assert last_drill(world.environment, world.stack) == mended
+    world.table(AWAY).write_document(DRILL_KEY, restored)
+    assert last_drill(world.environment, world.stack) == restored
 
 
 def test_one_region_that_answers_is_enough() -> None:
