@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from contract import COOL_DOWN_SECONDS, LOOK_SECONDS
 from payments.clock import SYSTEM, Clock
@@ -35,16 +35,6 @@ PATIENCE, PAUSE = 40.0, 0.05  # seconds for anything that is waited for, and bet
 CLIENT_TIMEOUT = 5.0  # seconds
 FAILBACKS = 3  # times that a failback is asked for
 COMMAND_TIMEOUT = 120.0  # seconds
-
-
-class Service(Protocol):
-    """Something that goes on in the background."""
-
-    def start(self) -> None:
-        """Begin."""
-
-    def stop(self) -> None:
-        """End; may be called at any time."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +83,7 @@ class DrillEnvironment:
     observer: StackObserver
     checker: HealthChecker
     schedule: ControllerSchedule
-    telemetry: Service
+    telemetry: Telemetry
     factor: float
     begin: Callable[[str], Callable[[], CommandResult]]
     check_drift: Callable[[], Sequence[str]]
