@@ -78,7 +78,7 @@ class Deployment:
     def _run(self, project: Project, program: Program | None, create: Create) -> tuple[Monitor, BaseException | None]:
         """Run the program to its end; returns its monitor and what it raised."""
         self.stopping.clear()
-        monitor = Monitor(create, self.engine.provider, self._step, self.stopping)
+        monitor = Monitor(create, self.engine, self._step, self.stopping)
         raised: list[BaseException] = []
         ended = threading.Event()  # an interrupted `Thread.join` makes Python 3.11 forget that the thread runs
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pulumi
 
-from rehearsal.deploy.provider import DeployedResource, ProviderConfig, given_inputs, short_name
+from rehearsal.deploy.engine import DeployedResource, ProviderConfig, given_inputs, short_name
 from rehearsal.errors import DeploymentError
 
 

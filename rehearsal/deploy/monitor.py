@@ -16,7 +16,7 @@ from pulumi.output import Unknown
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.proto import provider_pb2, resource_pb2
 
-from rehearsal.deploy.provider import DeployedResource, ProviderConfig, ResourceProvider, short_name
+from rehearsal.deploy.engine import DeployedResource, Engine, ProviderConfig, short_name
 from rehearsal.errors import DeploymentError
 
 Create = Callable[[str, str, ProviderConfig, Mapping[str, Any], bool], DeployedResource]
@@ -29,15 +29,15 @@ NO_PROVIDER = ProviderConfig("", {}, {})  # for a package without regions, such 
 
 
 class Monitor(mocks.MockMonitor):
-    """Passes resources to `create` and data functions to the provider.
+    """Passes resources to `create` and data functions to the engine.
 
     `failures` and the stack's `outputs` are complete when the program has ended. Once `stopping` is set, nothing new
     begins.
     """
 
-    def __init__(self, create: Create, provider: ResourceProvider, step: Step, stopping: threading.Event) -> None:
+    def __init__(self, create: Create, engine: Engine, step: Step, stopping: threading.Event) -> None:
         super().__init__(None)  # type: ignore[arg-type]  # only the methods that are overridden here use the mocks
-        self._create, self._provider, self._step, self._stopping = create, provider, step, stopping
+        self._create, self._engine, self._step, self._stopping = create, engine, step, stopping
         self._configs: dict[str, ProviderConfig] = {}
         self._urns: set[str] = set()
         self._lock = threading.Lock()
@@ -80,7 +80,7 @@ class Monitor(mocks.MockMonitor):
         response = resource_pb2.ResourceInvokeResponse()
         try:
             arguments = plain(rpc.deserialize_properties(request.args), request.tok)
-            answer = self._provider.invoke(request.tok, self._config(request.tok, request.provider), arguments)
+            answer = self._engine.invoke(request.tok, self._config(request.tok, request.provider), arguments)
         except DeploymentError as error:
             response.failures.append(provider_pb2.CheckFailure(reason=str(error)))
         else:

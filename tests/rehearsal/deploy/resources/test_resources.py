@@ -13,6 +13,7 @@ from botocore.session import Session
 from pulumi._types import resource_pulumi_to_py_names
 
 from rehearsal.deploy.coercion import member
+from rehearsal.deploy.engine import short_name
 from rehearsal.deploy.gaps import GAPS
 from rehearsal.deploy.resources import DATA_FUNCTIONS, RESOURCE_TYPES
 from rehearsal.deploy.resources.model import BotoCall, ResourceType, Template, inputs_in
@@ -107,8 +108,8 @@ def test_every_expression_is_valid() -> None:
 
 def test_gaps_are_of_known_types_and_arguments() -> None:
     for key in GAPS:
-        token, _, argument = key.partition(".")
-        assert token in RESOURCE_TYPES
+        name, _, argument = key.partition(".")
+        (token,) = (token for token in RESOURCE_TYPES if short_name(token) == name)
         assert not argument or argument in properties(token)
 
 
