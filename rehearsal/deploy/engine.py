@@ -5,7 +5,7 @@ It knows nothing of Pulumi's protocol: who calls it decides what is created, and
 
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from rehearsal.aws.clients import ACCOUNT, EmulatorClients
 from rehearsal.deploy import gaps
 from rehearsal.deploy.coercion import coerce, member, set_path
 from rehearsal.deploy.resources import DATA_FUNCTIONS, RESOURCE_TYPES
-from rehearsal.deploy.resources.model import BotoCall, DeployTarget, ResourceType, Scope, evaluate, inputs_in
+from rehearsal.deploy.resources.model import Call, DeployTarget, ResourceType, Scope, evaluate, inputs_in
 from rehearsal.errors import CoercionError, DeploymentError
 
 
@@ -154,7 +154,7 @@ class Engine:
             raise DeploymentError(f"{token}: {function.operation}: {_reason(error)}") from error
         return {key: evaluate(expression, scope) for key, expression in function.outputs.items()}
 
-    def _call(self, resource: DeployedResource, call: BotoCall, *, with_inputs: bool = False) -> bool:
+    def _call(self, resource: DeployedResource, call: Call, *, with_inputs: bool = False) -> bool:
         """Make one call, or one for each element; whether any was made. Answers are merged into the scope's `out`."""
         called = False
         for item in resource.evaluate(call.each) or () if call.each else (None,):
@@ -169,13 +169,13 @@ class Engine:
                 raise DeploymentError(f"{resource.label}: {operation}: {_reason(error)}") from error
         return called
 
-    def _perform(self, resource: DeployedResource, call: BotoCall, with_inputs: bool) -> Mapping[str, Any]:
+    def _perform(self, resource: DeployedResource, call: Call, with_inputs: bool) -> Mapping[str, Any]:
         params = {path: resource.evaluate(expression) for path, expression in call.params.items()}
         if callable(call.operation):
             return call.operation(self._clients, **params)
         client = self._clients(resource.type.service, resource.evaluate(call.region))
         shape = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[call.operation]).input_shape
-        given = _inputs_by_parameter(resource, shape) if with_inputs else {}
+        given = _inputs_by_parameter(resource, shape) if with_inputs else _required(resource, shape, params)
         for path, value in params.items():
             if value is not None:
                 set_path(given, path, value)
@@ -210,6 +210,14 @@ def _inputs_by_parameter(resource: DeployedResource, shape: Any) -> dict[str, An
     if tags and resource.scope["tags"]:
         given[tags] = resource.scope["tags"]
     return given
+
+
+def _required(resource: DeployedResource, shape: Any, params: Iterable[str]) -> dict[str, Any]:
+    """The parameters that an operation requires, except `params`: each the input of its name, or else the id."""
+    renames = resource.type.renames
+    inputs = {renames.get(key) or member(shape, key): value for key, value in resource.scope["in"].items()}
+    others = set(shape.required_members) - {path.partition(".")[0] for path in params}
+    return {name: inputs.get(name, resource.scope["id"]) for name in others}
 
 
 def _reason(error: Exception) -> str:

@@ -47,6 +47,18 @@ def test_a_call_is_made_in_the_region_that_the_description_names(cloud: Cloud, c
     assert (operation, region, params["ReplicaRegion"]) == ("ReplicateKey", "us-east-1", "us-west-2")
 
 
+def test_a_later_call_takes_what_it_requires_from_the_inputs_or_the_id(
+    cloud: Cloud, engine: Engine, create: Create
+) -> None:
+    engine.delete(create("aws:iam/rolePolicy:RolePolicy", role="r", name="p", policy="{}"))
+    assert cloud.params("DeleteRolePolicy") == {"RoleName": "r", "PolicyName": "p"}
+    cloud.answers["CreateResource"] = {"id": "id"}
+    engine.delete(create("aws:apigateway/resource:Resource", restApi="a", parentId="/", pathPart="x"))
+    assert cloud.params("DeleteResource") == {"restApiId": "a", "resourceId": "id"}
+    engine.delete(create("aws:cloudwatch/dashboard:Dashboard", dashboardName="d", dashboardBody="{}"))
+    assert cloud.params("DeleteDashboards") == {"DashboardNames": ["d"]}
+
+
 def test_a_call_is_made_for_each_element_that_meets_its_condition(cloud: Cloud, create: Create) -> None:
     create("aws:dynamodb/table:Table", **TABLE, replicas=[
         {"regionName": "eu-west-1", "kmsKeyArn": "k", "pointInTimeRecovery": True},

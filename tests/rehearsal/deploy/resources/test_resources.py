@@ -16,7 +16,7 @@ from rehearsal.deploy.coercion import member
 from rehearsal.deploy.engine import short_name
 from rehearsal.deploy.gaps import GAPS
 from rehearsal.deploy.resources import DATA_FUNCTIONS, RESOURCE_TYPES
-from rehearsal.deploy.resources.model import BotoCall, ResourceType, Template, inputs_in
+from rehearsal.deploy.resources.model import Call, ResourceType, Template, inputs_in
 
 SESSION = Session()
 AWS_TYPES = {token: resource_type for token, resource_type in RESOURCE_TYPES.items() if resource_type.service}
@@ -37,9 +37,9 @@ def has(shape: Any, path: str) -> bool:
     return head in shape.members and (not tail or has(shape.members[head], tail))
 
 
-def calls(resource_type: ResourceType) -> Iterator[tuple[str, BotoCall]]:
+def calls(resource_type: ResourceType) -> Iterator[tuple[str, Call]]:
     """The calls of a type that are not functions, with their operations."""
-    for call in (resource_type.create, *resource_type.after_create, *resource_type.unprotect, *resource_type.delete):
+    for call in resource_type.calls:
         if isinstance(call.operation, str):
             yield call.operation, call
 
