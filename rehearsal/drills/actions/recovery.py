@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 from recovery import measure
 from recovery.plan import Action
 from rehearsal.drills.actions.registry import Count, Seconds, action
-from rehearsal.drills.context import BegunCommand, Role, ScenarioContext
+from rehearsal.drills.context import Role, ScenarioContext
 from rehearsal.drills.recording import CommandResult
 from rehearsal.workload.move_writer import move_writer
 
@@ -77,27 +77,32 @@ def record_runs(run: ScenarioContext) -> None:
 @action("run")
 def run_command(run: ScenarioContext, words: Command, *, exit_: ExitCode = 0, says: str = "") -> None:
     """Run a command of recovery until it ends; it must have this exit code, and print this."""
-    judge_command(run, run.environment.begin(run.named(words))(), exit_, says)
+    begin(run, words, exit_=exit_, says=says)
+    run.begun.pop()()
     record_runs(run)
 
 
 @action("begin")
 def begin(run: ScenarioContext, words: Command, *, exit_: ExitCode | None = None, says: str = "") -> None:
     """Start a command of recovery that goes on during what follows; without `exit` any exit code will do."""
-    run.begun.append(BegunCommand(run.environment.begin(run.named(words)), exit_, says))
+    finish = run.environment.begin(run.named(words))
+
+    def conclude() -> CommandResult:
+        result = finish()
+        if exit_ is not None:
+            judge_command(run, result, exit_, says)
+        return result
+
+    run.begun.append(conclude)
 
 
 @action("join")
 def join(run: ScenarioContext, what: str = "") -> None:  # noqa: ARG001  # pylint: disable=unused-argument
     """Wait for the commands that were begun; of several, one must succeed and the others must say who runs it."""
-    results = [(each, each.finish()) for each in run.begun]
+    found = [conclude() for conclude in run.begun]
     run.begun.clear()
-    for command, result in results:
-        if command.exit_code is not None:
-            judge_command(run, result, command.exit_code, command.says)
     record_runs(run)
-    if len(results) > 1:
-        found = [result for _, result in results]
+    if len(found) > 1:
         named = all("already running" in each.text for each in found if each.code)
         run.recording.check("one command wins, the other says who runs it",
                             sorted(each.code for each in found) == [0, 2] and named,

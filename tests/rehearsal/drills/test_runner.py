@@ -50,6 +50,7 @@ def stack(cloud: Cloud) -> Any:
     """A stack whose writer can be moved back."""
     made: Any = FakeStack()
     made.clients, made.stores = cloud, Stores(cloud)
+    made.leadership = lambda _: SimpleNamespace(region=made.stores.leader)
     return made
 
 

@@ -224,5 +224,12 @@ def test_outages_have_no_gate() -> None:
         choose("outages", "quorum", strong=False)
 
 
+def test_the_page_of_checks_names_every_scenario_and_every_check_of_an_outage() -> None:
+    page = (FOLDER.parents[2] / "docs" / "checks.md").read_text(encoding="utf-8")
+    assert [path.stem for path in SHIPPED if f"`{path.stem}`" not in page] == []
+    checks = {check.name for path in SHIPPED if path.parent.name == "outages" for check in load(path).checks}
+    assert [name for name in checks if name not in page and not name.startswith("run ")] == []
+
+
 def test_actions_are_equal_by_their_verbs_and_keys() -> None:
     assert parse({"cut": "active"}) == parse({"cut": "active"}) != parse({"cut": "standby"})
