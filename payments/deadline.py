@@ -3,7 +3,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from payments.runtime import Runtime, system_runtime
+from payments.runtime import Runtime
 
 T = TypeVar("T")
 
@@ -34,12 +34,10 @@ class Timing:
 class Deadline:
     """The moment by which a request must have its answer, `seconds` from now."""
 
-    def __init__(self, timing: Timing, seconds: float, runtime: Runtime | None = None,
+    def __init__(self, timing: Timing, seconds: float, runtime: Runtime,
                  guard: Callable[[], None] | None = None) -> None:
-        self._timing = timing
-        self._runtime = runtime or system_runtime()
-        self._end = self._runtime.clock.monotonic() + seconds
-        self._guard = guard
+        self._timing, self._runtime, self._guard = timing, runtime, guard
+        self._end = runtime.clock.monotonic() + seconds
 
     def remaining(self) -> float:
         """Seconds left; negative when it has passed."""
