@@ -65,7 +65,12 @@ class Deadline:
         attempt = 1
         while True:
             try:
-                return self._attempt(function)
+                if self._guard:
+                    self._guard()
+                allowed = min(self.remaining(), self._timing.attempt)
+                if allowed <= 0:
+                    raise TimeoutError("no time left for an attempt")
+                return self._runtime.caller.call(function, allowed)
             except Exception as error:
                 pause = self._runtime.random.uniform(0, self._timing.pause * 2 ** (attempt - 1))
                 fits = attempt < self._timing.attempts and self.remaining() >= pause + self._timing.attempt
@@ -74,11 +79,3 @@ class Deadline:
                     attempt += 1
                     continue
                 raise
-
-    def _attempt(self, function: Callable[[], T]) -> T:
-        if self._guard:
-            self._guard()
-        allowed = min(self.remaining(), self._timing.attempt)
-        if allowed <= 0:
-            raise TimeoutError("no time left for an attempt")
-        return self._runtime.caller.call(function, allowed)
