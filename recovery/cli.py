@@ -23,9 +23,8 @@ from contract import OutputsError, read_outputs
 from payments.errors import StoreUnavailable
 from recovery import drill as drills
 from recovery import show
-from recovery.clients import BotoClients
 from recovery.cloud import Cloud
-from recovery.environment import Environment, system_environment
+from recovery.environment import BotoClients, Environment, system_environment
 from recovery.errors import (
     AlreadyRunning,
     AwsFailure,

@@ -14,9 +14,8 @@ from botocore.exceptions import ClientError
 from contract import LEVER_KEY, METRICS_NAMESPACE, REPLICATION_RULE, STACK_DIMENSION, Metric, Store
 from payments.clock import Clock
 from payments.errors import StoreUnavailable
-from recovery.clients import READ_TIMEOUT
 from recovery.control_table import ControlTable
-from recovery.environment import Environment
+from recovery.environment import READ_TIMEOUT, Environment
 from recovery.errors import AwsFailure, aws_failures
 from recovery.journal import Journal
 from recovery.observation import least_lag

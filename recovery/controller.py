@@ -20,10 +20,9 @@ from payments.clock import Clock
 from payments.errors import StoreUnavailable
 from payments.logs import JsonFormatter
 from payments.runtime import LambdaContext
-from recovery.clients import BotoClients
 from recovery.cloud import Cloud
 from recovery.decision import Reaction, alarming, decide, failover
-from recovery.environment import Environment, system_environment
+from recovery.environment import BotoClients, Environment, system_environment
 from recovery.errors import RecoveryError, StepTimedOut, reason
 from recovery.journal import Journal, Run, StepProgress
 from recovery.observation import Observation, observe

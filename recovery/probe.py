@@ -7,8 +7,7 @@ from typing import Any
 
 from contract import HEALTH_PATH, LEVER_PATH, Store
 from payments.deadline import Deadline, Timing
-from recovery.environment import Environment
-from recovery.http import HttpReply
+from recovery.environment import Environment, HttpReply
 
 # Seconds for a whole answer: a region that is cut off must not delay what is to be done about it.
 LIVENESS_TIMEOUT = 2.0

@@ -14,8 +14,8 @@ from contract import ALIAS, Store
 from payments.errors import NotTheWriter
 from payments.leadership import LEASE, Leadership
 from recovery import plan
-from recovery.clients import READ_TIMEOUT
 from recovery.cloud import Cloud, members_of, writer_of
+from recovery.environment import READ_TIMEOUT
 from recovery.errors import AwsFailure, aws_failures
 from recovery.journal import Run
 from recovery.plan import AVAILABLE, Action, Step

@@ -3,7 +3,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from recovery.clients import ClientFactory
+from recovery.environment import ClientFactory
 from recovery.errors import AwsFailure, StackError, aws_failures
 from recovery.stack import Site
 

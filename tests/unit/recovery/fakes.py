@@ -23,13 +23,11 @@ from contract import JOURNAL_KEY, LEADERSHIP_KEY, OUTPUTS_VARIABLE, RECOVERY_OUT
 from payments.deadline import Deadline, Timing
 from payments.leadership import FIRST_EPOCH, DynamoLeadership, Leadership
 from payments.payment import parse
-from recovery.background import Background, K, T
 from recovery.cli import Terminal, console_of
 from recovery.cloud import Cloud
 from recovery.control_table import ControlTable
-from recovery.environment import Environment
+from recovery.environment import Background, Environment, Http, HttpReply, K, T
 from recovery.errors import AwsFailure
-from recovery.http import Http, HttpReply
 from recovery.journal import Journal, Run
 from recovery.observation import Observation
 from recovery.plan import Action, Facts, Plan, Step

@@ -16,8 +16,7 @@ from botocore.exceptions import NoCredentialsError, ProfileNotFound
 
 from contract import DRILL_KEY, ROLES
 from recovery.cli import ask, connect, run, user
-from recovery.clients import BotoClients
-from recovery.http import HttpReply
+from recovery.environment import BotoClients, HttpReply
 from recovery.journal import Journal, Run, next_heartbeat
 from recovery.observation import Observation
 from recovery.plan import STEPS, Action

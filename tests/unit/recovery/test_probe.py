@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from recovery import probe
-from recovery.environment import Environment
-from recovery.http import HttpReply
+from recovery.environment import Environment, HttpReply
 from recovery.probe import ProbeReply, ProbeResult, get, lever_is_pulled, look
 from tests.unit.payments.fakes import Hang
 from tests.unit.recovery.fakes import FakeClock, environment_of

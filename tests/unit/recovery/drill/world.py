@@ -15,7 +15,7 @@ from recovery.cloud import Cloud
 from recovery.control_table import ControlTable
 from recovery.drill import Drill, DrillTargets, drill_refusals
 from recovery.drill.record import last_drill
-from recovery.http import HttpReply
+from recovery.environment import HttpReply
 from recovery.journal import Journal, Run, StepProgress
 from recovery.observation import Observation
 from recovery.plan import Action, Plan
