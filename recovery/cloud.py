@@ -18,9 +18,8 @@ from recovery.control_table import ControlTable
 from recovery.environment import READ_TIMEOUT, Environment
 from recovery.errors import AwsFailure, aws_failures
 from recovery.journal import Journal
-from recovery.observation import least_lag
+from recovery.observation import ProbeResult, look
 from recovery.plan import AVAILABLE, Action, Facts, Plan
-from recovery.probe import ProbeResult, look
 from recovery.stack import Site
 
 METRICS_TIMEOUT = 1.0  # seconds: publishing must not delay what is to be done about a look
@@ -160,7 +159,7 @@ class Cloud:
         with suppress(StoreUnavailable):
             heartbeat = self.table.observation(self.plan.other.region)
             if heartbeat:
-                return least_lag(heartbeat.at, self.clock.time(), interval)
+                return max(0.0, self.clock.time() - heartbeat.at - interval)
         return None
 
     def _newest(self, namespace: str, metric: str, **dimensions: str) -> float | None:

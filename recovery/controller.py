@@ -25,9 +25,8 @@ from recovery.decision import Reaction, alarming, decide, failover
 from recovery.environment import BotoClients, Environment, system_environment
 from recovery.errors import RecoveryError, StepTimedOut, reason
 from recovery.journal import Journal, Run, StepProgress
-from recovery.observation import Observation, observe
+from recovery.observation import Observation, ProbeResult, lever_is_pulled, observe
 from recovery.plan import Action, Step, resumes
-from recovery.probe import ProbeResult, lever_is_pulled
 from recovery.runner import Runner, claim
 from recovery.stack import Stack
 from recovery.steps import AwsSteps

@@ -29,9 +29,8 @@ from recovery.control_table import ControlTable
 from recovery.environment import Background, Environment, Http, HttpReply, K, T
 from recovery.errors import AwsFailure
 from recovery.journal import Journal, Run
-from recovery.observation import Observation
+from recovery.observation import Observation, ProbeResult
 from recovery.plan import Action, Facts, Plan, Step
-from recovery.probe import ProbeResult
 from recovery.runner import Runner, claim
 from recovery.stack import Site, Stack
 from recovery.steps import AwsSteps

@@ -14,9 +14,8 @@ from recovery.cloud import METRICS_TIMEOUT
 from recovery.controller import Controller, ControllerTiming, command
 from recovery.errors import AlreadyRunning
 from recovery.journal import HOLD, Journal, Run, next_heartbeat
-from recovery.observation import Observation
+from recovery.observation import Observation, ProbeResult
 from recovery.plan import Action, Plan
-from recovery.probe import ProbeResult
 from recovery.runner import claim
 from tests.unit.payments.fakes import FakeContext, Fault, client_error
 from tests.unit.recovery.fakes import AWAY, HOME, NOW, OUTPUTS, FakeAws

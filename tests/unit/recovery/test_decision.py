@@ -10,9 +10,8 @@ from payments.leadership import Leadership
 from recovery.decision import NOTHING, Decision, Reaction, alarming, decide, failover
 from recovery.errors import StackError
 from recovery.journal import Run
-from recovery.observation import Observation
+from recovery.observation import Observation, ProbeResult
 from recovery.plan import Action
-from recovery.probe import ProbeResult
 from tests.unit.recovery.fakes import AWAY, HOME, NOW, every_state, facts, plan, stack
 
 COOL_DOWN = 300.0

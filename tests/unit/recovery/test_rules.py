@@ -17,9 +17,8 @@ from recovery.decision import Reaction, decide
 from recovery.drill import drill_refusals
 from recovery.errors import StepTimedOut
 from recovery.journal import Journal, Run
-from recovery.observation import Observation, observe
+from recovery.observation import Observation, ProbeResult, observe
 from recovery.plan import STEPS, Action, refusals
-from recovery.probe import ProbeResult
 from recovery.runner import Runner, claim
 from recovery.steps import AwsSteps
 from tests.unit.payments.fakes import CONTROL, PAYMENT, Crash, Fault, Region, client_error, event
