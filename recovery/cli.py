@@ -34,7 +34,7 @@ from recovery.errors import (
     StepTimedOut,
     reason,
 )
-from recovery.journal import Journal, Run, StepProgress
+from recovery.journal import Run, StepProgress
 from recovery.plan import Action, Plan, Step, predict, refusals, resumes
 from recovery.runner import Runner, claim
 from recovery.stack import Stack
@@ -206,8 +206,7 @@ def require_confirmation(terminal: Terminal, planned: Plan, targets: Mapping[str
 
 def claim_and_drive(terminal: Terminal, console: Console, cloud: Cloud, why: str, seen: float | None) -> Run:
     """Carry out a drill's plan. Raises as `claim` and `drive`."""
-    return drive(cloud, claim(Journal(cloud.table), cloud.plan, terminal.driver, cloud.environment, why=why, seen=seen),
-                 console)
+    return drive(cloud, claim(cloud, terminal.driver, why=why, seen=seen), console)
 
 
 def carry_out(terminal: Terminal, planned: Plan, *, as_json: bool, accepts_loss: bool = False) -> None:
@@ -220,7 +219,7 @@ def carry_out(terminal: Terminal, planned: Plan, *, as_json: bool, accepts_loss:
         hint = ["to begin in spite of that, add --accept-data-loss"] if all(each.loses for each in against) else []
         raise CommandStopped(REFUSED, *reasons, *hint)
     why = f"accepted: {'; '.join(reasons)}" if reasons else f"{planned.action} requested"
-    run = claim(Journal(cloud.table), planned, terminal.driver, cloud.environment, why=why, accepted=bool(reasons))
+    run = claim(cloud, terminal.driver, why=why, accepted=bool(reasons))
     console = terminal.console(as_json)
     console.print(f"{run.action} to {run.target} ({run.id}): {run.why}")
     try:
@@ -249,8 +248,7 @@ def drive(cloud: Cloud, run: Run, console: Console) -> Run:
             if progress.ended is not None:
                 console.print(f"{step.key:10} {progress.ended - progress.began:6.1f} s  {progress.note}")
 
-        return Runner(plan=cloud.plan, do=AwsSteps(cloud=cloud).do, journal=Journal(cloud.table), run=run,
-                      environment=cloud.environment, report=report).drive()
+        return Runner(cloud=cloud, do=AwsSteps(cloud=cloud).do, run=run, report=report).drive()
 
 
 def _table(rows: show.Rows, title: str | None = None) -> Table:

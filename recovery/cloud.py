@@ -17,7 +17,6 @@ from payments.errors import StoreUnavailable
 from recovery.control_table import ControlTable
 from recovery.environment import READ_TIMEOUT, Environment
 from recovery.errors import AwsFailure, aws_failures
-from recovery.journal import Journal
 from recovery.observation import ProbeResult, look
 from recovery.plan import AVAILABLE, Action, Facts, Plan
 from recovery.stack import Site
@@ -61,7 +60,7 @@ class Cloud:
         leadership = writer = observation = run = None
         cluster, instances = "", 0
         try:
-            leadership, run = self.table.leadership(), Journal(self.table).latest()
+            leadership, run = self.table.leadership(), self.table.latest_run()
             observation = self.table.observation(self.plan.target.region)
         except StoreUnavailable as error:
             wrong[Store.TABLE] = error.code

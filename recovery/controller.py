@@ -24,7 +24,7 @@ from recovery.cloud import Cloud
 from recovery.decision import Reaction, alarming, decide, failover
 from recovery.environment import BotoClients, Environment, system_environment
 from recovery.errors import RecoveryError, StepTimedOut, reason
-from recovery.journal import Journal, Run, StepProgress
+from recovery.journal import Run, StepProgress
 from recovery.observation import Observation, ProbeResult, lever_is_pulled, observe
 from recovery.plan import Action, Step, resumes
 from recovery.runner import Runner, claim
@@ -91,7 +91,7 @@ class Controller:
         carries out another run, the looks go on, since the run waits for the lags that they report, but nothing else.
         """
         table, now = self.cloud.table, self.cloud.clock.time()
-        before, run = table.observation(self.region), Journal(table).latest()
+        before, run = table.observation(self.region), table.latest_run()
         if before and 0 <= now - before.at < self.timing.look / 2:
             return  # two starts overlap, and the other one looks
         if run and run.ended is not None:
@@ -143,13 +143,10 @@ class Controller:
             self._notify_once(observation, decision.subject, decision.why)
 
     def _drive(self, driver: str, why: str, observation: Observation | None) -> None:
-        plan, environment, journal = self.cloud.plan, self.cloud.environment, Journal(self.cloud.table)
-        run = claim(journal, plan, driver, environment, why=why, seen=observation.at if observation else None)
+        run = claim(self.cloud, driver, why=why, seen=observation.at if observation else None)
         log("take over", run=run.id, why=why)
-        runner = Runner(plan=plan, do=AwsSteps(cloud=self.cloud).do, journal=journal, run=run, environment=environment,
-                        report=_log_step)
         try:
-            done = runner.drive()
+            done = Runner(cloud=self.cloud, do=AwsSteps(cloud=self.cloud).do, run=run, report=_log_step).drive()
         except StepTimedOut as error:
             log("timed out", run=run.id, why=str(error))
             self._notify_once(observation, f"{self.region} could not take over: {error.step}",
@@ -178,7 +175,7 @@ class Controller:
         if not seen.alive or not self.cloud.lever(own):
             return
         # What this look began with may be outdated. A driver that pulled the lever since is in the journal, or leads.
-        run = Journal(self.cloud.table).latest()
+        run = self.cloud.table.latest_run()
         if run and run.ended is None:
             return
         if self.cloud.table.leadership().region != self.region or (

@@ -8,7 +8,6 @@ from contract import DRILL_KEY
 from recovery.cloud import Cloud
 from recovery.environment import Environment
 from recovery.errors import reason
-from recovery.journal import Journal
 from recovery.plan import Action, Plan
 from recovery.stack import Site, Stack
 
@@ -64,7 +63,7 @@ class Status:
             return {"lags": found and dict(found.lags), "watched_s": found and round(cloud.clock.time() - found.at, 1)}
 
         def run() -> Part:
-            found = Journal(cloud.table).latest()
+            found = cloud.table.latest_run()
             return {"run": found and found.document()}
 
         return {

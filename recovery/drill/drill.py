@@ -11,11 +11,11 @@ from payments.errors import StoreUnavailable
 from recovery.cloud import Cloud
 from recovery.drill.outage import DrillTargets, break_region, current_state, restore_region
 from recovery.drill.payer import CLIENTS, PERIOD, Payer
-from recovery.drill.record import DrillRecord, table_of
+from recovery.drill.record import DrillRecord
 from recovery.drill.report import DrillReport, Moves, write_report
 from recovery.environment import Environment
 from recovery.errors import AwsFailure, RecoveryError, aws_failures, reason
-from recovery.journal import Journal, Run
+from recovery.journal import Run
 from recovery.observation import UNREADY
 from recovery.plan import REJOIN, STALE, Action, Plan, refusals
 
@@ -56,7 +56,7 @@ class Drill:
         with aws_failures("API key"):
             key = self.environment.clients("apigateway", standby).get_api_key(
                 apiKey=self.targets[standby].api_key_id, includeValue=True)["value"]
-        record = DrillRecord.claim(table_of(self.environment, plan.stack, plan.target), plan, began)
+        record = DrillRecord.claim(self._cloud(plan).table, plan, began)
         payer = Payer(plan.stack, key, self.environment, self.seconds)
         try:
             with self.environment.background.every(PERIOD, payer.pay, workers=CLIENTS):
@@ -82,7 +82,7 @@ class Drill:
     def _fail_over(self, payer: Payer, record: DrillRecord, moves: Moves) -> None:
         """Break the active region until the other one has taken over."""
         plan, clients, active = self.plan, self.environment.clients, self.plan.other.region
-        last = self._journal().latest()
+        last = self._cloud(plan).table.latest_run()
         before = current_state(clients, active, self.targets[active])
         try:
             record.update(broken=asdict(before))
@@ -139,7 +139,7 @@ class Drill:
     def _controllers_run(self, last: str) -> Run:
         """The finished run of the controller that follows the run `last`. Raises AwsFailure until there is one."""
         with aws_failures("journal"):
-            run = self._journal().latest()
+            run = self._cloud(self.plan).table.latest_run()
         if run is None or run.id == last:
             raise AwsFailure(f"the controller of {self.plan.target.region} has not begun to take over")
         if run.ended is None:
@@ -155,9 +155,6 @@ class Drill:
                 return False
             clock.sleep(POLL)
         return True
-
-    def _journal(self) -> Journal:
-        return Journal(table_of(self.environment, self.plan.stack, self.plan.target))
 
     def _cloud(self, plan: Plan) -> Cloud:
         return Cloud(plan=plan, environment=self.environment)

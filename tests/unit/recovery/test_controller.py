@@ -13,7 +13,7 @@ from recovery import controller
 from recovery.cloud import METRICS_TIMEOUT
 from recovery.controller import Controller, ControllerTiming, command
 from recovery.errors import AlreadyRunning
-from recovery.journal import HOLD, Journal, Run, next_heartbeat
+from recovery.journal import HOLD, Run, next_heartbeat
 from recovery.observation import Observation, ProbeResult
 from recovery.plan import Action, Plan
 from recovery.runner import claim
@@ -67,8 +67,8 @@ def subjects(aws: FakeAws) -> list[str]:
 
 def broken_off(aws: FakeAws, plan: Plan, *keys: str) -> Run:
     """A run whose driver died after some steps."""
-    steps, journal = aws.steps(plan.action, plan.target.region), Journal(aws.table(plan.target.region))
-    run = claim(journal, plan, "somebody", aws.environment, why="requested")
+    steps = aws.steps(plan.action, plan.target.region)
+    run = claim(steps.cloud, "somebody", why="requested")
     for step in plan.steps:
         if step.key in keys:
             steps.do(step, run)
@@ -79,7 +79,7 @@ def broken_off(aws: FakeAws, plan: Plan, *keys: str) -> Run:
 def beat(aws: FakeAws, region: str = AWAY) -> None:
     """A heartbeat of the driver of the run in a region's journal."""
     run = aws.run(region)
-    Journal(aws.table(region)).write(next_heartbeat(run), run)
+    aws.table(region).write_run(next_heartbeat(run), run)
 
 
 # --- Looking

@@ -16,7 +16,7 @@ from recovery.cli import run
 from recovery.decision import Reaction, decide
 from recovery.drill import drill_refusals
 from recovery.errors import StepTimedOut
-from recovery.journal import Journal, Run
+from recovery.journal import Run
 from recovery.observation import Observation, ProbeResult, observe
 from recovery.plan import STEPS, Action, refusals
 from recovery.runner import Runner, claim
@@ -46,12 +46,9 @@ def carry_out(aws: FakeAws, action: Action = Action.FAILOVER, to: str = AWAY, dr
 def drive(aws: FakeAws, action: Action = Action.FAILOVER, to: str = AWAY, driver: str = "first",
           clients: Any = None) -> Run:
     """Claim the run of a plan, or an unfinished one, and carry it out."""
-    environment = replace(aws.environment, clients=clients or aws)
-    cloud = replace(aws.cloud(action, to), environment=environment)
-    journal = Journal(cloud.table)
-    run = claim(journal, cloud.plan, driver, environment, why="requested")
-    return Runner(plan=cloud.plan, do=AwsSteps(cloud=cloud).do, journal=journal, run=run,
-                  environment=environment).drive()
+    cloud = replace(aws.cloud(action, to), environment=replace(aws.environment, clients=clients or aws))
+    run = claim(cloud, driver, why="requested")
+    return Runner(cloud=cloud, do=AwsSteps(cloud=cloud).do, run=run, report=lambda *_: None).drive()
 
 
 def lost(**changes: Any) -> FakeAws:

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from contract import DRILL_KEY
-from recovery.journal import Journal
 from recovery.observation import Observation
 from recovery.plan import Action
 from recovery.runner import claim
@@ -37,7 +36,7 @@ def test_all_that_is_known() -> None:
     aws.levers[AWAY] = [b"failover"]
     raised(aws, "b")
     raised(aws, "a")
-    run = claim(Journal(aws.table(AWAY)), aws.cloud().plan, "somebody", aws.environment, why="requested")
+    run = claim(aws.cloud(), "somebody", why="requested")
     aws.table(AWAY).write_document(DRILL_KEY, {**ALONE, "began": NOW})
     found = status_of(aws)
     assert found["regions"][AWAY] == {
@@ -118,7 +117,7 @@ def test_an_observation_of_another_version_is_unknown() -> None:
 
 def test_an_unfinished_run_is_shown_with_its_steps() -> None:
     aws = FakeAws()
-    claim(Journal(aws.table(HOME)), aws.cloud(Action.FAILBACK, HOME).plan, "me", aws.environment, why="w")
+    claim(aws.cloud(Action.FAILBACK, HOME), "me", why="w")
     assert status_of(aws)["run"]["ended"] is None
 
 
