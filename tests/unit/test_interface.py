@@ -21,7 +21,7 @@ import rehearsal.cli
 from payments.deadline import Deadline, Timing
 from payments.payment import Payment, Record
 from payments.stores import DynamoTable, S3Receipts
-from recovery.controller import Controller, ControllerTiming
+from recovery.controller import Controller
 from recovery.drill import Drill, DrillTargets, SavedState
 from recovery.status import Status
 from tests.unit.lib.conftest import recording
@@ -160,8 +160,8 @@ def took_over() -> FakeAws:
     """A stack whose controllers have looked, and of which one has taken over."""
     aws = FakeAws(failover_mode="automatic")
     aws.point(AWAY, "AuroraGlobalDBReplicationLag", 900.0)
-    timing = ControllerTiming(look=10.0, window=60.0, cool_down=300.0)
-    controllers = [Controller(cloud=aws.cloud(to=region), timing=timing) for region in REGIONS]
+    controllers = [Controller(cloud=aws.cloud(to=region), interval=10.0, window=60.0, cool_down=300.0)
+                   for region in REGIONS]
     for cut in ((), (), (REGIONS[0],), (REGIONS[0],), (REGIONS[0],)):
         aws.cut = set(cut)
         for controller in controllers:
