@@ -14,7 +14,7 @@ from payments.leadership import DynamoLeadership
 from recovery.cloud import Cloud
 from recovery.control_table import ControlTable
 from recovery.drill import Drill, DrillTargets, drill_refusals
-from recovery.drill.record import last_drill
+from recovery.drill.outage import last_drill
 from recovery.environment import HttpReply
 from recovery.journal import Run, StepProgress
 from recovery.observation import Observation
