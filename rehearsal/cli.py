@@ -63,10 +63,8 @@ def rehearse(
     """
     project = Project.load(ROOT, stack, _overrides(config or []))
     settings = _settings(project)
-    named = (settings.primary.region, settings.dr.region, settings.table.witness_region)
     options = RunOptions(
-        project=project, regions=[region for region in named if region],  # those of the two databases first
-        command=_words(command), output=STDERR if as_json else None,
+        project=project, regions=_regions(settings), command=_words(command), output=STDERR if as_json else None,
         outages=choose("outages", shown or ("none" if command else "all"), strong=_strong(settings)),
         drills=_drills(drilled or ("none" if command or not settings.dns else ""), settings),
         factor=factor, reports=reports, keep=keep)
@@ -86,6 +84,11 @@ def _settings(project: Project) -> Settings:
         return Settings.load(pulumi.Config(PROJECT))
 
     return contextvars.copy_context().run(load)
+
+
+def _regions(settings: Settings) -> list[str]:
+    """The regions that the settings name, those of the two databases first."""
+    return [*filter(None, (settings.primary.region, settings.dr.region, settings.table.witness_region))]
 
 
 def _overrides(pairs: Sequence[str]) -> dict[str, str]:
