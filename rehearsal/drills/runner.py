@@ -7,11 +7,10 @@ from functools import partial
 from itertools import product
 
 from payments.clock import SYSTEM, Clock
-from recovery.plan import Action as PlanAction
-from recovery.plan import predict
+from recovery.plan import Action, predict
 from recovery.stack import Stack
 from rehearsal.drills import verdict
-from rehearsal.drills.actions import Action
+from rehearsal.drills.actions import ScenarioAction
 from rehearsal.drills.actions.faults import set_lag
 from rehearsal.drills.actions.recovery import join
 from rehearsal.drills.context import PATIENCE, ScenarioContext
@@ -27,7 +26,7 @@ from rehearsal.workload.move_writer import move_writer
 RATE = 20.0  # requests a second of all clients together
 
 
-def perform(actions: Iterable[Action], run: ScenarioContext) -> str:
+def perform(actions: Iterable[ScenarioAction], run: ScenarioContext) -> str:
     """Carry actions out, one after the other; gives what they measured. Raises the first failure."""
     found = []
     for each in actions:
@@ -67,7 +66,7 @@ def restore(stack: RehearsedStack, clock: Clock) -> None:
     arrives(lambda: expect(stack.pair.role(standby.name).value, "standby", f"{standby.name}"), PATIENCE, clock)
     stack.pair.catch_up(standby.name)
     if (stack.leadership(writer).region, writer.name) != (home, home):
-        move_writer(PlanAction.SWITCHOVER, home, stack.outputs, stack.clients, clock)
+        move_writer(Action.SWITCHOVER, home, stack.outputs, stack.clients, clock)
     expect([each for each in stack.copies.report() if each["waiting"]], [], "copies that wait")
 
 

@@ -39,9 +39,9 @@ def judge(recording: Recording, expected: Expectation, stack: Stack, after: Stor
     wanted = recording.active if expected.active == "active" else recording.standby
     recording.check(f"payments are taken in the region that was {expected.active}", active == writer == wanted, active)
     _judge_losses(recording, expected, lost(recording, after), strong=stack.strong)
-    if expected.told:
-        told = any(expected.told in each for each in recording.notified)
-        recording.check("people were told", told, "; ".join(recording.notified))
+    if expected.notified:
+        found = any(expected.notified in each for each in recording.notified)
+        recording.check("people were notified", found, "; ".join(recording.notified))
     if expected.refused or recording.stray:
         count, accepted = len(refused(recording)), len(acknowledged(recording.stray))
         recording.check(f"the old writer refuses, at least {expected.refused}", count >= expected.refused,

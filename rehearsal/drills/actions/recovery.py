@@ -37,9 +37,9 @@ def looks(run: ScenarioContext, count: Count) -> None:
 
 
 @action("wait")
-def wait(run: ScenarioContext, what: Literal["moved", "told", "recovered"]) -> None:
-    """Wait until the standby has `moved` everything to itself, people are `told`, or the clients have `recovered`."""
-    checks = {"moved": lambda: record_run(run, run.standby.name), "told": lambda: record_notice(run),
+def wait(run: ScenarioContext, what: Literal["moved", "notified", "recovered"]) -> None:
+    """Wait until the standby has `moved` everything to itself, people are `notified`, or clients have `recovered`."""
+    checks = {"moved": lambda: record_run(run, run.standby.name), "notified": lambda: record_notice(run),
               "recovered": lambda: has_recovered(run)}
     run.environment.wait(checks[what], what)
 
@@ -54,7 +54,7 @@ def record_run(run: ScenarioContext, region: str) -> bool:
 
 
 def record_notice(run: ScenarioContext) -> bool:
-    """Record what the standby's controller told people; gives whether it told them anything."""
+    """Record what the standby's controller notified people of; gives whether it notified them of anything."""
     observation = run.environment.observer.observation(run.standby.name)
     if observation is None or not observation.notified:
         return False

@@ -96,8 +96,8 @@ def test_what_was_never_acknowledged_cannot_be_lost() -> None:
 
 @pytest.mark.parametrize(("told", "ok"), [(["west must not take over"], True), ([], False), (["all is well"], False)])
 def test_people_must_have_been_told(told: list[str], ok: bool) -> None:
-    found = judged(recorded([], notified=told), told="must not take over")
-    assert found["people were told"] == (ok, "; ".join(told))
+    found = judged(recorded([], notified=told), notified="must not take over")
+    assert found["people were notified"] == (ok, "; ".join(told))
 
 
 @pytest.mark.parametrize(("stack", "answers", "checks"), [
@@ -155,8 +155,8 @@ def test_only_what_is_expected_is_checked() -> None:
     always = ["moves by itself: 0", "payments are taken in the region that was active", "lost: none"]
     assert [*judged(recorded([], run(action="switchover")))] == always
     stray = {"x": PaymentGroup([], [sent("x", 110)])}
-    assert [*judged(recorded([], run(), groups=stray), stack=STRONG, told="must", errors=2.0)] == [
-        *always, "people were told", "the old writer refuses, at least 0", "the old writer accepts none",
+    assert [*judged(recorded([], run(), groups=stray), stack=STRONG, notified="must", errors=2.0)] == [
+        *always, "people were notified", "the old writer refuses, at least 0", "the old writer accepts none",
         "errors for at most 2 s", BLACKOUT]
     assert "the old writer refuses, at least 1" in judged(recorded([]), refused=1)
 
