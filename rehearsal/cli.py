@@ -88,8 +88,7 @@ def _settings(project: Project) -> Settings:
 
 def _regions(settings: Settings) -> list[str]:
     """The regions that the settings name, those of the two databases first."""
-    named = (settings.primary.region, settings.dr.region, settings.table.witness_region)
-    return [region for region in named if region]
+    return [*filter(None, (settings.primary.region, settings.dr.region, settings.table.witness_region))]
 
 
 def _overrides(pairs: Sequence[str]) -> dict[str, str]:
