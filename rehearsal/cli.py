@@ -66,7 +66,7 @@ def rehearse(
     options = RunOptions(
         project=project, regions=_regions(settings), command=_words(command), output=STDERR if as_json else None,
         outages=choose("outages", shown or ("none" if command else "all"), strong=_strong(settings)),
-        drills=_drills(drilled or ("none" if command or not settings.dns else ""), settings),
+        drills=_drills(drilled or ("none" if command or not settings.domain_name else ""), settings),
         factor=factor, reports=reports, keep=keep)
     report = RunReport(Console(stderr=as_json), context.obj.clock)
     report.document.update(stack=stack, config=project.config, regions=options.regions)
@@ -116,7 +116,7 @@ def _strong(settings: Settings) -> bool:
 def _drills(words: str, settings: Settings) -> list[Scenario]:
     manual = settings.failover_mode == "manual"
     found = choose("drills", words or (MANUAL_DRILL if manual else DRILL), strong=_strong(settings), manual=manual)
-    if found and not settings.dns:
+    if found and not settings.domain_name:
         raise ProjectError(f"--drills {words}: needs domainName: without it there is no DNS to move")
     return found
 
