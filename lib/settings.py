@@ -264,12 +264,12 @@ class Settings:
         return replace(self.base_profile, protect=self.deletion_protection)
 
     @classmethod
-    def load(cls, config: pulumi.Config | None = None, environ: Mapping[str, str] = os.environ) -> "Settings":
-        """Read every key from `config` (the project's own if None), `environ` or its default.
+    def load(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Read every key from the stack's configuration, `environ` or its default.
 
         Raises SettingsError for the first key whose value is unusable, alone or together with the others.
         """
-        configured = pulumi.Config(PROJECT) if config is None else config
+        configured = pulumi.Config(PROJECT)
         texts: dict[str, str] = {}  # what was given for each key, so that an error can quote it
 
         def read(declared: Setting) -> Any:

@@ -11,13 +11,11 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, NoReturn
 
-import pulumi
 import typer
 from pulumi.runtime import set_all_config
 from rich.console import Console
 from typer.exceptions import TyperException
 
-from contract import PROJECT
 from lib.errors import SettingsError
 from lib.settings import Settings
 from rehearsal.aws.processes import raise_interrupts
@@ -81,7 +79,7 @@ def _settings(project: Project) -> Settings:
     """The program's settings. Raises SettingsError."""
     def load() -> Settings:
         set_all_config(dict(project.config), [])
-        return Settings.load(pulumi.Config(PROJECT))
+        return Settings.load()
 
     return contextvars.copy_context().run(load)
 
