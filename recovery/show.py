@@ -15,7 +15,7 @@ Rows = list[list[str]]
 
 
 def regions(status: Mapping[str, Any]) -> Rows:
-    """What `Status.take` found in each region: a row for each thing; the first row names the regions."""
+    """What `take_status` found in each region: a row for each thing; the first row names the regions."""
     found: Mapping[str, Mapping[str, Any]] = status["regions"]
     return [["", *(f"{name} ({region['role']})" for name, region in found.items())],
             *([label, *(text(region[key]) for region in found.values())] for key, label in ROWS.items())]

@@ -39,7 +39,7 @@ class Monitor(mocks.MockMonitor):
         super().__init__(None)  # type: ignore[arg-type]  # only the methods that are overridden here use the mocks
         self._create, self._engine, self._step, self._stopping = create, engine, step, stopping
         self._configs: dict[str, ProviderConfig] = {}
-        self._requests: dict[str, object] = {}
+        self._requests: dict[str, Any] = {}
         self.failures: list[DeploymentError] = []
         self.outputs: dict[str, Any] = {}
 

@@ -21,9 +21,9 @@ import rehearsal.cli
 from payments.deadline import Deadline, Timing
 from payments.payment import Payment, Record
 from payments.stores import DynamoTable, S3Receipts
-from recovery.controller import Controller, ControllerTiming
+from recovery.controller import Controller
 from recovery.drill import Drill, DrillTargets, SavedState
-from recovery.status import Status
+from recovery.status import take_status
 from tests.unit.lib.conftest import recording
 from tests.unit.lib.recorder import Recording, Resource
 from tests.unit.payments.fakes import still_runtime
@@ -135,7 +135,7 @@ def plan_document(program: Recording) -> Any:
 def status_document() -> Any:
     """What `recovery status --json` prints."""
     aws = FakeAws()
-    return keys(Status(stack=aws.stack, environment=aws.environment).take())
+    return keys(take_status(aws.environment, aws.stack))
 
 
 def payment() -> Record:
@@ -161,8 +161,8 @@ def took_over() -> FakeAws:
     """A stack whose controllers have looked, and of which one has taken over."""
     aws = FakeAws(failover_mode="automatic")
     aws.point(AWAY, "AuroraGlobalDBReplicationLag", 900.0)
-    timing = ControllerTiming(look=10.0, window=60.0, cool_down=300.0)
-    controllers = [Controller(cloud=aws.cloud(to=region), timing=timing) for region in REGIONS]
+    controllers = [Controller(cloud=aws.cloud(to=region), interval=10.0, window=60.0, cool_down=300.0)
+                   for region in REGIONS]
     for cut in ((), (), (REGIONS[0],), (REGIONS[0],), (REGIONS[0],)):
         aws.cut = set(cut)
         for controller in controllers:
