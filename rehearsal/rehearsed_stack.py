@@ -15,6 +15,7 @@ from payments.errors import StoreUnavailable
 from payments.leadership import DynamoLeadership, Leadership
 from payments.ledger import DatabaseAddress, PostgresLedger, iam_login, open_connection
 from payments.payment import Record
+from payments.runtime import system_runtime
 from payments.stores import DynamoTable, S3Receipts
 from rehearsal.aws.clients import CREDENTIALS, EmulatorClients
 from rehearsal.aws.faults import Faults
@@ -126,4 +127,4 @@ class RehearsedStack:
 
 
 def _deadline() -> Deadline:
-    return Deadline(Timing(), PATIENCE)
+    return Deadline(Timing(), PATIENCE, system_runtime())

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Annotated
 
-import pulumi
 import typer
 from pulumi.runtime import set_all_config
 from rich.console import Console
@@ -103,7 +102,7 @@ def main(
     config = dict(pair.partition("=")[::2] for pair in settings or [])
     set_all_config({f"{PROJECT}:{key}": value for key, value in config.items()})
     try:
-        items = list(bill(Settings.load(pulumi.Config(PROJECT))))
+        items = list(bill(Settings.load()))
     except SettingsError as error:
         typer.echo(f"cost: {error}", err=True)
         raise typer.Exit(2) from None

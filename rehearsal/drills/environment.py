@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from contract import COOL_DOWN_SECONDS, LOOK_SECONDS
 from payments.clock import SYSTEM, Clock
@@ -27,24 +27,14 @@ from rehearsal.drills.observer import StackObserver
 from rehearsal.drills.recording import CommandResult
 from rehearsal.errors import CheckFailed
 from rehearsal.rehearsed_stack import RehearsedStack
-from rehearsal.workload.checks import FAILURES, arrives, expect
+from rehearsal.workload.checks import FAILURES, expect
 from rehearsal.workload.http import ApiClient
-from rehearsal.workload.load import CLIENTS, LoadGenerator, new_payment, send_all
+from rehearsal.workload.load import CLIENTS, LoadGenerator, at_once, new_payment, send_all
 
-PATIENCE, PAUSE = 40.0, 0.05  # seconds for anything that is waited for, and between two looks at it
+PATIENCE, PAUSE = 40.0, 0.1  # seconds for anything that is waited for, and between two looks: each is many calls
 CLIENT_TIMEOUT = 5.0  # seconds
 FAILBACKS = 3  # times that a failback is asked for
 COMMAND_TIMEOUT = 120.0  # seconds
-
-
-class Service(Protocol):
-    """Something that goes on in the background."""
-
-    def start(self) -> None:
-        """Begin."""
-
-    def stop(self) -> None:
-        """End; may be called at any time."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +83,7 @@ class DrillEnvironment:
     observer: StackObserver
     checker: HealthChecker
     schedule: ControllerSchedule
-    telemetry: Service
+    telemetry: Telemetry
     factor: float
     begin: Callable[[str], Callable[[], CommandResult]]
     check_drift: Callable[[], Sequence[str]]
@@ -184,11 +174,10 @@ class DrillEnvironment:
         Raises CheckFailed.
         """
         observer = self.observer
+        at_once(lambda region: self.warm(region.api), observer.regions.values())
         self.wait(self._cooled_down, "the cool-down is over")
         self.wait(lambda: all(map(observer.observation, observer.regions)), "the controllers report")
-        arrives(self._in_order, self.patience, self.clock)
-        for region in observer.regions.values():
-            self.warm(region.api)
+        self._until_in_order()
 
     def restore(self) -> list[CommandResult]:
         """Heal everything, and move all back to the primary region by the product's own means.
@@ -208,7 +197,7 @@ class DrillEnvironment:
             if self.observer.active() != home or rehearsed.pair.writer != home:
                 results.append(self.begin("failback")())
         try:
-            arrives(self._in_order, self.patience, self.clock)
+            self._until_in_order()
         except CheckFailed as error:
             raise CheckFailed("; ".join([str(error), *(each.text for each in results)])) from error
         return results[-1:]
@@ -227,6 +216,9 @@ class DrillEnvironment:
     def _idle(self) -> bool:
         run = self.observer.run(self.observer.active())
         return run is None or run.ended is not None
+
+    def _until_in_order(self) -> None:
+        polling.retry(self._in_order, FAILURES, patience=self.patience, pause=PAUSE, clock=self.clock)
 
     def _in_order(self) -> None:
         """Raise CheckFailed unless everything is as it was when the stack was deployed."""

@@ -78,8 +78,8 @@ class IamTokens:
         }
         if defect := next((defect for defect, found in defects.items() if found), ""):
             return defect
-        unsigned = f"https://{token.partition('&X-Amz-Signature=')[0]}"
-        expected = _signature(Credentials(key, self.keys[key]), self.region, unsigned, values["X-Amz-Date"])
+        expected = _signature(Credentials(key, self.keys[key]), self.region,
+                              f"https://{token.partition('&X-Amz-Signature=')[0]}", values["X-Amz-Date"])
         return "" if hmac.compare_digest(expected, signature) else "a wrong signature"
 
 

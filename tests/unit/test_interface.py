@@ -26,6 +26,7 @@ from recovery.drill import Drill, DrillTargets, SavedState
 from recovery.status import take_status
 from tests.unit.lib.conftest import recording
 from tests.unit.lib.recorder import Recording, Resource
+from tests.unit.payments.fakes import still_runtime
 from tests.unit.recovery.fakes import AWAY, REGIONS, FakeAws, terminal_of
 from tools import cost
 
@@ -145,7 +146,7 @@ def payment() -> Record:
 
 def deadline() -> Deadline:
     """The deadline of one call."""
-    return Deadline(Timing(), 5.0)
+    return Deadline(Timing(), 5.0, still_runtime())
 
 
 def payment_item() -> dict[str, Any]:
