@@ -159,18 +159,15 @@ def drill(context: typer.Context, practice: Practice, *, to: To = "", as_json: J
           seconds: Seconds = drills.DURATION) -> None:
     """Practise an action while clients pay; `restore` repairs what a drill has left broken."""
     terminal: Terminal = context.obj
-    outputs, environment, console = terminal.outputs(), terminal.connect(), terminal.console(as_json)
-
-    def drive_drill(cloud: Cloud, why: str, seen: float | None) -> Run:
-        return drive(cloud, claim(cloud, terminal.driver, why=why, seen=seen), console)
-
+    outputs, environment = terminal.outputs(), terminal.connect()
     try:
         if practice is DrillCommand.RESTORE:
-            document, text = restore(environment, Stack.of(outputs))
+            restored = drills.restore(environment, Stack.of(outputs))
+            document: dict[str, Any] = {"ok": True, "restored": restored and asdict(restored)}
+            text = f"{restored.region} is restored" if restored else "nothing was left broken"
         else:
             plans = drills.plan_drill(environment, outputs, Action(practice), to)
-            require_confirmation(terminal, *plans, environment, yes=yes)
-            report = drills.Drill(*plans, environment, drive_drill, console.print, seconds).run()
+            report = practise(terminal, terminal.console(as_json), environment, *plans, yes=yes, seconds=seconds)
             document, text = report.document(), str(report)
     except AwsFailure as error:
         raise CommandStopped(UNFINISHED, str(error)) from error
@@ -182,21 +179,20 @@ def drill(context: typer.Context, practice: Practice, *, to: To = "", as_json: J
         raise CommandStopped(UNFINISHED)
 
 
-def restore(environment: Environment, stack: Stack) -> tuple[dict[str, Any], str]:
-    """Restore what a drill left broken; the result as JSON and for people. Raises AwsFailure and StoreUnavailable."""
-    restored = drills.restore(environment, stack)
-    return ({"ok": True, "restored": restored and asdict(restored)},
-            f"{restored.region} is restored" if restored else "nothing was left broken")
-
-
-def require_confirmation(terminal: Terminal, planned: Plan, targets: Mapping[str, drills.DrillTargets],
-                         environment: Environment, *, yes: bool) -> None:
-    """Raise CommandStopped if a drill must not begin, or is not confirmed."""
+def practise(terminal: Terminal, console: Console, environment: Environment, planned: Plan,
+             targets: Mapping[str, drills.DrillTargets], *, yes: bool, seconds: float) -> drills.DrillReport:
+    """Carry out a drill. Raises CommandStopped if it must not begin, or is not confirmed, and as `Drill.run`."""
     against = drills.drill_refusals(environment, planned, yes=yes)
     if against:
         raise CommandStopped(REFUSED, *against)
     if not yes and not terminal.confirm(f"{drills.warning(planned, targets)}\nBegin?"):
         raise CommandStopped(REFUSED, "not confirmed")
+
+    def claim_and_drive(cloud: Cloud, why: str, seen: float | None) -> Run:
+        return drive(cloud, claim(cloud, terminal.driver, why=why, seen=seen), console)
+
+    cloud = Cloud(plan=planned, environment=environment)
+    return drills.Drill(cloud, targets, claim_and_drive, console.print, seconds).run()
 
 
 def carry_out(terminal: Terminal, planned: Plan, *, as_json: bool, accepts_loss: bool = False) -> None:
@@ -254,7 +250,6 @@ def run(arguments: Sequence[str], terminal: Terminal) -> int:
 
 
 def _outcome(arguments: Sequence[str], terminal: Terminal) -> tuple[Any, ...]:
-    """The exit code of a command, and the reasons for it."""
     try:
         code = typer.main.get_command(app).main(list(arguments), obj=terminal, standalone_mode=False) or 0
     except CommandStopped as stopped:

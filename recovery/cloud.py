@@ -2,7 +2,7 @@
 
 A method that also calls the other region says so.
 """
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -178,11 +178,5 @@ class Cloud:
 
 def writer_of(global_database: Mapping[str, Any]) -> str | None:
     """The region of the writer in a description of the global database, None if there is no writer."""
-    arns = (member["DBClusterArn"] for member in members_of(global_database) if member["IsWriter"])
-    return next((str(arn).split(":")[3] for arn in arns), None)
-
-
-def members_of(global_database: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """The member clusters in a description of the global database."""
-    members: Sequence[Mapping[str, Any]] = global_database.get("GlobalClusterMembers", ())
-    return members
+    return next((str(member["DBClusterArn"]).split(":")[3]
+                 for member in global_database.get("GlobalClusterMembers", ()) if member["IsWriter"]), None)

@@ -178,7 +178,6 @@ class Controller:
 
     @contextmanager
     def _logging_errors(self) -> Iterator[None]:
-        """Log what goes wrong in the block, and continue after it."""
         try:
             yield
         except (StoreUnavailable, RecoveryError, BotoCoreError) as error:

@@ -186,7 +186,6 @@ def _unhealthy(plan: Plan, facts: Facts) -> Iterator[Refusal]:
 
 
 def _losses(plan: Plan, facts: Facts, now: float) -> Iterator[Refusal]:
-    """What a failover would lose, or that it is unknown."""
     other, observation, objective = plan.other.region, facts.observation, plan.stack.recovery_point_objective
     silent = _silent(plan, observation, now)
     if observation is None or silent:

@@ -77,7 +77,6 @@ def text(value: Any) -> str:
 
 
 def _dated(found: Any, describe: Callable[[Mapping[str, Any]], str]) -> str:
-    """A run or a drill, after the time at which it began."""
     if not isinstance(found, Mapping):
         return text(found)
     return f"{datetime.fromtimestamp(found['began'], UTC):%Y-%m-%d %H:%M:%S} UTC, {describe(found)}"

@@ -14,7 +14,7 @@ from contract import ALIAS, Store
 from payments.errors import NotTheWriter
 from payments.leadership import LEASE, Leadership
 from recovery import plan
-from recovery.cloud import Cloud, members_of, writer_of
+from recovery.cloud import Cloud, writer_of
 from recovery.environment import READ_TIMEOUT
 from recovery.errors import AwsFailure, aws_failures
 from recovery.journal import Run
@@ -73,8 +73,8 @@ class AwsSteps:
 def rejoin(steps: AwsSteps, _: Run) -> str | None:
     """Wait for the returning region."""
     cloud, target = steps.cloud, steps.target
-    members = {member["DBClusterArn"]: member for member in members_of(cloud.global_database())}
-    member = members.get(target.cluster_arn)
+    members = cloud.global_database().get("GlobalClusterMembers", ())
+    member = next((each for each in members if each["DBClusterArn"] == target.cluster_arn), None)
     if member is None:
         raise AwsFailure(f"{target.cluster_id} is not a member of the global database: AWS adds it once its region has "
                          "recovered; if it does not, add it by hand")

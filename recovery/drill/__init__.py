@@ -5,6 +5,7 @@ before anything is changed, so that anybody can restore what a drill has left br
 """
 from recovery.drill.drill import DURATION, Drill, drill_refusals, plan_drill, warning
 from recovery.drill.outage import RESTORE, DrillTargets, SavedState, restore
+from recovery.drill.report import DrillReport
 
-__all__ = ["DURATION", "RESTORE", "Drill", "DrillTargets", "SavedState", "drill_refusals", "plan_drill", "restore",
-           "warning"]
+__all__ = ["DURATION", "RESTORE", "Drill", "DrillReport", "DrillTargets", "SavedState", "drill_refusals", "plan_drill",
+           "restore", "warning"]

@@ -101,14 +101,13 @@ def warning(plan: Plan, targets: Mapping[str, DrillTargets]) -> str:
 
 @dataclass(frozen=True)
 class Drill:
-    """A drill of the plan's action. `targets` are by region; `say` is called with what happens meanwhile.
+    """A drill of the cloud's plan. `targets` are by region; `say` is called with what happens meanwhile.
 
     Clients pay for `seconds` at most.
     """
 
-    plan: Plan
+    cloud: Cloud
     targets: Mapping[str, DrillTargets]
-    environment: Environment
     drive: Drive
     say: Callable[[str], None]
     seconds: float = DURATION
@@ -118,17 +117,17 @@ class Drill:
 
         Raises AwsFailure, AlreadyRunning and StoreUnavailable if it cannot begin.
         """
-        plan, clock = self.plan, self.environment.clock
+        plan, environment, clock = self.cloud.plan, self.cloud.environment, self.cloud.clock
         began, why, moves = clock.time(), "", Moves()
         offset = began - clock.monotonic()
         standby = plan.target.region
         with aws_failures("API key"):
-            key = self.environment.clients("apigateway", standby).get_api_key(
+            key = environment.clients("apigateway", standby).get_api_key(
                 apiKey=self.targets[standby].api_key_id, includeValue=True)["value"]
-        record = DrillRecord.claim(self._cloud(plan).table, plan, began)
-        payer = Payer(plan.stack, key, self.environment, self.seconds)
+        record = DrillRecord.claim(self.cloud, began)
+        payer = Payer(plan.stack, key, environment, self.seconds)
         try:
-            with self.environment.background.every(PERIOD, payer.pay, workers=CLIENTS):
+            with environment.background.every(PERIOD, payer.pay, workers=CLIENTS):
                 if not self._settles(payer):
                     errors = sorted({write.kind for write in payer.writes if not write.accepted})
                     raise AwsFailure(f"payments fail before the drill does anything: {', '.join(errors)}")
@@ -136,7 +135,7 @@ class Drill:
                     self._fail_over(payer, record, moves)
                     self._return(moves)
                 else:
-                    moves.run = self.drive(self._cloud(plan), f"drill of a {plan.action}", None)
+                    moves.run = self.drive(self.cloud, f"drill of a {plan.action}", None)
                 self._settles(payer)
         except (RecoveryError, StoreUnavailable, BotoCoreError) as error:
             why = reason(error)
@@ -149,16 +148,15 @@ class Drill:
         return report
 
     def _fail_over(self, payer: Payer, record: DrillRecord, moves: Moves) -> None:
-        """Break the active region until the other one has taken over."""
-        plan, clients, active = self.plan, self.environment.clients, self.plan.other.region
-        last = self._cloud(plan).table.latest_run()
+        clients, active = self.cloud.environment.clients, self.cloud.plan.other.region
+        last = self.cloud.table.latest_run()
         before = current_state(clients, active, self.targets[active])
         try:
             record.update(broken=asdict(before))
             break_region(clients, before)
             self.say(f"{active} is broken")
             moves.run = self._take_over(last.id if last else "")
-            self.say(f"{plan.target.region} has taken over")
+            self.say(f"{self.cloud.plan.target.region} has taken over")
             self._settles(payer)
         finally:
             restore_region(clients, before)
@@ -167,27 +165,26 @@ class Drill:
 
     def _take_over(self, last: str) -> Run:
         """The run that follows the evidence: the drill's own, or in automatic mode that of the standby's controller."""
-        stack = self.plan.stack
+        plan, stack = self.cloud.plan, self.cloud.plan.stack
         patience = stack.detection * UNREADY + 2 * STALE
         if stack.failover_mode == FailoverMode.AUTOMATIC:
             return self._wait(partial(self._controllers_run, last),
-                              patience + sum(step.budget for step in self.plan.steps))
-        cloud = self._cloud(self.plan)
-        seen = self._wait(partial(self._evidence, cloud), patience)
-        return self.drive(cloud, "drill of a failover", seen)
+                              patience + sum(step.budget for step in plan.steps))
+        seen = self._wait(partial(self._evidence, self.cloud), patience)
+        return self.drive(self.cloud, "drill of a failover", seen)
 
     def _return(self, moves: Moves) -> None:
         """Move back to the region that was broken, once it can take payments again."""
-        plan = self.plan
-        moves.turned = self.environment.clock.monotonic()
+        plan = self.cloud.plan
+        moves.turned = self.cloud.clock.monotonic()
         action = Action.FAILBACK if plan.other is plan.stack.sites[0] else Action.SWITCHOVER
-        cloud = self._cloud(Plan(action=action, stack=plan.stack, target=plan.other))
+        cloud = replace(self.cloud, plan=Plan(action=action, stack=plan.stack, target=plan.other))
         self._wait(partial(self._evidence, cloud), REJOIN.budget)
         moves.back = self.drive(cloud, "drill of a failover, the way back", None)
 
     def _wait(self, look: Callable[[], T], seconds: float) -> T:
         """The result of the first look that does not raise AwsFailure. Raises what the last look raised."""
-        clock = self.environment.clock
+        clock = self.cloud.clock
         until = clock.monotonic() + seconds
         while True:
             try:
@@ -208,22 +205,19 @@ class Drill:
     def _controllers_run(self, last: str) -> Run:
         """The finished run of the controller that follows the run `last`. Raises AwsFailure until there is one."""
         with aws_failures("journal"):
-            run = self._cloud(self.plan).table.latest_run()
+            run = self.cloud.table.latest_run()
         if run is None or run.id == last:
-            raise AwsFailure(f"the controller of {self.plan.target.region} has not begun to take over")
+            raise AwsFailure(f"the controller of {self.cloud.plan.target.region} has not begun to take over")
         if run.ended is None:
             raise AwsFailure(f"{run.what} is unfinished")
         return run
 
     def _settles(self, payer: Payer) -> bool:
         """Wait until GOOD payments in a row are accepted from now on; False if that does not happen in time."""
-        clock = self.environment.clock
+        clock = self.cloud.clock
         since = clock.monotonic()
         while not payer.is_steady(since):
             if payer.over or clock.monotonic() >= since + SETTLE:
                 return False
             clock.sleep(POLL)
         return True
-
-    def _cloud(self, plan: Plan) -> Cloud:
-        return Cloud(plan=plan, environment=self.environment)

@@ -6,10 +6,10 @@ from typing import Any
 
 from contract import DRILL_KEY
 from payments.errors import StoreUnavailable
+from recovery.cloud import Cloud
 from recovery.control_table import ControlTable
 from recovery.environment import ClientFactory, Environment
 from recovery.errors import AlreadyRunning, AwsFailure, StackError, aws_failures
-from recovery.plan import Plan
 from recovery.stack import Site, Stack
 
 RESTORE = "python -m recovery drill restore"
@@ -112,8 +112,9 @@ class DrillRecord:
         self._table, self._document = table, dict(document)
 
     @classmethod
-    def claim(cls, table: ControlTable, plan: Plan, began: float) -> "DrillRecord":
+    def claim(cls, cloud: Cloud, began: float) -> "DrillRecord":
         """Record that a drill has begun. Raises AlreadyRunning if another one has begun at the same moment."""
+        table, plan = cloud.table, cloud.plan
         last = table.read(DRILL_KEY)
         document = {"began": began, "ended": None, "action": plan.action.value, "from": plan.other.region,
                     "to": plan.target.region, "ok": False, "why": "unfinished", "broken": None}

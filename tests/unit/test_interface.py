@@ -191,8 +191,8 @@ def drill() -> FakeAws:
     def clients(service: str, region: str, read: float = 5.0) -> Any:
         return Call() if service == "apigateway" else aws(service, region, read)
 
-    report = Drill(plan=aws.cloud().plan, targets=targets, environment=replace(aws.environment, clients=clients),
-                   drive=lambda *_: aws.run(AWAY), say=lambda _: None).run()
+    cloud = replace(aws.cloud(), environment=replace(aws.environment, clients=clients))
+    report = Drill(cloud=cloud, targets=targets, drive=lambda *_: aws.run(AWAY), say=lambda _: None).run()
     assert not report.ok
     return aws
 

@@ -302,7 +302,7 @@ class World(Aws):
         for region in REGIONS:
             self.watch(region)
         return Drill(**{
-            "plan": self.plan(action, to), "targets": self.targets(), "environment": self.environment,
+            "cloud": Cloud(plan=self.plan(action, to), environment=self.environment), "targets": self.targets(),
             "drive": self.drive, "say": self.say, **changes})
 
     def targets(self) -> dict[str, DrillTargets]:
