@@ -15,7 +15,7 @@ Rows = list[list[str]]
 
 
 def regions(status: Mapping[str, Any]) -> Rows:
-    """What `Status.take` found in each region: a row for each thing; the first row names the regions."""
+    """What `take_status` found in each region: a row for each thing; the first row names the regions."""
     found: Mapping[str, Mapping[str, Any]] = status["regions"]
     return [["", *(f"{name} ({region['role']})" for name, region in found.items())],
             *([label, *(text(region[key]) for region in found.values())] for key, label in ROWS.items())]
@@ -77,7 +77,6 @@ def text(value: Any) -> str:
 
 
 def _dated(found: Any, describe: Callable[[Mapping[str, Any]], str]) -> str:
-    """A run or a drill, after the time at which it began."""
     if not isinstance(found, Mapping):
         return text(found)
     return f"{datetime.fromtimestamp(found['began'], UTC):%Y-%m-%d %H:%M:%S} UTC, {describe(found)}"

@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import permutations
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +17,7 @@ from payments.errors import StoreUnavailable
 from payments.leadership import DynamoLeadership, Leadership
 from payments.ledger import DatabaseAddress, PostgresLedger, iam_login, open_connection
 from payments.payment import Record
+from payments.runtime import system_runtime
 from payments.stores import DynamoTable, S3Receipts
 from rehearsal.aws.clients import CREDENTIALS, EmulatorClients
 from rehearsal.aws.faults import Faults, Heal, Lag
@@ -26,8 +29,6 @@ from rehearsal.workload.region import RegionClient
 
 PATIENCE = 10.0  # seconds for one look at a store
 CONNECTIONS = 4
-
-_POSTED = "SELECT payment_id FROM ledger.postings"
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class RehearsedStack:
         names = [region.name for region in self.writer_and_standby()]
         for name in names:
             self.faults.inject(Heal(name))
-        for source, target in (names, reversed(names)):
+        for source, target in permutations(names):
             for store in Store:
                 self.faults.inject(Lag(store, source, target, 0))
 
@@ -99,14 +100,6 @@ class RehearsedStack:
         """AWS clients of a caller in that region."""
         return EmulatorClients(self.relays.url(region.name), CONNECTIONS)
 
-    def posted(self, region: RegionClient) -> frozenset[str]:
-        """The ids of the payments in the region's ledger."""
-        session = self.pair.member(region.name).server.connect(database=DATABASE_NAME)
-        try:
-            return frozenset(row[0] for row in session.run(_POSTED) or ())
-        finally:
-            session.close()
-
     def contents(self, region: RegionClient) -> StoreContents:
         """What the region's stores hold. Raises CheckFailed."""
         table = DynamoTable(self.clients("dynamodb", region.name), region.table)
@@ -116,8 +109,10 @@ class RehearsedStack:
             versions = Counter(version.payment_id for version in receipts.versions(_deadline))
         except StoreUnavailable as error:
             raise CheckFailed(str(error)) from error
-        return StoreContents(records, self.posted(region), versions)
+        with closing(self.pair.member(region.name).server.connect(database=DATABASE_NAME)) as session:
+            posted = frozenset(row[0] for row in session.run("SELECT payment_id FROM ledger.postings") or ())
+        return StoreContents(records, posted, versions)
 
 
 def _deadline() -> Deadline:
-    return Deadline(Timing(), PATIENCE)
+    return Deadline(Timing(), PATIENCE, system_runtime())

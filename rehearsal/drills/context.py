@@ -21,23 +21,11 @@ Role = Literal["active", "standby"]
 PATIENCE = 10.0  # seconds for what is waited for in an outage
 
 
-@dataclass(frozen=True)
-class BegunCommand:
-    """A command that goes on in the background; `finish` waits for its end.
-
-    exit_code: the one that it must have (None: any). says: what it must print.
-    """
-
-    finish: Callable[[], CommandResult]
-    exit_code: int | None
-    says: str
-
-
 @dataclass(kw_only=True)
 class ScenarioContext:
     """A scenario that runs on a rehearsed stack; a drill has an environment, too.
 
-    load: the clients that pay, or paid last. begun: commands that go on in the background.
+    load: the clients that pay, or paid last. begun: each waits for a command that goes on in the background.
     first_call: the number of calls before the present check.
     """
 
@@ -48,7 +36,7 @@ class ScenarioContext:
     drill: DrillEnvironment | None = None
     clock: Clock = SYSTEM
     load: LoadGenerator | None = None
-    begun: list[BegunCommand] = field(default_factory=list)
+    begun: list[Callable[[], CommandResult]] = field(default_factory=list)
     first_call: int = 0
 
     @classmethod

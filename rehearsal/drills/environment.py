@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
-from contract import COOL_DOWN_SECONDS, LOOK_SECONDS
+from contract import COOL_DOWN_SECONDS, DNS_TTL, LOOK_SECONDS
 from payments.clock import SYSTEM, Clock
 from recovery.plan import Action
 from recovery.stack import Stack
@@ -22,29 +22,19 @@ from rehearsal.deploy.engine import Engine
 from rehearsal.drills.controller_kill import kill_processes
 from rehearsal.drills.emulated.cloudwatch import Telemetry
 from rehearsal.drills.emulated.eventbridge import ControllerSchedule
-from rehearsal.drills.emulated.route53 import DnsCache, HealthChecker, HostedZone, Resolver, asking
+from rehearsal.drills.emulated.route53 import DnsCache, HealthChecker, HostedZone, asking
 from rehearsal.drills.observer import StackObserver
 from rehearsal.drills.recording import CommandResult
 from rehearsal.errors import CheckFailed
 from rehearsal.rehearsed_stack import RehearsedStack
-from rehearsal.workload.checks import FAILURES, arrives, expect
+from rehearsal.workload.checks import FAILURES, expect
 from rehearsal.workload.http import ApiClient
-from rehearsal.workload.load import CLIENTS, LoadGenerator, new_payment, send_all
+from rehearsal.workload.load import CLIENTS, LoadGenerator, at_once, new_payment, send_all
 
-PATIENCE, PAUSE = 40.0, 0.05  # seconds for anything that is waited for, and between two looks at it
+PATIENCE, PAUSE = 40.0, 0.1  # seconds for anything that is waited for, and between two looks: each is many calls
 CLIENT_TIMEOUT = 5.0  # seconds
 FAILBACKS = 3  # times that a failback is asked for
 COMMAND_TIMEOUT = 120.0  # seconds
-
-
-class Service(Protocol):
-    """Something that goes on in the background."""
-
-    def start(self) -> None:
-        """Begin."""
-
-    def stop(self) -> None:
-        """End; may be called at any time."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +83,7 @@ class DrillEnvironment:
     observer: StackObserver
     checker: HealthChecker
     schedule: ControllerSchedule
-    telemetry: Service
+    telemetry: Telemetry
     factor: float
     begin: Callable[[str], Callable[[], CommandResult]]
     check_drift: Callable[[], Sequence[str]]
@@ -138,14 +128,9 @@ class DrillEnvironment:
         """Seconds between two looks of a controller."""
         return LOOK_SECONDS / self.factor
 
-    @property
-    def resolver(self) -> Resolver:
-        """Route 53's answers."""
-        return Resolver(self.checker.zone, self.checker.healthy, self.factor)
-
-    def leads_to(self) -> str:
-        """The region that the service's name leads to now."""
-        return self.resolver.answer(self.rehearsed.outputs["domain_name"])[0]
+    def resolve(self, name: str) -> tuple[str, float]:
+        """Route 53's answer: the region that a name leads to now, and the seconds that this may be cached."""
+        return self.checker.zone.region(name, self.checker.healthy), DNS_TTL / self.factor
 
     def clients(self, rate: float, keep: float) -> LoadGenerator:
         """Clients outside, with one DNS cache, that send a payment again until it is acknowledged.
@@ -159,7 +144,7 @@ class DrillEnvironment:
         name, via = self.rehearsed.outputs["domain_name"], self.rehearsed.relays.url(WORLD)
         apis = {region: replace(client.api, via=via, timeout=CLIENT_TIMEOUT)
                 for region, client in self.observer.regions.items()}
-        cache = DnsCache(self.resolver.answer, keep, self.clock)
+        cache = DnsCache(self.resolve, keep, self.clock)
         return lambda: apis[cache.region(name)]
 
     def kill_controller(self, region: str) -> int:
@@ -184,11 +169,10 @@ class DrillEnvironment:
         Raises CheckFailed.
         """
         observer = self.observer
+        at_once(lambda region: self.warm(region.api), observer.regions.values())
         self.wait(self._cooled_down, "the cool-down is over")
         self.wait(lambda: all(map(observer.observation, observer.regions)), "the controllers report")
-        arrives(self._in_order, self.patience, self.clock)
-        for region in observer.regions.values():
-            self.warm(region.api)
+        self._until_in_order()
 
     def restore(self) -> list[CommandResult]:
         """Heal everything, and move all back to the primary region by the product's own means.
@@ -208,7 +192,7 @@ class DrillEnvironment:
             if self.observer.active() != home or rehearsed.pair.writer != home:
                 results.append(self.begin("failback")())
         try:
-            arrives(self._in_order, self.patience, self.clock)
+            self._until_in_order()
         except CheckFailed as error:
             raise CheckFailed("; ".join([str(error), *(each.text for each in results)])) from error
         return results[-1:]
@@ -228,6 +212,9 @@ class DrillEnvironment:
         run = self.observer.run(self.observer.active())
         return run is None or run.ended is not None
 
+    def _until_in_order(self) -> None:
+        polling.retry(self._in_order, FAILURES, patience=self.patience, pause=PAUSE, clock=self.clock)
+
     def _in_order(self) -> None:
         """Raise CheckFailed unless everything is as it was when the stack was deployed."""
         observer, pair, home = self.observer, self.rehearsed.pair, self.stack.sites[0].region
@@ -236,6 +223,6 @@ class DrillEnvironment:
         expect((observer.active(), pair.writer), (home, home), "leader and writer")
         expect(pair.role(standby).value, "standby", f"database in {standby}")
         expect(observer.levers(), [], "levers")
-        expect(self.leads_to(), home, "DNS leads to")
+        expect(self.resolve(self.rehearsed.outputs["domain_name"])[0], home, "DNS leads to")
         expect([each.why for each in seen if each and (each.dead or each.unready)], [], "what controllers see")
         expect([lane["store"] for lane in self.rehearsed.copies.report() if lane["waiting"]], [], "copies that wait")

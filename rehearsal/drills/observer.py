@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from contract import LEVER_KEY, ROLES
 from payments.runtime import system_runtime
 from recovery.control_table import ControlTable
-from recovery.journal import Journal, Run
+from recovery.journal import Run
 from recovery.observation import Observation
 from recovery.stack import Stack
 from rehearsal.aws.clients import EmulatorClients
@@ -49,7 +49,7 @@ class StackObserver:
 
     def run(self, region: str) -> Run | None:
         """The latest run, by a region's journal."""
-        return retry(Journal(self.table(region)).latest, FAILURES)
+        return retry(self.table(region).latest_run, FAILURES)
 
     def observation(self, region: str) -> Observation | None:
         """What the controller of a region saw last."""

@@ -74,7 +74,7 @@ class Recording:
     lags: seconds that the standby's copies are behind, by store, as last set.
     killed: when a database server was last killed. outcome: what the last audit found.
     groups: payments that actions sent, by name. sent: those of the clients of a drill.
-    runs: recovery runs that ended meanwhile, by id. notified: what the controller told people.
+    runs: recovery runs that ended meanwhile, by id. notified: what people were notified of.
     """
 
     began: float

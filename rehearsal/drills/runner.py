@@ -7,12 +7,10 @@ from functools import partial
 from itertools import product
 
 from payments.clock import SYSTEM, Clock
-from recovery.plan import Action as PlanAction
-from recovery.plan import predict
+from recovery.plan import Action, predict
 from recovery.stack import Stack
-from rehearsal.aws.faults import ApiCall
 from rehearsal.drills import verdict
-from rehearsal.drills.actions import Action
+from rehearsal.drills.actions import ScenarioAction
 from rehearsal.drills.actions.faults import set_lag
 from rehearsal.drills.actions.recovery import join
 from rehearsal.drills.context import PATIENCE, ScenarioContext
@@ -28,7 +26,7 @@ from rehearsal.workload.move_writer import move_writer
 RATE = 20.0  # requests a second of all clients together
 
 
-def perform(actions: Iterable[Action], run: ScenarioContext) -> str:
+def perform(actions: Iterable[ScenarioAction], run: ScenarioContext) -> str:
     """Carry actions out, one after the other; gives what they measured. Raises the first failure."""
     found = []
     for each in actions:
@@ -63,10 +61,12 @@ def outages(stack: RehearsedStack, scenarios: Sequence[Scenario], clock: Clock =
 
 def restore(stack: RehearsedStack, clock: Clock) -> None:
     """Move leadership and the writer back, if they are elsewhere, and wait until all copies are made."""
-    _, standby = stack.writer_and_standby()
+    writer, standby = stack.writer_and_standby()
+    home = stack.outputs["primary_region"]
     arrives(lambda: expect(stack.pair.role(standby.name).value, "standby", f"{standby.name}"), PATIENCE, clock)
     stack.pair.catch_up(standby.name)
-    move_writer(PlanAction.SWITCHOVER, stack.outputs["primary_region"], stack.outputs, stack.clients, clock)
+    if (stack.leadership(writer).region, writer.name) != (home, home):
+        move_writer(Action.SWITCHOVER, home, stack.outputs, stack.clients, clock)
     expect([each for each in stack.copies.report() if each["waiting"]], [], "copies that wait")
 
 
@@ -101,16 +101,19 @@ def _drill(environment: DrillEnvironment, scenario: Scenario, clock: Clock,
     try:
         environment.ready()
         run = ScenarioContext.of(environment.rehearsed, environment, clock)
-        first_call = len(run.stack.relays.calls)
+        recording, first_call = run.recording, len(run.stack.relays.calls)
         _carry_out(run, scenario, trap)
         after = run.contents(scenario.expect.active)
-        _judge(run, scenario, after, run.stack.relays.calls[first_call:])
+        verdict.judge(recording, scenario.expect, environment.stack, after, active=environment.observer.active(),
+                      writer=run.stack.pair.writer, calls=run.stack.relays.calls[first_call:])
+        if scenario.overhead:
+            verdict.judge_overhead(recording, environment.stack, environment.factor)
         if trap:
-            run.recording.check("the controller was killed", trap.killed > 0, f"{trap.killed} processes")
-        _end(run, verdict.lost(run.recording, after))
+            recording.check("the controller was killed", trap.killed > 0, f"{trap.killed} processes")
+        _restore(run, after)
     except FAILURES as error:
         raise CheckFailed(f"{type(error).__name__}: {error}") from error
-    return verdict.result(run.recording, scenario, environment.stack, after=after, factor=environment.factor,
+    return verdict.result(recording, scenario, environment.stack, after=after, factor=environment.factor,
                           checks={key: each.name for key, each in environment.checker.zone.checks.items()})
 
 
@@ -132,19 +135,8 @@ def _carry_out(run: ScenarioContext, scenario: Scenario, trap: ControllerTrap | 
     join(run)
 
 
-def _judge(run: ScenarioContext, scenario: Scenario, after: StoreContents, calls: Sequence[ApiCall]) -> None:
-    """Check what the scenario expects."""
-    environment, recording = run.environment, run.recording
-    recording.checks += verdict.judge(
-        recording, scenario.expect, environment.stack, verdict.lost(recording, after), calls=calls,
-        active=environment.observer.active(), writer=run.stack.pair.writer)
-    recovery = verdict.recovery_time(recording, environment.stack, environment.factor)
-    if recovery and scenario.overhead:
-        recording.checks.append(verdict.overhead(recovery))
-
-
-def _end(run: ScenarioContext, gone: Sequence[str]) -> None:
-    """Bring everything back to where it was, and check that."""
+def _restore(run: ScenarioContext, after: StoreContents) -> None:
+    """Bring everything back to where it was, and check that; `after`: what the stores held before."""
     environment, recording = run.environment, run.recording
 
     def restored() -> None:
@@ -152,8 +144,8 @@ def _end(run: ScenarioContext, gone: Sequence[str]) -> None:
             expect(result.code, 0, f"recovery {result.words}: {result.text}")
 
     _check(run, "everything is where it was, by the product's own means", restored)
-    recording.checks.append(verdict.whole(recording, gone, {
-        region: environment.observer.contents(region) for region in environment.observer.regions}))
+    verdict.judge_whole(recording, after, {
+        region: environment.observer.contents(region) for region in environment.observer.regions})
     differences = environment.check_drift()
     recording.check("the program deployed again changes nothing", not differences,
                     "; ".join(differences) or "no difference")

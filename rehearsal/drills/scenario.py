@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, InstanceOf, ValidationError
 
-from rehearsal.drills.actions import Action, parse
-from rehearsal.drills.actions.faults import Lags
+from rehearsal.drills.actions import ScenarioAction, parse
+from rehearsal.drills.actions.faults import StoreLags
 from rehearsal.drills.actions.registry import Count, ScenarioModel, Seconds, explain
 from rehearsal.drills.context import Role
 from rehearsal.errors import ProjectError
@@ -27,7 +27,7 @@ Mode = Literal["eventual", "strong"]
 WORDS: Mapping[Group, tuple[str, ...]] = {"outages": ("all", "none"), "drills": ("all", "gate", "none")}
 """What the command line takes instead of names."""
 
-Actions = list[Annotated[InstanceOf[Action], BeforeValidator(parse)]]
+Actions = list[Annotated[InstanceOf[ScenarioAction], BeforeValidator(parse)]]
 Modes = Annotated[list[Mode], Field(min_length=1)]
 
 
@@ -45,7 +45,7 @@ class Expectation(ScenarioModel):
     active: which region leads.
     lost: `nothing` may be lost; or by `lag` what was acknowledged within the shortest lag before the outage.
     refused: how many payments, at least, the region refuses that no longer leads; a strong table accepts none there.
-    told: a part of what the controller must tell people.
+    notified: a part of what people must be notified of.
     errors: seconds within which the clients may see errors (0: not checked).
     """
 
@@ -53,7 +53,7 @@ class Expectation(ScenarioModel):
     active: Role = "active"
     lost: Literal["none", "lag"] = "none"
     refused: Count = 0
-    told: str = ""
+    notified: str = ""
     errors: Seconds = 0.0
 
 
@@ -79,7 +79,7 @@ class Scenario(ScenarioModel):
     manual: bool = False
     kills: bool = False
     overhead: bool = True
-    lag: Lags = Lags()
+    lag: StoreLags = StoreLags()
     keeps: Seconds = 0.0
     do: Actions = Field(default_factory=list)
     checks: list[ScenarioCheck] = Field(default_factory=list)

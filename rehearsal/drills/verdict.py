@@ -1,6 +1,6 @@
 """What came of a scenario, judged by what was recorded of it. Nothing here calls anybody or waits."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 
 from contract import DNS_TTL, Phase, Store
@@ -23,65 +23,81 @@ GLOBAL = frozenset({"route53", "iam"})  # control planes that a failover must do
 WAITING = frozenset({Phase.DETECT, Phase.DNS})  # phases that consist of waiting, which the factor divides
 
 
-# --- What a drill expects
+# --- What must hold
 
 
-def judge(recording: Recording, expected: Expectation, stack: Stack, gone: Sequence[str], *, active: str, writer: str,
-          calls: Sequence[ApiCall]) -> Iterator[model.DrillCheck]:
-    """Every check of what is expected, once the clients have stopped.
+def judge(recording: Recording, expected: Expectation, stack: Stack, after: StoreContents, *, active: str, writer: str,
+          calls: Sequence[ApiCall]) -> None:
+    """Check what is expected, once the clients have stopped.
 
-    gone: the payments that are lost. active, writer: the region that leads, and that of the database's writer.
-    calls: every call that was made meanwhile.
+    after: what the stores hold of the region that takes payments. active, writer: the region that leads, and that of
+    the database's writer. calls: all that were made during the drill.
     """
-    yield moves(recording, expected)
-    yield leader(recording, expected, active, writer)
-    yield losses(recording, expected, gone, strong=stack.strong)
-    if expected.told:
-        yield notified(recording, expected)
+    automatic = [run.what for run in recording.runs.values() if run.driver.startswith("controller")]
+    recording.check(f"moves by itself: {expected.moves}", len(automatic) == expected.moves,
+                    ", ".join(automatic) or "none")
+    wanted = recording.active if expected.active == "active" else recording.standby
+    recording.check(f"payments are taken in the region that was {expected.active}", active == writer == wanted, active)
+    _judge_losses(recording, expected, lost(recording, after), strong=stack.strong)
+    if expected.notified:
+        found = any(expected.notified in each for each in recording.notified)
+        recording.check("people were notified", found, "; ".join(recording.notified))
     if expected.refused or recording.stray:
-        yield from old_writer(recording, expected, strong=stack.strong)
+        count, accepted = len(refused(recording)), len(acknowledged(recording.stray))
+        recording.check(f"the old writer refuses, at least {expected.refused}", count >= expected.refused,
+                        f"{count} refused")
+        if stack.strong:
+            recording.check("the old writer accepts none", not accepted, f"{accepted} accepted")
     if expected.errors:
-        yield client_errors(recording, expected)
+        failed = [each for each in recording.sent if not each.acknowledged]
+        seconds = max(each.ended for each in failed) - min(each.began for each in failed) if failed else 0.0
+        recording.check(f"errors for at most {expected.errors:.0f} s", seconds <= expected.errors, f"{seconds:.1f} s")
     for run in recording.runs.values():
         if run.action == Action.FAILOVER:
-            yield blackout(run, stack, calls)
+            _judge_blackout(recording, run, stack, calls)
 
 
-def moves(recording: Recording, expected: Expectation) -> model.DrillCheck:
-    """How often a controller moved everything by itself."""
-    automatic = [run for run in recording.runs.values() if run.driver.startswith("controller")]
-    return model.DrillCheck(name=f"moves by itself: {expected.moves}", ok=len(automatic) == expected.moves,
-                            detail=", ".join(run.what for run in automatic) or "none")
+def _judge_losses(recording: Recording, expected: Expectation, gone: Sequence[str], *, strong: bool) -> None:
+    """Nothing may be lost; or, by the lag, what was made within the shortest lag before the outage."""
+    accepted, outage = acknowledged(recording.sent), recording.outage
+    excused = {each.payment_id for each in accepted if outage is not None
+               and -SLACK <= outage - each.ended <= recording.shortest_lag + SLACK}
+    wrong = {*gone} - (excused if expected.lost == "lag" and not strong else set())
+    recording.check(f"lost: {expected.lost}", not wrong, f"{len(gone)} of {len(accepted)}" + (
+        f", and not by the lag: {', '.join(sorted(wrong))}" if wrong else ""))
 
 
-def leader(recording: Recording, expected: Expectation, active: str, writer: str) -> model.DrillCheck:
-    """Where payments are taken: the region that leads, and that of the database's writer."""
-    wanted = recording.active if expected.active == "active" else recording.standby
-    return model.DrillCheck(name=f"payments are taken in the region that was {expected.active}",
-                            ok=active == writer == wanted, detail=active)
+def _judge_blackout(recording: Recording, run: Run, stack: Stack, calls: Iterable[ApiCall]) -> None:
+    """In a failover the product calls neither the other region nor the control plane of Route 53 or IAM."""
+    impaired = stack.other(run.target).region
+    during = [call for call in calls
+              if run.began <= call.at <= (run.ended or 0.0) and call.caller not in (impaired, WORLD)]
+    wrong = [f"{call.caller} to {call.region}: {call.service} {call.operation}" for call in during
+             if call.region == impaired or call.service in GLOBAL]
+    recording.check(f"blackout: no call to {impaired}, to Route 53 or to IAM", bool(during) and not wrong,
+                    ", ".join(wrong) or f"{len(during)} calls, all to {run.target}")
+
+
+def judge_overhead(recording: Recording, stack: Stack, factor: float) -> None:
+    """Check that recovery adds little of its own, if there was one."""
+    recovery = recovery_time(recording, stack, factor)
+    if recovery:
+        recording.check(f"own overhead at most {OVERHEAD:.0f} s", recovery.overhead_s <= OVERHEAD,
+                        f"{recovery.overhead_s:.2f} s")
+
+
+def judge_whole(recording: Recording, after: StoreContents, contents: Mapping[str, StoreContents]) -> None:
+    """Check that every payment that was acknowledged, and is not lost, is in every store of both regions."""
+    paid = {each.payment_id for each in acknowledged([*recording.sent, *recording.stray])} - {*lost(recording, after)}
+    missing = [f"not whole in {region}: {', '.join(each)}" for region, found in contents.items()
+               if (each := sorted(payment for payment in paid if not found.whole(payment)))]
+    recording.check("every payment that was acknowledged and not lost is whole in both regions", not missing,
+                    "; ".join(missing) or f"{len(paid)} payments")
 
 
 def lost(recording: Recording, after: StoreContents) -> list[str]:
     """The ids of the acknowledged payments that no longer count as made."""
     return sorted(each.payment_id for each in acknowledged(recording.sent) if not after.settled(each.payment_id))
-
-
-def losses(recording: Recording, expected: Expectation, gone: Sequence[str], *, strong: bool) -> model.DrillCheck:
-    """Whether no payment is lost; by `lag`: none but those that were made within the shortest lag before the outage."""
-    def excused(sent: SentPayment) -> bool:
-        return (expected.lost == "lag" and not strong and recording.outage is not None
-                and -SLACK <= recording.outage - sent.ended <= recording.shortest_lag + SLACK)
-
-    accepted = acknowledged(recording.sent)
-    wrong = {*gone} - {each.payment_id for each in accepted if excused(each)}
-    return model.DrillCheck(name=f"lost: {expected.lost}", ok=not wrong, detail=f"{len(gone)} of {len(accepted)}" + (
-        f", and not by the lag: {', '.join(sorted(wrong))}" if wrong else ""))
-
-
-def notified(recording: Recording, expected: Expectation) -> model.DrillCheck:
-    """Whether people were told what they had to be told."""
-    return model.DrillCheck(name="people were told", ok=any(expected.told in each for each in recording.notified),
-                            detail="; ".join(recording.notified))
 
 
 def refused(recording: Recording) -> list[SentPayment]:
@@ -90,51 +106,6 @@ def refused(recording: Recording) -> list[SentPayment]:
     late = [each for each in recording.sent if each.region == old and outage is not None and each.began > outage]
     return [each for each in (*recording.stray, *late)
             if each.answer and each.answer.status == HTTPStatus.SERVICE_UNAVAILABLE]
-
-
-def old_writer(recording: Recording, expected: Expectation, *, strong: bool) -> Iterator[model.DrillCheck]:
-    """Whether the old region refuses payments; with a strong table it must accept none."""
-    count, accepted = len(refused(recording)), len(acknowledged(recording.stray))
-    yield model.DrillCheck(name=f"the old writer refuses, at least {expected.refused}", ok=count >= expected.refused,
-                           detail=f"{count} refused")
-    if strong:
-        yield model.DrillCheck(name="the old writer accepts none", ok=not accepted, detail=f"{accepted} accepted")
-
-
-def client_errors(recording: Recording, expected: Expectation) -> model.DrillCheck:
-    """For how long the clients saw errors, from the first to the last."""
-    failed = [each for each in recording.sent if not each.acknowledged]
-    seconds = max(each.ended for each in failed) - min(each.began for each in failed) if failed else 0.0
-    return model.DrillCheck(name=f"errors for at most {expected.errors:.0f} s", ok=seconds <= expected.errors,
-                            detail=f"{seconds:.1f} s")
-
-
-def blackout(run: Run, stack: Stack, calls: Iterable[ApiCall]) -> model.DrillCheck:
-    """Whether the product, in a failover, calls neither the other region nor the control plane of Route 53 or IAM."""
-    impaired = stack.other(run.target).region
-    during = [call for call in calls
-              if run.began <= call.at <= (run.ended or 0.0) and call.caller not in (impaired, WORLD)]
-    wrong = [f"{call.caller} to {call.region}: {call.service} {call.operation}" for call in during
-             if call.region == impaired or call.service in GLOBAL]
-    return model.DrillCheck(
-        name=f"blackout: no call to {impaired}, to Route 53 or to IAM", ok=bool(during) and not wrong,
-        detail=", ".join(wrong) or f"{len(during)} calls, all to {run.target}")
-
-
-def overhead(recovery: model.RecoveryTime) -> model.DrillCheck:
-    """Whether recovery adds little of its own."""
-    return model.DrillCheck(name=f"own overhead at most {OVERHEAD:.0f} s", ok=recovery.overhead_s <= OVERHEAD,
-                            detail=f"{recovery.overhead_s:.2f} s")
-
-
-def whole(recording: Recording, gone: Sequence[str], contents: Mapping[str, StoreContents]) -> model.DrillCheck:
-    """Whether every payment that was acknowledged, and is not lost, is in every store of both regions."""
-    paid = {each.payment_id for each in acknowledged([*recording.sent, *recording.stray])} - {*gone}
-
-    missing = [f"not whole in {region}: {', '.join(each)}" for region, found in contents.items()
-               if (each := sorted(payment for payment in paid if not found.whole(payment)))]
-    return model.DrillCheck(name="every payment that was acknowledged and not lost is whole in both regions",
-                            ok=not missing, detail="; ".join(missing) or f"{len(paid)} payments")
 
 
 # --- What the report says of a drill

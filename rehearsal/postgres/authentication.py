@@ -57,7 +57,8 @@ class IamTokens:
             lifetime = timedelta(seconds=int(values["X-Amz-Expires"]))
         except (KeyError, ValueError):
             return False
-        asked = (token.partition("/?")[0], values.get("Action"), values.get("DBUser"), values.get("X-Amz-SignedHeaders"), scope)
+        asked = (token.partition("/?")[0], values.get("Action"), values.get("DBUser"),
+                 values.get("X-Amz-SignedHeaders"), scope)
         expected = (self.endpoint, "connect", user, "host", f"{signed:%Y%m%d}/{self.region}/rds-db/aws4_request")
         in_time = lifetime <= LIFETIME and signed - SKEW <= now <= signed + lifetime
         if asked != expected or key not in self.keys or not in_time:

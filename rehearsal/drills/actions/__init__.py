@@ -4,6 +4,6 @@ To add a verb, add a function to one of the modules, as `registry` says. That is
 """
 
 from rehearsal.drills.actions import checks, faults, kill, payments, recovery
-from rehearsal.drills.actions.registry import ACTIONS, Action, parse
+from rehearsal.drills.actions.registry import ACTIONS, ScenarioAction, parse
 
-__all__ = ["ACTIONS", "Action", "checks", "faults", "kill", "parse", "payments", "recovery"]
+__all__ = ["ACTIONS", "ScenarioAction", "checks", "faults", "kill", "parse", "payments", "recovery"]

@@ -6,6 +6,7 @@ from typing import Literal
 from payments.deadline import Deadline, Timing
 from payments.errors import NotTheWriter
 from payments.payment import Record, parse
+from payments.runtime import system_runtime
 from rehearsal.drills.actions.registry import Count, action
 from rehearsal.drills.context import PATIENCE, Role, ScenarioContext
 from rehearsal.errors import CheckFailed
@@ -60,7 +61,7 @@ def stale_postings(run: ScenarioContext, count: Count, *, in_: Role) -> str:
         record = Record(payment=new, fingerprint=new.fingerprint(), created_at="2026-01-01T00:00:00.000+00:00",
                         epoch=epoch)
         try:
-            ledger.post(record, Deadline(Timing(), PATIENCE))
+            ledger.post(record, Deadline(Timing(), PATIENCE, system_runtime()))
         except NotTheWriter:
             refused += 1
     ledger.close()

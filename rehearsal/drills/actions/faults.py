@@ -8,7 +8,7 @@ from rehearsal.drills.actions.registry import ScenarioModel, Seconds, Share, act
 from rehearsal.drills.context import Role, ScenarioContext
 
 
-class Lags(ScenarioModel):
+class StoreLags(ScenarioModel):
     """How far the copies of each store are behind, in seconds; the table's also `growth` more in each second."""
 
     table: Seconds | Literal["stopped"] = 0.0
@@ -70,18 +70,18 @@ def destroy(run: ScenarioContext, role: Role) -> None:
 
 
 @action("lag", "fault")
-def lag(run: ScenarioContext, given: Lags) -> None:
+def lag(run: ScenarioContext, given: StoreLags) -> None:
     """From now on, let the standby's copies be behind."""
     run.recording.lags = set_lag(run, "active", "standby", given)
 
 
 @action("lag_back", "fault")
-def lag_back(run: ScenarioContext, given: Lags) -> None:
+def lag_back(run: ScenarioContext, given: StoreLags) -> None:
     """From now on, let the active region's copies be behind."""
     set_lag(run, "standby", "active", given)
 
 
-def set_lag(run: ScenarioContext, source: Role, target: Role, given: Lags) -> dict[str, float]:
+def set_lag(run: ScenarioContext, source: Role, target: Role, given: StoreLags) -> dict[str, float]:
     """Let the copies from a region to the other be behind; gives the seconds by store. A strong table never lags."""
     table = 0.0 if run.stack.strong else math.inf if given.table == "stopped" else given.table
     seconds = {"table": table, "receipts": given.receipts, "ledger": given.ledger}

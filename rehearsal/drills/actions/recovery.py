@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 from recovery import measure
 from recovery.plan import Action
 from rehearsal.drills.actions.registry import Count, Seconds, action
-from rehearsal.drills.context import BegunCommand, Role, ScenarioContext
+from rehearsal.drills.context import Role, ScenarioContext
 from rehearsal.drills.recording import CommandResult
 from rehearsal.workload.move_writer import move_writer
 
@@ -37,9 +37,9 @@ def looks(run: ScenarioContext, count: Count) -> None:
 
 
 @action("wait")
-def wait(run: ScenarioContext, what: Literal["moved", "told", "recovered"]) -> None:
-    """Wait until the standby has `moved` everything to itself, people are `told`, or the clients have `recovered`."""
-    checks = {"moved": lambda: record_run(run, run.standby.name), "told": lambda: record_notice(run),
+def wait(run: ScenarioContext, what: Literal["moved", "notified", "recovered"]) -> None:
+    """Wait until the standby has `moved` everything to itself, people are `notified`, or clients have `recovered`."""
+    checks = {"moved": lambda: record_run(run, run.standby.name), "notified": lambda: record_notice(run),
               "recovered": lambda: has_recovered(run)}
     run.environment.wait(checks[what], what)
 
@@ -54,7 +54,7 @@ def record_run(run: ScenarioContext, region: str) -> bool:
 
 
 def record_notice(run: ScenarioContext) -> bool:
-    """Record what the standby's controller told people; gives whether it told them anything."""
+    """Record what the standby's controller notified people of; gives whether it notified them of anything."""
     observation = run.environment.observer.observation(run.standby.name)
     if observation is None or not observation.notified:
         return False
@@ -77,27 +77,32 @@ def record_runs(run: ScenarioContext) -> None:
 @action("run")
 def run_command(run: ScenarioContext, words: Command, *, exit_: ExitCode = 0, says: str = "") -> None:
     """Run a command of recovery until it ends; it must have this exit code, and print this."""
-    judge_command(run, run.environment.begin(run.named(words))(), exit_, says)
+    begin(run, words, exit_=exit_, says=says)
+    run.begun.pop()()
     record_runs(run)
 
 
 @action("begin")
 def begin(run: ScenarioContext, words: Command, *, exit_: ExitCode | None = None, says: str = "") -> None:
     """Start a command of recovery that goes on during what follows; without `exit` any exit code will do."""
-    run.begun.append(BegunCommand(run.environment.begin(run.named(words)), exit_, says))
+    finish = run.environment.begin(run.named(words))
+
+    def conclude() -> CommandResult:
+        result = finish()
+        if exit_ is not None:
+            judge_command(run, result, exit_, says)
+        return result
+
+    run.begun.append(conclude)
 
 
 @action("join")
 def join(run: ScenarioContext, what: str = "") -> None:  # noqa: ARG001  # pylint: disable=unused-argument
     """Wait for the commands that were begun; of several, one must succeed and the others must say who runs it."""
-    results = [(each, each.finish()) for each in run.begun]
+    found = [conclude() for conclude in run.begun]
     run.begun.clear()
-    for command, result in results:
-        if command.exit_code is not None:
-            judge_command(run, result, command.exit_code, command.says)
     record_runs(run)
-    if len(results) > 1:
-        found = [result for _, result in results]
+    if len(found) > 1:
         named = all("already running" in each.text for each in found if each.code)
         run.recording.check("one command wins, the other says who runs it",
                             sorted(each.code for each in found) == [0, 2] and named,

@@ -43,7 +43,7 @@ class Verb:
 
 
 @dataclass(frozen=True)
-class Action:
+class ScenarioAction:
     """One thing that a scenario does: a verb with its arguments."""
 
     verb: Verb
@@ -78,15 +78,15 @@ def action(verb: str, lane: Lane = "plan") -> Callable[[Work], Work]:
     return register
 
 
-def parse(given: object) -> Action:
+def parse(given: object) -> ScenarioAction:
     """The action that a file gives, or the given one. Raises ValueError, whose text continues the action's place."""
-    if isinstance(given, Action):
+    if isinstance(given, ScenarioAction):
         return given
     verb = next((key for key in given if key in ACTIONS), None) if isinstance(given, Mapping) else None
     if verb is None:
         raise ValueError(f" = {given!r}: must be a table with one of {', '.join(sorted(ACTIONS))}")
     try:
-        return Action(ACTIONS[verb], ACTIONS[verb].model.model_validate(given))
+        return ScenarioAction(ACTIONS[verb], ACTIONS[verb].model.model_validate(given))
     except ValidationError as error:
         raise ValueError(f".{explain(error)}") from None
 

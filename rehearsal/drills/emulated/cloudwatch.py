@@ -1,8 +1,7 @@
 """The metrics of the copies between regions, which AWS publishes; the emulator does not know these copies."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 
 from contract import ROLES
 from rehearsal.aws.clients import EmulatorClients
@@ -14,18 +13,6 @@ from rehearsal.rehearsed_stack import RehearsedStack
 
 MINUTE = 60.0  # seconds
 SHORTEST = 0.25  # seconds between two looks at the lag, at least: each asks both databases
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """A value of a metric, and the region in which it is published."""
-
-    region: str
-    namespace: str
-    metric: str
-    dimensions: Mapping[str, str]
-    value: float
-    unit: str
 
 
 class Telemetry(PeriodicTask):
@@ -45,10 +32,24 @@ class Telemetry(PeriodicTask):
 
     def publish(self) -> None:
         """Publish what is known now. Raises ClientError, BotoCoreError, OSError."""
-        for figure in (*self._database(), *self._receipts()):
-            self._clients("cloudwatch", figure.region).put_metric_data(Namespace=figure.namespace, MetricData=[{
-                "MetricName": figure.metric, "Value": figure.value, "Unit": figure.unit,
-                "Dimensions": [{"Name": name, "Value": value} for name, value in figure.dimensions.items()]}])
+        pair, faults, copies = self._rehearsed.pair, self._rehearsed.faults, self._rehearsed.copies
+        cut = any(pair.member(region).is_cut for region in self._clusters)
+        for region, cluster in self._clusters.items():
+            if not cut and pair.role(pair.writer) is ServerRole.WRITER and pair.role(region) is ServerRole.STANDBY:
+                with suppress(PostgresError):  # it has ended, or become the writer, since it was asked for its role
+                    self._put(region, "AWS/RDS", "AuroraGlobalDBReplicationLag", {"DBClusterIdentifier": cluster},
+                              value=pair.lag(region).milliseconds, unit="Milliseconds")
+        gone = {*faults.cut_off(), *(region for store, region in faults.lost() if store == RECEIPTS)}
+        for lane in copies.report():
+            if lane["store"] == RECEIPTS and not gone & {lane["source"], lane["target"]}:
+                self._put(lane["target"], "AWS/S3", "ReplicationLatency", self._rules[lane["source"]],
+                          value=lane["lag_ms"] / 1000, unit="Seconds")
+
+    def _put(self, region: str, namespace: str, metric: str, dimensions: Mapping[str, str], *, value: float,
+             unit: str) -> None:
+        self._clients("cloudwatch", region).put_metric_data(Namespace=namespace, MetricData=[{
+            "MetricName": metric, "Value": value, "Unit": unit,
+            "Dimensions": [{"Name": name, "Value": each} for name, each in dimensions.items()]}])
 
     def _rule(self, region: str, bucket: str) -> dict[str, str]:
         """The dimensions of the metrics of a bucket's replication."""
@@ -56,24 +57,3 @@ class Telemetry(PeriodicTask):
             Bucket=bucket)["ReplicationConfiguration"]["Rules"]
         return {"SourceBucket": bucket, "DestinationBucket": rule["Destination"]["Bucket"].rpartition(":")[2],
                 "RuleId": rule["ID"]}
-
-    def _database(self) -> Iterator[Figure]:
-        pair = self._rehearsed.pair
-        cut = any(pair.member(region).is_cut for region in self._clusters)
-        if cut or pair.role(pair.writer) is not ServerRole.WRITER:
-            return
-        for region, cluster in self._clusters.items():
-            if pair.role(region) is ServerRole.STANDBY:
-                with suppress(PostgresError):  # it has ended, or become the writer, since it was asked for its role
-                    lag = pair.lag(region).milliseconds
-                    yield Figure(region=region, namespace="AWS/RDS", metric="AuroraGlobalDBReplicationLag",
-                                 dimensions={"DBClusterIdentifier": cluster}, value=lag, unit="Milliseconds")
-
-    def _receipts(self) -> Iterator[Figure]:
-        faults = self._rehearsed.faults
-        gone = {*faults.cut_off(), *(region for store, region in faults.lost() if store == RECEIPTS)}
-        for lane in self._rehearsed.copies.report():
-            source, target = lane["source"], lane["target"]
-            if lane["store"] == RECEIPTS and not gone & {source, target}:
-                yield Figure(region=target, namespace="AWS/S3", metric="ReplicationLatency",
-                             dimensions=self._rules[source], value=lane["lag_ms"] / 1000, unit="Seconds")

@@ -14,7 +14,7 @@ from recovery.stack import Stack
 from rehearsal.aws.faults import ApiCall, Fault, Heal, Kill, Lag
 from rehearsal.drills import runner
 from rehearsal.drills.actions import parse
-from rehearsal.drills.actions.faults import Lags
+from rehearsal.drills.actions.faults import StoreLags
 from rehearsal.drills.controller_kill import KILLS, MOMENTS
 from rehearsal.drills.emulated.route53 import HealthChange
 from rehearsal.drills.recording import CommandResult
@@ -49,6 +49,7 @@ def stack(cloud: Cloud) -> Any:
     """A stack whose writer can be moved back."""
     made: Any = FakeStack()
     made.clients, made.stores = cloud, Stores(cloud)
+    made.leadership = lambda _: SimpleNamespace(region=made.stores.leader)
     return made
 
 
@@ -243,7 +244,7 @@ def test_the_standbys_copies_lag_from_the_beginning_and_the_loss_is_judged_by_th
     environment = FakeEnvironment()
     environment.lost = {"b"}
     result = run(environment, drill({"pass": 0.2}, CUT, MOVED, **LOST, lost="lag",
-                                    lag=Lags(table=0.5, receipts=0.3, ledger=0.4)))
+                                    lag=StoreLags(table=0.5, receipts=0.3, ledger=0.4)))
     assert Lag("ledger", EAST, WEST, 0.4) in environment.rehearsed.done
     assert (result.ok, list(result.lost), result.outcome) == (True, ["b"], f"failover to {WEST}; 1 lost")
 
@@ -345,7 +346,7 @@ def test_the_first_kill_that_is_not_survived_ends_it_and_what_was_lost_is_told(d
     mend = deadly.mend
     deadly.lost = {"b"}
     deadly.mend = lambda: mend() or [CommandResult("failback", 2, "no")] * (len(deadly.killed) == 3)
-    result = run(deadly, drill(CUT, MOVED, **LOST, lost="lag", lag=Lags(table=9, receipts=9, ledger=9), kills=True,
+    result = run(deadly, drill(CUT, MOVED, **LOST, lost="lag", lag=StoreLags(table=9, receipts=9, ledger=9), kills=True,
                                overhead=False))
     assert [(kill.step, kill.moment, kill.resumed) for kill in result.kills] == [
         ("fence", "before", True), ("fence", "after", True), ("traffic", "before", False)]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rehearsal.drills.actions import parse
-from rehearsal.drills.actions.faults import Lags
+from rehearsal.drills.actions.faults import StoreLags
 from rehearsal.drills.scenario import FOLDER, Expectation, Scenario, ScenarioCheck, choose, load
 from rehearsal.errors import ProjectError
 
@@ -33,7 +33,7 @@ def test_every_shipped_scenario_can_be_run(path: Path) -> None:
         assert verbs
         assert scenario.checks == []
         assert "begin" not in verbs or "join" in verbs[verbs.index("begin"):]
-        assert scenario.expect.lost == "none" or scenario.lag != Lags() or "lag" in verbs
+        assert scenario.expect.lost == "none" or scenario.lag != StoreLags() or "lag" in verbs
     else:
         assert verbs == []
         used = {each.verb.name for check in scenario.checks for each in check.do}
@@ -77,15 +77,15 @@ def test_a_file_says_everything(tmp_path: Path) -> None:
         active = "standby"
         lost = "lag"
         refused = 3
-        told = "must"
+        notified = "must"
         errors = 4.5
     """) == Scenario(
         name="odd", group="drills", title="t", expected="e", modes=["strong"], gate=["strong"], only_by_name=True,
-        manual=True, kills=True, overhead=False, keeps=12.5, lag=Lags(table=1, receipts=0.5),
+        manual=True, kills=True, overhead=False, keeps=12.5, lag=StoreLags(table=1, receipts=0.5),
         do=[parse({"cut": "active", "inside": True}),
             parse({"run": "failover --to {standby}", "exit": 2, "says": "no"})],
         checks=[ScenarioCheck(name="{active} pays", do=[parse({"post": "x"})])],
-        expect=Expectation(moves=2, active="standby", lost="lag", refused=3, told="must", errors=4.5))
+        expect=Expectation(moves=2, active="standby", lost="lag", refused=3, notified="must", errors=4.5))
 
 
 def test_what_is_not_said_has_its_default(tmp_path: Path) -> None:
@@ -222,6 +222,13 @@ def test_outages_have_no_gate() -> None:
         choose("outages", "gate", strong=False)
     with pytest.raises(ProjectError, match=r"^--outages quorum: needs tableConsistency=strong$"):
         choose("outages", "quorum", strong=False)
+
+
+def test_the_page_of_checks_names_every_scenario_and_every_check_of_an_outage() -> None:
+    page = (FOLDER.parents[2] / "docs" / "checks.md").read_text(encoding="utf-8")
+    assert [path.stem for path in SHIPPED if f"`{path.stem}`" not in page] == []
+    checks = {check.name for path in SHIPPED if path.parent.name == "outages" for check in load(path).checks}
+    assert [name for name in checks if name not in page and not name.startswith("run ")] == []
 
 
 def test_actions_are_equal_by_their_verbs_and_keys() -> None:

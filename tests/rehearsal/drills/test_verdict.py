@@ -48,36 +48,45 @@ def recorded(paid: Sequence[SentPayment], *runs: Run, **more: Any) -> Recording:
     return recording(outage=CUT, sent=[*paid], runs={each.id: each for each in runs}, **more)
 
 
+def judged(found: Recording, *, after: Sequence[str] = (), stack: Stack = STACK, active: str = EAST, writer: str = EAST,
+           calls: Sequence[ApiCall] = (), **expected: Any) -> dict[str, tuple[bool, str]]:
+    """Whether each check held, and what was found, by the check's name."""
+    verdict.judge(found, Expectation(**expected), stack, contents(*after), active=active, writer=writer, calls=calls)
+    return {check.name: (check.ok, check.detail) for check in found.checks}
+
+
 @pytest.mark.parametrize(("runs", "ok", "detail"), [
     ([run()], True, f"failover to {WEST}"), ([], False, "none"), ([run("operator")], False, "none"),
     ([run(), run("controller in us-east-1")], False, f"failover to {WEST}, failover to {WEST}")])
 def test_moves_by_command_are_no_moves_by_itself(runs: list[Run], ok: bool, detail: str) -> None:
-    check = verdict.moves(recorded([], *runs), Expectation(moves=1))
-    assert (check.name, check.ok, check.detail) == ("moves by itself: 1", ok, detail)
+    assert judged(recorded([], *runs), moves=1)["moves by itself: 1"] == (ok, detail)
 
 
 @pytest.mark.parametrize(("leader", "writer", "ok"), [(WEST, WEST, True), (EAST, WEST, False), (WEST, EAST, False)])
 def test_leader_and_writer_must_be_where_they_are_expected(leader: str, writer: str, ok: bool) -> None:
-    assert verdict.leader(recorded([]), Expectation(active="standby"), leader, writer).ok is ok
-    assert verdict.leader(recorded([]), Expectation(active="active"), EAST, EAST).ok
+    name = "payments are taken in the region that was {}"
+    assert judged(recorded([]), active=leader, writer=writer)[name.format("active")] == (False, leader)
+    found = recorded([])
+    verdict.judge(found, Expectation(active="standby"), STACK, contents(), active=leader, writer=writer, calls=[])
+    assert {check.name: check.ok for check in found.checks}[name.format("standby")] is ok
 
 
-@pytest.mark.parametrize(("lost", "strong", "age", "ok"), [
-    ("lag", False, 0.2, True), ("lag", False, 0.3 + SLACK - 0.05, True), ("lag", False, 0.3 + SLACK + 0.05, False),
-    ("lag", False, -SLACK - 0.1, False),  # acknowledged after the outage, by a region that worked
-    ("lag", True, 0.1, False), ("none", False, 0.1, False)])
-def test_only_what_the_lag_had_not_copied_may_be_lost(lost: Any, strong: bool, age: float, ok: bool) -> None:
-    paid, lags = [sent("x", CUT - age - 0.1), sent("y", CUT - 4)], {"table": 0.5, "receipts": 0.3, "ledger": 0.4}
-    found = recorded(paid, lags=lags)
-    gone = verdict.lost(found, contents("y"))
-    check = verdict.losses(found, Expectation(lost=lost), gone, strong=strong)
-    assert (gone, check.ok, check.name) == (["x"], ok, f"lost: {lost}")
-    assert check.detail == ("1 of 2" if ok else "1 of 2, and not by the lag: x")
+LAGS = {"table": 0.5, "receipts": 0.3, "ledger": 0.4}
+
+
+@pytest.mark.parametrize(("lost", "stack", "age", "ok"), [
+    ("lag", STACK, 0.2, True), ("lag", STACK, 0.3 + SLACK - 0.05, True), ("lag", STACK, 0.3 + SLACK + 0.05, False),
+    ("lag", STACK, -SLACK - 0.1, False),  # acknowledged after the outage, by a region that worked
+    ("lag", STRONG, 0.1, False), ("none", STACK, 0.1, False)])
+def test_only_what_the_lag_had_not_copied_may_be_lost(lost: str, stack: Stack, age: float, ok: bool) -> None:
+    found = recorded([sent("x", CUT - age - 0.1), sent("y", CUT - 4)], lags=LAGS)
+    detail = "1 of 2" if ok else "1 of 2, and not by the lag: x"
+    assert judged(found, after=["y"], stack=stack, lost=lost)[f"lost: {lost}"] == (ok, detail)
 
 
 def test_without_an_outage_nothing_may_be_lost() -> None:
     found = replace(recorded([sent("x", CUT)]), outage=None)
-    assert not verdict.losses(found, Expectation(lost="lag"), ["x"], strong=False).ok
+    assert not judged(found, lost="lag")["lost: lag"][0]
 
 
 def test_what_was_never_acknowledged_cannot_be_lost() -> None:
@@ -87,19 +96,20 @@ def test_what_was_never_acknowledged_cannot_be_lost() -> None:
 
 @pytest.mark.parametrize(("told", "ok"), [(["west must not take over"], True), ([], False), (["all is well"], False)])
 def test_people_must_have_been_told(told: list[str], ok: bool) -> None:
-    assert verdict.notified(recorded([], notified=told), Expectation(told="must not take over")).ok is ok
+    found = judged(recorded([], notified=told), notified="must not take over")
+    assert found["people were notified"] == (ok, "; ".join(told))
 
 
-@pytest.mark.parametrize(("strong", "answers", "checks"), [
-    (True, (503, 503), {"refuses, at least 2": True, "accepts none": True}),
-    (True, (503, 201), {"refuses, at least 2": False, "accepts none": False}),
-    (True, (503, 0), {"refuses, at least 2": False, "accepts none": True}),
-    (False, (503, 503), {"refuses, at least 2": True}), (False, (201, 503), {"refuses, at least 2": False})])
-def test_the_old_writer_refuses(strong: bool, answers: tuple[int, ...], checks: dict[str, bool]) -> None:
+@pytest.mark.parametrize(("stack", "answers", "checks"), [
+    (STRONG, (503, 503), {"refuses, at least 2": True, "accepts none": True}),
+    (STRONG, (503, 201), {"refuses, at least 2": False, "accepts none": False}),
+    (STRONG, (503, 0), {"refuses, at least 2": False, "accepts none": True}),
+    (STACK, (503, 503), {"refuses, at least 2": True}), (STACK, (201, 503), {"refuses, at least 2": False})])
+def test_the_old_writer_refuses(stack: Stack, answers: tuple[int, ...], checks: dict[str, bool]) -> None:
     stray = [sent(f"stray {number}", 110, status=status) for number, status in enumerate(answers)]
     found = recorded([], groups={"stray": PaymentGroup([], stray)})
     assert len(verdict.refused(found)) == answers.count(503)
-    assert {check.name: check.ok for check in verdict.old_writer(found, Expectation(refused=2), strong=strong)} == {
+    assert {name: ok for name, (ok, _) in judged(found, stack=stack, refused=2).items() if "old writer" in name} == {
         f"the old writer {name}": ok for name, ok in checks.items()}
 
 
@@ -112,13 +122,11 @@ def test_clients_whose_name_still_leads_to_the_old_writer_count_as_well() -> Non
 @pytest.mark.parametrize(("seconds", "ok"), [(4.0, True), (2.5, False)])
 def test_clients_may_see_errors_for_so_long(seconds: float, ok: bool) -> None:
     found = recorded([sent("x", CUT, status=503), sent("y", CUT + 3, status=503), sent("z", CUT + 9)])
-    check = verdict.client_errors(found, Expectation(errors=seconds))
-    assert (check.ok, check.detail) == (ok, "3.1 s")
+    assert judged(found, errors=seconds)[f"errors for at most {seconds:.0f} s"] == (ok, "3.1 s")
 
 
 def test_clients_that_saw_no_errors_saw_them_for_no_time() -> None:
-    check = verdict.client_errors(recorded([sent("z", CUT)]), Expectation(errors=1))
-    assert (check.name, check.ok, check.detail) == ("errors for at most 1 s", True, "0.0 s")
+    assert judged(recorded([sent("z", CUT)]), errors=1.0)["errors for at most 1 s"] == (True, "0.0 s")
 
 
 def call(caller: str, region: str = WEST, service: str = "dynamodb", after: float = 0.5) -> ApiCall:
@@ -126,7 +134,7 @@ def call(caller: str, region: str = WEST, service: str = "dynamodb", after: floa
     return ApiCall(caller, region, service, "UpdateItem", at=WALL + CUT + after)
 
 
-GOOD = call(WEST)
+GOOD, BLACKOUT = call(WEST), f"blackout: no call to {EAST}, to Route 53 or to IAM"
 
 
 @pytest.mark.parametrize(("calls", "ok", "detail"), [
@@ -140,31 +148,26 @@ GOOD = call(WEST)
     ([GOOD, call(WEST, EAST, after=-0.1), call(WEST, EAST, after=1.1)], True, f"1 calls, all to {WEST}")])
 def test_a_failover_calls_neither_the_other_region_nor_a_global_control_plane(
         calls: list[ApiCall], ok: bool, detail: str) -> None:
-    check = verdict.blackout(run(), STACK, calls)
-    assert (check.ok, check.detail) == (ok, detail)
-
-
-def judged(found: Recording, expected: Expectation, stack: Stack = STACK) -> list[str]:
-    """The names of the checks."""
-    return [check.name for check in verdict.judge(found, expected, stack, [], active=WEST, writer=WEST, calls=[GOOD])]
+    assert judged(recorded([], run()), calls=calls)[BLACKOUT] == (ok, detail)
 
 
 def test_only_what_is_expected_is_checked() -> None:
     always = ["moves by itself: 0", "payments are taken in the region that was active", "lost: none"]
-    assert judged(recorded([], run(action="switchover")), Expectation()) == always
+    assert [*judged(recorded([], run(action="switchover")))] == always
     stray = {"x": PaymentGroup([], [sent("x", 110)])}
-    assert judged(recorded([], run(), groups=stray), Expectation(told="x", errors=2), STRONG) == [
-        *always, "people were told", "the old writer refuses, at least 0", "the old writer accepts none",
-        "errors for at most 2 s", f"blackout: no call to {EAST}, to Route 53 or to IAM"]
-    assert "the old writer refuses, at least 1" in judged(recorded([]), Expectation(refused=1))
+    assert [*judged(recorded([], run(), groups=stray), stack=STRONG, notified="must", errors=2.0)] == [
+        *always, "people were notified", "the old writer refuses, at least 0", "the old writer accepts none",
+        "errors for at most 2 s", BLACKOUT]
+    assert "the old writer refuses, at least 1" in judged(recorded([]), refused=1)
 
 
 @pytest.mark.parametrize(("missing", "ok"), [((), True), (("x",), False), (("stray",), False), (("gone",), True)])
 def test_what_was_acknowledged_and_is_not_lost_is_whole_in_both_regions(missing: tuple[str, ...], ok: bool) -> None:
     found = recorded([sent("x", 104), sent("gone", 104), sent("never", 104, status=503)],
                      groups={"y": PaymentGroup([], [sent("stray", 110)])})
-    stores = {EAST: contents("x", "stray", "gone"), WEST: contents(*{"x", "stray", "gone"} - {*missing})}
-    check = verdict.whole(found, ["gone"], stores)
+    verdict.judge_whole(found, contents("x"), {
+        EAST: contents("x", "stray", "gone"), WEST: contents(*{"x", "stray", "gone"} - {*missing})})
+    (check,) = found.checks
     assert (check.ok, check.detail) == (ok, "2 payments" if ok else f"not whole in {WEST}: {missing[0]}")
 
 
@@ -193,9 +196,9 @@ def test_an_outage_that_was_not_seen_that_no_run_ended_or_that_never_ended_has_n
     ("it cannot take payments", 0.0, 6 + 1 + 6 + OVERHEAD - 0.5, True),  # seen later, then the lever
     ("it cannot take payments", 0.0, 6 + 1 + 6 + OVERHEAD + 0.5, False)])
 def test_recovery_may_add_little_of_its_own(why: str, promotion: float, down: float, ok: bool) -> None:
-    recovery = verdict.recovery_time(recorded(outage(down), run(why=why, seconds=LEASE + promotion)), STACK, 10)
-    assert recovery
-    assert verdict.overhead(recovery).ok is ok
+    found = recorded(outage(down), run(why=why, seconds=LEASE + promotion))
+    verdict.judge_overhead(found, STACK, 10)
+    assert [check.ok for check in found.checks] == [ok]
 
 
 def test_each_store_is_counted_before_the_repair_and_after_it() -> None:

@@ -90,10 +90,10 @@ def test_what_people_are_told_is_recorded(
         run: ScenarioContext, environment: FakeEnvironment, told: dict[str, str], ok: bool) -> None:
     environment.told.update(told)
     if ok:
-        act(run, wait="told")
+        act(run, wait="notified")
     else:
         with pytest.raises(CheckFailed):
-            act(run, wait="told")
+            act(run, wait="notified")
     assert run.recording.notified == ["it can take over"] * ok
 
 
