@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import permutations
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,8 +30,6 @@ from rehearsal.workload.region import RegionClient
 
 PATIENCE = 10.0  # seconds for one look at a store
 CONNECTIONS = 4
-
-_POSTED = "SELECT payment_id FROM ledger.postings"
 
 
 @dataclass(frozen=True)
@@ -77,19 +77,15 @@ class RehearsedStack:
         """The URL of the region's API for a client inside the region, which reaches it whatever is cut off."""
         return self.emulator + urlsplit(region.url).path
 
-    def lag(self, source: RegionClient, target: RegionClient, table: float, receipts: float, ledger: float) -> None:
-        """Delay each store's copies from one region to the other by so many seconds; a strong table's never are."""
-        self.copies.lag(TABLE, source.name, target.name, CopyLag(table))
-        self.copies.lag(RECEIPTS, source.name, target.name, CopyLag(receipts))
-        self.pair.delay(target.name, ledger)
-
     def heal(self) -> None:
         """Let everything work again, without lag."""
-        writer, standby = self.writer_and_standby()
-        for region in (writer, standby):
-            self.faults.heal(region.name)
-        self.lag(writer, standby, 0, 0, 0)
-        self.lag(standby, writer, 0, 0, 0)
+        names = [region.name for region in self.writer_and_standby()]
+        for name in names:
+            self.faults.heal(name)
+        for source, target in permutations(names):
+            self.copies.lag(TABLE, source, target, CopyLag())
+            self.copies.lag(RECEIPTS, source, target, CopyLag())
+            self.pair.delay(target, 0)
 
     def leadership(self, region: RegionClient) -> Leadership:
         """Which region leads, by this region's replica of the table. Raises StoreUnavailable."""
@@ -106,14 +102,6 @@ class RehearsedStack:
         """AWS clients of a caller in that region."""
         return EmulatorClients(self.relays.url(region.name), CONNECTIONS)
 
-    def posted(self, region: RegionClient) -> frozenset[str]:
-        """The ids of the payments in the region's ledger."""
-        session = self.pair.member(region.name).server.connect(database=DATABASE_NAME)
-        try:
-            return frozenset(row[0] for row in session.run(_POSTED) or ())
-        finally:
-            session.close()
-
     def contents(self, region: RegionClient) -> StoreContents:
         """What the region's stores hold. Raises CheckFailed."""
         table = DynamoTable(self.clients("dynamodb", region.name), region.table)
@@ -123,7 +111,9 @@ class RehearsedStack:
             versions = Counter(version.payment_id for version in receipts.versions(_deadline))
         except StoreUnavailable as error:
             raise CheckFailed(str(error)) from error
-        return StoreContents(records, self.posted(region), versions)
+        with closing(self.pair.member(region.name).server.connect(database=DATABASE_NAME)) as session:
+            posted = frozenset(row[0] for row in session.run("SELECT payment_id FROM ledger.postings") or ())
+        return StoreContents(records, posted, versions)
 
 
 def _deadline() -> Deadline:

@@ -24,7 +24,7 @@ from rehearsal.aws.processes import end, undisturbed
 from rehearsal.aws.proxy import AwsProxies
 from rehearsal.aws.replication import ReplicationControl
 from rehearsal.deploy import inventory
-from rehearsal.deploy.deployment import THREADS, Deployment, write_outputs
+from rehearsal.deploy.deployment import THREADS, Deployment
 from rehearsal.deploy.project import Project
 from rehearsal.deploy.resources.model import DeployTarget
 from rehearsal.drills import runner
@@ -35,8 +35,7 @@ from rehearsal.drills.scenario import Scenario
 from rehearsal.errors import CheckFailed, DeploymentError, EmulatorError
 from rehearsal.postgres.aurora import Aurora
 from rehearsal.rehearsed_stack import RehearsedStack
-from rehearsal.report import RunReport
-from rehearsal.tables import lines
+from rehearsal.report import RunReport, lines
 from rehearsal.workload import smoke
 from rehearsal.workload.checks import CheckResult
 from rehearsal.workload.load import new_payment
@@ -136,7 +135,7 @@ class Rehearsal:
         proxies.start()
         clients = parts.clients(proxies.url(OUTSIDE), THREADS)
         target = DeployTarget({region: proxies.url(region) for region in regions}, aurora, self._options.factor)
-        deployment = parts.deployment(clients, target, report.progress.step)
+        deployment = parts.deployment(clients, target, report.step)
         with report.phase("inventory") as notes:
             before = parts.take_inventory(clients, regions)
             notes.append(f"{len(before)} resources before the deployment")
@@ -160,7 +159,9 @@ class Rehearsal:
         try:
             with report.phase("deployment") as notes:
                 deployment.up(self._options.project.with_endpoint(clients.endpoint))
-                write_outputs(self._outputs_file, deployment.outputs)
+                self._outputs_file.parent.mkdir(parents=True, exist_ok=True)
+                document = json.dumps(deployment.outputs, indent=2, sort_keys=True)
+                self._outputs_file.write_text(document + "\n", encoding="utf-8")
                 notes.append(f"{len(engine.resources)} resources")
                 notes.append(f"{len(deployment.outputs)} outputs in {self._parts.outputs_file}")
         except (DeploymentError, pulumi.RunError) as error:

@@ -66,7 +66,7 @@ def bill(settings: Settings) -> Iterator[CostItem]:
     yield CostItem("CloudWatch alarms", alarms * ALARM_MONTH,
                    f"{alarms} alarms; the dashboards are within the free three")
     yield from _controllers()
-    if settings.dns:
+    if settings.domain_name:
         yield from _dns(settings)
 
 

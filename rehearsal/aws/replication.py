@@ -8,6 +8,7 @@ import httpx
 from contract import Store
 from rehearsal.aws.faults import Cut, Destroy, Fault, Faults, Heal, Lag, Lose
 from rehearsal.aws.ministack import PATH, CopyLag
+from rehearsal.errors import NoAnswer
 
 TIMEOUT = 10.0  # seconds
 
@@ -56,6 +57,9 @@ class ReplicationControl:
                 pass
 
     def _send(self, **settings: object) -> list[dict[str, Any]]:
-        response = self._http.post(self._url, content=json.dumps(settings)).raise_for_status()
+        try:
+            response = self._http.post(self._url, content=json.dumps(settings)).raise_for_status()
+        except httpx.HTTPError as error:
+            raise NoAnswer(f"{self._url}: {type(error).__name__}") from error
         report: list[dict[str, Any]] = response.json()
         return report

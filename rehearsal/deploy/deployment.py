@@ -1,7 +1,6 @@
 """Runs the program against the emulator, and deletes what it created."""
 
 import asyncio
-import json
 import logging
 import runpy
 import threading
@@ -114,12 +113,6 @@ class Deployment:
                 except DeploymentError as error:
                     failures.append(str(error))
         return failures
-
-
-def write_outputs(path: Path, outputs: dict[str, Any]) -> None:
-    """Write the outputs as JSON, sorted by key, and create the folder if needed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(outputs, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 async def _deploy(program: Program, monitor: Monitor, project: Project) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from contract import COOL_DOWN_SECONDS, LOOK_SECONDS
+from contract import COOL_DOWN_SECONDS, DNS_TTL, LOOK_SECONDS
 from payments.clock import SYSTEM, Clock
 from recovery.plan import Action
 from recovery.stack import Stack
@@ -22,7 +22,7 @@ from rehearsal.deploy.engine import Engine
 from rehearsal.drills.controller_kill import kill_processes
 from rehearsal.drills.emulated.cloudwatch import Telemetry
 from rehearsal.drills.emulated.eventbridge import ControllerSchedule
-from rehearsal.drills.emulated.route53 import DnsCache, HealthChecker, HostedZone, Resolver, asking
+from rehearsal.drills.emulated.route53 import DnsCache, HealthChecker, HostedZone, asking
 from rehearsal.drills.observer import StackObserver
 from rehearsal.drills.recording import CommandResult
 from rehearsal.errors import CheckFailed
@@ -128,14 +128,9 @@ class DrillEnvironment:
         """Seconds between two looks of a controller."""
         return LOOK_SECONDS / self.factor
 
-    @property
-    def resolver(self) -> Resolver:
-        """Route 53's answers."""
-        return Resolver(self.checker.zone, self.checker.healthy, self.factor)
-
-    def leads_to(self) -> str:
-        """The region that the service's name leads to now."""
-        return self.resolver.answer(self.rehearsed.outputs["domain_name"])[0]
+    def resolve(self, name: str) -> tuple[str, float]:
+        """Route 53's answer: the region that a name leads to now, and the seconds that this may be cached."""
+        return self.checker.zone.region(name, self.checker.healthy), DNS_TTL / self.factor
 
     def clients(self, rate: float, keep: float) -> LoadGenerator:
         """Clients outside, with one DNS cache, that send a payment again until it is acknowledged.
@@ -149,7 +144,7 @@ class DrillEnvironment:
         name, via = self.rehearsed.outputs["domain_name"], self.rehearsed.relays.url(WORLD)
         apis = {region: replace(client.api, via=via, timeout=CLIENT_TIMEOUT)
                 for region, client in self.observer.regions.items()}
-        cache = DnsCache(self.resolver.answer, keep, self.clock)
+        cache = DnsCache(self.resolve, keep, self.clock)
         return lambda: apis[cache.region(name)]
 
     def kill_controller(self, region: str) -> int:
@@ -228,6 +223,6 @@ class DrillEnvironment:
         expect((observer.active(), pair.writer), (home, home), "leader and writer")
         expect(pair.role(standby).value, "standby", f"database in {standby}")
         expect(observer.levers(), [], "levers")
-        expect(self.leads_to(), home, "DNS leads to")
+        expect(self.resolve(self.rehearsed.outputs["domain_name"])[0], home, "DNS leads to")
         expect([each.why for each in seen if each and (each.dead or each.unready)], [], "what controllers see")
         expect([lane["store"] for lane in self.rehearsed.copies.report() if lane["waiting"]], [], "copies that wait")

@@ -63,7 +63,7 @@ class World:
     @property
     def outputs_file(self) -> Path:
         """Where the outputs are written."""
-        return self.folder / "outputs.json"
+        return self.folder / "new" / "outputs.json"
 
     def parts(self) -> Parts:
         """The parts of a rehearsal in this world."""

@@ -67,7 +67,7 @@ def test_a_rehearsal_in_which_all_goes_well_passes(run: Run) -> None:
     assert "rehearsal passed in 0.0 s" in run.printed
     assert (run.document["ok"], run.document["left"]) == (True, [])
     assert run.world.stopped == ["proxies", "databases", "emulator"]
-    assert json.loads(run.world.outputs_file.read_text()) == OUTPUTS
+    assert run.world.outputs_file.read_text() == json.dumps(OUTPUTS, indent=2, sort_keys=True) + "\n"
 
 
 @pytest.mark.parametrize(("change", "printed"), [

@@ -1,6 +1,6 @@
 """Route 53 by its own rules: where a name leads, by the records and the health checks that were deployed.
 
-Nothing here speaks DNS. A `HealthChecker` executes the health checks, a `Resolver` answers for a name by what they
+Nothing here speaks DNS. A `HealthChecker` executes the health checks, the `HostedZone` answers for a name by what they
 found, and clients ask it through a `DnsCache`. The definitions are the program's own inputs, as the engine keeps them:
 what the emulator reads back lacks the children of a check, and whether it is inverted.
 """
@@ -14,7 +14,6 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from contract import DNS_TTL
 from payments.clock import SYSTEM, Clock
 from rehearsal.deploy.resources.model import Scope
 
@@ -211,20 +210,6 @@ class HealthChecker:
         self.history += [HealthChange(now, each, healthy) for each, healthy in found.items()
                          if healthy is not self._known[each]]
         self._known = found
-
-
-class Resolver:
-    """What Route 53 answers for the names of a zone; `factor` divides how long an answer may be kept."""
-
-    def __init__(self, zone: HostedZone, healthy: Healthy, factor: float = 1.0) -> None:
-        self._zone, self._healthy, self._ttl = zone, healthy, DNS_TTL / factor
-
-    def answer(self, name: str) -> tuple[str, float]:
-        """The region that a name leads to, and the seconds that this may be kept.
-
-        Raises LookupError for an unknown name.
-        """
-        return self._zone.region(name, self._healthy), self._ttl
 
 
 class DnsCache:

@@ -10,6 +10,7 @@ from contract import Store
 from rehearsal.aws.faults import Faults
 from rehearsal.aws.ministack import PATH, RECEIPTS, STOPPED, TABLE, CopyLag, CopyQueues
 from rehearsal.aws.replication import ReplicationControl
+from rehearsal.errors import NoAnswer
 
 EAST, WEST = "us-east-1", "us-west-2"
 
@@ -66,3 +67,11 @@ def test_the_lag_of_copies_and_a_destroyed_region_are_faults_too(emulator: Emula
     emulator.queues.put(TABLE, EAST, WEST, "a", lambda: True)
     faults.destroy(EAST)
     assert [queue["lost"] for queue in copies.report()] == [[], ["a"]]
+
+
+def test_an_emulator_that_does_not_answer_is_no_answer() -> None:
+    def time_out(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("timed out", request=request)
+
+    with pytest.raises(NoAnswer, match=f"^http://emulator{PATH}: ReadTimeout$"):
+        ReplicationControl("http://emulator", Faults(), httpx.MockTransport(time_out)).report()

@@ -24,7 +24,6 @@ from rehearsal.drills.emulated.route53 import (
     HealthCheck,
     HealthChecker,
     HostedZone,
-    Resolver,
     asking,
 )
 from tests.rehearsal.workload.api import InstantClock
@@ -94,7 +93,7 @@ def test_the_secondary_is_the_answer_if_it_is_healthy_and_the_primary_is_not(pri
     records = [DnsRecord(region=EAST, routing="PRIMARY", check="" if primary == "no check" else "primary"),
                DnsRecord(region=WEST, routing="SECONDARY", check="" if secondary == "no check" else "secondary")]
     zone = HostedZone(records={SERVICE: records[:1] if secondary == "no record" else records}, checks={})
-    found, _ = Resolver(zone, lambda check: states[check] == "healthy").answer(SERVICE)
+    found = zone.region(SERVICE, lambda check: states[check] == "healthy")
     assert (found == WEST) == (primary == "unhealthy" and secondary in {"healthy", "no check"})
 
 
@@ -107,7 +106,7 @@ def test_the_primary_stays_if_it_lives_and_the_standby_has_not_taken_over_or_it_
     answering["primary"] = alive
     stays = alive and (not taken_over or taken_back)
     assert ZONE.healthy("failover", answering) == stays
-    found, _ = Resolver(ZONE, lambda check: ZONE.healthy(check, answering)).answer(SERVICE)
+    found = ZONE.region(SERVICE, lambda check: ZONE.healthy(check, answering))
     assert found == (EAST if stays or not answering["dr"] else WEST)
 
 
@@ -126,19 +125,18 @@ def test_a_calculated_check_counts_its_children(
 
 def test_an_unknown_name_has_no_answer() -> None:
     with pytest.raises(LookupError):
-        Resolver(ZONE, lambda _: True).answer("other.test")
+        ZONE.region("other.test", lambda _: True)
 
 
 @pytest.mark.parametrize(("least", "seen"), [(0.0, "11222"), (3.5, "11112")])
 def test_an_answer_is_kept_for_its_time_or_longer_by_who_ignores_it(least: float, seen: str) -> None:
     clock, answers = InstantClock(), itertools.count(1)
-    _, ttl = Resolver(ZONE, lambda _: True, factor=20).answer(SERVICE)
-    cache = DnsCache(lambda _: (str(next(answers)), ttl), least, clock)
+    cache = DnsCache(lambda _: (str(next(answers)), 3.0), least, clock)
     found = []
     for moment in (100.0, 102.9, 103.0, 103.4, 103.5):
         clock.now = moment
         found.append(cache.region(SERVICE))
-    assert (ttl, "".join(found)) == (3.0, seen)
+    assert "".join(found) == seen
 
 
 # --- The checker
@@ -208,7 +206,7 @@ def test_the_lever_moves_the_traffic_and_brings_it_back() -> None:
     assert [change for change in changes(checker) if change[0] > 100] == [
         (101, "dr_takeover", False), (101, "failover", False),
         (102, "primary_takeover", True), (102, "failover", True)]
-    assert Resolver(ZONE, checker.healthy).answer(SERVICE)[0] == EAST
+    assert ZONE.region(SERVICE, checker.healthy) == EAST
 
 
 def test_a_lost_region_is_seen_after_its_threshold_and_seen_to_be_back() -> None:
