@@ -180,11 +180,10 @@ class Controller:
     def _logging_errors(self) -> Iterator[None]:
         try:
             yield
-        except (StoreUnavailable, RecoveryError, BotoCoreError) as error:
-            log("failed", error=f"{type(error).__name__}: {reason(error)}")
         except Exception as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
             log("failed", error=f"{type(error).__name__}: {reason(error)}")
-            self._internal_errors.append(error)
+            if not isinstance(error, StoreUnavailable | RecoveryError | BotoCoreError):
+                self._internal_errors.append(error)
 
 
 def command(run: Run) -> str:
