@@ -18,7 +18,7 @@ def catalogue(settings: Settings, foundation: GlobalFoundation, primary: Region,
               shared: GlobalResources) -> Outputs:
     """Every output by its name, except those of the controllers, which are created from these.
 
-    Without a domain the names and checks of DNS are empty texts, and `dns` says why.
+    Without a domain the names and checks of DNS are empty strings, and `dns` says why.
     """
     return {
         **settings.outputs(),

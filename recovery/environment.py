@@ -98,7 +98,7 @@ class Background:
 
     @contextmanager
     def every(self, seconds: float, task: Callable[[], object], *, workers: int = 1) -> Iterator[None]:
-        """Do `task` every so many seconds until the block ends: by several workers, evenly spread over the period.
+        """Do `task` every `seconds` until the block ends, by several workers that are evenly spread over the period.
 
         The end of the block waits for tasks under way. A worker whose task raises stops.
         """
@@ -162,5 +162,5 @@ class Environment:
 
 
 def system_environment(clients: ClientFactory) -> Environment:
-    """The machine's own, with these clients."""
+    """The environment of this machine, with these clients."""
     return Environment(clients=clients, http=send, background=Background(), runtime=system_runtime())

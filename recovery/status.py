@@ -19,7 +19,7 @@ KEYS = ("alive", "ready", "why", "right", "writer", "cluster", "instances", "lev
 Part = dict[str, Any]
 
 
-def take_status(environment: Environment, stack: Stack) -> Part:
+def read_status(environment: Environment, stack: Stack) -> Part:
     """The status as JSON. All questions are asked at the same time. Never raises for what AWS does.
 
     {active: region, epoch, writer: region, mode, run, drill, regions: {region: {role, alive, ready, why, right,

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 
 FOLDERS = ("tests/unit", "tests/rehearsal")
-# Ends with the process that started it, in whatever way that one ends.
+# Ends with the process that started it, however that one ends.
 BUSY = "import os, sys\nwhile os.getppid() == int(sys.argv[1]):\n    sum(range(100_000))"
 
 Execute = Callable[[Sequence[str]], tuple[int, str]]
@@ -33,7 +33,7 @@ def execute(command: Sequence[str]) -> tuple[int, str]:
 
 
 def run_once(seed: int, run: Execute) -> bool:
-    """Whether the tests of every folder pass in the order of this seed; prints what each folder said."""
+    """Whether the tests of every folder pass in the order of this seed; prints the result of each folder."""
     passed = True
     for folder in FOLDERS:
         began = time.monotonic()

@@ -70,7 +70,7 @@ class FunctionSpec:
 
 
 def function_specs(names: Names, concurrency: int) -> dict[str, FunctionSpec]:
-    """The functions in the VPC, by their purpose; `concurrency` is that of the function that accepts payments."""
+    """The functions in the VPC, by purpose; `concurrency` is reserved for the one that accepts payments."""
     receipts, control = (f"arn:aws:s3:::{bucket}" for bucket in (names.receipts, names.control))
     records = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
     return {

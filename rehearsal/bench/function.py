@@ -86,7 +86,7 @@ def api_in_memory(region: str = "us-east-1") -> Api:
     lease = Lease(DynamoLeadership(dynamodb, "table"), region, runtime.clock)
     service = PaymentService(lease, DynamoTable(dynamodb, "table"), PostgresLedger(lambda: session),
                              S3Receipts(SimpleNamespace(put_object=lambda **_: {}), "receipts"), runtime.clock)
-    return Api(region=region, service=service, probes={}, takeover=lambda _: False, timing=Timing(),
+    return Api(region=region, service=service, probes={}, lever_is_pulled=lambda _: False, timing=Timing(),
                logger=request_logger(io.StringIO(), runtime.clock), runtime=runtime)
 
 

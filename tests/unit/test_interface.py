@@ -23,7 +23,7 @@ from payments.payment import Payment, Record
 from payments.stores import DynamoTable, S3Receipts
 from recovery.controller import Controller
 from recovery.drill import Drill, DrillTargets, SavedState
-from recovery.status import take_status
+from recovery.status import read_status
 from tests.unit.lib.conftest import recording
 from tests.unit.lib.recorder import Recording, Resource
 from tests.unit.payments.fakes import still_runtime
@@ -135,7 +135,7 @@ def plan_document(program: Recording) -> Any:
 def status_document() -> Any:
     """What `recovery status --json` prints."""
     aws = FakeAws()
-    return keys(take_status(aws.environment, aws.stack))
+    return keys(read_status(aws.environment, aws.stack))
 
 
 def payment() -> Record:

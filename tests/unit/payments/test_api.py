@@ -152,7 +152,7 @@ def test_a_probe_leaves_time_for_the_answer() -> None:
         seconds.append(deadline.remaining())
         return State.OK
 
-    region.api = replace(region.api, takeover=lambda deadline: bool(look(deadline)),
+    region.api = replace(region.api, lever_is_pulled=lambda deadline: bool(look(deadline)),
                          probes={"table": look, "receipts": look})
     region.request(event("GET", "/takeover"))
     region.request(DEEP)
@@ -160,7 +160,7 @@ def test_a_probe_leaves_time_for_the_answer() -> None:
     assert seconds == [Timing().probe] * 3
 
 
-def test_the_lever_is_set_or_not_or_unknown() -> None:
+def test_the_lever_is_pulled_or_not_or_unknown() -> None:
     region = Region()
     lever = event("GET", "/takeover")
     assert region.request(lever)[:2] == (404, {"takeover": False})

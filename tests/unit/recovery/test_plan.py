@@ -75,11 +75,11 @@ def test_what_may_begin(action: Action) -> None:
 def test_a_role_that_is_unclear_or_taken_is_refused(action: Action) -> None:
     there = target(action)
     for changes, reason in (
-            ({"leadership": None}, "unknown state: TARGET cannot tell which region leads: there is none"),
+            ({"leadership": None}, "unknown state: TARGET does not know which region leads: none is reported"),
             ({"leadership": None, "writer": None, "wrong": {"table": "Timeout"}, "own": DOWN},
-             "unknown state: TARGET cannot tell which region leads: Timeout"),
+             "unknown state: TARGET does not know which region leads: Timeout"),
             ({"writer": None, "wrong": {"ledger": "Throttling"}},
-             "unknown state: TARGET cannot tell where the database's writer is: Throttling"),
+             "unknown state: TARGET does not know where the database's writer is: Throttling"),
             ({"leadership": Leadership(2, there), "writer": there},
              "TARGET already leads and already has the database's writer")):
         assert refusals(plan(action, there), facts(there, **changes), NOW) == [

@@ -364,9 +364,9 @@ REFUSED: dict[str, Callable[[FakeAws], object]] = {
     "unknown lag": sees(lags={}),
     "is not known to be down": sees(dead=0),
     "has not reported for 61 s": sees(at=NOW - 61),
-    "cannot tell which region leads": lambda aws: aws.faults.update(
+    "does not know which region leads": lambda aws: aws.faults.update(
         {"GetItem": [Fault(client_error("AccessDeniedException"))]}),
-    "cannot tell where the database's writer is": has_no_writer,
+    "does not know where the database's writer is": has_no_writer,
     "already leads": has_moved,
 }
 

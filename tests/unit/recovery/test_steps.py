@@ -358,7 +358,7 @@ def test_the_snapshot_of_the_lost_writer_is_kept() -> None:
     snapshots |= {LEFT: "available", "rds:tapstack-dev-us-east-1-daily": "available"}
     for _ in range(2):
         assert steps.do(plan.SNAPSHOT, run_of(steps)) is None
-    assert steps.do(plan.SNAPSHOT, run_of(steps)) == f"kept: {COPY}"
+    assert steps.do(plan.SNAPSHOT, run_of(steps)) == f"copied: {COPY}"
     assert aws.operations().count("CopyDBClusterSnapshot") == 1
 
 
@@ -376,7 +376,7 @@ def test_a_snapshot_that_is_still_being_made_is_waited_for() -> None:
 
 def test_without_a_snapshot_there_is_nothing_to_keep() -> None:
     _, steps = world(Action.FAILBACK, HOME)
-    assert steps.do(plan.SNAPSHOT, run_of(steps)) == "kept: none to keep"
+    assert steps.do(plan.SNAPSHOT, run_of(steps)) == "copied: no snapshot"
 
 
 def test_a_copy_of_a_long_name_keeps_its_time() -> None:

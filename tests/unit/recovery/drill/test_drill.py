@@ -348,7 +348,7 @@ def silent(world: World) -> None:
 
 
 REFUSED: Mapping[str, tuple[Callable[[World], object], str]] = {
-    "unknown state": (silent, f"unknown state: {AWAY} cannot tell which region leads"),
+    "unknown state": (silent, f"unknown state: {AWAY} does not know which region leads"),
     "the active region is down": (lambda world: world.reserved.update({FUNCTIONS[HOME]: 0}), f"{HOME} does not answer"),
     "the active region is not ready": (lambda world: setattr(world, "active", ""), f"{HOME} cannot take payments"),
     "the standby is down": (lambda world: world.reserved.update({FUNCTIONS[AWAY]: 0}), f"{AWAY} is not healthy"),

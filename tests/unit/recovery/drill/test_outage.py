@@ -12,7 +12,7 @@ from tests.unit.recovery.fakes import AWAY, HOME
 
 @pytest.mark.parametrize("value", [None, 7])
 def test_outputs_that_a_drill_needs_must_be_there(value: object) -> None:
-    with pytest.raises(StackError, match=r"dr_api_key_id = .*: must be a text"):
+    with pytest.raises(StackError, match=r"dr_api_key_id = .*: must be a string"):
         DrillTargets.of({**MORE, "dr_api_key_id": value}, World().stack.sites[1])
 
 
