@@ -97,7 +97,7 @@ class Hang(BaseException):
 
 @dataclass(frozen=True)
 class InlineCaller:
-    """Makes calls in the caller's own thread. A call takes as long as it moves the clock; a Hang takes for ever."""
+    """Makes calls in the caller's own thread. A call takes as long as it moves the clock; a Hang never returns."""
 
     clock: StillClock
 

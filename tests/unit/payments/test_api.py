@@ -55,7 +55,7 @@ def test_the_idempotency_header_is_found_in_any_case(headers: dict[str, Any]) ->
     {"headers": {"idempotency-key": "pay-1", "Idempotency-Key": "pay-2"}},
     {"headers": {"Idempotency-Key": "pay-1"}, "multiValueHeaders": {"Idempotency-Key": ["pay-2", "pay-1"]}},
 ])
-def test_two_different_keys_are_refused(headers: dict[str, Any]) -> None:
+def test_two_different_idempotency_keys_are_refused(headers: dict[str, Any]) -> None:
     status, body, _ = Region().request(event("POST", "/payment", body=json.dumps(FIELDS), **headers))
     assert (status, body["field"]) == (400, "payment_id")
 
@@ -218,10 +218,10 @@ def test_each_request_logs_one_line() -> None:
 
 
 @given(payments, faults, st.integers(0, 9))
-def test_the_log_identifies_no_person(payment: dict[str, Any], injected: list[Fault | None], spoilt: int) -> None:
+def test_the_log_identifies_no_person(payment: dict[str, Any], injected: list[Fault | None], position: int) -> None:
     people = [payment["payer"], payment["payee"]]
     region = Region()
-    region.network.faults = [*injected[:spoilt], Fault(RuntimeError(*people)), *injected[spoilt:]]
+    region.network.faults = [*injected[:position], Fault(RuntimeError(*people)), *injected[position:]]
     wrong = [{**payment, "amount": 0}, {**payment, "payer": 1}, {**payment, people[0]: people[1]}]
     for request in (payment, payment, *wrong):
         with suppress(Crash):

@@ -92,7 +92,7 @@ def test_a_retry_that_might_not_end_in_time_is_not_started(clock: StillClock, ca
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(0.5, [0.5]), (10.0, [TIMING.attempt] * TIMING.attempts)])
-def test_a_call_that_never_returns_is_left_after_an_attempts_time(
+def test_a_call_that_never_returns_is_given_up_after_the_time_of_an_attempt(
         clock: StillClock, calls: list[float], seconds: float, expected: list[float]) -> None:
     with pytest.raises(TimeoutError):
         deadline(clock, seconds).call(failing(clock, Hang(), calls), lambda _: True)

@@ -93,7 +93,7 @@ def begun(aws: FakeAws, action: Action, to: str, *keys: str) -> Run:
 # --- Without AWS
 
 @pytest.mark.parametrize("line", ["", "--help"])
-def test_nothing_typed_shows_the_help(shell: Shell, line: str) -> None:
+def test_without_a_command_the_help_is_shown(shell: Shell, line: str) -> None:
     result = shell.type(line)
     assert (result.code, result.err) == (0, [])
     for command in ("status", "switchover", "failover", "failback", "plan", "Exit codes"):
@@ -366,7 +366,7 @@ def test_an_unfinished_run_is_continued_whatever_would_forbid_it_now(shell: Shel
 
 
 @pytest.mark.parametrize("line", ["failover --to us-west-2", "failover --to us-west-2 --accept-data-loss"])
-def test_of_two_operators_the_second_learns_who_is_the_first(shell: Shell, line: str) -> None:
+def test_of_two_operators_the_second_is_shown_the_first(shell: Shell, line: str) -> None:
     aws = shell.aws
     down(aws)
     found = begun(aws, Action.FAILOVER, AWAY)

@@ -30,7 +30,7 @@ def raised(aws: FakeAws, name: str, region: str = AWAY) -> None:
     aws.alarms[region].append({"AlarmName": f"tapstack-{aws.stack.environment_suffix}-{name}", "AlarmActions": [topic]})
 
 
-def test_all_that_is_known() -> None:
+def test_everything_that_a_region_reports() -> None:
     aws = FakeAws()
     aws.table(AWAY).write_observation(Observation(region=AWAY, at=NOW - 4.04, lags={"table": 1.0}))
     aws.levers[AWAY] = [b"failover"]

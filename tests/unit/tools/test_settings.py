@@ -38,7 +38,7 @@ def test_a_stale_file_is_named_and_written_again(copy: Path, path: Path, capsys:
     assert (copy / path).read_text(encoding="utf-8") == current
 
 
-def test_what_is_written_by_hand_is_kept(copy: Path) -> None:
+def test_what_is_written_by_hand_stays(copy: Path) -> None:
     path = copy / settings.DOCUMENTATION
     path.write_text("# By hand\n", encoding="utf-8")
     settings.main(root=copy)

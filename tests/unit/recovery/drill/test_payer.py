@@ -39,7 +39,7 @@ def test_a_copy_may_need_a_moment_to_arrive() -> None:
     assert [payer.over, payer.acknowledged] == [False, list(late)]
 
 
-def test_after_the_time_for_it_a_payment_is_not_asked_for_any_more() -> None:
+def test_after_the_time_limit_no_payment_is_looked_up() -> None:
     world = World()
     asked: list[str] = []
 
