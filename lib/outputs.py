@@ -34,7 +34,7 @@ def catalogue(settings: Settings, foundation: GlobalFoundation, primary: Region,
 
 
 def description(outputs: Outputs) -> pulumi.Output[str]:
-    """What a controller knows of the stack: a JSON object of the outputs that recovery reads."""
+    """What a controller knows about the stack: a JSON object of the outputs that recovery reads."""
     return pulumi.Output.json_dumps({key: outputs[key] for key in RECOVERY_OUTPUTS}, separators=(",", ":"))
 
 

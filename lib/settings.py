@@ -255,7 +255,7 @@ class Settings:
         "tags", parsers.tags, f"Tags of every resource, at most {parsers.TAG_LIMIT}, as an object of strings.", "{}",
         variable=None, pulumi_type="object")
     aws_endpoint: str | None = optional(
-        "awsEndpoint", parsers.loopback_url, "URL of an emulator on this machine, in place of AWS.",
+        "awsEndpoint", parsers.loopback_url, "URL of an emulator on this machine to use instead of AWS.",
         variable=None)  # a developer's shell must not redirect a deployment
 
     @property

@@ -181,7 +181,7 @@ def drill(context: typer.Context, practice: Practice, *, to: To = "", as_json: J
 
 def practise(terminal: Terminal, console: Console, environment: Environment, planned: Plan,
              targets: Mapping[str, drills.DrillTargets], *, yes: bool, seconds: float) -> drills.DrillReport:
-    """Carry out a drill. Raises CommandStopped if it must not begin, or is not confirmed, and as `Drill.run`."""
+    """Carry out a drill. Raises CommandStopped if it is refused or not confirmed, and what `Drill.run` raises."""
     refused = drills.drill_refusals(environment, planned, yes=yes)
     if refused:
         raise CommandStopped(REFUSED, *refused)
@@ -224,7 +224,7 @@ def carry_out(terminal: Terminal, planned: Plan, *, as_json: bool, accepts_loss:
 
 
 def drive(cloud: Cloud, run: Run, console: Console) -> Run:
-    """Carry out a claimed run, and print a line for each step. Raises as `Runner.drive`."""
+    """Carry out a claimed run, and print a line for each step. Raises what `Runner.drive` raises."""
     with console.status(run.what) as line:
         def report(step: Step, progress: StepProgress) -> None:
             line.update(f"{step.key}: {step.does}")

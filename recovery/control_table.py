@@ -30,7 +30,7 @@ class ControlTable:
         return DynamoLeadership(self.client, self.name).read(self._deadline())
 
     def take_leadership(self, region: str, ledger_epoch: int) -> Leadership:
-        """Make a region the leader. Raises as `DynamoLeadership.take`."""
+        """Make a region the leader. Raises what `DynamoLeadership.take` raises."""
         return DynamoLeadership(self.client, self.name).take(region, self._deadline(), ledger_epoch)
 
     def observation(self, region: str) -> Observation | None:

@@ -22,8 +22,8 @@ K = TypeVar("K")
 T = TypeVar("T")
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 2.0, 5.0  # seconds
-# Attempts per call, where the caller repeats it: for the table the call's deadline, after which a repeat would undo
-# a later write; for a function the plan.
+# Attempts per call where the caller does the repeats: for the table within the call's deadline, after which a repeat
+# would undo a later write; for a function within the step's budget.
 ATTEMPTS = {"dynamodb": 1, "lambda": 1}
 
 ClientFactory = Callable[..., Any]
@@ -31,7 +31,7 @@ ClientFactory = Callable[..., Any]
 
 
 class BotoClients:
-    """A ClientFactory that makes each client once; retries are botocore's, but for `ATTEMPTS`."""
+    """A ClientFactory that makes each client once; retries are botocore's, except for `ATTEMPTS`."""
 
     def __init__(self) -> None:
         self._session = boto3.Session()

@@ -25,7 +25,7 @@ class StepProgress:
 class Run:
     """A run of a plan; times in seconds since the epoch. `why` is the evidence on which it was begun.
 
-    `driver` is a name that no other driver has. `accepted`: a person accepts that data is lost. `seen` is when the
+    `driver` is a name that no other driver has. `accepted`: a person has accepted the loss of data. `seen` is when the
     evidence was complete. `beat` is the heartbeat.
     """
 

@@ -91,7 +91,7 @@ def measure(requests: Sequence[ClientWrite], run: Run | None, offset: float) -> 
 
 
 def _outages(requests: Sequence[ClientWrite], offset: float) -> Iterator[Outage]:
-    """Each from a failed write to the first of the next GOOD accepted ones in a row."""
+    """Outages, each from a failed write to the first of the next GOOD accepted ones in a row."""
     began: float | None = None
     row: list[ClientWrite] = []
     for request in requests:

@@ -61,7 +61,7 @@ def expected(predictions: Sequence[Prediction]) -> Rows:
 
 
 def text(value: Any) -> str:
-    """A value of a JSON document."""
+    """A value of a JSON document in words."""
     match value:
         case bool():
             return "yes" if value else "no"

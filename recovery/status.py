@@ -1,4 +1,4 @@
-"""How the stack is doing, as each region reports it. What a region does not report is `unknown`."""
+"""The state of the stack, as each region reports it. What a region does not report is `unknown`."""
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from functools import partial

@@ -66,7 +66,7 @@ class ControllerFunction(LiveFunction, type_name="Controller"):
         name, names = f"{region.name}-controller", region.names
         spec = FunctionSpec(
             function=names.controller, role=names.controller_role, handler="recovery.controller.handler",
-            permissions=permissions(names, peer), timeout=900, memory=256, through=("dynamodb", "s3", "sns"))
+            permissions=permissions(names, peer), timeout=900, memory=256, key_services=("dynamodb", "s3", "sns"))
         super().__init__(
             name, spec, names=names, profile=profile, key_arn=region.key.arn,
             code=package(CONTRACT, PAYMENTS, RECOVERY, pattern="*.py"),

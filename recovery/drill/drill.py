@@ -38,7 +38,7 @@ SETTLE = 3 * DNS_TTL  # seconds for clients to follow: some resolvers keep a nam
 
 Drive = Callable[[Cloud, str, float | None], Run]
 """Carries out the plan of a cloud, for a reason, on evidence that was complete at a time (seconds since the epoch;
-None: without evidence). Raises as `claim` and `Runner.drive`."""
+None: without evidence). Raises what `claim` and `Runner.drive` raise."""
 
 
 def default_target(environment: Environment, stack: Stack, action: Action) -> Site:

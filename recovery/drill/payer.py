@@ -12,7 +12,7 @@ from recovery.stack import Site, Stack
 CLIENTS, PERIOD = 4, 1.0  # PERIOD: seconds from one payment of a client to its next
 TIMEOUT = 5.0  # seconds for each step of a request
 PAUSE = 1.0  # seconds between two attempts to find a payment
-PROOF, ATTEMPTS = 900.0, 5  # seconds and attempts to find the acknowledged payments
+SEARCH, ATTEMPTS = 900.0, 5  # seconds and attempts to find the acknowledged payments
 
 
 class Payer:
@@ -72,7 +72,7 @@ class Payer:
     def lost(self, site: Site) -> int:
         """How many acknowledged payments are not found in a region; a copy may need a moment to arrive."""
         clock = self._environment.clock
-        until = clock.monotonic() + PROOF
+        until = clock.monotonic() + SEARCH
         missing = self.acknowledged
         for attempt in range(ATTEMPTS):
             if attempt:

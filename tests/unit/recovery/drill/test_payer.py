@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from recovery.drill.payer import PROOF, Payer
+from recovery.drill.payer import SEARCH, Payer
 from recovery.environment import HttpReply
 from tests.unit.recovery.drill.world import KEY, World, quick
 from tests.unit.recovery.fakes import AWAY
@@ -46,7 +46,7 @@ def test_after_the_time_limit_no_payment_is_looked_up() -> None:
     def slow(method: str, url: str, timeout: float, **_more: object) -> HttpReply:
         if method == "GET" and timeout:
             asked.append(url)
-            world.clock.now += PROOF
+            world.clock.now += SEARCH
         return HttpReply(404 if method == "GET" else 201)
 
     payer = Payer(world.stack, KEY, replace(world.environment, http=slow), 60.0)
