@@ -46,8 +46,8 @@ def test_it_knows_the_outputs_that_recovery_reads_and_no_others(region: Region, 
     assert controller["KMSKeyArn"] == region["key_arn"]
 
 
-def test_it_looks_several_times_a_start(controller: dict[str, Any]) -> None:
-    # A rehearsal may compress all of them.
+def test_it_checks_the_other_region_several_times_per_start(controller: dict[str, Any]) -> None:
+    # A rehearsal may divide all of them by the same factor.
     probe, watch, cool_down = (float(controller["Environment"]["Variables"][f"{key}_SECONDS"])
                                for key in ("PROBE", "WATCH", "COOL_DOWN"))
     assert [watch / probe, cool_down / watch] == pytest.approx([6, 5])
