@@ -155,7 +155,7 @@ class Engine:
         return {key: evaluate(expression, scope) for key, expression in function.outputs.items()}
 
     def _call(self, resource: DeployedResource, call: Call, *, with_inputs: bool = False) -> bool:
-        """Make the call, once or for each element, and merge answers into the scope's `out`. Whether it was made."""
+        """Make a call, once or for each element; merge answers into the scope's `out`. Returns whether it was made."""
         called = False
         for item in resource.evaluate(call.each) or () if call.each else (None,):
             resource.scope["item"] = item
