@@ -16,7 +16,7 @@ from payments.clock import SYSTEM, Clock
 from rehearsal.workload.checks import CheckResult
 
 PROGRESS_INTERVAL = 5.0  # seconds between two lines of progress where there is no terminal
-WIDTH = 160  # columns of a table; nobody knows how wide the reader's terminal is, so lines are not broken for it
+WIDTH = 160  # columns of a table; the width of the reader's terminal is unknown, so no line is broken to fit it
 
 
 class RunReport:

@@ -205,7 +205,7 @@ class GlobalDatabase:
             member.endpoint.heal()
 
     def delay(self, region: str, seconds: float) -> None:
-        """From now on, let the log reach this region so many seconds late, or not at all (`STOPPED`)."""
+        """Delay the log on its way to this region by so many seconds, or stop it (`STOPPED`)."""
         with self._lock:
             member = self.member(region)
             member.delay = seconds

@@ -105,7 +105,7 @@ def replication(leader: RegionClient, standby: RegionClient, clock: Clock) -> Ch
 
     return _named(f"{leader.role} to {standby.role}: ", {
         f"POST in {leader.name} 201": post,
-        f"GET in {standby.name} gives it": partial(arrives, get, clock=clock),
+        f"GET in {standby.name} returns it": partial(arrives, get, clock=clock),
         "item equal in both replicas": partial(arrives, items, clock=clock),
         "receipt in both buckets, one version each": partial(arrives, receipts, clock=clock),
         "posted in both ledgers, nothing lost": partial(arrives, ledgers, clock=clock),
