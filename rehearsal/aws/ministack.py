@@ -57,7 +57,7 @@ class CopyQueue:
         self._seconds, self._growth, self._since = 0.0, 0.0, now
 
     def set(self, seconds: float, growth: float, now: float) -> None:
-        """Set the lag, for waiting copies too: `seconds`, plus `growth` each second from now on. Infinity stops all."""
+        """Set the lag, also of waiting copies: `seconds`, plus `growth` per second from now on; infinity stops them."""
         self._seconds, self._growth, self._since = seconds, growth, now
 
     def make_due(self, now: float) -> None:

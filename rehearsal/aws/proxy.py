@@ -50,7 +50,7 @@ class HttpMessage:
 
     @classmethod
     async def read_head(cls, reader: asyncio.StreamReader) -> "HttpMessage":
-        """Raises IncompleteReadError at the end of the connection."""
+        """Read a message without its body. Raises IncompleteReadError at the end of the connection."""
         head = await reader.readuntil(b"\r\n\r\n")
         start, *lines = head.decode("latin-1").split("\r\n")[:-2]
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}

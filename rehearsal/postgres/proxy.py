@@ -44,7 +44,7 @@ class SocketProxy:
         return b""
 
     async def carry_down(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        """Carry what the server sends to the client, and its end."""
+        """Pass what the server sends on to the client, and close the connection with the server's."""
         await _carry(source, sink)
 
     async def _start(self, listening: socket.socket) -> Listener:
@@ -91,7 +91,7 @@ class ReplicationLink(SocketProxy):
         self._network.call(change())
 
     async def carry_down(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        """Carry what the writer sends to the standby, late."""
+        """Pass what the writer sends on to the standby, delayed."""
         # Each chunk with the time when it came, or None if it goes on at once; an empty one marks the end. All of it
         # is in memory: the log of a rehearsal is small.
         held, more = deque[tuple[float | None, bytes]](), asyncio.Event()

@@ -189,7 +189,7 @@ class PostgresServer:
         return end[1]
 
     def commits_missing_in(self, standby: "PostgresServer") -> list[datetime]:
-        """When the transactions of this running writer were committed that a standby has not applied, oldest first."""
+        """When this running writer committed the transactions that a standby has not applied, oldest first."""
         position = standby.query("SELECT pg_last_wal_replay_lsn()::text")[0][0]
         # For a position at the end of a file PostgreSQL names that file, but the log continues in the next one.
         first, last = self.query("SELECT pg_walfile_name(cast(:position AS pg_lsn) + 1), "

@@ -40,7 +40,7 @@ class SentPayment:
 
     @property
     def acknowledged(self) -> bool:
-        """Whether the client was answered that the payment is made."""
+        """Whether the client got the answer that the payment is accepted."""
         return self.answer is not None and self.answer.status == HTTPStatus.CREATED
 
 

@@ -32,7 +32,7 @@ def test_the_alias_runs_a_published_version(region: Region, controller: dict[str
     assert (controller["State"], controller["LastUpdateStatus"]) == ("Active", "Successful")
 
 
-def test_it_runs_outside_the_vpc_as_long_as_a_failover_may_take(controller: dict[str, Any]) -> None:
+def test_it_runs_outside_the_vpc_with_time_for_a_failover(controller: dict[str, Any]) -> None:
     assert not controller.get("VpcConfig", {}).get("SubnetIds"), "the VPC has no route to RDS, Lambda, CloudWatch, SNS"
     assert controller["Handler"] == "recovery.controller.handler"
     assert (controller["Timeout"], controller["MemorySize"]) == (900, 256)

@@ -125,7 +125,7 @@ def test_the_primary_keeps_the_traffic_until_the_standbys_lever_is_pulled(checks
     assert checks["dr_takeover"]["Inverted"]
 
 
-def test_the_primary_has_not_taken_back_until_its_own_lever_is_pulled(checks: dict[str, dict[str, Any]]) -> None:
+def test_the_primary_takes_the_traffic_back_only_by_its_own_lever(checks: dict[str, dict[str, Any]]) -> None:
     assert not checks["primary_takeover"].get("Inverted")
 
 
@@ -135,7 +135,7 @@ def test_the_primary_record_needs_two_of_three_checks(checks: dict[str, dict[str
 
 
 @emulator_lacks("the children of a calculated check come back blank")
-def test_the_three_are_the_primarys_health_and_both_levers(
+def test_the_three_checks_are_the_primarys_health_and_both_levers(
         checks: dict[str, dict[str, Any]], outputs: Outputs) -> None:
     assert set(checks["failover"]["ChildHealthChecks"]) == {
         outputs[f"{check}_health_check_id"] for check in ("primary", "primary_takeover", "dr_takeover")}

@@ -211,7 +211,7 @@ def test_an_interrupt_lets_running_calls_end_and_begins_nothing(cloud: Cloud, de
     assert [resource.name for resource in deployment.engine.resources] == ["first"]
 
 
-def test_what_the_program_raises_is_raised(deployment: Deployment) -> None:
+def test_the_programs_own_errors_are_raised(deployment: Deployment) -> None:
     def program() -> None:
         raise pulumi.RunError("profile = 'x': must be dev or prod")
 

@@ -62,7 +62,7 @@ def test_drift_is_reported_and_nothing_is_changed(
     assert (cloud.calls, deployment.engine.resources, deployment.outputs) == before
 
 
-def test_what_the_program_raises_is_raised(deployment: Deployment) -> None:
+def test_the_programs_own_errors_are_raised(deployment: Deployment) -> None:
     def faulty() -> None:
         raise pulumi.RunError("no zones")
 

@@ -172,7 +172,7 @@ def test_protection_is_lifted_and_reported(cloud: Cloud, engine: Engine, create:
     assert cloud.params("ModifyGlobalCluster") == {"GlobalClusterIdentifier": "g", "DeletionProtection": False}
 
 
-def test_only_gaps_of_what_was_given_are_noted(cloud: Cloud, engine: Engine, create: Create) -> None:
+def test_only_gaps_of_given_inputs_are_noted(cloud: Cloud, engine: Engine, create: Create) -> None:
     cloud.answers["CreateVpcEndpoint"] = {"VpcEndpoint": {"VpcEndpointId": "e"}}
     create("aws:ec2/vpcEndpoint:VpcEndpoint", vpcId="v", serviceName="s3")
     assert engine.gaps == set()

@@ -127,7 +127,7 @@ def test_a_roles_grants_decide_how_it_logs_in(endpoint: ClusterEndpoint, connect
 
 
 @pytest.mark.parametrize("stored", [None, "", "md5c0ffee", "SCRAM-SHA-256$1:YQ==$YQ==:YQ=="])
-def test_no_password_matches_what_is_not_its_verifier(stored: str | None) -> None:
+def test_no_password_matches_an_invalid_verifier(stored: str | None) -> None:
     assert not password_matches("", stored)
 
 

@@ -113,7 +113,7 @@ def test_a_rehearsal_that_ends_without_closing_leaves_nothing() -> None:
 
 
 @AS_ROOT
-def test_an_ordinary_user_can_do_all_of_it() -> None:
+def test_an_ordinary_user_can_run_the_databases() -> None:
     for program in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
         try:
             with python(BEGIN + USE, program, user=USER, group=RUNS_AS, extra_groups=[]) as rehearsal:
