@@ -6,7 +6,7 @@ from contextlib import suppress
 from contract import ROLES
 from rehearsal.aws.clients import EmulatorClients
 from rehearsal.aws.ministack import RECEIPTS
-from rehearsal.drills.emulated.eventbridge import PeriodicTask
+from rehearsal.drills.emulated.periodic import PeriodicTask
 from rehearsal.errors import PostgresError
 from rehearsal.postgres.global_database import ServerRole
 from rehearsal.rehearsed_stack import RehearsedStack
