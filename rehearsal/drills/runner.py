@@ -113,8 +113,7 @@ def _drill(environment: DrillEnvironment, scenario: Scenario, clock: Clock,
         _restore(run, after)
     except FAILURES as error:
         raise CheckFailed(f"{type(error).__name__}: {error}") from error
-    return verdict.result(recording, scenario, environment.stack, after=after, factor=environment.factor,
-                          checks={key: each.name for key, each in environment.checker.zone.checks.items()})
+    return verdict.result(recording, scenario, environment.stack, after=after, factor=environment.factor)
 
 
 def _carry_out(run: ScenarioContext, scenario: Scenario, trap: ControllerTrap | None) -> None:
@@ -149,7 +148,9 @@ def _restore(run: ScenarioContext, after: StoreContents) -> None:
     differences = environment.check_drift()
     recording.check("the program deployed again changes nothing", not differences,
                     "; ".join(differences) or "no difference")
-    recording.health = environment.checker.history
+    for change in environment.checker.history:
+        if change.at >= recording.began:
+            recording.note("health", f"{change.name} {'healthy' if change.healthy else 'unhealthy'}", change.at)
 
 
 def _check(run: ScenarioContext, name: str, work: Callable[[], object]) -> None:

@@ -158,14 +158,12 @@ def _held(contents: StoreContents, store: Store, ids: Iterable[str]) -> int:
     return sum(map(known[store], ids))
 
 
-def timeline(recording: Recording, checks: Mapping[str, str]) -> list[model.TimelineEvent]:
-    """Everything that happened, in its order; `checks` has the names of the health checks by their ids."""
+def timeline(recording: Recording) -> list[model.TimelineEvent]:
+    """Everything that happened, in its order."""
     def event(lane: model.Lane, what: str, moment: float) -> model.TimelineEvent:
         return model.TimelineEvent(at_s=recording.at(moment), lane=lane, what=what)
 
     found = [*recording.events,
-             *(event("health", f"{checks[change.check_id]} {'healthy' if change.healthy else 'unhealthy'}", change.at)
-               for change in recording.health if change.at >= recording.began),
              *(event("plan", f"{run.action} {key}: {done.note}", (done.ended or done.began) - recording.offset)
                for run in recording.runs.values() for key, done in run.steps.items()),
              *(event("dns", f"clients go to {each.region}", each.began)
@@ -174,7 +172,7 @@ def timeline(recording: Recording, checks: Mapping[str, str]) -> list[model.Time
     return sorted(found, key=lambda each: each.at_s)
 
 
-def result(recording: Recording, scenario: Scenario, stack: Stack, *, after: StoreContents, checks: Mapping[str, str],
+def result(recording: Recording, scenario: Scenario, stack: Stack, *, after: StoreContents,
            factor: float) -> model.DrillResult:
     """The drill as the report shows it."""
     gone, ok = lost(recording, after), all(each.ok for each in recording.checks)
@@ -186,6 +184,6 @@ def result(recording: Recording, scenario: Scenario, stack: Stack, *, after: Sto
         driver="controller" if scenario.expect.moves else "command line",
         recovery=recovery_time(recording, stack, factor), stores=store_counts(recording, after), lost=gone,
         refused_stale=len(refused(recording)) if scenario.expect.refused or recording.stray else 0,
-        errors=refusals(recording.sent), events=timeline(recording, checks), checks=recording.checks,
+        errors=refusals(recording.sent), events=timeline(recording), checks=recording.checks,
         requests=[model.RequestMark(at_s=recording.at(each.began), ok=each.acknowledged, region=each.region)
                   for each in recording.sent])

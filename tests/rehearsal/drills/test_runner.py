@@ -141,8 +141,8 @@ class FakeEnvironment:
         self.differences: list[str] = []
         self.killed: list[str] = []
         self.leader = EAST
-        self.checker = SimpleNamespace(history=[HealthChange(101.0, "c", healthy=False)],
-                                       zone=SimpleNamespace(checks={"c": SimpleNamespace(name="primary")}))
+        self.checker = SimpleNamespace(history=[HealthChange(99.0, "dr", healthy=False),
+                                                HealthChange(101.0, "primary", healthy=False)])
         self.observer = SimpleNamespace(
             active=lambda: self.leader, regions=made.regions, other=lambda region: self.stack.other(region).region,
             contents=self._contents, run=self.runs.get,
