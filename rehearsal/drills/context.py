@@ -3,18 +3,20 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 from payments.clock import SYSTEM, Clock
 from rehearsal.drills.environment import DrillEnvironment
 from rehearsal.drills.recording import CommandResult, PaymentGroup, Recording
 from rehearsal.errors import CheckFailed
+from rehearsal.polling import retry
 from rehearsal.rehearsed_stack import RehearsedStack, StoreContents
-from rehearsal.workload.checks import arrives
+from rehearsal.workload.checks import FAILURES
 from rehearsal.workload.http import ApiClient
 from rehearsal.workload.load import LoadGenerator, acknowledged, new_payment
 from rehearsal.workload.region import RegionClient
 
+T = TypeVar("T")
 Role = Literal["active", "standby"]
 """A region, by what it was when the scenario began."""
 
@@ -100,6 +102,6 @@ class ScenarioContext:
         if not load.wait_for(acknowledged, PATIENCE):
             raise CheckFailed("no payment was acknowledged")
 
-    def eventually(self, check: Callable[[], Any], patience: float = PATIENCE) -> Any:
+    def eventually(self, check: Callable[[], T]) -> T:
         """Try a check until it holds, and give its result."""
-        return arrives(check, patience, self.clock)
+        return retry(check, FAILURES, patience=PATIENCE, clock=self.clock)

@@ -154,8 +154,8 @@ class DrillEnvironment:
         try:
             polling.wait_until(check, what, self.patience, failures=FAILURES, pause=PAUSE, clock=self.clock)
         except FAILURES as error:
-            found = [*self.observer.summary(), *dict.fromkeys(str(error) for task in self.tasks for error in task.errors)]
-            raise CheckFailed("; ".join([str(error), *found])) from None
+            errors = dict.fromkeys(str(each) for task in self.tasks for each in task.errors)
+            raise CheckFailed("; ".join([str(error), *self.observer.summary(), *errors])) from None
 
     # --- Before a drill, and after it
 
@@ -170,11 +170,11 @@ class DrillEnvironment:
         self.wait(lambda: all(map(observer.observation, observer.regions)), "the controllers report")
         self._until_in_order()
 
-    def restore(self) -> list[CommandResult]:
+    def restore(self) -> None:
         """Heal everything, and move all back to the primary region by the product's own means.
 
-        A failback may be refused while things recover, and is asked for again. Gives the result of the last one that
-        was needed. Raises CheckFailed.
+        A failback may be refused while things recover, and is asked for again; the last one must succeed. Raises
+        CheckFailed.
         """
         rehearsed, home = self.rehearsed, self.stack.sites[0].region
         # First the one that takes payments: a standby that works again before it sees that would take over.
@@ -191,7 +191,8 @@ class DrillEnvironment:
             self._until_in_order()
         except CheckFailed as error:
             raise CheckFailed("; ".join([str(error), *(each.text for each in results)])) from error
-        return results[-1:]
+        for result in results[-1:]:
+            expect(result.code, 0, f"recovery {result.words}: {result.text}")
 
     def _sees(self, region: str) -> bool:
         """Whether the controller of a region sees the other one, unless it cannot look at all."""

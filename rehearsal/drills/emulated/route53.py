@@ -29,9 +29,7 @@ Healthy = Callable[[str], bool]
 class HealthCheck:
     """A health check: of the answers of a host, or of its `children`, of which `needed` must be healthy.
 
-    name: the program's name for it.
-    interval: seconds between two questions.
-    threshold: how many answers in a row change what is known of the host.
+    interval: seconds between two questions. threshold: how many answers in a row change what is known of the host.
     """
 
     name: str
@@ -61,13 +59,9 @@ class HealthCheck:
 
 @dataclass(frozen=True, kw_only=True)
 class DnsRecord:
-    """Where a name leads while `check` (the id of a health check, empty for none) is healthy.
-
-    `routing` is PRIMARY or SECONDARY, empty for a record that is alone.
-    """
+    """Where a name leads while `check` (the id of a health check, empty for none) is healthy."""
 
     region: str
-    routing: str = ""
     check: str = ""
 
 
@@ -85,13 +79,13 @@ class HostedZone:
         Raises LookupError for an alias of something else than an API's domain, ValueError for a check of another type.
         """
         regions = {scope["out"]["regionalDomainName"]: scope["region"] for scope in made(DOMAIN)}
+        aliases = [scope["in"] for scope in made(RECORD) if "aliases" in scope["in"]]
+        aliases.sort(key=lambda given: [each["type"] for each in given.get("failoverRoutingPolicies", ())])
         records: dict[str, list[DnsRecord]] = {}
-        for given in (scope["in"] for scope in made(RECORD) if "aliases" in scope["in"]):
-            routing = given["failoverRoutingPolicies"][0]["type"] if "failoverRoutingPolicies" in given else ""
+        for given in aliases:  # the PRIMARY ones before the SECONDARY ones
             records.setdefault(given["name"], []).append(DnsRecord(
-                region=regions[given["aliases"][0]["name"]], routing=routing, check=given.get("healthCheckId", "")))
-        return cls(records={name: sorted(found, key=lambda record: record.routing) for name, found in records.items()},
-                   checks={scope["id"]: HealthCheck.of(scope) for scope in made(CHECK)})
+                region=regions[given["aliases"][0]["name"]], check=given.get("healthCheckId", "")))
+        return cls(records=records, checks={scope["id"]: HealthCheck.of(scope) for scope in made(CHECK)})
 
     def region(self, name: str, healthy: Healthy) -> str:
         """The region that a name leads to: that of the first healthy record, of the first of all if none is.

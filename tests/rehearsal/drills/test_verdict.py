@@ -22,7 +22,7 @@ from tests.rehearsal.stack import EAST, OUTPUTS, WEST
 STACK, STRONG = Stack.of(OUTPUTS), Stack.of({**OUTPUTS, "table_consistency": "strong"})
 CUT = 105.0  # the moment of the outage; the drill began at 100
 WALL = 1000.0  # what the wall clock is ahead
-SCENARIO = Scenario(name="made-up", group="drills", title="t", expected="e", expect=Expectation(moves=1))
+SCENARIO = Scenario(name="made-up", title="t", expected="e", expect=Expectation(moves=1))
 
 
 def run(driver: str = "controller in us-west-2", action: str = "failover", *, why: str = "it is dead",

@@ -49,11 +49,11 @@ class World:
         self.rehearsed = RehearsedStack(
             outputs=OUTPUTS, clients=self.cloud, emulator=ENDPOINT, faults=self.faults, copies=copies, pair=pair,
             relays=relays)
-        self.observer = StackObserver(self.rehearsed, self.cloud)
         self.cloud.answers.update(
             GetApiKey={"value": "k"}, GetItem=self._item,
             ListObjectsV2=lambda _: {"KeyCount": int(self._asked in self.levers)},
             FilterLogEvents=lambda _: {"events": [{"message": each} for each in self.logs.get(self._asked, [])]})
+        self.observer = StackObserver(self.rehearsed, self.cloud)
 
     def environment(self) -> DrillEnvironment:
         """The environment of drills in this world, in which nothing goes yet."""

@@ -70,8 +70,8 @@ ZONE = HostedZone.of(DEPLOYED.__getitem__)
 
 def test_the_zone_is_what_was_deployed() -> None:
     assert ZONE.records == {
-        SERVICE: [DnsRecord(region=EAST, routing="PRIMARY", check="failover"),
-                  DnsRecord(region=WEST, routing="SECONDARY", check="dr")],
+        SERVICE: [DnsRecord(region=EAST, check="failover"),
+                  DnsRecord(region=WEST, check="dr")],
         f"{EAST}.{SERVICE}": [DnsRecord(region=EAST)], f"{WEST}.{SERVICE}": [DnsRecord(region=WEST)]}
     assert ZONE.checks["dr_takeover"] == HealthCheck(
         name="dns-dr_takeover", inverted=True, host=f"{WEST}.{SERVICE}", path="/takeover", interval=10, threshold=1)
@@ -90,8 +90,8 @@ def test_an_alias_of_something_else_and_a_check_of_another_type_are_refused() ->
        secondary=st.sampled_from(["healthy", "unhealthy", "no check", "no record"]))
 def test_the_secondary_is_the_answer_if_it_is_healthy_and_the_primary_is_not(primary: str, secondary: str) -> None:
     states = {"primary": primary, "secondary": secondary}
-    records = [DnsRecord(region=EAST, routing="PRIMARY", check="" if primary == "no check" else "primary"),
-               DnsRecord(region=WEST, routing="SECONDARY", check="" if secondary == "no check" else "secondary")]
+    records = [DnsRecord(region=EAST, check="" if primary == "no check" else "primary"),
+               DnsRecord(region=WEST, check="" if secondary == "no check" else "secondary")]
     zone = HostedZone(records={SERVICE: records[:1] if secondary == "no record" else records}, checks={})
     found = zone.region(SERVICE, lambda check: states[check] == "healthy")
     assert (found == WEST) == (primary == "unhealthy" and secondary in {"healthy", "no check"})
