@@ -1,7 +1,6 @@
 """What the actions of a scenario work with."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
@@ -82,19 +81,6 @@ class ScenarioContext:
     def named(self, text: str) -> str:
         """A text with the regions' names in place of `{active}` and `{standby}`."""
         return text.format(active=self.active.name, standby=self.standby.name)
-
-    def begin_outage(self) -> None:
-        """Record when the first fault began."""
-        if self.recording.outage is None:
-            self.recording.outage = self.clock.monotonic()
-
-    @contextmanager
-    def first_fault(self) -> Iterator[None]:
-        """Record when the first fault began, and in a drill what the standby's stores hold once it is there."""
-        self.begin_outage()
-        yield
-        if self.drill and self.recording.before is None:
-            self.recording.before = self.contents("standby")
 
     def start_load(self, load: LoadGenerator) -> None:
         """Let clients pay, and wait for the first acknowledgement. Raises CheckFailed."""

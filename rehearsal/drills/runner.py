@@ -119,7 +119,6 @@ def _drill(environment: DrillEnvironment, scenario: Scenario, clock: Clock,
 
 
 def _carry_out(run: ScenarioContext, scenario: Scenario) -> None:
-    """Do what the scenario says, while clients pay."""
     run.recording.lags = set_lag(run, "active", "standby", scenario.lag)
 
     def work() -> str:

@@ -68,7 +68,6 @@ def _judge_losses(recording: Recording, expected: Expectation, gone: Sequence[st
 
 
 def _judge_blackout(recording: Recording, run: Run, stack: Stack, calls: Iterable[ApiCall]) -> None:
-    """In a failover the product calls neither the other region nor the control plane of Route 53 or IAM."""
     impaired = stack.other(run.target).region
     during = [call for call in calls
               if run.began <= call.at <= (run.ended or 0.0) and call.caller not in (impaired, WORLD)]
@@ -136,7 +135,6 @@ def _detection(run: Run, stack: Stack) -> float:
 
 
 def _promotion(run: Run) -> float:
-    """The seconds that the database itself took."""
     fence, promote = run.steps["fence"], run.steps["promote"]
     asked = max(promote.began, (fence.ended or promote.began) + LEASE)
     return max(0.0, (promote.ended or asked) - asked)

@@ -52,7 +52,6 @@ class Telemetry(PeriodicTask):
             "Dimensions": [{"Name": name, "Value": each} for name, each in dimensions.items()]}])
 
     def _rule(self, region: str, bucket: str) -> dict[str, str]:
-        """The dimensions of the metrics of a bucket's replication."""
         (rule,) = self._clients("s3", region).get_bucket_replication(
             Bucket=bucket)["ReplicationConfiguration"]["Rules"]
         return {"SourceBucket": bucket, "DestinationBucket": rule["Destination"]["Bucket"].rpartition(":")[2],

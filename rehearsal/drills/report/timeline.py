@@ -100,7 +100,6 @@ class Timeline:
         return self.left + self._across * second / self._end
 
     def _phases(self) -> list[float]:
-        """When each phase of the recovery begins, and when the last one ends."""
         recovery = self.drill.recovery
         return [*accumulate((each.wall_s for each in recovery.split), initial=recovery.at_s)] if recovery else []
 
