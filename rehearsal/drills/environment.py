@@ -18,10 +18,10 @@ from rehearsal.aws.clients import EmulatorClients
 from rehearsal.aws.faults import WORLD, Heal
 from rehearsal.deploy.engine import Engine
 from rehearsal.drills.controller_kill import kill_processes
-from rehearsal.drills.emulated.cloudwatch import Telemetry
+from rehearsal.drills.emulated.cloudwatch import telemetry
 from rehearsal.drills.emulated.eventbridge import controller_schedule
 from rehearsal.drills.emulated.periodic import PeriodicTask
-from rehearsal.drills.emulated.route53 import ANSWER, DnsCache, HealthChecker, HostedZone
+from rehearsal.drills.emulated.route53 import ANSWER, HealthChecker, HostedZone
 from rehearsal.drills.observer import StackObserver
 from rehearsal.drills.recording import CommandResult
 from rehearsal.errors import CheckFailed
@@ -100,7 +100,7 @@ class DrillEnvironment:
         apis = {region: replace(client.api, key="", via=rehearsed.relays.url(WORLD), timeout=ANSWER)
                 for region, client in observer.regions.items()}
         checker = HealthChecker(HostedZone.of(engine.scopes), apis, factor)
-        tasks = [*checker.tasks, Telemetry(rehearsed, factor, clients), *controller_schedule(rehearsed, factor)]
+        tasks = [*checker.tasks, telemetry(rehearsed, factor, clients), *controller_schedule(rehearsed, factor)]
         return cls(rehearsed=rehearsed, observer=observer, factor=factor, check_drift=check_drift, checker=checker,
                    tasks=tasks, begin=CommandLine(environment, folder))
 
@@ -137,11 +137,19 @@ class DrillEnvironment:
         return LoadGenerator(self.where(keep), pause=CLIENTS / rate, repeat=True)
 
     def where(self, keep: float) -> Callable[[], ApiClient]:
-        """Resolves the service's name at each call, for clients that keep the answer for `keep` seconds, at least."""
+        """Resolves the service's name for clients that keep an answer for its TTL, and for `keep` seconds at least."""
         apis = {region: replace(client.api, via=self.rehearsed.relays.url(WORLD), timeout=CLIENT_TIMEOUT)
                 for region, client in self.observer.regions.items()}
-        cache = DnsCache(self.resolve, keep, self.clock)
-        return lambda: apis[cache.region()]
+        region, until = "", 0.0
+
+        def resolved() -> ApiClient:
+            nonlocal region, until
+            if self.clock.monotonic() >= until or not region:
+                region, ttl = self.resolve()
+                until = self.clock.monotonic() + max(ttl, keep)
+            return apis[region]
+
+        return resolved
 
     def kill_controller(self, region: str) -> int:
         """Kill the processes of a region's controller; gives how many there were."""

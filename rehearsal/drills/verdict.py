@@ -146,14 +146,13 @@ def store_counts(recording: Recording, after: StoreContents) -> list[model.Store
     if before is None or outage is None:
         return []
     paid = [each.payment_id for each in acknowledged(recording.sent) if each.ended <= outage]
-    return [model.StoreCounts(store=store, acknowledged=len(paid), before=_held(before, store, paid),
-                              after=_held(after, store, paid)) for store in Store]
 
+    def held(contents: StoreContents) -> list[int]:
+        known = contents.settled, contents.ledger.__contains__, contents.receipts.__contains__
+        return [sum(map(holds, paid)) for holds in known]
 
-def _held(contents: StoreContents, store: Store, ids: Iterable[str]) -> int:
-    known = {Store.TABLE: contents.settled, Store.LEDGER: contents.ledger.__contains__,
-             Store.RECEIPTS: contents.receipts.__contains__}
-    return sum(map(known[store], ids))
+    return [model.StoreCounts(store=store, acknowledged=len(paid), before=had, after=has) for store, had, has in zip(
+        (Store.TABLE, Store.LEDGER, Store.RECEIPTS), held(before), held(after), strict=True)]
 
 
 def timeline(recording: Recording) -> list[model.TimelineEvent]:

@@ -102,21 +102,23 @@ def get(  # pylint: disable=too-many-arguments
             if status == HTTPStatus.OK:
                 expect(answer.body, group.answers[payment_id], "answer")
 
+    found = search(run, group, look, eventually=eventually, after=after)
+    if longer_than and not group.arrived > LONGER * run.group(longer_than).arrived:
+        raise CheckFailed(f"{group.arrived:.2f} s, after {run.group(longer_than).arrived:.2f} s for {longer_than}")
+    return found
+
+
+def search(run: ScenarioContext, group: PaymentGroup, look: Callable[[], object], *, eventually: bool,
+           after: float) -> str:
+    """Look once, or until it succeeds, not before `after` seconds from the first request; gives how long that took."""
     if not (eventually or after):
         look()
         return ""
-    arrive(run, group, look, after)
-    if longer_than and not group.arrived > LONGER * run.group(longer_than).arrived:
-        raise CheckFailed(f"{group.arrived:.2f} s, after {run.group(longer_than).arrived:.2f} s for {longer_than}")
-    return f"{group.arrived:.2f} s after it was sent"
-
-
-def arrive(run: ScenarioContext, group: PaymentGroup, look: Callable[[], object], least: float) -> None:
-    """Record how long after the first request a look succeeds. Raises CheckFailed if that is too soon."""
     run.eventually(look)
     group.arrived = run.clock.monotonic() - group.sent[0].began
-    if group.arrived < least:
-        raise CheckFailed(f"there after {group.arrived:.2f} s instead of {least:.2f}")
+    if group.arrived < after:
+        raise CheckFailed(f"there after {group.arrived:.2f} s instead of {after:.2f}")
+    return f"{group.arrived:.2f} s after it was sent"
 
 
 @action("stored", "client")
@@ -137,14 +139,8 @@ def stored(  # pylint: disable=too-many-arguments
                  "receipts": contents.receipts.__contains__}[store]
         expect([each for each in ids if holds(each) is not found], [], f"{'not ' * found}in {where}")
 
-    if after:
-        arrive(run, group, look, after)
-        return f"{group.arrived:.2f} s after it was sent"
-    if eventually:
-        run.eventually(look)
-    else:
-        look()
-    return f"{len(ids) if found else 'none'} of {len(ids)} payments"
+    seconds = search(run, group, look, eventually=eventually, after=after)
+    return seconds if after else f"{len(ids) if found else 'none'} of {len(ids)} payments"
 
 
 @action("replication", "client")

@@ -1,8 +1,8 @@
 """Route 53 by its own rules: where a name leads, by the records and the health checks that were deployed.
 
-Nothing here speaks DNS. A `HealthChecker` executes the health checks, the `HostedZone` answers for a name by what they
-found, and clients ask it through a `DnsCache`. The definitions are the program's own inputs, as the engine keeps them:
-what the emulator reads back lacks the children of a check, and whether it is inverted.
+Nothing here speaks DNS. A `HealthChecker` executes the health checks, and the `HostedZone` answers for a name by what
+they found. The definitions are the program's own inputs, as the engine keeps them: what the emulator reads back lacks
+the children of a check, and whether it is inverted.
 """
 
 import threading
@@ -162,19 +162,3 @@ class HealthChecker:
             self.history += [HealthChange(now, self.zone.checks[each].name, healthy)
                              for each, healthy in found.items() if healthy is not self._known[each]]
             self._known = found
-
-
-class DnsCache:
-    """A client's own resolver: keeps an answer as long as its TTL says, and for `least` seconds whatever that says."""
-
-    def __init__(self, answer: Callable[[], tuple[str, float]], least: float, clock: Clock) -> None:
-        self._answer, self._least, self._clock = answer, least, clock
-        self._kept = "", 0.0
-
-    def region(self) -> str:
-        """The region that the name leads to, as far as this client knows."""
-        region, until = self._kept
-        if not region or self._clock.monotonic() >= until:
-            region, ttl = self._answer()
-            self._kept = region, self._clock.monotonic() + max(ttl, self._least)
-        return region

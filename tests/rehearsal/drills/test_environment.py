@@ -52,15 +52,17 @@ def test_the_name_leads_where_dns_does_and_controllers_look_as_often_as_the_fact
     assert (environment.resolve(), environment.look_seconds) == ((WEST, 0.6), 0.1)
 
 
-def test_clients_are_outside_and_go_where_the_name_leads_for_as_long_as_they_keep_it(
-        world: World, environment: DrillEnvironment) -> None:
-    where = environment.where(keep=0.8)
+@pytest.mark.parametrize(("keep", "seconds"), [(0.0, 0.6), (0.8, 0.8)])
+def test_clients_are_outside_and_keep_an_address_for_its_ttl_or_longer(
+        world: World, environment: DrillEnvironment, keep: float, seconds: float) -> None:
+    where = environment.where(keep)
     api = where()
     assert (api.region, api.via, api.timeout) == (EAST, f"http://127.0.0.1:9/{WORLD}", CLIENT_TIMEOUT)
-    world.leads_to, world.clock.now = WEST, world.clock.now + 0.79
-    assert where().region == EAST
-    world.clock.now += 0.01
-    assert where().region == WEST
+    for leads_to, before in ((WEST, EAST), (EAST, WEST)):
+        world.leads_to, world.clock.now = leads_to, world.clock.now + seconds - 0.01
+        assert where().region == before
+        world.clock.now += 0.011
+        assert where().region == leads_to
 
 
 def test_a_wait_in_vain_says_what_was_seen(world: World, environment: DrillEnvironment) -> None:

@@ -18,7 +18,6 @@ from rehearsal.drills.emulated.route53 import (
     CHECK,
     DOMAIN,
     RECORD,
-    DnsCache,
     DnsRecord,
     HealthCheck,
     HealthChecker,
@@ -126,17 +125,6 @@ def test_a_calculated_check_counts_its_children(
 def test_an_unknown_name_has_no_answer() -> None:
     with pytest.raises(LookupError):
         ZONE.region("other.test", lambda _: True)
-
-
-@pytest.mark.parametrize(("least", "seen"), [(0.0, "11222"), (3.5, "11112")])
-def test_an_answer_is_kept_for_its_time_or_longer_by_who_ignores_it(least: float, seen: str) -> None:
-    clock, answers = InstantClock(), itertools.count(1)
-    cache = DnsCache(lambda: (str(next(answers)), 3.0), least, clock)
-    found = []
-    for moment in (100.0, 102.9, 103.0, 103.4, 103.5):
-        clock.now = moment
-        found.append(cache.region())
-    assert "".join(found) == seen
 
 
 # --- The checker
