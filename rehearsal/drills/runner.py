@@ -142,9 +142,9 @@ def _restore(run: ScenarioContext, after: StoreContents) -> None:
     differences = environment.check_drift()
     recording.check("the program deployed again changes nothing", not differences,
                     "; ".join(differences) or "no difference")
-    for change in environment.checker.history:
-        if change.at >= recording.began:
-            recording.note("health", f"{change.name} {'healthy' if change.healthy else 'unhealthy'}", change.at)
+    for moment, what in environment.checker.history:
+        if moment >= recording.began:
+            recording.note("health", what, moment)
 
 
 def _check(run: ScenarioContext, name: str, work: Callable[[], object]) -> None:

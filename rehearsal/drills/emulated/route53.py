@@ -113,17 +113,10 @@ def answers(api: ApiClient, path: str) -> bool:
         return False
 
 
-@dataclass(frozen=True)
-class HealthChange:
-    """A health check, by its name, became healthy or unhealthy, `at` a moment of the monotonic clock."""
-
-    at: float
-    name: str
-    healthy: bool
-
-
 class HealthChecker:
-    """Executes a zone's health checks, each as one of its `tasks`; `history` has what changed, oldest first.
+    """Executes a zone's health checks, each as one of its `tasks`.
+
+    `history` has which check became healthy or unhealthy, and when by the monotonic clock, oldest first.
 
     One checker stands in for Route 53's many. Those vote, a host is healthy if more than 18 % of them say so, and the
     vote takes a moment to reach the name servers. Here every late answer is one against the host, and a change counts
@@ -133,7 +126,7 @@ class HealthChecker:
 
     def __init__(self, zone: HostedZone, apis: Mapping[str, ApiClient], factor: float = 1.0,
                  clock: Clock = SYSTEM) -> None:
-        self.history: list[HealthChange] = []
+        self.history: list[tuple[float, str]] = []
         self.zone, self._apis, self._clock, self._lock = zone, apis, clock, threading.Lock()
         hosts = {check_id: check for check_id, check in zone.checks.items() if not check.children}
         self._answering = dict.fromkeys(hosts, True)
@@ -159,6 +152,6 @@ class HealthChecker:
                 return
             self._answering[check_id], self._against[check_id] = answered, 0
             now, found = self._clock.monotonic(), {each: self.healthy(each) for each in self.zone.checks}
-            self.history += [HealthChange(now, self.zone.checks[each].name, healthy)
+            self.history += [(now, f"{self.zone.checks[each].name} {'healthy' if healthy else 'unhealthy'}")
                              for each, healthy in found.items() if healthy is not self._known[each]]
             self._known = found

@@ -16,7 +16,6 @@ from rehearsal.drills import runner
 from rehearsal.drills.actions import parse
 from rehearsal.drills.actions.faults import StoreLags
 from rehearsal.drills.controller_kill import KILLS, MOMENTS
-from rehearsal.drills.emulated.route53 import HealthChange
 from rehearsal.drills.recording import CommandResult
 from rehearsal.drills.report import model
 from rehearsal.drills.scenario import Expectation, Scenario, ScenarioCheck
@@ -141,8 +140,7 @@ class FakeEnvironment:
         self.differences: list[str] = []
         self.killed: list[str] = []
         self.leader = EAST
-        self.checker = SimpleNamespace(history=[HealthChange(99.0, "dr", healthy=False),
-                                                HealthChange(101.0, "primary", healthy=False)])
+        self.checker = SimpleNamespace(history=[(99.0, "dr unhealthy"), (101.0, "primary unhealthy")])
         self.observer = SimpleNamespace(
             active=lambda: self.leader, regions=made.regions, other=lambda region: self.stack.other(region).region,
             contents=self._contents, run=self.runs.get,

@@ -92,7 +92,8 @@ def test_each_lag_is_published_where_its_copy_is(published: PeriodicTask, cloud:
                 {"Name": "DestinationBucket", "Value": "receipts-us-west-2"}, {"Name": "RuleId", "Value": "rule"}]}]}]
 
 
-def test_after_a_switchover_the_other_region_tells_its_lag(published: PeriodicTask, rehearsed: Any, cloud: Cloud) -> None:
+def test_after_a_switchover_the_other_region_publishes_its_lag(
+        published: PeriodicTask, rehearsed: Any, cloud: Cloud) -> None:
     rehearsed.pair.writer, rehearsed.pair.roles = WEST, {EAST: ServerRole.STANDBY, WEST: ServerRole.WRITER}
     published.work()
     assert figures(cloud)[0] == (EAST, "AuroraGlobalDBReplicationLag", 120.0)
@@ -125,7 +126,8 @@ def test_a_database_that_follows_nobody_has_no_lag(
     assert figures(cloud) == [THERE, BACK]
 
 
-def test_a_database_that_ends_while_it_is_asked_has_no_lag(published: PeriodicTask, rehearsed: Any, cloud: Cloud) -> None:
+def test_a_database_that_ends_while_it_is_asked_has_no_lag(
+        published: PeriodicTask, rehearsed: Any, cloud: Cloud) -> None:
     rehearsed.pair.ended = True
     published.work()
     assert figures(cloud) == [THERE, BACK]
