@@ -1,0 +1,316 @@
+"""An Aurora global database as the product sees it: the ledger over SQL, and RDS's operations.
+
+The writer's commits reach the standby in their order, each after a lag. A failover promotes the standby with what it
+has; the old writer is fenced where it can be reached, which may take too long, and comes back as a standby once its
+region does: what it alone had is gone. A switchover waits until the standby has everything, and may complete late.
+What RDS says of a region that it cannot reach, and of a cluster that changes its role, the seed draws.
+"""
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from pg8000.exceptions import DatabaseError
+
+from payments import ledger
+from simulator.dynamodb import calling, failure
+from simulator.history import History
+from simulator.network import Network, NoAnswer, Unavailable
+from simulator.scheduler import Process
+
+CONNECT, STATEMENT = 0.4, 0.8
+FAR = 1 << 60
+
+
+@dataclass
+class Books:
+    """What one region's database holds: postings by payment id in the order of posting, and the newest epoch."""
+
+    postings: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    epoch: int = 0
+    sequence: int = 0
+
+    def copy(self) -> "Books":
+        """Another one with the same content."""
+        return Books(dict(self.postings), self.epoch, self.sequence)
+
+    def post(self, values: dict[str, Any]) -> None:
+        """What `ledger.post_payment` does."""
+        if values["epoch"] < self.epoch:
+            raise _sql("TS001")
+        found = self.postings.get(values["payment_id"])
+        if found is not None and found[6] != values["fingerprint"]:
+            raise _sql("TS002")
+        self.epoch = values["epoch"]
+        if found is None:
+            self.sequence += 1
+            self.postings[values["payment_id"]] = (
+                self.sequence, *(values[key] for key in ("payment_id", "payer", "payee", "amount", "currency",
+                                                         "fingerprint", "epoch", "created_at")))
+
+
+@dataclass
+class Aurora:
+    """A global database over two regions; `lag` draws how long a commit takes to reach the standby."""
+
+    network: Network
+    history: History
+    global_cluster: str
+    clusters: dict[str, str]
+    """The ARN of each region's cluster."""
+    writer: str
+    lag: Callable[[], float] = lambda: 0.1
+    stalled: bool = False
+    books: dict[str, Books] = field(default_factory=dict)
+    accepting: dict[str, bool] = field(default_factory=dict)
+    """Whether a region's database takes writes."""
+    status: dict[str, str] = field(default_factory=dict)
+    moving: str = ""
+    """The kind of a move that is under way: `failover` or `switchover`."""
+    _behind: list[dict[str, Any]] = field(default_factory=list)
+    _due: float = 0.0
+    _generation: int = 0
+    _rejoining: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.books = {region: Books() for region in self.clusters}
+        self.accepting = {region: region == self.writer for region in self.clusters}
+        self.status = dict.fromkeys(self.clusters, "available")
+
+    def other(self, region: str) -> str:
+        """The other region."""
+        return next(each for each in self.clusters if each != region)
+
+    # --- The log
+
+    def commit(self, region: str, values: dict[str, Any]) -> None:
+        """A posting in a region whose database takes writes."""
+        if not self.accepting[region]:
+            raise _sql("25006")
+        self.books[region].post(values)
+        if region == self.writer:
+            self._behind.append(values)
+            self._ship()
+
+    def _ship(self) -> None:
+        """Let the oldest commit that has not arrived be on its way."""
+        scheduler, generation = self.network.scheduler, self._generation
+        self._due = max(self._due, scheduler.now + self.lag())
+        scheduler.at(self._due - scheduler.now, lambda: self._arrive(generation))
+
+    def _arrive(self, generation: int) -> None:
+        if generation != self._generation or not self._behind or self.stalled:
+            return
+        target = self.other(self.writer)
+        if target in self._rejoining or not self.network.reaches(self.writer, target):
+            return
+        self.books[target].post(self._behind.pop(0))
+
+    def drain(self) -> None:
+        """Let what waited for a way or a stall to end go on, and let an old writer that is back rejoin."""
+        target = self.other(self.writer)
+        if not self.stalled and self.network.reaches(self.writer, target):
+            for _ in range(len(self._behind)):
+                self._ship()
+        old = self.other(self.writer)
+        if old in self._rejoining and not self.moving and self.network.reaches(self.writer, old) \
+                and self.network.reaches(old, self.writer):
+            self._rejoining.discard(old)
+            self.status[old] = "available"
+            self.accepting[old] = False
+            lost = [key for key in self.books[old].postings if key not in self.books[self.writer].postings]
+            self.books[old] = self.books[self.writer].copy()
+            self._behind.clear()
+            self.history.note(self.network.scheduler.now, "rejoined", old, discarded=len(lost))
+
+    # --- Moves
+
+    def fail_over(self, target: str) -> None:
+        """Begin a failover with loss of data."""
+        scheduler, draw, old = self.network.scheduler, self.network.scheduler.random, self.writer
+        self.moving, self.status[target] = "failover", "failing-over"
+        self._generation += 1
+        generation = self._generation
+
+        def fence() -> None:
+            if self._generation == generation and self.network.reaches(target, old) and draw.random() < 0.9:
+                self.accepting[old] = False
+
+        def promote() -> None:
+            if self._generation != generation:
+                return
+            self.writer, self.moving, self.status[target] = target, "", "available"
+            self.accepting[target] = True
+            self._behind.clear()
+            self._rejoining.add(old)
+            self.history.note(scheduler.now, "promoted", target, how="failover")
+
+        scheduler.at(draw.uniform(0.5, 3.0), fence)
+        scheduler.at(draw.uniform(4.0, 40.0), promote)
+
+    def switch_over(self, target: str) -> None:
+        """Begin a switchover, which waits for the standby and completes late or not at all."""
+        scheduler, draw, old = self.network.scheduler, self.network.scheduler.random, self.writer
+        self.moving = "switchover"
+        generation = self._generation
+        until = scheduler.now + 600.0
+
+        def swap() -> None:
+            if self._generation != generation or self.moving != "switchover":
+                return
+            if not (self.network.reaches(old, target) and self.network.reaches(target, old)):
+                if scheduler.now > until:
+                    self.moving, self.accepting[old] = "", True
+                    return
+                scheduler.at(2.0, swap)
+                return
+            self.accepting[old] = False
+            if self._behind and not self.stalled:
+                for values in self._behind:
+                    self.books[target].post(values)
+                self._behind.clear()
+            if self._behind:
+                scheduler.at(2.0, swap)
+                return
+            self.writer, self.moving = target, ""
+            self.accepting[target] = True
+            self.status = dict.fromkeys(self.clusters, "available")
+            self.history.note(scheduler.now, "promoted", target, how="switchover")
+
+        scheduler.at(draw.uniform(1.0, 3.0), lambda: self.status.update(
+            {target: draw.choice(("available", "switching-over", "modifying"))}))
+        scheduler.at(draw.uniform(4.0, 60.0), swap)
+
+
+class LedgerSession:
+    """A PostgreSQL session of the product's driver, at a cluster's writer or reader endpoint."""
+
+    def __init__(self, aurora: Aurora, caller: Process, region: str) -> None:
+        self._aurora, self._caller, self._region = aurora, caller, region
+
+    @classmethod
+    def connect(cls, aurora: Aurora, caller: Process, region: str, *, reader: bool = False) -> "LedgerSession":
+        """Log in; the writer endpoint of a standby leads nowhere."""
+        def serve() -> bool:
+            return reader or aurora.accepting[region]
+
+        with _driver():
+            if not aurora.network.call(caller, region, "postgres", "connect", serve, CONNECT):
+                raise OSError("no route to host")
+        return cls(aurora, caller, region)
+
+    def prepare(self, sql: str) -> "LedgerSession":
+        """A prepared statement; it parses nothing."""
+        assert sql == ledger.POST
+        return self
+
+    def run(self, sql: str = ledger.POST, **values: Any) -> list[list[Any]]:
+        """The rows of one of the product's statements."""
+        def serve() -> list[list[Any]]:
+            books = self._aurora.books[self._region]
+            match sql:
+                case ledger.POST:
+                    self._aurora.commit(self._region, values)
+                    return [[""]]
+                case ledger.PROBE:
+                    return [[not self._aurora.accepting[self._region]]]
+                case ledger.FENCE:
+                    return [[books.epoch]]
+                case ledger.READ:
+                    rows = [list(row) for row in books.postings.values() if row[0] > values["after"]]
+                    return [[row[0], *row[1:7], row[7], row[8]] for row in rows[:values["page"]]]
+            raise AssertionError(sql)
+
+        with _driver():
+            rows: list[list[Any]] = self._aurora.network.call(
+                self._caller, self._region, "postgres", "query", serve, STATEMENT)
+        return rows
+
+    def close(self) -> None:
+        """End it."""
+
+
+class RdsClient:
+    """A boto3 client of RDS in one region, in the hands of a process."""
+
+    def __init__(self, aurora: Aurora, caller: Process, region: str) -> None:
+        self._aurora, self._caller, self._region = aurora, caller, region
+
+    def describe_global_clusters(self, **_: Any) -> dict[str, Any]:
+        """DescribeGlobalClusters, as this region's control plane knows it."""
+        def serve() -> dict[str, Any]:
+            aurora = self._aurora
+            members = [{"DBClusterArn": arn, "IsWriter": region == aurora.writer,
+                        "SynchronizationStatus": "pending-resync" if region in aurora._rejoining else "connected"}
+                       for region, arn in aurora.clusters.items()]
+            state = {"FailoverState": {"Status": f"{aurora.moving}-in-progress"}} if aurora.moving else {}
+            return {"GlobalClusters": [{"GlobalClusterIdentifier": aurora.global_cluster,
+                                        "GlobalClusterMembers": members, **state}]}
+
+        return self._call("DescribeGlobalClusters", serve)
+
+    def describe_db_clusters(self, **_: Any) -> dict[str, Any]:
+        """DescribeDBClusters, of the region's own."""
+        return self._call("DescribeDBClusters", lambda: {"DBClusters": [
+            {"Status": self._aurora.status[self._region], "DBClusterArn": self._aurora.clusters[self._region]}]})
+
+    def describe_db_instances(self, **_: Any) -> dict[str, Any]:
+        """DescribeDBInstances, of the region's own."""
+        return self._call("DescribeDBInstances", lambda: {"DBInstances": [{"DBInstanceStatus": "available"}]})
+
+    def failover_global_cluster(self, *, TargetDbClusterIdentifier: str, **_: Any) -> dict[str, Any]:  # noqa: N803
+        """FailoverGlobalCluster with AllowDataLoss."""
+        target = TargetDbClusterIdentifier.split(":")[3]
+
+        def serve() -> dict[str, Any]:
+            aurora = self._aurora
+            aurora.history.note(aurora.network.scheduler.now, "asked to promote", self._caller.name, target=target,
+                                how="failover")
+            if aurora.writer == target or aurora.moving == "failover":
+                raise failure("FailoverGlobalCluster", "InvalidGlobalClusterStateFault", 400)
+            aurora.fail_over(target)
+            return {}
+
+        return self._call("FailoverGlobalCluster", serve)
+
+    def switchover_global_cluster(self, *, TargetDbClusterIdentifier: str, **_: Any) -> dict[str, Any]:  # noqa: N803
+        """SwitchoverGlobalCluster; AWS wants it asked in the writer's region."""
+        target = TargetDbClusterIdentifier.split(":")[3]
+
+        def serve() -> dict[str, Any]:
+            aurora = self._aurora
+            aurora.history.note(aurora.network.scheduler.now, "asked to promote", self._caller.name, target=target,
+                                how="switchover")
+            if aurora.writer == target or aurora.moving or aurora.writer != self._region:
+                raise failure("SwitchoverGlobalCluster", "InvalidGlobalClusterStateFault", 400)
+            aurora.switch_over(target)
+            return {}
+
+        return self._call("SwitchoverGlobalCluster", serve)
+
+    def get_paginator(self, operation: str) -> "RdsClient":
+        """Of snapshots, of which there are none."""
+        assert operation == "describe_db_cluster_snapshots"
+        return self
+
+    def paginate(self, **_: Any) -> Iterator[dict[str, Any]]:
+        """One empty page."""
+        yield self._call("DescribeDBClusterSnapshots", lambda: {"DBClusterSnapshots": []})
+
+    def _call(self, operation: str, serve: Callable[[], Any]) -> Any:
+        return calling(self._aurora.network, self._caller, self._region, "rds", operation, serve, read=5.0, connect=2.0)
+
+
+@contextmanager
+def _driver() -> Iterator[None]:
+    """What the driver raises where there is no answer."""
+    try:
+        yield
+    except NoAnswer as error:
+        raise TimeoutError("no answer") from error
+    except Unavailable as error:
+        raise _sql("57P03") from error
+
+
+def _sql(code: str) -> DatabaseError:
+    return DatabaseError({"C": code, "M": code})

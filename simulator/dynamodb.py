@@ -1,0 +1,244 @@
+"""DynamoDB as the product sees it: a global table of eventual or of strong consistency, by boto3's operations.
+
+Eventual: each region has its own view, judges conditions by it, and copies item by item in no order; of two writes of
+one item the later wins everywhere. Strong: one history for all regions, for which a region needs another one or the
+witness; a write while another region's of the same item is under way is refused with a conflict.
+"""
+import re
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
+
+from simulator.network import Network, NoAnswer, Unavailable
+from simulator.scheduler import Process
+
+Item = dict[str, Any]
+Stamp = tuple[float, int]  # when an item was written, and a number that no other write has
+
+CONNECT, READ = 0.4, 0.8
+PAGE = 50  # items of a scan's page
+
+
+def failure(operation: str, code: str, status: int, **more: Any) -> ClientError:
+    """An error as boto3 raises it."""
+    return ClientError({"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": status},
+                        **more}, operation)
+
+
+def calling(network: Network, caller: Process, region: str, service: str, operation: str, serve: Callable[[], Any],
+            *, read: float = READ, connect: float = CONNECT) -> Any:
+    """An AWS call: what the service answers, or the exception that boto3 raises."""
+    try:
+        return network.call(caller, region, service, operation, serve, read, connect)
+    except NoAnswer as error:
+        if error.connected:
+            raise ReadTimeoutError(endpoint_url=service) from error
+        raise ConnectTimeoutError(endpoint_url=service) from error
+    except Unavailable as error:
+        code, status = ("ThrottlingException", 400) if error.throttled else ("InternalServerError", 500)
+        raise failure(operation, code, status) from error
+
+
+@dataclass
+class Table:
+    """A global table. `lags` draws the seconds that a copy takes; `stalled` are directions in which none arrives."""
+
+    network: Network
+    regions: tuple[str, str]
+    strong: bool
+    witness: str = "witness"
+    lag: Callable[[], float] = lambda: 0.2
+    stalled: set[tuple[str, str]] = field(default_factory=set)
+    views: dict[str, dict[str, tuple[Item, Stamp]]] = field(default_factory=dict)
+    _waiting: dict[tuple[str, str], list[tuple[str, Item, Stamp]]] = field(default_factory=dict)
+    _number: int = 0
+    _writing: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.views = {region: {} for region in self.regions}
+        self._waiting = {(a, b): [] for a in self.regions for b in self.regions if a != b}
+
+    def quorum(self, region: str) -> bool:
+        """Whether a region reaches another replica or the witness."""
+        others = [each for each in (*self.regions, self.witness) if each != region]
+        return any(self.network.reaches(region, each) and self.network.reaches(each, region) for each in others)
+
+    def item(self, region: str, key: str) -> Item | None:
+        """An item as a region has it."""
+        found = self.views[region].get(key)
+        return found[0] if found else None
+
+    def put(self, region: str, key: str, item: Item) -> None:
+        """Write an item in a region."""
+        self._number += 1
+        stamp = (self.network.scheduler.now, self._number)
+        if self.strong:
+            for view in self.views.values():
+                view[key] = item, stamp
+            self._writing[key] = region, self.network.scheduler.now
+            return
+        self.views[region][key] = item, stamp
+        for other in self.regions:
+            if other != region:
+                self._copy(region, other, key, item, stamp)
+
+    def conflicts(self, region: str, key: str) -> bool:
+        """Whether another region's write of the item is under way (strong)."""
+        writer, at = self._writing.get(key, (region, 0.0))
+        return self.strong and writer != region and self.network.scheduler.now - at < 0.05
+
+    def _copy(self, source: str, target: str, key: str, item: Item, stamp: Stamp) -> None:
+        def arrive() -> None:
+            if (source, target) in self.stalled or not self.network.reaches(source, target):
+                self._waiting[source, target].append((key, item, stamp))
+                return
+            self._apply(target, key, item, stamp)
+
+        self.network.scheduler.at(self.lag(), arrive)
+
+    def _apply(self, target: str, key: str, item: Item, stamp: Stamp) -> None:
+        found = self.views[target].get(key)
+        if found is None or found[1] < stamp:
+            self.views[target][key] = item, stamp
+
+    def drain(self) -> None:
+        """Let copies that waited for a way or a stall to end go on."""
+        for (source, target), waiting in self._waiting.items():
+            if waiting and (source, target) not in self.stalled and self.network.reaches(source, target):
+                copies, waiting[:] = list(waiting), []
+                for each in copies:
+                    self.network.scheduler.at(self.lag(), lambda target=target, each=each: self._apply(target, *each))
+
+    def restore(self, region: str, snapshot: Mapping[str, Item]) -> None:
+        """Put an earlier state in place of a region's items, as newly written."""
+        for key in list(self.views[region]):
+            if key not in snapshot:
+                for view in self.views.values():
+                    view.pop(key, None)
+        for key, item in snapshot.items():
+            self.put(region, key, deepcopy(item))
+
+    def missing_in(self, target: str) -> set[str]:
+        """The keys whose newest item elsewhere has not arrived in a region."""
+        (source,) = [region for region in self.regions if region != target]
+        return {key for key, (_, stamp) in self.views[source].items()
+                if key not in self.views[target] or self.views[target][key][1] < stamp}
+
+
+class DynamoClient:
+    """A boto3 client of DynamoDB in one region, in the hands of a process."""
+
+    def __init__(self, table: Table, caller: Process, region: str) -> None:
+        self._table, self._caller, self._region = table, caller, region
+
+    def get_item(self, *, Key: Item, ConsistentRead: bool = False, **_: Any) -> Item:  # noqa: N803
+        """GetItem."""
+        def serve() -> Item:
+            self._need_quorum("GetItem", needed=ConsistentRead)
+            item = self._table.item(self._region, Key["payment_id"]["S"])
+            return {"Item": deepcopy(item)} if item is not None else {}
+
+        return self._call("GetItem", serve)
+
+    def put_item(self, *, Item: Item, **given: Any) -> Item:  # noqa: N803  # pylint: disable=redefined-outer-name
+        """PutItem."""
+        key = Item["payment_id"]["S"]
+
+        def serve() -> dict[str, Any]:
+            before = self._judge("PutItem", key, given)
+            self._table.put(self._region, key, deepcopy(Item))
+            return {"Attributes": before} if before and given.get("ReturnValues") == "ALL_OLD" else {}
+
+        return self._call("PutItem", serve)
+
+    def update_item(self, *, Key: Item, UpdateExpression: str, **given: Any) -> Item:  # noqa: N803
+        """UpdateItem, of which SET and REMOVE are known."""
+        key = Key["payment_id"]["S"]
+
+        def serve() -> dict[str, Any]:
+            before = self._judge("UpdateItem", key, given)
+            item = {**(before or Key), **_assignments(UpdateExpression, given)}
+            self._table.put(self._region, key, item)
+            return {"Attributes": deepcopy(item)} if given.get("ReturnValues") == "ALL_NEW" else {}
+
+        return self._call("UpdateItem", serve)
+
+    def delete_item(self, *, Key: Item, **given: Any) -> Item:  # noqa: N803
+        """DeleteItem."""
+        key = Key["payment_id"]["S"]
+
+        def serve() -> dict[str, Any]:
+            self._judge("DeleteItem", key, given)
+            for view in self._table.views.values():
+                view.pop(key, None)
+            return {}
+
+        return self._call("DeleteItem", serve)
+
+    def scan(self, *, ConsistentRead: bool = False, ExclusiveStartKey: Item | None = None,  # noqa: N803
+             Limit: int = PAGE, **_: Any) -> Item:  # noqa: N803
+        """Scan, in the order of the keys."""
+        def serve() -> dict[str, Any]:
+            self._need_quorum("Scan", needed=ConsistentRead)
+            after = ExclusiveStartKey["payment_id"]["S"] if ExclusiveStartKey else ""
+            keys = sorted(key for key in self._table.views[self._region] if key > after)
+            found = [deepcopy(self._table.views[self._region][key][0]) for key in keys[:Limit]]
+            more = {"LastEvaluatedKey": {"payment_id": {"S": keys[Limit - 1]}}} if len(keys) > Limit else {}
+            return {"Items": found, "Count": len(found), **more}
+
+        return self._call("Scan", serve)
+
+    def _judge(self, operation: str, key: str, given: Mapping[str, Any]) -> Item | None:
+        """The item that is there, if the condition holds."""
+        self._need_quorum(operation, needed=True)
+        if self._table.conflicts(self._region, key):
+            raise failure(operation, "ReplicatedWriteConflictException", 400)
+        before = self._table.item(self._region, key)
+        condition = given.get("ConditionExpression")
+        if condition and not holds(condition, before, given):
+            old = {"Item": deepcopy(before)} if before is not None and (
+                given.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD") else {}
+            raise failure(operation, "ConditionalCheckFailedException", 400, **old)
+        return before
+
+    def _need_quorum(self, operation: str, *, needed: bool) -> None:
+        if needed and self._table.strong and not self._table.quorum(self._region):
+            raise failure(operation, "InternalServerError", 500)
+
+    def _call(self, operation: str, serve: Callable[[], Any]) -> Any:
+        return calling(self._table.network, self._caller, self._region, "dynamodb", operation, serve)
+
+
+def holds(condition: str, item: Item | None, given: Mapping[str, Any]) -> bool:
+    """Whether a condition expression holds of an item: comparisons and functions, joined by AND or by OR."""
+    if " OR " in condition:
+        return any(holds(part.strip("() "), item, given) for part in condition.split(" OR "))
+    return all(_term(term.strip("() ") if "(" not in term.strip("()") else term.strip(), item, given)
+               for term in condition.split(" AND "))
+
+
+def _term(term: str, item: Item | None, given: Mapping[str, Any]) -> bool:
+    names, values = given.get("ExpressionAttributeNames", {}), given.get("ExpressionAttributeValues", {})
+    function = re.fullmatch(r"(attribute_not_exists|attribute_exists)\((\S+)\)", term)
+    if function:
+        there = item is not None and names.get(function[2], function[2]) in item
+        return there is (function[1] == "attribute_exists")
+    name, operator, value = term.split()
+    found, wanted = (item or {}).get(names.get(name, name)), values[value]
+    if found is None or found.keys() != wanted.keys():
+        return operator == "<>"
+    (kind, left), (_, right) = *found.items(), *wanted.items()
+    if kind == "N":
+        left, right = float(left), float(right)
+    compared: bool = {"=": left == right, "<>": left != right, "<": left < right, "<=": left <= right,
+                      ">": left > right, ">=": left >= right}[operator]
+    return compared
+
+
+def _assignments(expression: str, given: Mapping[str, Any]) -> Item:
+    names, values = given.get("ExpressionAttributeNames", {}), given.get("ExpressionAttributeValues", {})
+    pairs = (part.split("=") for part in expression.removeprefix("SET ").split(","))
+    return {names.get(name.strip(), name.strip()): values[value.strip()] for name, value in pairs}
