@@ -1,20 +1,20 @@
-"""The HTTP side: API Gateway's proxy events in, its responses out. Whatever happens, there is an answer."""
+"""The HTTP side: turns API Gateway's proxy events into responses, and every failure into one too."""
 import base64
 import json
 import logging
-import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Protocol
 
+from contract import HEALTH_PATH, LEVER_PATH
 from payments import health
-from payments.deadline import Clock, Deadline, Timing
-from payments.leadership import NotTheWriter
-from payments.payment import Conflict, InvalidRequest, parse
+from payments.deadline import Deadline, Timing
+from payments.errors import Conflict, InvalidRequest, NotTheWriter, StoreUnavailable
+from payments.payment import parse
+from payments.runtime import Runtime
 from payments.service import PaymentService
-from payments.stores import StoreUnavailable
 
 Event = Mapping[str, Any]
 
@@ -22,7 +22,7 @@ RETRY_AFTER_SECONDS = 1
 
 
 class LambdaContext(Protocol):
-    """What is used of Lambda's context object."""
+    """The part of Lambda's context object that is used here."""
 
     @property
     def aws_request_id(self) -> str:
@@ -34,7 +34,7 @@ class LambdaContext(Protocol):
 
 @dataclass(frozen=True)
 class Response:
-    """Status, a body for JSON, and headers besides those that every response has."""
+    """The status, the body (sent as JSON), and headers in addition to those that every response has."""
 
     status: int
     body: Mapping[str, Any]
@@ -43,7 +43,7 @@ class Response:
 
 @dataclass(frozen=True)
 class ApiRequest:
-    """An event, the time that it has, and what the log will say of it: nothing that a person could be known by."""
+    """An event, its deadline, and the fields of its log line, which must not identify a person."""
 
     event: Event
     deadline: Deadline
@@ -65,13 +65,13 @@ class ApiRequest:
 
 
 def unavailable(body: Mapping[str, Any]) -> Response:
-    """The answer that asks the client to come again."""
+    """The response that asks the client to try again later."""
     return Response(503, body, {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Api:
-    """The routes of the function in `region`, over its payments, its stores' probes and its takeover switch."""
+    """The routes of the payments function in `region`; `takeover` reads its lever."""
 
     region: str
     service: PaymentService
@@ -79,21 +79,21 @@ class Api:
     takeover: Callable[[Deadline], bool]
     logger: logging.Logger
     timing: Timing
-    clock: Clock = time
+    runtime: Runtime
 
     def answer(self, event: Event, context: LambdaContext) -> dict[str, Any]:
         """The response to a REST proxy event (payload 1.0); it never raises. Logs one line."""
-        start = self.clock.monotonic()
+        start = self.runtime.clock.monotonic()
         log: dict[str, Any] = {}
         try:
             response = self._answer(event, context, log)
         except Exception as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
-            # Its message may quote the request, so the log has only its type and where it came from.
+            # Its message may quote the request, so only its type and its place are logged.
             steps = traceback.walk_tb(error.__traceback__)
             log.update(error=type(error).__name__, at=[f"{frame.f_code.co_name}:{line}" for frame, line in steps])
             response = unavailable({"error": "unavailable"})
         log.update(status=response.status, region=self.region,
-                   duration_ms=round((self.clock.monotonic() - start) * 1000, 1))
+                   duration_ms=round((self.runtime.clock.monotonic() - start) * 1000, 1))
         level = logging.ERROR if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO
         self.logger.log(level, "request", extra={"fields": log})
         return {"statusCode": response.status, "body": json.dumps(response.body), "isBase64Encoded": False,
@@ -103,7 +103,7 @@ class Api:
     def _answer(self, event: Event, context: LambdaContext, log: dict[str, Any]) -> Response:
         log["request_id"] = context.aws_request_id
         lambda_seconds = context.get_remaining_time_in_millis() / 1000 - self.timing.margin
-        deadline = Deadline(self.timing, min(self.timing.budget, lambda_seconds), self.clock)
+        deadline = Deadline(self.timing, min(self.timing.budget, lambda_seconds), self.runtime)
         methods = self._routes().get(event["resource"])
         if methods is None:
             return Response(404, {"error": "no such resource"})
@@ -132,7 +132,7 @@ class Api:
 
     def _routes(self) -> Mapping[str, Mapping[str, Callable[[ApiRequest], Response]]]:
         return {"/payment": {"POST": self._accept}, "/payment/{payment_id}": {"GET": self._find},
-                "/health": {"GET": self._health}, "/takeover": {"GET": self._takeover}}
+                HEALTH_PATH: {"GET": self._health}, LEVER_PATH: {"GET": self._takeover}}
 
     def _accept(self, request: ApiRequest) -> Response:
         payment = parse(request.body(), request.header("idempotency-key"))
@@ -147,7 +147,7 @@ class Api:
         return Response(200, record.answer())
 
     def _health(self, request: ApiRequest) -> Response:
-        """Liveness, which no store can fail; with `deep=1` readiness, store by store: a standby is ready as one."""
+        """Liveness, which asks no store; with `deep=1` readiness of each store. A standby that can be read is ready."""
         if (request.event.get("queryStringParameters") or {}).get("deep") != "1":
             return Response(200, {"status": "ok", "region": self.region})
         found = health.look(self.probes, request.deadline, self.timing.probe)

@@ -1,16 +1,17 @@
-"""What the stores of this region are good for."""
+"""The health of this region's stores."""
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from payments.deadline import Deadline
-from payments.stores import State, StoreUnavailable
+from payments.errors import StoreUnavailable
+from payments.stores import State
 
 Probe = Callable[[Deadline], State]
 
 
 @dataclass(frozen=True)
 class Health:
-    """The state of each store, and the error code of each that is unavailable."""
+    """The state of each store, and the error code of each store that is unavailable."""
 
     states: Mapping[str, State]
     failures: Mapping[str, str]
@@ -22,7 +23,7 @@ class Health:
 
 
 def look(probes: Mapping[str, Probe], deadline: Deadline, seconds: float) -> Health:
-    """Asks store by store; a probe may take at most `seconds`."""
+    """Probe one store after the other; each probe may take at most `seconds`."""
     states: dict[str, State] = {}
     failures: dict[str, str] = {}
     for store, probe in probes.items():

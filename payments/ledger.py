@@ -1,6 +1,6 @@
-"""The ledger as a PostgreSQL database (Aurora), reached over TLS with a login by IAM: no password is kept anywhere.
+"""The ledger: a PostgreSQL database (Aurora), reached over TLS with an IAM login, so no password is stored anywhere.
 
-The schema is in `migrations/`; what it does not allow, no code here can do.
+The schema in `migrations/` enforces the ledger's rules; this code cannot break them.
 """
 import socket
 import ssl
@@ -19,36 +19,37 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import Connection as PgConnection
 
+from contract import Store
 from payments.deadline import Deadline, Timing
-from payments.leadership import NotTheWriter
-from payments.payment import Conflict, Payment, Record
-from payments.stores import State, StoreUnavailable, Time
+from payments.errors import Conflict, NotTheWriter, StoreUnavailable
+from payments.payment import Payment, Record
+from payments.stores import NextDeadline, State
 
 T = TypeVar("T")
 
 RDS_CA = Path(__file__).parent / "rds-ca.pem"
-TOKEN_SECONDS = 900  # RDS looks at it when a session begins, and not again
+TOKEN_SECONDS = 900  # RDS checks a token only when a session begins
 PAGE = 5000  # postings
-# Of the time for a look at the database, the part in which the writer endpoint must answer. Attempts are cut to the
-# same part, so that there is time for a second one where the session that was kept has ended meanwhile.
+# The writer endpoint gets this part of a probe's time. Attempts are shortened by the same factor, so that a second one
+# fits in if the open session has ended meanwhile.
 _PART = 2 / 3
 
 POST = "SELECT ledger.post_payment(:payment_id, :payer, :payee, :amount, :currency, :fingerprint, :created_at, :epoch)"
 FENCE = "SELECT epoch FROM ledger.fence"
 PROBE = "SELECT pg_is_in_recovery()"
-# The moment as a record has it, so that a record that was lost can be made again to the letter.
+# The time is formatted as a record has it, so that a lost record can be restored exactly.
 READ = """
 SELECT seq, payment_id, payer, payee, amount, currency, fingerprint, epoch,
     to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"+00:00"')
 FROM ledger.postings WHERE seq > :after ORDER BY seq LIMIT :page"""
 
 _STALE_EPOCH, _ID_TAKEN = "TS001", "TS002"
-# What pg8000 lets through: its own errors, the socket's (with TLS's and the resolver's), and cut messages.
+# pg8000 raises its own errors, those of the socket, TLS and the resolver, and struct.error for a message cut short.
 _BROKEN = (InterfaceError, OSError, struct.error)
-_FAILURES = (DatabaseError, BotoCoreError, ClientError, *_BROKEN)  # botocore's are those of getting credentials
+_FAILURES = (DatabaseError, BotoCoreError, ClientError, *_BROKEN)  # botocore fails to get credentials
 _TRY_AGAIN = frozenset({
-    "25006",  # read-only: the writer is elsewhere by now, or will be here in a moment
-    "57P01", "57P02", "57P03",  # the server goes down, has crashed, or is not up yet
+    "25006",  # read-only: another instance is the writer now, or this one is about to be
+    "57P01", "57P02", "57P03",  # the server is shutting down, has crashed, or is not up yet
     "53300",  # too many connections
     "40001", "40P01",  # a serialization failure, a deadlock
     "57014",  # the statement took too long
@@ -56,27 +57,20 @@ _TRY_AGAIN = frozenset({
 
 
 class Connection(Protocol):
-    """What is used of pg8000's connection."""
+    """The part of pg8000's connection that is used here."""
 
     def run(self, sql: str, **values: Any) -> list[list[Any]] | None:
-        """The rows that a statement gives."""
+        """The statement's rows, or None if it returns none."""
 
-    def prepare(self, sql: str) -> "Statement":
-        """A statement that the database parses once a session."""
+    def prepare(self, sql: str) -> Any:
+        """A statement that the database parses once per session; its `run(**values)` takes one round trip."""
 
     def close(self) -> None:
-        """Ends the session."""
-
-
-class Statement(Protocol):
-    """What is used of pg8000's prepared statement."""
-
-    def run(self, **values: Any) -> list[list[Any]]:
-        """The rows that the statement gives: one round trip."""
+        """End the session."""
 
 
 class Login(NamedTuple):
-    """Who enters a database."""
+    """A database user and its password."""
 
     user: str
     password: str
@@ -92,15 +86,14 @@ class DatabaseAddress:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "DatabaseAddress":
-        """DATABASE_HOST, DATABASE_PORT and DATABASE_NAME."""
+        """Reads DATABASE_HOST, DATABASE_PORT and DATABASE_NAME."""
         return cls(host=environ["DATABASE_HOST"], port=int(environ["DATABASE_PORT"]), name=environ["DATABASE_NAME"])
 
 
 def iam_login(database: DatabaseAddress, user: str, region: str, credentials: Credentials | None) -> Login:
-    """A login by IAM: its password is a request to connect, signed here and now, which RDS verifies.
+    """An IAM login: its password is a signed request to connect, which RDS verifies. Raises NoCredentialsError.
 
-    The same as boto3's `generate_db_auth_token`, without the client of RDS, whose model is slow to load.
-    Raises NoCredentialsError.
+    The same as boto3's `generate_db_auth_token`, without the RDS client, whose model is slow to load.
     """
     if credentials is None:
         raise NoCredentialsError
@@ -110,10 +103,11 @@ def iam_login(database: DatabaseAddress, user: str, region: str, credentials: Cr
     return Login(user, str(request.url).removeprefix("https://"))
 
 
-def open_connection(database: DatabaseAddress, timing: Timing, login: Callable[[], Login], ca: Path = RDS_CA) -> PgConnection:
-    """A session in which each statement is a transaction and takes at most `timing.read`.
+def open_connection(database: DatabaseAddress, timing: Timing, login: Callable[[], Login],
+                    ca: Path = RDS_CA) -> PgConnection:
+    """A session in which each statement is a transaction and takes at most `timing.read`. Raises any of _FAILURES.
 
-    The name is resolved anew, so after a failover this leads to the new writer. Raises what `_FAILURES` names.
+    The name is resolved each time, so after a failover this reaches the new writer.
     """
     user, password = login()
     wire = socket.create_connection((database.host, database.port), timing.connect)
@@ -134,27 +128,27 @@ def _tls(ca: Path) -> ssl.SSLContext:
 
 
 class Session(NamedTuple):
-    """A connection and the statement that is prepared on it."""
+    """A connection and the statement prepared on it."""
 
     connection: Connection
-    post: Statement
+    post: Any
 
 
 class Endpoint:
-    """A database by one of its names, over one connection: opened when needed, dropped when it disappoints."""
+    """One of a database's endpoints, over one session: opened when needed, closed when it fails."""
 
     def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect
-        # Empty while a call has the session. A call that was left behind may come back late, with one too many.
+        # Empty while a call uses the session. A call that timed out may return its session when there is another one.
         self._idle: list[Session] = []
 
     def close(self) -> None:
-        """Ends the session, if there is one; the next call opens another."""
+        """End the session, if there is one; the next call opens another."""
         while self._idle:
             _close(self._idle.pop().connection)
 
     def call(self, deadline: Deadline, work: Callable[[Session], T]) -> T:
-        """What the work gives. Raises NotTheWriter, Conflict and StoreUnavailable."""
+        """What `work` returns. Raises NotTheWriter, Conflict and StoreUnavailable."""
         try:
             return deadline.call(partial(self._attempt, work), _transient)
         except _FAILURES as error:
@@ -163,7 +157,7 @@ class Endpoint:
                 raise NotTheWriter from error
             if code == _ID_TAKEN:
                 raise Conflict from error
-            raise StoreUnavailable("ledger", code) from error
+            raise StoreUnavailable(Store.LEDGER, code) from error
 
     def _attempt(self, work: Callable[[Session], T]) -> T:
         session = self._session()
@@ -194,18 +188,25 @@ class Endpoint:
 
 
 class PostgresLedger:
-    """The ledger by its cluster's writer endpoint (`connect`), and for the probe by its reader endpoint, too.
+    """One posting per payment; refuses postings of an epoch older than the newest it has seen.
 
-    In AWS the writer endpoint of a standby leads nowhere until its cluster is promoted.
+    `connect` opens a session at the cluster's writer endpoint, `connect_reader` one at its reader endpoint, which only
+    the probe uses: on AWS, a standby's writer endpoint cannot be reached until its cluster is promoted. `page` is the
+    number of postings read at once.
     """
 
     def __init__(self, connect: Callable[[], Connection],
-                 connect_reader: Callable[[], Connection] | None = None) -> None:
+                 connect_reader: Callable[[], Connection] | None = None, page: int = PAGE) -> None:
         self._writer = Endpoint(connect)
         self._reader = Endpoint(connect_reader or connect)
+        self._page = page
 
     def post(self, record: Record, deadline: Deadline) -> None:
-        """One statement in one round trip; the database keeps its conditions."""
+        """Post the payment unless it is posted, in one round trip.
+
+        Raises NotTheWriter if the record's epoch is too old, Conflict if the id is posted for another request, and
+        StoreUnavailable.
+        """
         payment = record.payment
         values = {"payment_id": payment.payment_id, "payer": payment.payer, "payee": payment.payee,
                   "amount": payment.amount, "currency": payment.currency, "fingerprint": record.fingerprint,
@@ -213,14 +214,14 @@ class PostgresLedger:
         self._writer.call(deadline, lambda session: session.post.run(**values))
 
     def epoch(self, deadline: Deadline) -> int:
-        """The newest epoch that has written here, as far as this database knows. Raises StoreUnavailable."""
+        """The newest epoch that this database has seen. Raises StoreUnavailable."""
         return int(self._writer.call(deadline, lambda session: session.connection.run(FENCE) or [])[0][0])
 
     def probe(self, deadline: Deadline) -> State:
-        """Asks the writer endpoint, and the reader endpoint if that does not answer in its part of the time.
+        """Ask the writer endpoint, and then the reader endpoint if that did not answer in its part of the time.
 
-        If the reader endpoint leads to a writer it is the writer endpoint that fails: StoreUnavailable, as it is where
-        neither answers.
+        Raises StoreUnavailable if neither answers, or if only the reader endpoint does and reaches a writer: the writer
+        endpoint is broken then.
         """
         hurried = deadline.hurried(_PART)
         try:
@@ -230,18 +231,18 @@ class PostgresLedger:
                 raise
             return State.STANDBY
         if state is State.STANDBY:
-            self._writer.close()  # a new session may find the writer where this one cannot
+            self._writer.close()  # a new session may reach the writer when this one does not
         return state
 
-    def postings(self, time: Time) -> Iterator[Record]:
+    def postings(self, deadline: NextDeadline) -> Iterator[Record]:
         """Every posting as a settled record, in the order of posting. Raises StoreUnavailable."""
         after = 0
-        while rows := self._writer.call(time(), partial(_read, after)):
+        while rows := self._writer.call(deadline(), partial(_read, after, self._page)):
             yield from map(_record, rows)
             after = rows[-1][0]
 
     def close(self) -> None:
-        """Ends the sessions that there are; the next call opens another."""
+        """End all sessions; the next call opens another."""
         self._writer.close()
         self._reader.close()
 
@@ -256,8 +257,8 @@ def _state(session: Session) -> State:
     return State.STANDBY if standby else State.OK
 
 
-def _read(after: int, session: Session) -> list[list[Any]]:
-    return session.connection.run(READ, after=after, page=PAGE) or []
+def _read(after: int, page: int, session: Session) -> list[list[Any]]:
+    return session.connection.run(READ, after=after, page=page) or []
 
 
 def _record(row: list[Any]) -> Record:
@@ -267,7 +268,7 @@ def _record(row: list[Any]) -> Record:
 
 
 def _code(error: Exception) -> str:
-    """The SQLSTATE that a database gives, or the kind of failure."""
+    """The SQLSTATE of the database's error, or the kind of failure."""
     return str(error.args[0]["C"]) if isinstance(error, DatabaseError) else type(error).__name__
 
 

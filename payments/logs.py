@@ -1,27 +1,29 @@
-"""One JSON line per request on standard output."""
+"""Log lines in JSON."""
 import json
 import logging
-import sys
-from datetime import UTC, datetime
 from typing import TextIO
+
+from payments.clock import Clock, utc_now
 
 
 class JsonFormatter(logging.Formatter):
-    """A record's time, level and message (as `event`), and what `extra={"fields": {...}}` adds."""
+    """Formats the time, the level, the message (as `event`) and what `extra={"fields": {...}}` adds."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line of JSON."""
-        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        return json.dumps({"time": time, "level": record.levelname, "event": record.getMessage(),
-                           **getattr(record, "fields", {})})
+        return json.dumps({"time": utc_now(self._clock).isoformat(timespec="milliseconds"), "level": record.levelname,
+                           "event": record.getMessage(), **getattr(record, "fields", {})})
 
 
-def request_logger(stream: TextIO = sys.stdout) -> logging.Logger:
-    """The logger of the requests. It does not propagate: Lambda's root logger would print each line again."""
+def request_logger(stream: TextIO, clock: Clock) -> logging.Logger:
+    """A logger that writes a line per request to the stream."""
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(JsonFormatter())
-    logger = logging.getLogger("payments")
-    logger.handlers = [handler]
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
+    handler.setFormatter(JsonFormatter(clock))
+    # It has no parent: Lambda's root logger would print each line again.
+    logger = logging.Logger("payments", logging.INFO)  # noqa: LOG001
+    logger.addHandler(handler)
     return logger

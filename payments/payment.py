@@ -1,4 +1,4 @@
-"""A payment: what a client may ask for, and what is kept of it. No store and no HTTP in here."""
+"""A payment: what a client may request, and what is stored of it. Knows neither stores nor HTTP."""
 import hashlib
 import json
 import re
@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from payments.currencies import CURRENCIES
+from payments.errors import InvalidRequest
 
 PAYMENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 PARTY = re.compile(r"[A-Za-z0-9._:@-]{1,64}")
@@ -14,25 +15,9 @@ MAX_AMOUNT = 10**12
 MAX_BODY_BYTES = 8 * 1024
 
 
-class InvalidRequest(Exception):
-    """A request that no retry makes right: `field` names what is wrong, `reason` says what would be right.
-
-    Neither holds a value of the request.
-    """
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(field, reason)
-        self.field = field
-        self.reason = reason
-
-
-class Conflict(Exception):
-    """The payment id belongs to another request."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Payment:
-    """What a client asks for. `amount` counts minor units of `currency` (ISO 4217)."""
+    """What a client requests. `amount` is in minor units of `currency` (ISO 4217)."""
 
     payment_id: str
     amount: int
@@ -41,7 +26,7 @@ class Payment:
     payee: str
 
     def fingerprint(self) -> str:
-        """SHA-256 of the canonical request: two requests for one id are the same request if this is equal."""
+        """SHA-256 of the canonical request: two requests for one id are the same if their fingerprints are equal."""
         return hashlib.sha256(_canonical(asdict(self))).hexdigest()
 
 
@@ -50,10 +35,10 @@ _FIELDS = frozenset(field.name for field in fields(Payment))
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """A payment as the table keeps it.
+    """A payment as the table keeps it: pending until all its parts are written, then settled.
 
-    It is pending until everything that belongs to it is written, and settled from then on. `epoch` is that of the right
-    to write under which it is completed; it is no part of what a client is told, and may grow while it is pending.
+    `epoch` is that of the leadership under which it is completed. Clients never see it, and it may grow while the
+    payment is pending.
     """
 
     payment: Payment
@@ -63,17 +48,17 @@ class Record:
     settled: bool = False
 
     def answer(self) -> dict[str, Any]:
-        """What a client is told: made of kept values alone, so that every region and every repeat tells the same."""
+        """The response body. It has stored values only, so it is the same in every region and for every repeat."""
         return {**asdict(self.payment), "created_at": self.created_at,
                 "status": "settled" if self.settled else "pending"}
 
     def receipt(self) -> bytes:
-        """The receipt, as JSON: the same bytes whoever writes it, and whenever."""
+        """The receipt as JSON: always the same bytes, whichever region writes it."""
         return _canonical({**asdict(self.payment), "created_at": self.created_at, "fingerprint": self.fingerprint})
 
 
 def parse(body: bytes, idempotency_keys: Iterable[object]) -> Payment:
-    """The payment that a request asks for; `idempotency_keys` are the values of its Idempotency-Key header.
+    """The payment that a request describes; `idempotency_keys` are the values of its Idempotency-Key header.
 
     Raises InvalidRequest.
     """
@@ -89,7 +74,7 @@ def parse(body: bytes, idempotency_keys: Iterable[object]) -> Payment:
 
 
 def parse_receipt(body: bytes) -> Record:
-    """The settled record that a receipt was made of. Raises ValueError if it is none, to the byte."""
+    """The settled record of a receipt. Raises ValueError if the bytes are not exactly those of a receipt."""
     try:
         given = json.loads(body)
         payment = Payment(**{name: given.pop(name) for name in _FIELDS})

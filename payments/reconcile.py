@@ -1,39 +1,42 @@
-"""Compares what table, ledger and receipts have kept of the payments, and repairs what one lost and another kept.
+"""Compares the payments in table, ledger and receipts, and restores what one store lost and another one kept.
 
-Runs as a function (`payments.reconcile.handler`) and as a command (`python -m payments.reconcile`). Only the region
-that has the right to write repairs; another one reports. Run again, it does nothing the second time. It can be stopped
-at any moment; what it could not finish in its time, it continues from the cursor of its answer.
+Runs as a function (`payments.reconcile.handler`) and as a command (`python -m payments.reconcile`). Only the leader
+repairs; the other region reports. A second run changes nothing. It can be stopped at any moment; a run that ends early
+is continued from the cursor in its answer.
 
-It holds all payments in memory, about two kilobytes for each.
+It holds all payments in memory, about two kilobytes each.
 """
 import argparse
 import json
 import os
+import sys
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
+from contract import Store
 from payments.api import LambdaContext
 from payments.deadline import Deadline, Timing
-from payments.leadership import NotTheWriter
-from payments.ledger import PostgresLedger
-from payments.payment import Conflict, Record, parse_receipt
-from payments.region import Stores
+from payments.errors import Conflict, NotTheWriter, StoreUnavailable
+from payments.payment import Record, parse_receipt
+from payments.region import Transport, create_service, system_transport
+from payments.runtime import Runtime, system_runtime
 from payments.service import PaymentService
-from payments.stores import DynamoTable, S3Receipts, StoreUnavailable, Time
+from payments.stores import NextDeadline
 
-MARGIN = 10.0  # seconds of Lambda's time that are left for what is under way, and for the answer
-FOREVER = 10.0**9  # seconds
+MARGIN = 10.0  # seconds of Lambda's time kept back for the call in progress and the answer
+UNLIMITED = 10.0**9  # seconds
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """A payment's receipt: how many versions it has, when the first came and how many bytes the newest has.
+    """A payment's receipt: the number of its versions, when the first arrived, and the size of the newest in bytes.
 
-    `content` is what it says, where it had to be read; it is `broken` if it says no payment of this id.
+    `content` is the record in it, if it had to be read; it is `broken` if that is no payment of this id.
     """
 
     payment_id: str
@@ -44,7 +47,7 @@ class Receipt:
     broken: bool = False
 
     def opened(self, body: bytes) -> "Receipt":
-        """The receipt with what it says."""
+        """The receipt with its content."""
         try:
             content = parse_receipt(body)
         except ValueError:
@@ -55,14 +58,14 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What the three stores have kept. The table has no order, the postings are in the ledger's."""
+    """The contents of the three stores. The postings are in the ledger's order."""
 
     table: Mapping[str, Record]
     ledger: Sequence[Record]
     receipts: Mapping[str, Receipt]
 
     def cases(self) -> list["Case"]:
-        """What is kept of each payment, in the order of the ids; of a posting the first."""
+        """The payments in the order of their ids. If one was posted several times, its first posting counts."""
         postings = {record.payment.payment_id: record for record in reversed(self.ledger)}
         return [Case(payment_id, self.table.get(payment_id), postings.get(payment_id), self.receipts.get(payment_id))
                 for payment_id in sorted({*self.table, *postings, *self.receipts})]
@@ -70,7 +73,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Case:
-    """What the stores have kept of one payment id."""
+    """What the stores have for one payment id."""
 
     payment_id: str
     record: Record | None
@@ -79,9 +82,9 @@ class Case:
 
     @property
     def payment(self) -> Record | None:
-        """The payment that is to stand: the table's if it is settled there, or else what was written after it.
+        """The payment that counts: the table's if it is settled there, or else what was written after it.
 
-        None if nothing says that a payment was made, or nothing says which.
+        None if nothing shows that a payment was made, or which one.
         """
         if self.record and self.record.settled:
             return self.record
@@ -90,47 +93,44 @@ class Case:
 
     @property
     def pending(self) -> bool:
-        """Whether the table says so. Nobody was promised the payment, so no store can have lost it."""
+        """Whether the payment is pending in the table. It was never reported as settled, so no store has lost it."""
         return self.record is not None and not self.record.settled
 
     @property
     def doubtful(self) -> bool:
-        """Whether the receipt tells something only when it is read.
-
-        That is if no other store says what the payment was, or if its length is not what that makes it.
-        """
+        """Whether the receipt must be read: no other store has the payment, or the receipt's size does not match it."""
         known = self.record if self.record and self.record.settled else self.posting
         return self.receipt is not None and (known is None or len(known.receipt()) != self.receipt.size)
 
     @property
-    def lost(self) -> dict[str, bool]:
-        """Of each store whether another one has the payment and it has not."""
-        here = {"table": self.record, "ledger": self.posting, "receipts": self.receipt}
-        return {store: found is None and not self.pending for store, found in here.items()}
+    def lost(self) -> dict[Store, bool]:
+        """For each store, whether it lacks a payment that another store has."""
+        found = {Store.TABLE: self.record, Store.LEDGER: self.posting, Store.RECEIPTS: self.receipt}
+        return {store: value is None and not self.pending for store, value in found.items()}
 
     @property
-    def conflicting(self) -> dict[str, bool]:
-        """Of each store whether it has something else under the payment's id."""
+    def conflicting(self) -> dict[Store, bool]:
+        """For each store, whether it has something else under the payment's id."""
         content = self.receipt.content if self.receipt else None
-        found = {"table": self.record, "ledger": self.posting, "receipts": content}
+        found = {Store.TABLE: self.record, Store.LEDGER: self.posting, Store.RECEIPTS: content}
         payment = self.payment
         other = {store: bool(payment and record and record.fingerprint != payment.fingerprint)
                  for store, record in found.items()}
-        return {**other, "receipts": other["receipts"] or bool(self.receipt and self.receipt.broken)}
+        return {**other, Store.RECEIPTS: other[Store.RECEIPTS] or bool(self.receipt and self.receipt.broken)}
 
     @property
     def repairable(self) -> bool:
-        """Whether something is lacking that can be written: in the ledger, another request may stand in the way."""
+        """Whether a part is missing and can be written: it cannot if the ledger has another request under the id."""
         whole = self.record and self.record.settled and self.posting and self.receipt
-        return self.payment is not None and not whole and not self.conflicting["ledger"]
+        return self.payment is not None and not whole and not self.conflicting[Store.LEDGER]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What is the matter with one store: payment ids, and how many payments came to it out of their order.
+    """What is wrong in one store: payment ids, and how many of its `kept` payments arrived out of order.
 
-    Lost is what another store has kept. Duplicated is what it has more than once. Conflicting is what it has of another
-    request than the payment.
+    `lost` are payments that only other stores have, `duplicated` those it has more than once, and `conflicting` those
+    for which it has another request.
     """
 
     kept: int
@@ -142,36 +142,36 @@ class Finding:
 
 @dataclass(frozen=True)
 class Findings:
-    """A finding for each store, the payments that are openly pending, and the records to restore, oldest first."""
+    """A finding per store, the pending payments, and the records to restore, oldest first."""
 
-    stores: Mapping[str, Finding]
+    stores: Mapping[Store, Finding]
     pending: Sequence[str]
     repairs: Sequence[Record]
 
 
 def compare(snapshot: Snapshot) -> Findings:
-    """What each store lost, has twice, has otherwise and has out of order."""
+    """What each store has lost, has more than once, has differently and has out of order."""
     cases = snapshot.cases()
     ages = {case.payment_id: _age(case.payment) for case in cases if case.payment}
     postings = Counter(record.payment.payment_id for record in snapshot.ledger)
-    # S3 tells when an object came only to the second; within it, nothing is out of order.
+    # S3 gives an object's time only to the second, so nothing within one second is out of order.
     arrivals = sorted((receipt.kept_at, ages[receipt.payment_id])
                       for receipt in snapshot.receipts.values() if receipt.payment_id in ages)
-    stores: dict[str, tuple[dict[str, int], int]] = {  # how often each payment is there, and how many are out of order
-        "table": (dict.fromkeys(snapshot.table, 1), 0),
-        "ledger": (dict(postings), out_of_order(ages[payment_id] for payment_id in postings)),
-        "receipts": ({receipt.payment_id: receipt.versions for receipt in snapshot.receipts.values()},
-                     out_of_order(age for _, age in arrivals))}
-    findings = {store: Finding(kept=len(times), lost=[case.payment_id for case in cases if case.lost[store]],
-                               duplicated=sorted(payment_id for payment_id, number in times.items() if number > 1),
+    counts: dict[Store, Mapping[str, int]] = {
+        Store.TABLE: dict.fromkeys(snapshot.table, 1), Store.LEDGER: postings,
+        Store.RECEIPTS: {receipt.payment_id: receipt.versions for receipt in snapshot.receipts.values()}}
+    reordered = {Store.TABLE: 0, Store.LEDGER: out_of_order(ages[payment_id] for payment_id in postings),
+                 Store.RECEIPTS: out_of_order(age for _, age in arrivals)}
+    findings = {store: Finding(kept=len(count), lost=[case.payment_id for case in cases if case.lost[store]],
+                               duplicated=sorted(payment_id for payment_id, number in count.items() if number > 1),
                                conflicting=[case.payment_id for case in cases if case.conflicting[store]],
-                               reordered=reordered) for store, (times, reordered) in stores.items()}
+                               reordered=reordered[store]) for store, count in counts.items()}
     return Findings(findings, [case.payment_id for case in cases if case.pending],
                     sorted((case.payment for case in cases if case.payment and case.repairable), key=_age))
 
 
 def out_of_order(places: Iterable[Any]) -> int:
-    """How many of the places must be left out until each is higher than the last."""
+    """The fewest places that must be left out so that the rest rise."""
     number, tails = 0, list[Any]()
     for place in places:
         number += 1
@@ -186,18 +186,22 @@ class Reconciliation:
 
     region: str
     service: PaymentService
-    table: DynamoTable
-    ledger: PostgresLedger
-    receipts: S3Receipts
     timing: Timing
+    runtime: Runtime
 
-    def run(self, until: Deadline, cursor: str = "") -> dict[str, Any]:
-        """Compares and repairs, as JSON. It never raises for a store or for the right to write.
+    def answer(self, event: Mapping[str, str], context: LambdaContext) -> dict[str, Any]:
+        """Runs within Lambda's time: `epoch` for {"only": "epoch"}, or else `run` from the event's `cursor`."""
+        seconds = context.get_remaining_time_in_millis() / 1000 - MARGIN
+        return self.epoch(seconds) if event.get("only") == "epoch" else self.run(seconds, event.get("cursor", ""))
 
-        `stores` has each store's finding before the repair. `repaired` names the payments whose every store has now
-        what it must, `refused` those that the stores hold too different things of. `done` is false if it was stopped,
-        which `error` explains; then `cursor` says where to go on.
+    def run(self, seconds: float, cursor: str = "") -> dict[str, Any]:
+        """Compare and repair, for at most `seconds`. Returns JSON, also if a store fails or the region does not lead.
+
+        `stores` has each store's finding before the repair. `repaired` names the payments that all stores have now,
+        `refused` those that cannot be repaired because the stores disagree. `done` is false if the run ended early;
+        then `error` says why and `cursor` where to continue.
         """
+        until = Deadline(self.timing, seconds, self.runtime)
         answer: dict[str, Any] = {"region": self.region, "done": False, "error": "", "stores": {}, "pending": [],
                                   "repaired": [], "refused": [], "cursor": cursor}
         try:
@@ -205,27 +209,28 @@ class Reconciliation:
             answer.update(stores={store: asdict(finding) for store, finding in findings.stores.items()},
                           pending=findings.pending)
             for record in findings.repairs:
-                place = " ".join(_age(record))
-                if place > cursor:
+                position = " ".join(_age(record))
+                if position > cursor:
                     answer["repaired" if self._repaired(record, until) else "refused"].append(record.payment.payment_id)
-                    answer["cursor"] = place
+                    answer["cursor"] = position
             answer.update(done=True, cursor="")
         except StoreUnavailable as error:
             answer["error"] = f"{error.store}:{error.code}"
         except NotTheWriter as error:
             answer.update(error="not the writer", writer=error.writer)
         finally:
-            self.ledger.close()
+            self.service.ledger.close()
         return answer
 
-    def epoch(self, until: Deadline) -> dict[str, Any]:
-        """The newest epoch that the region's ledger has seen, or the error in its place, as JSON."""
+    def epoch(self, seconds: float) -> dict[str, Any]:
+        """The newest epoch that the region's ledger has seen, or the error instead. Returns JSON."""
+        deadline = Deadline(self.timing, min(seconds, self.timing.budget), self.runtime)
         try:
-            return {"region": self.region, "epoch": self.ledger.epoch(until.within(self.timing.budget))}
+            return {"region": self.region, "epoch": self.service.ledger.epoch(deadline)}
         except StoreUnavailable as error:
             return {"region": self.region, "error": f"{error.store}:{error.code}"}
         finally:
-            self.ledger.close()
+            self.service.ledger.close()
 
     def _repaired(self, record: Record, until: Deadline) -> bool:
         try:
@@ -235,57 +240,52 @@ class Reconciliation:
         return True
 
     def _snapshot(self, until: Deadline) -> Snapshot:
-        """In the order in which a payment is written, so what is settled in the table must be in the others.
+        """Read the stores in the order in which a payment is written: what is settled in the table is in the others.
 
-        What only they have may have been registered since, so the table is asked again.
+        What only the others have may have been registered in the meantime, so the table is asked again.
         """
-        def time() -> Deadline:
-            return until.within(self.timing.budget)
-
-        table = {record.payment.payment_id: record for record in self.table.records(time)}
-        ledger = list(self.ledger.postings(time))
-        receipts = self._receipts(time)
+        deadline = partial(until.within, self.timing.budget)
+        table = {record.payment.payment_id: record for record in self.service.table.records(deadline)}
+        ledger = list(self.service.ledger.postings(deadline))
+        receipts = self._receipts(deadline)
         newer = {case.payment_id for case in Snapshot(table, ledger, receipts).cases()
-                 if case.record is None and self.table.find(case.payment_id, time())}
+                 if case.record is None and self.service.table.find(case.payment_id, deadline())}
         found = Snapshot(table, [record for record in ledger if record.payment.payment_id not in newer],
                          {key: receipt for key, receipt in receipts.items() if key not in newer})
         for case in found.cases():
             if case.receipt and case.doubtful:
-                receipts[case.payment_id] = case.receipt.opened(self.receipts.read(case.payment_id, time()))
+                receipts[case.payment_id] = case.receipt.opened(self.service.receipts.read(case.payment_id, deadline()))
         return Snapshot(found.table, found.ledger, {key: receipts[key] for key in found.receipts})
 
-    def _receipts(self, time: Time) -> dict[str, Receipt]:
+    def _receipts(self, deadline: NextDeadline) -> dict[str, Receipt]:
         receipts: dict[str, Receipt] = {}
-        for version in self.receipts.versions(time):
+        for version in self.service.receipts.versions(deadline):
             newest = receipts.get(version.payment_id, Receipt(version.payment_id, 0, version.kept_at, version.size))
             receipts[version.payment_id] = replace(newest, versions=newest.versions + 1, kept_at=version.kept_at)
         return receipts
 
 
-def create(environ: Mapping[str, str], timing: Timing) -> Reconciliation:
-    """The reconciliation of AWS_REGION's stores; the environment is that of the payments function."""
-    region, stores = environ["AWS_REGION"], Stores.create(environ, timing)
-    return Reconciliation(region, stores.service(region), stores.table, stores.ledger, stores.receipts, timing)
+def create(environ: Mapping[str, str], timing: Timing, runtime: Runtime, transport: Transport) -> Reconciliation:
+    """The reconciliation of a region's stores. Reads what `create_service` reads. Sends nothing."""
+    return Reconciliation(environ["AWS_REGION"], create_service(environ, timing, runtime, transport), timing, runtime)
+
+
+def create_here() -> Reconciliation:
+    """The reconciliation in this process's environment."""
+    return create(os.environ, Timing(), system_runtime(), system_transport())
 
 
 def handler(event: Mapping[str, str], context: LambdaContext) -> dict[str, Any]:
-    """Reconciles from the event's `cursor`, or from the beginning, in the time that Lambda gives. See `run`.
-
-    With {"only": "epoch"} it compares nothing. See `epoch`.
-    """
-    until = Deadline(Timing(), context.get_remaining_time_in_millis() / 1000 - MARGIN)
-    reconciliation = create(os.environ, Timing())
-    if event.get("only") == "epoch":
-        return reconciliation.epoch(until)
-    return reconciliation.run(until, event.get("cursor", ""))
+    """The entry point of the function. See `Reconciliation.answer`."""
+    return create_here().answer(event, context)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command. Prints the answer; 0 if all is well now, 1 if something is left."""
-    parser = argparse.ArgumentParser("python -m payments.reconcile", description="Compares and repairs the stores.")
-    parser.add_argument("--cursor", default="", help="where a run that was stopped goes on")
+def main(arguments: Sequence[str], create_reconciliation: Callable[[], Reconciliation]) -> int:
+    """The command. Prints the answer. Returns 0 if all stores agree now, 1 if something is left."""
+    parser = argparse.ArgumentParser("python -m payments.reconcile", description="Compare and repair the stores.")
+    parser.add_argument("--cursor", default="", help="where to continue a run that ended early")
     cursor = parser.parse_args(arguments).cursor
-    answer = create(os.environ, Timing()).run(Deadline(Timing(), FOREVER), cursor)
+    answer = create_reconciliation().run(UNLIMITED, cursor)
     print(json.dumps(answer, indent=2))  # noqa: T201
     return 0 if answer["done"] and not answer["refused"] else 1
 
@@ -295,4 +295,4 @@ def _age(record: Record) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:], create_here))

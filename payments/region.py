@@ -1,5 +1,6 @@
-"""The stores of one region over AWS."""
-from collections.abc import Mapping
+"""Puts together what runs in a region: payments over the region's stores, and the payments function."""
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -7,43 +8,61 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from contract import Store
+from payments.api import Api
 from payments.deadline import Timing
 from payments.leadership import DynamoLeadership, Lease
-from payments.ledger import DatabaseAddress, PostgresLedger, iam_login, open_connection
+from payments.ledger import Connection, DatabaseAddress, Login, PostgresLedger, iam_login, open_connection
+from payments.logs import request_logger
+from payments.runtime import Runtime
 from payments.service import PaymentService
-from payments.stores import DynamoTable, S3Receipts
+from payments.stores import DynamoTable, S3Receipts, takeover
 
 
 @dataclass(frozen=True)
-class Stores:
-    """The stores of a region, the right to write, and the client of S3."""
+class Transport:
+    """How a process reaches AWS and its database. A simulator brings its own.
 
-    table: DynamoTable
-    ledger: PostgresLedger
-    receipts: S3Receipts
-    right: DynamoLeadership
-    s3: Any
+    `session` gives boto3's session for a region. `connect` does what `ledger.open_connection` does.
+    """
 
-    @classmethod
-    def create(cls, environ: Mapping[str, str], timing: Timing) -> "Stores":
-        """From AWS_REGION, TABLE_NAME, RECEIPTS_BUCKET and DATABASE_HOST, _READER_HOST, _PORT, _NAME and _USER.
+    session: Callable[[str], Any]
+    connect: Callable[[DatabaseAddress, Timing, Callable[[], Login]], Connection]
 
-        Calls nobody.
-        """
-        region = environ["AWS_REGION"]
-        # Retries are the deadline's business. Without the last setting us-east-1 would go to S3's global host.
-        config = Config(connect_timeout=timing.connect, read_timeout=timing.read, retries={"total_max_attempts": 1},
-                        s3={"us_east_1_regional_endpoint": "regional"})
-        session = boto3.Session(region_name=region)
-        dynamodb, s3 = (session.client(name, config=config) for name in ("dynamodb", "s3"))
-        login = partial(iam_login, user=environ["DATABASE_USER"], region=region, credentials=session.get_credentials())
-        writer, table = DatabaseAddress.from_environ(environ), environ["TABLE_NAME"]
-        reader = replace(writer, host=environ["DATABASE_READER_HOST"])
-        ledger = PostgresLedger(*(partial(open_connection, database, timing, partial(login, database))
-                                  for database in (writer, reader)))
-        return cls(DynamoTable(dynamodb, table), ledger, S3Receipts(s3, environ["RECEIPTS_BUCKET"]),
-                   DynamoLeadership(dynamodb, table), s3)
 
-    def service(self, region: str) -> PaymentService:
-        """Payments over these stores, as long as the region has the right to write."""
-        return PaymentService(Lease(self.right, region), self.table, self.ledger, self.receipts)
+def system_transport() -> Transport:
+    """The network of the machine."""
+    return Transport(lambda region: boto3.Session(region_name=region), open_connection)
+
+
+def create_service(environ: Mapping[str, str], timing: Timing, runtime: Runtime,
+                   transport: Transport) -> PaymentService:
+    """Payments over the stores that the environment names, accepted while the region leads. Sends nothing.
+
+    Reads AWS_REGION, TABLE_NAME, RECEIPTS_BUCKET and DATABASE_HOST, _READER_HOST, _PORT, _NAME and _USER.
+    """
+    region, table = environ["AWS_REGION"], environ["TABLE_NAME"]
+    # The deadline does the retries. Without the last setting, us-east-1 would use S3's global host.
+    config = Config(connect_timeout=timing.connect, read_timeout=timing.read, retries={"total_max_attempts": 1},
+                    s3={"us_east_1_regional_endpoint": "regional"})
+    session = transport.session(region)
+    dynamodb, s3 = (session.client(name, config=config) for name in ("dynamodb", "s3"))
+    login = partial(iam_login, user=environ["DATABASE_USER"], region=region, credentials=session.get_credentials())
+
+    def connect_to(database: DatabaseAddress) -> Callable[[], Connection]:
+        return partial(transport.connect, database, timing, partial(login, database))
+
+    writer = DatabaseAddress.from_environ(environ)
+    ledger = PostgresLedger(connect_to(writer), connect_to(replace(writer, host=environ["DATABASE_READER_HOST"])))
+    return PaymentService(Lease(DynamoLeadership(dynamodb, table), region, runtime.clock), DynamoTable(dynamodb, table),
+                          ledger, S3Receipts(s3, environ["RECEIPTS_BUCKET"]), runtime.clock)
+
+
+def create_api(environ: Mapping[str, str], timing: Timing, runtime: Runtime, transport: Transport) -> Api:
+    """The payments function. Reads what `create_service` reads, and CONTROL_BUCKET. Sends nothing."""
+    service = create_service(environ, timing, runtime, transport)
+    return Api(region=environ["AWS_REGION"], service=service, timing=timing, runtime=runtime,
+               logger=request_logger(sys.stdout, runtime.clock),
+               probes={Store.TABLE: service.table.probe, Store.LEDGER: service.ledger.probe,
+                       Store.RECEIPTS: service.receipts.probe},
+               takeover=partial(takeover, service.receipts.client, environ["CONTROL_BUCKET"]))

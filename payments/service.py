@@ -1,46 +1,43 @@
-"""Takes payments and finds them again."""
-from collections.abc import Callable, Iterator
+"""Accepts payments and finds them."""
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 
+from payments.clock import Clock, utc_now
 from payments.deadline import Deadline
-from payments.leadership import Lease, NotTheWriter
-from payments.payment import Conflict, Payment, Record
-from payments.stores import Ledger, Receipts, Table
-
-
-def utc_now() -> datetime:
-    """The present moment, in UTC."""
-    return datetime.now(UTC)
+from payments.errors import Conflict, NotTheWriter
+from payments.leadership import Lease
+from payments.ledger import PostgresLedger
+from payments.payment import Payment, Record
+from payments.stores import DynamoTable, S3Receipts
 
 
 @dataclass(frozen=True)
 class PaymentService:
     """Payments over the stores of one region.
 
-    The table decides: the first request that registers an id owns it. Everything else is derived from the registered
-    record and written under a condition, so whoever repeats the request completes what an earlier try left undone, and
-    nothing is written twice. Between any two writes a crash leaves a pending record, which is openly not a payment yet.
+    The table decides: the first request that registers an id owns it. All other writes derive from the registered
+    record and carry a condition, so a repeated request completes what an earlier one left undone, and nothing is
+    written twice. A crash between two writes leaves a pending record, which is visibly not a payment yet.
 
-    Only the region that has the right to write takes payments. Each attempt at a write is made while the right is held,
-    and carries its epoch; a store that has seen a newer one refuses it.
+    Only the leader accepts payments. Each write is sent while the lease holds, and carries its epoch; a store that has
+    seen a newer epoch refuses it.
     """
 
     lease: Lease
-    table: Table
-    ledger: Ledger
-    receipts: Receipts
-    now: Callable[[], datetime] = utc_now
+    table: DynamoTable
+    ledger: PostgresLedger
+    receipts: S3Receipts
+    clock: Clock
 
     def accept(self, payment: Payment, deadline: Deadline) -> Record:
         """The settled record of the payment, the same however often the request is sent.
 
         Raises NotTheWriter if the region must not write, Conflict if the id belongs to another request, and
-        StoreUnavailable, after which a repeat completes it.
+        StoreUnavailable, after which a repeat completes the payment.
         """
-        created_at = self.now().isoformat(timespec="milliseconds")
+        created_at = utc_now(self.clock).isoformat(timespec="milliseconds")
         with self._writing(deadline) as (epoch, writing):
             new = Record(payment=payment, fingerprint=payment.fingerprint(), created_at=created_at, epoch=epoch)
             kept = self.table.register(new, writing)
@@ -49,10 +46,10 @@ class PaymentService:
             return kept if kept.settled else self._complete(kept, epoch, writing)
 
     def restore(self, record: Record, deadline: Deadline) -> None:
-        """Writes whatever a store lacks of a payment that one of them has kept. Raises as `accept` does.
+        """Write what any store lacks of a payment that another store has kept. Raises what `accept` raises.
 
-        A pending payment of another request gives way to one that the ledger takes: it can never be posted then, so it
-        was never settled.
+        If the table has a pending payment of another request, and the ledger accepts this one, this one replaces it:
+        the other can never be posted then, so it was never settled.
         """
         with self._writing(deadline) as (epoch, writing):
             lost = replace(record, epoch=epoch, settled=False)
@@ -67,12 +64,12 @@ class PaymentService:
             self._complete(kept, epoch, writing)
 
     def find(self, payment_id: str, deadline: Deadline) -> Record | None:
-        """The record of an id, settled or not. Raises StoreUnavailable."""
+        """The record of an id, settled or pending. Raises StoreUnavailable."""
         return self.table.find(payment_id, deadline)
 
     @contextmanager
     def _writing(self, deadline: Deadline) -> Iterator[tuple[int, Deadline]]:
-        """The epoch to write under, and the deadline of writes that are made only while the right is held."""
+        """The epoch to write under, and the deadline for writes, which are sent only while the lease holds."""
         epoch = self.lease.epoch(deadline)
         try:
             yield epoch, deadline.guarded(partial(self.lease.hold, epoch, deadline))
@@ -81,9 +78,9 @@ class PaymentService:
             raise
 
     def _complete(self, kept: Record, epoch: int, deadline: Deadline) -> Record:
-        """Writes all that a registered record stands for: the posting, the receipt that vouches for it, `settled` last.
+        """Write all that a registered record stands for: the posting, then the receipt, and `settled` last.
 
-        A pending record of an older epoch is put under this one first, so that its writer can settle it no more.
+        A pending record of an older epoch is first moved to this one, so that its writer can no longer settle it.
         """
         old = not kept.settled and kept.epoch < epoch
         record = _own(kept, self.table.adopt(kept, epoch, deadline) if old else kept, epoch)
@@ -93,7 +90,10 @@ class PaymentService:
 
 
 def _own(asked: Record, found: Record, epoch: int) -> Record:
-    """What the table has after a write: the record as asked, in the hands of this epoch or settled by another."""
+    """What the table has after a write, if that is the request's record, settled or under this epoch.
+
+    Raises Conflict if it belongs to another request, and NotTheWriter if it is pending under another epoch.
+    """
     if found.fingerprint != asked.fingerprint:
         raise Conflict
     if found.epoch != epoch and not found.settled:

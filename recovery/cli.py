@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from typer.exceptions import TyperException
 
-from payments.stores import StoreUnavailable
+from payments.errors import StoreUnavailable
 from recovery import probe, show
 from recovery.clients import BotoClients
 from recovery.clock import CLOCK

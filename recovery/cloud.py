@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from payments.leadership import LEASE, Leadership, NotTheWriter
-from payments.stores import StoreUnavailable
+from payments.errors import NotTheWriter, StoreUnavailable
+from payments.leadership import LEASE, Leadership
 from recovery import probe
 from recovery.clock import CLOCK, Clock
 from recovery.control_table import ControlTable

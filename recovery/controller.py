@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError
 
+from payments.errors import StoreUnavailable
 from payments.logs import JsonFormatter
-from payments.stores import StoreUnavailable
 from recovery import probe
 from recovery.clients import BotoClients
 from recovery.clock import CLOCK, Clock
@@ -247,7 +247,7 @@ def create(environ: Mapping[str, str]) -> Controller:
 def resident() -> Controller:
     """The controller of this execution environment, which logs to stdout."""
     printing = logging.StreamHandler(sys.stdout)
-    printing.setFormatter(JsonFormatter())
+    printing.setFormatter(JsonFormatter(CLOCK))
     logger.handlers, logger.propagate = [printing], False  # Lambda's root logger would print each line again
     logger.setLevel(logging.INFO)
     return create(os.environ)

@@ -22,7 +22,7 @@ from uuid import uuid4
 
 from botocore.exceptions import BotoCoreError
 
-from payments.stores import StoreUnavailable
+from payments.errors import StoreUnavailable
 from recovery import probe
 from recovery.clock import CLOCK, Clock
 from recovery.cloud import AwsFailure, ClientFactory, Cloud, failing, reason

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 from uuid import uuid4
 
-from payments.stores import StoreUnavailable
+from payments.errors import StoreUnavailable
 from recovery.clock import CLOCK, Clock
 from recovery.cloud import AwsFailure
 from recovery.journal import HOLD, AlreadyRunning, Journal, Run, StepProgress, next_beat

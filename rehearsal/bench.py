@@ -36,11 +36,14 @@ from payments.deadline import Timing
 from payments.leadership import DynamoLeadership, Lease
 from payments.ledger import RDS_CA, DatabaseAddress, PostgresLedger, iam_login, open_connection
 from payments.logs import request_logger
+from payments.runtime import system_runtime
 from payments.service import PaymentService
 from payments.stores import DynamoTable, S3Receipts
 from rehearsal.aws.clients import EmulatorClients
 from rehearsal.aws.proxy import RECORD
-from rehearsal.workload import smoke
+from rehearsal.workload.http import TIMEOUT
+from rehearsal.workload.load import new_payment
+from rehearsal.workload.region import RegionClient
 
 OUTPUTS_VARIABLE, CA_VARIABLE = "TAPSTACK_OUTPUTS", "PGSSLROOTCERT"
 CLIENTS = 4  # at once; beyond that they wait for the two or so cores that all of this shares
@@ -107,12 +110,12 @@ class Latencies:
 class KeepAliveClient:
     """A client of a region's API with one lasting connection."""
 
-    def __init__(self, region: smoke.RegionClient) -> None:
+    def __init__(self, region: RegionClient) -> None:
         url = urlsplit(region.url)
         if url.hostname not in ("127.0.0.1", "localhost"):
             raise BenchError(f"{region.url}: is not on loopback, and payments are not for trying out elsewhere")
         self._prefix, self._headers = url.path, {"Content-Type": "application/json", "x-api-key": region.key}
-        self._connection = http.client.HTTPConnection(url.hostname, url.port or 80, timeout=smoke.TIMEOUT)
+        self._connection = http.client.HTTPConnection(url.hostname, url.port or 80, timeout=TIMEOUT)
 
     def close(self) -> None:
         """End the connection."""
@@ -130,7 +133,7 @@ class KeepAliveClient:
 
     def pay(self) -> float:
         """A new payment."""
-        return self("POST", "/payment", 201, smoke.payment())
+        return self("POST", "/payment", 201, new_payment())
 
     def look(self) -> float:
         """The least that the same way leads to: the gateway, the function, and no store."""
@@ -155,7 +158,7 @@ def drive(calls: Sequence[Callable[[], float]], count: int, seconds: float) -> L
     return Latencies(latencies, time.perf_counter() - began)
 
 
-def throughput(region: smoke.RegionClient) -> Iterator[Measurement]:
+def throughput(region: RegionClient) -> Iterator[Measurement]:
     """Payments a second and how long one takes, beside /health on the same way."""
     with ExitStack() as stack:
         callers = [stack.enter_context(closing(KeepAliveClient(region))) for _ in range(CLIENTS)]
@@ -175,7 +178,7 @@ Calls = Counter[tuple[str, str]]  # by service and operation
 
 def recorded(endpoint: str, caller: str) -> Calls:
     """How often a region has called what, as the relays have seen it."""
-    with urllib.request.urlopen(endpoint + RECORD, timeout=smoke.TIMEOUT) as response:
+    with urllib.request.urlopen(endpoint + RECORD, timeout=TIMEOUT) as response:
         found = json.loads(response.read())
     return Counter({(each["service"], each["operation"]): each["calls"] for each in found if each["caller"] == caller})
 
@@ -205,7 +208,7 @@ def shares(calls: Calls, count: int, seconds: float, statements: int) -> Iterato
     yield Measurement("calls to the receipts", receipts / count, "a payment", bound=MAX_RECEIPTS)
 
 
-def counts(region: smoke.RegionClient, outputs: Mapping[str, Any], endpoint: str) -> Iterator[Measurement]:
+def counts(region: RegionClient, outputs: Mapping[str, Any], endpoint: str) -> Iterator[Measurement]:
     """What payments take of the stores when they come one after the other, so that one session of the ledger does."""
     with closing(KeepAliveClient(region)) as caller:
         def flushed() -> int:
@@ -294,11 +297,12 @@ class FakeLambdaContext:
 def api_in_memory(region: str = "us-east-1") -> Api:
     """The function over stores that take no time."""
     memory = Memory(region)
-    lease = Lease(DynamoLeadership(memory, "table"), region)
+    runtime = system_runtime()
+    lease = Lease(DynamoLeadership(memory, "table"), region, runtime.clock)
     service = PaymentService(lease, DynamoTable(memory, "table"), PostgresLedger(lambda: memory),
-                             S3Receipts(memory, "receipts"))
+                             S3Receipts(memory, "receipts"), runtime.clock)
     return Api(region=region, service=service, probes={}, takeover=lambda _: False, timing=Timing(),
-               logger=request_logger(io.StringIO()))
+               logger=request_logger(io.StringIO(), runtime.clock), runtime=runtime)
 
 
 def _event(method: str, resource: str, body: Any = None) -> dict[str, Any]:
@@ -308,14 +312,14 @@ def _event(method: str, resource: str, body: Any = None) -> dict[str, Any]:
 
 def own_cpu() -> Iterator[Measurement]:
     """The processor's time for a payment in all threads of the function, beside one for /health and for nothing."""
-    api, events = api_in_memory(), [_event("POST", "/payment", json.dumps(smoke.payment())) for _ in range(REQUESTS)]
+    api, events = api_in_memory(), [_event("POST", "/payment", json.dumps(new_payment())) for _ in range(REQUESTS)]
     healthy = [_event("GET", "/health")] * REQUESTS
 
     def answer(wanted: int, event: Mapping[str, Any]) -> None:
         if api.answer(event, FakeLambdaContext())["statusCode"] != wanted:
             raise BenchError(f"{event['resource']}: not {wanted}, with all stores in memory")
 
-    answer(201, _event("POST", "/payment", json.dumps(smoke.payment())))  # threads, loggers, a session
+    answer(201, _event("POST", "/payment", json.dumps(new_payment())))  # threads, loggers, a session
     bare = _milliseconds(lambda _: None, events)
     yield Measurement("handler's CPU for /health", _milliseconds(partial(answer, 200), healthy), "ms", bare, "an empty loop",
                  MAX_CPU_MS)
@@ -361,7 +365,7 @@ def main(
         raise typer.Exit(2) from None
     began = time.monotonic()
     try:
-        region = smoke.RegionClient.of("primary", outputs, EmulatorClients(endpoint, CLIENTS))
+        region = RegionClient.of("primary", outputs, EmulatorClients(endpoint, CLIENTS))
         # The load comes last: what it leaves behind would weigh on the others.
         figures = [*cold_start(), *own_cpu(), *counts(region, outputs, endpoint), *throughput(region)]
     except (BenchError, OSError, http.client.HTTPException, subprocess.SubprocessError) as error:

@@ -40,11 +40,15 @@ from rehearsal.drills.report import page
 from rehearsal.drills.report.model import DrillResult
 from rehearsal.drills.runner import conclude, play
 from rehearsal.drills.scenario import Scenario
+from rehearsal.errors import CheckFailed
 from rehearsal.postgres.aurora import Aurora
 from rehearsal.rehearsed_stack import RehearsedStack
 from rehearsal.report import RunReport
 from rehearsal.tables import lines
 from rehearsal.workload import smoke
+from rehearsal.workload.checks import CheckResult
+from rehearsal.workload.load import new_payment
+from rehearsal.workload.region import RegionClient
 from tools.migrate import MigrationFailed, migrate
 
 ROOT = Path(__file__).parents[1]
@@ -131,7 +135,7 @@ class Rehearsal:
         except MigrationFailed as error:
             self._report.fail("migrations", str(error))
 
-    def _check(self, title: str, checks: Iterable[smoke.CheckResult]) -> None:
+    def _check(self, title: str, checks: Iterable[CheckResult]) -> None:
         with self._report.phase(title) as notes:
             found = []
             for check in checks:
@@ -171,11 +175,11 @@ class Rehearsal:
             with self._report.phase(title) as notes:
                 try:
                     drill = play(stage, each)
-                except smoke.CheckFailed as error:
+                except CheckFailed as error:
                     self._report.fail(title, f"cannot be played: {error}")
                     return
                 for check in drill.checks:
-                    self._report.check(smoke.CheckResult(check.name, check.ok, 0.0, check.detail))
+                    self._report.check(CheckResult(check.name, check.ok, 0.0, check.detail))
                 notes.append(drill.outcome)
             yield drill
 
@@ -203,11 +207,11 @@ class Rehearsal:
 
     def _keep(self, clients: EmulatorClients, outputs: Mapping[str, object]) -> None:
         """Say how to reach the deployment, and wait for Ctrl-C."""
-        primary = smoke.RegionClient.of("primary", outputs, clients)
+        primary = RegionClient.of("primary", outputs, clients)
         exports = (f"  export {key}={shlex.quote(value)}" for key, value in self._environment(clients).items())
         for line in ("", "The stack is up until Ctrl-C. To reach it:", "", *exports, "",
                      f"  curl -i {primary.url}/payment -H 'Content-Type: application/json' \\",
-                     f"       -H 'x-api-key: {primary.key}' -d '{json.dumps(smoke.payment())}'", ""):
+                     f"       -H 'x-api-key: {primary.key}' -d '{json.dumps(new_payment())}'", ""):
             self._report.say(line)
         with suppress(KeyboardInterrupt):
             threading.Event().wait()

@@ -1,7 +1,7 @@
 """A deployed stack with everything that can be made to go wrong with it, and what its stores hold."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,19 +9,19 @@ from urllib.parse import urlsplit
 from botocore.credentials import Credentials
 
 from payments.deadline import Deadline, Timing
-from payments.leadership import DynamoLeadership, Leadership, NotTheWriter
+from payments.errors import StoreUnavailable
+from payments.leadership import DynamoLeadership, Leadership
 from payments.ledger import DatabaseAddress, PostgresLedger, iam_login, open_connection
 from payments.payment import Record
-from payments.stores import DynamoTable, S3Receipts, StoreUnavailable
+from payments.stores import DynamoTable, S3Receipts
 from rehearsal.aws.clients import CREDENTIALS, EmulatorClients
 from rehearsal.aws.faults import Faults
 from rehearsal.aws.ministack import RECEIPTS, TABLE, CopyLag
 from rehearsal.aws.proxy import AwsProxies
 from rehearsal.aws.replication import ReplicationControl
+from rehearsal.errors import CheckFailed
 from rehearsal.postgres.global_database import GlobalDatabase
-from rehearsal.postgres.process_group import PostgresError
-from rehearsal.workload import smoke
-from rehearsal.workload.smoke import CheckFailed, CheckResult, RegionClient
+from rehearsal.workload.region import RegionClient
 
 PATIENCE = 10.0  # seconds for one look at a store
 CONNECTIONS = 4
@@ -125,17 +125,3 @@ class RehearsedStack:
         except StoreUnavailable as error:
             raise CheckFailed(str(error)) from error
         return StoreContents(records, self.posted(region), receipts)
-
-
-def attempt(name: str, check: Callable[[], object]) -> CheckResult:
-    """Do one check. A text that it returns is what was measured."""
-    found: list[object] = []
-    done = smoke.attempt(name, partial(_told, check, found))
-    return replace(done, detail=done.detail or "".join(each for each in found if isinstance(each, str)))
-
-
-def _told(check: Callable[[], object], found: list[object]) -> None:
-    try:
-        found.append(check())
-    except (PostgresError, StoreUnavailable, NotTheWriter) as error:
-        raise CheckFailed(f"{type(error).__name__}: {error}") from error

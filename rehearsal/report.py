@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from rehearsal.workload.smoke import CheckResult
+from rehearsal.workload.checks import CheckResult
 
 SPARSE = 5.0  # seconds between two lines of progress where there is no terminal
 

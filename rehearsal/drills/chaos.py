@@ -14,10 +14,12 @@ from functools import partial
 from typing import Any
 
 from recovery.plan import Action
-from rehearsal.rehearsed_stack import PATIENCE, RehearsedStack, StoreContents, attempt
-from rehearsal.workload.load import CLIENTS, LoadGenerator, SentPayment, acknowledged, send_all
+from rehearsal.errors import CheckFailed
+from rehearsal.rehearsed_stack import PATIENCE, RehearsedStack, StoreContents
+from rehearsal.workload.checks import CheckResult, arrives, attempt, expect
+from rehearsal.workload.load import CLIENTS, LoadGenerator, SentPayment, acknowledged, new_payment, send_all
 from rehearsal.workload.move_writer import move_writer
-from rehearsal.workload.smoke import CheckFailed, CheckResult, RegionClient, arrives, expect, payment
+from rehearsal.workload.region import RegionClient
 
 TITLE = "kill9"
 RUNS, SEED = 20, 9
@@ -137,15 +139,15 @@ def _sum(rows: Sequence[Mapping[str, Any]]) -> str:
 def _warm(ground: RehearsedStack) -> None:
     """Let each region start as many functions as there will be clients."""
     for region in ground.sides():
-        send_all(region.place, [payment() for _ in range(2 * CLIENTS)])
+        send_all(region.api, [new_payment() for _ in range(2 * CLIENTS)])
 
 
 def _run(ground: RehearsedStack, plan: KillPlan, rows: list[dict[str, Any]]) -> str:
     home, away = ground.sides()
     ground.lag(home, away, plan.table, plan.receipts, plan.ledger)
     began = time.monotonic()
-    with LoadGenerator(lambda: home.place) as load:
-        load.accepted.wait(PATIENCE)
+    with LoadGenerator(lambda: home.api) as load:
+        load.wait_for(acknowledged, PATIENCE)
         first = time.monotonic() - began
         time.sleep(plan.after)
         killed = time.monotonic()

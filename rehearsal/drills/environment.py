@@ -30,9 +30,11 @@ from rehearsal.drills.emulated.cloudwatch import Telemetry
 from rehearsal.drills.emulated.eventbridge import ControllerSchedule
 from rehearsal.drills.emulated.route53 import HealthChecker, HostedZone, Resolver, asking
 from rehearsal.drills.payers import payers
+from rehearsal.errors import CheckFailed
 from rehearsal.rehearsed_stack import RehearsedStack, StoreContents
-from rehearsal.workload.load import CLIENTS, LoadGenerator, send_all
-from rehearsal.workload.smoke import CheckFailed, RegionClient, arrives, expect, payment
+from rehearsal.workload.checks import arrives, expect
+from rehearsal.workload.load import CLIENTS, LoadGenerator, new_payment, send_all
+from rehearsal.workload.region import RegionClient
 
 PATIENCE = 40.0  # seconds for anything that is waited for
 CLIENT_TIMEOUT = 5.0  # seconds
@@ -86,7 +88,7 @@ class DrillEnvironment:
         self.wait("the controllers report", lambda: all(map(self.watch, self.regions)))
         arrives(partial(self._in_order, home), PATIENCE)
         for region in self.regions.values():
-            send_all(region.place, [payment() for _ in range(2 * CLIENTS)])
+            send_all(region.api, [new_payment() for _ in range(2 * CLIENTS)])
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:

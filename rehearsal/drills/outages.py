@@ -11,24 +11,25 @@ from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 from botocore.exceptions import ClientError
 
 from payments.deadline import Deadline, Timing
-from payments.leadership import NotTheWriter
+from payments.errors import NotTheWriter
 from payments.payment import Record, parse
 from recovery.plan import Action
 from rehearsal.aws.faults import FailureMode
 from rehearsal.aws.ministack import RECEIPTS, STOPPED, TABLE, CopyLag
 from rehearsal.deploy.project import ProjectError
 from rehearsal.drills.chaos import kill9
+from rehearsal.errors import CheckFailed, NoAnswer
 from rehearsal.postgres.aurora import LEDGER
-from rehearsal.rehearsed_stack import PATIENCE, RehearsedStack, attempt
-from rehearsal.workload.load import LoadGenerator, acknowledged, send, send_all
+from rehearsal.rehearsed_stack import PATIENCE, RehearsedStack
+from rehearsal.workload.checks import CheckResult, arrives, attempt, expect
+from rehearsal.workload.http import ApiClient
+from rehearsal.workload.load import LoadGenerator, acknowledged, new_payment, send, send_all
 from rehearsal.workload.move_writer import move_writer
-from rehearsal.workload.smoke import CheckFailed, CheckResult, RegionClient, arrives, expect, payment, request
+from rehearsal.workload.region import RegionClient
 
 ALL, NONE = "all", "none"
 
@@ -59,18 +60,18 @@ class Outage:
 
 def _post(region: RegionClient, made: dict[str, Any] | None = None) -> dict[str, Any]:
     """Make a payment, and give its answer. Raises Unmet if it is not accepted."""
-    answer = request("POST", f"{region.url}/payment", made or payment(), region.key)
+    answer = region.api.pay(made or new_payment())
     expect(answer.status, HTTPStatus.CREATED, f"status of {answer.body}")
     accepted: dict[str, Any] = answer.body
     return accepted
 
 
 def _status(region: RegionClient, payment_id: str, url: str = "") -> int:
-    return request("GET", f"{url or region.url}/payment/{payment_id}", key=region.key).status
+    return _api(region, url).find(payment_id).status
 
 
 def _got(region: RegionClient, accepted: dict[str, Any]) -> None:
-    answer = request("GET", f"{region.url}/payment/{accepted['payment_id']}", key=region.key)
+    answer = region.api.find(accepted["payment_id"])
     expect((answer.status, answer.body), (HTTPStatus.OK, accepted), "answer")
 
 
@@ -78,7 +79,7 @@ def _silent(work: Callable[[], object]) -> None:
     """Expect that there is no answer."""
     try:
         answer = work()
-    except OSError:
+    except NoAnswer:
         return
     raise CheckFailed(f"{answer} instead of no answer")
 
@@ -105,15 +106,12 @@ def _whole(ground: RehearsedStack, region: RegionClient, ids: Iterable[str]) -> 
 
 def _measured(region: RegionClient, made: dict[str, Any], url: str = "") -> tuple[int, str, float]:
     """Status, Retry-After and seconds of a payment's request."""
-    call = Request(f"{url or region.url}/payment", json.dumps(made).encode(),
-                   {"Content-Type": "application/json", "x-api-key": region.key})
-    began = time.monotonic()
-    try:
-        with urlopen(call, timeout=PATIENCE) as answer:
-            return answer.status, "", time.monotonic() - began
-    except HTTPError as error:
-        with error:
-            return error.code, error.headers.get("Retry-After", ""), time.monotonic() - began
+    answer = _api(region, url).pay(made)
+    return answer.status, answer.headers.get("Retry-After", ""), answer.seconds
+
+
+def _api(region: RegionClient, url: str) -> ApiClient:
+    return replace(region.api, url=url or region.url)
 
 
 def _come_again(region: RegionClient, made: dict[str, Any], url: str = "") -> str:
@@ -213,23 +211,23 @@ def lag_of_the_database(ground: RehearsedStack) -> Checks:
 def cut_off(ground: RehearsedStack) -> Checks:
     """First the other region is cut off, then the writer's own."""
     home, away = ground.sides()
-    before, meanwhile = payment(), [payment() for _ in range(BURST)]
+    before, meanwhile = new_payment(), [new_payment() for _ in range(BURST)]
     yield attempt("a payment before", lambda: _got(away, _post(home, before)))
 
     def nobody(region: RegionClient) -> None:
-        _silent(lambda: request("POST", f"{region.url}/payment", payment(), region.key))
+        _silent(lambda: region.api.pay(new_payment()))
         _silent(lambda: _status(region, before["payment_id"]))
 
     def inside(region: RegionClient) -> str:
         count = len(ground.relays.calls)
-        _come_again(region, payment(), ground.within(region))
+        _come_again(region, new_payment(), ground.within(region))
         expect(_status(region, before["payment_id"], ground.within(region)), HTTPStatus.SERVICE_UNAVAILABLE, "status")
         calls = [call for call in ground.relays.calls[count:] if call.caller == region.name]
         expect([call for call in calls if call.status], [], "calls that got out")
         return f"{len(calls)} calls, none got out"
 
     def goes_on() -> str:
-        accepted = acknowledged(send_all(home.place, meanwhile))
+        accepted = acknowledged(send_all(home.api, meanwhile))
         expect(len(accepted), BURST, "accepted")
         return f"{BURST} payments"
 
@@ -246,7 +244,7 @@ def cut_off(ground: RehearsedStack) -> Checks:
     yield attempt(f"{home.name} cut off: {away.name} finds payments", lambda: expect(
         _status(away, before["payment_id"]), HTTPStatus.OK, "status"))
     yield attempt(f"{home.name} cut off: {away.name} takes none, as nobody took over",
-                  lambda: _come_again(away, payment()))
+                  lambda: _come_again(away, new_payment()))
     ground.faults.heal(home.name)
     yield attempt(f"healed: {home.name} takes payments", lambda: arrives(lambda: _got(home, _post(home, meanwhile[0]))))
 
@@ -256,9 +254,9 @@ def slow(ground: RehearsedStack) -> Checks:
     home, _ = ground.sides()
 
     def timed() -> str:
-        before = min(_measured(home, payment())[2] for _ in range(3))
+        before = min(_measured(home, new_payment())[2] for _ in range(3))
         ground.faults.slow(home.name, DELAY)
-        status, _, seconds = _measured(home, payment())
+        status, _, seconds = _measured(home, new_payment())
         expect(status, HTTPStatus.CREATED, "status")
         slower = (seconds - before) * 1000
         # The API, the table twice, the receipt, and perhaps the right: the database is no HTTP call.
@@ -272,12 +270,12 @@ def slow(ground: RehearsedStack) -> Checks:
 def failing(ground: RehearsedStack) -> Checks:
     """A share of a region's calls fails, some of them after they are done."""
     home, away = ground.sides()
-    made = [payment() for _ in range(REQUESTS)]
+    made = [new_payment() for _ in range(REQUESTS)]
     accepted: list[str] = []
 
     def share() -> str:
         ground.faults.fail(home.name, SHARE)
-        sent = send_all(home.place, made)
+        sent = send_all(home.api, made)
         ground.faults.heal(home.name)
         accepted.extend(each.payment_id for each in acknowledged(sent))
         failed = 1 - len(accepted) / REQUESTS
@@ -286,7 +284,7 @@ def failing(ground: RehearsedStack) -> Checks:
         return f"{failed:.0%} of {REQUESTS} requests failed"
 
     def completed() -> str:
-        repeated = acknowledged(send_all(home.place, made))
+        repeated = acknowledged(send_all(home.api, made))
         expect(len(repeated), REQUESTS, "accepted by now")
         arrives(lambda: expect(bool(_whole(ground, away, [each["payment_id"] for each in made])), True, "arrived"))
         return f"{REQUESTS - len(accepted)} more"
@@ -299,10 +297,10 @@ def failing(ground: RehearsedStack) -> Checks:
 def lost_store(ground: RehearsedStack) -> Checks:
     """One store of the writer's region gives no answer."""
     home, _ = ground.sides()
-    before = payment()
+    before = new_payment()
     yield attempt("a payment before", lambda: _got(home, _post(home, before)))
     for store in (TABLE, RECEIPTS, LEDGER):
-        made, found = payment(), HTTPStatus.SERVICE_UNAVAILABLE if store == TABLE else HTTPStatus.OK
+        made, found = new_payment(), HTTPStatus.SERVICE_UNAVAILABLE if store == TABLE else HTTPStatus.OK
         ground.faults.lose(home.name, store)
         yield attempt(f"{store} lost: POST 503 with Retry-After within {LIMIT:.0f} s",
                       partial(_come_again, home, made))
@@ -326,7 +324,7 @@ def killed(ground: RehearsedStack) -> Checks:
     others: list[Any] = []
 
     def kill() -> str:
-        with LoadGenerator(lambda: home.place) as load:
+        with LoadGenerator(lambda: home.api) as load:
             time.sleep(LOADED)
             ground.pair.kill(home.name)
             time.sleep(DOWN)
@@ -351,12 +349,12 @@ def failover(ground: RehearsedStack) -> Checks:
     """The writer's region is cut off before its ledger and its receipts have come over, and the standby takes over."""
     home, away = ground.sides()
     beside = ground.beside(away)  # nothing that is done meanwhile may need the region that is cut off
-    made = [payment() for _ in range(BURST)]
+    made = [new_payment() for _ in range(BURST)]
     ids = [each["payment_id"] for each in made]
 
     def before() -> str:
         ground.lag(home, away, 0, PATIENCE, PATIENCE)
-        expect(len(acknowledged(send_all(home.place, made))), BURST, "accepted")
+        expect(len(acknowledged(send_all(home.api, made))), BURST, "accepted")
         ground.faults.cut(home.name)
         missing = [each for each in ids if each not in ground.posted(away)]
         expect(len(missing), BURST, "not posted there")
@@ -374,13 +372,13 @@ def failover(ground: RehearsedStack) -> Checks:
         return f"{len(set(found['repaired']) & set(ids))} of {BURST} repaired, none lost"
 
     def behind_the_cut() -> str:
-        inside = replace(home.place, url=ground.within(home))
-        refused = [send(inside, payment()) for _ in range(3)]
+        inside = replace(home.api, url=ground.within(home))
+        refused = [send(inside, new_payment()) for _ in range(3)]
         return refused_all([each.answer.status if each.answer else 0 for each in refused])
 
     def returned() -> str:
         arrives(lambda: expect(ground.pair.role(home.name).value, "standby", "role"))
-        sent = [_measured(home, payment())[0] for _ in range(BURST)]
+        sent = [_measured(home, new_payment())[0] for _ in range(BURST)]
         return refused_all(sent)
 
     yield attempt(f"{home.name} takes payments, and is cut off", before)
@@ -411,7 +409,7 @@ def _stale(ground: RehearsedStack, region: RegionClient, ids: Sequence[str]) -> 
     ledger, epoch = ground.ledger(region), ground.right(region).epoch - 1
     refused = 0
     for _ in ids:
-        new = parse(json.dumps(payment()).encode(), set())
+        new = parse(json.dumps(new_payment()).encode(), set())
         record = Record(payment=new, fingerprint=new.fingerprint(), created_at="2026-01-01T00:00:00.000+00:00",
                         epoch=epoch)
         try:
@@ -426,12 +424,12 @@ def _stale(ground: RehearsedStack, region: RegionClient, ids: Sequence[str]) -> 
 def quorum(ground: RehearsedStack) -> Checks:
     """With strong consistency a region alone, though it lives on behind the cut, cannot write."""
     home, away = ground.sides()
-    before, made = payment(), payment()
+    before, made = new_payment(), new_payment()
     yield attempt("a payment before", lambda: _got(away, _post(home, before)))
     ground.faults.cut(home.name, inside=True)
 
     def alone() -> None:
-        answer = request("POST", f"{home.url}/payment", made, home.key)
+        answer = home.api.pay(made)
         expect((answer.status, answer.body), (HTTPStatus.SERVICE_UNAVAILABLE, {"error": "table unavailable"}), "answer")
 
     def not_kept() -> None:

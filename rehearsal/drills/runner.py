@@ -10,6 +10,7 @@ from functools import partial
 from http import HTTPStatus
 from itertools import product
 
+from contract import Phase, Store
 from payments.leadership import LEASE
 from recovery import measure
 from recovery.journal import Run
@@ -20,9 +21,11 @@ from rehearsal.aws.faults import WORLD, ApiCall
 from rehearsal.drills.environment import CommandResult, DrillEnvironment
 from rehearsal.drills.report import model
 from rehearsal.drills.scenario import Scenario, ScenarioAction
+from rehearsal.errors import CheckFailed
 from rehearsal.rehearsed_stack import StoreContents
-from rehearsal.workload.load import SentPayment, acknowledged, send_all
-from rehearsal.workload.smoke import ApiEndpoint, CheckFailed, expect, payment
+from rehearsal.workload.checks import expect
+from rehearsal.workload.http import ApiClient
+from rehearsal.workload.load import SentPayment, acknowledged, new_payment, send_all
 
 OVERHEAD = 2.0  # seconds that recovery may add of its own
 SLACK = 0.3  # seconds: what is cut off does not end in one moment, and an acknowledgement takes its way
@@ -185,12 +188,12 @@ class ScenarioRunner:
     def _behind(self, number: int) -> None:
         """Payments of clients that are behind the cut, with the region that was active."""
         home = self._stage.regions[self._region("active")]
-        self._stray += send_all(ApiEndpoint(region=home.name, url=self._stage.ground.within(home), key=home.key),
-                                [payment() for _ in range(number)])
+        self._stray += send_all(ApiClient(region=home.name, url=self._stage.ground.within(home), key=home.key),
+                                [new_payment() for _ in range(number)])
 
     def _stale(self, number: int) -> None:
         home = self._stage.regions[self._region("active")]
-        self._stray += send_all(home.place, [payment() for _ in range(number)])
+        self._stray += send_all(home.api, [new_payment() for _ in range(number)])
 
     # --- Notes
 
@@ -225,7 +228,7 @@ class ScenarioRunner:
             self._trap.set(self._region("standby"))
         with self._load:
             with self._checked("it comes about") as found:
-                expect(self._load.accepted.wait(10), True, "a payment is accepted at first")
+                expect(self._load.wait_for(acknowledged, 10), True, "a payment is accepted at first")
                 for deed in scenario.do:
                     self.do(deed)
                 found.append(f"{len(scenario.do)} deeds")
@@ -329,7 +332,7 @@ class ScenarioRunner:
         factor = self._stage.factor
         split = [model.PhaseTime(phase=phase, wall_s=round(wall, 3),
                              full_s=round(wall * (factor if phase in _WAITED else 1), 3))
-                 for phase, wall in zip(model.PHASES, found.phases.values(), strict=True)]
+                 for phase, wall in zip(Phase, found.phases.values(), strict=True)]
         return model.RecoveryTime(
             at_s=self._at(found.began - self._offset), wall_s=round(found.whole, 3),
             full_s=round(sum(phase.full_s for phase in split), 3), split=split,
@@ -382,9 +385,9 @@ _WAITED = frozenset({"detect", "dns"})  # the phases that consist of waiting, wh
 _LANES: Mapping[str, model.Lane] = {
     **dict.fromkeys(("cut", "heal", "lose", "fail", "kill", "lag", "lag_back"), "fault"),
     **dict.fromkeys(("behind", "stale"), "client")}
-_HELD: Mapping[model.StoreName, Callable[[StoreContents], Callable[[str], bool]]] = {
-    "table": lambda kept: kept.settled, "ledger": lambda kept: kept.ledger.__contains__,
-    "receipts": lambda kept: kept.receipts.__contains__}
+_HELD: Mapping[Store, Callable[[StoreContents], Callable[[str], bool]]] = {
+    Store.TABLE: lambda kept: kept.settled, Store.LEDGER: lambda kept: kept.ledger.__contains__,
+    Store.RECEIPTS: lambda kept: kept.receipts.__contains__}
 
 
 def _kind(sent: SentPayment) -> str:

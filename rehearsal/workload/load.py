@@ -1,26 +1,30 @@
-"""Clients that make payments all the while, and what they were told."""
+"""Clients that send payments, and what each of them was answered."""
 
-import http.client
 import threading
-import time
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from rehearsal.workload.smoke import TIMEOUT, Answer, ApiEndpoint, payment, request
+from recovery.clock import CLOCK, Clock
+from rehearsal.errors import NoAnswer
+from rehearsal.workload.http import Answer, ApiClient
 
 CLIENTS = 4
-REFUSED = 0.05  # seconds, at least, between a refusal and what the client sends next
+REFUSED_PAUSE = 0.05  # seconds, at least, between a refusal and the client's next request
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SentPayment:
     """A payment that was sent to a region, and the answer; None if there was none.
 
-    began, ended: when it was sent, and when the client knew what came of it, in seconds of the monotonic clock.
+    began, ended: when it was sent, and when the client knew the outcome, in seconds of the monotonic clock.
     """
 
     payment: Mapping[str, Any]
@@ -37,48 +41,60 @@ class SentPayment:
 
     @property
     def acknowledged(self) -> bool:
-        """Whether the client was told that the payment is made."""
+        """Whether the client was answered that the payment is made."""
         return self.answer is not None and self.answer.status == HTTPStatus.CREATED
 
 
-def send(place: ApiEndpoint, made: Mapping[str, Any], timeout: float = TIMEOUT) -> SentPayment:
-    """Send a payment; that nothing comes back is an outcome too."""
-    began = time.monotonic()
+def new_payment() -> dict[str, Any]:
+    """A payment with an id that was never used."""
+    return {"payment_id": uuid.uuid4().hex, "amount": 12_50, "currency": "EUR", "payer": "alice", "payee": "bob"}
+
+
+def send(api: ApiClient, payment: Mapping[str, Any], clock: Clock = CLOCK) -> SentPayment:
+    """Send a payment; to get no answer is an outcome too."""
+    began = clock.monotonic()
     try:
-        answer: Answer | None = request("POST", f"{place.url}/payment", made, place.key, via=place.via,
-                                        timeout=timeout)
-    except (OSError, http.client.HTTPException):
+        answer: Answer | None = api.pay(payment)
+    except NoAnswer:
         answer = None
-    return SentPayment(payment=made, region=place.region, answer=answer, began=began, ended=time.monotonic())
+    return SentPayment(payment=payment, region=api.region, answer=answer, began=began, ended=clock.monotonic())
 
 
-def send_all(place: ApiEndpoint, made: Iterable[Mapping[str, Any]]) -> list[SentPayment]:
-    """Send payments, some at once; the outcomes in the same order."""
-    with ThreadPoolExecutor(CLIENTS, "client") as pool:
-        return list(pool.map(lambda each: send(place, each), made))
+def at_once(work: Callable[[T], R], items: Iterable[T], clients: int = CLIENTS) -> list[R]:
+    """Do the work for each of the items, so many at a time; the results in the order of the items."""
+    with ThreadPoolExecutor(clients, "client") as pool:
+        return list(pool.map(work, items))
+
+
+def send_all(api: ApiClient, payments: Iterable[Mapping[str, Any]], clients: int = CLIENTS) -> list[SentPayment]:
+    """Send payments, so many at a time; the outcomes in the order of the payments."""
+    return at_once(lambda payment: send(api, payment), payments, clients)
 
 
 def acknowledged(sent: Iterable[SentPayment]) -> list[SentPayment]:
-    """Those of which the client was told that they are made."""
+    """Those of the payments that were acknowledged."""
     return [each for each in sent if each.acknowledged]
 
 
 class LoadGenerator:
     """Clients that send one payment after the other, from the beginning of a `with` block until `stop` or its end.
 
-    `where` says before each where it goes. A client begins one every `pause` seconds, or once it has the answer to the
-    last, for which it waits `timeout` seconds. It never sends a payment again, unless it is to `repeat`: then it does,
-    with the same id, until it is acknowledged. `accepted` is set once a payment is acknowledged; `sent` has all whose
-    outcome is known, in that order.
+    where: asked before each request, gives the API to send it to.
+    pause: seconds from one request of a client to its next, which is sent at once if the answer took longer.
+    repeat: whether a client sends a payment again, with the same id, until it is acknowledged.
+    wait: waits for an event for so many seconds, and gives whether it is set.
+
+    `sent` has every payment whose outcome is known, in the order in which the outcomes came.
     """
 
-    def __init__(self, where: Callable[[], ApiEndpoint], clients: int = CLIENTS, *, pause: float = 0.0,
-                 timeout: float = TIMEOUT, repeat: bool = False) -> None:
-        self._where, self._pause, self._timeout, self._repeat = where, pause, timeout, repeat
+    def __init__(self, where: Callable[[], ApiClient], clients: int = CLIENTS, *, pause: float = 0.0,
+                 repeat: bool = False, clock: Clock = CLOCK,
+                 wait: Callable[[threading.Event, float], bool] = threading.Event.wait) -> None:
+        self._where, self._pause, self._repeat, self._clock, self._wait = where, pause, repeat, clock, wait
         self.sent: list[SentPayment] = []
-        self.accepted, self._stopped = threading.Event(), threading.Event()
-        self._threads = [
-            threading.Thread(target=self._run, args=(pause * number / clients,), name="client", daemon=True)
+        self._changed, self._stopped = threading.Condition(), threading.Event()
+        self._threads = [  # the clients start one after another: they are not to send all at the same moment
+            threading.Thread(target=self._run, args=(pause * number / clients,), name=f"client {number}", daemon=True)
             for number in range(clients)]
 
     def __enter__(self) -> Self:
@@ -90,25 +106,29 @@ class LoadGenerator:
                  trace: TracebackType | None) -> None:
         self.finish()
 
+    def wait_for(self, check: Callable[[Sequence[SentPayment]], object], patience: float) -> bool:
+        """Wait until something is true of `sent`, at most `patience` seconds; gives whether it is."""
+        with self._changed:
+            return bool(self._changed.wait_for(lambda: check(self.sent), patience))
+
     def stop(self) -> None:
-        """Send no more; what is under way goes on."""
+        """Send no more; requests that are under way go on."""
         self._stopped.set()
 
     def finish(self) -> Sequence[SentPayment]:
-        """All that was sent, once each of it has its outcome."""
+        """Stop, and give all that was sent, once every outcome is known."""
         self.stop()
         for thread in self._threads:
             thread.join()
         return self.sent
 
     def _run(self, delay: float) -> None:
-        """One client, which begins after a delay: they are not to send all at once."""
-        made = payment()
-        while not self._stopped.wait(delay):
-            sent = send(self._where(), made, self._timeout)
-            self.sent.append(sent)
-            if sent.acknowledged:
-                self.accepted.set()
+        payment = new_payment()
+        while not self._wait(self._stopped, delay):
+            sent = send(self._where(), payment, self._clock)
+            with self._changed:
+                self.sent.append(sent)
+                self._changed.notify_all()
             if sent.acknowledged or not self._repeat:
-                made = payment()
-            delay = max(sent.began + self._pause - sent.ended, 0.0 if sent.acknowledged else REFUSED)
+                payment = new_payment()
+            delay = max(sent.began + self._pause - sent.ended, 0.0 if sent.acknowledged else REFUSED_PAUSE)

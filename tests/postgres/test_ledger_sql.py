@@ -16,10 +16,10 @@ from pg8000.exceptions import DatabaseError
 from pg8000.native import Connection
 
 from payments.deadline import Deadline, Timing
-from payments.leadership import NotTheWriter
+from payments.errors import Conflict, MigrationError, NotTheWriter
 from payments.ledger import POST, PostgresLedger
-from payments.migrate import Migration, MigrationError, load, migrate
-from payments.payment import Conflict, Payment, Record
+from payments.migrate import Migration, load, migrate
+from payments.payment import Payment, Record
 from payments.stores import State
 from rehearsal.postgres.global_database import GlobalDatabase
 from tests.postgres.conftest import REGIONS, Postgres

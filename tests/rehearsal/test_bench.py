@@ -19,7 +19,7 @@ from rehearsal import bench
 from rehearsal.aws.clients import EmulatorClients
 from rehearsal.aws.proxy import RECORD
 from rehearsal.bench import BenchError, KeepAliveClient, Latencies, Measurement
-from rehearsal.workload.smoke import RegionClient
+from rehearsal.workload.region import RegionClient
 
 RECORDED = [{"caller": "us-east-1", "service": "dynamodb", "operation": "PutItem", "calls": 3},
             {"caller": "outside", "service": "dynamodb", "operation": "PutItem", "calls": 9}]

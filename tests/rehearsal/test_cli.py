@@ -21,9 +21,11 @@ from rehearsal.deploy.project import Project
 from rehearsal.drills import outages, scenario
 from rehearsal.drills.report import model, page
 from rehearsal.drills.scenario import Scenario
+from rehearsal.errors import CheckFailed
 from rehearsal.rehearsed_stack import RehearsedStack
 from rehearsal.workload import smoke
-from rehearsal.workload.smoke import CheckFailed, CheckResult
+from rehearsal.workload.checks import CheckResult
+from rehearsal.workload.region import RegionClient
 from tests.rehearsal.cloud import ENDPOINT
 from tests.rehearsal.stack import OUTPUTS
 from tools.migrate import MigrationFailed
@@ -408,9 +410,9 @@ def test_a_stack_that_is_kept_says_how_to_reach_it(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    primary = smoke.RegionClient(role="primary", name="us-east-1", url="http://127.0.0.1:9/live", table="t", bucket="b",
+    primary = RegionClient(role="primary", name="us-east-1", url="http://127.0.0.1:9/live", table="t", bucket="b",
                              reconcile="f", key="the-key", clients=None)  # type: ignore[arg-type]
-    monkeypatch.setattr(smoke.RegionClient, "of", lambda *_: primary)
+    monkeypatch.setattr(RegionClient, "of", lambda *_: primary)
     monkeypatch.setattr("threading.Event.wait", interrupt)
     assert run(monkeypatch, "--keep") == 0
     said = capsys.readouterr().out

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from rehearsal import report
 from rehearsal.report import RunReport
-from rehearsal.workload.smoke import CheckResult
+from rehearsal.workload.checks import CheckResult
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rehearsal.aws.clients import ACCOUNT
 from rehearsal.aws.faults import SERVICES, ApiCall
 from rehearsal.rehearsed_stack import RehearsedStack
-from rehearsal.workload.smoke import RegionClient
+from rehearsal.workload.region import RegionClient
 
 MINUTE = 60.0  # seconds
 ALIAS = "live"

@@ -1,21 +1,19 @@
-"""What a run of drills has found: values that `dataclasses.asdict` makes a JSON document of.
+"""What a run of drills has found: values that `dataclasses.asdict` turns into a JSON document.
 
-A drill has two clocks. `wall` is the one on the wall: there waiting for health checks, a record's TTL and the
-controller's turn is divided by the run's factor, work is not. `full` is the same uncompressed. Every time is in
-seconds, and a moment (`at_s`) counts from the drill's beginning, by the wall clock.
+A drill has two clocks. `wall` is the wall clock: waiting for health checks, a record's TTL and the controller's turn
+is divided by the run's factor, work is not. `full` is the same time uncompressed. Every time is in seconds, and a
+moment (`at_s`) counts from the beginning of the drill, by the wall clock.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-PhaseName = Literal["detect", "decide", "fence", "promote", "dns", "first write"]
-StoreName = Literal["table", "ledger", "receipts"]
+from contract import Phase, Store
+
 Lane = Literal["fault", "health", "plan", "dns", "client"]
 Driver = Literal["controller", "command line"]
 
-PHASES: tuple[PhaseName, ...] = ("detect", "decide", "fence", "promote", "dns", "first write")
-STORES: tuple[StoreName, ...] = ("table", "ledger", "receipts")
 LANES: tuple[Lane, ...] = ("fault", "health", "plan", "dns", "client")
 
 
@@ -29,7 +27,7 @@ class DeclaredObjectives:
 
 @dataclass(frozen=True, kw_only=True)
 class PredictedStep:
-    """What a step would take in AWS, by the plan's budget; `source` says whose figure it is. Never measured."""
+    """How long a step would take in AWS, by the plan's budget; `source` says whose figure it is. Never measured."""
 
     step: str
     seconds: float
@@ -40,18 +38,18 @@ class PredictedStep:
 class PhaseTime:
     """A part of a recovery, on both clocks."""
 
-    phase: PhaseName
+    phase: Phase
     wall_s: float
     full_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecoveryTime:
-    """From the client's first failed write to the first of ten good ones in a row.
+    """From the client's first failed write to the first of ten successful ones in a row.
 
     at_s: the moment of that first failed write.
-    overhead_s: what recovery adds itself: `wall_s` less the detection threshold, the TTL and the database's promotion.
-    split: the phases in the order in which they came; together they are the whole.
+    overhead_s: what recovery itself adds: `wall_s` less the detection threshold, the TTL and the database's promotion.
+    split: the phases in their order; together they are the whole.
     """
 
     at_s: float
@@ -65,7 +63,7 @@ class RecoveryTime:
 class StoreCounts:
     """How many of the acknowledged payments a store held, before and after the repair."""
 
-    store: StoreName
+    store: Store
     acknowledged: int
     before: int
     after: int
@@ -83,7 +81,7 @@ class StoreCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class RequestMark:
-    """A client's write: when it was sent, whether it was acknowledged, and the region the name led to ("" for none)."""
+    """A client's write: when it was sent, whether it was acknowledged, and where the name led ("": to no region)."""
 
     at_s: float
     ok: bool
@@ -110,7 +108,7 @@ class DrillCheck:
 
 @dataclass(frozen=True, kw_only=True)
 class ControllerKill:
-    """The driver, killed at a moment of a step (say "before"), and whether the next one finished the run."""
+    """A kill of the driver at a moment of a step (such as "before"), and whether the next driver finished the run."""
 
     step: str
     moment: str
@@ -119,12 +117,12 @@ class ControllerKill:
 
 @dataclass(frozen=True, kw_only=True)
 class DrillResult:
-    """One scenario, played.
+    """The result of one scenario.
 
-    scenario: its name, as the command line takes it; `title` says it in words.
-    expected, outcome: what must come of it and what came, in a sentence each.
-    ok: whether the two agree, and each check holds.
-    recovery: None where nothing had to recover.
+    scenario: its name on the command line; `title` describes it.
+    expected, outcome: what should happen and what did, in a sentence each.
+    ok: whether the two agree and every check holds.
+    recovery: None if nothing had to recover.
     lost: ids of the acknowledged payments that no store holds any more.
     refused_stale: writes under an old epoch that a store refused.
     errors: what the client got instead of an acknowledgement, and how often.
@@ -153,7 +151,7 @@ class DrillRun:
     """All drills of a run.
 
     started: ISO 8601, UTC.
-    factor: what waiting is divided by.
+    factor: waiting is divided by it.
     """
 
     title: str
@@ -166,5 +164,5 @@ class DrillRun:
 
     @property
     def ok(self) -> bool:
-        """Whether there was a drill and each came out as expected."""
+        """Whether there was a drill and each ended as expected."""
         return bool(self.drills) and all(drill.ok for drill in self.drills)

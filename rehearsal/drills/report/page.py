@@ -1,6 +1,6 @@
-"""A run of drills as one HTML file that needs nothing else, as JSON, and as rows for a terminal.
+"""A run of drills as one HTML file that needs nothing else, as JSON, as pictures, and as rows for a terminal.
 
-Every figure that was measured is called emulated, and what AWS would do is called a prediction, wherever they stand.
+Everywhere a measured figure is called emulated, and what AWS would do is called a prediction.
 """
 
 import json
@@ -9,26 +9,33 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
-from rehearsal.drills.report.model import PHASES, STORES, DrillResult, DrillRun
+from contract import Phase, Store
+from rehearsal.drills.report.model import DrillResult, DrillRun
 from rehearsal.drills.report.style import COLOURS, both, seconds
+from rehearsal.drills.report.timeline import Timeline, clean
 
-TEMPLATE = Path(__file__).with_name("page.html.j2")
 NAME = "drills"
+WIDE, NARROW = 960.0, 440.0
+"""Of the two layouts of a timeline: the page shows the narrow one on a phone."""
 
 
 def write(run: DrillRun, folder: Path) -> tuple[Path, Path]:
-    """Write the page and the document into a folder, which is made if need be. Gives their paths."""
+    """Write the page, the document and a picture for each drill into a folder, which is made if need be.
+
+    Returns the paths of the first two; a picture is named after its scenario.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     page, data = folder / f"{NAME}.html", folder / f"{NAME}.json"
     page.write_text(html(run), encoding="utf-8", errors="replace")
     data.write_text(f"{json.dumps(document(run), allow_nan=False)}\n", encoding="utf-8")
+    for drill in run.drills:
+        (folder / f"{drill.scenario}.svg").write_text(svg(drill, run.factor), encoding="utf-8", errors="replace")
     return page, data
 
 
 def document(run: DrillRun) -> dict[str, Any]:
-    """All that the page tells: the run itself, and what is made of it."""
+    """All that the page shows: the run itself, and what follows from it."""
     return {"ok": run.ok, "verdict": verdict(run), "figures": "emulated", "summary": rows(run), **asdict(run)}
 
 
@@ -61,12 +68,19 @@ def _row(drill: DrillResult) -> dict[str, Any]:
 
 def html(run: DrillRun) -> str:
     """The page."""
-    from rehearsal.drills.report import timeline  # noqa: PLC0415 # pylint: disable=import-outside-toplevel # matplotlib is slow
-
-    environment = Environment(loader=FileSystemLoader(TEMPLATE.parent), autoescape=True, undefined=StrictUndefined,
-                              trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    environment.filters |= {"seconds": seconds, "plain": "{:g} s".format}
-    drills = [(f"drill-{number}", drill, Markup(timeline.svg(drill, run.factor, f"picture-{number}")))  # noqa: S704
+    drills = [(f"drill-{number}", drill, Timeline(drill, run.factor, WIDE), Timeline(drill, run.factor, NARROW))
               for number, drill in enumerate(run.drills, 1)]
-    return environment.get_template(TEMPLATE.name).render(
-        run=run, drills=drills, verdict=verdict(run), colours=COLOURS, phases=PHASES, stores=STORES)
+    return _ENVIRONMENT.get_template("page.html.j2").render(
+        run=run, drills=drills, verdict=verdict(run), phases=tuple(Phase), stores=tuple(Store))
+
+
+def svg(drill: DrillResult, factor: float) -> str:
+    """The timeline of a drill as a file that needs nothing else; waiting was compressed by `factor`."""
+    return _ENVIRONMENT.get_template("picture.svg.j2").render(drawn=Timeline(drill, factor, WIDE))
+
+
+_ENVIRONMENT = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
+                           trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+_ENVIRONMENT.filters |= {"seconds": seconds, "plain": "{:g} s".format, "clean": clean,
+                         "short": lambda number: f"{round(number, 1):g}"}
+_ENVIRONMENT.globals |= {"colours": COLOURS, "both": both}

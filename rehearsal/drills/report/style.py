@@ -1,8 +1,10 @@
-"""How the page and its pictures tell figures, and their colours."""
+"""How the page and its pictures show figures, and their colours."""
 
-# Each in light and in dark; the page's stylesheet has them as variables of these names. Blue, green and vermillion are
-# after Okabe and Ito, which no common colour blindness confuses; besides, failures differ in form and regions in place.
+# Each in light and in dark, as a variable of CSS. Blue, green and vermilion are Okabe and Ito's, which no common colour
+# blindness confuses. Failures also differ in shape, and regions in place.
 COLOURS = {
+    "paper": ("#ffffff", "#12171d"), "card": ("#f6f8fa", "#1a2129"), "link": ("#0b5cad", "#7cc0ff"),
+    "good": ("#00714f", "#3ccf9f"), "bad": ("#b84300", "#ff9a5c"),
     "ink": ("#1c2733", "#e6ebf0"), "muted": ("#5a6774", "#a3afbb"), "line": ("#d6dce2", "#37424d"),
     "first": ("#0072b2", "#56b4e9"), "second": ("#008f68", "#2fc99d"), "nowhere": ("#6b6b6b", "#b0b0b0"),
     "failed": ("#c94f00", "#ff8f4d"),

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from rehearsal.aws.emulator import Emulator, EmulatorError
-from rehearsal.workload.smoke import request
+from rehearsal.errors import NoAnswer
+from rehearsal.workload.http import ApiClient
 
 
 def test_an_emulator_listens_on_loopback_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -15,12 +16,13 @@ def test_an_emulator_listens_on_loopback_and_leaves_nothing(tmp_path: Path, monk
     try:
         emulator.start()
         assert emulator.endpoint.startswith("http://127.0.0.1:")
-        assert request("GET", f"{emulator.endpoint}/_ministack/health").status == 200
+        client = ApiClient(region="", url=emulator.endpoint)
+        assert client.get("/_ministack/health").status == 200
         assert len(list(tmp_path.iterdir())) == 1
     finally:
         emulator.stop()
-    with pytest.raises(OSError, match="refused"):
-        request("GET", emulator.endpoint)
+    with pytest.raises(NoAnswer, match="refused"):
+        client.get("/")
     assert list(tmp_path.iterdir()) == []
     emulator.stop()
 

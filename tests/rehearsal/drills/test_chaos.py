@@ -7,9 +7,10 @@ import pytest
 
 from rehearsal.drills import chaos
 from rehearsal.drills.chaos import End, KillPlan, Outcome, judge, kill9, plans, row, verify
+from rehearsal.errors import CheckFailed
 from rehearsal.rehearsed_stack import StoreContents
+from rehearsal.workload.http import Answer
 from rehearsal.workload.load import SentPayment
-from rehearsal.workload.smoke import Answer, CheckFailed
 
 PLAN = KillPlan(1, End.REGION_LOST, 0.3, table=0.4, receipts=0.2, ledger=0.3)
 

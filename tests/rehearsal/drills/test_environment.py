@@ -22,9 +22,9 @@ from rehearsal.aws.ministack import TABLE
 from rehearsal.drills import environment as stage_module
 from rehearsal.drills.emulated.route53 import HostedZone
 from rehearsal.drills.environment import CLIENT_TIMEOUT, FAILBACKS, CommandResult, DrillEnvironment
+from rehearsal.errors import CheckFailed
 from rehearsal.postgres.global_database import ServerRole
 from rehearsal.rehearsed_stack import RehearsedStack
-from rehearsal.workload.smoke import CheckFailed
 from tests.rehearsal.cloud import ENDPOINT, Cloud
 from tests.rehearsal.stack import EAST, OUTPUTS, REGIONS, WEST
 

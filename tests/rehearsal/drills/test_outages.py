@@ -6,17 +6,18 @@ from typing import Any
 
 import pytest
 
-from payments.stores import StoreUnavailable
+from payments.errors import StoreUnavailable
 from recovery.cloud import AwsFailure
 from recovery.plan import Action
 from rehearsal.deploy.project import ProjectError
 from rehearsal.drills import outages
 from rehearsal.drills.outages import OUTAGES, Outage, checks, chosen
+from rehearsal.errors import CheckFailed
 from rehearsal.postgres.global_database import ServerRole
 from rehearsal.postgres.process_group import PostgresError
-from rehearsal.rehearsed_stack import StoreContents, attempt
+from rehearsal.rehearsed_stack import StoreContents
 from rehearsal.tables import lines
-from rehearsal.workload.smoke import CheckFailed, CheckResult
+from rehearsal.workload.checks import CheckResult, attempt
 
 
 class FakeGround:

@@ -14,7 +14,7 @@ from rehearsal.aws.proxy import AwsProxies
 from rehearsal.drills.emulated.route53 import DnsRecord, HostedZone, Resolver
 from rehearsal.drills.payers import payers
 from rehearsal.workload.load import SentPayment
-from rehearsal.workload.smoke import RegionClient
+from rehearsal.workload.region import RegionClient
 
 EAST, WEST = "us-east-1", "us-west-2"
 SERVICE = "pay.example.test"

@@ -1,6 +1,5 @@
 """What is made of a scenario that was played, on a stage that is made up."""
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ from typing import Any, Self
 
 import pytest
 
+from contract import Phase
 from payments.leadership import LEASE
 from recovery.journal import Run, StepProgress
 from recovery.observation import Observation
@@ -22,9 +22,10 @@ from rehearsal.drills.environment import CommandResult
 from rehearsal.drills.report import model
 from rehearsal.drills.runner import KILLS, MOMENTS, OVERHEAD, SLACK, ControllerTrap, ScenarioRunner, conclude
 from rehearsal.drills.scenario import VERBS, Expectation, Scenario, ScenarioAction
+from rehearsal.errors import CheckFailed
 from rehearsal.rehearsed_stack import StoreContents
+from rehearsal.workload.http import Answer, ApiClient
 from rehearsal.workload.load import SentPayment
-from rehearsal.workload.smoke import Answer, ApiEndpoint, CheckFailed
 from tests.rehearsal.stack import EAST, OUTPUTS, REGIONS, WEST
 
 AGAIN = "the program deployed again changes nothing"
@@ -59,8 +60,7 @@ class FakeLoad:
     """Clients that have sent what the script says."""
 
     def __init__(self, stores: "FakeStores") -> None:
-        self._stores, self.accepted = stores, threading.Event()
-        self.accepted.set()
+        self._stores, self.accepted = stores, True
         self.sent: Sequence[SentPayment] = ()
 
     def __enter__(self) -> Self:
@@ -68,6 +68,10 @@ class FakeLoad:
 
     def __exit__(self, *_: object) -> None:
         """Nothing goes on."""
+
+    def wait_for(self, _check: object, _patience: float) -> bool:
+        """Whether a payment is accepted at first."""
+        return self.accepted
 
     def finish(self) -> Sequence[SentPayment]:
         """All of it; what the stores lack from now on is lost."""
@@ -128,7 +132,7 @@ class FakeStage:
         self.ground: Any = SimpleNamespace(
             faults=faults, relays=SimpleNamespace(calls=[], trap=None), lag=self._note("lag"),
             pair=SimpleNamespace(writer=EAST, kill=self._note("kill")), within=lambda region: f"inside {region.name}")
-        self.regions: Any = {name: SimpleNamespace(name=name, key="k", place=ApiEndpoint(region=name, url=name, key="k"))
+        self.regions: Any = {name: SimpleNamespace(name=name, key="k", api=ApiClient(region=name, url=name, key="k"))
                              for name in REGIONS}
         self.prober = SimpleNamespace(history=[HealthChange(0.0, "c", healthy=True)])
 
@@ -267,7 +271,7 @@ def test_the_recovery_is_told_on_both_clocks() -> None:
     assert recovery
     assert recovery.wall_s == pytest.approx(5.1, abs=0.05)
     waited = sum(phase.wall_s for phase in recovery.split if phase.phase in ("detect", "dns"))
-    assert [phase.phase for phase in recovery.split] == list(model.PHASES)
+    assert [phase.phase for phase in recovery.split] == list(Phase)
     assert recovery.full_s == pytest.approx(recovery.wall_s + 9 * waited, abs=0.01)
     assert recovery.overhead_s == 0
 
@@ -392,7 +396,7 @@ def stray(monkeypatch: pytest.MonkeyPatch, *answers: int) -> list[tuple[str, str
     """Answers to those who know no better; gives where they ask, once they have."""
     asked: list[tuple[str, str]] = []
 
-    def send_all(place: ApiEndpoint, made: Sequence[Any]) -> list[SentPayment]:
+    def send_all(place: ApiClient, made: Sequence[Any]) -> list[SentPayment]:
         asked.append((place.region, place.url))
         return [sent(f"stray {number}", time.monotonic(), place.region, status)
                 for number, (status, _) in enumerate(zip(answers, made, strict=True))]
@@ -540,9 +544,9 @@ def test_what_does_not_come_about_ends_the_deeds_and_the_rest_is_judged_all_the_
     assert verdicts(drill)[AGAIN] is True
 
 
-def test_where_no_payment_is_accepted_at_first_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_payment_is_accepted_at_first_nothing_is_done() -> None:
     stage = FakeStage()
-    monkeypatch.setattr(stage.load.accepted, "wait", lambda _: False)
+    stage.load.accepted = False
     drill = drilled(stage, scenario(CUT))
     assert (verdicts(drill)[COMES_ABOUT], stage.ground.faults.cut_off()) == (False, [])
 

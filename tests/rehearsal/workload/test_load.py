@@ -1,141 +1,121 @@
-"""Clients that make payments all the while, against answers that are made up."""
+"""Clients that send payments, against answers that are made up and on a clock that the test moves."""
 
 import itertools
-import time
-from collections.abc import Callable
-from queue import SimpleQueue
-from types import SimpleNamespace
-from typing import Any
+import threading
 
+import httpx
 import pytest
 
-from rehearsal.workload import load
-from rehearsal.workload.load import LoadGenerator, SentPayment, acknowledged, send, send_all
-from rehearsal.workload.smoke import TIMEOUT, Answer, ApiEndpoint
+from rehearsal.workload.http import ApiClient
+from rehearsal.workload.load import (
+    REFUSED_PAUSE,
+    LoadGenerator,
+    SentPayment,
+    acknowledged,
+    at_once,
+    new_payment,
+    send,
+    send_all,
+)
+from tests.rehearsal.workload.api import Reply, TestClock, api
 
-Respond = Callable[[], Answer]
-PLACE = ApiEndpoint(region="us-east-1", url="http://east", key="k")
-
-
-@pytest.fixture
-def respond(monkeypatch: pytest.MonkeyPatch) -> Callable[[Respond], list[tuple[object, ...]]]:
-    """Say what every request is answered, and get what is asked."""
-    def say(answer: Respond) -> list[tuple[object, ...]]:
-        asked: list[tuple[object, ...]] = []
-
-        def request(*arguments: object, via: str, timeout: float) -> Answer:
-            asked.append((*arguments, via, timeout))
-            return answer()
-
-        monkeypatch.setattr(load, "request", request)
-        return asked
-
-    return say
+WITHIN = 30.0  # seconds; only a failing test waits so long
 
 
-def fail() -> Answer:
-    """No answer."""
-    raise ConnectionResetError
+def answering(*replies: int) -> ApiClient:
+    """An API with these statuses for its answers, 0 for none, and 201 from then on."""
+    statuses = itertools.chain(replies, itertools.repeat(201))
+    return api(lambda _: (status, {}) if (status := next(statuses)) else None)
 
 
-def run(running: LoadGenerator, count: int) -> list[SentPayment]:
-    """What clients have sent by the time so many outcomes are known."""
-    with running:
-        while len(running.sent) < count:
-            time.sleep(0.001)
-        return list(running.finish())
+def run(load: LoadGenerator, count: int) -> list[SentPayment]:
+    """What the clients have sent once this many outcomes are known."""
+    with load:
+        assert load.wait_for(lambda sent: len(sent) >= count, WITHIN)
+        return list(load.finish())
 
 
-def test_a_payment_goes_to_its_place_and_the_outcome_says_when(respond: Callable[[Respond], Any]) -> None:
-    asked = respond(lambda: Answer(201, {}))
-    made = {"payment_id": "a"}
-    before = time.monotonic()
-    sent = send(ApiEndpoint(region="us-west-2", url="http://west/live", key="k", via="http://proxy"), made, 3)
-    assert asked == [("POST", "http://west/live/payment", made, "k", "http://proxy", 3)]
-    assert (sent.region, sent.payment_id, sent.acknowledged) == ("us-west-2", "a", True)
-    assert before <= sent.began <= sent.ended <= time.monotonic()
+def test_an_outcome_says_where_the_payment_went_and_when() -> None:
+    clock = TestClock(now=7)
+
+    def answer(_: httpx.Request) -> Reply:
+        clock.sleep(0.5)
+        return 201, {}
+
+    sent = send(api(answer, region="us-west-2"), {"payment_id": "a"}, clock)
+    assert (sent.region, sent.payment_id, sent.acknowledged, sent.began, sent.ended) == ("us-west-2", "a", True, 7, 7.5)
 
 
-def test_outcomes_come_in_the_order_of_the_payments(respond: Callable[[Respond], Any]) -> None:
-    respond(lambda: Answer(201, {}))
-    made: list[dict[str, Any]] = [{"payment_id": str(number)} for number in range(9)]
-    sent = send_all(PLACE, made)
-    assert [each.payment_id for each in sent] == [each["payment_id"] for each in made]
+def test_outcomes_come_in_the_order_of_the_payments() -> None:
+    payments = [new_payment() for _ in range(9)]
+    sent = send_all(answering(), payments)
+    assert [each.payment for each in sent] == payments
     assert acknowledged(sent) == sent
 
 
-def test_no_answer_and_a_refusal_are_outcomes_too(respond: Callable[[Respond], Any]) -> None:
-    respond(fail)
-    assert [(each.answer, each.acknowledged) for each in send_all(PLACE, [{}])] == [(None, False)]
-    respond(lambda: Answer(503, {}))
-    assert acknowledged(send_all(PLACE, [{}])) == []
+def test_so_many_are_sent_at_the_same_time() -> None:
+    together = threading.Barrier(3)
+    assert at_once(lambda number: (together.wait(WITHIN), number)[1], range(6), 3) == list(range(6))
 
 
-def test_a_load_goes_on_until_it_is_stopped(respond: Callable[[Respond], Any]) -> None:
-    statuses, sent_so_far = itertools.cycle([201, 201, 503]), SimpleQueue[None]()
-
-    def answer() -> Answer:
-        sent_so_far.put(None)
-        return Answer(next(statuses), {})
-
-    asked = respond(answer)
-    with LoadGenerator(lambda: PLACE, clients=2) as running:
-        for _ in range(11):
-            sent_so_far.get()
-        assert running.accepted.is_set()
-        sent = running.finish()
-        number = len(sent)
-    assert len(sent) == len(asked) == number >= 10
-    assert len({each.payment_id for each in sent}) == number
-    assert 0 < len(acknowledged(sent)) < number
-    assert {arguments[-1] for arguments in asked} == {TIMEOUT}
+def test_no_answer_and_a_refusal_are_outcomes_too() -> None:
+    sent = send_all(answering(0, 503, 201), [new_payment() for _ in range(3)], clients=1)
+    assert [each.answer and each.answer.status for each in sent] == [None, 503, 201]
+    assert acknowledged(sent) == sent[2:]
 
 
-def test_each_payment_asks_where_to_go(respond: Callable[[Respond], Any]) -> None:
-    respond(lambda: Answer(201, {}))
-    places = (ApiEndpoint(region=str(number), url="u", key="k") for number in itertools.count())
-    sent = run(LoadGenerator(lambda: next(places), clients=1), 3)
+def test_a_load_goes_on_until_it_is_stopped() -> None:
+    load = LoadGenerator(answering, clients=2)
+    sent = run(load, 10)
+    assert len({each.payment_id for each in sent}) == len(sent) >= 10
+    assert load.finish() == sent
+
+
+def test_there_is_no_wait_for_what_does_not_come() -> None:
+    with LoadGenerator(lambda: answering(*[503] * 99), clients=1, wait=lambda *_: True) as load:
+        assert load.wait_for(acknowledged, 0) is False
+
+
+def test_each_payment_asks_where_to_go() -> None:
+    regions = map(str, itertools.count())
+    sent = run(LoadGenerator(lambda: api(lambda _: (201, {}), region=next(regions)), clients=1), 3)
     assert [each.region for each in sent] == [str(number) for number in range(len(sent))]
 
 
-def test_what_is_not_acknowledged_is_repeated_with_its_id_if_asked(respond: Callable[[Respond], Any]) -> None:
-    statuses = itertools.chain([503, 0, 201, 201, 503], itertools.repeat(201))
-
-    def answer() -> Answer:
-        status = next(statuses)
-        return Answer(status, {}) if status else fail()
-
-    respond(answer)
-    first, again, made, other, third, *_ = (
-        each.payment_id for each in run(LoadGenerator(lambda: PLACE, clients=1, repeat=True), 6))
-    assert first == again == made
-    assert len({made, other, third}) == 3
+def test_a_payment_is_repeated_with_its_id_until_it_is_acknowledged_if_so_asked() -> None:
+    client, clock = answering(503, 0, 201, 201, 503), TestClock()
+    load = LoadGenerator(lambda: client, clients=1, repeat=True, clock=clock, wait=lambda event, _: event.is_set())
+    first, second, third, other, next_one, *_ = (each.payment_id for each in run(load, 6))
+    assert first == second == third
+    assert len({first, other, next_one}) == 3
 
 
-@pytest.mark.parametrize(
-    ("pause", "took", "status", "expected"),
-    [(0.2, 0.05, 201, 0.15), (0.2, 0.05, 503, 0.15), (0.2, 0.18, 503, 0.05), (0.2, 0.5, 201, 0), (0.2, 0.5, 503, 0.05),
-     (0, 0.02, 201, 0), (0, 0.02, 503, 0.05)])
-def test_a_client_keeps_its_pace_and_waits_a_moment_after_a_refusal(
-    monkeypatch: pytest.MonkeyPatch, pause: float, took: float, status: int, expected: float
-) -> None:
-    waits: list[float] = []
+@pytest.mark.parametrize(("pause", "took", "status", "expected"), [
+    (0.2, 0.05, 201, 0.15), (0.2, 0.05, 503, 0.15), (0.2, 0.18, 503, REFUSED_PAUSE), (0.2, 0.5, 201, 0),
+    (0.2, 0.5, 503, REFUSED_PAUSE), (0, 0.02, 201, 0), (0, 0.02, 503, REFUSED_PAUSE)])
+def test_a_client_keeps_its_pace_and_pauses_after_a_refusal(
+        pause: float, took: float, status: int, expected: float) -> None:
+    clock, waits = TestClock(), list[float]()
 
-    def wait(seconds: float) -> bool:
+    def answer(_: httpx.Request) -> Reply:
+        clock.sleep(took)
+        return status, {}
+
+    def wait(_: threading.Event, seconds: float) -> bool:
         waits.append(seconds)
         return len(waits) > 1
 
-    monkeypatch.setattr(load, "send", lambda place, made, _: SentPayment(
-        payment=made, region=place.region, answer=Answer(status, {}), began=7, ended=7 + took))
-    running = LoadGenerator(lambda: PLACE, clients=1, pause=pause)
-    monkeypatch.setattr(running, "_stopped", SimpleNamespace(wait=wait, set=lambda: None))
-    run(running, 1)
+    run(LoadGenerator(lambda: api(answer), clients=1, pause=pause, clock=clock, wait=wait), 1)
     assert waits == pytest.approx([0, expected])
 
 
-def test_clients_do_not_begin_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    delays: list[float] = []
-    monkeypatch.setattr(LoadGenerator, "_run", lambda _, delay: delays.append(delay))
-    with LoadGenerator(lambda: PLACE, clients=4, pause=0.4):
+def test_clients_do_not_start_at_the_same_moment() -> None:
+    delays: dict[str, float] = {}
+
+    def wait(_: threading.Event, seconds: float) -> bool:
+        delays[threading.current_thread().name] = seconds
+        return True
+
+    with LoadGenerator(answering, clients=4, pause=0.4, wait=wait):
         pass
-    assert sorted(delays) == pytest.approx([0, 0.1, 0.2, 0.3])
+    assert delays == pytest.approx({"client 0": 0, "client 1": 0.1, "client 2": 0.2, "client 3": 0.3})

@@ -5,48 +5,53 @@ from typing import Any
 
 import pytest
 
-import recovery.cloud
 from recovery.cloud import AwsFailure
 from recovery.plan import STEPS, Action
+from rehearsal.errors import CheckFailed
 from rehearsal.workload import move_writer as module
 from rehearsal.workload.move_writer import move_writer
 from tests.rehearsal.cloud import Cloud, refusal
 from tests.rehearsal.stack import EAST, MOVES, OUTPUTS, WEST, Stores
+from tests.rehearsal.workload.api import TestClock
 
 
 @pytest.fixture
-def stores(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Stores:
-    """The eastern region has everything, and no lease is waited for."""
-    monkeypatch.setattr(recovery.cloud, "LEASE", 0)
-    monkeypatch.setattr(module, "PAUSE", 0)
+def stores(cloud: Cloud) -> Stores:
+    """The eastern region has everything."""
     return Stores(cloud)
 
 
-def test_its_steps_are_the_plans(stores: Stores, cloud: Cloud) -> None:
+@pytest.fixture
+def clock() -> TestClock:
+    """On which the lease and the pauses take no time."""
+    return TestClock()
+
+
+def test_its_steps_are_the_plans(stores: Stores, cloud: Cloud, clock: TestClock) -> None:
     for steps in STEPS.values():
         assert [step.key for step in steps if step.key in module.STEPS] == list(module.STEPS)
-    assert move_writer(Action.FAILOVER, WEST, OUTPUTS, cloud) == {
+    assert move_writer(Action.FAILOVER, WEST, OUTPUTS, cloud, clock) == {
         "fence": "epoch 2", "promote": "writer cluster_id-dr", "epoch": "epoch 5"}
     assert (stores.right, stores.epoch, stores.writer) == (WEST, 5, WEST)
 
 
 @pytest.mark.parametrize(("action", "asked"), [(Action.FAILOVER, WEST), (Action.SWITCHOVER, EAST)])
 def test_a_failover_needs_nobody_but_the_region_that_takes_over(
-    stores: Stores, cloud: Cloud, action: Action, asked: str
+    stores: Stores, cloud: Cloud, clock: TestClock, action: Action, asked: str
 ) -> None:
-    move_writer(action, WEST, OUTPUTS, cloud)
+    move_writer(action, WEST, OUTPUTS, cloud, clock)
     assert [region for operation, region, _ in cloud.calls if operation == MOVES[action]] == [asked]
     assert {region for operation, region, _ in cloud.calls if operation not in MOVES.values()} == {WEST}
     assert stores.writer == WEST
 
 
-def test_who_has_everything_takes_nothing(stores: Stores, cloud: Cloud) -> None:
+def test_who_has_everything_takes_nothing(stores: Stores, cloud: Cloud, clock: TestClock) -> None:
     stores.seen = 1
-    move_writer(Action.SWITCHOVER, EAST, OUTPUTS, cloud)
+    move_writer(Action.SWITCHOVER, EAST, OUTPUTS, cloud, clock)
     assert set(cloud.operations()) == {"GetItem", "DescribeGlobalClusters", "DescribeDBClusters", "Invoke"}
 
 
-def test_a_step_is_tried_again(stores: Stores, cloud: Cloud) -> None:
+def test_a_step_is_tried_again(stores: Stores, cloud: Cloud, clock: TestClock) -> None:
     answers = [refusal("Throttled"), refusal("Throttled")]
 
     def late(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,19 +60,18 @@ def test_a_step_is_tried_again(stores: Stores, cloud: Cloud) -> None:
         return stores.move(params)
 
     cloud.answers["FailoverGlobalCluster"] = late
-    move_writer(Action.FAILOVER, WEST, OUTPUTS, cloud)
+    move_writer(Action.FAILOVER, WEST, OUTPUTS, cloud, clock)
     assert (cloud.operations().count("FailoverGlobalCluster"), stores.writer) == (3, WEST)
 
 
 @pytest.mark.parametrize(
-    ("answer", "complaint"), [
-        ({}, "promote was not done within 0 s: it takes longer"),
-        (refusal("Throttled"), "promote was not done within 0 s: promote: Throttled: no")])
+    ("answer", "failure"), [
+        ({}, CheckFailed("waited 10 s for: step promote")),
+        (refusal("Throttled"), AwsFailure("promote: Throttled: no"))])
 def test_a_step_that_is_never_done_ends_it(
-    stores: Stores, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, answer: Any, complaint: str
+    stores: Stores, cloud: Cloud, clock: TestClock, answer: Any, failure: Exception
 ) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0)
     cloud.answers["FailoverGlobalCluster"] = answer
-    with pytest.raises(AwsFailure, match=f"^{complaint}$"):
-        move_writer(Action.FAILOVER, WEST, OUTPUTS, cloud)
+    with pytest.raises(type(failure), match=f"^{failure}$"):
+        move_writer(Action.FAILOVER, WEST, OUTPUTS, cloud, clock)
     assert stores.writer == EAST

@@ -1,13 +1,14 @@
-"""A region in memory: clients of DynamoDB, S3 and PostgreSQL that keep their conditions, and faults to inject."""
+"""A region in memory: clients of DynamoDB, S3 and PostgreSQL that check conditions, faults, and a clock to move."""
 import io
 import json
+import random
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError, EndpointConnectionError
 from pg8000.exceptions import DatabaseError, InterfaceError
@@ -18,8 +19,10 @@ from payments.deadline import Deadline, Timing
 from payments.leadership import DynamoLeadership, Lease
 from payments.logs import request_logger
 from payments.reconcile import Reconciliation
+from payments.runtime import Runtime
 from payments.service import PaymentService
 
+T = TypeVar("T")
 Item = dict[str, Any]
 
 TABLE, RECEIPTS, CONTROL = "table", "receipts", "control"
@@ -68,17 +71,53 @@ class Network:
 
 @dataclass
 class StillClock:
-    """Time that passes only when somebody sleeps."""
+    """Time that passes only when a test moves it, or when something sleeps."""
 
     now: float = 0.0
+    slept: list[float] = field(default_factory=list)
+
+    def time(self) -> float:
+        """Seconds since MOMENT began, which is this clock's start."""
+        return MOMENT.timestamp() + self.now
 
     def monotonic(self) -> float:
-        """Now."""
+        """Seconds since this clock's start."""
         return self.now
 
     def sleep(self, seconds: float, /) -> None:
-        """Moves on."""
+        """Move the clock."""
+        self.slept.append(seconds)
         self.now += seconds
+
+
+class Hang(BaseException):
+    """A fault: the call never returns."""
+
+
+@dataclass(frozen=True)
+class InlineCaller:
+    """Makes calls in the caller's own thread. A call takes as long as it moves the clock; a Hang takes for ever."""
+
+    clock: StillClock
+
+    def call(self, function: Callable[[], T], seconds: float) -> T:
+        """As ThreadCaller, of a call that moves the clock."""
+        end = self.clock.now + seconds
+        try:
+            return function()
+        except Hang:
+            self.clock.now = end
+            raise TimeoutError from None
+        finally:
+            if self.clock.now > end:
+                self.clock.now = end
+                raise TimeoutError
+
+
+def still_runtime(clock: StillClock | None = None) -> Runtime:
+    """A clock that stands still, no threads, and the same random numbers each time."""
+    clock = clock or StillClock()
+    return Runtime(clock, InlineCaller(clock), random.Random(1))
 
 
 def client_error(code: str, status: int = 400, item: Item | None = None) -> ClientError:
@@ -346,6 +385,17 @@ class FakeStatement:
 
 
 @dataclass(frozen=True)
+class FakeBoto:
+    """boto3's session, with these clients by their services."""
+
+    clients: Mapping[str, object]
+
+    def client(self, service: str, **_config: object) -> object:
+        """The service's client."""
+        return self.clients[service]
+
+
+@dataclass(frozen=True)
 class FakeContext:
     """Lambda's context."""
 
@@ -358,9 +408,9 @@ class FakeContext:
 
 
 class Region:
-    """The function over fake stores, in an environment that has just seen its right to write.
+    """The payments function over fake stores, in an environment that has just read that its region leads.
 
-    `elsewhere` is a region whose stores these are too, and which keeps the right.
+    `elsewhere` is a region that shares its stores with this one, and leads.
     """
 
     def __init__(self, name: str = "us-east-1", *, elsewhere: "Region | None" = None) -> None:
@@ -371,33 +421,35 @@ class Region:
         self.postgres: FakePostgres = elsewhere.postgres if elsewhere else FakePostgres(self.network)
         self.output = io.StringIO()
         self.clock = StillClock()
+        self.runtime = still_runtime(self.clock)
         self.table = stores.DynamoTable(self.dynamodb, TABLE)
         self.ledger = ledger.PostgresLedger(self.postgres.connect, self.postgres.connect_reader)
         self.receipts = stores.S3Receipts(self.s3, RECEIPTS)
-        self.right = DynamoLeadership(self.dynamodb, TABLE)
-        self.lease = Lease(self.right, name, self.clock)
-        self.service = PaymentService(self.lease, self.table, self.ledger, self.receipts)
+        self.leadership = DynamoLeadership(self.dynamodb, TABLE)
+        self.lease = Lease(self.leadership, name, self.clock)
+        self.service = PaymentService(self.lease, self.table, self.ledger, self.receipts, self.clock)
         self.timing = Timing(pause=0)
-        self.api = Api(region=name, service=self.service, timing=self.timing, logger=request_logger(self.output),
+        self.api = Api(region=name, service=self.service, timing=self.timing, runtime=self.runtime,
+                       logger=request_logger(self.output, self.clock),
                        probes={"table": self.table.probe, "ledger": self.ledger.probe, "receipts": self.receipts.probe},
                        takeover=partial(stores.takeover, self.s3, CONTROL))
         if elsewhere is None:
-            self.right.create(name, self.deadline())
+            self.leadership.create(name, self.deadline())
             self.lease.epoch(self.deadline())
             self.ledger.probe(self.deadline())
             self.network.calls.clear()
 
     def deadline(self) -> Deadline:
         """Time enough, and no pauses."""
-        return Deadline(self.timing, self.timing.budget)
+        return Deadline(self.timing, self.timing.budget, self.runtime)
 
-    def take_right(self) -> None:
-        """What a takeover begins with."""
-        self.right.take(self.name, self.deadline(), self.postgres.epoch)
+    def take_leadership(self) -> None:
+        """The first step of a takeover."""
+        self.leadership.take(self.name, self.deadline(), self.postgres.epoch)
 
     def reconciliation(self) -> Reconciliation:
         """The repair of these stores."""
-        return Reconciliation(self.name, self.service, self.table, self.ledger, self.receipts, self.timing)
+        return Reconciliation(self.name, self.service, self.timing, self.runtime)
 
     def request(self, event: Mapping[str, Any], context: FakeContext | None = None) -> tuple[int, Item, dict[str, str]]:
         """Status, body and headers of the function's answer."""

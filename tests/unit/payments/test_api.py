@@ -1,4 +1,4 @@
-"""The function as its callers see it."""
+"""The payments function as its clients see it."""
 import base64
 import json
 import logging
@@ -22,6 +22,7 @@ from tests.unit.payments.fakes import (
     FakeContext,
     Fault,
     Region,
+    StillClock,
     client_error,
     database_error,
     event,
@@ -32,7 +33,7 @@ DENIED = Fault(client_error("AccessDeniedException"))
 DEEP = event("GET", "/health", queryStringParameters={"deep": "1"})
 
 
-def test_a_payment_is_taken_and_found() -> None:
+def test_a_payment_is_accepted_and_found() -> None:
     region = Region()
     status, body, headers = region.request(event("POST", "/payment", body=json.dumps(PAYMENT)))
     assert status == 201
@@ -45,7 +46,7 @@ def test_a_payment_is_taken_and_found() -> None:
     {"headers": {"idempotency-key": "pay-1"}}, {"headers": {"IDEMPOTENCY-KEY": "pay-1", "Accept": "*/*"}},
     {"headers": {"Idempotency-Key": "pay-1"}, "multiValueHeaders": {"Idempotency-Key": ["pay-1", "pay-1"]}},
 ])
-def test_the_key_is_found_whatever_the_case_of_its_name(headers: dict[str, Any]) -> None:
+def test_the_idempotency_header_is_found_in_any_case(headers: dict[str, Any]) -> None:
     status, body, _ = Region().request(event("POST", "/payment", body=json.dumps(FIELDS), **headers))
     assert (status, body["payment_id"]) == (201, "pay-1")
 
@@ -69,14 +70,14 @@ def test_a_body_may_come_in_base64() -> None:
     {"body": "!" + base64.b64encode(json.dumps(PAYMENT).encode()).decode(), "isBase64Encoded": True},
     {"body": "é", "isBase64Encoded": True}, {"body": "/w==", "isBase64Encoded": True},
 ])
-def test_a_body_that_cannot_be_read_is_refused(more: dict[str, Any]) -> None:
+def test_a_body_that_cannot_be_decoded_is_refused(more: dict[str, Any]) -> None:
     status, body, headers = Region().request(event("POST", "/payment", **more))
     assert (status, body["field"]) == (400, "body")
     assert "Retry-After" not in headers
 
 
 @given(bodies())
-def test_no_json_is_the_functions_fault(body: Any) -> None:
+def test_any_json_gets_201_or_400(body: Any) -> None:
     region = Region()
     status, answer = region.pay(body)
     assert status == 201 or (status == 400 and set(answer) == {"error", "field"})
@@ -84,12 +85,12 @@ def test_no_json_is_the_functions_fault(body: Any) -> None:
 
 
 @given(st.binary() | st.text().map(str.encode), st.booleans())
-def test_no_body_is_the_functions_fault(body: bytes, encoded: bool) -> None:
+def test_a_body_that_is_no_json_gets_400(body: bytes, encoded: bool) -> None:
     text = base64.b64encode(body).decode() if encoded else body.decode(errors="replace")
     assert Region().request(event("POST", "/payment", body=text, isBase64Encoded=encoded))[0] == 400
 
 
-def test_other_resources_and_methods_are_told_apart() -> None:
+def test_unknown_resources_get_404_and_unknown_methods_405() -> None:
     region = Region()
     assert region.request(event("GET", "/elsewhere"))[0] == 404
     status, _, headers = region.request(event("DELETE", "/payment"))
@@ -119,7 +120,7 @@ LOOK_TWICE = ["GetItem", "Select", "ConnectReader", "Select", "HeadBucket"]
     ([DENIED, None, DENIED], "unavailable ok unavailable",
      "table:AccessDeniedException,receipts:AccessDeniedException", LOOK),
 ])
-def test_readiness_tells_store_by_store(
+def test_readiness_reports_each_store(
         injected: list[Fault | None], states: str, error: str | None, calls: list[str]) -> None:
     region = Region()
     region.network.faults = injected
@@ -144,7 +145,7 @@ def test_a_standby_is_ready_as_a_standby(
         "status": table, "region": "us-east-1", "table": table, "ledger": "standby", "receipts": "ok", "writes": False})
 
 
-def test_a_look_at_a_store_leaves_time_for_the_answer() -> None:
+def test_a_probe_leaves_time_for_the_answer() -> None:
     region, seconds = Region(), list[float]()
 
     def look(deadline: Deadline) -> State:
@@ -156,21 +157,21 @@ def test_a_look_at_a_store_leaves_time_for_the_answer() -> None:
     region.request(event("GET", "/takeover"))
     region.request(DEEP)
     assert len(seconds) == 3
-    assert all(0 < left <= Timing().probe for left in seconds)
+    assert seconds == [Timing().probe] * 3
 
 
-def test_the_takeover_switch_is_there_or_not_or_unknown() -> None:
+def test_the_lever_is_set_or_not_or_unknown() -> None:
     region = Region()
-    switch = event("GET", "/takeover")
-    assert region.request(switch)[:2] == (404, {"takeover": False})
+    lever = event("GET", "/takeover")
+    assert region.request(lever)[:2] == (404, {"takeover": False})
     region.s3.objects[CONTROL, "takeover"] = [b""]
-    assert region.request(switch)[:2] == (200, {"takeover": True})
+    assert region.request(lever)[:2] == (200, {"takeover": True})
     region.network.faults = [Fault(client_error("403", 403))]
-    assert region.request(switch)[0] == 503
+    assert region.request(lever)[0] == 503
 
 
 @pytest.mark.parametrize(("number", "store"), [(0, "table"), (1, "ledger"), (2, "receipts"), (3, "table")])
-def test_a_store_that_refuses_gives_503_and_a_time_to_come_back(number: int, store: str) -> None:
+def test_a_store_that_refuses_gives_503_and_retry_after(number: int, store: str) -> None:
     region = Region()
     code = "42501" if store == "ledger" else "AccessDeniedException"
     region.network.faults = [*[None] * number, Fault(database_error(code)) if store == "ledger" else DENIED]
@@ -180,7 +181,7 @@ def test_a_store_that_refuses_gives_503_and_a_time_to_come_back(number: int, sto
     assert region.pay(PAYMENT)[0] == 201
 
 
-def test_where_lambda_has_no_time_left_no_store_is_asked() -> None:
+def test_without_time_left_no_store_is_asked() -> None:
     region = Region()
     request = event("POST", "/payment", body=json.dumps(PAYMENT))
     status, _, headers = region.request(request, FakeContext(remaining_ms=200))
@@ -188,7 +189,7 @@ def test_where_lambda_has_no_time_left_no_store_is_asked() -> None:
     assert not region.network.calls
 
 
-def test_the_unexpected_is_a_503_and_logged_without_what_it_says() -> None:
+def test_an_unexpected_error_gives_503_and_its_message_is_not_logged() -> None:
     region = Region()
     region.network.faults = [Fault(RuntimeError("payer@example"))]
     status, body, headers = region.request(event("POST", "/payment", body=json.dumps(PAYMENT)))
@@ -199,7 +200,7 @@ def test_the_unexpected_is_a_503_and_logged_without_what_it_says() -> None:
     assert region.request({})[0] == 503
 
 
-def test_a_request_is_one_line_of_the_log() -> None:
+def test_each_request_logs_one_line() -> None:
     region = Region()
     region.pay(PAYMENT)
     region.pay({**PAYMENT, "amount": 1})
@@ -218,7 +219,7 @@ def test_a_request_is_one_line_of_the_log() -> None:
 
 @settings(max_examples=50)
 @given(payments, faults, st.integers(0, 9))
-def test_nobody_is_known_by_the_log(payment: dict[str, Any], injected: list[Fault | None], spoilt: int) -> None:
+def test_the_log_identifies_no_person(payment: dict[str, Any], injected: list[Fault | None], spoilt: int) -> None:
     people = [payment["payer"], payment["payee"]]
     region = Region()
     region.network.faults = [*injected[:spoilt], Fault(RuntimeError(*people)), *injected[spoilt:]]
@@ -231,12 +232,12 @@ def test_nobody_is_known_by_the_log(payment: dict[str, Any], injected: list[Faul
     assert not [person for person in people if person in region.output.getvalue()]
 
 
-def test_lambdas_own_logging_does_not_print_a_line_again(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lambdas_own_logging_prints_no_line_twice(capsys: pytest.CaptureFixture[str]) -> None:
     root = logging.StreamHandler(sys.stdout)
     logging.getLogger().addHandler(root)
     try:
-        request_logger(sys.stdout).info("request")
-        request_logger(sys.stdout).info("request")
+        request_logger(sys.stdout, StillClock()).info("request")
+        request_logger(sys.stdout, StillClock()).info("request")
     finally:
         logging.getLogger().removeHandler(root)
     lines = capsys.readouterr().out.splitlines()

@@ -1,51 +1,65 @@
-"""The entry point with its real clients, which speak to a server on loopback that answers as AWS does, or does not."""
+"""The entry points with real clients, which call a server on loopback that answers as AWS does, or never."""
 import ast
 import importlib
 import json
 import os
+import random
+import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 from pg8000.exceptions import InterfaceError
 
 import payments
-from payments import region
+from contract import DATABASE_NAME, DATABASE_USER
+from payments import migrate, reconcile
 from payments.api import Api
+from payments.clock import SYSTEM
 from payments.deadline import Timing
 from payments.ledger import DatabaseAddress, Login
 from payments.payment import PAYMENT_ID, Payment
-from tests.unit.payments.fakes import PAYMENT, FakeContext, FakePostgres, FakeSession, Network, event
+from payments.region import Transport, create_api, create_service, system_transport
+from payments.runtime import Runtime, ThreadCaller
+from tests.unit.payments.fakes import (
+    PAYMENT,
+    FakeContext,
+    FakePostgres,
+    FakeSession,
+    Network,
+    event,
+    still_runtime,
+)
 
-# A twentieth of the function's own times. What a request takes besides is not scaled: 3 s less the real budget.
-IMPATIENT = Timing(budget=0.13, probe=0.08, margin=0.01, connect=0.02, read=0.04, pause=0.005)
-OVERHEAD = 3 - Timing().budget
+# Reached only if a test fails.
+PATIENT = Timing(budget=300, probe=100, connect=30, read=30, pause=0)
+# For a server that never answers; a test that waits for its answer would never end.
+IMPATIENT = Timing(budget=0.05, probe=0.03, margin=0, connect=0.01, read=0.02, pause=0, attempts=1)
 FINGERPRINT = Payment(**PAYMENT).fingerprint()
 ITEM = {"payment_id": {"S": "pay-1"}, "amount": {"N": "1250"}, "currency": {"S": "EUR"},
         "payer": {"S": "payer@example"}, "payee": {"S": "payee@example"}, "fingerprint": {"S": FINGERPRINT},
         "created_at": {"S": "2026-01-01T00:00:00.000+00:00"}, "status": {"S": "SETTLED"}, "epoch": {"N": "1"}}
-RIGHT = (200, json.dumps({"Item": {"epoch": {"N": "1"}, "region": {"S": "us-east-1"}}}))
+LEADS = (200, json.dumps({"Item": {"epoch": {"N": "1"}, "region": {"S": "us-east-1"}}}))
 DONE = (200, "")
 SETTLED = (200, json.dumps({"Attributes": ITEM}))
 REFUSAL = "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException"
 REGISTERED = (400, json.dumps({"__type": REFUSAL, "Item": ITEM}))
 PAY = event("POST", "/payment", body=json.dumps(PAYMENT))
 READY = event("GET", "/health", queryStringParameters={"deep": "1"})
+PLENTY = FakeContext(900_000)
 PRECONDITION_FAILED = (412, "<Error><Code>PreconditionFailed</Code></Error>")
 
 
 @dataclass(frozen=True)
 class Received:
-    """A request that AWS got."""
+    """A request that reached AWS."""
 
     method: str
     path: str
@@ -55,7 +69,7 @@ class Received:
 
 @dataclass
 class Aws:
-    """Every store at one address: gives `answers` (status, body) one by one, and then behaves as `mood` says."""
+    """Every store at one address: gives `answers` (status, body) in turn; then it is silent, or drips endless headers."""
 
     answers: list[tuple[int, str]] = field(default_factory=list)
     mood: str = "silent"
@@ -67,7 +81,7 @@ class Aws:
 
 
 class Server(BaseHTTPRequestHandler):
-    """One connection to it."""
+    """Serves one connection."""
 
     protocol_version = "HTTP/1.1"
 
@@ -96,25 +110,25 @@ class Server(BaseHTTPRequestHandler):
     do_PUT = do_POST = do_HEAD = _serve  # noqa: N815
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # pylint: disable=redefined-builtin
-        """Nothing."""
+        """Log nothing."""
 
 
 @dataclass(kw_only=True)
 class Wire(Network):
-    """The way to the ledger, which is dead whenever AWS has no answers left."""
+    """The network to the ledger, which is dead whenever AWS has no answers left."""
 
     aws: Aws
 
     def carry(self, operation: str, effect: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Makes the call, or breaks off long after everybody has given it up."""
+        """Make the call, or break it off at the end of all tests."""
         if not self.aws.answers:
-            self.aws.over.wait(2 * IMPATIENT.attempt)
+            self.aws.over.wait()
             raise InterfaceError("network error")
         return super().carry(operation, effect)
 
 
-def entrance(postgres: FakePostgres, database: DatabaseAddress, timing: Timing, login: Callable[[], Login]) -> FakeSession:
-    """As `open_connection`."""
+def connect(postgres: FakePostgres, database: DatabaseAddress, timing: Timing, login: Callable[[], Login]) -> FakeSession:
+    """In place of `open_connection`."""
     writer = database.host == "writer"
     host = "writer" if writer else "reader"
     assert (database, timing.attempt > 0) == (DatabaseAddress(host=host, port=5432, name="payments"), True)
@@ -125,19 +139,18 @@ def entrance(postgres: FakePostgres, database: DatabaseAddress, timing: Timing, 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Aws]:
-    """The environment of the function, with AWS on loopback."""
+    """The environment of the functions, with AWS on loopback."""
     aws = Aws()
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Server, aws)) as http, pytest.MonkeyPatch.context() as patch:
         for name, value in {
                 "TABLE_NAME": "table", "RECEIPTS_BUCKET": "receipts", "CONTROL_BUCKET": "control",
                 "DATABASE_HOST": "writer", "DATABASE_READER_HOST": "reader", "DATABASE_PORT": "5432",
-                "DATABASE_NAME": "payments", "DATABASE_USER": "payments_app", "AWS_REGION": "us-east-1",
+                "DATABASE_NAME": DATABASE_NAME, "DATABASE_USER": DATABASE_USER, "AWS_REGION": "us-east-1",
                 "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret",
                 "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
                 "AWS_ENDPOINT_URL": f"http://127.0.0.1:{http.server_port}"}.items():
             patch.setenv(name, value)
         patch.delenv("AWS_PROFILE", raising=False)
-        patch.setattr(region, "open_connection", partial(entrance, aws.postgres))
         threading.Thread(target=http.serve_forever, args=(0.01,)).start()
         yield aws
         aws.over.set()
@@ -146,44 +159,46 @@ def server() -> Iterator[Aws]:
 
 @pytest.fixture
 def aws(server: Aws) -> Aws:
-    """AWS, which has not been asked anything yet."""
+    """AWS, which has had no request yet."""
     server.answers.clear()
     server.received.clear()
     server.postgres.read_only = server.postgres.inactive = False
     return server
 
 
-@pytest.fixture(scope="module")
-def function(server: Aws) -> ModuleType:
-    """The entry point, as Lambda loads it."""
-    assert not server.received
-    return importlib.import_module("payments.handler")
+def transport(aws: Aws) -> Transport:
+    """The network of the machine, but for the database."""
+    return Transport(system_transport().session, partial(connect, aws.postgres))
+
+
+@pytest.fixture
+def api(aws: Aws) -> Api:
+    """The payments function in a new execution environment, with all the time that it needs."""
+    return create_api(os.environ, PATIENT, still_runtime(), transport(aws))
 
 
 @pytest.fixture(scope="module")
-def impatient(function: ModuleType) -> Api:
-    """The function in less time."""
-    api: Api = function.create(os.environ, IMPATIENT)
-    return api
+def impatient(server: Aws) -> Api:
+    """The payments function with threads, and with little time."""
+    runtime = Runtime(SYSTEM, ThreadCaller(), random.Random(1))
+    return create_api(os.environ, IMPATIENT, runtime, transport(server))
 
 
-def pay(function: ModuleType) -> tuple[int, dict[str, Any]]:
-    """Status and body of a request to pay."""
-    function._API.service.lease.drop()  # pylint: disable=protected-access
-    answer = function.handler(PAY, FakeContext())
+def pay(api: Api) -> tuple[int, dict[str, Any]]:
+    """Status and body of a request to pay, which begins with reading who leads."""
+    api.service.lease.drop()
+    answer = api.answer(PAY, PLENTY)
     return answer["statusCode"], json.loads(answer["body"])
 
 
-def assert_unavailable_in_time(api: Api, asked: dict[str, Any]) -> Any:
-    """Returns what the answer says."""
-    start = time.monotonic()
-    answer = api.answer(asked, FakeContext())
-    assert time.monotonic() - start < IMPATIENT.budget + OVERHEAD
+def unavailable(api: Api, request: dict[str, Any]) -> Any:
+    """The body of an answer that must be 503."""
+    answer = api.answer(request, PLENTY)
     assert (answer["statusCode"], answer["headers"]["Retry-After"]) == (503, "1")
     return json.loads(answer["body"])
 
 
-def test_it_runs_on_what_the_lambda_runtime_has_and_the_package_brings() -> None:
+def test_it_imports_only_what_the_lambda_runtime_and_the_package_have() -> None:
     imported = set()
     for source in Path(payments.__path__[0]).glob("*.py"):
         for node in ast.walk(ast.parse(source.read_text())):
@@ -191,17 +206,17 @@ def test_it_runs_on_what_the_lambda_runtime_has_and_the_package_brings() -> None
                 imported |= {name.name.partition(".")[0] for name in node.names}
             elif isinstance(node, ast.ImportFrom):
                 imported.add((node.module or "").partition(".")[0])
-    assert imported - sys.stdlib_module_names == {"boto3", "botocore", "pg8000", "payments"}
+    assert imported - sys.stdlib_module_names == {"boto3", "botocore", "contract", "pg8000", "payments"}
 
 
-def test_a_payment_on_the_wire(function: ModuleType, aws: Aws) -> None:
-    aws.answers = [RIGHT, DONE, DONE, SETTLED]
-    status, body = pay(function)
+def test_a_payment_on_the_wire(api: Api, aws: Aws) -> None:
+    aws.answers = [LEADS, DONE, DONE, SETTLED]
+    status, body = pay(api)
     assert (status, body) == (201, {**PAYMENT, "created_at": "2026-01-01T00:00:00.000+00:00", "status": "settled"})
 
-    right, put, receipt, update = aws.received
-    assert right.headers["X-Amz-Target"] == "DynamoDB_20120810.GetItem"
-    assert not PAYMENT_ID.fullmatch(json.loads(right.body)["Key"]["payment_id"]["S"])
+    leadership, put, receipt, update = aws.received
+    assert leadership.headers["X-Amz-Target"] == "DynamoDB_20120810.GetItem"
+    assert not PAYMENT_ID.fullmatch(json.loads(leadership.body)["Key"]["payment_id"]["S"])
     assert put.headers["X-Amz-Target"] == "DynamoDB_20120810.PutItem"
     request = json.loads(put.body)
     assert request["TableName"] == "table"
@@ -213,51 +228,50 @@ def test_a_payment_on_the_wire(function: ModuleType, aws: Aws) -> None:
     assert json.loads(update.body)["Key"] == {"payment_id": {"S": "pay-1"}}
 
 
-def test_refused_conditions_are_answers(function: ModuleType, aws: Aws) -> None:
-    aws.answers = [RIGHT, REGISTERED]
-    first = pay(function)
-    aws.answers = [RIGHT, DONE, PRECONDITION_FAILED, SETTLED]
-    assert pay(function) == first == (201, {**PAYMENT, "created_at": ITEM["created_at"]["S"], "status": "settled"})
-    aws.answers = [RIGHT, DONE, DONE, REGISTERED]
-    assert pay(function) == first
+def test_refused_conditions_are_answers(api: Api, aws: Aws) -> None:
+    aws.answers = [LEADS, REGISTERED]
+    first = pay(api)
+    aws.answers = [LEADS, DONE, PRECONDITION_FAILED, SETTLED]
+    assert pay(api) == first == (201, {**PAYMENT, "created_at": ITEM["created_at"]["S"], "status": "settled"})
+    aws.answers = [LEADS, DONE, DONE, REGISTERED]
+    assert pay(api) == first
 
 
-def test_a_store_that_stumbles_is_asked_again(function: ModuleType, aws: Aws) -> None:
-    aws.answers = [RIGHT, (500, "{}"), DONE, (503, ""), DONE, (400, '{"__type": "ThrottlingException"}'), SETTLED]
-    assert pay(function)[0] == 201
+def test_a_store_that_fails_for_a_moment_is_asked_again(api: Api, aws: Aws) -> None:
+    aws.answers = [LEADS, (500, "{}"), DONE, (503, ""), DONE, (400, '{"__type": "ThrottlingException"}'), SETTLED]
+    assert pay(api)[0] == 201
     assert len(aws.received) == 7
 
 
 @pytest.mark.parametrize(("answers", "status"), [
     ([(200, "")], 200), ([(404, "")], 404), ([(403, "")], 503), ([(503, ""), (404, "")], 404),
 ])
-def test_the_takeover_switch_on_the_wire(
-        function: ModuleType, aws: Aws, answers: list[tuple[int, str]], status: int) -> None:
+def test_the_lever_on_the_wire(
+        api: Api, aws: Aws, answers: list[tuple[int, str]], status: int) -> None:
     aws.answers = list(answers)
-    assert function.handler(event("GET", "/takeover"), FakeContext())["statusCode"] == status
+    assert api.answer(event("GET", "/takeover"), PLENTY)["statusCode"] == status
     assert {(got.method, got.path) for got in aws.received} == {("HEAD", "/control/takeover")}
 
 
-def test_the_probes_on_the_wire(function: ModuleType, aws: Aws) -> None:
+def test_the_probes_on_the_wire(api: Api, aws: Aws) -> None:
     aws.answers = [(200, "{}"), DONE]
-    assert json.loads(function.handler(READY, FakeContext())["body"])["writes"] is True
+    assert json.loads(api.answer(READY, PLENTY)["body"])["writes"] is True
     assert [(got.method, got.path) for got in aws.received] == [("POST", "/"), ("HEAD", "/receipts")]
     assert not PAYMENT_ID.fullmatch(json.loads(aws.received[0].body)["Key"]["payment_id"]["S"])
 
 
-def test_a_standby_is_found_by_its_reader_endpoint(function: ModuleType, aws: Aws) -> None:
-    function._API.service.ledger.close()  # pylint: disable=protected-access
+def test_a_standby_is_reached_by_its_reader_endpoint(api: Api, aws: Aws) -> None:
     aws.postgres.read_only = aws.postgres.inactive = True
     aws.answers = [(200, "{}"), DONE]
-    answer = function.handler(READY, FakeContext())
+    answer = api.answer(READY, PLENTY)
     assert (answer["statusCode"], json.loads(answer["body"])) == (200, {
         "status": "ok", "region": "us-east-1", "table": "ok", "ledger": "standby", "receipts": "ok", "writes": False})
 
 
-def test_a_payment_is_read_as_it_was_last_written(function: ModuleType, aws: Aws) -> None:
+def test_a_payment_is_read_consistently(api: Api, aws: Aws) -> None:
     aws.answers = [(200, json.dumps({"Item": ITEM}))]
     asked = event("GET", "/payment/{payment_id}", pathParameters={"payment_id": "pay-1"})
-    answer = function.handler(asked, FakeContext())
+    answer = api.answer(asked, PLENTY)
     assert (answer["statusCode"], json.loads(answer["body"])["status"]) == (200, "settled")
     assert json.loads(aws.received[0].body)["ConsistentRead"] is True
 
@@ -265,29 +279,52 @@ def test_a_payment_is_read_as_it_was_last_written(function: ModuleType, aws: Aws
 @pytest.mark.parametrize("mood", ["silent", "dripping"])
 @pytest.mark.parametrize("answered", range(4))
 def test_a_store_that_never_answers_does_not_hang_a_payment(impatient: Api, aws: Aws, answered: int, mood: str) -> None:
-    aws.mood, aws.answers = mood, [RIGHT, DONE, DONE, DONE][:answered]
+    aws.mood, aws.answers = mood, [LEADS, DONE, DONE, DONE][:answered]
     impatient.service.lease.drop()
-    assert_unavailable_in_time(impatient, PAY)
+    unavailable(impatient, PAY)
 
 
-@pytest.mark.parametrize(("asked", "told"), [
+@pytest.mark.parametrize(("asked", "body"), [
     (event("GET", "/payment/{payment_id}", pathParameters={"payment_id": "p"}), {"error": "table unavailable"}),
     (event("GET", "/takeover"), {"error": "control unavailable"}),
     (READY, {"status": "unavailable", "region": "us-east-1", "table": "unavailable", "ledger": "unavailable",
              "receipts": "unavailable", "writes": False}),
 ], ids=range(3))
 def test_a_store_that_never_answers_does_not_hang_another_request(
-        impatient: Api, aws: Aws, asked: dict[str, Any], told: dict[str, Any]) -> None:
+        impatient: Api, aws: Aws, asked: dict[str, Any], body: dict[str, Any]) -> None:
     aws.mood = "silent"
-    assert assert_unavailable_in_time(impatient, asked) == told
+    assert unavailable(impatient, asked) == body
 
 
-def test_the_clients_leave_retries_to_the_function_and_stay_in_the_region(
-        function: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_clients_do_not_retry_and_stay_in_the_region(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL")
-    service = function.create(os.environ, Timing()).service
+    service = create_service(os.environ, Timing(), still_runtime(), transport(aws))
     for client, host in ((service.table.client, "dynamodb"), (service.receipts.client, "s3")):
         config = client.meta.config
         assert client.meta.endpoint_url == f"https://{host}.us-east-1.amazonaws.com"
         assert (config.connect_timeout, config.read_timeout) == (0.4, 0.8)
         assert config.retries["total_max_attempts"] == 1
+
+
+# --- The entry points, as Lambda calls them
+
+def test_importing_the_payments_function_creates_its_clients_and_sends_nothing(aws: Aws) -> None:
+    function = importlib.import_module("payments.handler")
+    answer = function.handler(event("GET", "/health"), FakeContext())
+    assert (answer["statusCode"], answer["headers"]["X-Region"], aws.received) == (200, "us-east-1", [])
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_reconcile_function_runs_in_its_environment() -> None:
+    answer = reconcile.handler({}, FakeContext(remaining_ms=0))
+    assert (answer["region"], answer["error"]) == ("us-east-1", "table:TimeoutError")
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_migrate_function_connects_to_the_database_of_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("DATABASE_HOST", "127.0.0.1")
+        monkeypatch.setenv("DATABASE_PORT", str(closed.getsockname()[1]))
+        with pytest.raises(ConnectionRefusedError):
+            migrate.handler({"username": "master", "password": "secret"}, None)

@@ -1,11 +1,9 @@
-"""The ledger's connection: which failures are tried again, on what session, and how one logs in."""
+"""The ledger's sessions: which failures are tried again, on which session, and the login."""
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from functools import partial
 
 import boto3
 import pytest
@@ -14,24 +12,27 @@ from botocore.exceptions import NoCredentialsError
 from pg8000.exceptions import InterfaceError
 
 from payments.deadline import Deadline, Timing
-from payments.leadership import NotTheWriter
+from payments.errors import Conflict, NotTheWriter, StoreUnavailable
 from payments.ledger import POST, DatabaseAddress, Login, PostgresLedger, iam_login, open_connection
-from payments.payment import Conflict, Payment, Record
-from payments.stores import State, StoreUnavailable
+from payments.payment import Payment, Record
+from payments.stores import State
 from tests.unit.payments.fakes import (
+    MOMENT,
     PAYMENT,
     FakePostgres,
     FakeSession,
     FakeStatement,
     Fault,
+    Hang,
     Network,
     Region,
+    StillClock,
     database_error,
+    still_runtime,
 )
 
 KEY = Credentials("AKIDEXAMPLE", "secret", "session")
-IMPATIENT = Timing(connect=0.05, read=0.05)
-OVERHEAD = 0.4  # seconds
+PATIENCE = 30.0  # seconds, reached only if a test fails
 
 
 def record(amount: int = 1, epoch: int = 1) -> Record:
@@ -58,7 +59,7 @@ def test_another_request_for_a_posted_id_is_a_conflict() -> None:
     assert len(region.postgres.sessions) == 1
 
 
-def test_an_older_epoch_is_refused_and_a_newer_one_is_let_in() -> None:
+def test_an_older_epoch_is_refused_and_a_newer_one_accepted() -> None:
     region = Region()
     region.ledger.post(record(epoch=2), region.deadline())
     with pytest.raises(NotTheWriter):
@@ -67,14 +68,14 @@ def test_an_older_epoch_is_refused_and_a_newer_one_is_let_in() -> None:
     assert (region.postgres.epoch, len(region.postgres.sessions)) == (3, 1)
 
 
-PASSING = [
+TRANSIENT = [
     InterfaceError("network error"), TimeoutError(), ConnectionResetError(), socket.gaierror(), struct.error(),
     *map(database_error, ["25006", "57P01", "57P02", "57P03", "53300", "40001", "40P01", "57014"]),
 ]
 
 
-@pytest.mark.parametrize("error", PASSING, ids=repr)
-def test_what_may_pass_is_tried_again_on_a_new_session(error: Exception) -> None:
+@pytest.mark.parametrize("error", TRANSIENT, ids=repr)
+def test_a_transient_error_is_tried_again_on_a_new_session(error: Exception) -> None:
     region = Region()
     region.network.faults = [Fault(error), None, Fault(error, done=True)]
     region.ledger.post(record(), region.deadline())
@@ -83,8 +84,8 @@ def test_what_may_pass_is_tried_again_on_a_new_session(error: Exception) -> None
     assert len(region.postgres.postings) == 1
 
 
-@pytest.mark.parametrize("error", PASSING, ids=repr)
-def test_what_does_not_pass_after_all_makes_the_ledger_unavailable(error: Exception) -> None:
+@pytest.mark.parametrize("error", TRANSIENT, ids=repr)
+def test_a_transient_error_that_persists_makes_the_ledger_unavailable(error: Exception) -> None:
     region = Region()
     region.network.faults = [Fault(error)] * 3
     with pytest.raises(StoreUnavailable) as caught:
@@ -94,7 +95,7 @@ def test_what_does_not_pass_after_all_makes_the_ledger_unavailable(error: Except
 
 
 @pytest.mark.parametrize("code", ["28000", "42501", "42883", "22001"])
-def test_what_will_not_pass_is_not_tried_again(code: str) -> None:
+def test_any_other_error_is_not_tried_again(code: str) -> None:
     region = Region()
     region.network.faults = [Fault(database_error(code))]
     with pytest.raises(StoreUnavailable) as caught:
@@ -131,40 +132,33 @@ def test_a_session_that_cannot_prepare_is_closed() -> None:
     assert not session.is_open
 
 
-def test_a_session_that_breaks_while_it_is_closed_does_no_harm() -> None:
+def test_an_error_on_closing_a_session_is_ignored() -> None:
     region = Region()
     region.postgres.sessions[0].is_open = False
     region.ledger.post(record(), region.deadline())
     assert len(region.postgres.postings) == 1
 
 
-def test_a_call_that_was_left_behind_brings_no_second_session() -> None:
-    region, release = Region(), threading.Event()
-    timing = Timing(connect=0, read=0.05, attempts=1)
-    region.network.meanwhile = {0: partial(release.wait, 5)}
-    with pytest.raises(StoreUnavailable):
-        region.ledger.epoch(Deadline(timing, 0.05))
-    region.ledger.epoch(region.deadline())
-    release.set()
+def test_a_call_that_timed_out_and_ends_later_brings_no_second_session() -> None:
+    region = Region()
+    region.network.meanwhile = {0: lambda: region.ledger.epoch(region.deadline())}
+    region.ledger.epoch(region.deadline())  # the next call begins and ends during this one
     first, second = region.postgres.sessions
-    for _ in range(500):
-        if not first.is_open:
-            break
-        threading.Event().wait(0.01)
     assert (first.is_open, second.is_open) == (False, True)
 
 
 # --- The probe
 
-def postgres(mood: str) -> FakePostgres:
-    """A database, as one of its endpoints shows it."""
-    found = FakePostgres(Network())
-    found.read_only, found.inactive = mood == "reads", mood == "refuses"
+def postgres(state: str) -> FakePostgres:
+    """The database that an endpoint reaches: it writes, only reads, refuses or is silent."""
+    found = FakePostgres(Network(faults=[Fault(Hang())] * 9 if state == "silent" else []))
+    found.read_only, found.inactive = state == "reads", state == "refuses"
     return found
 
 
-def looked_at(writer: FakePostgres, reader: FakePostgres, deadline: Deadline) -> str:
+def probed(writer: FakePostgres, reader: FakePostgres, clock: StillClock) -> str:
     """What the probe finds behind the two endpoints."""
+    deadline = Deadline(Timing(pause=0), Timing.probe, still_runtime(clock))
     with closing(PostgresLedger(writer.connect, reader.connect)) as ledger:
         try:
             return ledger.probe(deadline)
@@ -180,33 +174,29 @@ def looked_at(writer: FakePostgres, reader: FakePostgres, deadline: Deadline) ->
     ("refuses", "writes", "gaierror"), ("refuses", "reads", "standby"), ("refuses", "refuses", "gaierror"),
 ])
 def test_a_probe_tells_a_writer_from_a_standby_by_either_endpoint(writer: str, reader: str, expected: str) -> None:
-    assert looked_at(postgres(writer), postgres(reader), Deadline(Timing(pause=0), Timing.probe)) == expected
+    assert probed(postgres(writer), postgres(reader), StillClock()) == expected
 
 
 @pytest.mark.parametrize(("reader", "expected"), [("reads", "standby"), ("silent", "TimeoutError")])
-def test_behind_a_writer_endpoint_that_hangs_the_reader_endpoint_gets_its_chance(reader: str, expected: str) -> None:
-    timing, release, start = Timing(connect=0.05, read=0.1), threading.Event(), time.monotonic()
-    ends = postgres("silent"), postgres(reader)
-    for end, mood in zip(ends, ("silent", reader), strict=True):
-        end.network.meanwhile = {0: partial(release.wait, 5)} if mood == "silent" else {}
-    assert looked_at(*ends, Deadline(timing, 0.2)) == expected
-    assert time.monotonic() - start < 0.2 + OVERHEAD
-    release.set()
+def test_if_the_writer_endpoint_hangs_there_is_time_to_ask_the_reader_endpoint(reader: str, expected: str) -> None:
+    clock = StillClock()
+    assert probed(postgres("silent"), postgres(reader), clock) == expected
+    assert clock.now <= Timing.probe
 
 
 @pytest.mark.parametrize("inactive", [False, True])
-def test_a_kept_session_that_has_ended_does_not_deceive_the_probe(inactive: bool) -> None:
+def test_the_probe_replaces_a_session_that_has_ended(inactive: bool) -> None:
     region = Region()
     region.postgres.inactive = region.postgres.read_only = inactive
     for _ in range(3):
         for session in region.postgres.sessions:
             session.is_open = False
-        state = region.ledger.probe(Deadline(Timing(), Timing.probe, region.clock))
+        state = region.ledger.probe(Deadline(Timing(), Timing.probe, region.runtime))
         assert state == ("standby" if inactive else "ok")
     assert ("ConnectReader" in region.network.calls) == inactive
 
 
-def test_what_the_writer_endpoint_leads_to_is_looked_up_anew_while_it_only_reads() -> None:
+def test_the_probe_reconnects_to_a_writer_endpoint_that_only_reads() -> None:
     region = Region()
     region.postgres.read_only = True
     assert region.ledger.probe(region.deadline()) is State.STANDBY
@@ -217,7 +207,7 @@ def test_what_the_writer_endpoint_leads_to_is_looked_up_anew_while_it_only_reads
     assert region.network.calls == ["Select", "Connect", "Select", "Select"]
 
 
-def test_it_keeps_a_session_to_the_reader_until_it_is_closed() -> None:
+def test_the_session_to_the_reader_stays_open_until_the_ledger_is_closed() -> None:
     region = Region()
     region.ledger.close()
     region.postgres.inactive = region.postgres.read_only = True
@@ -230,17 +220,14 @@ def test_it_keeps_a_session_to_the_reader_until_it_is_closed() -> None:
 
 # --- Logging in
 
-def test_the_password_is_the_token_that_boto3_would_make() -> None:
+def test_the_password_is_the_token_that_boto3_would_make(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: MOMENT)
     database = DatabaseAddress(host="db.example.com", port=5432, name="payments")
     client = boto3.client("rds", region_name="eu-west-1", aws_access_key_id=KEY.access_key,
                           aws_secret_access_key=KEY.secret_key, aws_session_token=KEY.token)
 
-    def pair() -> tuple[Login, Login]:
-        theirs = client.generate_db_auth_token(DBHostname="db.example.com", Port=5432, DBUsername="payments_app")
-        return iam_login(database, "payments_app", "eu-west-1", KEY), Login("payments_app", theirs)
-
-    # A second may end between the two, but hardly each time.
-    assert any(ours == theirs for ours, theirs in (pair() for _ in range(3)))
+    theirs = client.generate_db_auth_token(DBHostname="db.example.com", Port=5432, DBUsername="payments_app")
+    assert iam_login(database, "payments_app", "eu-west-1", KEY) == Login("payments_app", theirs)
 
 
 def test_without_credentials_there_is_no_login() -> None:
@@ -263,14 +250,14 @@ def listener() -> Iterator[socket.socket]:
         yield server
 
 
-def enter(server: socket.socket) -> None:
-    """A login there."""
+def enter(server: socket.socket, timing: Timing) -> None:
+    """Open a connection to it."""
     database = DatabaseAddress(host="127.0.0.1", port=server.getsockname()[1], name="payments")
-    open_connection(database, IMPATIENT, lambda: Login("payments_app", "token"))
+    open_connection(database, timing, lambda: Login("payments_app", "token"))
 
 
 def serve(server: socket.socket, answer: bytes) -> Callable[[], bytes]:
-    """Takes one connection, answers its first message and ends it; gives what it said."""
+    """Accept one connection, answer its first message and close it; returns the message."""
     said: list[bytes] = []
 
     def work() -> None:
@@ -290,13 +277,13 @@ def serve(server: socket.socket, answer: bytes) -> Callable[[], bytes]:
 
 
 @pytest.mark.parametrize("answer", [b"N", b"", b"S", b"Sno TLS at all"])
-def test_without_tls_nothing_is_said(listener: socket.socket, answer: bytes) -> None:
+def test_without_tls_nothing_else_is_sent(listener: socket.socket, answer: bytes) -> None:
     end = serve(listener, answer)
     with pytest.raises((InterfaceError, OSError)):
-        enter(listener)
+        enter(listener, Timing(connect=PATIENCE, read=PATIENCE))
     assert end() == struct.pack("!ii", 8, 80877103)
 
 
-def test_a_server_that_says_nothing_is_given_up(listener: socket.socket) -> None:
+def test_a_server_that_does_not_answer_is_left(listener: socket.socket) -> None:
     with pytest.raises(TimeoutError):
-        enter(listener)
+        enter(listener, Timing(connect=PATIENCE, read=0.01))

@@ -100,7 +100,7 @@ def payable(**changes: object) -> dict[str, Any]:
 def prepared(name: str) -> Region:
     """A region in a certain state."""
     region = Region()
-    if name == "without the right":
+    if name == "standby region":
         return Region("us-west-2", elsewhere=region)
     if name == "fenced":
         region.postgres.epoch = 99
@@ -122,7 +122,7 @@ def prepared(name: str) -> Region:
     ("new", payable(), 201), ("paid", payable(), 201), ("paid", payable(amount=1), 409),
     ("new", payable(amount=0), 400), ("new", payable(**{"no such field": 1}), 400),
     ("new", event("POST", "/payment", body="{"), 400),
-    ("denied", payable(), 503), ("without the right", payable(), 503), ("fenced", payable(), 503),
+    ("denied", payable(), 503), ("standby region", payable(), 503), ("fenced", payable(), 503),
     ("new", FOUND, 404), ("paid", FOUND, 200), ("pending", FOUND, 200),
     ("denied", FOUND, 503), ("new", event("GET", "/payment/{payment_id}"), 503),
     ("new", event("GET", "/health"), 200), ("new", DEEP, 200), ("standby", DEEP, 200), ("denied", DEEP, 503),

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 
 from payments.currencies import CURRENCIES
-from payments.payment import MAX_AMOUNT, MAX_BODY_BYTES, InvalidRequest, Payment, Record, parse
+from payments.errors import InvalidRequest
+from payments.payment import MAX_AMOUNT, MAX_BODY_BYTES, Payment, Record, parse
 from tests.unit.payments.fakes import FIELDS, PAYMENT
 from tests.unit.payments.strategies import payments
 

@@ -1,4 +1,4 @@
-"""The comparison of the stores, its repair, and being stopped in the middle of it."""
+"""Comparing the stores, repairing them, and continuing a run that ended early."""
 import json
 import runpy
 import sys
@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contract import DRILL_KEY, JOURNAL_KEY, LEADERSHIP_KEY, OBSERVATION_PREFIX, Store
 from payments import reconcile
-from payments.deadline import Deadline
-from payments.payment import Conflict, Payment, Record, parse_receipt
+from payments.errors import Conflict
+from payments.payment import Payment, Record, parse_receipt
 from payments.reconcile import Receipt, Snapshot, compare, out_of_order
 from tests.unit.payments.fakes import (
     FIELDS,
@@ -36,25 +37,25 @@ PLACE = (RECEIPTS, "receipts/pay-1.json")
 
 
 def record(payment_id: str = "pay-1", amount: int = 1250, *, second: int = 0, settled: bool = True) -> Record:
-    """A record that was registered in that second."""
+    """A record registered in that second."""
     payment = Payment(payment_id=payment_id, **{**FIELDS, "amount": amount})
     return Record(payment=payment, fingerprint=payment.fingerprint(), epoch=1, settled=settled,
                   created_at=f"2026-01-01T00:00:{second:02}.000+00:00")
 
 
 def receipt(kept: Record, *, versions: int = 1, second: int = 0, **more: Any) -> Receipt:
-    """The receipt of a record, which came in that second."""
+    """The receipt of a record, which arrived in that second."""
     return Receipt(kept.payment.payment_id, versions, MOMENT + timedelta(seconds=second), len(kept.receipt()), **more)
 
 
 def snapshot(table: list[Record], ledger: list[Record], receipts: list[Receipt]) -> Snapshot:
-    """What the stores have."""
+    """The contents of the stores."""
     return Snapshot({kept.payment.payment_id: kept for kept in table}, ledger,
                     {kept.payment_id: kept for kept in receipts})
 
 
 def summary(found: Snapshot) -> dict[str, Any]:
-    """What is the matter, without the stores that are well."""
+    """The findings, without stores that have none."""
     findings = compare(found)
     stores = {store: {name: value for name, value in vars(finding).items() if value and name != "kept"}
               for store, finding in findings.stores.items()}
@@ -87,39 +88,39 @@ RIVAL = record(amount=7)
     ([SETTLED], [SETTLED, SETTLED], [receipt(SETTLED, versions=3)],
      {"ledger": {"duplicated": ["pay-1"]}, "receipts": {"duplicated": ["pay-1"]}}),
 ])
-def test_what_is_the_matter_with_a_payment(
+def test_what_is_found_about_a_payment(
         table: list[Record], ledger: list[Record], receipts: list[Receipt], expected: dict[str, Any]) -> None:
     assert summary(snapshot(table, ledger, receipts)) == {"pending": [], "repairs": [], **expected}
 
 
-def test_a_payment_is_the_one_of_its_first_posting() -> None:
+def test_of_several_postings_the_first_counts() -> None:
     assert summary(snapshot([], [SETTLED, RIVAL], [SAME]))["repairs"] == [SETTLED]
 
 
-def test_repairs_come_in_the_order_of_registration() -> None:
+def test_repairs_are_in_the_order_of_registration() -> None:
     young, old = record("a", second=2), record("b", second=1)
     assert compare(snapshot([young, old], [], [])).repairs == [old, young]
 
 
-def test_each_store_is_held_against_the_order_of_registration() -> None:
+def test_each_store_is_compared_with_the_order_of_registration() -> None:
     first, second, third = (record(name, second=number) for number, name in enumerate("cba"))
     table = [first, second, third]
     found = compare(snapshot(table, [third, first, second],
                              [receipt(each, second=3 - number) for number, each in enumerate(table)])).stores
-    assert [found[store].reordered for store in ("table", "ledger", "receipts")] == [0, 1, 2]
+    assert [found[store].reordered for store in Store] == [0, 1, 2]
     at_once = compare(snapshot(table, table, [receipt(each) for each in reversed(table)])).stores
-    assert [at_once[store].reordered for store in ("table", "ledger", "receipts")] == [0, 0, 0]
+    assert [at_once[store].reordered for store in Store] == [0, 0, 0]
 
 
 @given(st.permutations(range(7)))
-def test_the_fewest_are_called_out_of_order(places: list[int]) -> None:
+def test_the_fewest_possible_are_out_of_order(places: list[int]) -> None:
     rising = [[each for number, each in enumerate(places) if chosen >> number & 1] for chosen in range(2**7)]
     longest = max(len(kept) for kept in rising if kept == sorted(kept))
     assert out_of_order(places) == 7 - longest
 
 
 @given(payments)
-def test_a_receipt_can_be_read_again(payment: dict[str, Any]) -> None:
+def test_a_receipt_can_be_parsed(payment: dict[str, Any]) -> None:
     kept = replace(record(), payment=Payment(**payment), fingerprint=Payment(**payment).fingerprint())
     assert parse_receipt(kept.receipt()) == replace(kept, epoch=0)
 
@@ -129,17 +130,17 @@ def test_a_receipt_can_be_read_again(payment: dict[str, Any]) -> None:
     SETTLED.receipt().replace(b"1250", b"1251"), SETTLED.receipt()[:-1] + b',"zzz":1}',
     json.dumps({**PAYMENT, "created_at": "x"}).encode(),
 ], ids=range(11))
-def test_what_is_no_receipt_is_refused(body: bytes) -> None:
+def test_other_bytes_are_not_parsed_as_a_receipt(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"not a receipt|Expecting|utf-8|Extra data"):
         parse_receipt(body)
 
 
-# --- The runner, over stores
+# --- Runs over stores
 
 def run(region: Region, cursor: str = "", *, seconds: float = 10) -> Item:
-    """A reconciliation; what it answers must be JSON."""
+    """A run; its answer must be JSON."""
     region.network.calls.clear()
-    answer = region.reconciliation().run(Deadline(region.timing, seconds), cursor)
+    answer = region.reconciliation().run(seconds, cursor)
     return dict(json.loads(json.dumps(answer)))
 
 
@@ -167,14 +168,14 @@ def lose_receipt(region: Region) -> None:
     [lose_item], [lose_posting], [lose_receipt], [lose_item, lose_posting], [lose_item, lose_receipt],
     [lose_posting, lose_receipt],
 ])
-def test_what_any_store_has_kept_all_have_after_the_repair(losses: list[Callable[[Region], None]]) -> None:
+def test_after_the_repair_every_store_has_what_any_store_had(losses: list[Callable[[Region], None]]) -> None:
     region = Region()
     first = region.pay(PAYMENT)
     before = everything(region)
     for lose in losses:
         lose(region)
     there = Region("eu-west-1", elsewhere=region)
-    there.take_right()  # a repair is a write like any other, under the epoch of its day
+    there.take_leadership()  # a repair writes under the current epoch, like any write
 
     answer = run(there)
     assert (answer["done"], answer["repaired"], answer["refused"]) == (True, ["pay-1"], [])
@@ -189,7 +190,7 @@ def test_what_any_store_has_kept_all_have_after_the_repair(losses: list[Callable
     assert not {"PutItem", "UpdateItem", "Post", "PutObject"} & set(there.network.calls)
 
 
-def test_where_all_is_well_receipts_are_listed_and_not_read() -> None:
+def test_if_the_stores_agree_receipts_are_listed_but_not_read() -> None:
     region = Region()
     region.pay(PAYMENT)
     assert run(region)["stores"]["receipts"] == {
@@ -197,7 +198,7 @@ def test_where_all_is_well_receipts_are_listed_and_not_read() -> None:
     assert region.network.calls == ["Scan", "Read", "Read", "ListObjectVersions"]
 
 
-def test_a_payment_that_is_made_meanwhile_is_not_lost() -> None:
+def test_a_payment_that_is_made_during_the_comparison_is_not_lost() -> None:
     region = Region()
     region.network.meanwhile = {1: lambda: region.pay(PAYMENT)}
     answer = run(region)
@@ -206,7 +207,7 @@ def test_a_payment_that_is_made_meanwhile_is_not_lost() -> None:
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_what_is_pending_with_a_trace_is_completed(number: int) -> None:
+def test_a_pending_payment_that_another_store_has_is_completed(number: int) -> None:
     region = Region()
     region.network.faults = [*[None] * number, Fault(Crash())]
     with pytest.raises(Crash):
@@ -216,7 +217,7 @@ def test_what_is_pending_with_a_trace_is_completed(number: int) -> None:
     assert (region.status(), answer["repaired"]) == (("PENDING", []) if number == 1 else ("SETTLED", ["pay-1"]))
 
 
-def test_what_the_ledger_took_stands_against_what_was_never_settled() -> None:
+def test_a_posted_payment_replaces_one_that_was_never_settled() -> None:
     region = Region()
     region.pay(OTHER)
     lose_item(region)
@@ -226,7 +227,7 @@ def test_what_the_ledger_took_stands_against_what_was_never_settled() -> None:
     assert (region.pay(OTHER)[0], region.pay(PAYMENT)[0]) == (201, 409)
 
 
-def test_a_rival_that_the_ledger_took_meanwhile_is_not_replaced() -> None:
+def test_a_pending_payment_is_not_replaced_if_the_ledger_has_posted_it() -> None:
     region = Region()
     region.pay(OTHER)
     [kept] = region.table.records(region.deadline)
@@ -242,7 +243,7 @@ def test_a_rival_that_the_ledger_took_meanwhile_is_not_replaced() -> None:
 
 
 @pytest.mark.parametrize(("status", "call"), [("SETTLED", 4), ("PENDING", 6)])
-def test_what_changes_under_the_repair_is_refused(status: str, call: int) -> None:
+def test_a_record_that_changes_during_the_repair_is_refused(status: str, call: int) -> None:
     region = Region()
     region.pay(OTHER)
     lose_item(region)
@@ -258,7 +259,7 @@ def test_what_changes_under_the_repair_is_refused(status: str, call: int) -> Non
     assert region.network.calls[4:] == ["PutItem", "Post", "PutItem"][:call - 3]
 
 
-def test_a_receipt_of_something_else_is_reported_and_left() -> None:
+def test_a_receipt_of_something_else_is_reported_and_not_changed() -> None:
     region = Region()
     region.pay(PAYMENT)
     region.s3.objects[PLACE] = [b"{}"]
@@ -268,7 +269,7 @@ def test_a_receipt_of_something_else_is_reported_and_left() -> None:
     assert (answer["done"], answer["repaired"], region.receipt_versions()) == (True, [], [b"{}"])
 
 
-def test_only_the_region_with_the_right_repairs() -> None:
+def test_only_the_leader_repairs() -> None:
     here = Region("us-east-1")
     here.pay(PAYMENT)
     lose_posting(here)
@@ -279,13 +280,13 @@ def test_only_the_region_with_the_right_repairs() -> None:
 
 
 def three(region: Region) -> None:
-    """Three payments, of which the ledger has lost all."""
+    """Three payments, none of which is in the ledger any more."""
     for number in range(3):
         region.pay({**PAYMENT, "payment_id": f"pay-{number}"})
     region.postgres.postings.clear()
 
 
-def test_what_was_stopped_goes_on_at_its_cursor() -> None:
+def test_a_run_that_ended_early_is_continued_from_its_cursor() -> None:
     region = Region()
     three(region)
     assert run(region, "9")["repaired"] == []
@@ -297,7 +298,7 @@ def test_what_was_stopped_goes_on_at_its_cursor() -> None:
 
 
 @pytest.mark.parametrize("number", range(20))
-def test_a_repair_that_is_killed_anywhere_can_be_done_again(number: int) -> None:
+def test_a_repair_that_crashed_anywhere_can_be_repeated(number: int) -> None:
     region = Region()
     three(region)
     del region.dynamodb.items["pay-1"]
@@ -310,11 +311,10 @@ def test_a_repair_that_is_killed_anywhere_can_be_done_again(number: int) -> None
     assert run(region)["repaired"] == []
 
 
-def test_what_the_table_keeps_beside_the_payments_is_none_of_them() -> None:
+def test_other_items_and_objects_are_not_taken_for_payments() -> None:
     region = Region()
     first = region.pay(PAYMENT)
-    keys = ["!right", "!watch:us-east-1", "!recovery", "!drill"]
-    for key in keys:  # whatever they are like, their keys tell
+    for key in (LEADERSHIP_KEY, JOURNAL_KEY, DRILL_KEY, f"{OBSERVATION_PREFIX}us-east-1"):
         region.dynamodb.items[key] = {**region.dynamodb.items["pay-1"], "payment_id": {"S": key}, **(
             region.dynamodb.items.get(key, {}))}
         region.s3.write((RECEIPTS, f"receipts/{key}.json"), record(key).receipt())
@@ -330,57 +330,54 @@ def test_what_the_table_keeps_beside_the_payments_is_none_of_them() -> None:
     assert list(region.postgres.postings) == ["pay-1"]
 
 
-def test_it_leaves_no_session_open() -> None:
+def test_a_run_leaves_no_session_open() -> None:
     region = Region()
     three(region)
     run(region)
     assert not any(session.is_open for session in region.postgres.sessions)
 
 
-def test_without_time_it_does_nothing_and_says_so() -> None:
+def test_without_time_a_run_does_nothing_and_reports_a_timeout() -> None:
     region = Region()
     assert run(region, seconds=0)["error"] == "table:TimeoutError"
     assert region.network.calls == []
 
 
-# --- Its two entrances
+# --- The function and the command
 
-@pytest.fixture
-def region(monkeypatch: pytest.MonkeyPatch) -> Region:
-    """The region that both reach."""
+def test_the_function_answers_within_lambdas_time() -> None:
     region = Region()
-    monkeypatch.setattr(reconcile, "create", lambda environ, timing: region.reconciliation())  # noqa: ARG005
-    return region
-
-
-def test_the_function_answers_in_its_time(region: Region) -> None:
     three(region)
-    assert reconcile.handler({}, FakeContext(9_000))["error"] == "table:TimeoutError"
-    answer = reconcile.handler({}, FakeContext(900_000))
+    function = region.reconciliation().answer
+    assert function({}, FakeContext(9_000))["error"] == "table:TimeoutError"
+    answer = function({}, FakeContext(900_000))
     assert (answer["done"], len(answer["repaired"])) == (True, 3)
-    assert reconcile.handler({"cursor": "9"}, FakeContext(900_000))["done"]
+    region.postgres.postings.clear()
+    assert function({"cursor": "9"}, FakeContext(900_000))["repaired"] == []
 
 
-def test_the_function_may_be_asked_for_the_newest_epoch_only(region: Region) -> None:
+def test_the_function_may_be_asked_for_the_newest_epoch_only() -> None:
+    region = Region()
     three(region)
     region.network.calls.clear()
     region.postgres.epoch = 7
-    asked = {"only": "epoch", "cursor": "9"}
-    assert reconcile.handler(asked, FakeContext(900_000)) == {"region": "us-east-1", "epoch": 7}
+    function, event = region.reconciliation().answer, {"only": "epoch", "cursor": "9"}
+    assert function(event, FakeContext(900_000)) == {"region": "us-east-1", "epoch": 7}
     assert (region.network.calls, region.postgres.sessions[0].is_open) == (["Select"], False)
     region.network.faults = [Fault(database_error("42501"))]
-    assert reconcile.handler(asked, FakeContext(900_000)) == {"region": "us-east-1", "error": "ledger:42501"}
-    assert reconcile.handler(asked, FakeContext(9_000)) == {"region": "us-east-1", "error": "ledger:TimeoutError"}
+    assert function(event, FakeContext(900_000)) == {"region": "us-east-1", "error": "ledger:42501"}
+    assert function(event, FakeContext(9_000)) == {"region": "us-east-1", "error": "ledger:TimeoutError"}
     assert not any(session.is_open for session in region.postgres.sessions)
     region.postgres.epoch = 1
-    assert reconcile.handler({"only": ""}, FakeContext(900_000))["repaired"] == ["pay-0", "pay-1", "pay-2"]
+    assert function({"only": ""}, FakeContext(900_000))["repaired"] == ["pay-0", "pay-1", "pay-2"]
 
 
-def test_the_command_prints_the_answer(region: Region, capsys: pytest.CaptureFixture[str]) -> None:
-    assert reconcile.main([]) == 0
+def test_the_command_prints_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    region = Region()
+    assert reconcile.main([], region.reconciliation) == 0
     assert json.loads(capsys.readouterr().out)["done"] is True
     region.network.faults = [Fault(client_error("AccessDeniedException"))]
-    assert reconcile.main(["--cursor", "9"]) == 1
+    assert reconcile.main(["--cursor", "9"], region.reconciliation) == 1
     assert json.loads(capsys.readouterr().out)["error"] == "table:AccessDeniedException"
 
 
@@ -390,13 +387,3 @@ def test_the_command_explains_itself(monkeypatch: pytest.MonkeyPatch, capsys: py
     with pytest.raises(SystemExit) as caught:
         runpy.run_module("payments.reconcile", run_name="__main__")
     assert (caught.value.code, "--cursor" in capsys.readouterr().out) == (0, True)
-
-
-def test_both_are_made_of_the_environment_of_the_function(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    region = Region()
-    made = reconcile.create({"AWS_REGION": "eu-west-1", "TABLE_NAME": "table", "RECEIPTS_BUCKET": "receipts",
-                             "DATABASE_HOST": "db", "DATABASE_READER_HOST": "db-ro", "DATABASE_PORT": "5432",
-                             "DATABASE_NAME": "payments", "DATABASE_USER": "payments_app"}, region.timing)
-    assert (made.region, made.table.name, made.receipts.bucket) == ("eu-west-1", "table", "receipts")

@@ -1,8 +1,7 @@
-"""The order of writes: whatever happens between them, a payment is never half there and never twice."""
+"""The order of writes: whatever happens between them, no payment is half written and none is written twice."""
 import json
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from payments.deadline import Deadline
+from payments.errors import Conflict
 from payments.leadership import LEASE
-from payments.payment import Conflict, Payment, Record
+from payments.payment import Payment, Record
 from payments.stores import S3Receipts
 from tests.unit.payments.fakes import OTHER, PAYMENT, RECEIPTS, Crash, Fault, Region, client_error, event
 from tests.unit.payments.strategies import faults, payments
@@ -31,24 +31,24 @@ def test_a_repeat_takes_one_call() -> None:
     assert region.network.calls == ["PutItem"]
 
 
-def test_a_record_keeps_when_it_was_first_registered() -> None:
+def test_a_record_keeps_the_time_of_its_first_registration() -> None:
     region = Region()
-    moments = iter([datetime(2026, 1, 2, 3, 4, 5, 678901, UTC), datetime(2027, 1, 1, tzinfo=UTC)])
-    service = replace(region.service, now=lambda: next(moments))
-    first = service.accept(Payment(**PAYMENT), region.deadline())
-    assert first.created_at == "2026-01-02T03:04:05.678+00:00"
-    assert service.accept(Payment(**PAYMENT), region.deadline()) == first
+    region.clock.now = 3.6789
+    first = region.service.accept(Payment(**PAYMENT), region.deadline())
+    assert first.created_at == "2026-01-01T00:00:03.678+00:00"
+    region.clock.now = 3600
+    assert region.service.accept(Payment(**PAYMENT), region.deadline()) == first
 
 
 @settings(max_examples=50)
 @given(payments)
-def test_the_same_request_gets_the_same_answer_in_whatever_region_has_the_right(payment: dict[str, Any]) -> None:
+def test_the_same_request_gets_the_same_answer_whichever_region_leads(payment: dict[str, Any]) -> None:
     here = Region("us-east-1")
     there = Region("eu-west-1", elsewhere=here)
     first = here.pay(payment)
     assert first[0] == 201
     assert here.pay(payment) == first
-    there.take_right()
+    there.take_leadership()
     assert there.pay(payment) == first
     assert here.look(payment["payment_id"]) == there.look(payment["payment_id"]) == (200, first[1])
 
@@ -69,7 +69,7 @@ def test_another_request_does_not_complete_a_pending_payment() -> None:
 
 
 @given(faults, st.lists(st.sampled_from([PAYMENT, PAYMENT, OTHER]), min_size=1, max_size=5))
-def test_whatever_crashes_a_retry_leaves_one_settled_payment_with_one_receipt(
+def test_after_any_crash_a_retry_leaves_one_settled_payment_with_one_receipt(
         injected: list[Fault | None], requests: list[dict[str, Any]]) -> None:
     region = Region()
     region.network.faults = injected
@@ -99,7 +99,7 @@ def test_whatever_crashes_a_retry_leaves_one_settled_payment_with_one_receipt(
 
 @pytest.mark.parametrize("done", [False, True])
 @pytest.mark.parametrize("number", range(4))
-def test_a_crash_at_any_write_leaves_a_payment_that_is_openly_pending(number: int, done: bool) -> None:
+def test_a_crash_at_any_write_leaves_a_payment_that_is_visibly_pending(number: int, done: bool) -> None:
     region = Region()
     region.network.faults = [*[None] * number, Fault(Crash(), done)]
     with pytest.raises(Crash):
@@ -112,7 +112,7 @@ def test_a_crash_at_any_write_leaves_a_payment_that_is_openly_pending(number: in
     assert region.pay(PAYMENT)[1]["status"] == "settled"
 
 
-def test_an_id_that_cannot_be_is_not_looked_up() -> None:
+def test_an_invalid_id_is_not_looked_up() -> None:
     region = Region()
     assert region.look("no payment")[0] == region.look("x" * 65)[0] == region.look("pay-1\n")[0] == 404
     assert not region.network.calls
@@ -123,7 +123,7 @@ def test_a_payment_that_lost_its_id_to_another_region_is_a_conflict() -> None:
     region = Region()
 
     class Overtaken(S3Receipts):
-        """Meanwhile the other region's write of the same id arrives: the last writer wins."""
+        """Meanwhile the other region's write of the same id is replicated: the last write wins."""
 
         def put(self, record: Record, deadline: Deadline) -> None:
             super().put(record, deadline)
@@ -135,7 +135,7 @@ def test_a_payment_that_lost_its_id_to_another_region_is_a_conflict() -> None:
         service.accept(Payment(**PAYMENT), region.deadline())
 
 
-def test_without_the_right_nothing_is_written() -> None:
+def test_a_region_that_does_not_lead_writes_nothing() -> None:
     there = Region("eu-west-1", elsewhere=(here := Region("us-east-1")))
     status, body, headers = there.request(event("POST", "/payment", body=json.dumps(PAYMENT)))
     assert (status, body, headers["Retry-After"]) == (503, {"error": "not the writer", "writer": "us-east-1"}, "1")
@@ -144,7 +144,7 @@ def test_without_the_right_nothing_is_written() -> None:
     assert there.log()[0]["error"] == "NotTheWriter"
 
 
-def test_the_right_is_asked_for_once_a_lease() -> None:
+def test_leadership_is_read_once_per_lease() -> None:
     region = Region()
     region.clock.now += LEASE
     for number in range(3):
@@ -153,12 +153,12 @@ def test_the_right_is_asked_for_once_a_lease() -> None:
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_a_writer_that_loses_the_right_between_two_writes_stops_when_its_lease_ends(number: int) -> None:
+def test_a_leader_that_is_replaced_between_two_writes_stops_when_its_lease_ends(number: int) -> None:
     here = Region("us-east-1")
     there = Region("eu-west-1", elsewhere=here)
 
     def lose() -> None:
-        there.take_right()
+        there.take_leadership()
         here.clock.now += LEASE
 
     here.network.meanwhile = {number: lose}
@@ -180,15 +180,15 @@ def test_a_stale_writer_cannot_settle_what_a_newer_one_adopted(number: int) -> N
     with pytest.raises(Crash):
         here.pay(PAYMENT)
     here.lease.epoch(here.deadline())
-    there.take_right()
-    there.network.faults = [None, None, None, Fault(client_error("AccessDenied"))]  # it adopts, and gets no further
+    there.take_leadership()
+    there.network.faults = [None, None, None, Fault(client_error("AccessDenied"))]  # it adopts the record, and gets no further
     assert there.pay(PAYMENT)[0] == 503
     assert here.pay(PAYMENT)[1] == {"error": "not the writer", "writer": None}
     assert here.status() == "PENDING"
     assert there.pay(PAYMENT)[0] == 201
 
 
-def test_a_ledger_that_knows_a_newer_epoch_ends_the_lease() -> None:
+def test_a_ledger_that_has_seen_a_newer_epoch_ends_the_lease() -> None:
     region = Region()
     region.postgres.epoch = 2
     assert region.pay(PAYMENT) == (503, {"error": "not the writer", "writer": None})
@@ -197,13 +197,13 @@ def test_a_ledger_that_knows_a_newer_epoch_ends_the_lease() -> None:
     assert region.network.calls[2] == "GetItem"
 
 
-def test_a_right_that_came_back_is_another_right() -> None:
+def test_leadership_that_was_lost_and_regained_has_another_epoch() -> None:
     here = Region("us-east-1")
     there = Region("eu-west-1", elsewhere=here)
 
     def swap() -> None:
-        there.take_right()
-        here.take_right()
+        there.take_leadership()
+        here.take_leadership()
         here.clock.now += LEASE
 
     here.network.meanwhile = {1: swap}
@@ -211,7 +211,7 @@ def test_a_right_that_came_back_is_another_right() -> None:
     assert (here.pay(PAYMENT)[0], here.dynamodb.items["pay-1"]["epoch"]) == (201, {"N": "3"})
 
 
-def test_a_payment_that_the_ledger_has_otherwise_is_a_conflict() -> None:
+def test_a_payment_that_differs_from_the_ledgers_is_a_conflict() -> None:
     region = Region()
     region.pay(PAYMENT)
     del region.dynamodb.items["pay-1"]

@@ -1,4 +1,4 @@
-"""The stores as AWS provides them: conditions, and which failures are tried again."""
+"""The table and the receipts on AWS: conditions, and which failures are tried again."""
 from dataclasses import replace
 
 import pytest
@@ -6,16 +6,17 @@ from botocore import exceptions
 from botocore.parsers import ResponseParserError
 
 from payments.deadline import Deadline, Timing
+from payments.errors import StoreUnavailable
 from payments.payment import Payment, Record
-from payments.stores import StoreUnavailable, takeover
-from tests.unit.payments.fakes import CONTROL, PAYMENT, RECEIPTS, Fault, Region, client_error
+from payments.stores import takeover
+from tests.unit.payments.fakes import CONTROL, PAYMENT, RECEIPTS, Fault, Region, client_error, still_runtime
 
 URL = "https://store"
 
 
 def deadline() -> Deadline:
     """Time enough, and no pauses."""
-    return Deadline(Timing(pause=0), 2.6)
+    return Deadline(Timing(pause=0), 2.6, still_runtime())
 
 
 def record(amount: int = 1, epoch: int = 1) -> Record:
@@ -25,7 +26,7 @@ def record(amount: int = 1, epoch: int = 1) -> Record:
                   epoch=epoch)
 
 
-def test_an_id_belongs_to_who_registers_it_first() -> None:
+def test_an_id_belongs_to_the_first_request_that_registers_it() -> None:
     table = Region().table
     first, second = record(1), record(2)
     assert table.register(first, deadline()) == first
@@ -58,7 +59,7 @@ def test_a_record_is_settled_under_its_own_epoch_only() -> None:
     assert table.settle(adopted, deadline()).settled
 
 
-def test_what_is_settled_or_belongs_to_another_is_not_adopted() -> None:
+def test_a_record_that_is_settled_or_of_another_request_is_not_adopted() -> None:
     table = Region().table
     table.register(record(1), deadline())
     assert table.adopt(record(2), 2, deadline()) == record(1)
@@ -97,7 +98,7 @@ def test_a_receipt_is_written_once() -> None:
     assert region.receipt_versions() == [record(1).receipt()]
 
 
-PASSING = [
+TRANSIENT = [
     exceptions.ConnectTimeoutError(endpoint_url=URL), exceptions.ReadTimeoutError(endpoint_url=URL),
     exceptions.EndpointConnectionError(endpoint_url=URL), exceptions.ConnectionClosedError(endpoint_url=URL),
     exceptions.SSLError(endpoint_url=URL, error="broken"), ResponseParserError("not JSON"), TimeoutError(),
@@ -108,8 +109,8 @@ PASSING = [
 ]
 
 
-@pytest.mark.parametrize("error", PASSING, ids=repr)
-def test_what_may_pass_is_tried_again(error: Exception) -> None:
+@pytest.mark.parametrize("error", TRANSIENT, ids=repr)
+def test_a_transient_error_is_tried_again(error: Exception) -> None:
     region = Region()
     region.network.faults = [Fault(error), Fault(error, done=True)]
     region.receipts.put(record(), deadline())
@@ -117,8 +118,8 @@ def test_what_may_pass_is_tried_again(error: Exception) -> None:
     assert len(region.receipt_versions()) == 1
 
 
-@pytest.mark.parametrize("error", PASSING, ids=repr)
-def test_what_does_not_pass_after_all_makes_the_store_unavailable(error: Exception) -> None:
+@pytest.mark.parametrize("error", TRANSIENT, ids=repr)
+def test_a_transient_error_that_persists_makes_the_store_unavailable(error: Exception) -> None:
     region = Region()
     region.network.faults = [Fault(error)] * 3
     with pytest.raises(StoreUnavailable) as caught:
@@ -135,7 +136,7 @@ def test_what_does_not_pass_after_all_makes_the_store_unavailable(error: Excepti
     (exceptions.NoCredentialsError(), "NoCredentialsError"),
     (exceptions.ParamValidationError(report="wrong"), "ParamValidationError"),
 ])
-def test_what_will_not_pass_is_not_tried_again(error: Exception, code: str) -> None:
+def test_any_other_error_is_not_tried_again(error: Exception, code: str) -> None:
     region = Region()
     region.network.faults = [Fault(error)]
     with pytest.raises(StoreUnavailable) as caught:
@@ -144,14 +145,14 @@ def test_what_will_not_pass_is_not_tried_again(error: Exception, code: str) -> N
     assert region.network.calls == ["GetItem"]
 
 
-def test_a_mistake_in_the_function_is_not_taken_for_a_dead_store() -> None:
+def test_a_bug_in_the_function_is_not_reported_as_an_unavailable_store() -> None:
     region = Region()
     region.network.faults = [Fault(ZeroDivisionError())]
     with pytest.raises(ZeroDivisionError):
         region.table.find("pay-1", deadline())
 
 
-def test_the_region_takes_over_when_the_object_is_there() -> None:
+def test_the_lever_is_set_if_the_object_exists() -> None:
     region = Region()
     assert not takeover(region.s3, CONTROL, deadline())
     region.s3.objects[CONTROL, "takeover"] = [b""]
@@ -159,7 +160,7 @@ def test_the_region_takes_over_when_the_object_is_there() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 403, 500])
-def test_whether_to_take_over_may_be_unknown(status: int) -> None:
+def test_the_lever_may_be_unknown(status: int) -> None:
     region = Region()
     region.network.faults = [Fault(client_error(str(status), status))] * 3
     with pytest.raises(StoreUnavailable) as caught:

@@ -8,8 +8,8 @@ import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, NoCredentialsError, ReadTimeoutError
 from botocore.parsers import ResponseParserError
 
+from payments.errors import StoreUnavailable
 from payments.leadership import LEASE, Leadership
-from payments.stores import StoreUnavailable
 from recovery.cloud import AwsFailure, Cloud, failing, kept, reason
 from recovery.journal import Run
 from recovery.observation import Observation

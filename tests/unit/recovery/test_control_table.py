@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from payments.deadline import Deadline, Timing
+from payments.errors import StoreUnavailable
 from payments.leadership import Leadership
-from payments.stores import StoreUnavailable
 from recovery.control_table import DRILL, soon
 from recovery.journal import KEY, AlreadyRunning, Run, StepProgress, next_beat
 from recovery.observation import Observation

@@ -18,8 +18,8 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
+from payments.errors import StoreUnavailable
 from payments.leadership import DynamoLeadership
-from payments.stores import StoreUnavailable
 from recovery import cli, drill
 from recovery.cloud import AwsFailure, Cloud
 from recovery.control_table import DRILL, ControlTable, soon

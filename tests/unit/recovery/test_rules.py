@@ -209,7 +209,7 @@ def test_rule_05_fence_first(action: Action) -> None:
 def test_rule_05_a_stale_epoch_is_refused_by_the_store() -> None:
     here = Region(HOME)
     there = Region(AWAY, elsewhere=here)
-    there.take_right()
+    there.take_leadership()
     assert there.pay(PAYMENT)[0] == 201
     # The old writer still trusts what it knows, so only the store can refuse it.
     calls = len(here.network.calls)
@@ -250,8 +250,8 @@ def test_rule_07_lost_writes_are_found_not_assumed() -> None:
     del region.postgres.postings["pay-1"]
     region.s3.objects[CONTROL, "x"] = []
     found = Region(AWAY, elsewhere=region)
-    found.take_right()
-    answer = found.reconciliation().run(found.deadline(), "")
+    found.take_leadership()
+    answer = found.reconciliation().run(found.timing.budget)
     assert {store: (finding["lost"], finding["duplicated"], finding["reordered"])
             for store, finding in answer["stores"].items()} == {
         "table": (["pay-0"], [], 0), "ledger": (["pay-1"], [], 0), "receipts": ([], [], 0)}

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from payments.stores import StoreUnavailable
+from payments.errors import StoreUnavailable
 from recovery.journal import HOLD, KEY, AlreadyRunning, Run, StepProgress, next_beat
 from recovery.plan import Action, Plan, Step
 from recovery.runner import PAUSE, StepTimedOut, claim

@@ -1,0 +1,50 @@
+"""The errors of payments.
+
+PaymentsError
+├── InvalidRequest      the request can never succeed
+├── Conflict            the payment id belongs to another request
+├── NotTheWriter        this region does not lead
+├── StoreUnavailable    a store gave no usable answer
+└── MigrationError      the migration files do not match what was applied
+"""
+
+
+class PaymentsError(Exception):
+    """Base of all errors that payments raises on purpose."""
+
+
+class InvalidRequest(PaymentsError):
+    """A request that no retry can make valid: `field` names the part that is wrong, `reason` says what is expected.
+
+    Neither contains a value from the request.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(field, reason)
+        self.field = field
+        self.reason = reason
+
+
+class Conflict(PaymentsError):
+    """The payment id belongs to another request."""
+
+
+class NotTheWriter(PaymentsError):
+    """This region does not lead, or no longer. `writer` is the region that does, if known."""
+
+    def __init__(self, writer: str | None = None) -> None:
+        super().__init__(writer)
+        self.writer = writer
+
+
+class StoreUnavailable(PaymentsError):
+    """A store did not do what was asked: `store` names it, `code` is its error code or the kind of failure."""
+
+    def __init__(self, store: str, code: str) -> None:
+        super().__init__(store, code)
+        self.store = store
+        self.code = code
+
+
+class MigrationError(PaymentsError):
+    """The files are not a gapless series of migrations, or one has changed since it was applied."""

@@ -1,0 +1,54 @@
+"""What code takes from the machine it runs on: time, threads and random numbers. A simulator brings its own."""
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from typing import Protocol, TypeVar
+
+from payments.clock import SYSTEM, Clock
+
+T = TypeVar("T")
+MAX_CALLS = 16
+
+
+class Caller(Protocol):
+    """Makes calls that may never return."""
+
+    def call(self, function: Callable[[], T], seconds: float) -> T:
+        """What `function` returns or raises. Raises TimeoutError if that takes longer than `seconds`."""
+
+
+class ThreadCaller:
+    """Makes each call on a thread, at most MAX_CALLS at once.
+
+    A client's own timeouts do not bound a call: name resolution has none, each address of a name gets the connect
+    timeout anew, the TLS handshake again, and each byte of an answer gets the read timeout. So the caller stops waiting
+    in time, and the call ends by itself later. That does no harm, because every write carries a condition.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(MAX_CALLS, "call")
+
+    def call(self, function: Callable[[], T], seconds: float) -> T:
+        """What `function` returns or raises. Raises TimeoutError; a call that has not begun by then is never made."""
+        running = self._threads.submit(function)
+        try:
+            return running.result(seconds)
+        finally:
+            running.cancel()
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The clock, the threads and the random numbers of a process."""
+
+    clock: Clock
+    caller: Caller
+    random: random.Random
+
+
+@cache
+def system_runtime() -> Runtime:
+    """The machine's own; all of a process shares it, and so its threads."""
+    return Runtime(SYSTEM, ThreadCaller(), random.Random())  # noqa: S311  # pauses between attempts, no secrets

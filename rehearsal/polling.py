@@ -1,0 +1,44 @@
+"""Waiting for something that happens elsewhere: the rehearsal's only polling loop."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from recovery.clock import CLOCK, Clock
+from rehearsal.errors import CheckFailed, TimedOut
+
+T = TypeVar("T")
+
+PATIENCE = 10.0  # seconds
+PAUSE = 0.02  # seconds between two tries
+
+
+def retry(check: Callable[[], T], failures: tuple[type[Exception], ...] = (CheckFailed,), *, patience: float = PATIENCE,
+          pause: float = PAUSE, clock: Clock = CLOCK) -> T:
+    """Call `check` until it raises none of `failures`, and give its result.
+
+    It is called at least once. After `patience` seconds its latest failure is raised as it is.
+    """
+    end = clock.monotonic() + patience
+    while True:
+        try:
+            return check()
+        except failures:
+            if clock.monotonic() >= end:
+                raise
+        clock.sleep(pause)
+
+
+def wait_until(check: Callable[[], T | None], what: str, patience: float = PATIENCE, *,
+               failures: tuple[type[Exception], ...] = (), pause: float = PAUSE, clock: Clock = CLOCK) -> T:
+    """Call `check` until it gives something true, and give that; `failures` that it raises mean: not yet.
+
+    It is called at least once. After `patience` seconds its latest failure is raised as it is; if it gave nothing true,
+    that is a TimedOut that says `what` was waited for.
+    """
+    def found() -> T:
+        result = check()
+        if not result:
+            raise TimedOut(f"waited {patience:g} s for: {what}")
+        return result
+
+    return retry(found, (TimedOut, *failures), patience=patience, pause=pause, clock=clock)

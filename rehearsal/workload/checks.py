@@ -1,0 +1,48 @@
+"""A check: something that is tried on a deployed stack, and what came of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from payments.errors import NotTheWriter, StoreUnavailable
+from recovery.clock import CLOCK, Clock
+from recovery.cloud import AwsFailure
+from rehearsal import polling
+from rehearsal.errors import CheckFailed, RehearsalError
+from rehearsal.postgres.process_group import PostgresError
+
+FAILURES = (RehearsalError, PostgresError, AwsFailure, StoreUnavailable, NotTheWriter, ClientError, BotoCoreError,
+            OSError)
+"""How a check fails. Anything else that it raises is an error in the check itself."""
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What came of a check: whether it held, how long it took, and what was measured, or found if it did not hold."""
+
+    name: str
+    ok: bool
+    milliseconds: float
+    detail: str = ""
+
+
+def expect(found: object, wanted: object, what: str) -> None:
+    """Raise CheckFailed unless the two are equal."""
+    if found != wanted:
+        raise CheckFailed(f"{what}: {found!r} instead of {wanted!r}")
+
+
+def attempt(name: str, check: Callable[[], object], clock: Clock = CLOCK) -> CheckResult:
+    """Run one check. A text that it returns is what was measured."""
+    began, ok = clock.monotonic(), True
+    try:
+        found = check()
+    except FAILURES as error:
+        ok, found = False, str(error) if isinstance(error, CheckFailed) else f"{type(error).__name__}: {error}"
+    return CheckResult(name, ok, (clock.monotonic() - began) * 1000, found if isinstance(found, str) else "")
+
+
+def arrives(check: Callable[[], object], patience: float = polling.PATIENCE, clock: Clock = CLOCK) -> object:
+    """Try a check until it holds, and give its result; raises its last failure after `patience` seconds."""
+    return polling.retry(check, FAILURES, patience=patience, clock=clock)

@@ -1,0 +1,13 @@
+"""The tree of exceptions."""
+
+import inspect
+import re
+
+from rehearsal import errors
+
+
+def test_the_tree_is_drawn_as_it_is() -> None:
+    drawn = re.findall(r"[├└]── (\w+)", errors.__doc__ or "")
+    found = [name for name, each in inspect.getmembers(errors, inspect.isclass) if each is not errors.RehearsalError]
+    assert sorted(drawn) == found
+    assert all(issubclass(getattr(errors, name), errors.RehearsalError) for name in found)
