@@ -1,23 +1,18 @@
-"""What recovery keeps in the payments table of one region, beside the payments: no payment id begins with `!`."""
+"""What recovery keeps in the payments table of one region, under keys that no payment can have."""
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from contract import KEY_ATTRIBUTE, OBSERVATION_PREFIX
 from payments.deadline import Deadline, Timing
 from payments.leadership import DynamoLeadership, Leadership
+from payments.runtime import Runtime
 from payments.stores import CONDITION_FAILED, AwsResponse, call
 from recovery.observation import Observation
 
-PATIENCE = Timing().budget  # seconds for one call with its repeats
-DRILL = "!drill"
-_NEW = "attribute_not_exists(payment_id)"
-
-
-def soon() -> Deadline:
-    """The deadline of one call that begins now."""
-    return Deadline(Timing(), PATIENCE)
+_ABSENT = f"attribute_not_exists({KEY_ATTRIBUTE})"
 
 
 @dataclass(frozen=True)
@@ -26,53 +21,58 @@ class ControlTable:
 
     client: Any
     name: str
+    runtime: Runtime
 
-    def right(self) -> Leadership:
-        """Who may write."""
-        return DynamoLeadership(self.client, self.name).read(soon())
+    def leadership(self) -> Leadership:
+        """Which region leads."""
+        return DynamoLeadership(self.client, self.name).read(self._deadline())
 
-    def take_right(self, region: str, seen: int) -> Leadership:
-        """Give a region the right to write. Raises as `DynamoLeadership.take`."""
-        return DynamoLeadership(self.client, self.name).take(region, soon(), seen)
+    def take_leadership(self, region: str, seen: int) -> Leadership:
+        """Make a region the leader. Raises as `DynamoLeadership.take`."""
+        return DynamoLeadership(self.client, self.name).take(region, self._deadline(), seen)
 
-    def watch(self, region: str) -> Observation | None:
-        """What the controller of a region has written last, as far as it has come here."""
-        document = self.document(f"!watch:{region}")
-        return None if document is None else Observation(**document)
+    def observation(self, region: str) -> Observation | None:
+        """What the controller of a region wrote last, as far as it has been copied here."""
+        document = self.document(OBSERVATION_PREFIX + region)
+        return None if document is None else Observation.of(document)
 
-    def keep_watch(self, watch: Observation) -> None:
+    def write_observation(self, observation: Observation) -> None:
         """Write what this region's controller sees."""
-        self.keep(f"!watch:{watch.region}", watch.document())
+        self.write_document(OBSERVATION_PREFIX + observation.region, observation.document())
 
     def document(self, key: str) -> Any:
         """A JSON document, None if there is none."""
         item = self.read(key)
         return None if item is None else json.loads(item["document"]["S"])
 
-    def keep(self, key: str, document: Mapping[str, Any]) -> None:
-        """Write a JSON document, in place of any other."""
+    def write_document(self, key: str, document: Mapping[str, Any]) -> None:
+        """Write a JSON document in place of any other."""
         self.write(key, {"document": {"S": json.dumps(document)}})
 
     def read(self, key: str) -> AwsResponse | None:
         """An item, by a consistent read."""
-        return call("table", soon(), partial(self.client.get_item, TableName=self.name, Key=_key(key),
-                                             ConsistentRead=True)).get("Item")
+        return call("table", self._deadline(), partial(self.client.get_item, TableName=self.name, Key=_key(key),
+                                                       ConsistentRead=True)).get("Item")
 
-    def write(self, key: str, item: Mapping[str, Any], held: Mapping[str, str] | None = None) -> AwsResponse | None:
-        """Write an item; with `held`, only if the one that is there has these texts (empty: only if there is none).
+    def write(self, key: str, item: Mapping[str, Any], expected: Mapping[str, str] | None = None) -> AwsResponse | None:
+        """Write an item: with `expected`, only if the present item has these texts (empty: only if there is no item).
 
-        Gives what is there instead if that fails: an empty item if there is none.
+        Returns None if it is written, else the present item, which is empty if there is none.
         """
         request: AwsResponse = {"TableName": self.name, "Item": {**_key(key), **item}}
-        if held is not None:
+        if expected is not None:
             request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
-            request["ConditionExpression"] = " AND ".join(f"#{name} = :{name}" for name in held) or _NEW
-        if held:
-            request.update(ExpressionAttributeNames={f"#{name}": name for name in held},
-                           ExpressionAttributeValues={f":{name}": {"S": text} for name, text in held.items()})
-        answer = call("table", soon(), partial(self.client.put_item, **request), CONDITION_FAILED)
+            request["ConditionExpression"] = " AND ".join(f"#{name} = :{name}" for name in expected) or _ABSENT
+        if expected:
+            request.update(ExpressionAttributeNames={f"#{name}": name for name in expected},
+                           ExpressionAttributeValues={f":{name}": {"S": text} for name, text in expected.items()})
+        answer = call("table", self._deadline(), partial(self.client.put_item, **request), CONDITION_FAILED)
         return answer.get("Item", {}) if "Error" in answer else None
+
+    def _deadline(self) -> Deadline:
+        """For one call and its repeats: as long as a payment may take."""
+        return Deadline(Timing(), Timing().budget, self.runtime)
 
 
 def _key(key: str) -> AwsResponse:
-    return {"payment_id": {"S": key}}
+    return {KEY_ATTRIBUTE: {"S": key}}

@@ -1,74 +1,65 @@
-"""The function that watches the other region and, where the mode is automatic, takes over from it.
+"""The function that watches the other region and, in automatic mode, takes over from it.
 
-EventBridge starts it once a minute; it looks at the other region every PROBE_SECONDS until the next one starts. It runs
-in both regions, so that either can be the standby. Its clients are made once per execution environment.
+EventBridge starts it once a minute; it looks at the other region every few seconds until the next start. It runs in
+both regions, so that either can be the standby.
 """
 import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 
 from botocore.exceptions import BotoCoreError
 
+from contract import FailoverMode, Metric, Store
+from payments.api import LambdaContext
+from payments.clock import Clock
 from payments.errors import StoreUnavailable
 from payments.logs import JsonFormatter
-from recovery import probe
 from recovery.clients import BotoClients
-from recovery.clock import CLOCK, Clock
-from recovery.cloud import AwsFailure, Cloud, reason
-from recovery.decision import AUTOMATIC, Reaction, alarming, decide, failover
-from recovery.journal import AlreadyRunning, Journal, Run, StepProgress
+from recovery.cloud import Cloud
+from recovery.decision import Reaction, alarming, decide, failover
+from recovery.environment import Environment, system_environment
+from recovery.errors import RecoveryError, StepTimedOut, reason
+from recovery.journal import Journal, Run, StepProgress
 from recovery.observation import Observation, observe
 from recovery.plan import Action, Step, resumes
-from recovery.runner import Runner, StepTimedOut, claim
+from recovery.probe import ProbeResult, lever_is_pulled
+from recovery.runner import Runner, claim
 from recovery.stack import Stack
+from recovery.steps import AwsSteps
 
 logger = logging.getLogger("recovery")
 
 
-class LambdaContext(Protocol):
-    """What is used of Lambda's context object."""
-
-    @property
-    def aws_request_id(self) -> str:
-        """The invocation's identifier."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class ControllerTiming:
-    """Times in seconds: between two looks, from one start of the function to the next, and after a run."""
+    """Times in seconds: between two looks, from one start of the function to the next, and after a failover."""
 
-    probe: float
-    watch: float
+    look: float
+    window: float
     cool_down: float
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> "ControllerTiming":
         """From PROBE_SECONDS, WATCH_SECONDS and COOL_DOWN_SECONDS."""
-        return cls(probe=float(environ["PROBE_SECONDS"]), watch=float(environ["WATCH_SECONDS"]),
+        return cls(look=float(environ["PROBE_SECONDS"]), window=float(environ["WATCH_SECONDS"]),
                    cool_down=float(environ["COOL_DOWN_SECONDS"]))
-
-
-def taken(url: str) -> bool:
-    """Whether the lever of the region whose API is at `url` says that it takes the traffic; also if it does not say."""
-    return probe.get(f"{url}/takeover").body.get("takeover") is not False
 
 
 @dataclass(kw_only=True)
 class Controller:
-    """The controller of one region; `cloud` is bound to the failover that would lead there."""
+    """The controller of one region; the plan of `cloud` is the failover to that region."""
 
     cloud: Cloud
-    pace: ControllerTiming
-    taken: Callable[[str], bool] = taken
-    _beat: tuple[str, int] = field(default=("", 0), init=False)
-    """The run that was not at its end at the last look, and its beat."""
-    _bugs: list[Exception] = field(default_factory=list, init=False)
+    timing: ControllerTiming
+    _last_heartbeat: tuple[str, int] = field(default=("", 0), init=False)
+    """The run that was unfinished at the last look, and its heartbeat."""
+    _internal_errors: list[Exception] = field(default_factory=list, init=False)
 
     @property
     def stack(self) -> Stack:
@@ -80,181 +71,185 @@ class Controller:
         """Where it runs."""
         return self.cloud.plan.target.region
 
-    @property
-    def clock(self) -> Clock:
-        """The cloud's."""
-        return self.cloud.clock
-
     def watch(self, driver: str) -> None:
-        """Look again and again until the next one starts; whatever goes wrong, go on.
+        """Look again and again until the next start, whatever goes wrong.
 
-        Raises at the end what only a mistake in the program can raise, so that the function's errors count it.
+        Raises at the end what only an error in this program can raise, so that the function's error metric counts it.
         """
-        self._bugs.clear()
-        began = self.clock.monotonic()
-        for number in range(round(self.pace.watch / self.pace.probe)):
-            self.clock.sleep(max(0.0, began + number * self.pace.probe - self.clock.monotonic()))
-            with self._going_on():
-                self.tick(driver)
-        if self._bugs:
-            raise self._bugs[0]
+        self._internal_errors.clear()
+        clock, timing = self.cloud.clock, self.timing
+        began = clock.monotonic()
+        for number in range(round(timing.window / timing.look)):
+            clock.sleep(max(0.0, began + number * timing.look - clock.monotonic()))
+            with self._logging_errors():
+                self.look_once(driver)
+        if self._internal_errors:
+            raise self._internal_errors[0]
 
-    def tick(self, driver: str) -> None:
-        """Look once, write down what is seen, and do what is to be done about it.
+    def look_once(self, driver: str) -> None:
+        """Look, write down what is seen, and act on it.
 
-        While somebody drives a failover nothing is looked at: the other region is to be left alone. While anything else
-        is driven, the looks go on, since it waits for the lag that they tell; but nothing is done about them.
+        While another driver carries out a failover, nothing is done: the other region must be left alone. While it
+        carries out another run, the looks go on, since the run waits for the lags that they report, but nothing else.
         """
-        table, now = self.cloud.table, self.clock.time()
-        before, run = table.watch(self.region), Journal(table).latest()
-        if before and 0 <= now - before.at < self.pace.probe / 2:
-            return  # another one looks: two starts may overlap
+        table, now = self.cloud.table, self.cloud.clock.time()
+        before, run = table.observation(self.region), Journal(table).latest()
+        if before and 0 <= now - before.at < self.timing.look / 2:
+            return  # two starts overlap, and the other one looks
         if run and run.ended is not None:
             run = None
-        driven = bool(run and self._driven(run))
+        driven = bool(run and self._is_driven(run))
         if run and driven and run.action == Action.FAILOVER:
             return
-        if run and not driven and self.stack.failover_mode == AUTOMATIC and resumes(self.cloud.plan, run):
+        if run and not driven and self.stack.failover_mode == FailoverMode.AUTOMATIC and resumes(self.cloud.plan, run):
             self._drive(driver, run.why, before)
             return
         self._look(driver, before, run, driven=driven)
 
     def _look(self, driver: str, before: Observation | None, run: Run | None, *, driven: bool) -> None:
-        """`run` is one that is not at its end."""
-        table, other, now = self.cloud.table, self.cloud.plan.other, self.clock.time()
-        right = table.right()
-        seen, own = self.cloud.look(other.api_endpoint), self.cloud.look(self.cloud.plan.target.api_endpoint)
-        lags = self.cloud.lags(self.pace.probe) if seen.alive else {}
-        watch = observe(before, Observation(region=self.region, at=now, ready=own.alive, lags=lags), seen,
-                        active=right.region == other.region)
-        alarm = alarming(self.stack, watch, right)
+        """`run` is an unfinished one, if there is any."""
+        cloud, table, other, now = self.cloud, self.cloud.table, self.cloud.plan.other, self.cloud.clock.time()
+        leadership = table.leadership()
+        seen, own = cloud.look(other), cloud.look(cloud.plan.target)
+        lags = cloud.lags(self.timing.look) if seen.alive else {}
+        observation = observe(before, Observation(region=self.region, at=now, ready=own.alive, lags=lags), seen,
+                              leads=leadership.region == other.region)
+        alarm = alarming(self.stack, observation, leadership)
         if not alarm and run is None:
-            watch = replace(watch, told="")
-        table.keep_watch(watch)
-        log("look", alive=seen.alive, ready=seen.ready, why=seen.why, dead=watch.dead, unready=watch.unready,
-            lags=dict(watch.lags))
-        with self._going_on():
-            self._publish(watch, seen, own)
-        with self._going_on():
+            observation = replace(observation, notified="")
+        table.write_observation(observation)
+        log("look", alive=seen.alive, ready=seen.ready, why=seen.why, dead=observation.dead,
+            unready=observation.unready, lags=dict(observation.lags))
+        with self._logging_errors():
+            self._publish(observation, seen, own)
+        with self._logging_errors():
             if alarm and not driven:
-                self._act(watch, driver)
+                self._react(observation, driver)
             elif run and not driven and run.target == self.region:
-                self._tell_once(watch, f"{run.action} to {run.target} has stopped",
-                                f"{run.what}: nobody drives it. {run.driver} did. To go on: {command(run)}")
-        with self._going_on():
-            self._tidy(seen)
+                self._notify_once(observation, f"{run.action} to {run.target} has stopped",
+                                  f"{run.what}: its driver, {run.driver}, has stopped. To continue: {command(run)}")
+        with self._logging_errors():
+            self._reset_stale_lever(seen)
 
-    def _driven(self, run: Run) -> bool:
-        """Whether the run's driver seems to live: its beat is another one than at the last look."""
-        last, self._beat = self._beat, (run.id, run.beat)
-        return last != self._beat
+    def _is_driven(self, run: Run) -> bool:
+        """Whether the run's driver seems alive: its heartbeat has changed since the last look."""
+        last, self._last_heartbeat = self._last_heartbeat, (run.id, run.beat)
+        return last != self._last_heartbeat
 
-    def _act(self, watch: Observation, driver: str) -> None:
-        decision = decide(self.cloud.plan, replace(self.cloud.facts(), watch=watch), self.clock.time(),
-                          self.pace.cool_down)
-        if decision.deed is Reaction.ACT:
-            self._drive(driver, decision.why, watch)
-        elif decision.deed is Reaction.TELL:
-            self._tell_once(watch, decision.subject, decision.why)
+    def _react(self, observation: Observation, driver: str) -> None:
+        facts = replace(self.cloud.facts(), observation=observation)
+        decision = decide(self.cloud.plan, facts, self.cloud.clock.time(), self.timing.cool_down)
+        if decision.reaction is Reaction.TAKE_OVER:
+            self._drive(driver, decision.why, observation)
+        elif decision.reaction is Reaction.NOTIFY:
+            self._notify_once(observation, decision.subject, decision.why)
 
-    def _drive(self, driver: str, why: str, watch: Observation | None) -> None:
-        journal = Journal(self.cloud.table)
-        run = claim(journal, self.cloud.plan, driver, why=why, seen=watch.at if watch else None, clock=self.clock)
-        log("act", run=run.id, why=why)
-        runner = Runner(plan=self.cloud.plan, steps=self.cloud, journal=journal, run=run, say=_told, clock=self.clock)
+    def _drive(self, driver: str, why: str, observation: Observation | None) -> None:
+        plan, environment, journal = self.cloud.plan, self.cloud.environment, Journal(self.cloud.table)
+        run = claim(journal, plan, driver, environment, why=why, seen=observation.at if observation else None)
+        log("take over", run=run.id, why=why)
+        runner = Runner(plan=plan, do=AwsSteps(cloud=self.cloud).do, journal=journal, run=run, environment=environment,
+                        report=_log_step)
         try:
             done = runner.drive()
         except StepTimedOut as error:
-            log("undone", run=run.id, why=str(error))
-            self._tell_once(watch, f"{self.region} could not take over: {error.step.key}",
-                            f"{why}. {error}. The controller tries again.")
+            log("timed out", run=run.id, why=str(error))
+            self._notify_once(observation, f"{self.region} could not take over: {error.step}",
+                              f"{why}. {error}. The controller tries again.")
         else:
-            self._tell(f"{self.region} has taken over", f"{why}. {summary(done)}")
+            self._notify(f"{self.region} has taken over", f"{why}. {summary(done)}")
 
-    def _tell_once(self, watch: Observation | None, subject: str, message: str) -> None:
-        """Tell people, unless it is what they were told last."""
-        if watch and watch.told == subject:
+    def _notify_once(self, observation: Observation | None, subject: str, message: str) -> None:
+        """Notify people, unless the last notification had the same subject."""
+        if observation and observation.notified == subject:
             return
-        self._tell(subject, message)
-        if watch:
-            self.cloud.table.keep_watch(replace(watch, told=subject))
+        self._notify(subject, message)
+        if observation:
+            self.cloud.table.write_observation(replace(observation, notified=subject))
 
-    def _tell(self, subject: str, message: str) -> None:
-        log("tell", subject=subject, why=message)
-        self.cloud.tell(subject, message)
+    def _notify(self, subject: str, message: str) -> None:
+        log("notify", subject=subject, why=message)
+        self.cloud.notify(subject, message)
 
-    def _tidy(self, seen: probe.ProbeResult) -> None:
-        """Put back a lever that says nothing any more: left up, it would keep the traffic from the next takeover.
+    def _reset_stale_lever(self, seen: ProbeResult) -> None:
+        """Reset this region's lever if it does not mean anything any more: it would hold back the next takeover.
 
-        A region touches its own lever only: as a standby, or as the one that Route 53 prefers once the other's is down.
+        That is so in a standby, and in the region that Route 53 prefers once the other one's lever is not pulled.
         """
-        here, other = self.cloud.plan.target, self.cloud.plan.other
-        if not seen.alive or not self.cloud.lever(here):
+        own, other = self.cloud.plan.target, self.cloud.plan.other
+        if not seen.alive or not self.cloud.lever(own):
             return
-        # What this look began with may be over: who has pulled the lever since is in the journal, or has the right.
+        # What this look began with may be outdated. A driver that pulled the lever since is in the journal, or leads.
         run = Journal(self.cloud.table).latest()
         if run and run.ended is None:
             return
-        if self.cloud.table.right().region != self.region or (
-                here == self.stack.sites[0] and not self.taken(other.api_endpoint)):
-            self.cloud.pull(here, wanted=False)
-            log("lever put back")
+        if self.cloud.table.leadership().region != self.region or (
+                own == self.stack.sites[0] and not lever_is_pulled(self.cloud.environment, other.api_endpoint)):
+            self.cloud.set_lever(own, pulled=False)
+            log("lever reset")
 
-    def _publish(self, watch: Observation, other: probe.ProbeResult, own: probe.ProbeResult) -> None:
-        metrics = {"OtherRegionHealthy": float(other.alive), "OtherRegionReady": float(other.ready),
-                   "ThisRegionReady": float(own.ready)}
-        lag = {"TableLag": watch.lags["table"]} if other.alive and "table" in watch.lags else {}
-        self.cloud.publish({**metrics, **lag})
+    def _publish(self, observation: Observation, other: ProbeResult, own: ProbeResult) -> None:
+        metrics = {Metric.OTHER_REGION_HEALTHY: float(other.alive), Metric.OTHER_REGION_READY: float(other.ready),
+                   Metric.THIS_REGION_READY: float(own.ready)}
+        if other.alive and Store.TABLE in observation.lags:
+            metrics[Metric.TABLE_LAG] = observation.lags[Store.TABLE]
+        self.cloud.publish(metrics)
 
     @contextmanager
-    def _going_on(self) -> Iterator[None]:
-        """Log what goes wrong, and go on."""
+    def _logging_errors(self) -> Iterator[None]:
+        """Log what goes wrong in the block, and continue after it."""
         try:
             yield
-        except (StoreUnavailable, AwsFailure, StepTimedOut, AlreadyRunning, BotoCoreError) as error:
+        except (StoreUnavailable, RecoveryError, BotoCoreError) as error:
             log("failed", error=f"{type(error).__name__}: {reason(error)}")
         except Exception as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
             log("failed", error=f"{type(error).__name__}: {reason(error)}")
-            self._bugs.append(error)
+            self._internal_errors.append(error)
 
 
 def command(run: Run) -> str:
-    """What a person types to go on with a run."""
+    """What a person types to continue a run."""
     return f"python -m recovery {run.action}" + ("" if run.action == Action.FAILBACK else f" --to {run.target}")
 
 
 def summary(run: Run) -> str:
-    """What became of a run, for people."""
-    return "; ".join(f"{key}: {done.note}" for key, done in run.steps.items() if done.note)
+    """The results of a run's steps, for people."""
+    return "; ".join(f"{key}: {progress.note}" for key, progress in run.steps.items() if progress.note)
 
 
 def log(event: str, **fields: object) -> None:
-    """One line of JSON."""
+    """Write one line of JSON."""
     logger.info(event, extra={"fields": fields})
 
 
-def _told(step: Step, done: StepProgress) -> None:
-    log("step", step=step.key, ended=done.ended is not None, note=done.note)
+def _log_step(step: Step, progress: StepProgress) -> None:
+    log("step", step=step.key, ended=progress.ended is not None, note=progress.note)
 
 
-def create(environ: Mapping[str, str]) -> Controller:
+def create(environ: Mapping[str, str], environment: Environment) -> Controller:
     """The controller of AWS_REGION, from STACK_OUTPUTS (JSON), PROBE_SECONDS, WATCH_SECONDS and COOL_DOWN_SECONDS."""
     plan = failover(Stack.of(json.loads(environ["STACK_OUTPUTS"])), environ["AWS_REGION"])
-    return Controller(cloud=Cloud(plan=plan, clients=BotoClients(), look=probe.look, clock=CLOCK), pace=ControllerTiming.of(environ))
+    return Controller(cloud=Cloud(plan=plan, environment=environment), timing=ControllerTiming.of(environ))
+
+
+def log_to_stdout(clock: Clock) -> None:
+    """Make the log one line of JSON for each event on standard output."""
+    stdout = logging.StreamHandler(sys.stdout)
+    stdout.setFormatter(JsonFormatter(clock))
+    logger.handlers, logger.propagate = [stdout], False  # Lambda's root logger would print each line again
+    logger.setLevel(logging.INFO)
 
 
 @cache
 def resident() -> Controller:
-    """The controller of this execution environment, which logs to stdout."""
-    printing = logging.StreamHandler(sys.stdout)
-    printing.setFormatter(JsonFormatter(CLOCK))
-    logger.handlers, logger.propagate = [printing], False  # Lambda's root logger would print each line again
-    logger.setLevel(logging.INFO)
-    return create(os.environ)
+    """The controller of this execution environment, made by its first start."""
+    environment = system_environment(BotoClients())
+    log_to_stdout(environment.clock)
+    return create(os.environ, environment)
 
 
 def handler(_event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Watch until the next start. What it finds and does is in the table, in the metrics and in the log."""
+    """Watch until the next start. The results are in the table, in the metrics and in the log."""
     controller = resident()
     controller.watch(f"controller in {controller.region} ({context.aws_request_id})")
     return {"region": controller.region}

@@ -1,28 +1,27 @@
-"""What a region's controller does about what it sees. Nothing here calls anybody."""
+"""What a region's controller does about what it sees. Pure functions: nothing here calls AWS."""
 from dataclasses import dataclass
 from enum import StrEnum
 
+from contract import FailoverMode
 from payments.leadership import Leadership
 from recovery.observation import Observation
-from recovery.plan import Action, Facts, Plan, lags, refusals
+from recovery.plan import Action, Facts, Plan, describe_lags, refusals
 from recovery.stack import Stack
-
-AUTOMATIC = "automatic"
 
 
 class Reaction(StrEnum):
-    """What is to be done."""
+    """What a controller does."""
 
     NOTHING = "nothing"
-    TELL = "tell"
-    ACT = "act"
+    NOTIFY = "notify"
+    TAKE_OVER = "take over"
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What is to be done, and why. `subject` stays the same as long as there is nothing new to tell."""
+    """What to do, and why. `subject` stays the same while there is no news."""
 
-    deed: Reaction
+    reaction: Reaction
     subject: str = ""
     why: str = ""
 
@@ -30,45 +29,47 @@ class Decision:
 NOTHING = Decision(Reaction.NOTHING)
 
 
-def alarming(stack: Stack, watch: Observation, right: Leadership) -> str:
-    """What is wrong with the other region, if it has the right to write and has been unable to use it long enough."""
-    other = stack.other(watch.region).region
-    if right.region != other:
+def alarming(stack: Stack, observation: Observation, leadership: Leadership) -> str:
+    """What is wrong with the other region, if it leads and has been unable to take payments for long enough; or ""."""
+    other = stack.other(observation.region).region
+    if leadership.region != other:
         return ""
-    if watch.is_dead(stack):
-        return f"{other} does not answer: {watch.why}"
-    if watch.is_unready(stack):
-        return f"{other} cannot take payments: {watch.why}"
+    if observation.is_dead(stack):
+        return f"{other} does not answer: {observation.why}"
+    if observation.is_unready(stack):
+        return f"{other} cannot take payments: {observation.why}"
     return ""
 
 
 def decide(plan: Plan, facts: Facts, now: float, cool_down: float) -> Decision:
-    """What the controller of the plan's target does, once something is alarming. `cool_down` in seconds.
+    """What the controller of the plan's target does once something is alarming. `cool_down` in seconds.
 
-    It acts only where the mode is automatic, nothing speaks against it, and the last failover is long enough ago,
-    unless a planned move has come since: then somebody has put things in order. A failback is never its own idea.
+    It takes over only in automatic mode, if nothing forbids it and the last failover is long enough ago. A planned
+    move since then resets that: a person has put things in order. A controller never fails back.
     """
-    stack, region, watch = plan.stack, plan.target.region, facts.watch
-    if watch is None or facts.right is None:
+    stack, region, observation = plan.stack, plan.target.region, facts.observation
+    if observation is None or facts.leadership is None:
         return NOTHING
-    why = alarming(stack, watch, facts.right)
+    why = alarming(stack, observation, facts.leadership)
     if not why:
         return NOTHING
     what, command = why.partition(":")[0], f"python -m recovery failover --to {region}"
     against = refusals(plan, facts, now)
     if against:
         loses = all(refusal.loses for refusal in against)
-        does = f"If the loss is acceptable: {command} --accept-data-loss" if loses else "No flag overrides that"
-        return Decision(Reaction.TELL, f"{what}, and {region} must not take over",
-                        f"{why}. {'; '.join(refusal.reason for refusal in against)}. {does}.")
-    if stack.failover_mode != AUTOMATIC:
-        return Decision(Reaction.TELL, f"{what}: {region} can take over", f"{why}. {lags(watch)}. To take over: {command}")
+        override = (f"If the loss is acceptable: {command} --accept-data-loss" if loses
+                    else "No option overrides this")
+        return Decision(Reaction.NOTIFY, f"{what}, and {region} must not take over",
+                        f"{why}. {'; '.join(refusal.reason for refusal in against)}. {override}.")
+    if stack.failover_mode != FailoverMode.AUTOMATIC:
+        return Decision(Reaction.NOTIFY, f"{what}: {region} can take over",
+                        f"{why}. {describe_lags(observation)}. To take over: {command}")
     run = facts.run
     if run and run.action == Action.FAILOVER and run.ended is not None and now - run.ended < cool_down:
-        return Decision(Reaction.TELL, f"{what}: {region} waits, since the last failover was just now",
-                        f"{why}. The last one ({run.what}) ended {now - run.ended:.0f} s ago, and after one the "
-                        f"controller waits for {cool_down:.0f} s. To take over now: {command}")
-    return Decision(Reaction.ACT, f"{region} takes over", f"{why}; {lags(watch)}")
+        return Decision(Reaction.NOTIFY, f"{what}: {region} waits, since the last failover was just now",
+                        f"{why}. The last one ({run.what}) ended {now - run.ended:.0f} s ago, and the controller waits "
+                        f"for {cool_down:.0f} s after a failover. To take over now: {command}")
+    return Decision(Reaction.TAKE_OVER, f"{region} takes over", f"{why}; {describe_lags(observation)}")
 
 
 def failover(stack: Stack, region: str) -> Plan:

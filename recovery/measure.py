@@ -1,4 +1,4 @@
-"""What a client saw while payments moved from one region to the other. Nothing here calls anybody."""
+"""What a client saw while payments moved from one region to the other. Pure functions: nothing here calls AWS."""
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,21 +7,22 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
+from contract import Phase
 from recovery.journal import Run
+from recovery.plan import FAIL_OVER, FENCE
 
-GOOD = 10  # writes in a row that are accepted, after which an outage is over
-PHASES = ("detect", "decide", "fence", "promote", "dns", "first write")
+GOOD = 10  # accepted writes in a row that end an outage
 
 Outage = tuple[float, float | None]
-"""When it began and ended, since the epoch; the end is None if there was none."""
+"""When it began and ended, since the epoch; None: it has not ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClientWrite:
-    """A write that a client sent, and what came of it; times in seconds of the client's monotonic clock.
+    """A write that a client sent, and its outcome; times in seconds of the client's monotonic clock.
 
-    `answered_at` is when the client knew, also that nothing came. `where` is the region that it was sent to, empty if
-    that is not known; `kind` is what the client was told if it was not accepted.
+    `answered_at` is when the client had an answer, or gave up. `where` is the region that it was sent to, empty if
+    unknown; `kind` is the error if it was not accepted.
     """
 
     sent_at: float
@@ -33,12 +34,12 @@ class ClientWrite:
 
 @dataclass(frozen=True, kw_only=True)
 class Recovery:
-    """The outage that a client saw, in seconds, or that it saw none.
+    """The outage that a client saw, if any; times in seconds.
 
-    `began` is when it sent the first write that failed (None: none did), `ended` when it was told that the first of
-    GOOD in a row is accepted (None: there are none); both since the epoch. `phases` are those of `PHASES`, in their
-    order, and add up to the whole; empty if there is no run, or no end. `errors` counts what failed, by kind, and `gap`
-    is the longest time from one accepted payment to the next.
+    `began` is when it sent the first write that failed (None: none did), `ended` when the first of GOOD accepted
+    writes in a row was answered (None: there were not so many); both since the epoch. `phases` are those of
+    `contract.Phase`, in their order, and add up to the whole; empty if there is no run, or no end. `errors` counts the
+    failed writes by kind, and `gap` is the longest time from one accepted payment to the next.
     """
 
     began: float | None = None
@@ -49,7 +50,7 @@ class Recovery:
 
     @property
     def recovered(self) -> bool:
-        """Whether payments were accepted again, or all the while."""
+        """Whether payments were accepted again, or never failed."""
         return self.began is None or self.ended is not None
 
     @property
@@ -70,14 +71,14 @@ class Recovery:
 
 
 def measure(requests: Sequence[ClientWrite], run: Run | None, offset: float) -> Recovery:
-    """What the writes, in the order of sending, tell of the run; None if there was none.
+    """The outage that belongs to the run (None: there was no run), by the writes in the order of sending.
 
-    `offset` is what the wall clock is ahead of the monotonic one. Of several outages the longest counts of those that
-    the run has to do with: neither a write that failed long before nor the way back is to stand for it.
+    `offset` is how far the wall clock is ahead of the monotonic one. Of several outages the longest one that overlaps
+    the run counts: not a failure long before, nor the way back.
 
-    The phases: `detect` ends when the evidence was complete (as the run began, if the run does not say), `decide` when
-    the run began, `fence` and `promote` with these steps, so that those between count to the next, `dns` when a client
-    first sent to the region that takes over, and `first write` with the outage.
+    `detect` ends when the evidence was complete (as the run began, if the run does not say), `decide` when the run
+    began, `fence` and `promote` with these steps, so that those between count to the next, `dns` when a client first
+    sent to the region that takes over, and `first write` with the outage.
     """
     errors = Counter(request.kind for request in requests if not request.accepted)
     accepted = sorted(request.answered_at for request in requests if request.accepted)
@@ -91,7 +92,7 @@ def measure(requests: Sequence[ClientWrite], run: Run | None, offset: float) -> 
 
 
 def _outages(requests: Sequence[ClientWrite], offset: float) -> Iterator[Outage]:
-    """Each from a write that failed to the first of the next GOOD ones in a row."""
+    """Each from a failed write to the first of the next GOOD accepted ones in a row."""
     began: float | None = None
     row: list[ClientWrite] = []
     for request in requests:
@@ -108,25 +109,25 @@ def _outages(requests: Sequence[ClientWrite], offset: float) -> Iterator[Outage]
 
 
 def _weight(run: Run | None, last: float, outage: Outage) -> tuple[bool, float]:
-    """Whether the run has to do with an outage, and how long that is: until the `last` answer, if it has no end."""
+    """Whether an outage overlaps the run, and how long it is: until the `last` answer, if it has no end."""
     began, ended = outage[0], last if outage[1] is None else outage[1]
-    concerns = run is not None and run.began <= ended and (run.ended is None or began <= run.ended)
-    return concerns, ended - began
+    overlaps = run is not None and run.began <= ended and (run.ended is None or began <= run.ended)
+    return overlaps, ended - began
 
 
 def _ends(requests: Sequence[ClientWrite], run: Run, offset: float, began: float) -> list[float | None]:
-    """When each phase but the last ended, since the epoch as `began`; None if that is not known."""
+    """When each phase but the last ended, in seconds since the epoch like `began`; None if unknown."""
     steps = {key: done.ended for key, done in run.steps.items()}
     arrived = next((request.sent_at + offset for request in requests
                     if request.sent_at + offset >= began and request.where == run.target), None)
     seen = run.began if run.seen is None else min(run.seen, run.began)
-    return [seen, run.began, steps.get("fence"), steps.get("promote"), arrived]
+    return [seen, run.began, steps.get(FENCE.key), steps.get(FAIL_OVER.key), arrived]
 
 
 def _phases(began: float, ended: float, ends: Sequence[float | None]) -> dict[str, float]:
-    """Each phase from the end of the one before it: one that ran beside an earlier one has only what is left of it."""
+    """Each phase from the end of the one before: of one that overlaps an earlier phase only the rest counts."""
     found, at = dict[str, float](), began
-    for phase, end in zip(PHASES, (*ends, ended), strict=True):
+    for phase, end in zip(Phase, (*ends, ended), strict=True):
         until = at if end is None else min(max(at, end), ended)
-        found[phase], at = until - at, until
+        found[phase.value], at = until - at, until
     return found

@@ -1,20 +1,25 @@
-"""The plan: the steps of an action, how long each may take, and what speaks against it. Nothing here calls anybody."""
+"""The plan: the steps of an action, how long each may take, and what forbids it. Nothing here calls AWS.
+
+A new step is entered here, and implemented in `steps`.
+"""
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from contract import DNS_TTL, LOOK_SECONDS, Phase, Store
 from payments.leadership import Leadership
 from recovery.journal import Run
 from recovery.observation import UNREADY, Observation
 from recovery.probe import ProbeResult
-from recovery.stack import DNS_TTL, PROBE_SECONDS, Site, Stack
+from recovery.stack import Site, Stack
 
-STALE = 60.0  # seconds after which what a controller has written says nothing of the present
+STALE = 60.0  # seconds after which what a controller has written says nothing about the present
 PROMOTION = 60.0, 480.0  # seconds, at least and at most, that Aurora takes to make another cluster the writer
+AVAILABLE = "available"  # what RDS calls the state of a cluster, instance or snapshot that can be used
 
 
 class Action(StrEnum):
-    """What may be done. A switchover is planned and loses nothing; a failover asks the other region for nothing."""
+    """What can be done. A switchover is planned and loses nothing; a failover asks nothing of the other region."""
 
     SWITCHOVER = "switchover"
     FAILOVER = "failover"
@@ -23,9 +28,9 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Step:
-    """One step: what it does, what proves it done, and the seconds that it may take.
+    """One step: what it does, what proves that it is done, and the seconds that it may take.
 
-    `after`: payments are taken again by then, so it is no part of the recovery time.
+    `after`: it runs once payments are taken again, and is not part of the recovery time.
     """
 
     key: str
@@ -35,33 +40,34 @@ class Step:
     after: bool = False
 
 
-_REJOIN = Step("rejoin", "wait until the returning region answers and its database follows the writer",
-               "its API answers, and its cluster is an available reader of the global database", 7200)
-_SNAPSHOT = Step("snapshot", "keep the snapshot that Aurora took of what the old writer had not replicated",
-                 "a copy of each rds:unplanned-global-failover-* snapshot is there", 600)
-_CAUGHT_UP = Step("caught-up", "wait until its table and its database have caught up", "neither lags for sure", 900)
-_FENCE = Step("fence", "take the right to write, under a new epoch", "the right names the region", 10)
-_TRAFFIC = Step("traffic", "move the lever that Route 53 watches",
-                "the object `takeover` is where it must be, only there", 10)
-_FAIL_OVER = Step("promote", "make its database the writer, whatever the other one has",
-                  "its cluster is the writer, and available", PROMOTION[1])
-_SWITCH_OVER = Step("promote", "swap the databases' roles", "its cluster is the writer, and available", PROMOTION[1])
-_EPOCH = Step("epoch", "raise the epoch above any that its ledger has seen",
-              "the right's epoch is not below the ledger's", 15)
-_VERIFY = Step("verify", "make a payment", "it is accepted", 30)
-_RECONCILE = Step("reconcile", "replay what one store has and another lacks", "the function says that it is done", 900,
-                  after=True)
+REJOIN = Step("rejoin", "wait until the returning region answers and its database follows the writer",
+              "its API answers, and its cluster is an available reader of the global database", 7200)
+SNAPSHOT = Step("snapshot", "keep the snapshot that Aurora took of what the old writer had not replicated",
+                "a copy of each rds:unplanned-global-failover-* snapshot exists", 600)
+CATCH_UP = Step("caught-up", "wait until its table and its database have caught up", "both replicas have caught up",
+                900)
+FENCE = Step("fence", "take leadership under a new epoch", "the table names the region as the leader", 10)
+MOVE_TRAFFIC = Step("traffic", "move the lever that Route 53 watches",
+                    "the object `takeover` exists where it must, and only there", 10)
+FAIL_OVER = Step("promote", "make its database the writer, whatever the other region's has",
+                 "its cluster is the writer, and available", PROMOTION[1])
+SWITCH_OVER = Step("promote", "swap the databases' roles", "its cluster is the writer, and available", PROMOTION[1])
+RAISE_EPOCH = Step("epoch", "raise the epoch above any that its ledger has seen",
+                   "the leader's epoch is not below the ledger's", 15)
+VERIFY = Step("verify", "make a payment", "it is accepted", 30)
+RECONCILE = Step("reconcile", "replay what one store has and another lacks", "the function says that it is done", 900,
+                 after=True)
 
-_MOVE = (_FENCE, _TRAFFIC, _FAIL_OVER, _EPOCH, _VERIFY, _RECONCILE)
-_SWAP = (_CAUGHT_UP, _TRAFFIC, _FENCE, _SWITCH_OVER, _EPOCH, _VERIFY, _RECONCILE)
+_TAKE_OVER = (FENCE, MOVE_TRAFFIC, FAIL_OVER, RAISE_EPOCH, VERIFY, RECONCILE)
+_SWAP = (CATCH_UP, MOVE_TRAFFIC, FENCE, SWITCH_OVER, RAISE_EPOCH, VERIFY, RECONCILE)
 STEPS: Mapping[Action, tuple[Step, ...]] = {
-    Action.FAILOVER: _MOVE, Action.SWITCHOVER: _SWAP, Action.FAILBACK: (_REJOIN, _SNAPSHOT, *_SWAP)}
-_WAITS = frozenset({_REJOIN, _SNAPSHOT, _CAUGHT_UP})  # payments go on meanwhile
+    Action.FAILOVER: _TAKE_OVER, Action.SWITCHOVER: _SWAP, Action.FAILBACK: (REJOIN, SNAPSHOT, *_SWAP)}
+_BEFORE = frozenset({REJOIN, SNAPSHOT, CATCH_UP})  # the other region still takes payments during these
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """An action on a stack, towards the site that is to take payments."""
+    """An action on a stack; `target` is the site that is to take payments."""
 
     action: Action
     stack: Stack
@@ -69,7 +75,7 @@ class Plan:
 
     @property
     def other(self) -> Site:
-        """The site that is left."""
+        """The site that gives up the payments."""
         return self.stack.other(self.target.region)
 
     @property
@@ -78,19 +84,19 @@ class Plan:
         return STEPS[self.action]
 
     def budget(self) -> dict[str, float]:
-        """Seconds, by what takes them, until payments are taken again: their sum is to stay within the objective.
+        """Seconds until payments are taken again, by what takes them: their sum must stay within the objective.
 
-        The worst case: the slower kind of evidence, and clients that asked for the name just before it moved.
+        The worst case: the slower kind of evidence, and clients that resolved the name just before it moved.
         """
-        found = {"dns": DNS_TTL, "lever": float(self.stack.health_check_interval)}
+        found = {"dns": float(DNS_TTL), "lever": float(self.stack.health_check_interval)}
         if self.action is Action.FAILOVER:
             found["detect"] = float(self.stack.detection * UNREADY)
-        return {**found, **{step.key: step.budget for step in self.steps if not step.after and step not in _WAITS}}
+        return {**found, **{step.key: step.budget for step in self.steps if not step.after and step not in _BEFORE}}
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a phase is expected to take in AWS: between `least` and `most` seconds, and where the figures are from."""
+    """What a phase is expected to take on AWS: between `least` and `most` seconds, and where the figures come from."""
 
     phase: str
     least: float
@@ -99,75 +105,75 @@ class Prediction:
 
 
 def predict(stack: Stack) -> list[Prediction]:
-    """What a failover is expected to take in AWS until payments are taken again; nobody has measured it there."""
+    """What a failover is expected to take on AWS until payments are taken again. It was never measured there."""
     return [
-        Prediction("detect", stack.detection, stack.detection + PROBE_SECONDS,
+        Prediction(Phase.DETECT, stack.detection, stack.detection + LOOK_SECONDS,
                    "healthCheckInterval x healthCheckThreshold, and the look that came just before"),
-        Prediction("decide and fence", 1, 4, "the lease of 1 s, and calls within one region"),
-        Prediction("promote", *PROMOTION, "AWS says minutes; one user measured 8 minutes"),
-        Prediction("dns", 0, stack.health_check_interval + DNS_TTL - PROMOTION[0],
+        Prediction(f"{Phase.DECIDE} and {Phase.FENCE}", 1, 4, "the lease of 1 s, and calls within one region"),
+        Prediction(Phase.PROMOTE, *PROMOTION, "AWS says minutes; one user measured 8 minutes"),
+        Prediction(Phase.DNS, 0, stack.health_check_interval + DNS_TTL - PROMOTION[0],
                    "the lever's interval and the TTL, which run while the database is promoted"),
-        Prediction("first write", 0, 5, "the function connects to the new writer"),
+        Prediction(Phase.FIRST_WRITE, 0, 5, "the function connects to the new writer"),
     ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What is known before an action, all of it from the target's own region but for `other`.
+    """What is known before an action: all of it from the target's own region, except `other`.
 
-    `writer` is the region of the writer by RDS, `cluster` the state of the target's cluster, `instances` how many of
-    its database instances are available. `wrong` says what its stores fail with, by store. `other` is the other region
-    seen from outside, None where it must not be asked.
+    `writer` is the region of the database's writer according to RDS, `cluster` the state of the target's cluster,
+    `instances` the number of its available instances. `wrong` says what its stores fail with, by store. `other` is the
+    other region seen from outside, None where it must not be called.
     """
 
-    right: Leadership | None
+    leadership: Leadership | None
     writer: str | None
     cluster: str
     instances: int
     own: ProbeResult
     wrong: Mapping[str, str] = field(default_factory=dict)
-    watch: Observation | None = None
+    observation: Observation | None = None
     run: Run | None = None
     other: ProbeResult | None = None
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why an action is not begun. `loses`: a person who accepts the loss of data may begin it all the same."""
+    """Why an action must not begin. `loses`: it may, if a person accepts the loss of data."""
 
     reason: str
     loses: bool = False
 
 
 def refusals(plan: Plan, facts: Facts, now: float) -> list[Refusal]:
-    """Everything that speaks against the plan at `now` (seconds since the epoch); nothing if it may begin.
+    """Everything that forbids the plan at `now` (seconds since the epoch); empty if it may begin.
 
-    What would be lost is asked last: of a region that cannot take over it does not matter.
+    What would be lost is asked last: for a region that cannot take over it does not matter.
     """
     return [*_role(plan, facts)] or [*_unhealthy(plan, facts)] or [
         *(_losses if plan.action is Action.FAILOVER else _planned)(plan, facts, now)]
 
 
 def resumes(plan: Plan, run: Run | None) -> bool:
-    """Whether the run is this plan's, and not at its end."""
+    """Whether the run is an unfinished one of this plan."""
     return (run is not None and run.ended is None
             and (run.action, run.target) == (plan.action.value, plan.target.region))
 
 
 def _role(plan: Plan, facts: Facts) -> Iterator[Refusal]:
-    target, home = plan.target.region, plan.stack.sites[0].region
-    if plan.action is Action.FAILBACK and target != home:
-        yield Refusal(f"a failback leads to {home}: use switchover --to {target}")
-    if facts.right is None or facts.writer is None:
-        store, lacking = ("table", "who has the right to write") if facts.right is None else (
-            "ledger", "where the database's writer is")
-        yield Refusal(f"unknown state: {target} does not say {lacking}: {facts.wrong.get(store, 'there is none')}")
-    elif facts.right.region == target == facts.writer:
-        yield Refusal(f"{target} has the right to write and the database's writer already")
+    target, primary = plan.target.region, plan.stack.sites[0].region
+    if plan.action is Action.FAILBACK and target != primary:
+        yield Refusal(f"a failback always moves to {primary}: use switchover --to {target}")
+    if facts.leadership is None or facts.writer is None:
+        store, unknown = (Store.TABLE, "which region leads") if facts.leadership is None else (
+            Store.LEDGER, "where the database's writer is")
+        yield Refusal(f"unknown state: {target} cannot tell {unknown}: {facts.wrong.get(store, 'there is none')}")
+    elif facts.leadership.region == target == facts.writer:
+        yield Refusal(f"{target} already leads and already has the database's writer")
 
 
 def _unhealthy(plan: Plan, facts: Facts) -> Iterator[Refusal]:
-    """Whether the target can take over. A region on its way back may still become able to: that is waited for."""
+    """Whether the target can take over. A failback waits until the returning region can."""
     target = plan.target.region
     for store, why in sorted(facts.wrong.items()):
         yield Refusal(f"{target} is not healthy: {store}: {why}")
@@ -175,36 +181,36 @@ def _unhealthy(plan: Plan, facts: Facts) -> Iterator[Refusal]:
         return
     if not facts.own.alive:
         yield Refusal(f"{target} is not healthy: its API does not answer: {facts.own.why}")
-    if facts.cluster != "available" or not facts.instances:
-        yield Refusal(f"{target} is not healthy: its database is {facts.cluster or 'not there'}, with "
+    if facts.cluster != AVAILABLE or not facts.instances:
+        yield Refusal(f"{target} is not healthy: its database is {facts.cluster or 'missing'}, with "
                       f"{facts.instances} instances available")
 
 
 def _losses(plan: Plan, facts: Facts, now: float) -> Iterator[Refusal]:
-    """What a failover would lose, or that nobody knows."""
-    other, watch, objective = plan.other.region, facts.watch, plan.stack.recovery_point_objective
-    silent = _silent(plan, watch, now)
-    if watch is None or silent:
-        yield Refusal(f"{silent}, so nobody knows what would be lost", loses=True)
+    """What a failover would lose, or that it is unknown."""
+    other, observation, objective = plan.other.region, facts.observation, plan.stack.recovery_point_objective
+    silent = _silent(plan, observation, now)
+    if observation is None or silent:
+        yield Refusal(f"{silent}, so it is unknown what would be lost", loses=True)
         return
-    if not (watch.is_dead(plan.stack) or watch.is_unready(plan.stack)):
-        yield Refusal(f"{other} is not known to be down, and what it takes until it is fenced may be lost: "
+    if not (observation.is_dead(plan.stack) or observation.is_unready(plan.stack)):
+        yield Refusal(f"{other} is not known to be down, and payments that it takes until it is fenced may be lost: "
                       "use switchover", loses=True)
-    if watch.exposure is None:
-        yield Refusal("unknown lag: nobody knows what would be lost", loses=True)
-    elif watch.exposure > objective:
-        yield Refusal(f"the last {watch.exposure:.0f} s of payments would be lost, and the recovery point is "
-                      f"{objective} s: {lags(watch)}", loses=True)
+    if observation.exposure is None:
+        yield Refusal("unknown lag: it is unknown what would be lost", loses=True)
+    elif observation.exposure > objective:
+        yield Refusal(f"the last {observation.exposure:.0f} s of payments would be lost, and the recovery point "
+                      f"objective is {objective} s: {describe_lags(observation)}", loses=True)
 
 
 def _planned(plan: Plan, facts: Facts, now: float) -> Iterator[Refusal]:
-    """Whether the region that gives up the payments is well enough to do so without losing any.
+    """Whether the region that gives up the payments is healthy enough to do so without losing any.
 
-    The controller of a region on its way back may yet report: that is waited for.
+    A failback waits for the report of the returning region's controller.
     """
-    silent = _silent(plan, facts.watch, now)
+    silent = _silent(plan, facts.observation, now)
     if silent and plan.action is not Action.FAILBACK:
-        yield Refusal(f"{silent}, so nobody knows how far it is behind")
+        yield Refusal(f"{silent}, so it is unknown how far it lags")
     other, seen = plan.other.region, facts.other
     if seen is None or not seen.alive:
         yield Refusal(f"{other} does not answer ({seen.why if seen else 'not asked'}): a planned move needs both "
@@ -213,15 +219,15 @@ def _planned(plan: Plan, facts: Facts, now: float) -> Iterator[Refusal]:
         yield Refusal(f"{other} cannot take payments ({seen.why}): a planned move needs both regions healthy")
 
 
-def _silent(plan: Plan, watch: Observation | None, now: float) -> str:
-    """What there is to say of a controller that does not report; nothing of one that does."""
-    if watch is not None and now - watch.at <= STALE:
+def _silent(plan: Plan, observation: Observation | None, now: float) -> str:
+    """Says that the target's controller does not report; empty if it does."""
+    if observation is not None and now - observation.at <= STALE:
         return ""
-    age = "has never reported" if watch is None else f"has not reported for {now - watch.at:.0f} s"
+    age = "has never reported" if observation is None else f"has not reported for {now - observation.at:.0f} s"
     return f"unknown state: the controller of {plan.target.region} {age}"
 
 
-def lags(watch: Observation) -> str:
-    """How far each store was behind when the other region last answered, for people."""
-    known = (f"{store} {seconds:.1f} s behind" for store, seconds in sorted(watch.lags.items()))
+def describe_lags(observation: Observation) -> str:
+    """How far each store lagged when the other region last answered."""
+    known = (f"{store} {seconds:.1f} s behind" for store, seconds in sorted(observation.lags.items()))
     return ", ".join(known) or "lag unknown"

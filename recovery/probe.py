@@ -1,75 +1,67 @@
-"""A look at a region from outside: what its public API says of itself."""
-import http.client
+"""What a region's public API says of itself, seen from outside. Nothing here raises for what it finds."""
 import json
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+from contract import HEALTH_PATH, LEVER_PATH, Store
 from payments.deadline import Deadline, Timing
+from recovery.environment import Environment
+from recovery.http import HttpReply
 
-# Seconds for an answer, all of it: a region that is cut off must not hold up what is to be done about it.
-LIVENESS = 2.0
-READINESS = 4.0  # the API asks its stores as long as a payment may take
+# Seconds for a whole answer: a region that is cut off must not delay what is to be done about it.
+LIVENESS_TIMEOUT = 2.0
+READINESS_TIMEOUT = 4.0  # the API queries its stores for as long as a payment may take
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeResult:
-    """What a region shows: whether it answers at all, whether it can take payments, and in a word why not."""
+    """What a region shows: whether it answers at all, whether it can take payments, and in a few words why not."""
 
     alive: bool
     ready: bool
     why: str = ""
 
 
-def look(url: str) -> ProbeResult:
-    """Liveness, and readiness where there is any: `url` is the region's API. Never raises for what it finds there."""
-    alive = get(f"{url}/health", LIVENESS)
-    if alive.status != HTTPStatus.OK:
-        return ProbeResult(alive=False, ready=False, why=alive.why)
-    deep = get(f"{url}/health?deep=1", READINESS)
-    stores = {name: deep.body.get(name, "ok") for name in ("table", "ledger", "receipts")}
-    why = ", ".join(f"{name} {state}" for name, state in stores.items() if state != "ok") or deep.why
-    return ProbeResult(alive=True, ready=deep.body.get("writes") is True, why=why)
-
-
 @dataclass(frozen=True)
 class ProbeReply:
-    """An HTTP status (0: no answer), its JSON object (empty if there is none), and what was wrong with it."""
+    """An HTTP status (0: no answer), the JSON object in the body (empty if there is none), and what was wrong."""
 
     status: int
     body: dict[str, Any]
     why: str = ""
 
 
-def get(url: str, timeout: float = LIVENESS) -> ProbeReply:
-    """Ask for a JSON object, for `timeout` seconds; no answer is one too."""
-    once = Deadline(Timing(connect=timeout, read=0, attempts=1), timeout)
+def look(environment: Environment, url: str) -> ProbeResult:
+    """Liveness and readiness of the region whose API is at `url`."""
+    alive = get(environment, url + HEALTH_PATH, LIVENESS_TIMEOUT)
+    if alive.why:
+        return ProbeResult(alive=False, ready=False, why=alive.why)
+    deep = get(environment, f"{url}{HEALTH_PATH}?deep=1", READINESS_TIMEOUT)
+    states = {store: deep.body.get(store, "ok") for store in Store}
+    why = ", ".join(f"{store} {state}" for store, state in states.items() if state != "ok") or deep.why
+    return ProbeResult(alive=True, ready=deep.body.get("writes") is True, why=why)
+
+
+def lever_is_pulled(environment: Environment, url: str) -> bool:
+    """Whether the API at `url` says that its region's lever is pulled; also true if it does not say."""
+    return get(environment, url + LEVER_PATH, LIVENESS_TIMEOUT).body.get("takeover") is not False
+
+
+def get(environment: Environment, url: str, timeout: float) -> ProbeReply:
+    """Ask for a JSON object, and wait at most `timeout` seconds."""
+    deadline = Deadline(Timing(connect=timeout, read=0, attempts=1), timeout, environment.runtime)
     try:
-        return once.call(partial(_get, url, timeout), lambda _: False)
-    except (OSError, http.client.HTTPException) as error:
-        return ProbeReply(0, {}, silence(error))
+        reply = deadline.call(partial(environment.http, "GET", url, timeout), lambda _: False)
+    except TimeoutError:
+        reply = HttpReply(0, why="timed out")
+    return ProbeReply(reply.status, json_object(reply.body),
+                      reply.why or ("" if reply.status == HTTPStatus.OK else f"HTTP {reply.status}"))
 
 
-def silence(error: Exception) -> str:
-    """In a word, why a request had no answer."""
-    why = getattr(error, "reason", error)
-    return type(why).__name__ if isinstance(why, Exception) else str(why)
-
-
-def _get(url: str, timeout: float) -> ProbeReply:
-    try:
-        response = urllib.request.urlopen(url, timeout=timeout)  # noqa: S310  # the stack's own API
-    except urllib.error.HTTPError as error:
-        response = error
-    with response:
-        status: int = response.status
-        return ProbeReply(status, _object(response.read()), "" if status == HTTPStatus.OK else f"HTTP {status}")
-
-
-def _object(text: bytes) -> dict[str, Any]:
+def json_object(text: bytes) -> dict[str, Any]:
+    """The JSON object in a text, an empty one if there is none."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):

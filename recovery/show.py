@@ -5,27 +5,27 @@ from typing import Any
 
 from recovery.plan import Plan, Prediction
 
-ROWS = {"alive": "answers", "ready": "can take payments", "why": "why not", "right": "right to write",
-        "writer": "database's writer", "cluster": "cluster", "instances": "instances available",
-        "lever": "lever pulled", "lags": "copies behind, s", "watched_s": "looked last, s ago", "alarms": "alarms"}
+ROWS = {"alive": "answers", "ready": "can take payments", "why": "why not", "right": "leader",
+        "writer": "database writer", "cluster": "database cluster", "instances": "instances available",
+        "lever": "lever pulled", "lags": "replica lag, s", "watched_s": "controller looked, s ago", "alarms": "alarms"}
 
 Rows = list[list[str]]
 
 
-def regions(found: Mapping[str, Any]) -> Rows:
-    """What `Status.take` found in each region: a row for each thing, the first one with the regions' names."""
-    told: Mapping[str, Mapping[str, Any]] = found["regions"]
-    return [["", *(f"{name} ({region['role']})" for name, region in told.items())],
-            *([what, *(text(region[key]) for region in told.values())] for key, what in ROWS.items())]
+def regions(status: Mapping[str, Any]) -> Rows:
+    """What `Status.take` found in each region: a row for each thing; the first row names the regions."""
+    found: Mapping[str, Mapping[str, Any]] = status["regions"]
+    return [["", *(f"{name} ({region['role']})" for name, region in found.items())],
+            *([label, *(text(region[key]) for region in found.values())] for key, label in ROWS.items())]
 
 
-def stack(found: Mapping[str, Any]) -> list[str]:
-    """What it found of the whole."""
-    known = f"payments: {found['active']}, epoch {found['epoch']}; database's writer: {text(found['writer'])}; "
-    return [known + f"failoverMode: {found['mode']}", f"latest run: {_told(found['run'], _run)}",
-            f"last drill: {_told(found['drill'], _drill)}",
-            *(f"unknown of {name}: {', '.join(sorted(what))}: {why}"
-              for name, region in found["regions"].items() for why, what in _by_reason(region["unknown"]).items())]
+def stack(status: Mapping[str, Any]) -> list[str]:
+    """What it found of the stack as a whole."""
+    known = f"leader: {status['active']}, epoch {status['epoch']}; database writer: {text(status['writer'])}; "
+    return [known + f"failoverMode: {status['mode']}", f"latest run: {_dated(status['run'], _run)}",
+            f"last drill: {_dated(status['drill'], _drill)}",
+            *(f"unknown in {name}: {', '.join(sorted(what))}: {why}"
+              for name, region in status["regions"].items() for why, what in _by_reason(region["unknown"]).items())]
 
 
 def _by_reason(unknown: Mapping[str, str]) -> dict[str, list[str]]:
@@ -36,14 +36,14 @@ def _by_reason(unknown: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def steps(planned: Plan) -> Rows:
-    """The steps of a plan, the first row with what is told of them."""
+    """The steps of a plan, after a row of headings."""
     return [["step", "does", "done when", "at most"],
             *([step.key, step.does, step.proof, f"{step.budget:.0f} s{' (after)' if step.after else ''}"]
               for step in planned.steps)]
 
 
 def budget(planned: Plan) -> str:
-    """What is added up, beside what is declared."""
+    """What the plan may take, and the declared objective."""
     parts = planned.budget()
     added = " + ".join(f"{key} {seconds:.0f}" for key, seconds in parts.items())
     objective = planned.stack.recovery_time_objective
@@ -51,11 +51,11 @@ def budget(planned: Plan) -> str:
 
 
 def expected(predictions: Sequence[Prediction]) -> Rows:
-    """What AWS is expected to take for a failover, the first row with what is told of it."""
+    """What a failover is expected to take on AWS, after a row of headings."""
     least, most = (sum(getattr(each, bound) for each in predictions) for bound in ("least", "most"))
     return [["phase", "least", "most", "source"],
             *([each.phase, f"{each.least:.0f} s", f"{each.most:.0f} s", each.source] for each in predictions),
-            ["all", f"{least:.0f} s", f"{most:.0f} s", ""]]
+            ["total", f"{least:.0f} s", f"{most:.0f} s", ""]]
 
 
 def text(value: Any) -> str:
@@ -74,19 +74,19 @@ def text(value: Any) -> str:
     return str(value)
 
 
-def _told(found: Any, tell: Callable[[Mapping[str, Any]], str]) -> str:
-    """A run or a drill with the time at which it began."""
+def _dated(found: Any, describe: Callable[[Mapping[str, Any]], str]) -> str:
+    """A run or a drill, after the time at which it began."""
     if not isinstance(found, Mapping):
         return text(found)
-    return f"{datetime.fromtimestamp(found['began'], UTC):%Y-%m-%d %H:%M:%S} UTC, {tell(found)}"
+    return f"{datetime.fromtimestamp(found['began'], UTC):%Y-%m-%d %H:%M:%S} UTC, {describe(found)}"
 
 
 def _run(run: Mapping[str, Any]) -> str:
-    at = next((f", at {key}" for key, done in run["steps"].items() if done["ended"] is None), "")
-    outcome = run["outcome"] or f"not at its end{at}"
+    step = next((f", step {key}" for key, done in run["steps"].items() if done["ended"] is None), "")
+    outcome = run["outcome"] or f"unfinished{step}"
     return f"{run['action']} to {run['target']} by {run['driver']}: {outcome}; {run['why']}"
 
 
 def _drill(drill: Mapping[str, Any]) -> str:
-    broken = ", and what it broke is not restored" if drill["broken"] else ""
+    broken = "; what it broke is not restored" if drill["broken"] else ""
     return f"{drill['action']} from {drill['from']} to {drill['to']}: {'ok' if drill['ok'] else drill['why']}{broken}"

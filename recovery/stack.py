@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from recovery.errors import StackError
+
 PROBE_SECONDS = 10.0  # between two looks at the other region
 DNS_TTL = 60.0  # seconds, of an alias record to API Gateway; Route 53 sets it
 
@@ -17,10 +19,6 @@ ROLES = ("primary", "dr")
 # The least that each of the numbers can be: without a look that fails, no region is dead.
 _LEAST = {"health_check_interval": 1, "health_check_threshold": 1, "recovery_time_objective": 0,
           "recovery_point_objective": 0}
-
-
-class StackError(ValueError):
-    """The outputs cannot be used; says which and why, in one line."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,21 +1,20 @@
-"""How the stack is, as each region tells it; what a region does not tell is said to be unknown."""
-import threading
+"""How the stack is doing, as each region reports it. What a region does not report is `unknown`."""
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, wait
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
-from recovery import probe
-from recovery.clock import CLOCK, Clock
-from recovery.cloud import ClientFactory, Cloud, reason
-from recovery.control_table import DRILL
+from contract import DRILL_KEY
+from recovery.cloud import Cloud
+from recovery.environment import Environment
+from recovery.errors import reason
 from recovery.journal import Journal
 from recovery.plan import Action, Plan
 from recovery.stack import Site, Stack
 
 UNKNOWN = "unknown"
 PATIENCE = 10.0  # seconds
-TOLD = ("alive", "ready", "why", "right", "writer", "cluster", "instances", "lever", "lags", "watched_s", "alarms",
+KEYS = ("alive", "ready", "why", "right", "writer", "cluster", "instances", "lever", "lags", "watched_s", "alarms",
         "run", "drill")
 
 Part = dict[str, Any]
@@ -23,95 +22,88 @@ Part = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """One look at the stack: everything is asked at the same time.
+    """One look at the stack. All questions are asked at the same time.
 
-    What is not told within `patience` (seconds) is unknown.
+    What is not answered within `patience` (seconds) is unknown.
     """
 
     stack: Stack
-    clients: ClientFactory
-    look: Callable[[str], probe.ProbeResult] = probe.look
-    clock: Clock = CLOCK
+    environment: Environment
     patience: float = PATIENCE
 
     def take(self) -> Part:
-        """What is found, as JSON. Never raises for what AWS does.
+        """The status as JSON. Never raises for what AWS does.
 
         {active: region, epoch, writer: region, mode, run, drill, regions: {region: {role, alive, ready, why, right,
         writer, cluster, instances, lever, lags (s by store), watched_s (age), alarms, run, drill, unknown: {what:
-        why}}}}. The first `run` and `drill` are the newest of which a region tells; None: there never was one.
+        why}}}}. `right` is the leadership. The top `run` and `drill` are the newest that any region reports, null if
+        there never was one.
         """
-        answers = {site: {what: _ask(question) for what, question in self._questions(site).items()}
-                   for site in self.stack.sites}
-        wait([answer for found in answers.values() for answer in found.values()], self.patience)
-        regions = {site.region: self._region(site, found) for site, found in answers.items()}
-        told = list(regions.values())
-        right = _newest((each["right"] for each in told), "epoch")
-        active, epoch = (UNKNOWN, UNKNOWN) if right == UNKNOWN else (right["region"], right["epoch"])
-        # Of two opinions on the writer, that of the region which takes payments.
+        questions = {(site, what): partial(_answer, question) for site in self.stack.sites
+                     for what, question in self._questions(site).items()}
+        answers = self.environment.background.gather(questions, self.patience)
+        regions = {site.region: self._region(site, {
+            what: answers.get((where, what)) for where, what in questions if where == site})
+            for site in self.stack.sites}
+        reports = list(regions.values())
+        leadership = _newest((each["right"] for each in reports), "epoch")
+        active, epoch = (UNKNOWN, UNKNOWN) if leadership == UNKNOWN else (leadership["region"], leadership["epoch"])
+        # If the regions disagree about the writer, the one that takes payments is right.
         writers = [regions[name]["writer"] for name in sorted(regions, key=lambda name: name != active)]
         writer = next((each for each in writers if each != UNKNOWN), UNKNOWN)
         return {"active": active, "epoch": epoch, "writer": writer,
-                "mode": self.stack.failover_mode, "run": _newest((each["run"] for each in told), "began"),
-                "drill": _newest((each["drill"] for each in told), "began"), "regions": regions}
+                "mode": self.stack.failover_mode, "run": _newest((each["run"] for each in reports), "began"),
+                "drill": _newest((each["drill"] for each in reports), "began"), "regions": regions}
 
     def _questions(self, site: Site) -> dict[str, Callable[[], Part]]:
         """What is asked in a region, by what it is about."""
-        cloud = Cloud(plan=Plan(action=Action.FAILOVER, stack=self.stack, target=site), clients=self.clients,
-                      look=self.look, clock=self.clock)
+        cloud = Cloud(plan=Plan(action=Action.FAILOVER, stack=self.stack, target=site), environment=self.environment)
 
         def watch() -> Part:
-            found = cloud.table.watch(site.region)
-            return {"lags": found and dict(found.lags), "watched_s": found and round(self.clock.time() - found.at, 1)}
+            found = cloud.table.observation(site.region)
+            return {"lags": found and dict(found.lags), "watched_s": found and round(cloud.clock.time() - found.at, 1)}
 
         def run() -> Part:
             found = Journal(cloud.table).latest()
             return {"run": found and found.document()}
 
         return {
-            "API": lambda: asdict(self.look(site.api_endpoint)), "watch": watch, "run": run,
-            "right": lambda: {"right": asdict(cloud.table.right())},
-            "drill": lambda: {"drill": cloud.table.document(DRILL)},
+            "API": lambda: asdict(cloud.look(site)), "watch": watch, "run": run,
+            "right": lambda: {"right": asdict(cloud.table.leadership())},
+            "drill": lambda: {"drill": cloud.table.document(DRILL_KEY)},
             "writer": lambda: {"writer": cloud.writer()}, "cluster": lambda: {"cluster": cloud.cluster()},
             "instances": lambda: {"instances": cloud.instances()}, "lever": lambda: {"lever": cloud.lever(site)},
-            "alarms": lambda: {"alarms": alarms(self.clients, self.stack, site)}}
+            "alarms": lambda: {"alarms": alarms(self.environment, self.stack, site)}}
 
-    def _region(self, site: Site, answers: Mapping[str, Future[Part]]) -> Part:
-        told, wrong = dict.fromkeys(TOLD, UNKNOWN), dict[str, str]()
+    def _region(self, site: Site, answers: Mapping[str, Part | Exception | None]) -> Part:
+        known, unknown = dict.fromkeys(KEYS, UNKNOWN), dict[str, str]()
         for what, answer in answers.items():
-            if not answer.done():
-                wrong[what] = f"no answer within {self.patience:g} s"
-            elif isinstance(error := answer.exception(), Exception):
-                wrong[what] = reason(error)
+            if answer is None:
+                unknown[what] = f"no answer within {self.patience:g} s"
+            elif isinstance(answer, Exception):
+                unknown[what] = reason(answer)
             else:
-                told |= answer.result()
-        return {"role": site.role, **told, "unknown": wrong}
+                known |= answer
+        return {"role": site.role, **known, "unknown": unknown}
 
 
-def _ask(question: Callable[[], Part]) -> Future[Part]:
-    """The answer to come, on a thread of its own, which nobody waits for at the end of the program."""
-    answer: Future[Part] = Future()
-
-    def run() -> None:
-        try:
-            answer.set_result(question())
-        except Exception as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
-            answer.set_exception(error)
-
-    threading.Thread(target=run, name="status", daemon=True).start()
-    return answer
+def _answer(question: Callable[[], Part]) -> Part | Exception:
+    try:
+        return question()
+    except Exception as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
+        return error
 
 
-def alarms(clients: ClientFactory, stack: Stack, site: Site) -> list[str]:
+def alarms(environment: Environment, stack: Stack, site: Site) -> list[str]:
     """The names of the stack's alarms that are raised in a region. Raises what boto3 raises."""
-    found = clients("cloudwatch", site.region).get_paginator("describe_alarms").paginate(
+    found = environment.clients("cloudwatch", site.region).get_paginator("describe_alarms").paginate(
         AlarmNamePrefix=f"tapstack-{stack.environment_suffix}-", StateValue="ALARM")
-    # The prefix may be that of another stack, too; the topic is not.
+    # Another stack's names may have the same prefix, but its alarms have another topic.
     return sorted(alarm["AlarmName"] for page in found for alarm in page["MetricAlarms"]
                   if site.topic_arn in alarm["AlarmActions"])
 
 
-def _newest(found: Iterable[Any], key: str) -> Any:
-    """The one that has the highest `key`, None if there is none, `unknown` if nobody tells."""
-    told = [each for each in found if each != UNKNOWN]
-    return max((each for each in told if each), key=lambda each: each[key], default=None) if told else UNKNOWN
+def _newest(reports: Iterable[Any], key: str) -> Any:
+    """The report with the highest `key`, None if there is none, `unknown` if no region reports."""
+    known = [each for each in reports if each != UNKNOWN]
+    return max((each for each in known if each), key=lambda each: each[key], default=None) if known else UNKNOWN

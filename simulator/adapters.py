@@ -7,6 +7,9 @@ from typing import Any, TypeVar
 from botocore.credentials import Credentials
 
 from payments.runtime import Runtime
+from recovery.background import Background
+from recovery.environment import Environment
+from recovery.http import HttpReply
 from simulator.aurora import LedgerSession
 from simulator.scheduler import Process, Signal
 
@@ -31,11 +34,35 @@ class BoundedCaller:
         return result
 
 
-class Tasks:
+class Lock:
+    """A lock between tasks."""
+
+    def __init__(self, process: Process) -> None:
+        self._scheduler, self._held, self._waiting = process.scheduler, False, list[Signal]()
+
+    def __enter__(self) -> None:
+        while self._held:
+            signal = Signal(self._scheduler)
+            self._waiting.append(signal)
+            signal.wait()
+        self._held = True
+
+    def __exit__(self, *_: object) -> None:
+        self._held = False
+        waiting, self._waiting = self._waiting, []
+        for signal in waiting:
+            signal.fire()
+
+
+class Tasks(Background):
     """Background work as tasks of the process."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
+
+    def lock(self) -> Lock:
+        """A new one."""
+        return Lock(self._process)
 
     @contextmanager
     def every(self, seconds: float, task: Callable[[], object], *, workers: int = 1) -> Iterator[None]:
@@ -56,12 +83,12 @@ class Tasks:
             for each in running:
                 each.wait()
 
-    def gather(self, questions: Mapping[str, Callable[[], T]], seconds: float) -> dict[str, T]:
+    def gather(self, questions: Mapping[Any, Callable[[], T]], seconds: float) -> dict[Any, T]:
         """As `recovery.background.Background`."""
         scheduler = self._process.scheduler
         asked = {name: scheduler.spawn(self._process, question) for name, question in questions.items()}
         until = scheduler.now + seconds
-        answers = {}
+        answers: dict[Any, Any] = {}
         for name, done in asked.items():
             if done.wait(max(0.0, until - scheduler.now)):
                 found, error = done.value
@@ -99,3 +126,38 @@ def connecting(aurora: Any, process: Process) -> Callable[..., Any]:
         return LedgerSession.connect(aurora, process, region, reader=kind == "reader")
 
     return connect
+
+
+def http(process: Process, ask: Callable[[Process, str, str, bytes | None, float], tuple[int, bytes]]) -> Any:
+    """How recovery sends requests: `ask` takes process, URL, method, body and patience, and gives status and body."""
+    def send(method: str, url: str, timeout: float, *, headers: Mapping[str, str] | None = None,
+             body: bytes | None = None) -> HttpReply:
+        del headers
+        status, text = ask(process, url, method, body, timeout)
+        return HttpReply(status, text, why="" if status else "timed out")
+
+    return send
+
+
+def environment(process: Process, clients: Any, ask: Any) -> Environment:
+    """Recovery's environment of a process."""
+    return Environment(clients=clients, http=http(process, ask), background=Tasks(process), runtime=runtime(process))
+
+
+class Silence:
+    """A console that nobody reads; `lines` has what was printed on it."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def print(self, *texts: object, **_: object) -> None:
+        """Keep it."""
+        self.lines += map(str, texts)
+
+    @contextmanager
+    def status(self, _: str) -> Iterator["Silence"]:
+        """Show nothing."""
+        yield self
+
+    def update(self, _: str) -> None:
+        """Show nothing."""

@@ -65,6 +65,8 @@ class Aurora:
     accepting: dict[str, bool] = field(default_factory=dict)
     """Whether a region's database takes writes."""
     status: dict[str, str] = field(default_factory=dict)
+    asked: Callable[[Process, str, str], None] = lambda _caller, _target, _how: None
+    """Called with who asks for a move, where to, and which."""
     moving: str = ""
     """The kind of a move that is under way: `failover` or `switchover`."""
     _behind: list[dict[str, Any]] = field(default_factory=list)
@@ -264,8 +266,7 @@ class RdsClient:
 
         def serve() -> dict[str, Any]:
             aurora = self._aurora
-            aurora.history.note(aurora.network.scheduler.now, "asked to promote", self._caller.name, target=target,
-                                how="failover")
+            aurora.asked(self._caller, target, "failover")
             if aurora.writer == target or aurora.moving == "failover":
                 raise failure("FailoverGlobalCluster", "InvalidGlobalClusterStateFault", 400)
             aurora.fail_over(target)
@@ -279,8 +280,7 @@ class RdsClient:
 
         def serve() -> dict[str, Any]:
             aurora = self._aurora
-            aurora.history.note(aurora.network.scheduler.now, "asked to promote", self._caller.name, target=target,
-                                how="switchover")
+            aurora.asked(self._caller, target, "switchover")
             if aurora.writer == target or aurora.moving or aurora.writer != self._region:
                 raise failure("SwitchoverGlobalCluster", "InvalidGlobalClusterStateFault", 400)
             aurora.switch_over(target)

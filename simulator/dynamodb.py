@@ -6,8 +6,9 @@ witness; a write while another region's of the same item is under way is refused
 """
 import re
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cache
+from operator import eq, ge, gt, le, lt, ne
 from typing import Any
 
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
@@ -31,12 +32,17 @@ def failure(operation: str, code: str, status: int, **more: Any) -> ClientError:
 def calling(network: Network, caller: Process, region: str, service: str, operation: str, serve: Callable[[], Any],
             *, read: float = READ, connect: float = CONNECT) -> Any:
     """An AWS call: what the service answers, or the exception that boto3 raises."""
+    return as_boto(operation, lambda: network.call(caller, region, service, operation, serve, read, connect))
+
+
+def as_boto(operation: str, call: Callable[[], Any]) -> Any:
+    """What a call gives, or what boto3 raises where there is no answer, or an error of the service itself."""
     try:
-        return network.call(caller, region, service, operation, serve, read, connect)
+        return call()
     except NoAnswer as error:
         if error.connected:
-            raise ReadTimeoutError(endpoint_url=service) from error
-        raise ConnectTimeoutError(endpoint_url=service) from error
+            raise ReadTimeoutError(endpoint_url=operation) from error
+        raise ConnectTimeoutError(endpoint_url=operation) from error
     except Unavailable as error:
         code, status = ("ThrottlingException", 400) if error.throttled else ("InternalServerError", 500)
         raise failure(operation, code, status) from error
@@ -54,6 +60,8 @@ class Table:
     stalled: set[tuple[str, str]] = field(default_factory=set)
     views: dict[str, dict[str, tuple[Item, Stamp]]] = field(default_factory=dict)
     _waiting: dict[tuple[str, str], list[tuple[str, Item, Stamp]]] = field(default_factory=dict)
+    writer: Process | None = None
+    """Who makes the write that is under way."""
     _number: int = 0
     _writing: dict[str, tuple[str, float]] = field(default_factory=dict)
 
@@ -119,7 +127,7 @@ class Table:
                 for view in self.views.values():
                     view.pop(key, None)
         for key, item in snapshot.items():
-            self.put(region, key, deepcopy(item))
+            self.put(region, key, dict(item))
 
     def missing_in(self, target: str) -> set[str]:
         """The keys whose newest item elsewhere has not arrived in a region."""
@@ -139,7 +147,7 @@ class DynamoClient:
         def serve() -> Item:
             self._need_quorum("GetItem", needed=ConsistentRead)
             item = self._table.item(self._region, Key["payment_id"]["S"])
-            return {"Item": deepcopy(item)} if item is not None else {}
+            return {"Item": dict(item)} if item is not None else {}
 
         return self._call("GetItem", serve)
 
@@ -149,7 +157,7 @@ class DynamoClient:
 
         def serve() -> dict[str, Any]:
             before = self._judge("PutItem", key, given)
-            self._table.put(self._region, key, deepcopy(Item))
+            self._table.put(self._region, key, dict(Item))
             return {"Attributes": before} if before and given.get("ReturnValues") == "ALL_OLD" else {}
 
         return self._call("PutItem", serve)
@@ -162,7 +170,7 @@ class DynamoClient:
             before = self._judge("UpdateItem", key, given)
             item = {**(before or Key), **_assignments(UpdateExpression, given)}
             self._table.put(self._region, key, item)
-            return {"Attributes": deepcopy(item)} if given.get("ReturnValues") == "ALL_NEW" else {}
+            return {"Attributes": dict(item)} if given.get("ReturnValues") == "ALL_NEW" else {}
 
         return self._call("UpdateItem", serve)
 
@@ -185,7 +193,7 @@ class DynamoClient:
             self._need_quorum("Scan", needed=ConsistentRead)
             after = ExclusiveStartKey["payment_id"]["S"] if ExclusiveStartKey else ""
             keys = sorted(key for key in self._table.views[self._region] if key > after)
-            found = [deepcopy(self._table.views[self._region][key][0]) for key in keys[:Limit]]
+            found = [dict(self._table.views[self._region][key][0]) for key in keys[:Limit]]
             more = {"LastEvaluatedKey": {"payment_id": {"S": keys[Limit - 1]}}} if len(keys) > Limit else {}
             return {"Items": found, "Count": len(found), **more}
 
@@ -194,12 +202,13 @@ class DynamoClient:
     def _judge(self, operation: str, key: str, given: Mapping[str, Any]) -> Item | None:
         """The item that is there, if the condition holds."""
         self._need_quorum(operation, needed=True)
+        self._table.writer = self._caller
         if self._table.conflicts(self._region, key):
             raise failure(operation, "ReplicatedWriteConflictException", 400)
         before = self._table.item(self._region, key)
         condition = given.get("ConditionExpression")
         if condition and not holds(condition, before, given):
-            old = {"Item": deepcopy(before)} if before is not None and (
+            old = {"Item": dict(before)} if before is not None and (
                 given.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD") else {}
             raise failure(operation, "ConditionalCheckFailedException", 400, **old)
         return before
@@ -212,30 +221,46 @@ class DynamoClient:
         return calling(self._table.network, self._caller, self._region, "dynamodb", operation, serve)
 
 
+Term = tuple[str, str, str]
+
+
+@cache
+def _terms(condition: str) -> tuple[tuple[Term, ...], ...]:
+    """A condition expression as alternatives of terms: (name, operator or function, value)."""
+    def term(text: str) -> Term:
+        function = re.fullmatch(r"(attribute_not_exists|attribute_exists)\((\S+)\)", text.strip())
+        if function:
+            return function[2], function[1], ""
+        name, operator, value = text.strip("() ").split()
+        return name, operator, value
+
+    return tuple(tuple(map(term, part.strip().removeprefix("(").removesuffix(")").split(" AND ")))
+                 if part.strip().startswith("(") else tuple(map(term, part.split(" AND ")))
+                 for part in condition.split(" OR "))
+
+
 def holds(condition: str, item: Item | None, given: Mapping[str, Any]) -> bool:
-    """Whether a condition expression holds of an item: comparisons and functions, joined by AND or by OR."""
-    if " OR " in condition:
-        return any(holds(part.strip("() "), item, given) for part in condition.split(" OR "))
-    return all(_term(term.strip("() ") if "(" not in term.strip("()") else term.strip(), item, given)
-               for term in condition.split(" AND "))
-
-
-def _term(term: str, item: Item | None, given: Mapping[str, Any]) -> bool:
+    """Whether a condition expression holds of an item: comparisons and functions, joined by AND, and those by OR."""
     names, values = given.get("ExpressionAttributeNames", {}), given.get("ExpressionAttributeValues", {})
-    function = re.fullmatch(r"(attribute_not_exists|attribute_exists)\((\S+)\)", term)
-    if function:
-        there = item is not None and names.get(function[2], function[2]) in item
-        return there is (function[1] == "attribute_exists")
-    name, operator, value = term.split()
-    found, wanted = (item or {}).get(names.get(name, name)), values[value]
+    return any(all(_holds(term, item or {}, names, values) for term in terms) for terms in _terms(condition))
+
+
+def _holds(term: Term, item: Item, names: Mapping[str, str], values: Mapping[str, Item]) -> bool:
+    name, operator, value = term
+    found = item.get(names.get(name, name))
+    if not value:
+        return (found is not None) is (operator == "attribute_exists")
+    wanted = values[value]
     if found is None or found.keys() != wanted.keys():
         return operator == "<>"
-    (kind, left), (_, right) = *found.items(), *wanted.items()
+    ((kind, left),), ((_, right),) = found.items(), wanted.items()
     if kind == "N":
         left, right = float(left), float(right)
-    compared: bool = {"=": left == right, "<>": left != right, "<": left < right, "<=": left <= right,
-                      ">": left > right, ">=": left >= right}[operator]
-    return compared
+    return _OPERATORS[operator](left, right)
+
+
+_OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "=": eq, "<>": ne, "<": lt, "<=": le, ">": gt, ">=": ge}
 
 
 def _assignments(expression: str, given: Mapping[str, Any]) -> Item:

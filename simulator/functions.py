@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
 
-from simulator.dynamodb import calling
+from simulator.dynamodb import as_boto
 from simulator.network import Network, Unavailable
 from simulator.scheduler import Process, Scheduler
 
@@ -54,12 +54,6 @@ class Functions:
     def add(self, function: Function) -> None:
         """Deploy a function."""
         self._functions[function.region, function.name] = function
-
-    def environments(self, region: str, name: str) -> list[Process]:
-        """The processes of a function that run or may be used again."""
-        return [process for process in self._processes if process.name.startswith(f"{name}@{region}")]
-
-    _processes: list[Process] = []
 
     def invoke(self, region: str, name: str, event: Mapping[str, Any], reply: Reply) -> None:
         """Begin an invocation; `reply` is called with what the handler returned or raised."""
@@ -124,24 +118,23 @@ class LambdaClient:
         def arrive(answer: Reply) -> None:
             self._functions.invoke(self._region, name, event, answer)
 
-        def begin() -> Any:
+        def ask() -> Any:
             try:
-                return {"Payload": BytesIO(json.dumps(self._network.request(
-                    self._caller, self._region, "lambda", "Invoke", arrive, self._read, 2.0)).encode())}
+                return self._network.request(self._caller, self._region, "lambda", "Invoke", arrive, self._read, 2.0)
             except TimeoutError as error:
-                return {"FunctionError": "Unhandled", "Payload": BytesIO(
-                    json.dumps({"errorMessage": str(error)}).encode())}
+                return Unhandled(str(error))
 
-        return calling_through(begin)
+        found = as_boto("Invoke", ask)
+        if isinstance(found, Unhandled):
+            return {"FunctionError": "Unhandled", "Payload": BytesIO(json.dumps({"errorMessage": found.why}).encode())}
+        return {"Payload": BytesIO(json.dumps(found).encode())}
 
 
-def calling_through(begin: Callable[[], Any]) -> Any:
-    """Translate what the network raises as boto3 would."""
-    class _Through:
-        def call(self, *_: Any) -> Any:
-            return begin()
+@dataclass
+class Unhandled:
+    """A function that failed."""
 
-    return calling(_Through(), None, "", "lambda", "Invoke", lambda: None)  # type: ignore[arg-type]
+    why: str
 
 
 @dataclass

@@ -1,15 +1,20 @@
 """Everything of one history: the simulated AWS in two regions, the product deployed on it, clients, and a person."""
 import json
+import logging
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
+from zlib import crc32
 
-from contract import ALIAS, JOURNAL_KEY, LEADERSHIP_KEY, LEVER_KEY, OBSERVATION_PREFIX
+from contract import ALIAS, JOURNAL_KEY, LEADERSHIP_KEY, LEVER_KEY, OBSERVATION_PREFIX, OUTPUTS_VARIABLE
 from payments.deadline import Timing
-from payments.region import Transport, create_api, create_stores
-from payments.reconcile import Reconciliation
+from payments import reconcile
+from payments.region import Transport, create_api
+from recovery import cli, controller
 from simulator import adapters
 from simulator.aurora import Aurora, RdsClient
 from simulator.dynamodb import DynamoClient, Table
@@ -21,6 +26,7 @@ from simulator.route53 import Resolver, Route53
 from simulator.s3 import Buckets, S3Client
 from simulator.scheduler import Process, Scheduler
 
+SILENT = logging.Logger("silent", logging.CRITICAL)
 REGIONS = ("us-east-1", "us-west-2")
 TABLE, GLOBAL = "payment-transactions-sim", "tapstack-sim"
 PAYMENTS, RECONCILE, CONTROLLER = "tapstack-payments-sim", "tapstack-reconcile-sim", "tapstack-controller-sim"
@@ -86,6 +92,8 @@ class World:
         self._environments: list[tuple[str, str, Process]] = []
         self._leader = primary
         self._epoch = 1
+        self._holders: dict[str, str] = {}  # by region, who wrote the journal there last
+        self.aurora.asked = self._asked
         self.outputs = self._outputs()
         self._observe_table()
         for region in REGIONS:
@@ -99,6 +107,8 @@ class World:
         self.schedule = Schedule(self.network, self.functions, CONTROLLER, REGIONS)
         self._publish_lags()
         self.snapshots: list[dict[str, Any]] = []
+        self.permanent: list[Any] = []
+        self.given_up: set[str] = set()
         for number in range(options.clients):
             self._client(number)
 
@@ -169,16 +179,45 @@ class World:
         clients = self.clients(process)
         return Transport(lambda region: adapters.Session(clients, region), adapters.connecting(self.aurora, process))
 
+    def environment(self, process: Process) -> Any:
+        """What recovery takes from the machine of a process."""
+        return adapters.environment(process, self.clients(process), self.http)
+
+    def command(self, process: Process, words: str) -> tuple[int, str]:
+        """Run a command of recovery; its exit code, and what it printed."""
+        console = adapters.Silence()
+        terminal = cli.Terminal(
+            environ={OUTPUTS_VARIABLE: str(self._outputs_file())}, driver=process.name,
+            console=lambda _: console, confirm=lambda _: True,  # type: ignore[arg-type,return-value]
+            connect=lambda: self.environment(process))
+        code = cli.run(words.split(), terminal)
+        return code, " | ".join(console.lines)
+
+    def _outputs_file(self) -> Path:
+        path = Path(gettempdir()) / f"simulator-{crc32(json.dumps(self.outputs).encode())}.json"
+        if not path.exists():
+            path.write_text(json.dumps(self.outputs), encoding="utf-8")
+        return path
+
     def _payments(self, region: str, process: Process) -> Any:
         self._environments.append((region, "payments", process))
         api = create_api(self.environ(region), Timing(), adapters.runtime(process), self.transport(process))
-        return api.answer
+        return replace(api, logger=SILENT).answer
 
     def _reconcile(self, region: str, process: Process) -> Any:
-        raise NotImplementedError
+        self._environments.append((region, "reconcile", process))
+        return reconcile.create(
+            self.environ(region), Timing(), adapters.runtime(process), self.transport(process)).answer
 
     def _controller(self, region: str, process: Process) -> Any:
-        raise NotImplementedError
+        self._environments.append((region, "controller", process))
+        process.skew = self.options.skews.get(region, 0.0)
+        self.drivers.append(process)
+        environ = {**self.environ(region), "STACK_OUTPUTS": json.dumps(self.outputs), "PROBE_SECONDS": "10",
+                   "WATCH_SECONDS": "60", "COOL_DOWN_SECONDS": "300"}
+        controller.logger.setLevel(logging.CRITICAL)
+        made = controller.create(environ, self.environment(process))
+        return lambda _event, context: made.watch(f"controller in {region} ({context.aws_request_id})")
 
     # --- HTTP
 
@@ -296,6 +335,8 @@ class World:
             before = self.table.item(region, key)
             put(region, key, item)
             now = self.scheduler.now
+            if key == JOURNAL_KEY and self.table.writer:
+                self._holders[region] = self.table.writer.name
             if key == LEADERSHIP_KEY and before is not None and before != item:
                 leader, epoch = item["region"]["S"], int(item["epoch"]["N"])
                 if before["region"]["S"] != leader:
@@ -317,6 +358,12 @@ class World:
             missing=len(missing), reported=min(lags.values(), default=None),
             other_pays=self.takes_payments(other) and other not in self.network.dead,
             other_seen=self.route53.checks["primary" if other == REGIONS[0] else "dr"].healthy)
+
+    def _asked(self, caller: Process, target: str, how: str) -> None:
+        holder = self._holders.get(target, "")
+        run = self.run(target)
+        self.history.note(self.scheduler.now, "asked to promote", caller.name, target=target, how=how, holder=holder,
+                          holds=holder == caller.name and run is not None and run["ended"] is None)
 
     def _publish_lags(self) -> None:
         for region in REGIONS:

@@ -1,0 +1,104 @@
+"""What a drill found."""
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from recovery.drill.payer import Payer
+from recovery.journal import Run
+from recovery.measure import GOOD, Recovery, measure
+from recovery.plan import Plan
+
+NO_DNS = "DNS is not part of it: clients turn from one region's API to the other's by themselves"
+
+
+@dataclass(kw_only=True)
+class Moves:
+    """The runs of a drill: the practised action, and the way back, which began at `turned` (monotonic seconds)."""
+
+    run: Run | None = None
+    back: Run | None = None
+    turned: float = math.inf
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrillReport:
+    """The outcome of a drill; times in seconds since the epoch.
+
+    `why` says what went wrong: in the drill itself, or else that payments were not accepted again within the recovery
+    time objective, or that acknowledged ones are lost; empty if all went well. `back` is the way back of a failover,
+    None if there was none, or no payment was made.
+    """
+
+    began: float
+    ended: float
+    action: str
+    origin: str
+    target: str
+    recovery: Recovery
+    acknowledged: int
+    lost: int
+    back: Recovery | None = None
+    errors: Mapping[str, int] = field(default_factory=dict)
+    dns: bool = True
+    why: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether all went well."""
+        return not self.why
+
+    def document(self) -> dict[str, Any]:
+        """All of it as JSON."""
+        return {"began": self.began, "ended": self.ended, "action": self.action, "from": self.origin, "to": self.target,
+                "ok": self.ok, "why": self.why, "acknowledged": self.acknowledged, "lost": self.lost,
+                "errors": dict(self.errors), "dns": self.dns, "recovery": self.recovery.document(),
+                "back": self.back and self.back.document()}
+
+    def __str__(self) -> str:
+        """For people, in lines."""
+        head = f"drill {self.action} from {self.origin} to {self.target}: {self.why or 'ok'}"
+        errors = ", ".join(f"{count} x {kind}" for kind, count in self.errors.items()) or "none"
+        return "\n".join([
+            head, f"recovery: {_text(self.recovery)}",
+            *([f"way back: {_text(self.back)}"] if self.back else []),
+            f"payments: {self.acknowledged} acknowledged, {self.lost} of them lost; errors: {errors}",
+            *([] if self.dns else [NO_DNS])])
+
+
+def write_report(plan: Plan, payer: Payer, moves: Moves, *, began: float, ended: float, offset: float,
+                 why: str) -> DrillReport:
+    """Measure what the clients saw, and look for what is lost in the region that takes payments now.
+
+    `offset` is how far the wall clock is ahead of the monotonic one; `why` is what went wrong in the drill itself.
+    """
+    lost = payer.lost(plan.other if moves.back else plan.target)
+    recovery = measure([write for write in payer.writes if write.sent_at <= moves.turned], moves.run, offset)
+    returning = [write for write in payer.writes if write.sent_at > moves.turned]
+    back = measure(returning, moves.back, offset) if returning else None
+    objective = plan.stack.recovery_time_objective
+    wrong = [*(_late(each, objective) for each in (recovery, back) if each),
+             f"{lost} acknowledged payments are lost" if lost else ""]
+    return DrillReport(
+        began=began, ended=ended, action=plan.action.value, origin=plan.other.region,
+        target=plan.target.region, recovery=recovery, back=back, acknowledged=len(payer.acknowledged), lost=lost,
+        errors=Counter(write.kind for write in payer.writes if not write.accepted), dns=bool(plan.stack.service_url),
+        why=why or "; ".join(filter(None, wrong)))
+
+
+def _text(recovery: Recovery) -> str:
+    if recovery.began is None:
+        return "no payment failed"
+    if not recovery.recovered:
+        return f"none: there were no {GOOD} accepted payments in a row again"
+    phases = ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in recovery.phases.items())
+    return f"{recovery.whole:.1f} s{phases and f' ({phases})'}; longest gap {recovery.gap:.1f} s"
+
+
+def _late(recovery: Recovery, objective: float) -> str:
+    """What is wrong with a recovery; `objective` in seconds."""
+    if recovery.whole <= objective:
+        return ""
+    outage = f"not accepted for {recovery.whole:.0f} s" if recovery.recovered else "never accepted again"
+    return f"payments were {outage}, and the recovery time objective is {objective:.0f} s"

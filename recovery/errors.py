@@ -1,0 +1,80 @@
+"""The errors of recovery, and how an error of AWS becomes one of them.
+
+RecoveryError
+├── StackError       the stack's outputs cannot be used, or name no such region
+├── AwsFailure       AWS did not do what it was asked to do
+├── AlreadyRunning   another driver carries out a run, or has taken this one over
+├── JournalGone      the journal of the run was deleted
+├── StepTimedOut     a step was not done within its budget
+└── CommandStopped   a command ends early, with an exit code
+
+The outputs file is read by `contract.read_outputs`, which raises `contract.OutputsError`.
+"""
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from payments.errors import StoreUnavailable
+
+
+class RecoveryError(Exception):
+    """Base of all errors that recovery raises on purpose; each is one line of text."""
+
+
+class StackError(RecoveryError, ValueError):
+    """The stack's outputs cannot be used: says which and why."""
+
+
+class AwsFailure(RecoveryError):
+    """AWS did not do what it was asked to do: says what and why. Trying again may help."""
+
+
+class AlreadyRunning(RecoveryError):
+    """Another driver carries out a run: `driver` is its name, `what` the run in a few words."""
+
+    def __init__(self, driver: str, what: str) -> None:
+        super().__init__(f"already running: {what}, by {driver}")
+        self.driver, self.what = driver, what
+
+
+class JournalGone(RecoveryError):
+    """The journal of the run was deleted, so nobody can tell who drives it."""
+
+
+class StepTimedOut(RecoveryError):
+    """A step was not done within its budget (seconds)."""
+
+    def __init__(self, step: str, budget: float, why: str) -> None:
+        super().__init__(f"{step} was not done within {budget:.0f} s: {why}")
+        self.step = step
+
+
+class CommandStopped(RecoveryError):
+    """The command ends with an exit code; each of `reasons` is a line for the user."""
+
+    def __init__(self, code: int, *reasons: str) -> None:
+        super().__init__(code, *reasons)
+        self.code, self.reasons = code, reasons
+
+
+@contextmanager
+def aws_failures(what: str) -> Iterator[None]:
+    """Raise AwsFailure, which begins with `what`, for whatever AWS refuses or does not answer."""
+    try:
+        yield
+    except (ClientError, BotoCoreError, ResponseParserError, StoreUnavailable, OSError) as error:
+        raise AwsFailure(f"{what}: {reason(error)}") from error
+
+
+def reason(error: Exception) -> str:
+    """Why something failed, in one line."""
+    match error:
+        case ClientError(response={"Error": {"Code": code, **more}}):
+            text = f"{code}: {more.get('Message', '')}"
+        case StoreUnavailable(store=store, code=code):
+            text = f"{store}: {code}"
+        case _:
+            text = str(error) or type(error).__name__
+    return " ".join(text.split())

@@ -1,0 +1,213 @@
+"""The steps of a plan, carried out in AWS. Each is registered for its entry in `plan` by `@implements`.
+
+Each does what is left to do, and returns its result in words, or None if it is not finished yet. Calling it again is
+always safe, also for another driver that does not know how far it got. They raise AwsFailure.
+"""
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from contract import ALIAS, Store
+from payments.errors import NotTheWriter
+from payments.leadership import LEASE, Leadership
+from recovery import plan
+from recovery.clients import READ_TIMEOUT
+from recovery.cloud import Cloud, members_of, writer_of
+from recovery.errors import AwsFailure, aws_failures
+from recovery.journal import Run
+from recovery.plan import AVAILABLE, Action, Step
+from recovery.stack import Site
+
+RECONCILE_TIMEOUT = 900.0  # seconds, the most that Lambda gives a function
+MAX_LAG = 2.0  # seconds of lag that a switchover need not wait for: it waits itself, with payments held back
+RESYNCING = "pending-resync"
+LOST_SNAPSHOT, KEPT_SNAPSHOT = "rds:unplanned-global-failover-", "lost-"  # prefixes
+MAX_SNAPSHOT_NAME = 63  # characters
+
+
+@dataclass(kw_only=True)
+class AwsSteps:
+    """Carries out the steps of the cloud's plan for one driver."""
+
+    cloud: Cloud
+    fenced_at: dict[str, float] = field(default_factory=dict)
+    """By run: when the old writer was known to be fenced, by the monotonic clock."""
+
+    @property
+    def target(self) -> Site:
+        """The site that takes over."""
+        return self.cloud.plan.target
+
+    @property
+    def is_failover(self) -> bool:
+        """Whether the other region must not be called."""
+        return self.cloud.plan.action is Action.FAILOVER
+
+    def do(self, step: Step, run: Run) -> str | None:
+        """Do what is left of a step, as described above."""
+        with aws_failures(step.key):
+            return _IMPLEMENTATIONS[step](self, run)
+
+    def take_leadership(self, seen: int) -> Leadership:
+        """Make the target the leader, under an epoch that is not below `seen`."""
+        try:
+            return self.cloud.table.take_leadership(self.target.region, seen)
+        except NotTheWriter as error:
+            raise AwsFailure(f"{error.writer} took leadership at the same moment") from error
+
+    def invoke(self, function: str, event: Mapping[str, Any], read: float) -> dict[str, Any]:
+        """What a function returns; `function` is its name, or the ARN of an alias."""
+        qualified = {} if function.startswith("arn:") else {"Qualifier": ALIAS}
+        answer = self.cloud.client("lambda", read).invoke(
+            FunctionName=function, Payload=json.dumps(event), **qualified)
+        try:
+            found = json.loads(answer["Payload"].read())
+        except ValueError:
+            found = None
+        if "FunctionError" in answer or not isinstance(found, dict):
+            why = found.get("errorMessage") if isinstance(found, dict) else "its answer is not a JSON object"
+            raise AwsFailure(f"{function}: {why}")
+        return found
+
+
+Implementation = Callable[[AwsSteps, Run], str | None]
+_IMPLEMENTATIONS: dict[Step, Implementation] = {}
+
+
+def implements(*steps: Step) -> Callable[[Implementation], Implementation]:
+    """Register a function as the implementation of steps."""
+    def register(function: Implementation) -> Implementation:
+        _IMPLEMENTATIONS.update(dict.fromkeys(steps, function))
+        return function
+    return register
+
+
+def implemented() -> frozenset[Step]:
+    """The steps that have an implementation."""
+    return frozenset(_IMPLEMENTATIONS)
+
+
+@implements(plan.REJOIN)
+def rejoin(steps: AwsSteps, _: Run) -> str | None:
+    """Wait for the returning region."""
+    cloud, target = steps.cloud, steps.target
+    members = {member["DBClusterArn"]: member for member in members_of(cloud.global_database())}
+    member = members.get(target.cluster_arn)
+    if member is None:
+        raise AwsFailure(f"{target.cluster_id} is not a member of the global database: AWS adds it once its region has "
+                         "recovered; if it does not, add it by hand")
+    follows = (cloud.look(target).alive and member.get("SynchronizationStatus") != RESYNCING
+               and cloud.cluster() == AVAILABLE and cloud.instances())
+    return f"{target.region} follows the writer" if follows else None
+
+
+@implements(plan.SNAPSHOT)
+def keep_snapshots(steps: AwsSteps, _: Run) -> str | None:
+    """Copy the snapshots that expire with the cluster's backups; a copy stays until a person deletes it."""
+    rds, target = steps.cloud.client("rds"), steps.target
+    pages = rds.get_paginator("describe_db_cluster_snapshots").paginate(DBClusterIdentifier=target.cluster_id)
+    states = {each["DBClusterSnapshotIdentifier"]: each["Status"]
+              for page in pages for each in page["DBClusterSnapshots"]}
+    copies = {each: copy_name(each) for each in states if each.startswith(LOST_SNAPSHOT)}
+    for each, copy in copies.items():
+        if copy not in states:
+            rds.copy_db_cluster_snapshot(SourceDBClusterSnapshotIdentifier=each, KmsKeyId=target.key_arn,
+                                         TargetDBClusterSnapshotIdentifier=copy, CopyTags=True)
+    finished = all(states.get(copy) == AVAILABLE for copy in copies.values())
+    return f"kept: {', '.join(copies.values()) or 'none to keep'}" if finished else None
+
+
+def copy_name(snapshot: str) -> str:
+    """The name of a snapshot's copy: shortened from the left, since the time at the end is what makes it unique."""
+    return KEPT_SNAPSHOT + snapshot.removeprefix(LOST_SNAPSHOT)[len(KEPT_SNAPSHOT) - MAX_SNAPSHOT_NAME:].lstrip("-")
+
+
+@implements(plan.CATCH_UP)
+def catch_up(steps: AwsSteps, _: Run) -> str:
+    """The ledger's lag may be unknown, since Aurora's switchover waits for it; nobody else waits for the table."""
+    region, observation = steps.target.region, steps.cloud.table.observation(steps.target.region)
+    if observation is None or steps.cloud.clock.time() - observation.alive_at > plan.STALE:
+        raise AwsFailure(f"the controller of {region} has had no recent answer from {steps.cloud.plan.other.region}")
+    if max(observation.lags.get(Store.TABLE, math.inf), observation.lags.get(Store.LEDGER, 0.0)) > MAX_LAG:
+        raise AwsFailure(f"{region} has not caught up: {plan.describe_lags(observation)}")
+    return plan.describe_lags(observation)
+
+
+@implements(plan.FENCE)
+def fence(steps: AwsSteps, run: Run) -> str:
+    """Take leadership, unless the region has it."""
+    leadership = steps.cloud.table.leadership()
+    if leadership.region != steps.target.region:
+        leadership = steps.take_leadership(0)
+    steps.fenced_at[run.id] = steps.cloud.clock.monotonic()
+    return f"epoch {leadership.epoch}"
+
+
+@implements(plan.MOVE_TRAFFIC)
+def move_traffic(steps: AwsSteps, _: Run) -> str:
+    """A failover touches the target's lever only. A planned move sets both, and the second one moves the traffic."""
+    cloud, target = steps.cloud, steps.target
+    if steps.is_failover:
+        cloud.set_lever(target, pulled=True)
+        return f"lever in {target.region} pulled"
+    primary, standby = cloud.plan.stack.sites
+    to_standby = target == standby
+    cloud.set_lever(standby, pulled=to_standby)
+    cloud.set_lever(primary, pulled=False)
+    return f"lever in {standby.region} pulled" if to_standby else "levers reset"
+
+
+@implements(plan.FAIL_OVER, plan.SWITCH_OVER)
+def promote(steps: AwsSteps, run: Run) -> str | None:
+    """Promote the database once the old writer's lease has run out, unless a promotion is under way."""
+    cloud, target = steps.cloud, steps.target
+    database = cloud.global_database()
+    if writer_of(database) == target.region:
+        return f"writer {target.cluster_id}" if cloud.cluster() == AVAILABLE else None
+    if database.get("FailoverState"):
+        return None
+    # Where another driver fenced in this run, nobody knows when: the whole lease is waited for.
+    fenced_at = steps.fenced_at.setdefault(run.id, cloud.clock.monotonic())
+    cloud.clock.sleep(max(0.0, fenced_at + LEASE - cloud.clock.monotonic()))
+    request = {"GlobalClusterIdentifier": cloud.plan.stack.global_cluster_id,
+               "TargetDbClusterIdentifier": target.cluster_arn}
+    if steps.is_failover:
+        cloud.client("rds").failover_global_cluster(**request, AllowDataLoss=True)
+    else:
+        # AWS requires this call in the region of the writer.
+        cloud.environment.clients("rds", cloud.plan.other.region).switchover_global_cluster(**request)
+    return None
+
+
+@implements(plan.RAISE_EPOCH)
+def raise_epoch(steps: AwsSteps, _: Run) -> str:
+    """Take leadership again if the ledger has seen a newer epoch."""
+    answer = steps.invoke(steps.target.reconcile_function_name, {"only": "epoch"}, READ_TIMEOUT)
+    if "epoch" not in answer:
+        raise AwsFailure(f"the ledger's epoch is unknown: {answer.get('error')}")
+    return f"epoch {steps.take_leadership(answer['epoch']).epoch}"
+
+
+@implements(plan.VERIFY)
+def verify(steps: AwsSteps, run: Run) -> str:
+    """Pay one minor unit; its id is the run's, so that a repeat pays nothing more."""
+    payment = {"payment_id": f"recovery-{run.id}", "amount": 1, "currency": "USD", "payer": "recovery:from",
+               "payee": "recovery:to"}
+    event = {"resource": "/payment", "httpMethod": "POST", "headers": {"Content-Type": "application/json"},
+             "body": json.dumps(payment), "isBase64Encoded": False}
+    answer = steps.invoke(steps.target.function_alias_arn, event, READ_TIMEOUT)
+    if answer.get("statusCode") != HTTPStatus.CREATED:
+        raise AwsFailure(f"the payment is not accepted: {answer.get('statusCode')} {answer.get('body')}")
+    return f"{payment['payment_id']} accepted"
+
+
+@implements(plan.RECONCILE)
+def reconcile(steps: AwsSteps, _: Run) -> str:
+    """Start from the beginning each time: what is repaired already needs no repair."""
+    answer = steps.invoke(steps.target.reconcile_function_name, {"cursor": ""}, RECONCILE_TIMEOUT)
+    if not answer.get("done"):
+        raise AwsFailure(f"reconcile: {answer.get('error')}")
+    return ", ".join(f"{len(answer[key])} {key}" for key in ("repaired", "refused", "pending"))
