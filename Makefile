@@ -1,10 +1,10 @@
-# Every target sets up what it needs: Python 3.11 or newer, make and a package index are enough to begin.
+# Every target sets up what it needs: Python 3.11 to 3.13, make and a package index are enough to begin.
 
 PYTHON ?= python3
 STACK ?= dev
 export STACK
 MAKEFLAGS += --no-print-directory
-# The set-up leaves the packages' bytecode to the first import, which must then be allowed to keep it.
+# The first import must be allowed to keep its bytecode, which the set-up does not make.
 unexport PYTHONDONTWRITEBYTECODE
 
 VENV := .venv
@@ -14,7 +14,10 @@ RDS_AUTHORITIES := https://truststore.pki.rds.amazonaws.com/global/global-bundle
 OUTPUTS := cfn-outputs/flat-outputs.json
 CODE := contract.py lib payments recovery rehearsal tests tools __main__.py
 
-# Two checks at once where make can keep their outputs apart; the make that macOS ships cannot.
+# Dead code: only what the product itself uses counts as used, not what only a test uses.
+PRODUCT := contract.py lib payments recovery rehearsal tools __main__.py
+
+# Two targets at once where make can keep their outputs apart; the make that macOS ships (3.81) cannot.
 PARALLEL := $(if $(filter output-sync,$(.FEATURES)),-j2 --output-sync=target)
 
 # $(call stage,NAME,COMMAND): runs COMMAND, then prints its seconds; fails as COMMAND fails.
@@ -24,7 +27,7 @@ stage = @begin=$$(date +%s); $(2); status=$$?; \
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  Variables: STACK=dev, ARGS='--yes' for the command behind a target, PYTHON=python3 for the set-up"
 
 # --- Set-up
@@ -32,24 +35,26 @@ help: ## List the targets
 .PHONY: setup
 setup: $(READY) ## Make .venv, or bring it up to date
 
-# Messages go to stderr: a target's own output may be read by a program. A .venv that is broken, or was left half made,
-# is made anew; without the test of the prefixes pip would install into the interpreter that it leans on.
-$(READY): requirements.txt requirements-dev.txt constraints.txt
+# Messages go to stderr: a target's own output may be read by a program. A .venv that is broken or half made is made
+# anew; without the test of the prefixes pip would install into the interpreter that it is based on. Bytecode is left to
+# the first import: all of it would be 200 MB.
+$(READY): requirements.txt requirements-recovery.txt requirements-dev.txt constraints.txt
 	@$(PY) -c 'import pip, sys; sys.exit(sys.prefix == sys.base_prefix)' 2>/dev/null || { \
-		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
-			{ echo "Python 3.11 or newer is needed and $(PYTHON) is not: name another, as in make PYTHON=python3.12" >&2; exit 1; }; \
-		echo "set-up 1/2: $(VENV), with $$($(PYTHON) --version)" >&2; \
+		$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || \
+			{ echo "Python 3.11, 3.12 or 3.13 is needed and $(PYTHON) is not: name another, as in make PYTHON=python3.12" >&2; exit 1; }; \
+		echo "set-up 1/2: $(VENV), with $$($(PYTHON) --version): about 5 s" >&2; \
 		$(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1 || \
 			{ echo "$(PYTHON) cannot make a virtual environment: install its venv module (Debian: apt install python3-venv)" >&2; exit 1; }; \
 	}
-	@echo "set-up 2/2: the packages of requirements-dev.txt (20 s the first time)" >&2
-	@$(PY) -m pip install -qq --no-compile --disable-pip-version-check -r requirements-dev.txt
+	@echo "set-up 2/2: the packages of requirements-dev.txt: half a minute to two minutes the first time, 430 MB on disk" >&2
+	@$(PY) -m tools.install requirements-dev.txt
+	@find $(VENV) -name __pycache__ -type d -prune -exec rm -rf {} +
 	@touch $@
 
 .PHONY: lock
 lock: ## Pin anew what the required packages bring along (constraints.txt)
 	@rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
-	@grep -hv '^-' requirements.txt requirements-dev.txt > $(VENV)-lock/requirements.txt
+	@grep -hv '^-' requirements.txt requirements-recovery.txt requirements-dev.txt > $(VENV)-lock/requirements.txt
 	@$(VENV)-lock/bin/python -m pip install -qq --no-compile --disable-pip-version-check -r $(VENV)-lock/requirements.txt
 	@{ echo '# Written by `make lock`.'; $(VENV)-lock/bin/python -m pip freeze; } > constraints.txt
 	@rm -rf $(VENV)-lock
@@ -60,17 +65,37 @@ lock: ## Pin anew what the required packages bring along (constraints.txt)
 rehearse: $(READY) ## Deploy both regions onto an emulator, send payments, delete everything
 	@$(PY) -m rehearsal $(ARGS)
 
+# A stack on the emulator waits more than it computes, and the checks of the code compute: the two go side by side. One
+# deployment at a time: each writes $(OUTPUTS).
 .PHONY: test
-test: $(READY) ## Everything that must hold: check, unit, parts, integration, outages
-	$(call stage,test,$(MAKE) check && $(MAKE) unit && $(MAKE) parts && $(MAKE) integration && $(MAKE) outages)
+test: $(READY) ## The gate, all that must hold before a change is merged: check, unit, parts, integration, outages
+	$(call stage,test,$(MAKE) $(PARALLEL) gate-code gate-stacks)
+
+.PHONY: gate-code gate-stacks
+gate-code:
+	@$(MAKE) lint && $(MAKE) types && $(MAKE) unit && $(MAKE) parts
+gate-stacks:
+	@$(MAKE) integration && $(MAKE) outages
+
+.PHONY: prove
+prove: loaded ## Proofs that take too long for the gate, 30 minutes at most
+
+.PHONY: loaded
+loaded: $(READY) ## The fast tests ten times, in random order and with every processor kept busy
+	$(call stage,loaded,$(PY) -m tools.loaded)
 
 .PHONY: check
 check: $(READY) ## lint and types
 	@$(MAKE) $(PARALLEL) lint types
 
 .PHONY: lint
-lint: $(READY) ## ruff and pylint
-	$(call stage,lint,$(PY) -m ruff check --quiet --output-format=concise $(CODE) && $(PY) -m pylint $(CODE))
+lint: $(READY) ## ruff, pylint, vulture (dead code), and whether the generated settings are up to date
+	$(call stage,lint,$(PY) -m ruff check --quiet --output-format=concise $(CODE) && $(PY) -m vulture $(PRODUCT) && \
+		$(PY) -m tools.settings --check && $(PY) -m pylint $(CODE))
+
+.PHONY: settings
+settings: $(READY) ## Write what is generated from the settings: Pulumi.yaml's section and docs/settings.md
+	@$(PY) -m tools.settings
 
 .PHONY: types
 types: $(READY) ## mypy
@@ -103,6 +128,11 @@ drill: $(READY) ## Every recovery drill, with both tables; the reports are in re
 	$(call stage,drill,$(PY) -m rehearsal --outages none --drills all --reports reports/eventual $(ARGS) && \
 		$(PY) -m rehearsal --outages none --drills all --reports reports/strong $(STRONG_TABLE) $(ARGS) && \
 		$(PY) -m rehearsal --outages none --drills all --reports reports/manual --config failoverMode=manual $(ARGS))
+
+.PHONY: picture
+picture: $(READY) ## Run the drill region-lost, and put its timeline into docs/images
+	@$(PY) -m rehearsal --outages none --drills region-lost
+	@mkdir -p docs/images && cp reports/region-lost.svg docs/images/region-lost.svg
 
 .PHONY: bench
 bench: $(READY) ## Time payments on a stack deployed onto an emulator, and hold what they take against its bounds
@@ -156,6 +186,6 @@ cost: $(READY) ## Estimate what a stack costs a month without traffic (ARGS="pro
 
 .PHONY: clean
 clean: ## Remove what make made
-	@rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) build tapstack.egg-info reports .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find coverage cfn-outputs -type f ! -name README.md -exec rm -f {} +
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

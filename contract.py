@@ -5,6 +5,7 @@ Stored keys, output keys and metric names are read by what was deployed earlier,
 """
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,77 @@ class Metric(StrEnum):
     TABLE_LAG = "TableLag"
 
 
+# --- The environment of the functions
+
+
+class Variable(StrEnum):
+    """The environment variables by which the program configures the functions; times are in seconds."""
+
+    TABLE_NAME = "TABLE_NAME"
+    RECEIPTS_BUCKET = "RECEIPTS_BUCKET"
+    CONTROL_BUCKET = "CONTROL_BUCKET"
+    DATABASE_HOST = "DATABASE_HOST"
+    DATABASE_READER_HOST = "DATABASE_READER_HOST"
+    DATABASE_PORT = "DATABASE_PORT"
+    DATABASE_NAME = "DATABASE_NAME"
+    DATABASE_USER = "DATABASE_USER"
+    # of the controllers
+    STACK_OUTPUTS = "STACK_OUTPUTS"
+    PROBE_SECONDS = "PROBE_SECONDS"
+    WATCH_SECONDS = "WATCH_SECONDS"
+    COOL_DOWN_SECONDS = "COOL_DOWN_SECONDS"
+
+
 # --- The stack's outputs
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackOutputs:
+    """The outputs of the whole stack that recovery reads; times in seconds.
+
+    Each is a text, or a whole number that is at least `least`.
+    """
+
+    environment_suffix: str
+    profile: str
+    payments_table_name: str
+    table_consistency: str
+    global_cluster_id: str
+    failover_mode: str
+    # Without a failed check no region is dead, so neither of these two may be 0.
+    health_check_interval: int = field(metadata={"least": 1})
+    health_check_threshold: int = field(metadata={"least": 1})
+    recovery_time_objective: int = field(metadata={"least": 0})
+    recovery_point_objective: int = field(metadata={"least": 0})
+    dns: str
+    service_url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionOutputs:
+    """The outputs of each region that recovery reads; the role is their prefix: `primary_region`, `dr_region`."""
+
+    region: str
+    api_endpoint: str
+    cluster_arn: str
+    cluster_id: str
+    control_bucket: str
+    receipts_bucket: str
+    topic_arn: str
+    function_alias_arn: str
+    reconcile_function_name: str
+    controller_function_name: str
+    key_arn: str
+
+
+RECOVERY_OUTPUTS: Mapping[str, int | None] = {
+    **{each.name: each.metadata.get("least") for each in fields(StackOutputs)},
+    **{f"{role}_{each.name}": each.metadata.get("least") for role in ROLES for each in fields(RegionOutputs)},
+}
+"""The names of all outputs that recovery reads, each with its least value if it is a number, or else None.
+
+A controller knows no other outputs, because the environment of a function has little room.
+"""
 
 OUTPUTS_FILE = Path("cfn-outputs") / "flat-outputs.json"
 OUTPUTS_VARIABLE = "TAPSTACK_OUTPUTS"

@@ -1,1 +1,1 @@
-"""The Pulumi program: what the stack is made of."""
+"""The Pulumi program."""

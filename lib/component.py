@@ -1,4 +1,4 @@
-"""What every component of the stack is built on: its parent, its options, nothing else."""
+"""The base of every component of the stack: parent and options of its children."""
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -8,10 +8,10 @@ import pulumi
 class Component(pulumi.ComponentResource):
     """A group of resources that inherit their parent's provider, and so its region.
 
-    Children take their options from `opts` or `durable`: both set the parent, without which a resource would land on
-    the default provider, in whatever region that has.
+    Children take their options from `opts` or `durable`, which set the parent: without it a resource would use the
+    default provider, whatever region that has.
 
-    `type_name` is given explicitly, since it is part of each child's URN: a renamed class must never replace a database.
+    `type_name` is explicit, because it is part of each child's URN: renaming a class must never replace a database.
     """
 
     _type_name: ClassVar[str]
@@ -25,17 +25,17 @@ class Component(pulumi.ComponentResource):
         self.name = name
 
     def opts(self, **overrides: Any) -> pulumi.ResourceOptions:
-        """Options of a child that can be made again at any time.
+        """Options of a child that can be created again at any time.
 
         Physical names are fixed, so a replacement must delete before it creates, unless `delete_before_replace`
-        is overridden for a resource that something else holds on to.
+        is overridden for a resource that others keep using meanwhile.
         """
         return pulumi.ResourceOptions(parent=self, **{"delete_before_replace": True, **overrides})
 
     def durable(self, *, protect: bool, ignore_changes: Sequence[str] = (), **overrides: Any) -> pulumi.ResourceOptions:
-        """Options of a child that holds data: never deleted to be replaced, and kept by the engine when `protect`."""
+        """Options of a child with data: never deleted before it is replaced, and not deleted at all while `protect`."""
         return pulumi.ResourceOptions(parent=self, protect=protect, ignore_changes=list(ignore_changes), **overrides)
 
     def invoking(self) -> pulumi.InvokeOptions:
-        """Options of a data call: without the parent it would ask the wrong region."""
+        """Options of a data call: without the parent it would call the wrong region."""
         return pulumi.InvokeOptions(parent=self)

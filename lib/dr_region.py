@@ -10,8 +10,8 @@ from lib.region.region import Region, RegionArgs, RegionRole
 class DrRegion(Region, type_name="DrRegion"):
     """The region whose cluster joins as a reader, and whose key is a replica.
 
-    It waits for the primary region in two places, both AWS's demand: its key for the key that it replicates, and its
-    cluster for the writer's first instance, without which AWS has no master login to give to a reader.
+    AWS makes it wait for the primary region in two places: its key waits for the key that it replicates, and its
+    cluster for the writer's first instance, without which AWS has no master login for a reader.
     """
 
     def __init__(self, name: str, args: RegionArgs, *, primary: PrimaryRegion, provider: aws.Provider,

@@ -1,4 +1,4 @@
-"""What has to exist before either region."""
+"""What must exist before either region."""
 import json
 
 import pulumi
@@ -6,6 +6,7 @@ import pulumi_aws as aws
 import pulumi_random as random
 
 from lib.component import Component
+from lib.errors import SettingsError
 from lib.names import Names
 from lib.region.database import ENGINE, Writer
 from lib.settings import Settings
@@ -14,20 +15,20 @@ USERNAME = "ledger_admin"
 
 
 def login(secret: str, arn: str) -> dict[str, str]:
-    """Username and password of a database secret's JSON text; RunError when it holds no such thing."""
+    """Username and password in the JSON text of a database secret. Raises SettingsError if they are not in it."""
     try:
         content = json.loads(secret)
         return {"username": str(content["username"]), "password": str(content["password"])}
     except (ValueError, KeyError, TypeError):
         # The cause would quote the secret.
-        raise pulumi.RunError(f"databaseSecretArn = {arn!r}: must hold JSON with username and password") from None
+        raise SettingsError("databaseSecretArn", arn, "must hold JSON with username and password") from None
 
 
 class GlobalFoundation(Component, type_name="GlobalFoundation"):
     """The empty global database, the writer's login, and the API key's value.
 
-    Apart from `GlobalResources` because of the order that AWS demands: both clusters join the global database when
-    they are created, whereas the table, the copies and DNS need both regions to be there.
+    Separate from `GlobalResources` because of the order that AWS demands: both clusters join the global database when
+    they are created, whereas the table, the copies and DNS need both regions to exist.
     """
 
     def __init__(self, name: str, *, settings: Settings, names: Names, opts: pulumi.ResourceOptions) -> None:

@@ -1,4 +1,4 @@
-"""What belongs to both regions and needs both to be there."""
+"""What belongs to both regions, and is created after both."""
 import pulumi
 
 from lib.component import Component
@@ -15,20 +15,20 @@ from lib.shared.table import PaymentsTable
 class GlobalResources(Component, type_name="GlobalResources"):
     """The table, the copies both ways, the database's secret (unless one was given), and DNS (given a domain).
 
-    Its own children live in the primary region's provider; those of the other region name theirs.
+    Its children use the primary region's provider, except those in the other region, which name theirs.
     """
 
     def __init__(self, name: str, *, settings: Settings, foundation: GlobalFoundation, primary: PrimaryRegion,
                  standby: DrRegion, opts: pulumi.ResourceOptions) -> None:
         super().__init__(name, opts)
         profile, inside = settings.profile, pulumi.ResourceOptions(parent=self)
-        self.table = PaymentsTable(f"{name}-payments", settings=settings, home=primary, replica=standby, opts=inside)
+        self.table = PaymentsTable(f"{name}-payments", settings=settings, primary=primary, standby=standby, opts=inside)
         self.outbound = Copies(f"{name}-outbound", profile=profile, source=primary, destination=standby,
                                table=self.table.table, opts=inside)
         self.inbound = Copies(f"{name}-inbound", profile=profile, source=standby, destination=primary,
                               table=self.table.table, opts=inside)
         self.secret_arn: pulumi.Input[str] = foundation.secret_arn or Credentials(
-            f"{name}-credentials", profile=profile, writer=foundation.writer, home=primary, replica=standby,
+            f"{name}-credentials", profile=profile, writer=foundation.writer, primary=primary, standby=standby,
             opts=inside).secret.arn
         self.dns = Dns(f"{name}-dns", dns=settings.dns, health=settings.health_check, profile=profile,
                        primary=primary, standby=standby, opts=inside) if settings.dns else None

@@ -1,7 +1,7 @@
 """Physical names: one catalogue, each bounded by its service's limit.
 
-A name carries the environment suffix, the region where its name space is global, and no word for a role:
-after a failover `primary` would be a lie in it.
+A name has the environment suffix, the region if its name space is global, and no word for a role: after a failover
+`primary` in it would be wrong.
 """
 from dataclasses import dataclass
 
@@ -48,7 +48,7 @@ class Names:
     backup_plan = PhysicalName("tapstack-{suffix}", 50, "backup plan")
     flow_logs = PhysicalName("/tapstack/{suffix}/vpc-flow", 512, "log group")
     api_logs = PhysicalName("/tapstack/{suffix}/api-access", 512, "log group")
-    # regional name spaces whose names are shown beside one another
+    # regional name spaces whose names are shown side by side
     cluster = PhysicalName("tapstack-{suffix}-{region}", 55, "Aurora cluster")
     subnet_group = PhysicalName("tapstack-{suffix}-{region}", 255, "database subnet group")
     parameter_group = PhysicalName("tapstack-{suffix}-{region}", 252, "cluster parameter group")
@@ -76,11 +76,12 @@ class Names:
         return self.arn("dynamodb", f"table/{self.table}")
 
 
-CATALOGUE: dict[str, PhysicalName] = {key: value for key, value in vars(Names).items() if isinstance(value, PhysicalName)}
+CATALOGUE: dict[str, PhysicalName] = {
+    key: value for key, value in vars(Names).items() if isinstance(value, PhysicalName)}
 
 
 def _room(name: PhysicalName) -> int:
-    """How many characters of suffix the name leaves room for, in the region with the longest name."""
+    """How many characters the name leaves for the suffix, in the region with the longest name."""
     return name.limit - len(name.template.format(suffix="", region=LONGEST_REGION, account="0" * 12))
 
 

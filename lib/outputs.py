@@ -1,8 +1,9 @@
-"""The stack's outputs: one flat catalogue, read by tests, rehearsal and recovery alike. Nothing secret is in it."""
+"""The stack's outputs: one flat mapping that tests, rehearsal and recovery read. None of them is secret."""
 from collections.abc import Mapping
 
 import pulumi
 
+from contract import RECOVERY_OUTPUTS, ROLES
 from lib.global_foundation import GlobalFoundation
 from lib.global_resources import GlobalResources
 from lib.region.region import Region
@@ -10,60 +11,39 @@ from lib.settings import Settings
 from lib.shared.copies import Copies
 
 Outputs = Mapping[str, pulumi.Input[object]]
-ROLES = ("primary", "dr")
-# What recovery reads: a controller is told no more, since its environment has little room.
-READ_BY_RECOVERY = (
-    "environment_suffix", "profile", "payments_table_name", "table_consistency", "global_cluster_id", "failover_mode",
-    "health_check_interval", "health_check_threshold", "recovery_time_objective", "recovery_point_objective", "dns",
-    "service_url")
-READ_OF_EACH_REGION = (
-    "region", "api_endpoint", "cluster_arn", "cluster_id", "control_bucket", "receipts_bucket", "topic_arn",
-    "function_alias_arn", "reconcile_function_name", "controller_function_name", "key_arn")
 NO_DOMAIN = "off: domainName is not set"
 
 
 def catalogue(settings: Settings, foundation: GlobalFoundation, primary: Region, standby: Region,
               shared: GlobalResources) -> Outputs:
-    """Every output by its name, but for those that the controllers give: they are told of these.
+    """Every output by its name, except those of the controllers, which are created from these.
 
     Without a domain the names and checks of DNS are empty texts, and `dns` says why.
     """
-    return {**_global(settings, foundation, shared), **_dns(settings, shared),
+    return {**settings.outputs(), **_global(foundation, shared), **_dns(settings, shared),
             **_region("primary", primary, shared.outbound), **_region("dr", standby, shared.inbound)}
 
 
 def description(outputs: Outputs) -> pulumi.Output[str]:
-    """What a controller is told of the stack: a JSON object of the outputs that recovery reads."""
-    keys = [*READ_BY_RECOVERY, *(f"{role}_{key}" for role in ROLES for key in READ_OF_EACH_REGION)]
-    return pulumi.Output.json_dumps({key: outputs[key] for key in keys}, separators=(",", ":"))
+    """What a controller knows of the stack: a JSON object of the outputs that recovery reads."""
+    return pulumi.Output.json_dumps({key: outputs[key] for key in RECOVERY_OUTPUTS}, separators=(",", ":"))
 
 
-def _global(settings: Settings, foundation: GlobalFoundation, shared: GlobalResources) -> Outputs:
+def _global(foundation: GlobalFoundation, shared: GlobalResources) -> Outputs:
     return {
-        "environment_suffix": settings.environment_suffix,
-        "profile": settings.profile.name,
         "payments_table_name": shared.table.table.name,
         "payments_table_arn": shared.table.table.arn,
-        "table_consistency": settings.table.consistency,
-        "witness_region": settings.table.witness_region or "",
         "global_cluster_id": foundation.cluster.id,
         "global_cluster_endpoint": foundation.cluster.endpoint,
         "database_secret_arn": shared.secret_arn,
-        "failover_mode": settings.failover_mode,
-        "health_check_interval": settings.health_check.interval,
-        "health_check_threshold": settings.health_check.threshold,
-        "recovery_time_objective": settings.objectives.recovery_time,
-        "recovery_point_objective": settings.objectives.recovery_point,
     }
 
 
 def _dns(settings: Settings, shared: GlobalResources) -> Outputs:
     dns = shared.dns
-    domain = settings.dns.domain_name if settings.dns else ""
     return {
         "dns": "on" if dns else NO_DOMAIN,
-        "domain_name": domain,
-        "service_url": f"https://{domain}" if domain else "",
+        "service_url": f"https://{settings.domain_name}" if dns else "",
         "hosted_zone_id": dns.zone_id if dns else "",
         "name_servers": dns.name_servers if dns else [],
         "health_alarm_names": [alarm.name for alarm in dns.alarms] if dns else [],

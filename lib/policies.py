@@ -21,7 +21,7 @@ def allow(actions: str | Sequence[str], resources: Resources, conditions: Condit
 
 
 def trust(service: str, account: str | None = None) -> pulumi.Output[str]:
-    """Who may assume a role: one AWS service, and where that service says for whom it acts, only for `account`."""
+    """Who may assume a role: one AWS service, and with `account` only on behalf of that account."""
     statement: Statement = {"Effect": "Allow", "Action": "sts:AssumeRole",
                             "Principal": {"Service": f"{service}.amazonaws.com"}}
     only = {"Condition": {"StringEquals": {"aws:SourceAccount": account}}} if account else {}
@@ -31,7 +31,7 @@ def trust(service: str, account: str | None = None) -> pulumi.Output[str]:
 def this_account_only(account: str) -> pulumi.Output[str]:
     """An endpoint's policy: only this account's callers, and only to this account's resources.
 
-    A leaked program cannot carry data through it to a bucket of somebody else, whoever's keys it holds.
+    A leaked program cannot carry data through it to another account's bucket, whatever keys it has.
     """
     return document({"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*", "Condition": {
         "StringEquals": {"aws:PrincipalAccount": account, "aws:ResourceAccount": account}}})

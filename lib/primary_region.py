@@ -11,4 +11,5 @@ class PrimaryRegion(Region, type_name="PrimaryRegion"):
 
     def __init__(self, name: str, args: RegionArgs, *, writer: Writer, provider: aws.Provider,
                  opts: pulumi.ResourceOptions) -> None:
-        super().__init__(name, args, role=RegionRole(key_replica_of=None, database=writer), provider=provider, opts=opts)
+        role = RegionRole(key_replica_of=None, database=writer)
+        super().__init__(name, args, role=role, provider=provider, opts=opts)

@@ -1,9 +1,10 @@
-"""TapStack: a payment service in two regions, one of which may be lost."""
+"""TapStack: a payment service in two regions, either of which may be lost."""
 from functools import partial
 
 import pulumi
 import pulumi_aws as aws
 
+from contract import PROJECT
 from lib.component import Component
 from lib.dr_region import DrRegion
 from lib.global_foundation import GlobalFoundation
@@ -24,48 +25,50 @@ SERVICES = ("acm", "apigateway", "backup", "cloudwatch", "dynamodb", "ec2", "eve
 class TapStack(Component, type_name="TapStack"):
     """Foundation, primary region, standby region, what spans them, and a controller in each region.
 
-    All are wired to one explicit provider. The controllers come last: each is told of both regions.
+    Each region has one explicit provider. The controllers come last, because each knows both regions.
     """
 
     def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
         require_authorities(AUTHORITIES, settings.primary.region, settings.dr.region)  # before anything is registered
         super().__init__(name, opts)
-        home, away = (self._aws(region, settings) for region in (settings.primary, settings.dr))
-        here, there = self._names(settings, home)
+        primary_aws, standby_aws = (self._aws(region, settings) for region in (settings.primary, settings.dr))
+        primary_names, standby_names = self._names(settings, primary_aws)
         inside = pulumi.ResourceOptions(parent=self)
-        at_home = pulumi.ResourceOptions(parent=self, provider=home)
+        in_primary = pulumi.ResourceOptions(parent=self, provider=primary_aws)
 
-        foundation = GlobalFoundation(f"{name}-foundation", settings=settings, names=here, opts=at_home)
-        joining = partial(RegionArgs, settings=settings, global_cluster_id=foundation.cluster.id,
-                          api_key_value=foundation.api_key.result)
-        primary = PrimaryRegion(f"{name}-primary", joining(region=settings.primary, names=here, peer=there),
-                                writer=foundation.writer, provider=home, opts=inside)
-        standby = DrRegion(f"{name}-dr", joining(region=settings.dr, names=there, peer=here),
-                           primary=primary, provider=away, opts=inside)
+        foundation = GlobalFoundation(f"{name}-foundation", settings=settings, names=primary_names, opts=in_primary)
+        args = partial(RegionArgs, settings=settings, global_cluster_id=foundation.cluster.id,
+                       api_key_value=foundation.api_key.result)
+        primary = PrimaryRegion(
+            f"{name}-primary", args(region=settings.primary, names=primary_names, peer=standby_names),
+            writer=foundation.writer, provider=primary_aws, opts=inside)
+        standby = DrRegion(f"{name}-dr", args(region=settings.dr, names=standby_names, peer=primary_names),
+                           primary=primary, provider=standby_aws, opts=inside)
         shared = GlobalResources(f"{name}-global", settings=settings, foundation=foundation, primary=primary,
-                                 standby=standby, opts=at_home)
+                                 standby=standby, opts=in_primary)
 
-        self.outputs = self._controlled(
+        self.outputs = self._with_controllers(
             catalogue(settings, foundation, primary, standby, shared), settings.profile, primary, standby)
         self.register_outputs(dict(self.outputs))
 
     @staticmethod
-    def _controlled(outputs: Outputs, profile: Profile, primary: Region, standby: Region) -> Outputs:
-        """Make the controllers, which are told of the outputs; gives these and the controllers' own."""
-        controllers = {role: ControllerFunction(region, peer=peer.names, profile=profile, description=description(outputs))
+    def _with_controllers(outputs: Outputs, profile: Profile, primary: Region, standby: Region) -> Outputs:
+        """Create the controllers from the outputs. Returns these and those of the controllers."""
+        known = description(outputs)
+        controllers = {role: ControllerFunction(region, peer=peer.names, profile=profile, description=known)
                        for role, region, peer in (("primary", primary, standby), ("dr", standby, primary))}
         return {**outputs, **{f"{role}_controller_alias_arn": each.alias.arn for role, each in controllers.items()}}
 
     @staticmethod
     def _names(settings: Settings, provider: aws.Provider) -> tuple[Names, Names]:
-        """The names of either region, in the account that the provider is signed in to."""
+        """The names of both regions, in the account that the provider is signed in to."""
         account = aws.get_caller_identity(opts=pulumi.InvokeOptions(provider=provider)).account_id
         return (Names(settings.environment_suffix, settings.primary.region, account),
                 Names(settings.environment_suffix, settings.dr.region, account))
 
     def _aws(self, region: RegionSettings, settings: Settings) -> aws.Provider:
-        """The one provider of a region; inside an emulator it takes neither credentials nor AWS's own host names."""
-        tags = {"Project": "TapStack", "Environment": settings.environment_suffix, "ManagedBy": "pulumi",
+        """The one provider of a region; for an emulator it needs neither credentials nor AWS's own host names."""
+        tags = {"Project": PROJECT, "Environment": settings.environment_suffix, "ManagedBy": "pulumi",
                 **settings.tags}
         endpoint = settings.aws_endpoint
         emulated = True if endpoint else None

@@ -6,30 +6,19 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any
 
 from contract import HEALTH_PATH, LEVER_PATH
 from payments import health
 from payments.deadline import Deadline, Timing
 from payments.errors import Conflict, InvalidRequest, NotTheWriter, StoreUnavailable
 from payments.payment import parse
-from payments.runtime import Runtime
+from payments.runtime import LambdaContext, Runtime
 from payments.service import PaymentService
 
 Event = Mapping[str, Any]
 
 RETRY_AFTER_SECONDS = 1
-
-
-class LambdaContext(Protocol):
-    """The part of Lambda's context object that is used here."""
-
-    @property
-    def aws_request_id(self) -> str:
-        """The invocation's identifier."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until Lambda ends the invocation."""
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,11 @@
-"""The entry point of the payments function.
-
-Lambda imports this module when it starts an execution environment, so the clients are created in that phase, once.
-"""
+"""The payments function. Lambda imports this module once per execution environment, which creates the clients."""
 import os
 from typing import Any
 
-from payments.api import Event, LambdaContext
+from payments.api import Event
 from payments.deadline import Timing
 from payments.region import create_api, system_transport
-from payments.runtime import system_runtime
+from payments.runtime import LambdaContext, system_runtime
 
 _API = create_api(os.environ, Timing(), system_runtime(), system_transport())
 

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import Connection as PgConnection
 
-from contract import Store
+from contract import Store, Variable
 from payments.deadline import Deadline, Timing
 from payments.errors import Conflict, NotTheWriter, StoreUnavailable
 from payments.payment import Payment, Record
@@ -87,7 +87,8 @@ class DatabaseAddress:
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "DatabaseAddress":
         """Reads DATABASE_HOST, DATABASE_PORT and DATABASE_NAME."""
-        return cls(host=environ["DATABASE_HOST"], port=int(environ["DATABASE_PORT"]), name=environ["DATABASE_NAME"])
+        return cls(host=environ[Variable.DATABASE_HOST], port=int(environ[Variable.DATABASE_PORT]),
+                   name=environ[Variable.DATABASE_NAME])
 
 
 def iam_login(database: DatabaseAddress, user: str, region: str, credentials: Credentials | None) -> Login:
@@ -148,7 +149,11 @@ class Endpoint:
             _close(self._idle.pop().connection)
 
     def call(self, deadline: Deadline, work: Callable[[Session], T]) -> T:
-        """What `work` returns. Raises NotTheWriter, Conflict and StoreUnavailable."""
+        """What `work` returns.
+
+        Raises NotTheWriter if its epoch is too old, Conflict if the id is posted for another request, and
+        StoreUnavailable.
+        """
         try:
             return deadline.call(partial(self._attempt, work), _transient)
         except _FAILURES as error:
@@ -202,11 +207,7 @@ class PostgresLedger:
         self._page = page
 
     def post(self, record: Record, deadline: Deadline) -> None:
-        """Post the payment unless it is posted, in one round trip.
-
-        Raises NotTheWriter if the record's epoch is too old, Conflict if the id is posted for another request, and
-        StoreUnavailable.
-        """
+        """Post the payment unless it is posted, in one round trip. Raises what `Endpoint.call` raises."""
         payment = record.payment
         values = {"payment_id": payment.payment_id, "payer": payment.payer, "payee": payment.payee,
                   "amount": payment.amount, "currency": payment.currency, "fingerprint": record.fingerprint,

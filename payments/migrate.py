@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from contract import DATABASE_USER
+from contract import DATABASE_USER, Variable
 from payments.deadline import Deadline, Timing
 from payments.errors import MigrationError
 from payments.leadership import DynamoLeadership
@@ -99,7 +99,7 @@ def deploy(login: Login, environ: Mapping[str, str], runtime: Runtime, transport
     region, migrations = environ["AWS_REGION"], load()
     with closing(transport.connect(DatabaseAddress.from_environ(environ), TIMING, lambda: login)) as connection:
         applied = migrate(connection, migrations)
-    leadership = DynamoLeadership(transport.session(region).client("dynamodb"), environ["TABLE_NAME"])
+    leadership = DynamoLeadership(transport.session(region).client("dynamodb"), environ[Variable.TABLE_NAME])
     leadership.create(region, Deadline(Timing(), Timing().budget, runtime))
     return {"applied": applied, "version": len(migrations)}
 

@@ -58,10 +58,7 @@ class Record:
 
 
 def parse(body: bytes, idempotency_keys: Iterable[object]) -> Payment:
-    """The payment that a request describes; `idempotency_keys` are the values of its Idempotency-Key header.
-
-    Raises InvalidRequest.
-    """
+    """The payment in a request; `idempotency_keys` are its Idempotency-Key header's values. Raises InvalidRequest."""
     given = _json_object(body)
     for name in given:
         if name not in _FIELDS:

@@ -19,12 +19,11 @@ from functools import partial
 from typing import Any
 
 from contract import Store
-from payments.api import LambdaContext
 from payments.deadline import Deadline, Timing
 from payments.errors import Conflict, NotTheWriter, StoreUnavailable
 from payments.payment import Record, parse_receipt
-from payments.region import Transport, create_service, system_transport
-from payments.runtime import Runtime, system_runtime
+from payments.region import create_service, system_transport
+from payments.runtime import LambdaContext, Runtime, system_runtime
 from payments.service import PaymentService
 from payments.stores import NextDeadline
 
@@ -206,7 +205,7 @@ class Reconciliation:
                                   "repaired": [], "refused": [], "cursor": cursor}
         try:
             findings = compare(self._snapshot(until))
-            answer.update(stores={store: asdict(finding) for store, finding in findings.stores.items()},
+            answer.update(stores={store.value: asdict(finding) for store, finding in findings.stores.items()},
                           pending=findings.pending)
             for record in findings.repairs:
                 position = " ".join(_age(record))
@@ -240,10 +239,8 @@ class Reconciliation:
         return True
 
     def _snapshot(self, until: Deadline) -> Snapshot:
-        """Read the stores in the order in which a payment is written: what is settled in the table is in the others.
-
-        What only the others have may have been registered in the meantime, so the table is asked again.
-        """
+        # In the order in which a payment is written: what is settled in the table is in the others. What only the
+        # others have may have been registered in the meantime, so the table is asked again.
         deadline = partial(until.within, self.timing.budget)
         table = {record.payment.payment_id: record for record in self.service.table.records(deadline)}
         ledger = list(self.service.ledger.postings(deadline))
@@ -265,14 +262,11 @@ class Reconciliation:
         return receipts
 
 
-def create(environ: Mapping[str, str], timing: Timing, runtime: Runtime, transport: Transport) -> Reconciliation:
-    """The reconciliation of a region's stores. Reads what `create_service` reads. Sends nothing."""
-    return Reconciliation(environ["AWS_REGION"], create_service(environ, timing, runtime, transport), timing, runtime)
-
-
 def create_here() -> Reconciliation:
-    """The reconciliation in this process's environment."""
-    return create(os.environ, Timing(), system_runtime(), system_transport())
+    """The reconciliation that this process's environment describes; see `create_service`."""
+    timing, runtime = Timing(), system_runtime()
+    service = create_service(os.environ, timing, runtime, system_transport())
+    return Reconciliation(os.environ["AWS_REGION"], service, timing, runtime)
 
 
 def handler(event: Mapping[str, str], context: LambdaContext) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from contract import Store
+from contract import Store, Variable
 from payments.api import Api
 from payments.deadline import Timing
 from payments.leadership import DynamoLeadership, Lease
@@ -21,10 +21,7 @@ from payments.stores import DynamoTable, S3Receipts, takeover
 
 @dataclass(frozen=True)
 class Transport:
-    """How a process reaches AWS and its database. A simulator brings its own.
-
-    `session` gives boto3's session for a region. `connect` does what `ledger.open_connection` does.
-    """
+    """How a process reaches AWS (boto3's session for a region) and its database. A simulator brings its own."""
 
     session: Callable[[str], Any]
     connect: Callable[[DatabaseAddress, Timing, Callable[[], Login]], Connection]
@@ -41,21 +38,23 @@ def create_service(environ: Mapping[str, str], timing: Timing, runtime: Runtime,
 
     Reads AWS_REGION, TABLE_NAME, RECEIPTS_BUCKET and DATABASE_HOST, _READER_HOST, _PORT, _NAME and _USER.
     """
-    region, table = environ["AWS_REGION"], environ["TABLE_NAME"]
+    region, table = environ["AWS_REGION"], environ[Variable.TABLE_NAME]
     # The deadline does the retries. Without the last setting, us-east-1 would use S3's global host.
     config = Config(connect_timeout=timing.connect, read_timeout=timing.read, retries={"total_max_attempts": 1},
                     s3={"us_east_1_regional_endpoint": "regional"})
     session = transport.session(region)
     dynamodb, s3 = (session.client(name, config=config) for name in ("dynamodb", "s3"))
-    login = partial(iam_login, user=environ["DATABASE_USER"], region=region, credentials=session.get_credentials())
+    login = partial(iam_login, user=environ[Variable.DATABASE_USER], region=region,
+                    credentials=session.get_credentials())
 
     def connect_to(database: DatabaseAddress) -> Callable[[], Connection]:
         return partial(transport.connect, database, timing, partial(login, database))
 
     writer = DatabaseAddress.from_environ(environ)
-    ledger = PostgresLedger(connect_to(writer), connect_to(replace(writer, host=environ["DATABASE_READER_HOST"])))
+    reader = replace(writer, host=environ[Variable.DATABASE_READER_HOST])
+    ledger = PostgresLedger(connect_to(writer), connect_to(reader))
     return PaymentService(Lease(DynamoLeadership(dynamodb, table), region, runtime.clock), DynamoTable(dynamodb, table),
-                          ledger, S3Receipts(s3, environ["RECEIPTS_BUCKET"]), runtime.clock)
+                          ledger, S3Receipts(s3, environ[Variable.RECEIPTS_BUCKET]), runtime.clock)
 
 
 def create_api(environ: Mapping[str, str], timing: Timing, runtime: Runtime, transport: Transport) -> Api:
@@ -65,4 +64,4 @@ def create_api(environ: Mapping[str, str], timing: Timing, runtime: Runtime, tra
                logger=request_logger(sys.stdout, runtime.clock),
                probes={Store.TABLE: service.table.probe, Store.LEDGER: service.ledger.probe,
                        Store.RECEIPTS: service.receipts.probe},
-               takeover=partial(takeover, service.receipts.client, environ["CONTROL_BUCKET"]))
+               takeover=partial(takeover, service.receipts.client, environ[Variable.CONTROL_BUCKET]))

@@ -12,6 +12,17 @@ T = TypeVar("T")
 MAX_CALLS = 16
 
 
+class LambdaContext(Protocol):
+    """The part of Lambda's context object that is used here."""
+
+    @property
+    def aws_request_id(self) -> str:
+        """The invocation's identifier."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until Lambda ends the invocation."""
+
+
 class Caller(Protocol):
     """Makes calls that may never return."""
 

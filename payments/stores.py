@@ -61,19 +61,13 @@ class DynamoTable:
         return _record(answer["Item"]) if "Error" in answer else record
 
     def adopt(self, record: Record, epoch: int, deadline: Deadline) -> Record:
-        """Move a pending record to a newer epoch, if the id still belongs to it. Returns the record the id has now.
-
-        From then on, the older epoch cannot settle it.
-        """
+        """Move a pending record to a newer epoch, if the id still belongs to it. Returns the record the id has now."""
         values = {":new": {"N": str(epoch)}, ":status": {"S": "PENDING"}}
         return self._update(record, deadline, "SET #epoch = :new", values,
                             condition="fingerprint = :fingerprint AND #epoch = :epoch AND #status = :status")
 
     def settle(self, record: Record, deadline: Deadline) -> Record:
-        """Mark the record settled, if the id still belongs to it and to its epoch. Returns the record the id has now.
-
-        That is another request's if two regions accepted the id at the same time.
-        """
+        """Mark the record settled, if the id still belongs to it and its epoch. Returns the record the id has now."""
         return self._update(record, deadline, "SET #status = :status", {":status": {"S": "SETTLED"}},
                             condition="fingerprint = :fingerprint AND #epoch = :epoch")
 
@@ -182,10 +176,7 @@ def takeover(client: Any, bucket: str, deadline: Deadline) -> bool:
 
 
 def call(store: str, deadline: Deadline, request: Callable[[], AwsResponse], expected: str = "") -> AwsResponse:
-    """The store's answer. An error with the code `expected` counts as an answer, which has the key `Error`.
-
-    Raises StoreUnavailable, and whatever else `request` raises that is no failure of the store.
-    """
+    """The answer; an error with the code `expected` is one too, with the key `Error`. Raises StoreUnavailable."""
     try:
         return deadline.call(request, _transient)
     except _FAILURES as error:

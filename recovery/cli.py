@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -165,13 +166,19 @@ def drill(context: typer.Context, practice: Practice, *, to: To = "", as_json: J
     """Practise an action while clients pay; `restore` repairs what a drill has left broken."""
     terminal: Terminal = context.obj
     outputs, environment, console = terminal.outputs(), terminal.connect(), terminal.console(as_json)
+    stack = Stack.of(outputs)
     try:
         if practice is DrillCommand.RESTORE:
-            restored = drills.restore(environment, Stack.of(outputs))
+            restored = drills.restore(environment, stack)
             document: dict[str, Any] = {"ok": True, "restored": restored and asdict(restored)}
             text = f"{restored.region} is restored" if restored else "nothing was left broken"
         else:
-            report = practise(terminal, Action(practice), to, outputs, environment, console, yes=yes, seconds=seconds)
+            planned = Plan(action=Action(practice), stack=stack, target=stack.site(to) if to else
+                           drills.default_target(environment, stack, Action(practice)))
+            targets = {site.region: drills.DrillTargets.of(outputs, site) for site in stack.sites}
+            require_confirmation(terminal, planned, targets, environment, yes=yes)
+            report = drills.Drill(plan=planned, targets=targets, environment=environment, say=console.print,
+                                  seconds=seconds, drive=partial(claim_and_drive, terminal, console)).run()
             document, text = report.document(), str(report)
     except AwsFailure as error:
         raise CommandStopped(UNFINISHED, str(error)) from error
@@ -186,24 +193,20 @@ def drill(context: typer.Context, practice: Practice, *, to: To = "", as_json: J
         raise CommandStopped(UNFINISHED)
 
 
-def practise(terminal: Terminal, action: Action, to: str, outputs: dict[str, Any], environment: Environment,
-             console: Console, *, yes: bool, seconds: float) -> drills.DrillReport:
-    """Ask for confirmation, and carry out a drill. Raises CommandStopped, and as `Drill.run`."""
-    def move(cloud: Cloud, why: str, seen: float | None) -> Run:
-        run = claim(Journal(cloud.table), cloud.plan, terminal.driver, environment, why=why, seen=seen)
-        return drive(cloud, run, console)
-
-    stack = Stack.of(outputs)
-    target = stack.site(to) if to else drills.default_target(environment, stack, action)
-    planned = Plan(action=action, stack=stack, target=target)
-    targets = {site.region: drills.DrillTargets.of(outputs, site) for site in stack.sites}
+def require_confirmation(terminal: Terminal, planned: Plan, targets: Mapping[str, drills.DrillTargets],
+                         environment: Environment, *, yes: bool) -> None:
+    """Raise CommandStopped if a drill must not begin, or is not confirmed."""
     against = drills.drill_refusals(environment, planned, yes=yes)
     if against:
         raise CommandStopped(REFUSED, *against)
     if not yes and not terminal.confirm(f"{drills.warning(planned, targets)}\nBegin?"):
         raise CommandStopped(REFUSED, "not confirmed")
-    return drills.Drill(plan=planned, targets=targets, environment=environment, drive=move, say=console.print,
-                        seconds=seconds).run()
+
+
+def claim_and_drive(terminal: Terminal, console: Console, cloud: Cloud, why: str, seen: float | None) -> Run:
+    """Carry out a drill's plan. Raises as `claim` and `drive`."""
+    return drive(cloud, claim(Journal(cloud.table), cloud.plan, terminal.driver, cloud.environment, why=why, seen=seen),
+                 console)
 
 
 def carry_out(terminal: Terminal, planned: Plan, *, as_json: bool, accepts_loss: bool = False) -> None:

@@ -15,11 +15,11 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError
 
-from contract import FailoverMode, Metric, Store
-from payments.api import LambdaContext
+from contract import FailoverMode, Metric, Store, Variable
 from payments.clock import Clock
 from payments.errors import StoreUnavailable
 from payments.logs import JsonFormatter
+from payments.runtime import LambdaContext
 from recovery.clients import BotoClients
 from recovery.cloud import Cloud
 from recovery.decision import Reaction, alarming, decide, failover
@@ -47,8 +47,8 @@ class ControllerTiming:
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> "ControllerTiming":
         """From PROBE_SECONDS, WATCH_SECONDS and COOL_DOWN_SECONDS."""
-        return cls(look=float(environ["PROBE_SECONDS"]), window=float(environ["WATCH_SECONDS"]),
-                   cool_down=float(environ["COOL_DOWN_SECONDS"]))
+        return cls(look=float(environ[Variable.PROBE_SECONDS]), window=float(environ[Variable.WATCH_SECONDS]),
+                   cool_down=float(environ[Variable.COOL_DOWN_SECONDS]))
 
 
 @dataclass(kw_only=True)
@@ -228,7 +228,7 @@ def _log_step(step: Step, progress: StepProgress) -> None:
 
 def create(environ: Mapping[str, str], environment: Environment) -> Controller:
     """The controller of AWS_REGION, from STACK_OUTPUTS (JSON), PROBE_SECONDS, WATCH_SECONDS and COOL_DOWN_SECONDS."""
-    plan = failover(Stack.of(json.loads(environ["STACK_OUTPUTS"])), environ["AWS_REGION"])
+    plan = failover(Stack.of(json.loads(environ[Variable.STACK_OUTPUTS])), environ["AWS_REGION"])
     return Controller(cloud=Cloud(plan=plan, environment=environment), timing=ControllerTiming.of(environ))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from recovery.clock import CLOCK, Clock
+from payments.clock import SYSTEM, Clock
 from rehearsal.errors import CheckFailed, TimedOut
 
 T = TypeVar("T")
@@ -13,7 +13,7 @@ PAUSE = 0.02  # seconds between two tries
 
 
 def retry(check: Callable[[], T], failures: tuple[type[Exception], ...] = (CheckFailed,), *, patience: float = PATIENCE,
-          pause: float = PAUSE, clock: Clock = CLOCK) -> T:
+          pause: float = PAUSE, clock: Clock = SYSTEM) -> T:
     """Call `check` until it raises none of `failures`, and give its result.
 
     It is called at least once. After `patience` seconds its latest failure is raised as it is.
@@ -29,7 +29,7 @@ def retry(check: Callable[[], T], failures: tuple[type[Exception], ...] = (Check
 
 
 def wait_until(check: Callable[[], T | None], what: str, patience: float = PATIENCE, *,
-               failures: tuple[type[Exception], ...] = (), pause: float = PAUSE, clock: Clock = CLOCK) -> T:
+               failures: tuple[type[Exception], ...] = (), pause: float = PAUSE, clock: Clock = SYSTEM) -> T:
     """Call `check` until it gives something true, and give that; `failures` that it raises mean: not yet.
 
     It is called at least once. After `patience` seconds its latest failure is raised as it is; if it gave nothing true,

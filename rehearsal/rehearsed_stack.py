@@ -1,5 +1,6 @@
 """A deployed stack with everything that can be made to go wrong with it, and what its stores hold."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -8,6 +9,7 @@ from urllib.parse import urlsplit
 
 from botocore.credentials import Credentials
 
+from contract import DATABASE_NAME, DATABASE_USER, ROLES
 from payments.deadline import Deadline, Timing
 from payments.errors import StoreUnavailable
 from payments.leadership import DynamoLeadership, Leadership
@@ -25,21 +27,20 @@ from rehearsal.workload.region import RegionClient
 
 PATIENCE = 10.0  # seconds for one look at a store
 CONNECTIONS = 4
-DATABASE, USER = "payments", "payments_app"
 
 _POSTED = "SELECT payment_id FROM ledger.postings"
 
 
 @dataclass(frozen=True)
 class StoreContents:
-    """What the stores of a region hold by now: the table's records, the posted ids, and versions of each receipt."""
+    """What the stores of a region hold: the table's records by id, the ids posted, and the versions of each receipt."""
 
     table: Mapping[str, Record]
     ledger: frozenset[str]
     receipts: Mapping[str, int]
 
     def settled(self, payment_id: str) -> bool:
-        """Whether the table, which decides, has the payment as made."""
+        """Whether the payment is made according to the table, which decides."""
         return payment_id in self.table and self.table[payment_id].settled
 
     def whole(self, payment_id: str) -> bool:
@@ -49,7 +50,7 @@ class StoreContents:
 
 @dataclass(frozen=True)
 class RehearsedStack:
-    """The stack and its switches. `tables` collects what is reported in rows, by title."""
+    """The stack and the switches of its faults. `tables` collects, by title, the rows that are reported at the end."""
 
     outputs: Mapping[str, Any]
     clients: EmulatorClients
@@ -62,66 +63,76 @@ class RehearsedStack:
 
     @property
     def strong(self) -> bool:
-        """Whether the table is strongly consistent over the regions."""
+        """Whether the table is strongly consistent across the regions."""
         return bool(self.outputs["table_consistency"] == "strong")
 
-    def sides(self) -> tuple[RegionClient, RegionClient]:
-        """The region of the writer, and the other one. Raises ClientError."""
-        roles = sorted(("primary", "dr"), key=lambda role: self.outputs[f"{role}_region"] != self.pair.writer)
-        here, there = (RegionClient.of(role, self.outputs, self.clients) for role in roles)
-        return here, there
+    def writer_and_standby(self) -> tuple[RegionClient, RegionClient]:
+        """The region of the database's writer, and the other one. Raises ClientError."""
+        roles = sorted(ROLES, key=lambda role: self.outputs[f"{role}_region"] != self.pair.writer)
+        writer, standby = (RegionClient.of(role, self.outputs, self.clients) for role in roles)
+        return writer, standby
+
+    sides = writer_and_standby
 
     def within(self, region: RegionClient) -> str:
-        """The region's API as a client inside the region reaches it, whatever the region is cut off from."""
+        """The URL of the region's API for a client inside the region, which reaches it whatever is cut off."""
         return self.emulator + urlsplit(region.url).path
 
     def lag(self, source: RegionClient, target: RegionClient, table: float, receipts: float, ledger: float) -> None:
-        """Let the copies from one region to the other lag so many seconds; those of a strong table never do."""
+        """Delay each store's copies from one region to the other by so many seconds; a strong table's never are."""
         self.copies.lag(TABLE, source.name, target.name, CopyLag(table))
         self.copies.lag(RECEIPTS, source.name, target.name, CopyLag(receipts))
         self.pair.delay(target.name, ledger)
 
-    def mend(self) -> None:
+    def heal(self) -> None:
         """Let everything work again, without lag."""
-        here, there = self.sides()
-        for region in (here, there):
+        writer, standby = self.writer_and_standby()
+        for region in (writer, standby):
             self.faults.heal(region.name)
-        self.lag(here, there, 0, 0, 0)
-        self.lag(there, here, 0, 0, 0)
+        self.lag(writer, standby, 0, 0, 0)
+        self.lag(standby, writer, 0, 0, 0)
 
-    def right(self, region: RegionClient) -> Leadership:
-        """Who may write, by the region's replica of the table. Raises StoreUnavailable."""
-        return DynamoLeadership(self.clients("dynamodb", region.name), region.table).read(Deadline(Timing(), PATIENCE))
+    mend = heal
+
+    def leadership(self, region: RegionClient) -> Leadership:
+        """Which region leads, by this region's replica of the table. Raises StoreUnavailable."""
+        return DynamoLeadership(self.clients("dynamodb", region.name), region.table).read(_deadline())
+
+    right = leadership
 
     def ledger(self, region: RegionClient) -> PostgresLedger:
         """The region's ledger, as the function reaches it."""
-        database = DatabaseAddress(host="localhost", port=self.pair.member(region.name).door.port, name=DATABASE)
-        login = partial(iam_login, database, USER, region.name, Credentials(*CREDENTIALS.values()))
+        database = DatabaseAddress(host="localhost", port=self.pair.member(region.name).door.port, name=DATABASE_NAME)
+        login = partial(iam_login, database, DATABASE_USER, region.name, Credentials(*CREDENTIALS.values()))
         return PostgresLedger(partial(open_connection, database, Timing(), login, self.pair.ca_file))
 
-    def beside(self, region: RegionClient) -> EmulatorClients:
-        """Clients of somebody who is in that region."""
+    def clients_in(self, region: RegionClient) -> EmulatorClients:
+        """AWS clients of a caller in that region."""
         return EmulatorClients(self.relays.url(region.name), CONNECTIONS)
 
+    beside = clients_in
+
     def posted(self, region: RegionClient) -> frozenset[str]:
-        """The ids of the payments that the region's ledger has."""
-        session = self.pair.member(region.name).server.connect(database=DATABASE)
+        """The ids of the payments in the region's ledger."""
+        session = self.pair.member(region.name).server.connect(database=DATABASE_NAME)
         try:
             return frozenset(row[0] for row in session.run(_POSTED) or ())
         finally:
             session.close()
 
-    def kept(self, region: RegionClient) -> StoreContents:
-        """What the region's stores hold. Raises Unmet."""
-        def time() -> Deadline:
-            return Deadline(Timing(), PATIENCE)
-
+    def contents(self, region: RegionClient) -> StoreContents:
+        """What the region's stores hold. Raises CheckFailed."""
         table = DynamoTable(self.clients("dynamodb", region.name), region.table)
-        receipts: dict[str, int] = {}
+        receipts = S3Receipts(self.clients("s3", region.name), region.bucket)
         try:
-            records = {record.payment.payment_id: record for record in table.records(time)}
-            for version in S3Receipts(self.clients("s3", region.name), region.bucket).versions(time):
-                receipts[version.payment_id] = receipts.get(version.payment_id, 0) + 1
+            records = {record.payment.payment_id: record for record in table.records(_deadline)}
+            versions = Counter(version.payment_id for version in receipts.versions(_deadline))
         except StoreUnavailable as error:
             raise CheckFailed(str(error)) from error
-        return StoreContents(records, self.posted(region), receipts)
+        return StoreContents(records, self.posted(region), versions)
+
+    kept = contents
+
+
+def _deadline() -> Deadline:
+    return Deadline(Timing(), PATIENCE)

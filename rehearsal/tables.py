@@ -1,4 +1,4 @@
-"""Findings in rows, for people."""
+"""Tables for people."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-WIDTH = 160  # columns: a line is not broken where nobody knows how wide a terminal is
+WIDTH = 160  # columns; nobody knows how wide the reader's terminal is, so lines are not broken for it
 
 
 def lines(title: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A table with the keys of the rows as its head; a value that is a list is told line by line below."""
+    """The lines of a table whose columns are the keys of the rows; lists in a row follow below it, line by line."""
     if not rows:
         return []
     columns = [key for key, value in rows[0].items() if not isinstance(value, list)]

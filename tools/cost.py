@@ -1,8 +1,8 @@
-"""What a stack costs in a month before the first payment, and what each thing's share is.
+"""Estimates what a stack costs in a month without traffic, line by line.
 
 Run as `make cost` or `make cost ARGS="profile=prod domainName=pay.example.com"`. The prices are AWS's list prices in
-US dollars for us-east-1 and us-west-2, remembered and not looked up: this file is the place to correct them. What grows
-with the traffic (requests, storage, logs, copies between the regions) is left out.
+US dollars for us-east-1 and us-west-2, from memory: correct them here. What grows with the traffic (requests, storage,
+logs, copies between the regions) is left out.
 """
 import json
 from collections.abc import Iterator
@@ -15,9 +15,11 @@ from pulumi.runtime import set_all_config
 from rich.console import Console
 from rich.table import Table
 
+from contract import LOOK_SECONDS, PROJECT, Metric
+from lib.errors import SettingsError
 from lib.names import Names
 from lib.region.alarms import alarm_specs
-from lib.settings import PROJECT, Settings, SettingsError
+from lib.settings import Settings
 
 HOURS = 730
 ACU_HOUR = 0.12
@@ -32,61 +34,65 @@ GIGABYTE_SECOND = 0.0000133334
 METRIC_MONTH = 0.30
 METRIC_REQUEST = 0.01e-3
 FAST_SECONDS = 10
-CHECKERS = 16  # of Route 53 that ask each endpoint
-ENDPOINTS = 4  # that they ask: liveness and lever of each region
+CHECKERS = 16  # health checkers of Route 53 that call each endpoint
+ENDPOINTS = 4  # that they call: liveness and lever of each region
 HEALTH_SECONDS = 0.01  # of the function, which has half a gigabyte, for one answer
 ANSWER = API_REQUEST + FUNCTION_REQUEST + HEALTH_SECONDS * 0.5 * GIGABYTE_SECOND
 CONTROLLER_GIGABYTES = 0.25
-METRICS = 4  # that a controller puts
-LOOK_SECONDS = 10  # between two looks of a controller
-LOOK_REQUESTS, LOOK_METRIC_REQUESTS = 4, 3  # liveness and readiness of both regions; what it puts, and two lags
+LOOK_REQUESTS = 4  # liveness and readiness of both regions
+LOOK_METRIC_REQUESTS = 3  # publishing the metrics, and reading two lags
 
 
 @dataclass(frozen=True)
-class Item:
-    """One line of the bill: US dollars a month, and how they come about."""
+class CostItem:
+    """One line of the estimate: US dollars a month, and how they are calculated."""
 
     what: str
     dollars: float
     why: str
 
 
-def bill(settings: Settings) -> Iterator[Item]:
-    """The lines that do not depend on traffic; a database at rest runs at its least capacity."""
+def bill(settings: Settings) -> Iterator[CostItem]:
+    """The lines that do not depend on traffic; an idle database runs at its least capacity."""
     database = settings.database
     for region in (settings.primary, settings.dr):
-        yield Item(f"Aurora in {region.region}", region.instances * database.min_capacity * HOURS * ACU_HOUR,
-                   f"{region.instances} x {database.min_capacity:g} ACU at rest, up to {database.max_capacity:g} each")
-    yield Item("KMS", 2 * KEY_MONTH, "a key and its replica")
+        yield CostItem(f"Aurora in {region.region}", region.instances * database.min_capacity * HOURS * ACU_HOUR,
+                       f"{region.instances} x {database.min_capacity:g} ACU when idle, at most "
+                       f"{database.max_capacity:g} each")
+    yield CostItem("KMS", 2 * KEY_MONTH, "a key and its replica")
     if not database.secret_arn:
-        yield Item("Secrets Manager", 2 * SECRET_MONTH, "a secret and its replica")
-    here, there = (Names(settings.environment_suffix, r.region, "") for r in (settings.primary, settings.dr))
-    alarms = 2 * len(alarm_specs(here, there, settings.objectives, settings.table))
-    yield Item("CloudWatch alarms", alarms * ALARM_MONTH, f"{alarms} alarms; the dashboards are within the free three")
+        yield CostItem("Secrets Manager", 2 * SECRET_MONTH, "a secret and its replica")
+    primary, standby = (Names(settings.environment_suffix, r.region, "") for r in (settings.primary, settings.dr))
+    alarms = 2 * len(alarm_specs(primary, standby, settings.objectives, settings.table))
+    yield CostItem("CloudWatch alarms", alarms * ALARM_MONTH,
+                   f"{alarms} alarms; the dashboards are within the free three")
     yield from _controllers()
     if settings.dns:
         yield from _dns(settings)
 
 
-def _controllers() -> Iterator[Item]:
+def _controllers() -> Iterator[CostItem]:
     seconds = 2 * HOURS * 3600
     looks = seconds / LOOK_SECONDS
-    yield Item("Controllers", seconds * CONTROLLER_GIGABYTES * GIGABYTE_SECOND,
-               f"two functions of {CONTROLLER_GIGABYTES * 1024:g} MB around the clock")
-    yield Item("Controllers' looks", looks * LOOK_REQUESTS * ANSWER,
-               f"{looks * LOOK_REQUESTS / 1e6:.1f} million requests: both look at both regions every {LOOK_SECONDS} s")
-    yield Item("Controllers' metrics", 2 * METRICS * METRIC_MONTH + looks * LOOK_METRIC_REQUESTS * METRIC_REQUEST,
-               f"{2 * METRICS} metrics, and {looks * LOOK_METRIC_REQUESTS / 1e6:.1f} million requests to CloudWatch")
+    yield CostItem("Controllers", seconds * CONTROLLER_GIGABYTES * GIGABYTE_SECOND,
+                   f"two functions of {CONTROLLER_GIGABYTES * 1024:g} MB around the clock")
+    yield CostItem("Controllers' looks", looks * LOOK_REQUESTS * ANSWER,
+                   f"{looks * LOOK_REQUESTS / 1e6:.1f} million requests: each looks at both regions every "
+                   f"{LOOK_SECONDS} s")
+    yield CostItem("Controllers' metrics",
+                   2 * len(Metric) * METRIC_MONTH + looks * LOOK_METRIC_REQUESTS * METRIC_REQUEST,
+                   f"{2 * len(Metric)} metrics, and {looks * LOOK_METRIC_REQUESTS / 1e6:.1f} million requests to "
+                   "CloudWatch")
 
 
-def _dns(settings: Settings) -> Iterator[Item]:
+def _dns(settings: Settings) -> Iterator[CostItem]:
     interval = settings.health_check.interval
-    yield Item("Hosted zone", ZONE_MONTH, "unless an existing one is given")
+    yield CostItem("Hosted zone", ZONE_MONTH, "unless an existing one is given")
     features = ENDPOINTS + 2 + (ENDPOINTS if interval == FAST_SECONDS else 0)
-    yield Item("Health checks", features * CHECK_FEATURE_MONTH, f"four HTTPS checks, {features} features")
+    yield CostItem("Health checks", features * CHECK_FEATURE_MONTH, f"four HTTPS checks, {features} features")
     requests = ENDPOINTS * CHECKERS * HOURS * 3600 / interval
-    yield Item("Answering health checks", requests * ANSWER,
-               f"{requests / 1e6:.1f} million requests of {CHECKERS} checkers every {interval} s to four endpoints")
+    yield CostItem("Answering health checks", requests * ANSWER,
+                   f"{requests / 1e6:.1f} million requests of {CHECKERS} checkers every {interval} s to four endpoints")
 
 
 def main(

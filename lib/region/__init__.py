@@ -1,1 +1,1 @@
-"""What both regions hold, written once."""
+"""What both regions have in common, written once."""

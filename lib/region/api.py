@@ -8,15 +8,16 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from contract import ALIAS
 from lib import policies
 from lib.component import Component
 from lib.names import Names
-from lib.region.function import ALIAS, PAYMENTS, VpcFunction
+from lib.region.function import PAYMENTS, VpcFunction
 from lib.settings import ApiSettings, Profile
 
 STAGE = "live"
 INTEGRATION_TIMEOUT_MS = 5000
-# Nobody who floods what needs no key may make a region look dead to Route 53's checkers.
+# A flood of requests without a key must not make a region look dead to Route 53's health checks.
 KEYLESS_RATE, KEYLESS_BURST = 2000, 4000
 
 
@@ -36,7 +37,7 @@ def routes(document: dict[str, Any]) -> Iterator[Route]:
             yield Route(method.upper(), path, key_required=bool(operation.get("security", document["security"])))
 
 
-# Route 53's checkers can send no key, so what they ask for needs none.
+# Route 53's health checks cannot send a key, so the routes that they call need none.
 DOCUMENT = json.loads((PAYMENTS / "openapi.json").read_text(encoding="utf-8"))
 ROUTES = tuple(routes(DOCUMENT))
 ACCESS_LOG = json.dumps({
@@ -78,7 +79,7 @@ class RestApi(Component, type_name="Api"):
         self.register_outputs({"url": self.stage.invoke_url})
 
     def _routes(self) -> list[pulumi.Resource]:
-        """A resource a path, a method and an integration a route; gives the integrations."""
+        """Create a resource for each path, and a method and an integration for each route. Returns the integrations."""
         parents: dict[str, pulumi.Input[str]] = {"": self.rest.root_resource_id}
         integrations: list[pulumi.Resource] = []
         for route in ROUTES:
@@ -100,7 +101,7 @@ class RestApi(Component, type_name="Api"):
         return integrations
 
     def _limits(self, api: ApiSettings) -> None:
-        """How many requests the stage lets through: the configured ones, and more of those that need no key."""
+        """Limit the requests to the configured rates; routes that need no key have higher ones."""
         limits = {"*/*": (api.rate_limit, api.burst_limit)} | {
             f"{route.path.strip('/')}/{route.method}": (KEYLESS_RATE, KEYLESS_BURST)
             for route in ROUTES if not route.key_required}
@@ -113,7 +114,7 @@ class RestApi(Component, type_name="Api"):
                           "logging_level": "OFF", "data_trace_enabled": False})
 
     def _account(self, api: ApiSettings) -> list[pulumi.Resource]:
-        """The role by which API Gateway writes logs: one an account and region.
+        """The role by which API Gateway writes logs: one for each account and region.
 
         It serves every API there, so another stack may own it, and it is not bound to this stack's log group.
         """
@@ -133,7 +134,7 @@ class RestApi(Component, type_name="Api"):
                key_arn: pulumi.Input[str]) -> aws.apigateway.Stage:
         live = [INTEGRATION_TIMEOUT_MS, *(astuple(route) for route in ROUTES)]
         routes = hashlib.sha256(repr(live).encode()).hexdigest()
-        # The stage holds on to its deployment, so the next one must be there before the last one goes.
+        # The stage keeps using its deployment, so the next one must exist before the old one is deleted.
         deployment = aws.apigateway.Deployment(
             f"{self.name}-deployment", rest_api=self.rest.id, triggers={"routes": routes},
             opts=self.opts(depends_on=integrations, delete_before_replace=False))
@@ -146,7 +147,7 @@ class RestApi(Component, type_name="Api"):
 
 
 def _invoke_arn(names: Names) -> str:
-    """Where the API calls the payments function: known before it is there, so that the API need not wait for it."""
+    """The URI of the payments function, known before it exists, so that the API need not wait for it."""
     alias = names.arn("lambda", f"function:{names.function}:{ALIAS}")
     return f"arn:aws:apigateway:{names.region}:lambda:path/2015-03-31/functions/{alias}/invocations"
 

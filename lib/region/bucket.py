@@ -1,4 +1,4 @@
-"""A bucket that nobody reaches in the clear and nothing leaves unversioned."""
+"""A private bucket: encrypted, versioned, and reached over TLS only."""
 import pulumi
 import pulumi_aws as aws
 
@@ -16,7 +16,7 @@ class SecureBucket(Component, type_name="SecureBucket"):
         self.bucket = aws.s3.Bucket(f"{name}-bucket", bucket=bucket, force_destroy=not profile.protect,
                                     opts=self.durable(protect=profile.protect))
         self.arn: pulumi.Output[str] = self.bucket.arn
-        # S3 refuses two changes of one bucket's access at the same time (409 OperationAborted): one after the other.
+        # One after the other: S3 refuses two changes of a bucket's access at the same time (409 OperationAborted).
         owner = aws.s3.BucketOwnershipControls(
             f"{name}-owner", bucket=self.bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=self.opts())
         closed = aws.s3.BucketPublicAccessBlock(

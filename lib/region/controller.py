@@ -1,67 +1,81 @@
-"""The function that watches the other region, and fails over to its own: every minute, outside the VPC.
+"""The function that watches the other region and fails over to its own: started every minute, outside the VPC.
 
-What it calls (RDS, Lambda, CloudWatch, SNS) the VPC has no way to. All of that is in its own region; of the other one
-it asks the public API only.
+The VPC has no route to what it calls (RDS, Lambda, CloudWatch, SNS). All of that is in its own region; in the other one
+it calls the public API only.
 """
 import pulumi
 import pulumi_aws as aws
 
+from contract import (
+    ALIAS,
+    COOL_DOWN_SECONDS,
+    DRILL_KEY,
+    JOURNAL_KEY,
+    LEADERSHIP_KEY,
+    LEVER_KEY,
+    LOOK_SECONDS,
+    METRICS_NAMESPACE,
+    OBSERVATION_PREFIX,
+    WATCH_SECONDS,
+    Variable,
+)
 from lib import policies
 from lib.names import Names
-from lib.region.alarms import NAMESPACE
-from lib.region.function import ALIAS, CONTRACT, PAYMENTS, ROOT, FunctionSpec, LiveFunction, package
+from lib.region.function import CONTRACT, PAYMENTS, ROOT, FunctionSpec, LiveFunction, package
 from lib.region.region import Region
 from lib.settings import Profile
 
 RECOVERY = ROOT / "recovery"
-ITEMS = ["!right", "!watch:*", "!recovery", "!drill"]  # of the payments table: no payment's id holds a "!"
-TIMES = {"PROBE_SECONDS": "10", "WATCH_SECONDS": "60", "COOL_DOWN_SECONDS": "300"}
-EVERY_MINUTE, MINUTE = "rate(1 minute)", 60
+CONTROL_ITEMS = [LEADERSHIP_KEY, f"{OBSERVATION_PREFIX}*", JOURNAL_KEY, DRILL_KEY]
+EVERY_MINUTE = "rate(1 minute)"
 
 
 def permissions(names: Names, peer: Names) -> list[policies.Statement]:
-    """What watching, and a failover to the region of `names`, need; `peer` is the region that may be lost."""
+    """What watching and a failover to the region of `names` need; `peer` is the region that may be lost."""
     receipts, control = (f"arn:aws:s3:::{bucket}" for bucket in (names.receipts, names.control))
     everywhere = f"arn:aws:rds::{names.account}:global-cluster:{names.global_cluster}"
-    own, other = (side.arn("rds", f"cluster:{side.cluster}") for side in (names, peer))
+    own, other = (each.arn("rds", f"cluster:{each.cluster}") for each in (names, peer))
     functions = [names.arn("lambda", f"function:{function}") for function in (names.function, names.reconcile)]
     return [
         policies.allow(["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], names.table_arn,
-                       {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ITEMS}}),
-        # AWS asks for the right to each cluster that the call concerns; the call goes to this region alone.
+                       {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": CONTROL_ITEMS}}),
+        # AWS demands permission for each cluster that the call concerns; the call goes to this region alone.
         policies.allow("rds:FailoverGlobalCluster", [everywhere, own, other]),
         policies.allow("rds:DescribeGlobalClusters", everywhere),
         policies.allow("rds:DescribeDBClusters", own),
-        # To ask for a cluster's instances, without their names, is to ask for all and keep those.
+        # Listing a cluster's instances means describing all and filtering.
         policies.allow("rds:DescribeDBInstances", names.arn("rds", "db:*")),
-        policies.allow(["s3:PutObject", "s3:GetObject", "s3:DeleteObject"], f"{control}/takeover"),
+        policies.allow(["s3:PutObject", "s3:GetObject", "s3:DeleteObject"], f"{control}/{LEVER_KEY}"),
         policies.allow("s3:ListBucket", [control, receipts]),
         policies.allow("lambda:InvokeFunction", [*functions, *(f"{function}:{ALIAS}" for function in functions)]),
         policies.allow("sns:Publish", names.arn("sns", names.topic)),
-        # CloudWatch knows no resources here.
-        policies.allow("cloudwatch:PutMetricData", "*", {"StringEquals": {"cloudwatch:namespace": NAMESPACE}}),
+        # These two actions of CloudWatch have no resources.
+        policies.allow("cloudwatch:PutMetricData", "*", {"StringEquals": {"cloudwatch:namespace": METRICS_NAMESPACE}}),
         policies.allow("cloudwatch:GetMetricStatistics", "*"),
     ]
 
 
 class ControllerFunction(LiveFunction, type_name="Controller"):
-    """A region's controller, and the rule that starts it: a child of the region, made once both are known.
+    """A region's controller and the rule that starts it: a child of its region, created after both regions.
 
-    `description` is all that it knows of the stack, as JSON. A start that fails is not repeated: there is another in a
-    minute.
+    `description` is all that it knows of the stack, as JSON. A start that fails is not repeated: the next one follows
+    within a minute.
     """
 
     def __init__(self, region: Region, *, peer: Names, profile: Profile, description: pulumi.Input[str]) -> None:
         name, names = f"{region.name}-controller", region.names
-        entry = FunctionSpec(function=names.controller, role=names.controller_role, handler="recovery.controller.handler",
-                      permissions=permissions(names, peer), timeout=900, memory=256, through=("dynamodb", "s3", "sns"))
+        spec = FunctionSpec(
+            function=names.controller, role=names.controller_role, handler="recovery.controller.handler",
+            permissions=permissions(names, peer), timeout=900, memory=256, through=("dynamodb", "s3", "sns"))
         super().__init__(
-            name, entry, names=names, profile=profile, key_arn=region.key.arn,
-            code=package(CONTRACT, PAYMENTS, RECOVERY, pattern="*.py"), variables={"STACK_OUTPUTS": description, **TIMES},
+            name, spec, names=names, profile=profile, key_arn=region.key.arn,
+            code=package(CONTRACT, PAYMENTS, RECOVERY, pattern="*.py"),
+            variables={Variable.STACK_OUTPUTS: description, Variable.PROBE_SECONDS: str(LOOK_SECONDS),
+                       Variable.WATCH_SECONDS: str(WATCH_SECONDS), Variable.COOL_DOWN_SECONDS: str(COOL_DOWN_SECONDS)},
             opts=pulumi.ResourceOptions(parent=region))
         once = aws.lambda_.FunctionEventInvokeConfig(
             f"{name}-once", function_name=self.function.name, qualifier=self.alias.name, maximum_retry_attempts=0,
-            maximum_event_age_in_seconds=MINUTE, opts=self.opts())
+            maximum_event_age_in_seconds=WATCH_SECONDS, opts=self.opts())
         rule = aws.cloudwatch.EventRule(
             f"{name}-rule", name=names.watch_rule, description="Starts the controller", opts=self.opts(),
             schedule_expression=EVERY_MINUTE)
@@ -70,6 +84,6 @@ class ControllerFunction(LiveFunction, type_name="Controller"):
             principal="events.amazonaws.com", source_arn=rule.arn, opts=self.opts())
         aws.cloudwatch.EventTarget(
             f"{name}-target", rule=rule.name, arn=self.alias.arn, target_id="controller",
-            retry_policy={"maximum_retry_attempts": 0, "maximum_event_age_in_seconds": MINUTE},
+            retry_policy={"maximum_retry_attempts": 0, "maximum_event_age_in_seconds": WATCH_SECONDS},
             opts=self.opts(depends_on=[once, started]))
         self.register_outputs({"alias_arn": self.alias.arn})

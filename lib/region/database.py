@@ -5,15 +5,15 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from contract import DATABASE_NAME
 from lib.component import Component
 from lib.names import Names
 from lib.region.network import POSTGRES, Network
 from lib.settings import DatabaseSettings, Profile
 
-DATABASE = "payments"
 ENGINE = aws.rds.EngineType.AURORA_POSTGRESQL
-# A failover moves the writer, and an upgrade goes through the global cluster: what AWS then reports must stay as it is.
-# The login and the database's name would replace the cluster, were they ever reported otherwise.
+# A failover moves the writer, and an upgrade goes through the global cluster: an update must not undo either.
+# A changed login or database name would replace the cluster.
 MOVED_BY_FAILOVER = ["replicationSourceIdentifier", "globalClusterIdentifier", "engineVersion", "masterUsername",
                      "databaseName"]
 INSIGHTS_DAYS = 7  # the only retention that AWS still offers without advanced Database Insights
@@ -31,9 +31,9 @@ class Writer:
 
 @dataclass(frozen=True, kw_only=True)
 class Reader:
-    """A member that replicates. AWS takes its login from the writer, which must have an instance by then.
+    """A member that replicates. AWS takes its login from the writer, which must have an instance before.
 
-    `source_region` is the writer's: without it nobody signs the request to copy what is encrypted there.
+    `source_region` is the writer's: without it the provider cannot sign the request to copy encrypted data from there.
     """
 
     source_region: str
@@ -43,7 +43,7 @@ class Reader:
 class Database(Component, type_name="Database"):
     """A cluster with its instances, subnet group, parameter group (TLS forced) and log group.
 
-    `role` is what the cluster is created as; who is the writer later is Aurora's to say, and no update changes it.
+    `role` is what the cluster is created as. Aurora decides which one is the writer later, and no update changes that.
     """
 
     def __init__(self, name: str, *, names: Names, database: DatabaseSettings, instances: int, profile: Profile,
@@ -52,7 +52,7 @@ class Database(Component, type_name="Database"):
         super().__init__(name, opts)
         subnets = aws.rds.SubnetGroup(f"{name}-subnets", name=names.subnet_group, subnet_ids=network.subnet_ids,
                                       description=f"TapStack {names.suffix}", opts=self.opts())
-        # Without it RDS makes the group itself: unencrypted, and kept for ever.
+        # Otherwise RDS creates the group itself, unencrypted and without an end to its retention.
         logs = aws.cloudwatch.LogGroup(f"{name}-logs", name=names.database_logs, kms_key_id=key_arn,
                                        retention_in_days=profile.log_retention_days, opts=self.opts())
         writer = role if isinstance(role, Writer) else None
@@ -60,7 +60,7 @@ class Database(Component, type_name="Database"):
         self.cluster = aws.rds.Cluster(
             f"{name}-cluster", cluster_identifier=names.cluster, global_cluster_identifier=global_cluster_id,
             engine=ENGINE, engine_mode="provisioned", engine_version=database.engine_version, port=POSTGRES,
-            database_name=DATABASE if writer else None,
+            database_name=DATABASE_NAME if writer else None,
             master_username=writer.username if writer else None,
             master_password=writer.password if writer else None,
             source_region=reader.source_region if reader else None,
@@ -90,8 +90,8 @@ class Database(Component, type_name="Database"):
     def _parameters(self, names: Names, database: DatabaseSettings) -> aws.rds.ClusterParameterGroup:
         """The settings of the engine: TLS is forced.
 
-        A cluster holds on to its group, so the next major version's must be there before the last one's goes.
-        `pending-reboot` is what AWS reports of a value that is its default, as this is from 17 on.
+        A cluster keeps using its group, so the next major version's must exist before the old one is deleted.
+        `pending-reboot` is what AWS reports for a value that is its default, as this one is from version 17 on.
         """
         major = database.engine_version.partition(".")[0]
         return aws.rds.ClusterParameterGroup(

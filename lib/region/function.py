@@ -1,4 +1,4 @@
-"""The functions of one region, each behind the alias `live`. Those in the VPC are one package with several entries."""
+"""The functions of one region, each behind the alias `live`. Those in the VPC share one package."""
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,32 +9,32 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from contract import ALIAS, DATABASE_NAME, DATABASE_USER, LEADERSHIP_KEY, LEVER_KEY, RECEIPTS_PREFIX, Variable
 from lib import policies
 from lib.component import Component
+from lib.errors import RegionError
 from lib.names import Names
-from lib.region.database import DATABASE, Database
+from lib.region.database import Database
 from lib.region.network import Network
 from lib.settings import Profile
 
-ALIAS = "live"
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACT = ROOT / "contract.py"
 PAYMENTS = ROOT / "payments"
 AUTHORITIES = PAYMENTS / "rds-ca.pem"
-# Pure Python, so that what is installed here runs there: the driver, and what it imports.
+# The driver and what it imports: pure Python, so that what is installed on any machine runs in Lambda.
 SHIPPED = ("pg8000", "scramp", "asn1crypto", "python-dateutil", "six")
-DATABASE_USER = "payments_app"
 
 
 def package(*sources: Path, distributions: Sequence[str] = (), pattern: str = "*") -> pulumi.AssetArchive:
     """A deployment package: modules, the files of Python packages that match a pattern, and distributions' sources.
 
-    Compiled files stay out: they differ from machine to machine, and each would be a change of the function.
+    Compiled files are left out: they differ between machines, so each deployment would change the function.
     """
     found = {path.relative_to(source.parent).as_posix(): path for source in sources
              for path in ([source] if source.is_file() else source.rglob(pattern))}
     for distribution in distributions:
-        # Some ask for their own version when they are imported, which METADATA tells.
+        # Some look up their own version, which is in METADATA, when they are imported.
         found |= {str(file): Path(str(file.locate())) for file in files(distribution) or ()
                   if file.suffix == ".py" or file.name == "METADATA"}
     return pulumi.AssetArchive({name: pulumi.FileAsset(path) for name, path in sorted(found.items())
@@ -42,49 +42,48 @@ def package(*sources: Path, distributions: Sequence[str] = (), pattern: str = "*
 
 
 def require_authorities(bundle: Path, *regions: str) -> None:
-    """RunError unless the bundle that is shipped trusts RDS in each region: no function could reach the database."""
+    """Raise RegionError unless the shipped bundle trusts RDS in each region: no function could reach the database."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(bundle)
     trusted = str(context.get_ca_certs())
     for region in regions:
         if f"Amazon RDS {region} Root CA" not in trusted:
-            raise pulumi.RunError(
-                f"region {region!r}: {bundle.name} has no authority of RDS there: run `make authorities`")
+            raise RegionError(region, f"{bundle.name} has no authority of RDS there: run `make authorities`")
 
 
 def payments_permissions(names: Names) -> list[policies.Statement]:
-    """What taking and finding payments needs of the stores."""
+    """Accepting and finding payments."""
     receipts, control = (f"arn:aws:s3:::{bucket}" for bucket in (names.receipts, names.control))
     return [
         policies.allow(["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], names.table_arn),
-        policies.allow("s3:PutObject", f"{receipts}/receipts/*"),
-        policies.allow("s3:GetObject", f"{control}/takeover"),
+        policies.allow("s3:PutObject", f"{receipts}/{RECEIPTS_PREFIX}*"),
+        policies.allow("s3:GetObject", f"{control}/{LEVER_KEY}"),
         policies.allow("s3:ListBucket", [receipts, control]),
     ]
 
 
 def migrate_permissions(names: Names) -> list[policies.Statement]:
-    """The first right to write is an item of the table."""
+    """Giving leadership to a region for the first time: one item of the table."""
     return [policies.allow("dynamodb:PutItem", names.table_arn,
-                           {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["!right"]}})]
+                           {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [LEADERSHIP_KEY]}})]
 
 
 def reconcile_permissions(names: Names) -> list[policies.Statement]:
-    """Reading every store, and replaying into one what another kept."""
+    """Reading every store, and repairing one of them from the others."""
     receipts = f"arn:aws:s3:::{names.receipts}"
     return [
         policies.allow(["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Scan"],
                        names.table_arn),
-        policies.allow(["s3:GetObject", "s3:PutObject"], f"{receipts}/receipts/*"),
+        policies.allow(["s3:GetObject", "s3:PutObject"], f"{receipts}/{RECEIPTS_PREFIX}*"),
         policies.allow(["s3:ListBucket", "s3:ListBucketVersions"], receipts),
     ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionSpec:
-    """A way into a package: the names of its function and role, what it may do, its limits in seconds and MB.
+    """What a function is created from: its name, role and handler, its permissions, and its limits in seconds and MB.
 
-    `through` are the services that use the region's key for it.
+    `concurrency` are its reserved executions, -1 for none. `through` are the services that use the region's key for it.
     """
 
     function: str
@@ -98,79 +97,84 @@ class FunctionSpec:
 
 
 def function_specs(names: Names, concurrency: int) -> dict[str, FunctionSpec]:
-    """The functions in the VPC by what they are for; `concurrency` is that of the one that takes payments."""
+    """The functions in the VPC, by their purpose; `concurrency` is that of the function that accepts payments."""
     return {
-        "payments": FunctionSpec(function=names.function, role=names.function_role, handler="payments.handler.handler",
-                          permissions=payments_permissions(names), timeout=10, concurrency=concurrency),
-        "migrate": FunctionSpec(function=names.migrate, role=names.migrate_role, handler="payments.migrate.handler",
-                         permissions=migrate_permissions(names), timeout=120),
-        "reconcile": FunctionSpec(function=names.reconcile, role=names.reconcile_role, handler="payments.reconcile.handler",
-                           permissions=reconcile_permissions(names), timeout=900, memory=1024),
+        "payments": FunctionSpec(
+            function=names.function, role=names.function_role, handler="payments.handler.handler",
+            permissions=payments_permissions(names), timeout=10, concurrency=concurrency),
+        "migrate": FunctionSpec(
+            function=names.migrate, role=names.migrate_role, handler="payments.migrate.handler",
+            permissions=migrate_permissions(names), timeout=120),
+        "reconcile": FunctionSpec(
+            function=names.reconcile, role=names.reconcile_role, handler="payments.reconcile.handler",
+            permissions=reconcile_permissions(names), timeout=900, memory=1024),
     }
 
 
 class LiveFunction(Component, type_name="LiveFunction"):
     """A function, its published version behind the alias `live`, its role and its log group.
 
-    What it does not settle is in the keyword arguments `settings`, which go to the function as they are.
+    `more` are further arguments of the function.
     """
 
-    def __init__(self, name: str, entry: FunctionSpec, *, names: Names, profile: Profile, key_arn: pulumi.Input[str],
+    def __init__(self, name: str, spec: FunctionSpec, *, names: Names, profile: Profile, key_arn: pulumi.Input[str],
                  code: pulumi.AssetArchive, variables: Mapping[str, pulumi.Input[str]], opts: pulumi.ResourceOptions,
-                 **settings: Any) -> None:
+                 **more: Any) -> None:
         super().__init__(name, opts)
-        self.log_group = f"/aws/lambda/{entry.function}"
+        self.log_group = f"/aws/lambda/{spec.function}"
         logs = aws.cloudwatch.LogGroup(f"{name}-logs", name=self.log_group, kms_key_id=key_arn,
                                        retention_in_days=profile.log_retention_days, opts=self.opts())
-        self.role = aws.iam.Role(f"{name}-role", name=entry.role, assume_role_policy=policies.trust("lambda"),
+        self.role = aws.iam.Role(f"{name}-role", name=spec.role, assume_role_policy=policies.trust("lambda"),
                                  opts=self.opts())
         grant = aws.iam.RolePolicy(
             f"{name}-policy", role=self.role.id, name="function", opts=self.opts(), policy=policies.document(
-                *entry.permissions, *self._runtime(names, entry, self.log_group, key_arn)))
+                *spec.permissions, *self._runtime(names, spec, self.log_group, key_arn)))
         self.function = aws.lambda_.Function(
-            f"{name}-function", name=entry.function, role=self.role.arn, code=code, handler=entry.handler,
-            runtime="python3.13", architectures=["arm64"], publish=True, memory_size=entry.memory,
-            timeout=entry.timeout, kms_key_arn=key_arn, source_kms_key_arn=key_arn,
-            reserved_concurrent_executions=entry.concurrency, environment={"variables": variables},
+            f"{name}-function", name=spec.function, role=self.role.arn, code=code, handler=spec.handler,
+            runtime="python3.13", architectures=["arm64"], publish=True, memory_size=spec.memory,
+            timeout=spec.timeout, kms_key_arn=key_arn, source_kms_key_arn=key_arn,
+            reserved_concurrent_executions=spec.concurrency, environment={"variables": variables},
             tracing_config={"mode": "Active"}, logging_config={"log_format": "Text", "log_group": logs.name},
-            opts=self.opts(depends_on=[grant, logs]), **settings)
+            opts=self.opts(depends_on=[grant, logs]), **more)
         self.alias = aws.lambda_.Alias(f"{name}-alias", name=ALIAS, function_name=self.function.name,
                                        function_version=self.function.version, opts=self.opts())
 
     @staticmethod
-    def _runtime(names: Names, entry: FunctionSpec, log_group: str, key_arn: pulumi.Input[str]) -> list[policies.Statement]:
+    def _runtime(names: Names, spec: FunctionSpec, log_group: str,
+                 key_arn: pulumi.Input[str]) -> list[policies.Statement]:
         """What any function of the stack needs to run: keys, logs and traces."""
-        arn = names.arn("lambda", f"function:{entry.function}")
+        arn = names.arn("lambda", f"function:{spec.function}")
         return [
             policies.key_use(key_arn, ["kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey*", "kms:DescribeKey"],
-                             [f"{service}.{names.region}" for service in entry.through]),
-            # Lambda decrypts the environment with the role's own right, through no other service.
+                             [f"{service}.{names.region}" for service in spec.through]),
+            # Lambda decrypts the environment with the role's own permission, through no other service.
             policies.allow("kms:Decrypt", key_arn, {"StringLike": {
                 "kms:EncryptionContext:aws:lambda:FunctionArn": [arn, f"{arn}:*"]}}),
             policies.allow(["logs:CreateLogStream", "logs:PutLogEvents"],
                            names.arn("logs", f"log-group:{log_group}:*")),
-            # X-Ray knows no resources.
+            # X-Ray has no resources.
             policies.allow(["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "*"),
         ]
 
 
 class VpcFunction(LiveFunction, type_name="VpcFunction"):
-    """A function in the VPC that is told where the database is, and may log in to it."""
+    """A function in the VPC that knows where the database is, and may log in to it."""
 
-    def __init__(self, name: str, entry: FunctionSpec, *, names: Names, profile: Profile, network: Network,
+    def __init__(self, name: str, spec: FunctionSpec, *, names: Names, profile: Profile, network: Network,
                  database: Database, key_arn: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
         login = pulumi.Output.concat(names.arn("rds-db", "dbuser:"), database.cluster.cluster_resource_id,
                                      f"/{DATABASE_USER}")
-        permissions = [*entry.permissions, policies.allow("rds-db:connect", login),
-                       *self._interfaces(names, entry.function)]
+        permissions = [*spec.permissions, policies.allow("rds-db:connect", login),
+                       *self._interfaces(names, spec.function)]
         super().__init__(
-            name, replace(entry, permissions=permissions), names=names, profile=profile, key_arn=key_arn, opts=opts,
+            name, replace(spec, permissions=permissions), names=names, profile=profile, key_arn=key_arn, opts=opts,
             code=package(CONTRACT, PAYMENTS, distributions=SHIPPED),
             variables={
-                "TABLE_NAME": names.table, "RECEIPTS_BUCKET": names.receipts, "CONTROL_BUCKET": names.control,
-                "DATABASE_HOST": database.cluster.endpoint, "DATABASE_READER_HOST": database.cluster.reader_endpoint,
-                "DATABASE_PORT": database.cluster.port.apply(str), "DATABASE_NAME": DATABASE,
-                "DATABASE_USER": DATABASE_USER},
+                Variable.TABLE_NAME: names.table, Variable.RECEIPTS_BUCKET: names.receipts,
+                Variable.CONTROL_BUCKET: names.control, Variable.DATABASE_HOST: database.cluster.endpoint,
+                Variable.DATABASE_READER_HOST: database.cluster.reader_endpoint,
+                Variable.DATABASE_PORT: database.cluster.port.apply(str), Variable.DATABASE_NAME: DATABASE_NAME,
+                Variable.DATABASE_USER: DATABASE_USER},
             vpc_config={"subnet_ids": network.subnet_ids, "security_group_ids": [network.function_group.id]},
             # Lambda keeps its network interfaces for up to 40 minutes, and a destroy waits for them with the subnets.
             # The swap at least frees the security group.
@@ -182,7 +186,7 @@ class VpcFunction(LiveFunction, type_name="VpcFunction"):
     def _interfaces(names: Names, function: str) -> list[policies.Statement]:
         """Network interfaces for Lambda itself; the function's own code is denied them all."""
         return [
-            # The first two know no resources; of the others an interface has no identifier yet.
+            # The first two apply to no resource, and a new interface has no identifier yet.
             policies.allow(["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"], "*"),
             policies.allow(["ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface",
                             "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"], names.arn("ec2", "*/*")),

@@ -7,6 +7,7 @@ import pulumi_aws as aws
 
 from lib import policies
 from lib.component import Component
+from lib.errors import RegionError
 from lib.names import Names
 from lib.settings import Profile
 
@@ -21,9 +22,9 @@ def subnet_cidrs(vpc: IPv4Network) -> list[IPv4Network]:
 
 
 def first_zones(offered: Sequence[str], region: str) -> list[str]:
-    """The first three zone names in order; RunError when the region offers fewer."""
+    """The first three zone names in order. Raises RegionError if the region offers fewer."""
     if len(offered) < ZONES:
-        raise pulumi.RunError(f"region {region!r} offers {len(offered)} availability zones; {ZONES} are needed")
+        raise RegionError(region, f"offers {len(offered)} availability zones; {ZONES} are needed")
     return sorted(offered)[:ZONES]
 
 
@@ -60,7 +61,7 @@ class Network(Component, type_name="Network"):
         subnets = []
         zones = first_zones(offered.names, self._names.region)
         for index, (zone, block) in enumerate(zip(zones, subnet_cidrs(cidr), strict=True)):
-            # A zone that AWS adds or withdraws later must not move the subnets that exist.
+            # A zone that AWS adds or withdraws later must not move existing subnets.
             subnet = aws.ec2.Subnet(f"{self.name}-subnet-{index}", vpc_id=self.vpc.id, cidr_block=str(block),
                                     availability_zone=zone, map_public_ip_on_launch=False,
                                     tags={"Name": f"{self._names.network}-{zone}"},
@@ -77,9 +78,9 @@ class Network(Component, type_name="Network"):
     def _rules(self, table: aws.ec2.RouteTable) -> None:
         """The function may reach S3, DynamoDB and the database; the database may be reached by the function."""
         for service in ("s3", "dynamodb"):
-            # The account of a stack and AWS's own list of a service's addresses never change, and an emulator that
-            # does not store them would show a change of both for ever: hence `ignore_changes`. Who changes the
-            # policy here has to replace the endpoints of the stacks that exist.
+            # Neither the account of a stack nor AWS's list of a service's addresses ever changes, and an emulator that
+            # does not store them would always show a change: hence `ignore_changes`. A change of the policy here
+            # needs the endpoints of existing stacks to be replaced.
             endpoint = aws.ec2.VpcEndpoint(
                 f"{self.name}-{service}", vpc_id=self.vpc.id, vpc_endpoint_type="Gateway", route_table_ids=[table.id],
                 service_name=f"com.amazonaws.{self._names.region}.{service}",

@@ -1,4 +1,4 @@
-"""How a region tells people what is wrong with it."""
+"""How a region notifies people of what is wrong: topic, alarms, dashboard."""
 import pulumi
 import pulumi_aws as aws
 
@@ -21,19 +21,19 @@ class Observability(Component, type_name="Observability"):
         if settings.alarm_email:
             aws.sns.TopicSubscription(f"{name}-email", topic=self.topic.arn, protocol="email",
                                       endpoint=settings.alarm_email, opts=self.opts())
-        watched = alarm_specs(names, peer, settings.objectives, settings.table)
+        specs = alarm_specs(names, peer, settings.objectives, settings.table)
         self.alarms = [
             aws.cloudwatch.MetricAlarm(
-                f"{name}-{watch.key}", name=f"{names.alarm}-{watch.key}", alarm_description=watch.what,
-                namespace=watch.namespace, metric_name=watch.metric, dimensions=watch.dimensions,
-                statistic=None if watch.statistic.startswith("p") else watch.statistic,
-                extended_statistic=watch.statistic if watch.statistic.startswith("p") else None,
-                threshold=watch.threshold, comparison_operator=watch.comparison, period=60,
-                evaluation_periods=watch.periods, datapoints_to_alarm=watch.periods,
-                treat_missing_data=watch.missing, alarm_actions=[self.topic.arn], ok_actions=[self.topic.arn],
+                f"{name}-{spec.key}", name=f"{names.alarm}-{spec.key}", alarm_description=spec.what,
+                namespace=spec.namespace, metric_name=spec.metric, dimensions=spec.dimensions,
+                statistic=None if spec.statistic.startswith("p") else spec.statistic,
+                extended_statistic=spec.statistic if spec.statistic.startswith("p") else None,
+                threshold=spec.threshold, comparison_operator=spec.comparison, period=60,
+                evaluation_periods=spec.periods, datapoints_to_alarm=spec.periods,
+                treat_missing_data=spec.missing, alarm_actions=[self.topic.arn], ok_actions=[self.topic.arn],
                 opts=self.opts())
-            for watch in watched]
+            for spec in specs]
         self.dashboard = aws.cloudwatch.Dashboard(
-            f"{name}-dashboard", dashboard_name=names.dashboard, dashboard_body=dashboard(names.region, watched),
+            f"{name}-dashboard", dashboard_name=names.dashboard, dashboard_body=dashboard(names.region, specs),
             opts=self.opts())
         self.register_outputs({"topic_arn": self.topic.arn})

@@ -1,4 +1,4 @@
-"""A region of the stack. Everything here is the same in both; what a role decides is in `role`."""
+"""A region of the stack. Both regions are the same, except for what `RegionRole` decides."""
 from dataclasses import dataclass
 
 import pulumi
@@ -18,7 +18,7 @@ from lib.settings import RegionSettings, Settings
 
 @dataclass(frozen=True, kw_only=True)
 class RegionArgs:
-    """What a region is given: its own settings, and what both share."""
+    """Arguments of a region: its own settings, and what both share."""
 
     settings: Settings
     region: RegionSettings
@@ -30,7 +30,7 @@ class RegionArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class RegionRole:
-    """What the role alone decides: whose key this region's key replicates, and how its cluster joins the database."""
+    """What only the role decides: which key this region's key replicates, and how its cluster joins the database."""
 
     key_replica_of: pulumi.Input[str] | None
     database: Writer | Reader
@@ -61,9 +61,9 @@ class Region(Component, type_name="Region"):
         self.control = SecureBucket(f"{name}-control", bucket=names.control, profile=profile,
                                     key_arn=self.key.arn, opts=inside)
         self.functions = {
-            key: VpcFunction(f"{name}-{key}", entry, names=names, profile=profile, network=self.network,
+            key: VpcFunction(f"{name}-{key}", spec, names=names, profile=profile, network=self.network,
                              database=self.database, key_arn=self.key.arn, opts=inside)
-            for key, entry in function_specs(names, settings.function_concurrency).items()}
+            for key, spec in function_specs(names, settings.function_concurrency).items()}
         self.api = RestApi(f"{name}-api", names=names, api=settings.api, profile=profile,
                        function=self.functions["payments"], key_arn=self.key.arn, api_key_value=args.api_key_value,
                        opts=inside)

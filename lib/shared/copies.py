@@ -1,10 +1,11 @@
-"""What goes from one region to the other."""
+"""What is copied from one region to the other."""
 import pulumi
 import pulumi_aws as aws
 
+from contract import REPLICATION_RULE
 from lib import policies
 from lib.component import Component
-from lib.region.alarms import REPLICATION_MINUTES, REPLICATION_RULE
+from lib.region.alarms import REPLICATION_MINUTES
 from lib.region.region import Region
 from lib.settings import Profile
 
@@ -12,7 +13,7 @@ NIGHTLY = "cron(0 5 * * ? *)"
 
 
 class Copies(Component, type_name="Copies"):
-    """One direction of the copies: receipts as they are written, backups once a night. The stack has it both ways."""
+    """The copies in one direction: receipts as they are written, backups once a night. A stack has both directions."""
 
     def __init__(self, name: str, *, profile: Profile, source: Region, destination: Region,
                  table: pulumi.Resource, opts: pulumi.ResourceOptions) -> None:
@@ -22,33 +23,33 @@ class Copies(Component, type_name="Copies"):
         self.register_outputs({"backup_plan_id": self.plan.id})
 
     def _receipts(self, source: Region, destination: Region) -> None:
-        here, there = source.receipts, destination.receipts
+        original, copy = source.receipts, destination.receipts
         names = source.names
         role = aws.iam.Role(f"{self.name}-role", name=names.replication_role,
                             assume_role_policy=policies.trust("s3"), opts=self.opts())
         aws.iam.RolePolicy(
             f"{self.name}-policy", role=role.id, name="replicate", opts=self.opts(), policy=policies.document(
-                policies.allow(["s3:GetReplicationConfiguration", "s3:ListBucket"], here.arn),
+                policies.allow(["s3:GetReplicationConfiguration", "s3:ListBucket"], original.arn),
                 policies.allow(["s3:GetObjectVersionForReplication", "s3:GetObjectVersionAcl",
-                                "s3:GetObjectVersionTagging"], pulumi.Output.concat(here.arn, "/*")),
+                                "s3:GetObjectVersionTagging"], pulumi.Output.concat(original.arn, "/*")),
                 policies.allow(["s3:ReplicateObject", "s3:ReplicateDelete", "s3:ReplicateTags"],
-                               pulumi.Output.concat(there.arn, "/*")),
+                               pulumi.Output.concat(copy.arn, "/*")),
                 policies.key_use(source.key.arn, ["kms:Decrypt"], [f"s3.{names.region}"]),
                 policies.key_use(destination.key.arn, ["kms:Encrypt", "kms:GenerateDataKey"],
                                  [f"s3.{destination.names.region}"])))
         aws.s3.BucketReplicationConfig(
-            f"{self.name}-receipts", bucket=here.bucket.id, role=role.arn,
+            f"{self.name}-receipts", bucket=original.bucket.id, role=role.arn,
             rules=[{
                 "id": REPLICATION_RULE, "status": "Enabled", "priority": 1, "filter": {"prefix": ""},
                 "delete_marker_replication": {"status": "Enabled"},
                 "source_selection_criteria": {"sse_kms_encrypted_objects": {"status": "Enabled"},
                                               "replica_modifications": {"status": "Enabled"}},
                 "destination": {
-                    "bucket": there.arn, "storage_class": "STANDARD",
+                    "bucket": copy.arn, "storage_class": "STANDARD",
                     "encryption_configuration": {"replica_kms_key_id": destination.key.arn},
                     "replication_time": {"status": "Enabled", "time": {"minutes": REPLICATION_MINUTES}},
                     "metrics": {"status": "Enabled", "event_threshold": {"minutes": REPLICATION_MINUTES}}}}],
-            opts=self.opts(depends_on=[here.versioning, there.versioning]))
+            opts=self.opts(depends_on=[original.versioning, copy.versioning]))
 
     def _backups(self, profile: Profile, source: Region, destination: Region,
                  table: pulumi.Resource) -> aws.backup.Plan:
@@ -73,9 +74,9 @@ class Copies(Component, type_name="Copies"):
     def _backup_permissions(source: Region, destination: Region) -> list[policies.Statement]:
         names = source.names
         cluster = names.arn("rds", f"cluster:{names.cluster}")
-        snapshots = [side.names.arn("rds", "cluster-snapshot:awsbackup:*") for side in (source, destination)]
+        snapshots = [region.names.arn("rds", "cluster-snapshot:awsbackup:*") for region in (source, destination)]
         keys = [source.key.arn, destination.key.arn]
-        through = [f"{service}.{side.names.region}" for side in (source, destination)
+        through = [f"{service}.{region.names.region}" for region in (source, destination)
                    for service in ("dynamodb", "rds", "backup")]
         return [
             policies.allow(["dynamodb:DescribeTable", "dynamodb:CreateBackup", "dynamodb:StartAwsBackupJob",
@@ -87,10 +88,10 @@ class Copies(Component, type_name="Copies"):
                            [cluster, *snapshots]),
             policies.allow(["backup:DescribeBackupVault", "backup:CopyIntoBackupVault"],
                            [source.vault.arn, destination.vault.arn]),
-            # AWS Backup itself asks for the key, through no other service.
+            # AWS Backup describes the key itself, through no other service.
             policies.allow("kms:DescribeKey", keys),
             policies.key_use(keys, ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*"], through),
             policies.allow("kms:CreateGrant", keys, {"Bool": {"kms:GrantIsForAWSResource": "true"}}),
-            # Resource Groups Tagging knows no resources.
+            # Resource Groups Tagging has no resources.
             policies.allow("tag:GetResources", "*"),
         ]

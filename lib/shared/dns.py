@@ -1,25 +1,26 @@
 """The service's name, and what moves it from one region to the other.
 
-Health checks and answers are Route 53's data plane. Nothing here has to change for a failover: the lever is an object
-in the control bucket of the region that takes over, which `/takeover` there shows and a check watches.
+Health checks and answers are Route 53's data plane. A failover changes nothing in Route 53: the lever is an object in
+the control bucket of the region that takes over. That region's `/takeover` shows it, and a health check watches it.
 """
 import pulumi
 import pulumi_aws as aws
 
+from contract import HEALTH_PATH, LEVER_PATH
 from lib.component import Component
 from lib.names import Names
 from lib.region.region import Region
 from lib.settings import DnsSettings, HealthCheckSettings, Profile
 
 METRICS_REGION = "us-east-1"
-UNHEALTHY_AT_REST = "primary_takeover"  # a region that has the traffic need not take it back
+NORMALLY_UNHEALTHY = "primary_takeover"  # a region that has the traffic need not take it back
 
 
 class RegionalDomain(Component, type_name="RegionalDomain"):
     """The names under which one region's API answers: the service's, and a host name of the region's own.
 
-    A CNAME straight to the API's own host would fail on TLS and on the Host header. The region's host is what health
-    checks ask, since a check of the service's name would follow the failover that it decides.
+    A CNAME straight to the API's own host would fail on TLS and on the Host header. Health checks call the region's
+    host, because a check of the service's name would follow the failover that it decides.
     """
 
     def __init__(self, name: str, *, region: Region, service: str, zone_id: pulumi.Input[str],
@@ -46,7 +47,7 @@ class RegionalDomain(Component, type_name="RegionalDomain"):
 
 
 def alias(domain: aws.apigateway.DomainName) -> aws.route53.RecordAliasArgsDict:
-    """An alias to a custom domain. Its target health is not asked: it fails only when all of API Gateway does."""
+    """An alias to a custom domain. Its target health is not evaluated: it fails only when all of API Gateway does."""
     return {"name": domain.regional_domain_name, "zone_id": domain.regional_zone_id, "evaluate_target_health": False}
 
 
@@ -57,10 +58,10 @@ def _label(key: str) -> str:
 class Dns(Component, type_name="Dns"):
     """Zone (new, or an existing one by id), certificates, host names, health checks and the failover records.
 
-    The primary record is healthy while two of three are: the primary region answers, the standby has not taken over,
-    the primary region has taken back. The last needs the first, so the primary region has to answer either way. A
-    standby whose API is down cannot take over: its inverted check is healthy. That also holds afterwards: if the API of
-    the region that took over goes down, the traffic returns to the primary region as soon as that is healthy.
+    The primary record is healthy while two of these three are: the primary region answers, the standby's lever is not
+    pulled, the primary region's lever is pulled. The last needs the first, so the primary region must answer either
+    way. A standby whose API is down cannot take over, because its inverted check is healthy. That also holds after a
+    takeover: if its API goes down, the traffic returns to the primary region as soon as that one is healthy.
     """
 
     def __init__(self, name: str, *, dns: DnsSettings, health: HealthCheckSettings, profile: Profile,
@@ -68,9 +69,9 @@ class Dns(Component, type_name="Dns"):
         super().__init__(name, opts)
         self._health, self._service = health, dns.domain_name
         self.zone_id, self.name_servers = self._zone(dns, primary.names, profile)
-        sides = {"primary": primary, "dr": standby}
-        certificates = {role: self._certificate(role, region) for role, region in sides.items()}
-        # Certificates of one name have one validation record in common, whatever their region: it is made once.
+        regions = {"primary": primary, "dr": standby}
+        certificates = {role: self._certificate(role, region) for role, region in regions.items()}
+        # Certificates of one name share one validation record, whatever their region, so it is created once.
         asked = certificates["primary"].domain_validation_options[0]
         proof = aws.route53.Record(
             f"{name}-validation", zone_id=self.zone_id, name=asked.resource_record_name,
@@ -79,7 +80,7 @@ class Dns(Component, type_name="Dns"):
         self.domains = {
             role: RegionalDomain(f"{name}-{role}", region=region, service=self._service, zone_id=self.zone_id,
                                  certificate=certificates[role], proof=proof, opts=pulumi.ResourceOptions(parent=self))
-            for role, region in sides.items()}
+            for role, region in regions.items()}
         self.checks = self._checks(self.domains["primary"], self.domains["dr"])
         self._failover("PRIMARY", self.domains["primary"], self.checks["failover"])
         self._failover("SECONDARY", self.domains["dr"], self.checks["dr"])
@@ -88,20 +89,20 @@ class Dns(Component, type_name="Dns"):
 
     def _zone(self, dns: DnsSettings, names: Names,
               profile: Profile) -> tuple[pulumi.Output[str], pulumi.Output[list[str]]]:
-        """The zone's id, and its name servers where it is made here."""
+        """The zone's id, and its name servers if the zone is created here."""
         if dns.hosted_zone_id is not None:
             return pulumi.Output.from_input(dns.hosted_zone_id), pulumi.Output.from_input([])
         zone = aws.route53.Zone(f"{self.name}-zone", name=self._service, comment=f"TapStack {names.suffix}",
                                 force_destroy=not profile.protect, opts=self.durable(protect=profile.protect))
         servers: pulumi.Output[list[str]] = zone.name_servers.apply(list)
-        # The certificates, and so this very deployment, wait until somebody has delegated the name.
+        # The certificates, and with them this deployment, wait until the name is delegated.
         servers.apply(lambda found: pulumi.log.info(f"delegate {self._service} to {', '.join(found)}", self))
         return zone.zone_id, servers
 
     def _certificate(self, role: str, region: Region) -> aws.acm.Certificate:
         """One wildcard for both hosts: it shares the validation record of the service's own name.
 
-        Domain names hold on to a certificate, so the next one must be there before the last one goes.
+        Domain names keep using a certificate, so the next one must exist before the old one is deleted.
         """
         return aws.acm.Certificate(
             f"{self.name}-{role}-certificate", domain_name=self._service,
@@ -115,14 +116,14 @@ class Dns(Component, type_name="Dns"):
             failover_routing_policies=[{"type": routing}], health_check_id=check.id, opts=self.opts())
 
     def _checks(self, primary: RegionalDomain, standby: RegionalDomain) -> dict[str, aws.route53.HealthCheck]:
-        """Liveness and lever of each region, and the calculation that the primary record hangs on."""
+        """Liveness and lever of each region, and the calculation that decides the primary record."""
         threshold = self._health.threshold
         checks = {
-            "primary": self._https("primary", primary, "/health", threshold),
-            "dr": self._https("dr", standby, "/health", threshold),
-            # To pull a lever is no failure to be sure of: it counts at once.
-            "primary_takeover": self._https("primary_takeover", primary, "/takeover", 1),
-            "dr_takeover": self._https("dr_takeover", standby, "/takeover", 1, invert=True),
+            "primary": self._https("primary", primary, HEALTH_PATH, threshold),
+            "dr": self._https("dr", standby, HEALTH_PATH, threshold),
+            # A pulled lever is no failure that needs confirming: it counts at once.
+            "primary_takeover": self._https("primary_takeover", primary, LEVER_PATH, 1),
+            "dr_takeover": self._https("dr_takeover", standby, LEVER_PATH, 1, invert=True),
         }
         checks["failover"] = aws.route53.HealthCheck(
             f"{self.name}-failover-check", type="CALCULATED", child_health_threshold=2,
@@ -132,19 +133,19 @@ class Dns(Component, type_name="Dns"):
 
     def _https(self, key: str, domain: RegionalDomain, path: str, threshold: int, *,
                invert: bool = False) -> aws.route53.HealthCheck:
-        """A check of one region's host. A record must never name a check that is gone, so the next one comes first."""
+        """A check of one region's host. It is created before the one it replaces is deleted: a record must name one."""
         names = domain.region.names
         return aws.route53.HealthCheck(
             f"{self.name}-{_label(key)}-check", type="HTTPS", fqdn=domain.host, port=443, resource_path=path,
             request_interval=self._health.interval, failure_threshold=threshold,
-            measure_latency=path == "/health", invert_healthcheck=invert,
+            measure_latency=path == HEALTH_PATH, invert_healthcheck=invert,
             tags={"Name": f"{names.network}-{names.region}-{path.strip('/')}"},
             opts=self.opts(delete_before_replace=False))
 
     def _alarms(self, *regions: Region) -> list[aws.cloudwatch.MetricAlarm]:
-        """Alarms on the checks that are healthy at rest, where Route 53 publishes them: in us-east-1 only.
+        """Alarms on the checks that are normally healthy, in us-east-1, the only region where Route 53 publishes them.
 
-        So they exist only if the stack is there, and if that is the region that is lost, they are lost with it.
+        They exist only if the stack has a region there, and if that region is lost, they are lost with it.
         """
         return [
             aws.cloudwatch.MetricAlarm(
@@ -156,4 +157,4 @@ class Dns(Component, type_name="Dns"):
                 ok_actions=[region.observability.topic.arn],
                 opts=pulumi.ResourceOptions(parent=region.observability, delete_before_replace=True))
             for region in regions if region.names.region == METRICS_REGION
-            for key, check in self.checks.items() if key != UNHEALTHY_AT_REST]
+            for key, check in self.checks.items() if key != NORMALLY_UNHEALTHY]

@@ -1,34 +1,32 @@
-"""Pulumi's inputs made to fit the parameters of a boto3 operation, by botocore's own model of it.
+"""Converts Pulumi's inputs to the parameters of a boto3 operation, by botocore's model of the operation.
 
-Names are matched without regard to case and number (`subnetIds` is `SubnetIds`, `rule` is `Rules`), a single value
-becomes a list where one is wanted, a mapping becomes pairs (`{"a": "b"}` is `[{"Key": "a", "Value": "b"}]`), and
-numbers become what the model says.
+Names match regardless of case and number (`subnetIds` is `SubnetIds`, `rule` is `Rules`). A single value becomes a list
+where the model has one, a mapping becomes pairs (`{"a": "b"}` is `[{"Key": "a", "Value": "b"}]`), and a scalar takes
+the model's type.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
+from rehearsal.errors import CoercionError
+
 _PAIRS = ({"key", "value"}, {"name", "value"}, {"tagkey", "tagvalue"})
 
 
-class CoercionError(ValueError):
-    """A value that has no place in an operation; says which."""
-
-
 def _spellings(name: str) -> tuple[str, ...]:
-    """How a name may be spelt, in lower case: as it is, in the plural, in the singular."""
+    """The spellings of a name, in lower case: as it is, plural, singular."""
     plain = name.lower()
     return plain, f"{plain}s", f"{plain.removesuffix('y')}ies", plain.removesuffix("s")
 
 
 def member(shape: Any, name: str) -> str | None:
-    """The member of a structure that an input means, None if there is none."""
+    """The member of a structure that an input refers to; None if there is none."""
     members = {key.lower(): key for key in shape.members}
     return next((members[spelling] for spelling in _spellings(name) if spelling in members), None)
 
 
-def place(target: dict[str, Any], path: str, value: Any) -> None:
-    """Put a value at a dotted path of nested mappings."""
+def set_path(target: dict[str, Any], path: str, value: Any) -> None:
+    """Set a value at a dotted path of nested mappings, which are created as needed."""
     *above, last = path.split(".")
     for part in above:
         target = target.setdefault(part, {})
@@ -36,7 +34,7 @@ def place(target: dict[str, Any], path: str, value: Any) -> None:
 
 
 def coerce(shape: Any, value: Any, renames: Mapping[str, str], where: str = "") -> Any:
-    """`value` in the form of `shape`, without its nulls. Raises MisfitError with the path of what does not fit."""
+    """`value` in the form of `shape`, without its nulls. Raises CoercionError with the path of what does not fit."""
     match shape.type_name, value:
         case "structure", Mapping():
             return _structure(shape, value, renames, where)
@@ -49,12 +47,12 @@ def coerce(shape: Any, value: Any, renames: Mapping[str, str], where: str = "") 
             items = value if isinstance(value, list) else [value]
             return [coerce(shape.member, item, renames, f"{where}[{number}]") for number, item in enumerate(items)]
         case (("structure" | "map"), _) | (_, Mapping() | list()):
-            raise CoercionError(f"{where}: takes a {shape.type_name}, not a {type(value).__name__}")
+            raise CoercionError(f"{where}: must be a {shape.type_name}, not a {type(value).__name__}")
     return _scalar(shape.type_name, value)
 
 
 def _structure(shape: Any, value: Mapping[str, Any], renames: Mapping[str, str], where: str) -> dict[str, Any]:
-    fitted: dict[str, Any] = {}
+    coerced: dict[str, Any] = {}
     for key, item in value.items():
         path = f"{where}.{key}".removeprefix(".")
         target = member(shape, renames.get(key, key))
@@ -62,12 +60,12 @@ def _structure(shape: Any, value: Mapping[str, Any], renames: Mapping[str, str],
             continue
         if target is None:
             raise CoercionError(f"{path}: {shape.name} has no such member")
-        fitted[target] = coerce(shape.members[target], item, renames, path)
-    return fitted
+        coerced[target] = coerce(shape.members[target], item, renames, path)
+    return coerced
 
 
 def _pair(shape: Any) -> list[str] | None:
-    """The two members of a structure that is a key and its value, in this order."""
+    """The members of a structure that consists of a key and a value, in this order; None for any other structure."""
     names = list(getattr(shape, "members", ()))
     return sorted(names, key=lambda name: "value" in name.lower()) if {n.lower() for n in names} in _PAIRS else None
 

@@ -1,4 +1,4 @@
-"""One run of the program against the emulator, and its end."""
+"""Runs the program against the emulator, and deletes what it created."""
 
 import asyncio
 import contextvars
@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,54 +19,68 @@ from pulumi.runtime.settings import Settings, configure
 
 from rehearsal.aws.clients import EmulatorClients
 from rehearsal.deploy.drift import DriftCheck
-from rehearsal.deploy.engine import DeployTarget, Engine, RehearsalError
-from rehearsal.deploy.monitor import Monitor, plain
+from rehearsal.deploy.engine import Engine
+from rehearsal.deploy.monitor import Create, Monitor, Step, plain
 from rehearsal.deploy.project import Project
-from rehearsal.report import Progress
+from rehearsal.deploy.resources.model import DeployTarget
+from rehearsal.errors import DeploymentError
 
-# Registrations under way at once. What limits a deployment is the one interpreter lock that the program, Pulumi's
-# runtime and boto3 share: on 2 cores 1 thread and 32 take the same 2.3 s. More threads are for calls that wait.
+# Registrations at once. A deployment is limited by the one interpreter lock that the program, Pulumi's runtime and
+# boto3 share: on 2 cores, 1 thread and 32 threads take the same 2.3 s. More threads only help calls that wait.
 THREADS = 16
-GRACE = 10.0  # seconds in which an interrupted program may come to its end
+GRACE = 10.0  # seconds that an interrupted program has to end
+
+Program = Callable[[], None]
 
 
 class Deployment:
-    """The resources of a program, from `up` until `down`; `outputs` are the stack's, plain, once it is up."""
+    """The resources of a program, from `up` until `down`.
 
-    def __init__(self, clients: EmulatorClients, around: DeployTarget, progress: Progress) -> None:
-        self.engine = Engine(clients, around)
+    `outputs` are the stack's outputs, as plain values, once it is up. `step` shows progress. `stopping` is set when a
+    run ends or is interrupted: from then on nothing new begins.
+    """
+
+    def __init__(self, clients: EmulatorClients, target: DeployTarget, step: Step = nullcontext) -> None:
+        self.engine = Engine(clients, target)
         self.outputs: dict[str, Any] = {}
-        self._progress = progress
+        self.stopping = threading.Event()
+        self._step = step
 
-    def up(self, project: Project, program: Callable[[], None] | None = None) -> None:
+    def up(self, project: Project, program: Program | None = None) -> None:
         """Run the project's `__main__.py`, or `program` in its place.
 
-        Raises RehearsalError for resources that could not be made, and for a secret among the outputs; what the program
-        raises comes out as it is.
+        Raises DeploymentError for resources that could not be created and for a secret among the outputs, and whatever
+        the program raises.
         """
-        monitor = self._run(project, program, self.engine)
+        monitor, error = self._run(project, program, self.engine.create)
+        if monitor.failures:
+            raise DeploymentError("; ".join(map(str, monitor.failures)))
+        if error:
+            raise error
         self.outputs = _public(monitor.outputs)
 
-    def again(self, project: Project, program: Callable[[], None] | None = None) -> list[str]:
-        """What would change if the program were deployed once more: a line for each thing. Nothing is changed.
+    def drift(self, project: Project, program: Program | None = None) -> list[str]:
+        """A line for each thing that would change if the program were deployed once more. Nothing is changed.
 
-        Raises as `up`, but for resources.
+        Raises DeploymentError for a secret among the outputs, and whatever the program raises.
         """
-        again = DriftCheck(self.engine)
-        monitor = self._run(project, program, again, refusing=False)
-        if monitor.failures:  # after the first one the program was refused everything
-            return [*again.differences, *map(str, monitor.failures)]
+        check = DriftCheck(self.engine.resources)
+        monitor, error = self._run(project, program, check.create)
+        if monitor.failures:  # after the first one nothing else was compared
+            return [*check.differences, *map(str, monitor.failures)]
+        if error:
+            raise error
         outputs = _public(monitor.outputs)
         changed = [f"~ output {key}" for key in sorted(outputs.keys() | self.outputs.keys())
                    if outputs.get(key) != self.outputs.get(key)]
-        return [*again.differences, *again.missing(), *changed]
+        return [*check.differences, *check.missing(), *changed]
 
-    def _run(self, project: Project, program: Callable[[], None] | None, engine: Engine, *,
-             refusing: bool = True) -> Monitor:
-        """Run the program with its resources handed to the engine. What fails is raised, unless not `refusing`."""
-        monitor = Monitor(engine, self._progress)
+    def _run(self, project: Project, program: Program | None, create: Create) -> tuple[Monitor, BaseException | None]:
+        """Run the program to its end; returns its monitor and what it raised."""
+        self.stopping.clear()
+        monitor = Monitor(create, self.engine.provider, self._step, self.stopping)
         raised: list[BaseException] = []
-        ended = threading.Event()  # to be interrupted in `Thread.join` makes Python 3.11 forget that the thread runs
+        ended = threading.Event()  # an interrupted `Thread.join` makes Python 3.11 forget that the thread runs
 
         def run() -> None:
             try:
@@ -75,45 +90,41 @@ class Deployment:
             finally:
                 ended.set()
 
-        # On a thread of its own, so that Ctrl-C breaks off the wait for it and nothing inside Pulumi's runtime, which
-        # would then wait for ever for what was never registered. It comes to its end by itself once all is refused.
-        threading.Thread(target=run, name="program", daemon=True).start()
+        # On its own thread, so that Ctrl-C interrupts this wait and nothing inside Pulumi's runtime, which would then
+        # wait forever for what was never registered. Once everything is refused, the program ends by itself.
         try:
+            threading.Thread(target=run, name="program", daemon=True).start()
             ended.wait()
         finally:
-            monitor.stopped = True
+            self.stopping.set()
             ended.wait(GRACE)
-        if refusing and monitor.failures:
-            raise RehearsalError("; ".join(map(str, monitor.failures)))
-        if raised and (refusing or not monitor.failures):
-            raise raised[0]
-        return monitor
+        return monitor, raised[0] if raised else None
 
     def down(self) -> list[str]:
-        """Delete everything, the newest first; gives what could not be deleted and why."""
-        wrong = []
-        for made in reversed(list(self.engine.resources)):
-            with self._progress.step(made.label):
+        """Delete everything, the newest first; returns a line for each resource that could not be deleted."""
+        failures = []
+        for resource in reversed(list(self.engine.resources)):
+            with self._step(resource.label):
                 try:
-                    self.engine.delete(made)
-                except RehearsalError as error:
-                    wrong.append(str(error))
-        return wrong
+                    self.engine.delete(resource)
+                except DeploymentError as error:
+                    failures.append(str(error))
+        return failures
 
 
 def write_outputs(path: Path, outputs: dict[str, Any]) -> None:
-    """Write the outputs as JSON, sorted by key; the folder is made if need be."""
+    """Write the outputs as JSON, sorted by key, and create the folder if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(outputs, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _run(program: Callable[[], None], monitor: Monitor, project: Project) -> None:
-    # Pulumi keeps its state in context variables: in a context of its own, a second deployment starts afresh.
+def _run(program: Program, monitor: Monitor, project: Project) -> None:
+    # Pulumi keeps its state in context variables: a context for each run lets a second one start afresh.
     context = contextvars.copy_context()
     context.run(_configure, monitor, project)
-    with asyncio.Runner() as runner:  # to leave it is to wait for the calls that are under way
+    with asyncio.Runner() as runner:  # its exit waits for the calls that are still running
         runner.get_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="resource"))
-        runner.get_loop().set_exception_handler(lambda *_: None)  # whatever it is, it comes out of `run` too
+        runner.get_loop().set_exception_handler(lambda *_: None)  # `run` raises the same errors
         runner.run(run_in_stack(program), context=context)
 
 
@@ -125,7 +136,7 @@ def _configure(monitor: Monitor, project: Project) -> None:
 
 
 def _run_file(folder: Path) -> None:
-    """Run the program as the Pulumi CLI does: as `__main__`, its folder current and importable."""
+    """Run the program as the Pulumi CLI does: as `__main__`, with its folder as the current one and importable."""
     before = Path.cwd()
     os.chdir(folder)
     sys.path.insert(0, str(folder))
@@ -139,7 +150,7 @@ def _run_file(folder: Path) -> None:
 def _public(outputs: dict[str, Any]) -> dict[str, Any]:
     for key, value in outputs.items():
         if _holds_secret(value):
-            raise RehearsalError(f"output {key}: is secret, and so has no place in a file")
+            raise DeploymentError(f"output {key}: is secret, so it must not be written to a file")
     return {key: plain(value, f"output {key}") for key, value in outputs.items()}
 
 

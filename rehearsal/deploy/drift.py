@@ -1,54 +1,56 @@
-"""The program deployed once more on what is there: what that would change."""
+"""What would change if the program were deployed once more."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
 
-from rehearsal.deploy.engine import DeployedResource, Engine, ProviderConfig, RehearsalError, given_of
+from rehearsal.deploy.provider import DeployedResource, ProviderConfig, given_inputs, short_name
+from rehearsal.errors import DeploymentError
 
 
-class DriftCheck(Engine):
-    """Makes nothing: hands out what another engine has made, and notes in `differences` what is asked for otherwise.
+class DriftCheck:
+    """Compares what a program asks for with the resources that exist, by type and name. Changes nothing.
 
-    Type and name tell which resource it is. The files of a package are compared by their names and contents.
+    `differences` holds one line for each argument that differs. Packages are compared by the names and contents of
+    their files.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine.clients, engine.around)
+    def __init__(self, resources: Sequence[DeployedResource]) -> None:
         self.differences: list[str] = []
-        self._made = {(made.token, made.name): made for made in engine.resources}
-        self.resources = engine.resources
+        self._unclaimed = {(resource.token, resource.name): resource for resource in resources}
 
-    def create(self, token: str, name: str, provider: ProviderConfig, inputs: Mapping[str, Any], protected: bool) -> DeployedResource:
-        """What was made. Raises RehearsalError for what is new: it has no outputs that others could depend on."""
-        made = self._made.pop((token, name), None)
-        if made is None:
-            raise RehearsalError(f"+ {token.rpartition(':')[2]} {name}")
-        given, known = given_of(inputs), made.scope
-        if made.kind.named:  # a name that is left to the provider stays
-            given.setdefault(made.kind.named, known["in"][made.kind.named])
-        region, tags = given.pop("region", provider.region), {**provider.tags, **given.pop("tags", {})}
-        before = {**_plain(known["in"]), "region": known["region"], "tags": known["tags"], "protect": made.protected}
-        now = {**_plain(given), "region": region, "tags": tags, "protect": protected}
-        self.differences += [f"~ {made.label}: {key}" for key in sorted(before.keys() | now.keys())
+    def create(self, token: str, name: str, config: ProviderConfig, inputs: Mapping[str, Any],
+               protected: bool) -> DeployedResource:
+        """The existing resource. Raises DeploymentError for a new one, which has no outputs to depend on."""
+        resource = self._unclaimed.pop((token, name), None)
+        if resource is None:
+            raise DeploymentError(f"+ {short_name(token)} {name}")
+        given, scope, name_input = given_inputs(inputs), resource.scope, resource.type.name_input
+        if name_input:  # a name that was made up stays
+            given.setdefault(name_input, scope["in"][name_input])
+        region, tags = given.pop("region", config.region), {**config.tags, **given.pop("tags", {})}
+        before = {**_comparable(scope["in"]), "region": scope["region"], "tags": scope["tags"],
+                  "protect": resource.protected}
+        now = {**_comparable(given), "region": region, "tags": tags, "protect": protected}
+        self.differences += [f"~ {resource.label}: {key}" for key in sorted(before.keys() | now.keys())
                              if before.get(key) != now.get(key)]
-        return made
+        return resource
 
     def missing(self) -> list[str]:
-        """What the program does not ask for any more."""
-        return [f"- {made.label}" for made in self._made.values()]
+        """A line for each resource that the program no longer asks for."""
+        return [f"- {resource.label}" for resource in self._unclaimed.values()]
 
 
-def _plain(value: Any) -> Any:
-    """A value that can be compared: with an archive as its files."""
+def _comparable(value: Any) -> Any:
+    """The value with archives and files replaced by their contents."""
     if isinstance(value, pulumi.AssetArchive):
-        return {name: _plain(asset) for name, asset in value.assets.items()}
+        return {name: _comparable(asset) for name, asset in value.assets.items()}
     if isinstance(value, pulumi.FileAsset):
         with open(value.path, "rb") as file:  # noqa: PTH123
             return file.read()
     if isinstance(value, pulumi.StringAsset):
         return value.text
     if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: _comparable(each) for key, each in value.items()}
     return value

@@ -1,34 +1,38 @@
-"""Everything that the emulator holds, by name: taken before and after, it shows whether a teardown left anything."""
+"""Everything that the emulator holds, by name; taken before and after, it shows whether a teardown left anything."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from rehearsal.deploy.engine import Engine
+from rehearsal.aws.clients import EmulatorClients
+from rehearsal.deploy.provider import short_name
 from rehearsal.deploy.resources import RESOURCE_TYPES
-from rehearsal.deploy.resources.model import Listing, ResourceType, evaluate
+from rehearsal.deploy.resources.model import Function, ResourceType, evaluate
 
-GLOBAL = frozenset({"iam", "route53", "s3"})  # services that answer for all regions at once
+GLOBAL = frozenset({"iam", "route53", "s3"})  # services whose answers cover all regions
 THREADS = 8
 
 Inventory = frozenset[str]
 
 
-def take(engine: Engine, regions: Sequence[str], kinds: Mapping[str, ResourceType] = RESOURCE_TYPES) -> Inventory:
-    """One line a thing, of every kind that can be listed, in the regions and globally."""
-    asked = [(token, kind, listing, region) for token, kind in kinds.items() for listing in kind.listed
-             for region in (regions[:1] if kind.service in GLOBAL else regions)]
+def take(clients: EmulatorClients, regions: Sequence[str],
+         types: Mapping[str, ResourceType] = RESOURCE_TYPES) -> Inventory:
+    """One line for each resource of the types that can be listed, in these regions and globally."""
+    calls = [(token, resource_type, operation, region) for token, resource_type in types.items()
+             for operation in resource_type.listings
+             for region in (regions[:1] if resource_type.service in GLOBAL else regions)]
     with ThreadPoolExecutor(THREADS) as pool:
-        return frozenset(line for lines in pool.map(lambda each: _lines(engine, *each), asked) for line in lines)
+        return frozenset(line for lines in pool.map(lambda call: _lines(clients, *call), calls) for line in lines)
 
 
-def _lines(engine: Engine, token: str, kind: ResourceType, listing: Listing, region: str) -> list[str]:
-    client, operation = engine.client(kind.service, region), listing.operation
+def _lines(clients: EmulatorClients, token: str, resource_type: ResourceType, operation: str | Function,
+           region: str) -> list[str]:
+    client = clients(resource_type.service, region)
     if callable(operation):
-        pages = [operation(engine, region)]
+        pages = [operation(clients, region)]
     elif client.can_paginate(operation):
         pages = client.get_paginator(operation).paginate()
     else:
         pages = [getattr(client, operation)()]
-    where = "global" if kind.service in GLOBAL else region
-    return [f"{token.rpartition(':')[2]} {name} ({where})"
-            for page in pages for name in evaluate(listing.names, page) or ()]
+    where = "global" if resource_type.service in GLOBAL else region
+    names = resource_type.listings[operation]
+    return [f"{short_name(token)} {name} ({where})" for page in pages for name in evaluate(names, page) or ()]

@@ -8,16 +8,14 @@ from typing import Any
 
 import yaml
 
+from rehearsal.errors import ProjectError
+
 ENDPOINT_KEY = "awsEndpoint"
-
-
-class ProjectError(ValueError):
-    """The project, the stack or an override cannot be used; says which and why, in one line."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """A project's folder and name, a stack, and the stack's configuration by full keys (`TapStack:drRegion`)."""
+    """A project's folder and name, a stack's name, and the stack's configuration by full keys (`TapStack:drRegion`)."""
 
     folder: Path
     name: str
@@ -26,11 +24,14 @@ class Project:
 
     @classmethod
     def load(cls, folder: Path, stack: str, overrides: Mapping[str, str]) -> "Project":
-        """Read Pulumi.yaml and Pulumi.<stack>.yaml. `overrides` win, and may name declared keys only."""
+        """Read Pulumi.yaml and Pulumi.<stack>.yaml. `overrides` take precedence, and may only name declared keys.
+
+        Raises ProjectError.
+        """
         project = _read(folder / "Pulumi.yaml")
         name = project.get("name")
         if not isinstance(name, str):
-            raise ProjectError("Pulumi.yaml: has no name")
+            raise ProjectError("Pulumi.yaml: name is missing")
         declared = {_full(name, key): value for key, value in (project.get("config") or {}).items()}
         values = {key: value.get("value", value.get("default")) if isinstance(value, dict) else value
                   for key, value in declared.items()}
@@ -60,7 +61,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, yaml.YAMLError) as error:
         raise ProjectError(f"{path.name}: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict):
-        raise ProjectError(f"{path.name}: is no mapping")
+        raise ProjectError(f"{path.name}: must be a mapping")
     return document
 
 
@@ -69,5 +70,5 @@ def _full(project: str, key: str) -> str:
 
 
 def _text(value: Any) -> str:
-    """A configuration value as Pulumi keeps it: a text, JSON where it is no scalar."""
+    """A configuration value as Pulumi stores it: strings as they are, anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value)

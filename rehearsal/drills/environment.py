@@ -17,12 +17,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from lib.region.controller import TIMES
+from contract import COOL_DOWN_SECONDS, LOOK_SECONDS
+from payments.runtime import system_runtime
 from recovery.control_table import ControlTable
 from recovery.journal import Journal, Run
 from recovery.observation import Observation
 from recovery.plan import Action
-from recovery.stack import PROBE_SECONDS, Stack
+from recovery.stack import Stack
 from rehearsal.aws.clients import EmulatorClients
 from rehearsal.aws.faults import WORLD
 from rehearsal.deploy.engine import Engine
@@ -62,7 +63,7 @@ class DrillEnvironment:
                  again: Callable[[], Sequence[str]]) -> None:
         self.ground, self.factor, self.again = ground, factor, again
         self.stack = Stack.of(ground.outputs)
-        self.zone = HostedZone.of(engine.made)
+        self.zone = HostedZone.of(engine.scopes)
         self._clients = EmulatorClients(ground.emulator, 4)
         self._past = replace(ground, clients=self._clients)
         apis = {site.region: site.api_endpoint for site in self.stack.sites}
@@ -110,7 +111,7 @@ class DrillEnvironment:
 
     def table(self, region: str) -> ControlTable:
         """The table in a region."""
-        return ControlTable(self._clients("dynamodb", region), self.stack.payments_table_name)
+        return ControlTable(self._clients("dynamodb", region), self.stack.payments_table_name, system_runtime())
 
     def run(self, region: str) -> Run | None:
         """The latest run, by a region's journal."""
@@ -118,12 +119,12 @@ class DrillEnvironment:
 
     def watch(self, region: str) -> Observation | None:
         """What the controller of a region saw last."""
-        return self.table(region).watch(region)
+        return self.table(region).observation(region)
 
     def active(self) -> str:
         """The region that has the right to write: by the newest that a replica tells which is not cut off."""
         cut = self.ground.faults.cut_off()
-        return max((self.table(region).right() for region in self.regions if region not in cut),
+        return max((self.table(region).leadership() for region in self.regions if region not in cut),
                    key=lambda right: right.epoch).region
 
     def levers(self) -> list[str]:
@@ -141,7 +142,7 @@ class DrillEnvironment:
     @property
     def look_seconds(self) -> float:
         """Seconds between two looks of a controller."""
-        return PROBE_SECONDS / self.factor
+        return LOOK_SECONDS / self.factor
 
     # --- What is done
 
@@ -234,7 +235,7 @@ class DrillEnvironment:
     def _cooled(self) -> bool:
         """Whether a controller may act again."""
         runs = [run for run in map(self.run, self.regions) if run and run.action == Action.FAILOVER and run.ended]
-        return all(time.time() - (run.ended or 0) > float(TIMES["COOL_DOWN_SECONDS"]) / self.factor for run in runs)
+        return all(time.time() - (run.ended or 0) > COOL_DOWN_SECONDS / self.factor for run in runs)
 
     def _idle(self) -> bool:
         run = self.run(self.active())

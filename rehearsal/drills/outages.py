@@ -20,9 +20,8 @@ from payments.payment import Record, parse
 from recovery.plan import Action
 from rehearsal.aws.faults import FailureMode
 from rehearsal.aws.ministack import RECEIPTS, STOPPED, TABLE, CopyLag
-from rehearsal.deploy.project import ProjectError
 from rehearsal.drills.chaos import kill9
-from rehearsal.errors import CheckFailed, NoAnswer
+from rehearsal.errors import CheckFailed, NoAnswer, ProjectError
 from rehearsal.postgres.aurora import LEDGER
 from rehearsal.rehearsed_stack import PATIENCE, RehearsedStack
 from rehearsal.workload.checks import CheckResult, arrives, attempt, expect

@@ -10,13 +10,13 @@ from functools import partial
 from http import HTTPStatus
 from itertools import product
 
-from contract import Phase, Store
+from contract import DNS_TTL, Phase, Store
 from payments.leadership import LEASE
 from recovery import measure
 from recovery.journal import Run
 from recovery.observation import UNREADY
 from recovery.plan import Action, predict
-from recovery.stack import DNS_TTL, Stack
+from recovery.stack import Stack
 from rehearsal.aws.faults import WORLD, ApiCall
 from rehearsal.drills.environment import CommandResult, DrillEnvironment
 from rehearsal.drills.report import model
@@ -140,9 +140,9 @@ class ScenarioRunner:
 
     def _has_told(self) -> bool:
         watch = self._stage.watch(self._region("standby"))
-        if watch is None or not watch.told:
+        if watch is None or not watch.notified:
             return False
-        self._told.append(watch.told)
+        self._told.append(watch.notified)
         return True
 
     def _recovered(self) -> bool:
@@ -167,7 +167,7 @@ class ScenarioRunner:
         self._keep_runs()
         if len(spoken) > 1:
             codes = sorted(said.code for _, said in spoken)
-            told = all("is at it" in said.text for _, said in spoken if said.code)
+            told = all("already running" in said.text for _, said in spoken if said.code)
             self._check("one wins, the other is told who", codes == [0, 2] and told,
                         " | ".join(f"exit {said.code}: {said.text}" for _, said in spoken))
 

@@ -26,7 +26,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from rehearsal.deploy.project import ProjectError
+from rehearsal.errors import ProjectError
 
 FOLDER = Path(__file__).parent / "scenarios"
 ROLES = ("active", "standby")

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from payments.errors import NotTheWriter, StoreUnavailable
-from recovery.clock import CLOCK, Clock
-from recovery.cloud import AwsFailure
+from payments.clock import SYSTEM, Clock
+from payments.errors import PaymentsError
+from recovery.errors import AwsFailure
 from rehearsal import polling
 from rehearsal.errors import CheckFailed, RehearsalError
 from rehearsal.postgres.process_group import PostgresError
 
-FAILURES = (RehearsalError, PostgresError, AwsFailure, StoreUnavailable, NotTheWriter, ClientError, BotoCoreError,
-            OSError)
+FAILURES = (RehearsalError, PostgresError, AwsFailure, PaymentsError, ClientError, BotoCoreError, OSError)
 """How a check fails. Anything else that it raises is an error in the check itself."""
 
 
@@ -33,7 +32,7 @@ def expect(found: object, wanted: object, what: str) -> None:
         raise CheckFailed(f"{what}: {found!r} instead of {wanted!r}")
 
 
-def attempt(name: str, check: Callable[[], object], clock: Clock = CLOCK) -> CheckResult:
+def attempt(name: str, check: Callable[[], object], clock: Clock = SYSTEM) -> CheckResult:
     """Run one check. A text that it returns is what was measured."""
     began, ok = clock.monotonic(), True
     try:
@@ -43,6 +42,6 @@ def attempt(name: str, check: Callable[[], object], clock: Clock = CLOCK) -> Che
     return CheckResult(name, ok, (clock.monotonic() - began) * 1000, found if isinstance(found, str) else "")
 
 
-def arrives(check: Callable[[], object], patience: float = polling.PATIENCE, clock: Clock = CLOCK) -> object:
+def arrives(check: Callable[[], object], patience: float = polling.PATIENCE, clock: Clock = SYSTEM) -> object:
     """Try a check until it holds, and give its result; raises its last failure after `patience` seconds."""
     return polling.retry(check, FAILURES, patience=patience, clock=clock)

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import httpx
 
-from recovery.clock import CLOCK, Clock
+from payments.clock import SYSTEM, Clock
 from rehearsal.errors import NoAnswer
 
 TIMEOUT = 10.0  # seconds
@@ -38,7 +38,7 @@ class ApiClient:
     via: str = ""
     timeout: float = TIMEOUT
     keep_alive: bool = False
-    clock: Clock = field(default=CLOCK, repr=False, compare=False)
+    clock: Clock = field(default=SYSTEM, repr=False, compare=False)
     transport: httpx.BaseTransport | None = field(default=None, repr=False, compare=False)
     """What carries the requests; None for sockets."""
 

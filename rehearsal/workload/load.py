@@ -9,7 +9,7 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from recovery.clock import CLOCK, Clock
+from payments.clock import SYSTEM, Clock
 from rehearsal.errors import NoAnswer
 from rehearsal.workload.http import Answer, ApiClient
 
@@ -50,7 +50,7 @@ def new_payment() -> dict[str, Any]:
     return {"payment_id": uuid.uuid4().hex, "amount": 12_50, "currency": "EUR", "payer": "alice", "payee": "bob"}
 
 
-def send(api: ApiClient, payment: Mapping[str, Any], clock: Clock = CLOCK) -> SentPayment:
+def send(api: ApiClient, payment: Mapping[str, Any], clock: Clock = SYSTEM) -> SentPayment:
     """Send a payment; to get no answer is an outcome too."""
     began = clock.monotonic()
     try:
@@ -88,7 +88,7 @@ class LoadGenerator:
     """
 
     def __init__(self, where: Callable[[], ApiClient], clients: int = CLIENTS, *, pause: float = 0.0,
-                 repeat: bool = False, clock: Clock = CLOCK,
+                 repeat: bool = False, clock: Clock = SYSTEM,
                  wait: Callable[[threading.Event, float], bool] = threading.Event.wait) -> None:
         self._where, self._pause, self._repeat, self._clock, self._wait = where, pause, repeat, clock, wait
         self.sent: list[SentPayment] = []

@@ -3,8 +3,9 @@ from typing import Any
 
 import pytest
 
+from contract import ROLES
 from lib.settings import PROFILES, Profile
-from tests.integration.stack import ROLES, NoStack, Outputs, Region, Secret
+from tests.integration.stack import NoStack, Outputs, Region, Secret
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +20,7 @@ def outputs() -> Outputs:
 
 @pytest.fixture(scope="session", params=ROLES)
 def region(request: pytest.FixtureRequest, outputs: Outputs) -> Region:
-    """Each region in turn: what holds in one must hold in the other."""
+    """Each region in turn, because both must pass the same tests."""
     return Region(request.param, outputs)
 
 

@@ -17,18 +17,18 @@ import boto3
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
+from contract import ROLES, OutputsError, read_outputs
+
 T = TypeVar("T")
 
-OUTPUTS_VARIABLE = "TAPSTACK_OUTPUTS"
-OUTPUTS_FILE = Path(__file__).parents[2] / "cfn-outputs" / "flat-outputs.json"
+ROOT = Path(__file__).parents[2]
 HOW = "`make integration` deploys to an emulator and tests there; `make up outputs verify` does on AWS"
 
-ROLES = ("primary", "dr")
 EMULATED = bool(os.environ.get("AWS_ENDPOINT_URL"))
 
 # Seconds within which a copy must be in the other region. S3 promises 15 minutes, DynamoDB about a second.
-OBJECT_ARRIVES = 10 if EMULATED else 15 * 60
-ITEM_ARRIVES = 10 if EMULATED else 60
+OBJECT_ARRIVES = 30 if EMULATED else 15 * 60
+ITEM_ARRIVES = 30 if EMULATED else 60
 POLL = 0.05 if EMULATED else 2.0
 REQUEST_TIMEOUT = 10
 
@@ -40,13 +40,13 @@ class NoStack(Exception):
 def emulator_lacks(what: str, *, run: bool = True) -> pytest.MarkDecorator:
     """Marks a test of what AWS does and the emulator does not: on AWS it must pass, on the emulator it must fail.
 
-    So the mark goes as soon as the emulator learns it. `run=False` where even trying would not do.
+    So the mark must be removed as soon as the emulator can do it. With `run=False` the test is not tried at all.
     """
     return pytest.mark.xfail(EMULATED, reason=f"emulator: {what}", raises=AssertionError, strict=True, run=run)
 
 
 def emulator_lacks_in_dr(what: str) -> pytest.MarkDecorator:
-    """The same for a test of each `region`, where the emulator does it in the primary region and not in the other."""
+    """The same for a test of each `region`, if the emulator does it in the primary region but not in the other."""
     return pytest.mark.parametrize(
         "region", ["primary", pytest.param("dr", marks=emulator_lacks(what))], indirect=True)
 
@@ -62,7 +62,7 @@ class Secret:
         return self.value == other.value
 
     def shown_in(self, text: str) -> bool:
-        """Whether the text gives it away."""
+        """Whether the text contains it."""
         return self.value in text
 
     def member(self, name: str) -> "Secret":
@@ -71,42 +71,44 @@ class Secret:
             found = json.loads(self.value).get(name)
         except (ValueError, AttributeError):
             found = None
-        if not found:  # told out here, where no traceback shows the text
+        if not found:  # outside of `except`, so that no traceback shows the text
             pytest.fail(f"the secret is no JSON object with {name}")
         return Secret(str(found))
 
 
 class Outputs(dict[str, Any]):
-    """The stack's outputs. One that is missing fails the test that wants it."""
+    """The stack's outputs. A test that reads a missing one fails."""
 
     def __repr__(self) -> str:
-        return f"Outputs of {self.get('environment_suffix')}"  # all of them would drown a failure's message
+        return f"Outputs of {self.get('environment_suffix')}"  # all of them would hide a failure's message
 
     def __missing__(self, key: str) -> Any:
         pytest.fail(f"the outputs have no {key}: they are of another version of the program, so deploy again")
 
     @classmethod
     def load(cls) -> "Outputs":
-        """The outputs of the stack that the present endpoint and credentials lead to. Raises NoStack."""
-        path = Path(os.environ.get(OUTPUTS_VARIABLE, OUTPUTS_FILE))
+        """The outputs of the stack in the account of the current endpoint and credentials. Raises NoStack."""
         try:
-            outputs = cls(json.loads(path.read_text(encoding="utf-8")))
+            outputs = cls(read_outputs(os.environ, ROOT))
+        except OutputsError as error:
+            raise NoStack(f"{error}; {HOW}") from None
+        try:
             region, account = str(outputs.get("payments_table_arn")).split(":")[3:5]
-        except (OSError, ValueError, TypeError) as error:
-            raise NoStack(f"{path} holds no outputs of a stack ({type(error).__name__}): {HOW}") from None
+        except ValueError:
+            raise NoStack(f"the outputs do not describe a stack: {HOW}") from None
         try:
             signed_in = client("sts", region).get_caller_identity()["Account"]
         except (BotoCoreError, ClientError) as error:
             where = os.environ.get("AWS_ENDPOINT_URL", "AWS")
-            raise NoStack(f"{where} does not let us in ({' '.join(str(error).split())}): {HOW}") from None
+            raise NoStack(f"cannot sign in to {where} ({' '.join(str(error).split())}): {HOW}") from None
         if signed_in != account:
-            raise NoStack(f"{path} is of account {account}, the credentials are of {signed_in}: {HOW}")
+            raise NoStack(f"the outputs are of account {account}, the credentials of {signed_in}: {HOW}")
         return outputs
 
 
 @cache
 def client(service: str, region: str) -> Any:
-    """The boto3 client of a service in a region, made once: that takes 0.2 s."""
+    """The boto3 client of a service in a region, created once: that takes 0.2 s."""
     return boto3.client(service, region_name=region)
 
 
@@ -140,24 +142,24 @@ class Region:
         return Region(next(role for role in ROLES if role != self.role), self.outputs)
 
     def client(self, service: str) -> Any:
-        """The boto3 client of a service here."""
+        """The boto3 client of a service in this region."""
         return client(service, self.name)
 
     def neutral(self, value: Any) -> Any:
-        """The same JSON document without the regions' names and clusters, so that it can be held against the peer's."""
-        text = json.dumps(value).replace(self.name, "HERE").replace(self.peer.name, "THERE")
+        """The JSON document without the names of regions and clusters, so that it can be compared with the peer's."""
+        text = json.dumps(value).replace(self.name, "OWN").replace(self.peer.name, "PEER")
         return json.loads(re.sub("dbuser:cluster-[A-Z0-9]+/", "dbuser:CLUSTER/", text))
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None, key: Secret | None = None,
              headers: Mapping[str, str] | None = None) -> Answer:
-        """Ask the region's API; an error status is an answer too."""
+        """Call the region's API; an error status is an answer, too."""
         sent = {"Content-Type": "application/json", **(headers or {}), **({"x-api-key": key.value} if key else {})}
         return ask(urllib.request.Request(self["api_endpoint"] + path, method=method, headers=sent,
                                           data=None if body is None else json.dumps(body).encode()))
 
 
 def ask(request: urllib.request.Request) -> Answer:
-    """Send one HTTP request. It never raises: a traceback would show the request's headers, and so a key."""
+    """Send one HTTP request. Never raises: a traceback would show the request's headers, and with them a key."""
     try:
         with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT) as response:
             status, text = response.status, response.read()
@@ -173,7 +175,7 @@ def ask(request: urllib.request.Request) -> Answer:
 
 
 def eventually(find: Callable[[], T | None], what: str, seconds: float) -> T:
-    """What `find` finds, tried until it finds something; after so many seconds the test fails with `what`."""
+    """What `find` returns, once it returns something; after that many seconds the test fails with `what`."""
     deadline = time.monotonic() + seconds
     while not (found := find()):
         if time.monotonic() > deadline:
@@ -183,7 +185,7 @@ def eventually(find: Callable[[], T | None], what: str, seconds: float) -> T:
 
 
 def existing(operation: Callable[..., Any], **request: Any) -> Any:
-    """What a call answers, None where AWS says that there is no such thing."""
+    """The answer of a call; None if AWS says that the resource does not exist."""
     try:
         return operation(**request)
     except ClientError as error:

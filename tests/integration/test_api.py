@@ -1,4 +1,4 @@
-"""The REST APIs: who may ask what, how often, and what is said of health."""
+"""The REST APIs: routes, keys, limits and health."""
 import json
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ def test_the_routes_lead_to_the_alias_and_payments_need_a_key(region: Region) ->
         assert f"/{region['function_alias_arn']}/" in integration["uri"], route
 
 
-def test_the_api_holds_its_document(region: Region) -> None:
+def test_the_api_has_its_document(region: Region) -> None:
     (part,) = region.client("apigateway").get_documentation_parts(restApiId=region["api_id"], type="API")["items"]
     assert json.loads(part["properties"]) == json.loads(DOCUMENT.read_text(encoding="utf-8"))
 
@@ -61,7 +61,7 @@ def test_stage_and_usage_plan_throttle_alike(region: Region, stage: dict[str, An
     assert throttle["burstLimit"] >= throttle["rateLimit"] > 0
 
 
-def test_the_usage_plan_has_the_stacks_key_and_no_strangers(region: Region, peer: Region) -> None:
+def test_the_usage_plan_has_the_stacks_key_and_no_other(region: Region, peer: Region) -> None:
     found = region.client("apigateway").get_usage_plan_keys(usagePlanId=region["usage_plan_id"])["items"]
     keys = {key["id"] for key in found}
     assert region["api_key_id"] in keys
@@ -78,7 +78,7 @@ def test_one_key_value_opens_both_regions(peer: Region, api_key: Secret) -> None
 
 @pytest.mark.parametrize("key", [None, Secret("no-key-of-ours")], ids=["no-key", "wrong-key"])
 @pytest.mark.parametrize(("method", "path"), [("POST", "/payment"), ("GET", "/payment/unknown")])
-def test_without_the_key_nobody_gets_in(region: Region, method: str, path: str, key: Secret | None) -> None:
+def test_without_the_key_no_request_is_let_through(region: Region, method: str, path: str, key: Secret | None) -> None:
     assert region.call(method, path, key=key).status == 403
 
 
@@ -88,11 +88,11 @@ def test_health_is_free_and_names_the_region(region: Region) -> None:
 
 
 def test_deep_health_says_store_by_store_what_works(region: Region, peer: Region) -> None:
-    here, there = (each.call("GET", "/health?deep=1") for each in (region, peer))
-    assert (here.status, there.status) == (200, 200), (here.body, there.body)
-    ledger = here.body["ledger"]
-    assert {ledger, there.body["ledger"]} == {"ok", "standby"}
-    assert here.body == {"status": "ok", "region": region.name, "table": "ok", "ledger": ledger, "receipts": "ok",
+    own, others = (each.call("GET", "/health?deep=1") for each in (region, peer))
+    assert (own.status, others.status) == (200, 200), (own.body, others.body)
+    ledger = own.body["ledger"]
+    assert {ledger, others.body["ledger"]} == {"ok", "standby"}
+    assert own.body == {"status": "ok", "region": region.name, "table": "ok", "ledger": ledger, "receipts": "ok",
                          "writes": ledger == "ok"}
 
 

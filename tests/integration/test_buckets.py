@@ -33,7 +33,7 @@ def purge(region: Region, key: str) -> None:
 
 
 def copied(region: Region, key: str) -> dict[str, Any]:
-    """The copy of an object in the region, once it is there."""
+    """The copy of an object in the region, once it has arrived."""
     found: dict[str, Any] = eventually(
         lambda: existing(region.client("s3").get_object, Bucket=region["receipts_bucket"], Key=key),
         f"{key} is in {region['receipts_bucket']}", OBJECT_ARRIVES)
@@ -130,14 +130,14 @@ def test_a_copy_is_encrypted_with_its_own_regions_key(peer: Region, written: str
 
 def test_an_object_deleted_in_one_region_is_gone_in_the_other(region: Region, peer: Region) -> None:
     key = f"integration-test/{uuid.uuid4().hex}"
-    here, there = region["receipts_bucket"], peer["receipts_bucket"]
+    source, target = region["receipts_bucket"], peer["receipts_bucket"]
     try:
-        region.client("s3").put_object(Bucket=here, Key=key, Body=b"")
+        region.client("s3").put_object(Bucket=source, Key=key, Body=b"")
         copied(peer, key)["Body"].close()
-        region.client("s3").delete_object(Bucket=here, Key=key)
-        eventually(lambda: existing(peer.client("s3").head_object, Bucket=there, Key=key) is None,
-                   f"the delete marker of {key} is in {there}", OBJECT_ARRIVES)
-        kept = peer.client("s3").list_object_versions(Bucket=there, Prefix=key)
+        region.client("s3").delete_object(Bucket=source, Key=key)
+        eventually(lambda: existing(peer.client("s3").head_object, Bucket=target, Key=key) is None,
+                   f"the delete marker of {key} is in {target}", OBJECT_ARRIVES)
+        kept = peer.client("s3").list_object_versions(Bucket=target, Prefix=key)
         assert len(kept.get("Versions", ())) == 1, "the marker hides the version, which stays"
     finally:
         for side in (region, peer):

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from lib.outputs import READ_BY_RECOVERY, READ_OF_EACH_REGION
-from tests.integration.stack import EMULATED, ROLES, Region, statements
+from contract import RECOVERY_OUTPUTS
+from tests.integration.stack import EMULATED, Region, statements
 from tests.integration.test_function import controller_role, permissions, variables_of
 
 
@@ -33,17 +33,16 @@ def test_the_alias_runs_a_published_version(region: Region, controller: dict[str
 
 
 def test_it_runs_outside_the_vpc_as_long_as_a_failover_may_take(controller: dict[str, Any]) -> None:
-    assert not controller.get("VpcConfig", {}).get("SubnetIds"), "the VPC has no way to RDS, Lambda, CloudWatch and SNS"
+    assert not controller.get("VpcConfig", {}).get("SubnetIds"), "the VPC has no route to RDS, Lambda, CloudWatch, SNS"
     assert controller["Handler"] == "recovery.controller.handler"
     assert (controller["Timeout"], controller["MemorySize"]) == (900, 256)
     assert (controller["Architectures"], controller["TracingConfig"]) == (["arm64"], {"Mode": "Active"})
 
 
-def test_it_is_told_of_both_regions_and_of_nothing_else(region: Region, controller: dict[str, Any]) -> None:
+def test_it_knows_the_outputs_that_recovery_reads_and_no_others(region: Region, controller: dict[str, Any]) -> None:
     variables = variables_of(controller)
     assert variables.keys() == {"STACK_OUTPUTS", "PROBE_SECONDS", "WATCH_SECONDS", "COOL_DOWN_SECONDS"}
-    keys = [*READ_BY_RECOVERY, *(f"{role}_{key}" for role in ROLES for key in READ_OF_EACH_REGION)]
-    assert json.loads(variables["STACK_OUTPUTS"]) == {key: region.outputs[key] for key in keys}
+    assert json.loads(variables["STACK_OUTPUTS"]) == {key: region.outputs[key] for key in RECOVERY_OUTPUTS}
     assert controller["KMSKeyArn"] == region["key_arn"]
 
 
@@ -76,12 +75,12 @@ def test_only_its_rule_may_start_it(region: Region, rule: dict[str, Any]) -> Non
     assert found["Condition"]["ArnLike"]["AWS:SourceArn"] == rule["Arn"]
 
 
-def test_of_the_other_region_it_may_only_leave_the_database_behind(region: Region, peer: Region) -> None:
+def test_in_the_other_region_it_may_only_give_up_the_database(region: Region, peer: Region) -> None:
     naming = [each for each in permissions(region, controller_role(region)) if peer.name in json.dumps(each)]
     assert [each["Action"] for each in naming] == [["rds:FailoverGlobalCluster"]]
 
 
-def test_of_the_table_it_may_touch_what_is_no_payment(region: Region) -> None:
+def test_in_the_table_it_may_touch_control_items_only(region: Region) -> None:
     found = [each for each in permissions(region, controller_role(region))
              if any(action.startswith("dynamodb:") for action in each["Action"])]
     for statement in found:

@@ -3,8 +3,9 @@ from typing import Any
 
 import pytest
 
+from contract import ROLES
 from lib.settings import Profile
-from tests.integration.stack import ROLES, Outputs, Region, emulator_lacks
+from tests.integration.stack import Outputs, Region, emulator_lacks
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def test_both_clusters_are_members_and_the_primary_regions_writes(
         outputs: Outputs, global_cluster: dict[str, Any]) -> None:
     members = {member["DBClusterArn"]: member["IsWriter"] for member in global_cluster["GlobalClusterMembers"]}
     assert members == {outputs["primary_cluster_arn"]: True, outputs["dr_cluster_arn"]: False}, \
-        "after a failover the other cluster writes, and these tests hold again once it has been switched back"
+        "after a failover the other cluster is the writer, and these tests pass again after a switch back"
 
 
 def test_the_global_database_is_encrypted_and_protected_as_declared(

@@ -1,11 +1,11 @@
-"""The service's name: where it leads, and what decides that. Without a domain there is nothing to test here."""
+"""The service's name: which region it leads to, and what decides that. Without a domain there is nothing to test."""
 import urllib.request
 from typing import Any
 
 import pytest
 
-from lib.settings import DNS_TTL_SECONDS
-from tests.integration.stack import ROLES, Outputs, Region, ask, emulator_lacks
+from contract import DNS_TTL, ROLES
+from tests.integration.stack import Outputs, Region, ask, emulator_lacks
 
 CHECKS = ("primary", "dr", "primary_takeover", "dr_takeover", "failover")
 UNHEALTHY_AT_REST = "primary_takeover"  # the primary region has not taken back
@@ -61,7 +61,7 @@ def test_the_zone_is_the_domains(outputs: Outputs, route53: Any) -> None:
     assert set(outputs["name_servers"]) in (set(), set(zone["DelegationSet"]["NameServers"]))
 
 
-def test_the_failover_records_hang_on_their_checks(records: list[dict[str, Any]], outputs: Outputs) -> None:
+def test_the_failover_records_follow_their_checks(records: list[dict[str, Any]], outputs: Outputs) -> None:
     found = {each["Failover"]: each for each in records
              if each["Name"] == outputs["domain_name"] and "Failover" in each}
     for routing, role, check in (("PRIMARY", "primary", "failover"), ("SECONDARY", "dr", "dr")):
@@ -109,10 +109,10 @@ def test_detection_fits_the_recovery_time(checks: dict[str, dict[str, Any]], out
     interval, threshold = checks["primary"]["RequestInterval"], checks["primary"]["FailureThreshold"]
     assert (checks["dr"]["RequestInterval"], checks["dr"]["FailureThreshold"]) == (interval, threshold)
     assert interval in (10, 30)
-    assert interval * threshold + DNS_TTL_SECONDS <= outputs["recovery_time_objective"]
+    assert interval * threshold + DNS_TTL <= outputs["recovery_time_objective"]
 
 
-def test_a_regions_switch_is_watched_at_its_own_host_and_counts_at_once(
+def test_a_regions_lever_is_checked_at_its_own_host_and_counts_at_once(
         checks: dict[str, dict[str, Any]], region: Region) -> None:
     check = checks[f"{region.role}_takeover"]
     assert (check["Type"], check["Port"], check["ResourcePath"]) == ("HTTPS", 443, "/takeover")
@@ -121,11 +121,11 @@ def test_a_regions_switch_is_watched_at_its_own_host_and_counts_at_once(
 
 
 @emulator_lacks("Inverted comes back as a text that boto3 reads as false")
-def test_the_primary_keeps_the_traffic_until_the_switch_is_thrown(checks: dict[str, dict[str, Any]]) -> None:
+def test_the_primary_keeps_the_traffic_until_the_standbys_lever_is_pulled(checks: dict[str, dict[str, Any]]) -> None:
     assert checks["dr_takeover"]["Inverted"]
 
 
-def test_the_primary_has_not_taken_back_until_its_own_switch_is_thrown(checks: dict[str, dict[str, Any]]) -> None:
+def test_the_primary_has_not_taken_back_until_its_own_lever_is_pulled(checks: dict[str, dict[str, Any]]) -> None:
     assert not checks["primary_takeover"].get("Inverted")
 
 
@@ -135,13 +135,13 @@ def test_the_primary_record_needs_two_of_three_checks(checks: dict[str, dict[str
 
 
 @emulator_lacks("the children of a calculated check come back blank")
-def test_the_three_are_the_primarys_health_and_both_switches(
+def test_the_three_are_the_primarys_health_and_both_levers(
         checks: dict[str, dict[str, Any]], outputs: Outputs) -> None:
     assert set(checks["failover"]["ChildHealthChecks"]) == {
         outputs[f"{check}_health_check_id"] for check in ("primary", "primary_takeover", "dr_takeover")}
 
 
-def test_an_unhealthy_check_pages_somebody(outputs: Outputs) -> None:
+def test_an_unhealthy_check_raises_an_alarm(outputs: Outputs) -> None:
     homes = [region for region in (Region(role, outputs) for role in ROLES) if region.name == METRICS_REGION]
     alarms = [alarm for home in homes for alarm in home.client("cloudwatch").describe_alarms(
         AlarmNames=outputs["health_alarm_names"])["MetricAlarms"]]

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.stack import ROLES, Outputs, Region, Secret, emulator_lacks_in_dr, statements
+from contract import ROLES
+from tests.integration.stack import Outputs, Region, Secret, emulator_lacks_in_dr, statements
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def key(region: Region) -> dict[str, Any]:
 
 @pytest.fixture
 def secret(region: Region) -> dict[str, Any]:
-    """The database's secret as the region holds it, without its value; the primary's name is the replica's too."""
+    """The database's secret in the region, without its value; the replica has the primary's name."""
     arn = region.outputs["database_secret_arn"].replace(region.outputs["primary_region"], region.name)
     described: dict[str, Any] = Region("primary", region.outputs).client("secretsmanager").describe_secret(
         SecretId=region.outputs["database_secret_arn"])
@@ -80,9 +81,9 @@ def test_the_secret_is_replicated(secret: dict[str, Any], outputs: Outputs) -> N
         assert secret["PrimaryRegion"] == outputs["primary_region"]
 
 
-def test_both_regions_hold_the_same_login(secret: dict[str, Any], region: Region, peer: Region) -> None:
+def test_both_regions_have_the_same_login(secret: dict[str, Any], region: Region, peer: Region) -> None:
     for name in ("username", "password"):
-        here, there = (Secret(side.client("secretsmanager").get_secret_value(SecretId=secret["Name"])["SecretString"])
-                       .member(name) for side in (region, peer))
-        same = here.same(there)
+        own, others = (Secret(each.client("secretsmanager").get_secret_value(SecretId=secret["Name"])["SecretString"])
+                       .member(name) for each in (region, peer))
+        same = own.same(others)
         assert same, f"{name}: the replica is behind"

@@ -124,13 +124,13 @@ def test_a_role_names_what_it_may_do_and_to_what(region: Region, role: Any, serv
 @ROLES
 def test_the_roles_of_the_two_regions_differ_only_by_region(
         region: Region, peer: Region, role: Any, service: str) -> None:
-    here, there = permissions(region, role(region)), permissions(peer, role(peer))
-    assert region.neutral(here) == peer.neutral(there), service
+    own, others = permissions(region, role(region)), permissions(peer, role(peer))
+    assert region.neutral(own) == peer.neutral(others), service
 
 
 def test_the_function_touches_its_own_regions_stores_alone(region: Region, peer: Region) -> None:
     found = permissions(region, function_role(region))
-    assert peer.name not in json.dumps(found), "in a failover that region is not there to be called"
+    assert peer.name not in json.dumps(found), "in a failover that region does not answer"
     actions = {action for each in found if each["Effect"] == "Allow" for action in each["Action"]}
     assert {action for action in actions if action.startswith("dynamodb:")} == {
         "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}

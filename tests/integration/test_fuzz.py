@@ -1,6 +1,6 @@
-"""Requests that nobody would think of, made up from the API's own document. Whatever comes, the answer is in there too.
+"""Requests generated from the API's own document. Whatever they are, the document describes the answer.
 
-A positive case keeps to the document, a negative one breaks it somewhere. The same cases come in every run.
+A positive case conforms to the document, a negative one breaks it somewhere. Every run has the same cases.
 """
 import json
 from collections import Counter
@@ -28,7 +28,7 @@ POSITIVE, NEGATIVE = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
 
 
 def operations() -> list[APIOperation[Any, Any, Any, Any]]:
-    """What the document describes, without keys: those are sent or not sent by the tests."""
+    """The operations of the document, without API keys: the tests send one or none."""
     document = json.loads(DOCUMENT.read_text(encoding="utf-8"))
     schema = schemathesis.openapi.from_dict({**document, "security": []})
     return [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
@@ -40,7 +40,7 @@ NEEDS_KEY = [label for label in OPERATIONS if "/payment" in label]
 
 
 def send(region: Region, key: Secret | None, case: schemathesis.Case[Any]) -> int:
-    """Sends a case, holds the answer against the document, and returns the status."""
+    """Send a case, compare the answer with the document, and return the status."""
     response = case.call(region["api_endpoint"], headers={"x-api-key": key.value} if key else None,
                          timeout=REQUEST_TIMEOUT)
     if response.status_code >= 500:  # in a region that does not take payments, and for nothing else
@@ -70,7 +70,7 @@ def send_all(region: Region, key: Secret | None, label: str, mode: GenerationMod
     pytest.param(label, marks=pytest.mark.skipif(
         label == PAY and not EMULATED, reason="would make payments with ids that a client may want"))
     for label in OPERATIONS])
-def test_what_keeps_to_the_document_is_answered_by_it(region: Region, api_key: Secret, label: str) -> None:
+def test_what_conforms_to_the_document_is_answered_as_it_says(region: Region, api_key: Secret, label: str) -> None:
     statuses = send_all(region, api_key, label, POSITIVE)
     assert statuses
     assert not statuses.keys() & {403, 413, 429}

@@ -53,27 +53,27 @@ def database_group(region: Region) -> str:
     return f"/aws/rds/cluster/{region['cluster_id']}/postgresql"
 
 
-def test_the_named_alarms_and_no_others_page_somebody(region: Region) -> None:
+def test_the_named_alarms_and_no_others_notify_the_topic(region: Region) -> None:
     health = set(region.outputs["health_alarm_names"])
     assert alarms_of(region).keys() - health == set(region["alarm_names"])
     assert len(region["alarm_names"]) == len(set(region["alarm_names"])) > 0
 
 
-def test_an_alarm_pages_when_it_starts_and_when_it_ends(region: Region) -> None:
+def test_an_alarm_notifies_when_it_starts_and_when_it_ends(region: Region) -> None:
     for name, alarm in alarms_of(region).items():
         assert alarm["ActionsEnabled"], name
         assert alarm["AlarmActions"] == alarm["OKActions"] == [region["topic_arn"]], name
-        assert alarm.get("AlarmDescription"), f"{name}: whoever is woken by it wants to know what it means"
+        assert alarm.get("AlarmDescription"), f"{name}: it must say what it means"
 
 
-def test_a_watcher_that_is_silent_is_news(region: Region) -> None:
+def test_a_controller_that_publishes_nothing_raises_an_alarm(region: Region) -> None:
     found = [alarm for alarm in alarms_of(region).values() if alarm["MetricName"] == "OtherRegionHealthy"]
     (alarm,) = found
     assert alarm["Namespace"] == "TapStack"
     assert alarm["Dimensions"] == [{"Name": "Stack", "Value": region.outputs["environment_suffix"]}]
     assert (alarm["Statistic"], alarm["ComparisonOperator"], alarm["Threshold"]) == ("Minimum", "LessThanThreshold", 1)
     assert alarm["TreatMissingData"] == "breaching"
-    assert f"failover --to {region.name}" in alarm["AlarmDescription"], "whoever it wakes has to know what to do"
+    assert f"failover --to {region.name}" in alarm["AlarmDescription"], "it must say what to do"
 
 
 def test_both_regions_watch_the_same(region: Region, peer: Region) -> None:

@@ -4,7 +4,8 @@ import re
 from itertools import chain
 from typing import Any
 
-from tests.integration.stack import EMULATED, ROLES, Outputs, Region, Secret
+from contract import ROLES
+from tests.integration.stack import EMULATED, Outputs, Region, Secret
 
 ROLE_WORDS = {"primary", "secondary", "dr", "standby", "active", "passive", "writer", "reader"}
 NAMES = ("function_name", "function_role_name", "cluster_id", "receipts_bucket", "control_bucket", "topic_arn",

@@ -1,4 +1,4 @@
-"""Payments over HTTP: taken in one region, there in both. They stay; that is what payments are for."""
+"""Payments over HTTP: accepted in one region, found in both. The tests leave their payments in the stack."""
 import json
 import uuid
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from contract import ALIAS, ROLES
 from tests.integration.stack import (
     ITEM_ARRIVES,
     OBJECT_ARRIVES,
-    ROLES,
     Answer,
     Outputs,
     Region,
@@ -33,7 +33,7 @@ class Accepted:
 
 
 def payment() -> dict[str, Any]:
-    """A payment that nobody has made before."""
+    """A payment that was not made before."""
     return {"payment_id": f"integration-test-{uuid.uuid4().hex}", "amount": 12_50, "currency": "EUR",
             "payer": "integration-test-payer", "payee": "integration-test-payee"}
 
@@ -72,9 +72,9 @@ def arrived(accepted: Accepted, standby: Region, api_key: Secret) -> Answer:
 
 
 def test_an_accepted_payment_is_settled_and_told_back(accepted: Accepted) -> None:
-    told = accepted.answer.body
-    assert {field: told[field] for field in accepted.asked} == accepted.asked
-    assert told["status"] == "settled"
+    found = accepted.answer.body
+    assert {field: found[field] for field in accepted.asked} == accepted.asked
+    assert found["status"] == "settled"
 
 
 def test_a_payment_taken_in_one_region_is_read_in_the_other(
@@ -102,7 +102,7 @@ def test_only_the_region_with_the_right_takes_payments(writer: Region, standby: 
 
 
 def test_what_was_accepted_is_posted_in_the_ledger_and_nothing_is_lost(writer: Region, accepted: Accepted) -> None:
-    answer = writer.client("lambda").invoke(FunctionName=writer["reconcile_function_name"], Qualifier="live",
+    answer = writer.client("lambda").invoke(FunctionName=writer["reconcile_function_name"], Qualifier=ALIAS,
                                             Payload=b"{}")
     found = json.loads(answer["Payload"].read())
     assert "FunctionError" not in answer, found

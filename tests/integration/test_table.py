@@ -19,7 +19,7 @@ def table(region: Region) -> dict[str, Any]:
 
 @pytest.fixture
 def key(region: Region) -> Iterator[dict[str, Any]]:
-    """The key of an item that is not there, and will not be afterwards."""
+    """The key of an item that does not exist, before and after the test."""
     key = {"payment_id": {"S": f"integration-test-{uuid.uuid4().hex}"}}
     yield key
     region.client("dynamodb").delete_item(TableName=region.outputs["payments_table_name"], Key=key)

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the ledger, behind the rehearsal's front door: TLS, and logins by IAM."""
+"""A real PostgreSQL for the ledger, behind the rehearsal's endpoint: TLS and IAM logins."""
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -9,6 +9,7 @@ import pytest
 from botocore.credentials import Credentials
 from pg8000.native import Connection, identifier
 
+from contract import DATABASE_NAME, DATABASE_USER
 from payments.deadline import Timing
 from payments.ledger import DatabaseAddress, Login, iam_login, open_connection
 from rehearsal.postgres.global_database import GlobalDatabase
@@ -16,11 +17,12 @@ from rehearsal.postgres.global_database import GlobalDatabase
 REGIONS = ("us-east-1", "us-west-2")
 MASTER = Login("tapstack", "integration")
 KEY = Credentials("AKIDEXAMPLE", "secret")
+PATIENT = Timing(budget=90, probe=60, connect=15, read=15)  # reached only if a test fails
 
 
 @dataclass(frozen=True)
 class Postgres:
-    """A region's database, and the ways into it."""
+    """A region's database, and its logins."""
 
     database: DatabaseAddress
     ca: Path
@@ -28,26 +30,26 @@ class Postgres:
 
     @classmethod
     def of(cls, pair: GlobalDatabase, region: str) -> "Postgres":
-        """What a region has of the pair's database."""
-        database = DatabaseAddress(host="localhost", port=pair.member(region).door.port, name="payments")
+        """The global database's member in a region."""
+        database = DatabaseAddress(host="localhost", port=pair.member(region).door.port, name=DATABASE_NAME)
         return cls(database, pair.ca_file, region)
 
     def login(self, user: str, password: str) -> Connection:
-        """Somebody's session."""
-        return open_connection(self.database, Timing(), partial(Login, user, password), self.ca)
+        """A session of that user."""
+        return open_connection(self.database, PATIENT, partial(Login, user, password), self.ca)
 
     def master(self) -> Connection:
-        """Of who owns the schema."""
+        """A session of the schema's owner."""
         return self.login(*MASTER)
 
     def app(self) -> Connection:
-        """Of the function, by IAM."""
-        login = partial(iam_login, self.database, "payments_app", self.region, KEY)
-        return open_connection(self.database, Timing(), login, self.ca)
+        """A session of the payments function, which logs in with IAM."""
+        login = partial(iam_login, self.database, DATABASE_USER, self.region, KEY)
+        return open_connection(self.database, PATIENT, login, self.ca)
 
     @contextmanager
     def empty(self) -> Iterator["Postgres"]:
-        """Another database of the same server, for a while."""
+        """Another, empty database on the same server; dropped at the end."""
         fresh = replace(self, database=replace(self.database, name="fresh"))
         with closing(self.master()) as master:
             master.run(f"CREATE DATABASE {identifier(fresh.database.name)}")
@@ -61,11 +63,11 @@ class Postgres:
 def writer(request: pytest.FixtureRequest) -> Iterator[GlobalDatabase]:
     """A writer without a standby."""
     with closing(GlobalDatabase(REGIONS, {KEY.access_key: KEY.secret_key}, request.param)) as pair:
-        pair.create(REGIONS[0], "payments", *MASTER)
+        pair.create(REGIONS[0], DATABASE_NAME, *MASTER)
         yield pair
 
 
 @pytest.fixture(scope="package")
 def postgres(writer: GlobalDatabase) -> Postgres:
-    """Its database, which is empty."""
+    """The writer's database, which is empty at first."""
     return Postgres.of(writer, REGIONS[0])

@@ -1,6 +1,6 @@
-"""The schema on a real PostgreSQL: what it refuses, whoever asks, and what happens to those who ask at once.
+"""The ledger's schema on a real PostgreSQL: what it refuses to whom, and what concurrent postings do.
 
-The fixture `postgres` makes an empty database; the rest is the code that ships.
+The fixture `postgres` creates an empty database; everything else is the code that ships.
 """
 import threading
 import uuid
@@ -15,14 +15,15 @@ import pytest
 from pg8000.exceptions import DatabaseError
 from pg8000.native import Connection
 
-from payments.deadline import Deadline, Timing
+from contract import LEADERSHIP_KEY
+from payments.deadline import Deadline
 from payments.errors import Conflict, MigrationError, NotTheWriter
 from payments.ledger import POST, PostgresLedger
 from payments.migrate import Migration, load, migrate
 from payments.payment import Payment, Record
 from payments.stores import State
 from rehearsal.postgres.global_database import GlobalDatabase
-from tests.postgres.conftest import REGIONS, Postgres
+from tests.postgres.conftest import PATIENT, REGIONS, Postgres
 
 AT_ONCE = 8
 INSUFFICIENT_PRIVILEGE, CHECK_VIOLATION, UNIQUE_VIOLATION = "42501", "23514", "23505"
@@ -39,13 +40,13 @@ def database(postgres: Postgres) -> Postgres:
 
 @pytest.fixture
 def ledger(database: Postgres) -> Iterator[PostgresLedger]:
-    """The store that the function has."""
+    """The ledger as the payments function opens it."""
     with closing(PostgresLedger(database.app)) as ledger:
         yield ledger
 
 
 def posting_of(database: Postgres, kept: Record) -> Callable[[], None]:
-    """The work of posting it over a session of its own."""
+    """Posts the record over a session of its own."""
     def work() -> None:
         with closing(PostgresLedger(database.app)) as ledger:
             ledger.post(kept, deadline())
@@ -54,7 +55,7 @@ def posting_of(database: Postgres, kept: Record) -> Callable[[], None]:
 
 @pytest.fixture
 def app(database: Postgres) -> Iterator[Connection]:
-    """The function's own login, with SQL of its own choice."""
+    """The payments function's login, for any SQL."""
     with closing(database.app()) as connection:
         yield connection
 
@@ -68,30 +69,30 @@ def master(database: Postgres) -> Iterator[Connection]:
 
 def deadline() -> Deadline:
     """Time enough."""
-    return Deadline(Timing(), 2.6)
+    return Deadline(PATIENT, PATIENT.budget)
 
 
 def record(*, amount: int = 1250, epoch: int = 0, payment_id: str = "") -> Record:
-    """A pending record that nobody has made before."""
+    """A new pending record."""
     payment = Payment(payment_id=payment_id or uuid.uuid4().hex, amount=amount, currency="EUR", payer="a", payee="b")
     return Record(payment=payment, fingerprint=payment.fingerprint(), created_at="2026-01-02T03:04:05.678+00:00",
                   epoch=epoch)
 
 
 def newest(master: Connection) -> int:
-    """The epoch of the fence."""
+    """The fence's epoch."""
     return int(master.run("SELECT epoch FROM ledger.fence")[0][0])
 
 
 def code(work: Callable[[], object]) -> str:
-    """The SQLSTATE of what must fail."""
+    """The SQLSTATE of the error that the work must raise."""
     with pytest.raises(DatabaseError) as caught:
         work()
     return str(caught.value.args[0]["C"])
 
 
 def at_once(works: list[Callable[[], Any]]) -> list[Any]:
-    """What each gives or raises, all begun at the same moment."""
+    """What each returns or raises, all begun at the same moment."""
     barrier = threading.Barrier(len(works))
 
     def begin(work: Callable[[], Any]) -> Any:
@@ -110,19 +111,18 @@ def posting(connection: Connection, payment_id: str) -> list[list[Any]]:
     return list(connection.run("SELECT amount, epoch FROM ledger.postings WHERE payment_id = :id", id=payment_id))
 
 
-def test_a_posting_comes_back_as_the_record_that_it_was(ledger: PostgresLedger, master: Connection) -> None:
+def test_a_posting_is_read_as_the_record_that_was_posted(ledger: PostgresLedger, master: Connection) -> None:
     kept = record(epoch=newest(master))
     ledger.post(kept, deadline())
     assert replace(kept, settled=True) in list(ledger.postings(deadline))
 
 
-def test_pages_are_read_to_the_end(
-        ledger: PostgresLedger, master: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("payments.ledger.PAGE", 2)
+def test_all_pages_are_read(database: Postgres, master: Connection) -> None:
     kept = [record(epoch=newest(master)) for _ in range(5)]
-    for each in kept:
-        ledger.post(each, deadline())
-    assert [each.payment for each in ledger.postings(deadline)][-5:] == [each.payment for each in kept]
+    with closing(PostgresLedger(database.app, page=2)) as ledger:
+        for each in kept:
+            ledger.post(each, deadline())
+        assert [each.payment for each in ledger.postings(deadline)][-5:] == [each.payment for each in kept]
 
 
 def test_one_id_posted_by_many_at_once_is_posted_once(database: Postgres, master: Connection) -> None:
@@ -139,7 +139,7 @@ def test_of_different_requests_for_one_id_at_once_one_is_posted(database: Postgr
     assert posting(master, payment_id) == [[answers.index(None) + 1, epoch]]
 
 
-def test_a_newer_epoch_is_let_in_and_shuts_older_ones_out(ledger: PostgresLedger, master: Connection) -> None:
+def test_a_newer_epoch_shuts_out_older_ones(ledger: PostgresLedger, master: Connection) -> None:
     epoch = newest(master)
     old, new = record(epoch=epoch), record(epoch=epoch + 1)
     ledger.post(new, deadline())
@@ -171,24 +171,34 @@ def test_epochs_that_rise_at_once_end_with_the_highest(database: Postgres, maste
         assert kept.epoch != epoch + 4 or answer is None
 
 
-def test_a_posting_under_way_is_decided_before_a_newer_epoch_begins(
+def test_a_newer_epoch_waits_for_a_posting_in_progress(
         database: Postgres, ledger: PostgresLedger, app: Connection, master: Connection) -> None:
     old, new = (record(epoch=newest(master) + number) for number in (0, 1))
     app.run("BEGIN")
     post(app, old)
-    newer = threading.Thread(target=posting_of(database, new))
-    newer.start()
-    newer.join(0.1)
-    assert newer.is_alive()
-    ledger.post(record(epoch=old.epoch), deadline())  # of its own epoch nobody waits
-    app.run("COMMIT")
-    newer.join()
+    with ThreadPoolExecutor(1) as pool:
+        newer = pool.submit(posting_of(database, new))
+        try:
+            await_a_lock(master)
+            ledger.post(record(epoch=old.epoch), deadline())  # another posting of the same epoch does not wait
+            assert not newer.done()
+        finally:
+            app.run("COMMIT")
     assert [len(posting(master, each.payment.payment_id)) for each in (old, new)] == [1, 1]
     assert code(lambda: post(app, record(epoch=old.epoch))) == "TS001"
 
 
+def await_a_lock(master: Connection) -> None:
+    """Return when a session waits for a lock."""
+    for _ in range(3000):
+        if master.run("SELECT FROM pg_locks WHERE NOT granted"):
+            return
+        master.run("SELECT pg_sleep(0.01)")
+    pytest.fail("no session waits for a lock")
+
+
 def post(connection: Connection, kept: Record) -> None:
-    """The statement, outside of the store."""
+    """Run the statement that posts."""
     payment = kept.payment
     connection.run(POST, payment_id=payment.payment_id, payer=payment.payer, payee=payment.payee, amount=payment.amount,
                    currency=payment.currency, fingerprint=kept.fingerprint, created_at=kept.created_at,
@@ -202,11 +212,11 @@ def post(connection: Connection, kept: Record) -> None:
     "SELECT * FROM public.schema_migrations", "SELECT nextval('ledger.postings_seq_seq')",
     "DROP FUNCTION ledger.post_payment", "ALTER TABLE ledger.postings DROP amount",
 ])
-def test_the_function_cannot_write_but_by_posting(app: Connection, statement: str) -> None:
+def test_the_function_can_only_write_by_posting(app: Connection, statement: str) -> None:
     assert code(lambda: app.run(statement)) == INSUFFICIENT_PRIVILEGE
 
 
-def test_nobody_else_can_post(database: Postgres, master: Connection) -> None:
+def test_other_users_can_neither_post_nor_read(database: Postgres, master: Connection) -> None:
     master.run("CREATE ROLE stranger LOGIN PASSWORD 'stranger'")
     with closing(database.login("stranger", "stranger")) as stranger:
         assert code(lambda: post(stranger, record())) == INSUFFICIENT_PRIVILEGE
@@ -214,7 +224,7 @@ def test_nobody_else_can_post(database: Postgres, master: Connection) -> None:
 
 
 @pytest.mark.parametrize("path", ["pg_temp, ledger", "attack, pg_catalog"])
-def test_a_callers_own_tables_and_path_are_not_used(app: Connection, master: Connection, path: str) -> None:
+def test_the_callers_own_tables_and_search_path_are_not_used(app: Connection, master: Connection, path: str) -> None:
     epoch = newest(master)
     app.run("CREATE TEMPORARY TABLE fence (one boolean, epoch bigint)")
     app.run(f"SET search_path TO {path}")
@@ -222,10 +232,10 @@ def test_a_callers_own_tables_and_path_are_not_used(app: Connection, master: Con
 
 
 @pytest.mark.parametrize("spoilt", [
-    {"amount": 0}, {"amount": -1}, {"currency": "eur"}, {"payee": "a"}, {"payer": ""}, {"payment_id": "!right"},
+    {"amount": 0}, {"amount": -1}, {"currency": "eur"}, {"payee": "a"}, {"payer": ""}, {"payment_id": LEADERSHIP_KEY},
     {"payment_id": "x" * 65}, {"payee": "x" * 65},
 ])
-def test_what_is_no_payment_is_not_posted(app: Connection, master: Connection, spoilt: dict[str, Any]) -> None:
+def test_an_invalid_payment_is_not_posted(app: Connection, master: Connection, spoilt: dict[str, Any]) -> None:
     good = record(epoch=newest(master))
     assert code(lambda: post(app, replace(good, payment=replace(good.payment, **spoilt)))) == CHECK_VIOLATION
     assert code(lambda: post(app, replace(good, fingerprint="x"))) == CHECK_VIOLATION
@@ -247,7 +257,8 @@ def test_even_the_owner_cannot_post_out_of_balance(ledger: PostgresLedger, maste
         epoch FROM ledger.postings WHERE payment_id = :id""", id=payment_id)) == UNIQUE_VIOLATION
 
 
-def test_a_probe_tells_the_writer_from_a_standby(database: Postgres, writer: GlobalDatabase, master: Connection) -> None:
+def test_a_probe_tells_the_writer_from_a_standby(
+        database: Postgres, writer: GlobalDatabase, master: Connection) -> None:
     writer.join(REGIONS[1])
     standby = Postgres.of(writer, REGIONS[1])
 

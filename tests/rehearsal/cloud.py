@@ -1,4 +1,4 @@
-"""A cloud made of canned answers, behind real boto3 clients: every call is validated by botocore's own model."""
+"""A cloud of canned answers behind real boto3 clients, so botocore validates every call."""
 
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
@@ -13,12 +13,12 @@ Answer = Mapping[str, Any] | Exception | Callable[[Mapping[str, Any]], Mapping[s
 
 
 def refusal(code: str, message: str = "no") -> ClientError:
-    """An error as AWS would give it."""
+    """An error as AWS answers it."""
     return ClientError({"Error": {"Code": code, "Message": message}}, "Operation")
 
 
 class Cloud(EmulatorClients):
-    """Keeps `calls` as (operation, region, parameters), and answers them from `answers`, by operation, or with {}."""
+    """Records `calls` as (operation, region, parameters), and answers from `answers` by operation, or with {}."""
 
     def __init__(self) -> None:
         super().__init__(ENDPOINT, connections=1)
@@ -36,7 +36,7 @@ class Cloud(EmulatorClients):
         return client
 
     def reset(self) -> None:
-        """Forget everything but the clients, which are dear."""
+        """Forget everything except the clients, which take long to create."""
         self.calls.clear()
         self.answers.clear()
 

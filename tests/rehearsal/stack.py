@@ -1,17 +1,19 @@
-"""A stack that nobody has deployed: its outputs, and who has the right to write."""
+"""The outputs of a stack that was never deployed, and the answers of its stores."""
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from io import BytesIO
 from typing import Any
 
+from contract import ROLES, RegionOutputs, StackOutputs
 from recovery.plan import Action
-from recovery.stack import KEYS, ROLES, SITE_KEYS
 from tests.rehearsal.cloud import Cloud
 
 EAST, WEST = REGIONS = ("us-east-1", "us-west-2")
 OUTPUTS: dict[str, Any] = {
-    **dict.fromkeys(KEYS, "x"), **{f"{role}_{key}": f"{key}-{role}" for role in ROLES for key in SITE_KEYS},
+    **{each.name: "x" for each in fields(StackOutputs)},
+    **{f"{role}_{each.name}": f"{each.name}-{role}" for role in ROLES for each in fields(RegionOutputs)},
     "payments_table_name": "payments", "table_consistency": "eventual", "global_cluster_id": "global",
     "health_check_interval": 10, "health_check_threshold": 3, "recovery_time_objective": 600,
     "recovery_point_objective": 5, "domain_name": "pay.example.test",
@@ -22,30 +24,30 @@ MOVES = {Action.SWITCHOVER: "SwitchoverGlobalCluster", Action.FAILOVER: "Failove
 
 
 class Stores:
-    """Answers for a cloud in which the right to write and the writer are given away.
+    """Lets a cloud answer for the leadership, the ledger and the database's writer, which can be moved.
 
-    right, epoch, writer: which region has them; seen: the newest epoch that the ledger has seen.
+    leader, writer: regions. epoch: of the leadership. seen: the newest epoch that the ledger has seen.
     """
 
     def __init__(self, cloud: Cloud) -> None:
-        self.right, self.epoch, self.writer, self.seen = EAST, 1, EAST, 4
+        self.leader, self.epoch, self.writer, self.seen = EAST, 1, EAST, 4
         cloud.answers.update(
             GetItem=lambda _: {"Item": self.item()}, UpdateItem=self.take,
             DescribeGlobalClusters=lambda _: {"GlobalClusters": [{"GlobalClusterMembers": [
                 {"DBClusterArn": OUTPUTS[f"{role}_cluster_arn"], "IsWriter": OUTPUTS[f"{role}_region"] == self.writer}
-                for role in ("primary", "dr")]}]},
+                for role in ROLES]}]},
             DescribeDBClusters={"DBClusters": [{"Status": "available"}]},
             Invoke=lambda _: {"Payload": BytesIO(json.dumps({"epoch": self.seen}).encode())},
             **dict.fromkeys(MOVES.values(), self.move))
 
     def item(self) -> dict[str, Any]:
-        """The right, as the table has it."""
-        return {"epoch": {"N": str(self.epoch)}, "region": {"S": self.right}}
+        """The leadership, as the table stores it."""
+        return {"epoch": {"N": str(self.epoch)}, "region": {"S": self.leader}}
 
     def take(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Give the right away."""
+        """Change the leader."""
         values = params["ExpressionAttributeValues"]
-        self.right, self.epoch = values[":region"]["S"], int(values[":next"]["N"])
+        self.leader, self.epoch = values[":region"]["S"], int(values[":next"]["N"])
         return {"Attributes": self.item()}
 
     def move(self, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 import gc
 import os
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # A person who waits for the tests gets few examples of a property each time, the gate (`make unit`) the usual hundred.
-settings.register_profile("quick", max_examples=20)
+# Neither depends on the machine's speed.
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("default"), max_examples=20)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 

@@ -7,8 +7,7 @@ The snapshot was taken from the code before the refactoring. Write it anew only 
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
-from dataclasses import fields
+from dataclasses import fields, replace
 from enum import EnumType
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,7 +26,7 @@ from recovery.drill import Drill, DrillTargets, SavedState
 from recovery.status import Status
 from tests.unit.lib.conftest import recording
 from tests.unit.lib.recorder import Recording, Resource
-from tests.unit.recovery.fakes import AWAY, REGIONS, FakeAws
+from tests.unit.recovery.fakes import AWAY, REGIONS, FakeAws, terminal_of
 from tools import cost
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -127,7 +126,7 @@ def plan_document(program: Recording) -> Any:
         outputs = Path(folder) / "outputs.json"
         outputs.write_text(json.dumps(program.outputs), encoding="utf-8")
         result = CliRunner().invoke(recovery.cli.app, ["plan", "failover", "--json"],
-                                    env={"TAPSTACK_OUTPUTS": str(outputs)})
+                                    obj=terminal_of(FakeAws(), outputs))
     assert result.exit_code == 0, result.output
     return keys(json.loads(result.stdout))
 
@@ -135,7 +134,7 @@ def plan_document(program: Recording) -> Any:
 def status_document() -> Any:
     """What `recovery status --json` prints."""
     aws = FakeAws()
-    return keys(Status(stack=aws.stack, clients=aws, look=aws.look, clock=aws.clock).take())
+    return keys(Status(stack=aws.stack, environment=aws.environment).take())
 
 
 def payment() -> Record:
@@ -161,15 +160,15 @@ def took_over() -> FakeAws:
     """A stack whose controllers have looked, and of which one has taken over."""
     aws = FakeAws(failover_mode="automatic")
     aws.point(AWAY, "AuroraGlobalDBReplicationLag", 900.0)
-    timing = ControllerTiming(probe=10.0, watch=60.0, cool_down=300.0)
-    controllers = [Controller(cloud=aws.cloud(to=region), pace=timing, taken=aws.taken) for region in REGIONS]
+    timing = ControllerTiming(look=10.0, window=60.0, cool_down=300.0)
+    controllers = [Controller(cloud=aws.cloud(to=region), timing=timing) for region in REGIONS]
     for cut in ((), (), (REGIONS[0],), (REGIONS[0],), (REGIONS[0],)):
         aws.cut = set(cut)
         for controller in controllers:
             if controller.region not in cut:
-                controller.tick("the controller")
+                controller.look_once("the controller")
         aws.clock.now += 10.0
-    assert aws.right(AWAY)[1] == AWAY
+    assert aws.leadership(AWAY)[1] == AWAY
     return aws
 
 
@@ -191,8 +190,8 @@ def drill() -> FakeAws:
     def clients(service: str, region: str, read: float = 5.0) -> Any:
         return Call() if service == "apigateway" else aws(service, region, read)
 
-    report = Drill(plan=aws.cloud().plan, handles=targets, clients=clients, look=aws.look, clock=aws.clock,
-                   drive=lambda *_: aws.run(AWAY), paying=lambda _: nullcontext()).run()
+    report = Drill(plan=aws.cloud().plan, targets=targets, environment=replace(aws.environment, clients=clients),
+                   drive=lambda *_: aws.run(AWAY), say=lambda _: None).run()
     assert not report.ok
     return aws
 
@@ -201,7 +200,7 @@ def objects() -> dict[str, Any]:
     """The keys of the objects in the buckets."""
     call, aws = Call(), FakeAws()
     S3Receipts(call, "b").put(payment(), deadline())
-    aws.cloud().pull(aws.stack.site(AWAY), wanted=True)  # the fake asserts that the key is `takeover`
+    aws.cloud().set_lever(aws.stack.site(AWAY), pulled=True)  # the fake asserts that the key is `takeover`
     return {call.requests[0]["Key"]: keys(json.loads(call.requests[0]["Body"])),
             "takeover": aws.levers[AWAY][0].decode()}
 

@@ -1,48 +1,18 @@
-"""What the rehearsal knows of each resource type and data function: one entry a type, one module a service."""
+"""What the rehearsal knows of each resource type and data function: one module for each service.
 
+To add a service, add a module here that defines RESOURCE_TYPES or DATA_FUNCTIONS; there is no other list to edit.
+The descriptions know no engine; `rehearsal.deploy.provider` carries them out.
+"""
+
+import importlib
+import pkgutil
 from collections.abc import Mapping
 
-from rehearsal.deploy.resources import (
-             acm,
-             apigateway,
-             backup,
-             cloudwatch,
-             dynamodb,
-             ec2,
-             events,
-             iam,
-             kms,
-             lambda_,
-             random,
-             rds,
-             route53,
-             s3,
-             secretsmanager,
-             sns,
-)
 from rehearsal.deploy.resources.model import DataFunction, ResourceType
 
-_SERVICES = (acm, apigateway, backup, cloudwatch, dynamodb, ec2, events, iam, kms, lambda_, random, rds, route53,
-             s3, secretsmanager, sns)
+_MODULES = [vars(importlib.import_module(found.name)) for found in pkgutil.iter_modules(__path__, f"{__name__}.")]
 
-RESOURCE_TYPES: Mapping[str, ResourceType] = {token: kind for service in _SERVICES for token, kind in service.RESOURCE_TYPES.items()}
-
+RESOURCE_TYPES: Mapping[str, ResourceType] = {
+    token: described for module in _MODULES for token, described in module.get("RESOURCE_TYPES", {}).items()}
 DATA_FUNCTIONS: Mapping[str, DataFunction] = {
-    "aws:index/getCallerIdentity:getCallerIdentity": DataFunction(
-        service="sts",
-        operation="get_caller_identity",
-        outputs={"accountId": "out.Account", "arn": "out.Arn", "userId": "out.UserId", "id": "out.Account"},
-    ),
-    "aws:index/getAvailabilityZones:getAvailabilityZones": DataFunction(
-        service="ec2",
-        operation="describe_availability_zones",
-        outputs={"names": "out.AvailabilityZones[].ZoneName", "zoneIds": "out.AvailabilityZones[].ZoneId",
-                 "groupNames": "[region]", "id": "region"},
-        ignored=frozenset({"state", "filters"}),
-    ),
-    "aws:index/getPartition:getPartition": DataFunction(
-        outputs={"partition": "'aws'", "dnsSuffix": "'amazonaws.com'", "reverseDnsPrefix": "'com.amazonaws'",
-                 "id": "'aws'"},
-    ),
-    **secretsmanager.DATA_FUNCTIONS,
-}
+    token: described for module in _MODULES for token, described in module.get("DATA_FUNCTIONS", {}).items()}

@@ -1,40 +1,21 @@
 """ACM certificates."""
 
-import time
-from collections.abc import Mapping
-from typing import Any
-
-from rehearsal.deploy.resources.model import BotoCall, Listing, ResourceContext, ResourceType
-
-ISSUE_TIMEOUT = 10.0  # seconds; the emulator issues at once
-PAUSE = 0.1  # seconds between two looks
-
-
-def _wait_until_issued(context: ResourceContext, region: str, arn: str) -> dict[str, Any]:
-    deadline = time.monotonic() + ISSUE_TIMEOUT
-    while True:
-        certificate = context.client("acm", region).describe_certificate(CertificateArn=arn)["Certificate"]
-        if certificate["Status"] == "ISSUED":
-            return {}
-        if time.monotonic() > deadline:
-            raise ValueError(f"{arn} is {certificate['Status']}, not ISSUED")
-        time.sleep(PAUSE)
-
+from rehearsal.deploy.resources.model import BotoCall, ResourceType
 
 _VALIDATION = ("out.Certificate.DomainValidationOptions[].{domainName: DomainName, "
                "resourceRecordName: ResourceRecord.Name, resourceRecordType: ResourceRecord.Type, "
                "resourceRecordValue: ResourceRecord.Value}")
 
-RESOURCE_TYPES: Mapping[str, ResourceType] = {
+RESOURCE_TYPES = {
     "aws:acm/certificate:Certificate": ResourceType(
         service="acm", create=BotoCall("request_certificate"), id="out.CertificateArn",
-        then=(BotoCall("describe_certificate", {"CertificateArn": "id"}),),
-        outputs={"arn": "id", "status": "out.Certificate.Status", "domainValidationOptions": _VALIDATION},
-        listed=(Listing("list_certificates", "CertificateSummaryList[].CertificateArn"),),
+        after_create=(BotoCall("describe_certificate", {"CertificateArn": "id"}),),
+        outputs={"arn": "id", "domainValidationOptions": _VALIDATION},
+        listings={"list_certificates": "CertificateSummaryList[].CertificateArn"},
         delete=(BotoCall("delete_certificate", {"CertificateArn": "id"}),)),
-    # No resource, but the wait until the certificate is issued.
+    # Not a resource on AWS: the provider only waits until the certificate is issued, which the emulator does at once.
     "aws:acm/certificateValidation:CertificateValidation": ResourceType(
-        service="acm", create=BotoCall(_wait_until_issued, {"region": "region", "arn": "in.certificateArn"}),
-        id="in.certificateArn",
+        service="acm", create=BotoCall("describe_certificate", {"CertificateArn": "in.certificateArn"}),
+        id="out.Certificate.Status == 'ISSUED' && in.certificateArn",
         provider_only=frozenset({"validationRecordFqdns"})),
 }

@@ -3,16 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rehearsal.deploy.resources.model import BotoCall, Listing, ResourceContext, ResourceType, Template
-
-API_KEY = "aws:apigateway/apiKey:ApiKey"
+from rehearsal.aws.clients import EmulatorClients
+from rehearsal.deploy.resources.model import BotoCall, ResourceType, Template
 
 _REST = {"restApi": "restApiId"}
 _METHOD = {"restApiId": "in.restApi", "resourceId": "in.resourceId", "httpMethod": "in.httpMethod"}
 _STAGE = {"restApiId": "in.restApi", "stageName": "in.stageName"}
-_PLAN_STAGE = "[{op: 'remove', path: '/apiStages', value: join(':', [item.apiId, item.stage])}]"
+_REMOVE_STAGE = "[{op: 'remove', path: '/apiStages', value: join(':', [item.apiId, item.stage])}]"
 
-# A method's settings by Pulumi's names, and where UpdateStage keeps them
+# A method's settings by Pulumi's names, and their paths in UpdateStage
 _SETTINGS = {
     "metricsEnabled": "metrics/enabled",
     "loggingLevel": "logging/loglevel",
@@ -22,50 +21,51 @@ _SETTINGS = {
 }
 
 
-def _method_settings(context: ResourceContext, *, region: str, api: str, stage: str, path: str,
+def _method_settings(clients: EmulatorClients, *, region: str, api: str, stage: str, path: str,
                      settings: Mapping[str, Any]) -> dict[str, Any]:
     unknown = settings.keys() - _SETTINGS.keys()
     if unknown:
-        raise ValueError(f"the rehearsal has no place for the settings {', '.join(sorted(unknown))}")
-    context.client("apigateway", region).update_stage(restApiId=api, stageName=stage, patchOperations=[
+        raise ValueError(f"settings that the rehearsal does not support: {', '.join(sorted(unknown))}")
+    clients("apigateway", region).update_stage(restApiId=api, stageName=stage, patchOperations=[
         {"op": "replace", "path": f"/{path}/{_SETTINGS[key]}",
          "value": str(value).lower() if isinstance(value, bool) else str(value)}
         for key, value in settings.items()])
     return {}
 
 
-def _attach_twins(context: ResourceContext, region: str, plan: str, key: str) -> dict[str, Any]:
-    """Attach the other regions' keys of the same value too.
+def _attach_twins(clients: EmulatorClients, region: str, regions: list[str], plan: str, key: str) -> dict[str, Any]:
+    """Attach the keys with the same value in other regions too.
 
-    The emulator looks a value up over all regions at once, and takes the first key that has it, wherever that is.
+    The emulator looks up a request's key in all regions, and takes the first key with that value.
     """
-    values = {scope["id"]: scope["in"].get("value") for scope in context.made(API_KEY)}
+    values: dict[str, str] = {}
+    for source in regions:
+        pages = clients("apigateway", source).get_paginator("get_api_keys").paginate(includeValues=True)
+        values |= {each["id"]: each["value"] for page in pages for each in page.get("items", ())}
     for twin, value in values.items():
-        if twin != key and value and value == values.get(key):
-            context.client("apigateway", region).create_usage_plan_key(usagePlanId=plan, keyId=twin, keyType="API_KEY")
+        if twin != key and value == values.get(key):
+            clients("apigateway", region).create_usage_plan_key(
+                usagePlanId=plan, keyId=twin, keyType="API_KEY")
     return {}
 
 
 def _set(values: Mapping[str, str]) -> str:
-    """Patch operations that set each path to the value of an expression, if it has one."""
+    """Patch operations that set each path to the value of its expression, unless that is null."""
     operations = (f"{{op: 'replace', path: '{path}', value: {value}}}" for path, value in values.items())
     return f"[{', '.join(operations)}][?value]"
 
 
-RESOURCE_TYPES: Mapping[str, ResourceType] = {
+RESOURCE_TYPES = {
     "aws:apigateway/restApi:RestApi": ResourceType(
-        service="apigateway", create=BotoCall("create_rest_api"), named="name", id="out.id",
+        service="apigateway", create=BotoCall("create_rest_api"), name_input="name", id="out.id",
         outputs={"rootResourceId": "out.rootResourceId",
-                 "arn": Template("arn:aws:apigateway:{region}::/restapis/{id}"),
                  "executionArn": Template("arn:aws:execute-api:{region}:{account}:{id}")},
-        listed=(Listing("get_rest_apis", "items[].id"),), delete=(BotoCall("delete_rest_api", {"restApiId": "id"}),)),
+        listings={"get_rest_apis": "items[].id"}, delete=(BotoCall("delete_rest_api", {"restApiId": "id"}),)),
     "aws:apigateway/resource:Resource": ResourceType(
         service="apigateway", create=BotoCall("create_resource"), renames=_REST, id="out.id",
-        outputs={"path": "out.path"},
         delete=(BotoCall("delete_resource", {"restApiId": "in.restApi", "resourceId": "id"}),)),
     "aws:apigateway/documentationPart:DocumentationPart": ResourceType(
         service="apigateway", create=BotoCall("create_documentation_part"), id="out.id",
-        outputs={"documentationPartId": "id"},
         delete=(BotoCall("delete_documentation_part", {"restApiId": "in.restApiId", "documentationPartId": "id"}),)),
     "aws:apigateway/method:Method": ResourceType(
         service="apigateway", create=BotoCall("put_method", _METHOD), renames={"authorization": "authorizationType"},
@@ -84,56 +84,49 @@ RESOURCE_TYPES: Mapping[str, ResourceType] = {
         service="apigateway", create=BotoCall("create_stage"),
         renames={**_REST, "deployment": "deploymentId", "xrayTracingEnabled": "tracingEnabled"},
         id=Template("ags-{in[restApi]}-{in[stageName]}"),
-        then=(BotoCall("update_stage", {**_STAGE, "patchOperations": _set({
+        after_create=(BotoCall("update_stage", {**_STAGE, "patchOperations": _set({
             "/accessLogSettings/destinationArn": "in.accessLogSettings.destinationArn",
             "/accessLogSettings/format": "in.accessLogSettings.format"})}, when="in.accessLogSettings"),),
-        outputs={"arn": Template("arn:aws:apigateway:{region}::/restapis/{in[restApi]}/stages/{in[stageName]}"),
-                 "executionArn": Template("arn:aws:execute-api:{region}:{account}:{in[restApi]}/{in[stageName]}"),
-                 "invokeUrl": Template("{endpoint}/_aws/execute-api/{in[restApi]}/{in[stageName]}")},
+        outputs={"invokeUrl": Template("{endpoint}/_aws/execute-api/{in[restApi]}/{in[stageName]}")},
         delete=(BotoCall("delete_stage", _STAGE),)),
     # The settings end with the stage.
     "aws:apigateway/methodSettings:MethodSettings": ResourceType(
         service="apigateway",
         create=BotoCall(_method_settings, {"region": "region", "api": "in.restApi", "stage": "in.stageName",
-                                       "path": "in.methodPath", "settings": "in.settings"}),
+                                           "path": "in.methodPath", "settings": "in.settings"}),
         id=Template("{in[restApi]}-{in[stageName]}-{in[methodPath]}")),
-    API_KEY: ResourceType(
-        service="apigateway", create=BotoCall("create_api_key", {"enabled": "in.enabled != `false`"}), named="name",
-        id="out.id",
-        outputs={"value": "out.value", "arn": Template("arn:aws:apigateway:{region}::/apikeys/{id}")},
-        secrets=frozenset({"value"}),
-        listed=(Listing("get_api_keys", "items[].id"),), delete=(BotoCall("delete_api_key", {"apiKey": "id"}),)),
+    "aws:apigateway/apiKey:ApiKey": ResourceType(
+        service="apigateway", create=BotoCall("create_api_key", {"enabled": "in.enabled != `false`"}),
+        name_input="name", id="out.id", secrets=frozenset({"value"}), listings={"get_api_keys": "items[].id"},
+        delete=(BotoCall("delete_api_key", {"apiKey": "id"}),)),
     "aws:apigateway/usagePlan:UsagePlan": ResourceType(
-        service="apigateway", create=BotoCall("create_usage_plan"),
-        renames={"throttleSettings": "throttle"}, named="name", id="out.id",
-        outputs={"arn": Template("arn:aws:apigateway:{region}::/usageplans/{id}")},
-        listed=(Listing("get_usage_plans", "items[].id"),),
+        service="apigateway", create=BotoCall("create_usage_plan"), renames={"throttleSettings": "throttle"},
+        name_input="name", id="out.id", listings={"get_usage_plans": "items[].id"},
         # A plan that still covers a stage cannot be deleted.
-        delete=(BotoCall("update_usage_plan", {"usagePlanId": "id", "patchOperations": _PLAN_STAGE}, each="in.apiStages"),
+        delete=(BotoCall("update_usage_plan", {"usagePlanId": "id", "patchOperations": _REMOVE_STAGE},
+                         each="in.apiStages"),
                 BotoCall("delete_usage_plan", {"usagePlanId": "id"}))),
     "aws:apigateway/usagePlanKey:UsagePlanKey": ResourceType(
         service="apigateway", create=BotoCall("create_usage_plan_key"), id="out.id",
-        then=(BotoCall(_attach_twins, {"region": "region", "plan": "in.usagePlanId", "key": "in.keyId"}),),
-        outputs={"name": "out.name", "value": "out.value"}, secrets=frozenset({"value"}),
+        after_create=(BotoCall(_attach_twins, {"region": "region", "regions": "regions", "plan": "in.usagePlanId",
+                                               "key": "in.keyId"}),),
+        secrets=frozenset({"value"}),
         delete=(BotoCall("delete_usage_plan_key", {"usagePlanId": "in.usagePlanId", "keyId": "in.keyId"}),)),
-    # One an account and region; it can be set, and set to nothing, but not deleted.
+    # Each account and region has one; it can be set and emptied, but not deleted.
     "aws:apigateway/account:Account": ResourceType(
         service="apigateway",
         create=BotoCall("update_account", {"patchOperations": _set({"/cloudwatchRoleArn": "in.cloudwatchRoleArn"})}),
-        id="'api-gateway-account'",
-        listed=(Listing("get_account", "[cloudwatchRoleArn][?@]"),),
+        id="'api-gateway-account'", listings={"get_account": "[cloudwatchRoleArn][?@]"},
         delete=(BotoCall("update_account",
-                     {"patchOperations": "[{op: 'replace', path: '/cloudwatchRoleArn', value: ''}]"}),)),
+                         {"patchOperations": "[{op: 'replace', path: '/cloudwatchRoleArn', value: ''}]"}),)),
     "aws:apigateway/domainName:DomainName": ResourceType(
         service="apigateway", create=BotoCall("create_domain_name"), id="in.domainName",
-        outputs={"arn": Template("arn:aws:apigateway:{region}::/domainnames/{id}"),
-                 "regionalDomainName": "out.regionalDomainName",
-                 "regionalZoneId": "out.regionalHostedZoneId"},
-        listed=(Listing("get_domain_names", "items[].domainName"),),
+        outputs={"regionalDomainName": "out.regionalDomainName", "regionalZoneId": "out.regionalHostedZoneId"},
+        listings={"get_domain_names": "items[].domainName"},
         delete=(BotoCall("delete_domain_name", {"domainName": "id"}),)),
     "aws:apigateway/basePathMapping:BasePathMapping": ResourceType(
         service="apigateway", create=BotoCall("create_base_path_mapping"), renames={**_REST, "stageName": "stage"},
         id=Template("{in[domainName]}/"),
         delete=(BotoCall("delete_base_path_mapping",
-                     {"domainName": "in.domainName", "basePath": "in.basePath || '(none)'"}),)),
+                         {"domainName": "in.domainName", "basePath": "in.basePath || '(none)'"}),)),
 }

@@ -1,33 +1,29 @@
 """AWS Backup."""
 
-from collections.abc import Mapping
+from rehearsal.deploy.resources.model import BotoCall, ResourceType
 
-from rehearsal.deploy.resources.model import BotoCall, Listing, ResourceType
-
-RESOURCE_TYPES: Mapping[str, ResourceType] = {
+RESOURCE_TYPES = {
     "aws:backup/vault:Vault": ResourceType(
         service="backup", create=BotoCall("create_backup_vault", {"BackupVaultTags": "tags"}),
-        renames={"name": "BackupVaultName", "kmsKeyArn": "EncryptionKeyArn"}, named="name", id="in.name",
+        renames={"name": "BackupVaultName", "kmsKeyArn": "EncryptionKeyArn"}, name_input="name", id="in.name",
         outputs={"arn": "out.BackupVaultArn"},
-        # No backup runs, so there is nothing to empty.
+        # No backup runs, so the vault is empty.
         provider_only=frozenset({"forceDestroy"}),
-        listed=(Listing("list_backup_vaults", "BackupVaultList[].BackupVaultName"),),
+        listings={"list_backup_vaults": "BackupVaultList[].BackupVaultName"},
         delete=(BotoCall("delete_backup_vault", {"BackupVaultName": "id"}),)),
     "aws:backup/plan:Plan": ResourceType(
         service="backup",
         create=BotoCall("create_backup_plan", {"BackupPlan.BackupPlanName": "in.name", "BackupPlanTags": "tags"}),
-        within="BackupPlan",
+        wrapper="BackupPlan",
         renames={"targetVaultName": "TargetBackupVaultName", "schedule": "ScheduleExpression",
                  "startWindow": "StartWindowMinutes", "completionWindow": "CompletionWindowMinutes",
                  "deleteAfter": "DeleteAfterDays", "destinationVaultArn": "DestinationBackupVaultArn"},
-        named="name", id="out.BackupPlanId",
-        outputs={"arn": "out.BackupPlanArn", "version": "out.VersionId"},
-        listed=(Listing("list_backup_plans", "BackupPlansList[].BackupPlanId"),),
+        name_input="name", id="out.BackupPlanId", listings={"list_backup_plans": "BackupPlansList[].BackupPlanId"},
         delete=(BotoCall("delete_backup_plan", {"BackupPlanId": "id"}),)),
     "aws:backup/selection:Selection": ResourceType(
         service="backup",
         create=BotoCall("create_backup_selection",
-                    {"BackupPlanId": "in.planId", "BackupSelection.SelectionName": "in.name"}),
-        within="BackupSelection", named="name", id="out.SelectionId",
+                        {"BackupPlanId": "in.planId", "BackupSelection.SelectionName": "in.name"}),
+        wrapper="BackupSelection", name_input="name", id="out.SelectionId",
         delete=(BotoCall("delete_backup_selection", {"BackupPlanId": "in.planId", "SelectionId": "id"}),)),
 }

@@ -1,8 +1,6 @@
 """DynamoDB."""
 
-from collections.abc import Mapping
-
-from rehearsal.deploy.resources.model import BotoCall, Listing, ResourceType, Template
+from rehearsal.deploy.resources.model import BotoCall, ResourceType, Template
 
 _TABLE = {"TableName": "id"}
 _PARAMS = {
@@ -12,7 +10,8 @@ _PARAMS = {
     "SSESpecification": "in.serverSideEncryption && {Enabled: in.serverSideEncryption.enabled, SSEType: 'KMS', "
                         "KMSMasterKeyId: in.serverSideEncryption.kmsKeyArn}",
 }
-_REPLICA = {"each": "in.replicas", "region": "item.regionName"}  # a call for each replica, where that is
+_REPLICA = {"each": "in.replicas", "region": "item.regionName"}  # a call for each replica, in its region
+_REPLICA_ARN = Template("arn:aws:dynamodb:{item[regionName]}:{account}:table/{id}")
 _RECOVERABLE = {**_TABLE, "PointInTimeRecoverySpecification.PointInTimeRecoveryEnabled": "`true`"}
 _ADD = "[{Create: {RegionName: item.regionName, KMSMasterKeyId: item.kmsKeyArn}}]"
 _WITNESS = "in.globalTableWitness && [{Create: {RegionName: in.globalTableWitness.regionName}}]"
@@ -23,21 +22,19 @@ def _protect(value: str) -> dict[str, str]:
     return {**_TABLE, "DeletionProtectionEnabled": value}
 
 
-RESOURCE_TYPES: Mapping[str, ResourceType] = {
+RESOURCE_TYPES = {
     "aws:dynamodb/table:Table": ResourceType(
-        service="dynamodb", create=BotoCall("create_table", _PARAMS), renames={"name": "TableName"}, named="name",
+        service="dynamodb", create=BotoCall("create_table", _PARAMS), renames={"name": "TableName"}, name_input="name",
         id="in.name",
-        then=(BotoCall("update_continuous_backups", _RECOVERABLE, when="in.pointInTimeRecovery.enabled"),
-              BotoCall("update_table", {**_TABLE, "ReplicaUpdates": _ADD, "MultiRegionConsistency": "item.consistencyMode",
-                                    "GlobalTableWitnessUpdates": _WITNESS}, each="in.replicas"),
-              BotoCall("update_continuous_backups", _RECOVERABLE, when="item.pointInTimeRecovery", **_REPLICA),
-              BotoCall("update_table", _protect("`true`"), when="item.deletionProtectionEnabled", **_REPLICA),
-              BotoCall("tag_resource", {"ResourceArn": Template("arn:aws:dynamodb:{item[regionName]}:{account}:table/{id}"),
-                                    "Tags": "tags"}, when="item.propagateTags && tags", **_REPLICA),
-              BotoCall("describe_table", _TABLE)),
-        outputs={"arn": "out.Table.TableArn", "streamArn": "out.Table.LatestStreamArn",
-                 "streamLabel": "out.Table.LatestStreamLabel"},
-        listed=(Listing("list_tables", "TableNames"),),
+        after_create=(BotoCall("update_continuous_backups", _RECOVERABLE, when="in.pointInTimeRecovery.enabled"),
+                      BotoCall("update_table", {**_TABLE, "ReplicaUpdates": _ADD, "GlobalTableWitnessUpdates": _WITNESS,
+                                                "MultiRegionConsistency": "item.consistencyMode"}, each="in.replicas"),
+                      BotoCall("update_continuous_backups", _RECOVERABLE, when="item.pointInTimeRecovery", **_REPLICA),
+                      BotoCall("update_table", _protect("`true`"), when="item.deletionProtectionEnabled", **_REPLICA),
+                      BotoCall("tag_resource", {"ResourceArn": _REPLICA_ARN, "Tags": "tags"},
+                               when="item.propagateTags && tags", **_REPLICA),
+                      BotoCall("describe_table", _TABLE)),
+        outputs={"arn": "out.Table.TableArn"}, listings={"list_tables": "TableNames"},
         unprotect=(BotoCall("update_table", _protect("`false`"), when="in.deletionProtectionEnabled"),
                    BotoCall("update_table", _protect("`false`"), when="item.deletionProtectionEnabled", **_REPLICA)),
         delete=(BotoCall("update_table", {**_TABLE, "ReplicaUpdates": _REMOVE}, each="in.replicas"),

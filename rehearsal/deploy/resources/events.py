@@ -1,15 +1,13 @@
-"""EventBridge, whose types Pulumi counts among CloudWatch's."""
+"""EventBridge, whose types Pulumi puts under CloudWatch."""
 
-from collections.abc import Mapping
+from rehearsal.deploy.resources.model import BotoCall, ResourceType, Template
 
-from rehearsal.deploy.resources.model import BotoCall, Listing, ResourceType, Template
-
-RESOURCE_TYPES: Mapping[str, ResourceType] = {
+RESOURCE_TYPES = {
     "aws:cloudwatch/eventRule:EventRule": ResourceType(
-        # The rehearsal's own clock (`clock`) starts its target, while drills are played: else nobody is to take over.
-        service="events", create=BotoCall("put_rule", {"State": "'DISABLED'"}), named="name", id="in.name",
+        # Disabled: only drills invoke the target, on their own schedule. Outside of drills nothing may take over.
+        service="events", create=BotoCall("put_rule", {"State": "'DISABLED'"}), name_input="name", id="in.name",
         outputs={"arn": Template("arn:aws:events:{region}:{account}:rule/{id}")},
-        listed=(Listing("list_rules", "Rules[].Name"),), delete=(BotoCall("delete_rule", {"Name": "id"}),)),
+        listings={"list_rules": "Rules[].Name"}, delete=(BotoCall("delete_rule", {"Name": "id"}),)),
     "aws:cloudwatch/eventTarget:EventTarget": ResourceType(
         service="events",
         create=BotoCall("put_targets", {"Targets": "[{id: in.targetId, arn: in.arn, retryPolicy: in.retryPolicy}]"}),

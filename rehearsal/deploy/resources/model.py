@@ -1,16 +1,17 @@
-"""How a resource type is described: the boto3 calls that make and delete it, and where its outputs come from.
+"""How a resource type is described: the boto3 calls that create and delete it, and where its outputs come from.
 
 A description is data. Its expressions are evaluated against the *scope* of one resource, a mapping of
 
     in        the program's inputs, by Pulumi's names        id      the resource's id, once it is created
     out       the answers of the calls so far, merged        tags    the provider's default tags and its own
     name      the logical name                               item    the element, in a call made once for `each`
-    region    where it is; `account` and `endpoint` too      unique  a text that no other resource has
-    lifted    whether protection is lifted, in a teardown
-    port      where the region's database is              files   texts that take the place of a package's own files
-    factor    how many times faster functions are to go by than their configuration says
+    region    the resource's; also `account`, `endpoint`     unique  a text that no other resource has
+    port      the port of the region's database              files   texts that replace a package's own files
+    databases  the `Databases` of the target, if any         regions  the regions of the target
+    factor    how many times faster functions run than configured
+    unprotected  whether protection is lifted, before a teardown
 
-An expression is JMESPath (`in.vpcId`), or a `Template` template (`Text("{region}/{in[name]}")`).
+An expression is JMESPath (`in.vpcId`) or a `Template` (`Template("{region}/{in[name]}")`).
 """
 
 import io
@@ -25,27 +26,39 @@ import jmespath
 import pulumi
 from jmespath import functions
 
-from rehearsal.postgres.aurora import Aurora
-
 Scope = dict[str, Any]
 
 
-class ResourceContext(Protocol):
-    """What a call that is a function may use, besides its parameters."""
-
-    def client(self, service: str, region: str) -> Any:
-        """The boto3 client of a service in a region."""
+class Databases(Protocol):
+    """The databases behind RDS, at most one in each region."""
 
     @property
-    def aurora(self) -> Aurora | None:
-        """The databases behind the clusters."""
+    def authority(self) -> str:
+        """The certificate of the authority that signs theirs, as PEM."""
 
-    def made(self, token: str) -> list[Scope]:
-        """The scopes of the resources of a type that exist by now, oldest first."""
+    def port(self, region: str) -> int | None:
+        """The port of a region's database on this machine; None for a region without one."""
+
+    def make(self, region: str, database: str | None, username: str | None, password: str | None) -> None:
+        """Create a region's database: the writer if it is given a login, or else a reader."""
+
+
+@dataclass(frozen=True)
+class DeployTarget:
+    """What stands in for AWS next to the emulator.
+
+    `endpoints`: the URL of AWS as the functions of a region reach it, by region.
+    `databases`: without them, clusters are records only.
+    `factor`: how many times faster than configured the functions run.
+    """
+
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    databases: Databases | None = None
+    factor: float = 1
 
 
 Function = Callable[..., Mapping[str, Any]]
-"""Stands in for an operation: called with the context and the parameters, gives an answer; ValueError fails it."""
+"""Replaces an operation: takes the clients and the parameters, returns an answer. A ValueError means that it failed."""
 
 
 class Template(str):
@@ -56,10 +69,10 @@ class Template(str):
 
 @dataclass(frozen=True)
 class BotoCall:
-    """One boto3 call: its operation (or a function in place of one), and its parameters as expressions.
+    """One boto3 call: its operation, or a function that replaces it, and its parameters as expressions.
 
-    A parameter's name may be a path (`BackupPlan.BackupPlanName`); one whose expression gives null is not sent.
-    `each`: once for every element. `when`: only if that is true. `region`: elsewhere than where the resource is.
+    A parameter's name may be a path (`BackupPlan.BackupPlanName`). A parameter whose expression is null is not sent.
+    `each`: one call for every element of a list. `when`: only if this is true. `region`: where the call is made.
     """
 
     operation: str | Function
@@ -69,60 +82,49 @@ class BotoCall:
     region: str = "region"
 
     def expressions(self) -> Iterator[str]:
-        """Every expression in it."""
+        """Every expression of the call."""
         yield from self.params.values()
         yield from (self.when, self.each, self.region)
-
-
-@dataclass(frozen=True)
-class Listing:
-    """A call that names everything of a kind in a region (page by page where it can), and the names in its answer.
-
-    A function in place of the operation is called with the context and the region.
-    """
-
-    operation: str | Function
-    names: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResourceType:
     """One resource type.
 
-    An input that no expression of `create` names goes to the member of its name (`fitting`), of the operation itself or
-    of its structure `within`. One that finds none, that no other call names and that is not the provider's alone is an
-    error: nothing is dropped in silence.
+    An input that no expression of `create` uses goes to the parameter of its name (see `coercion`): of the operation,
+    or of the operation's structure `wrapper`. An input without such a parameter, which no other call uses and which is
+    not `provider_only`, is an error: nothing is dropped silently.
     """
 
     service: str
     create: BotoCall
     id: str
     renames: Mapping[str, str] = field(default_factory=dict)
-    """Inputs, at any depth, whose member has another name; a path where it lies deeper."""
-    within: str = ""
-    named: str = ""
-    """The input with the physical name: made up from the logical one where the program gives none."""
-    then: tuple[BotoCall, ...] = ()
+    """Inputs, at any depth, whose parameter has another name; a path where it is nested deeper."""
+    wrapper: str = ""
+    name_input: str = ""
+    """The input with the physical name. The engine makes up a name if the program gives none."""
+    after_create: tuple[BotoCall, ...] = ()
     outputs: Mapping[str, str] = field(default_factory=dict)
+    """Those that the program uses."""
     secrets: frozenset[str] = frozenset()
     """Outputs that are secret."""
     provider_only: frozenset[str] = frozenset()
-    """Inputs that only steer the provider (how it updates, waits or destroys) and are part of no call."""
-    listed: tuple[Listing, ...] = ()
-    """Empty for what lies within a resource that is listed."""
+    """Inputs that only control how the provider updates, waits or destroys, and that no call needs."""
+    listings: Mapping[str | Function, str] = field(default_factory=dict)
+    """The operations (or functions of clients and region) that list everything of the type in a region, each with the
+    expression for the names in a page of its answer. Empty for what is part of a resource that is listed."""
     unprotect: tuple[BotoCall, ...] = ()
-    """Calls before a teardown that lift what would rightly stop it on AWS."""
+    """Calls before a teardown, to lift a protection that AWS would enforce."""
     delete: tuple[BotoCall, ...] = ()
-    dispose: tuple[BotoCall, ...] = ()
-    """Calls after `delete` for what AWS is meant to keep, such as a final snapshot."""
 
     @cached_property
-    def mentioned(self) -> frozenset[str]:
-        """The inputs that an expression names."""
-        return names_in(self.expressions())
+    def used_inputs(self) -> frozenset[str]:
+        """The inputs that an expression uses."""
+        return inputs_in(self.expressions())
 
     def expressions(self) -> Iterator[str]:
-        """Every expression of the kind."""
+        """Every expression of the description."""
         yield self.id
         yield from self.outputs.values()
         for each in fields(self):
@@ -134,32 +136,33 @@ class ResourceType:
 
 @dataclass(frozen=True, kw_only=True)
 class DataFunction:
-    """A data function: the operation that it asks, if any, and what it answers.
+    """A data function: the operation that it calls, and its result.
 
-    The arguments `ignored` are accepted and make no difference in an emulator.
+    The arguments `ignored` are accepted, because they make no difference in an emulator.
     """
 
+    service: str
+    operation: str
     outputs: Mapping[str, str]
-    service: str = ""
-    operation: str = ""
     params: Mapping[str, str] = field(default_factory=dict)
     ignored: frozenset[str] = frozenset()
 
 
-def names_in(expressions: Iterable[str]) -> frozenset[str]:
-    """The inputs that expressions name."""
+
+def inputs_in(expressions: Iterable[str]) -> frozenset[str]:
+    """The inputs that expressions use."""
     return frozenset(re.findall(r"\bin(?:\.|\[)(\w+)", "\n".join(expressions)))
 
 
-def packed(archive: object, changed: Mapping[str, str]) -> bytes:
-    """A zip file of an AssetArchive of files and texts, some `changed`. Raises TypeError for anything else."""
+def zip_package(archive: object, replaced: Mapping[str, str]) -> bytes:
+    """A zip file of an AssetArchive of files and texts, some of them `replaced`. Raises TypeError for anything else."""
     if not isinstance(archive, pulumi.AssetArchive):
         raise TypeError(f"cannot package {type(archive).__name__}, only an AssetArchive")
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as package:
         for name, asset in archive.assets.items():
-            if name in changed:
-                package.writestr(name, changed[name])
+            if name in replaced:
+                package.writestr(name, replaced[name])
             elif isinstance(asset, pulumi.FileAsset):
                 package.write(asset.path, name)
             elif isinstance(asset, pulumi.StringAsset):
@@ -170,27 +173,27 @@ def packed(archive: object, changed: Mapping[str, str]) -> bytes:
 
 
 class _Functions(functions.Functions):  # type: ignore[misc]
-    """What JMESPath lacks; its metaclass finds them by their names."""
+    """Functions that JMESPath lacks; its metaclass finds them by the prefix of their names."""
 
     @functions.signature({"types": ["string"]}, {"types": ["string"]})  # type: ignore[untyped-decorator]
     def _func_split(self, text: str, separator: str) -> list[str]:
         return text.split(separator)
 
     @functions.signature({"types": ["object"]}, {"types": ["number"]})  # type: ignore[untyped-decorator]
-    def _func_hurry(self, variables: Mapping[str, str], factor: float) -> dict[str, str]:
+    def _func_speed_up(self, variables: Mapping[str, str], factor: float) -> dict[str, str]:
         return {key: f"{float(value) / factor:g}" if key.endswith("_SECONDS") else value
                 for key, value in variables.items()}
 
     @functions.signature({"types": []}, {"types": ["object"]})  # type: ignore[untyped-decorator]
-    def _func_zip(self, archive: object, changed: Mapping[str, str]) -> bytes:
-        return packed(archive, changed)
+    def _func_zip(self, archive: object, replaced: Mapping[str, str]) -> bytes:
+        return zip_package(archive, replaced)
 
 
 _OPTIONS = jmespath.Options(custom_functions=_Functions())
 
 
 def evaluate(expression: str, scope: Mapping[str, Any]) -> Any:
-    """The expression's value in the scope; null where it leads nowhere."""
+    """The expression's value in the scope, None if there is none."""
     if isinstance(expression, Template):
         return expression.format_map(scope)
     return jmespath.search(expression, scope, _OPTIONS)

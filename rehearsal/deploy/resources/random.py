@@ -1,24 +1,22 @@
-"""Random values, which no service makes."""
+"""Random values, which need no service."""
 
 import secrets
 import string
-from collections.abc import Mapping
 from typing import Any
 
-from rehearsal.deploy.resources.model import BotoCall, ResourceContext, ResourceType
+from rehearsal.aws.clients import EmulatorClients
+from rehearsal.deploy.resources.model import BotoCall, ResourceType
 
 SPECIAL = "!@#$%&*()-_=+[]{}<>:?"  # the provider's own set
 
 
-def _password(_context: ResourceContext, length: int, special: bool | None) -> dict[str, Any]:
+def _password(_clients: EmulatorClients, length: int, special: bool | None) -> dict[str, Any]:
     alphabet = string.ascii_letters + string.digits + ("" if special is False else SPECIAL)
     return {"result": "".join(secrets.choice(alphabet) for _ in range(length))}
 
 
-RESOURCE_TYPES: Mapping[str, ResourceType] = {
+RESOURCE_TYPES = {
     "random:index/randomPassword:RandomPassword": ResourceType(
-        service="",
-        create=BotoCall(_password, {"length": "in.length", "special": "in.special"}),
-        id="'none'",
+        service="", create=BotoCall(_password, {"length": "in.length", "special": "in.special"}), id="'none'",
         outputs={"result": "out.result"}, secrets=frozenset({"result"})),
 }

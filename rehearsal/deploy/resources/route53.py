@@ -1,8 +1,6 @@
 """Route 53."""
 
-from collections.abc import Mapping
-
-from rehearsal.deploy.resources.model import BotoCall, Listing, ResourceType, Template
+from rehearsal.deploy.resources.model import BotoCall, ResourceType, Template
 
 _RECORD_SET = (
     "{Name: in.name, Type: in.type, TTL: in.ttl, ResourceRecords: in.records[].{Value: @}, "
@@ -19,33 +17,28 @@ def _change(action: str) -> BotoCall:
 
 def _tag(resource_type: str) -> BotoCall:
     return BotoCall("change_tags_for_resource",
-                {"ResourceType": f"'{resource_type}'", "ResourceId": "id", "AddTags": "tags"}, when="tags")
+                    {"ResourceType": f"'{resource_type}'", "ResourceId": "id", "AddTags": "tags"}, when="tags")
 
 
-RESOURCE_TYPES: Mapping[str, ResourceType] = {
+RESOURCE_TYPES = {
     "aws:route53/zone:Zone": ResourceType(
         service="route53",
         create=BotoCall("create_hosted_zone", {"CallerReference": "unique", "HostedZoneConfig.Comment": "in.comment"}),
-        named="name", id="split(out.HostedZone.Id, '/')[2]",
-        then=(_tag("hostedzone"),),
-        outputs={"zoneId": "id", "arn": Template("arn:aws:route53:::hostedzone/{id}"),
-                 "nameServers": "out.DelegationSet.NameServers"},
-        # Every record in it is a resource of the program, and gone by then.
-        provider_only=frozenset({"forceDestroy"}),
-        listed=(Listing("list_hosted_zones", "HostedZones[].Id"),), delete=(BotoCall("delete_hosted_zone", {"Id": "id"}),)),
+        name_input="name", id="split(out.HostedZone.Id, '/')[2]", after_create=(_tag("hostedzone"),),
+        outputs={"zoneId": "id", "nameServers": "out.DelegationSet.NameServers"},
+        # All records of the zone are resources of the program, and deleted before it.
+        provider_only=frozenset({"forceDestroy"}), listings={"list_hosted_zones": "HostedZones[].Id"},
+        delete=(BotoCall("delete_hosted_zone", {"Id": "id"}),)),
     "aws:route53/record:Record": ResourceType(
         service="route53", create=_change("in.allowOverwrite && 'UPSERT' || 'CREATE'"),
-        id=Template("{in[zoneId]}_{in[name]}_{in[type]}"),
-        outputs={"fqdn": "in.name"},
-        delete=(_change("'DELETE'"),)),
+        id=Template("{in[zoneId]}_{in[name]}_{in[type]}"), outputs={"fqdn": "in.name"}, delete=(_change("'DELETE'"),)),
     "aws:route53/healthCheck:HealthCheck": ResourceType(
         service="route53", create=BotoCall("create_health_check", {"CallerReference": "unique"}),
-        within="HealthCheckConfig",
+        wrapper="HealthCheckConfig",
         renames={"fqdn": "HealthCheckConfig.FullyQualifiedDomainName",
                  "invertHealthcheck": "HealthCheckConfig.Inverted",
-                 "childHealthThreshold": "HealthCheckConfig.HealthThreshold"}, id="out.HealthCheck.Id",
-        then=(_tag("healthcheck"),),
-        outputs={"arn": Template("arn:aws:route53:::healthcheck/{id}")},
-        listed=(Listing("list_health_checks", "HealthChecks[].Id"),),
+                 "childHealthThreshold": "HealthCheckConfig.HealthThreshold"},
+        id="out.HealthCheck.Id", after_create=(_tag("healthcheck"),),
+        listings={"list_health_checks": "HealthChecks[].Id"},
         delete=(BotoCall("delete_health_check", {"HealthCheckId": "id"}),)),
 }

@@ -1,15 +1,15 @@
-"""S3: the bucket, and its settings, which are resources of their own."""
+"""S3: the bucket, and its settings, which are separate resources."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from rehearsal.deploy.resources.model import BotoCall, Listing, ResourceContext, ResourceType, Template
+from rehearsal.aws.clients import EmulatorClients
+from rehearsal.deploy.resources.model import BotoCall, ResourceType, Template
 
 
-def _empty(context: ResourceContext, region: str, bucket: str) -> dict[str, Any]:
+def _empty(clients: EmulatorClients, region: str, bucket: str) -> dict[str, Any]:
     """Delete every version and delete marker."""
-    client = context.client("s3", region)
-    # All of them first: where the next page begins may be a version that is deleted by then, and others are skipped.
+    client = clients("s3", region)
+    # Read all pages first: the marker of the next page may be a version that is deleted by then, which skips others.
     for page in list(client.get_paginator("list_object_versions").paginate(Bucket=bucket)):
         found = [{"Key": item["Key"], "VersionId": item["VersionId"]}
                  for item in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))]
@@ -18,25 +18,22 @@ def _empty(context: ResourceContext, region: str, bucket: str) -> dict[str, Any]
     return {}
 
 
-def _setting(put: str, delete: str, within: str = "") -> ResourceType:
-    """A setting of a bucket, whose id is the bucket's; one that has nothing to `delete` ends with the bucket."""
-    return ResourceType(service="s3", create=BotoCall(put), within=within, id="in.bucket",
-                delete=(BotoCall(delete, {"Bucket": "in.bucket"}),) if delete else ())
+def _setting(put: str, delete: str, wrapper: str = "") -> ResourceType:
+    """A setting of a bucket, with the bucket's id. Without a `delete` operation it is deleted with the bucket."""
+    return ResourceType(service="s3", create=BotoCall(put), wrapper=wrapper, id="in.bucket",
+                        delete=(BotoCall(delete, {"Bucket": "in.bucket"}),) if delete else ())
 
 
-RESOURCE_TYPES: Mapping[str, ResourceType] = {
+RESOURCE_TYPES = {
     "aws:s3/bucket:Bucket": ResourceType(
         service="s3",
         # us-east-1 is the only region that must not be named.
         create=BotoCall("create_bucket", {"CreateBucketConfiguration.LocationConstraint":
-                                      "region != 'us-east-1' && region || null"}),
-        named="bucket", id="in.bucket",
-        then=(BotoCall("put_bucket_tagging", {"Bucket": "id", "Tagging.TagSet": "tags"}, when="tags"),),
-        outputs={"arn": Template("arn:aws:s3:::{id}"), "bucketRegion": "region",
-                 "bucketDomainName": Template("{id}.s3.amazonaws.com"),
-                 "bucketRegionalDomainName": Template("{id}.s3.{region}.amazonaws.com")},
-        listed=(Listing("list_buckets", "Buckets[].Name"),),
-        delete=(BotoCall(_empty, {"region": "region", "bucket": "id"}, when="in.forceDestroy || lifted"),
+                                          "region != 'us-east-1' && region || null"}),
+        name_input="bucket", id="in.bucket",
+        after_create=(BotoCall("put_bucket_tagging", {"Bucket": "id", "Tagging.TagSet": "tags"}, when="tags"),),
+        outputs={"arn": Template("arn:aws:s3:::{id}")}, listings={"list_buckets": "Buckets[].Name"},
+        delete=(BotoCall(_empty, {"region": "region", "bucket": "id"}, when="in.forceDestroy || unprotected"),
                 BotoCall("delete_bucket", {"Bucket": "id"}))),
     "aws:s3/bucketVersioning:BucketVersioning": _setting("put_bucket_versioning", ""),
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": _setting(

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from lib.settings import DNS_TTL_SECONDS
+from contract import DNS_TTL
 from rehearsal.deploy.resources.model import Scope
 
 RECORD, CHECK, DOMAIN = (
@@ -213,7 +213,7 @@ class Resolver:
     """What Route 53 answers for the names of a zone; `factor` divides how long an answer may be kept."""
 
     def __init__(self, zone: HostedZone, healthy: Healthy, factor: float = 1.0) -> None:
-        self._zone, self._healthy, self._ttl = zone, healthy, DNS_TTL_SECONDS / factor
+        self._zone, self._healthy, self._ttl = zone, healthy, DNS_TTL / factor
 
     def answer(self, name: str) -> tuple[str, float]:
         """The region that a name leads to, and the seconds that this may be kept.

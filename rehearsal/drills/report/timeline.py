@@ -62,7 +62,7 @@ class PhaseBar:
 class Timeline:
     """What to draw: `labels`, `marks`, `bars`, and the `lines` between bands; the axis is at the height `axis`."""
 
-    size, row, pad, right = SIZE, ROW, PAD, RIGHT
+    size, row = SIZE, ROW
 
     def __init__(self, drill: DrillResult, factor: float, width: float) -> None:
         """The timeline of a drill, `width` wide; waiting was compressed by `factor`."""

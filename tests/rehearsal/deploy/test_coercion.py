@@ -1,11 +1,12 @@
-"""Inputs in the form of an operation's parameters."""
+"""Inputs as the parameters of an operation."""
 
 from typing import Any
 
 import pytest
 from botocore.session import Session
 
-from rehearsal.deploy.coercion import CoercionError, coerce, member, place
+from rehearsal.deploy.coercion import coerce, member, set_path
+from rehearsal.errors import CoercionError
 
 SESSION = Session()
 
@@ -26,30 +27,30 @@ def _shape(service: str, operation: str) -> Any:
         ("kms", "CreateKey", "colour", None),
     ],
 )
-def test_a_member_is_found_whatever_its_case_and_number(
+def test_a_member_is_found_regardless_of_case_and_number(
     service: str, operation: str, name: str, found: str | None
 ) -> None:
     assert member(_shape(service, operation), name) == found
 
 
 def test_values_take_the_types_of_the_model() -> None:
-    fitted = coerce(
+    coerced = coerce(
         _shape("cloudwatch", "PutMetricAlarm"),
         {"period": 60.0, "threshold": 3, "actionsEnabled": "true", "alarmActions": "arn", "unit": None,
          "dimensions": {"TableName": "t", "Count": 1}},
         {},
     )
-    assert fitted == {
+    assert coerced == {
         "Period": 60, "Threshold": 3, "ActionsEnabled": True, "AlarmActions": ["arn"],
         "Dimensions": [{"Name": "Count", "Value": "1"}, {"Name": "TableName", "Value": "t"}],
     }
-    assert isinstance(fitted["Period"], int)
+    assert isinstance(coerced["Period"], int)
 
 
-def test_texts_are_made_of_numbers_and_flags() -> None:
+def test_numbers_and_flags_become_strings_where_the_model_has_strings() -> None:
     environment = {"environment": {"variables": {"A": 5432, "B": True, "C": None}}}
-    fitted = coerce(_shape("lambda", "CreateFunction"), environment, {})
-    assert fitted == {"Environment": {"Variables": {"A": "5432", "B": "true"}}}
+    coerced = coerce(_shape("lambda", "CreateFunction"), environment, {})
+    assert coerced == {"Environment": {"Variables": {"A": "5432", "B": "true"}}}
 
 
 @pytest.mark.parametrize(
@@ -57,32 +58,32 @@ def test_texts_are_made_of_numbers_and_flags() -> None:
     [("CreateKey", [{"TagKey": "a", "TagValue": "b"}]), ("CreateTable", [{"Key": "a", "Value": "b"}]),
      ("CreateFunction", {"a": "b"})],
 )
-def test_tags_take_the_form_of_the_service(operation: str, tags: object) -> None:
+def test_tags_take_the_shape_that_the_service_uses(operation: str, tags: object) -> None:
     service = {"CreateKey": "kms", "CreateTable": "dynamodb", "CreateFunction": "lambda"}[operation]
     assert coerce(_shape(service, operation), {"tags": {"a": "b"}}, {}) == {"Tags": tags}
 
 
-def test_renames_hold_at_any_depth() -> None:
+def test_renames_apply_at_any_depth() -> None:
     given = {"BackupPlan": {"rules": [{"schedule": "cron"}]}}
-    fitted = coerce(_shape("backup", "CreateBackupPlan"), given, {"schedule": "ScheduleExpression"})
-    assert fitted == {"BackupPlan": {"Rules": [{"ScheduleExpression": "cron"}]}}
+    coerced = coerce(_shape("backup", "CreateBackupPlan"), given, {"schedule": "ScheduleExpression"})
+    assert coerced == {"BackupPlan": {"Rules": [{"ScheduleExpression": "cron"}]}}
 
 
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [
         ({"tags": [{"key": "a", "worth": 1}]}, r"tags\[0\].worth: Tag has no such member"),
-        ({"streamSpecification": "on"}, "streamSpecification: takes a structure, not a str"),
-        ({"tableName": {"a": 1}}, "tableName: takes a string"),
-        ({"keySchema": [[1]]}, r"keySchema\[0\]: takes a structure"),
+        ({"streamSpecification": "on"}, "streamSpecification: must be a structure, not a str"),
+        ({"tableName": {"a": 1}}, "tableName: must be a string"),
+        ({"keySchema": [[1]]}, r"keySchema\[0\]: must be a structure"),
     ],
 )
-def test_what_does_not_fit_is_named(given: dict[str, Any], complaint: str) -> None:
+def test_an_input_that_does_not_fit_is_named(given: dict[str, Any], complaint: str) -> None:
     with pytest.raises(CoercionError, match=complaint):
         coerce(_shape("dynamodb", "CreateTable"), given, {})
 
 
-def test_a_path_is_made_as_far_as_it_is_missing() -> None:
+def test_a_path_is_created_as_far_as_it_is_missing() -> None:
     target: dict[str, Any] = {"A": {"X": 1}}
-    place(target, "A.B.C", 2)
+    set_path(target, "A.B.C", 2)
     assert target == {"A": {"X": 1, "B": {"C": 2}}}

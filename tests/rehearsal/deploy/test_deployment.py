@@ -3,8 +3,7 @@
 import json
 import signal
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pulumi
@@ -13,9 +12,9 @@ import pulumi_random as random
 import pytest
 
 from rehearsal.deploy.deployment import Deployment, write_outputs
-from rehearsal.deploy.engine import DeployTarget, RehearsalError
 from rehearsal.deploy.project import Project
-from rehearsal.report import Progress
+from rehearsal.deploy.resources.model import DeployTarget
+from rehearsal.errors import DeploymentError
 from tests.rehearsal.cloud import ENDPOINT, Cloud, refusal
 
 PROJECT = Project(folder=Path.cwd(), name="Small", stack="test", config={"Small:greeting": "hello"})
@@ -31,9 +30,17 @@ def _group(name: str, west: aws.Provider, *after: pulumi.Resource) -> aws.cloudw
 
 
 @pytest.fixture
-def deployment(cloud: Cloud, progress: Progress) -> Deployment:
+def deployment(cloud: Cloud) -> Deployment:
     """A deployment that has not begun."""
-    return Deployment(cloud, DeployTarget(), progress)
+    return Deployment(cloud, DeployTarget())
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt, even if the parent process ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def test_a_program_is_deployed_and_its_outputs_are_plain(cloud: Cloud, deployment: Deployment) -> None:
@@ -41,8 +48,7 @@ def test_a_program_is_deployed_and_its_outputs_are_plain(cloud: Cloud, deploymen
 
     def program() -> None:
         west = _provider()
-        made = _group("one", west)
-        pulumi.export("arn", made.arn)
+        pulumi.export("arn", _group("one", west).arn)
         pulumi.export("account", aws.get_caller_identity(opts=pulumi.InvokeOptions(provider=west)).account_id)
         pulumi.export("greeting", pulumi.Config("Small").require("greeting"))
         pulumi.export("numbers", [pulumi.Output.from_input(5432), 0.5])
@@ -54,7 +60,7 @@ def test_a_program_is_deployed_and_its_outputs_are_plain(cloud: Cloud, deploymen
     assert cloud.params("CreateLogGroup") == {"logGroupName": "one", "tags": {"Project": "Small"}}
 
 
-def test_deletion_is_creation_backwards_and_goes_on_after_a_failure(cloud: Cloud, deployment: Deployment) -> None:
+def test_resources_are_deleted_in_reverse_order_despite_failures(cloud: Cloud, deployment: Deployment) -> None:
     def program() -> None:
         west = _provider()
         first = _group("first", west)
@@ -62,10 +68,10 @@ def test_deletion_is_creation_backwards_and_goes_on_after_a_failure(cloud: Cloud
 
     deployment.up(PROJECT, program)
     cloud.answers["DeleteLogGroup"] = refusal("Busy")
-    wrong = deployment.down()
+    failures = deployment.down()
     names = [params["logGroupName"] for _, _, params in cloud.calls]
     assert names == ["first", "second", "third", "third", "second", "first"]
-    assert [line.partition(" (")[0] for line in wrong] == ["LogGroup third", "LogGroup second", "LogGroup first"]
+    assert [line.partition(" (")[0] for line in failures] == ["LogGroup third", "LogGroup second", "LogGroup first"]
     assert deployment.down() == []
 
 
@@ -81,9 +87,9 @@ def test_a_failed_create_stops_what_depends_on_it(cloud: Cloud, deployment: Depl
         third = _group("third", west, second)
         pulumi.export("shouted", third.arn.apply(str.upper))
 
-    with pytest.raises(RehearsalError, match=r"^LogGroup second .* LimitExceeded: too many$"):
+    with pytest.raises(DeploymentError, match=r"^LogGroup second .* LimitExceeded: too many$"):
         deployment.up(PROJECT, program)
-    assert [made.name for made in deployment.engine.resources] == ["first"]
+    assert [resource.name for resource in deployment.engine.resources] == ["first"]
     assert deployment.outputs == {}
 
 
@@ -119,11 +125,11 @@ def _unknown_input() -> None:
     aws.cloudwatch.LogGroup("g", name=bucket.hosted_zone_id, opts=pulumi.ResourceOptions(provider=west))
 
 
-def _placeless() -> None:
+def _without_region() -> None:
     aws.Provider("nowhere")
 
 
-def _late_fault() -> None:
+def _late_error() -> None:
     group = _group("first", _provider())
     pulumi.export("late", group.arn.apply(lambda _: 1 // 0))
 
@@ -133,35 +139,35 @@ def _late_fault() -> None:
     [
         (_twins, "two resources have the URN urn:pulumi:test::Small::aws:cloudwatch/logGroup:LogGroup::twin"),
         (_orphan, "LogGroup orphan: has no explicit provider"),
-        (_imported, "old: a rehearsal begins with nothing, so no old-id"),
-        (_read, "old: a rehearsal begins with nothing, so no old-id"),
+        (_imported, "old: a rehearsal begins with nothing, so old-id does not exist"),
+        (_read, "old: a rehearsal begins with nothing, so old-id does not exist"),
         (_secret, "output inner: is secret"),
-        (_unknown_output, "output zone: depends on an output that the rehearsal does not give"),
-        (_unknown_input, "g.name: depends on an output that the rehearsal does not give"),
-        (_placeless, "nowhere: the provider has no region"),
+        (_unknown_output, "output zone: depends on an output that the rehearsal does not provide"),
+        (_unknown_input, "g.name: depends on an output that the rehearsal does not provide"),
+        (_without_region, "nowhere: the provider has no region"),
     ],
 )
 def test_what_a_rehearsal_refuses(deployment: Deployment, program: Callable[[], None], complaint: str) -> None:
-    with pytest.raises(RehearsalError, match=complaint):
+    with pytest.raises(DeploymentError, match=complaint):
         deployment.up(PROJECT, program)
 
 
-def test_a_function_that_nobody_knows_fails_the_program(deployment: Deployment) -> None:
+def test_an_unknown_function_fails_the_program(deployment: Deployment) -> None:
     def program() -> None:
         aws.get_region(opts=pulumi.InvokeOptions(provider=_provider()))
 
-    with pytest.raises(Exception, match="the rehearsal knows no function aws:index/getRegion:getRegion"):
+    with pytest.raises(Exception, match="the rehearsal does not support the function aws:index/getRegion:getRegion"):
         deployment.up(PROJECT, program)
 
 
-def test_the_same_name_under_another_kind_of_parent_is_another_resource(cloud: Cloud, deployment: Deployment) -> None:
+def test_the_same_name_under_a_parent_of_another_type_is_another_resource(cloud: Cloud, deployment: Deployment) -> None:
     class Component(pulumi.ComponentResource):
-        """A parent, of a kind of its own."""
+        """A parent, of a type of its own."""
 
-        def __init__(self, kind: str, west: aws.Provider) -> None:
-            super().__init__(f"small:index:{kind}", "parent")
+        def __init__(self, type_name: str, west: aws.Provider) -> None:
+            super().__init__(f"small:index:{type_name}", "parent")
             aws.cloudwatch.LogGroup("same", opts=pulumi.ResourceOptions(parent=self, provider=west))
-            self.register_outputs({"kind": kind})
+            self.register_outputs({"type": type_name})
 
     def program() -> None:
         west = _provider()
@@ -173,16 +179,17 @@ def test_the_same_name_under_another_kind_of_parent_is_another_resource(cloud: C
     assert cloud.operations() == ["CreateLogGroup"] * 2
 
 
-def test_a_fault_in_an_apply_comes_out(deployment: Deployment) -> None:
+def test_an_error_in_an_apply_comes_out(deployment: Deployment) -> None:
     with pytest.raises(ZeroDivisionError):
-        deployment.up(PROJECT, _late_fault)
-    assert "LogGroup" in {made.kind_name for made in deployment.engine.resources}
+        deployment.up(PROJECT, _late_error)
+    assert "LogGroup" in {resource.type_name for resource in deployment.engine.resources}
 
 
-def test_an_interrupt_lets_what_is_under_way_end_and_begins_nothing(cloud: Cloud, deployment: Deployment) -> None:
+@pytest.mark.usefixtures("interruptible")
+def test_an_interrupt_lets_running_calls_end_and_begins_nothing(cloud: Cloud, deployment: Deployment) -> None:
     def interrupted(_: object) -> dict[str, object]:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        time.sleep(0.05)
+        assert deployment.stopping.wait(30)
         return {}
 
     def program() -> None:
@@ -192,7 +199,7 @@ def test_an_interrupt_lets_what_is_under_way_end_and_begins_nothing(cloud: Cloud
     cloud.answers["CreateLogGroup"] = interrupted
     with pytest.raises(KeyboardInterrupt):
         deployment.up(PROJECT, program)
-    assert [made.name for made in deployment.engine.resources] == ["first"]
+    assert [resource.name for resource in deployment.engine.resources] == ["first"]
 
 
 def test_what_the_program_raises_comes_out(deployment: Deployment) -> None:
@@ -203,13 +210,13 @@ def test_what_the_program_raises_comes_out(deployment: Deployment) -> None:
         deployment.up(PROJECT, program)
 
 
-def test_the_projects_own_program_is_run_in_its_folder(tmp_path: Path, deployment: Deployment) -> None:
-    (tmp_path / "beside.py").write_text("WHERE = 'beside'")
+def test_the_projects_program_runs_in_its_folder(tmp_path: Path, deployment: Deployment) -> None:
+    (tmp_path / "neighbour.py").write_text("WHERE = 'neighbour'")
     (tmp_path / "__main__.py").write_text(
-        "import os, pulumi, beside\npulumi.export('where', [beside.WHERE, os.getcwd(), __name__])")
+        "import os, pulumi, neighbour\npulumi.export('where', [neighbour.WHERE, os.getcwd(), __name__])")
     before = Path.cwd()
     deployment.up(Project(folder=tmp_path, name="Small", stack="test", config={}))
-    assert deployment.outputs == {"where": ["beside", str(tmp_path), "__main__"]}
+    assert deployment.outputs == {"where": ["neighbour", str(tmp_path), "__main__"]}
     assert Path.cwd() == before
 
 

@@ -1,4 +1,4 @@
-"""The program deployed once more: what that would change."""
+"""What would change if the program were deployed once more."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +10,11 @@ import pytest
 
 from rehearsal.deploy.deployment import Deployment
 from rehearsal.deploy.drift import DriftCheck
-from rehearsal.deploy.engine import DeployTarget, Engine, ProviderConfig, RehearsalError
+from rehearsal.deploy.engine import Engine
 from rehearsal.deploy.project import Project
-from rehearsal.report import Progress
+from rehearsal.deploy.provider import ProviderConfig
+from rehearsal.deploy.resources.model import DeployTarget
+from rehearsal.errors import DeploymentError
 from tests.rehearsal.cloud import ENDPOINT, Cloud
 from tests.rehearsal.stack import EAST, WEST
 
@@ -22,7 +24,7 @@ GROUP, FUNCTION, PASSWORD = (
 LOGS = ProviderConfig(WEST, {"logs": ENDPOINT, "lambda": ENDPOINT}, {"Owner": "all"})
 
 
-def program(*names: str, days: int = 7, output: str = "told") -> Callable[[], None]:
+def program(*names: str, days: int = 7, output: str = "same") -> Callable[[], None]:
     """A program with log groups of these names, and an output."""
     def run() -> None:
         west = aws.Provider("west", region=WEST, endpoints=[aws.ProviderEndpointArgs(logs=ENDPOINT)])
@@ -36,14 +38,14 @@ def program(*names: str, days: int = 7, output: str = "told") -> Callable[[], No
 
 
 @pytest.fixture
-def deployment(cloud: Cloud, progress: Progress) -> Deployment:
+def deployment(cloud: Cloud) -> Deployment:
     """Two log groups and an output."""
-    made = Deployment(cloud, DeployTarget(), progress)
-    made.up(PROJECT, program("one", "two"))
-    return made
+    deployment = Deployment(cloud, DeployTarget())
+    deployment.up(PROJECT, program("one", "two"))
+    return deployment
 
 
-@pytest.mark.parametrize(("again", "differences"), [
+@pytest.mark.parametrize(("changed_program", "differences"), [
     (program("one", "two"), []),
     (program("one", "new", "two"), ["+ LogGroup new"]),
     (program("one"), [f"- LogGroup two ({WEST})"]),
@@ -53,44 +55,38 @@ def deployment(cloud: Cloud, progress: Progress) -> Deployment:
      [f"~ LogGroup two ({WEST}): retentionInDays", f"- LogGroup one ({WEST})", "~ output output"]),
     (program("one", "new", days=14), [f"~ LogGroup one ({WEST}): retentionInDays", "+ LogGroup new"]),
 ])
-def test_what_would_change_is_told_and_nothing_is_changed(
-    cloud: Cloud, deployment: Deployment, again: Callable[[], None], differences: list[str]
+def test_drift_is_reported_and_nothing_is_changed(
+    cloud: Cloud, deployment: Deployment, changed_program: Callable[[], None], differences: list[str]
 ) -> None:
     before = list(cloud.calls), list(deployment.engine.resources), dict(deployment.outputs)
-    assert deployment.again(PROJECT, again) == differences
+    assert deployment.drift(PROJECT, changed_program) == differences
     assert (cloud.calls, deployment.engine.resources, deployment.outputs) == before
 
 
-def test_a_fault_of_the_program_comes_out(deployment: Deployment) -> None:
+def test_what_the_program_raises_comes_out(deployment: Deployment) -> None:
     def faulty() -> None:
         raise pulumi.RunError("no zones")
 
     with pytest.raises(pulumi.RunError, match="no zones"):
-        deployment.again(PROJECT, faulty)
-
-
-@pytest.fixture
-def engine(cloud: Cloud) -> Engine:
-    """Has made nothing yet."""
-    return Engine(cloud, DeployTarget())
+        deployment.drift(PROJECT, faulty)
 
 
 def changed(
     engine: Engine, token: str, provider: ProviderConfig = LOGS, *, protect: bool = False, **inputs: Any
 ) -> list[str]:
-    """What differs if the only resource is asked for like this."""
-    again = DriftCheck(engine)
-    again.create(token, "thing", provider, inputs, protect)
-    return [each.rpartition(": ")[2] for each in again.differences]
+    """The arguments that differ if the only resource is registered like this."""
+    check = DriftCheck(engine.resources)
+    check.create(token, "thing", provider, inputs, protect)
+    return [each.rpartition(": ")[2] for each in check.differences]
 
 
 def package(folder: Path, text: str, name: str = "code.py", note: str = "hello") -> pulumi.AssetArchive:
-    """An archive with a file, which is written, and a text."""
+    """An archive of a file, which this writes, and a text."""
     (folder / name).write_text(text)
     return pulumi.AssetArchive({name: pulumi.FileAsset(folder / name), "note": pulumi.StringAsset(note)})
 
 
-def test_a_package_is_what_its_files_are(engine: Engine, tmp_path: Path) -> None:
+def test_packages_are_compared_by_their_files(engine: Engine, tmp_path: Path) -> None:
     given: dict[str, Any] = {"name": "f", "role": "r", "environment": {"variables": {"A": "1"}}}
     engine.create(FUNCTION, "thing", LOGS, {**given, "code": package(tmp_path, "x = 1")}, False)
     elsewhere = tmp_path / "elsewhere"
@@ -114,23 +110,23 @@ def test_a_package_is_what_its_files_are(engine: Engine, tmp_path: Path) -> None
     (LOGS, False, {"name": "other"}, ["name"]),
     (LOGS, False, {"retentionInDays": 7, "tags": {"Owner": "you"}}, ["retentionInDays", "tags"]),
 ])
-def test_tags_region_protection_and_name_count_too(
+def test_tags_region_protection_and_name_are_compared_too(
     engine: Engine, provider: ProviderConfig, protect: bool, inputs: dict[str, Any], differences: list[str]
 ) -> None:
     engine.create(GROUP, "thing", LOGS, {}, False)
     assert changed(engine, GROUP, provider, protect=protect, **inputs) == differences
 
 
-def test_a_name_that_is_left_to_the_provider_stays(engine: Engine) -> None:
-    made = engine.create(GROUP, "thing", LOGS, {}, False)
-    again = DriftCheck(engine).create(GROUP, "thing", LOGS, {}, False)
-    assert again is made
-    assert again.scope["in"]["name"].startswith("thing-")
+def test_a_name_that_was_made_up_stays(engine: Engine) -> None:
+    group = engine.create(GROUP, "thing", LOGS, {}, False)
+    check = DriftCheck(engine.resources)
+    assert check.create(GROUP, "thing", LOGS, {}, False) is group
+    assert check.differences == []
 
 
 def test_the_same_name_of_another_type_is_another_resource(engine: Engine) -> None:
     engine.create(GROUP, "thing", LOGS, {}, False)
-    again = DriftCheck(engine)
-    with pytest.raises(RehearsalError, match=r"^\+ RandomPassword thing$"):
-        again.create(PASSWORD, "thing", LOGS, {"length": 8}, False)
-    assert again.missing() == [f"- LogGroup thing ({WEST})"]
+    check = DriftCheck(engine.resources)
+    with pytest.raises(DeploymentError, match=r"^\+ RandomPassword thing$"):
+        check.create(PASSWORD, "thing", LOGS, {"length": 8}, False)
+    assert check.missing() == [f"- LogGroup thing ({WEST})"]

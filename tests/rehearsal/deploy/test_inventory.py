@@ -1,13 +1,12 @@
 """What the emulator holds."""
 
 from rehearsal.deploy import inventory
-from rehearsal.deploy.engine import DeployTarget, Engine
 from rehearsal.deploy.resources import RESOURCE_TYPES
 from tests.rehearsal.cloud import Cloud
 
 
-def test_everything_is_named_with_its_kind_and_where_it_is(cloud: Cloud) -> None:
-    kinds = {token: RESOURCE_TYPES[token] for token in (
+def test_everything_is_listed_with_its_type_and_region(cloud: Cloud) -> None:
+    types = {token: RESOURCE_TYPES[token] for token in (
         "aws:kms/key:Key", "aws:cloudwatch/logGroup:LogGroup", "aws:s3/bucket:Bucket",
         "aws:apigateway/account:Account", "aws:s3/bucketPolicy:BucketPolicy")}
     cloud.answers.update(
@@ -15,7 +14,7 @@ def test_everything_is_named_with_its_kind_and_where_it_is(cloud: Cloud) -> None
         DescribeKey=lambda params: {"KeyMetadata": {
             "KeyId": params["KeyId"], "KeyState": "Enabled" if params["KeyId"] == "live" else "PendingDeletion"}},
         DescribeLogGroups={"logGroups": [{"logGroupName": "/a"}]}, ListBuckets={"Buckets": [{"Name": "b"}]})
-    found = inventory.take(Engine(cloud, DeployTarget()), ["us-east-1", "us-west-2"], kinds)
+    found = inventory.take(cloud, ["us-east-1", "us-west-2"], types)
     assert found == {
         "Key live (us-east-1)", "Key live (us-west-2)", "LogGroup /a (us-east-1)", "LogGroup /a (us-west-2)",
         "Bucket b (global)"}

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal.deploy.project import Project, ProjectError
+from rehearsal.deploy.project import Project
+from rehearsal.errors import ProjectError
 
 PULUMI = """
 name: Small
@@ -25,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_defaults_the_stack_and_overrides_in_this_order(folder: Path) -> None:
+def test_overrides_win_over_the_stack_which_wins_over_defaults(folder: Path) -> None:
     project = Project.load(folder, "local", {"suffix": "other"}).with_endpoint("http://127.0.0.1:1")
     assert project.config == {
         "pulumi:disable-default-providers": '["aws"]', "Small:suffix": "other", "Small:tags": '{"a": "b"}',
@@ -37,8 +38,8 @@ def test_defaults_the_stack_and_overrides_in_this_order(folder: Path) -> None:
     ("file", "content", "complaint"),
     [
         ("Pulumi.yaml", None, r"^Pulumi\.yaml is missing in "),
-        ("Pulumi.yaml", "config: {}", "^Pulumi.yaml: has no name$"),
-        ("Pulumi.yaml", "- a", "^Pulumi.yaml: is no mapping$"),
+        ("Pulumi.yaml", "config: {}", "^Pulumi.yaml: name is missing$"),
+        ("Pulumi.yaml", "- a", "^Pulumi.yaml: must be a mapping$"),
         ("Pulumi.yaml", "a: [", "^Pulumi.yaml: while parsing"),
         ("Pulumi.local.yaml", None, "^Pulumi.local.yaml is missing in "),
         ("Pulumi.local.yaml", "config: {Small:suffix: {secure: v1}}", "Small:suffix: encrypted values"),

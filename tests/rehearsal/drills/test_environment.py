@@ -51,7 +51,7 @@ class World:
 
     def __post_init__(self) -> None:
         faults = Faults()
-        self.engine: Any = SimpleNamespace(made=lambda _: [])
+        self.engine: Any = SimpleNamespace(scopes=lambda _: [])
         pair: Any = SimpleNamespace(writer=EAST, role=lambda _: ServerRole.STANDBY, delay=lambda *_: None)
         copies: Any = SimpleNamespace(
             report=lambda: [{"store": TABLE, "waiting": self.waiting}],
@@ -124,7 +124,7 @@ def test_everything_goes_from_the_beginning_to_the_end(
 
 def test_it_asks_past_the_relays(world: World, stage: DrillEnvironment) -> None:
     stage.ground.faults.cut(EAST)
-    assert stage.table(EAST).right().region == EAST
+    assert stage.table(EAST).leadership().region == EAST
     assert ENDPOINT in world.endpoints
     assert (stage.regions[EAST].clients, stage.regions[EAST].key) == (world.cloud, "k")
 

@@ -7,16 +7,14 @@ from typing import Any
 import pytest
 
 from payments.errors import StoreUnavailable
-from recovery.cloud import AwsFailure
+from recovery.errors import AwsFailure
 from recovery.plan import Action
-from rehearsal.deploy.project import ProjectError
 from rehearsal.drills import outages
 from rehearsal.drills.outages import OUTAGES, Outage, checks, chosen
-from rehearsal.errors import CheckFailed
+from rehearsal.errors import CheckFailed, ProjectError
 from rehearsal.postgres.global_database import ServerRole
 from rehearsal.postgres.process_group import PostgresError
 from rehearsal.rehearsed_stack import StoreContents
-from rehearsal.tables import lines
 from rehearsal.workload.checks import CheckResult, attempt
 
 
@@ -170,13 +168,3 @@ def test_every_refusal_is_counted() -> None:
     assert outages.refused_all([503, 503]) == "2 of 2 refused"
     with pytest.raises(CheckFailed, match="1 instead of 2"):
         outages.refused_all([503, 201])
-
-
-def test_rows_are_printed_as_a_table_and_lists_below_it() -> None:
-    printed = lines("kills", [{"run": 1, "lag": {"table": 5}, "ids": []}, {"run": 2, "lag": {"table": 6}, "ids": [
-        {"id": "x", "ms": 3}, {"id": "y", "ms": 4}]}])
-    assert printed[0].strip() == "kills"
-    assert printed[1].split() == ["run", "lag"]
-    assert [line.split() for line in printed[3:5]] == [["1", "table", "5"], ["2", "table", "6"]]
-    assert printed[5:] == ["  run 2, ids: id x ms 3, id y ms 4"]
-    assert lines("kills", []) == []

@@ -155,7 +155,7 @@ class FakeStage:
 
     def watch(self, region: str) -> Observation | None:
         """With what people were told."""
-        return Observation(region=region, at=0, told=self.told)
+        return Observation(region=region, at=0, notified=self.told)
 
     def kept(self, region: str) -> StoreContents:
         """What the stores hold by now."""
@@ -442,11 +442,11 @@ def test_clients_whose_name_still_leads_to_the_old_writer_count_as_well() -> Non
 
 
 @pytest.mark.parametrize(("first", "second", "ok"), [
-    (CommandResult("", 0, "done"), CommandResult("", 2, "operator a is at it: switchover"), True),
-    (CommandResult("", 2, "operator b is at it: switchover"), CommandResult("", 0, "done"), True),
+    (CommandResult("", 0, "done"), CommandResult("", 2, "already running: switchover, by operator a"), True),
+    (CommandResult("", 2, "already running: switchover, by operator b"), CommandResult("", 0, "done"), True),
     (CommandResult("", 0, "done"), CommandResult("", 2, "no"), False),
     (CommandResult("", 0, "done"), CommandResult("", 0, "done"), False),
-    (CommandResult("", 2, "operator b is at it"), CommandResult("", 2, "operator a is at it"), False),
+    (CommandResult("", 2, "already running: x, by operator b"), CommandResult("", 2, "already running: x, by operator a"), False),
 ])
 def test_of_two_operators_one_wins(first: CommandResult, second: CommandResult, ok: bool) -> None:
     stage = FakeStage()

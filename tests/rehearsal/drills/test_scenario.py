@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from rehearsal.deploy.project import ProjectError
 from rehearsal.drills.runner import ScenarioRunner
 from rehearsal.drills.scenario import (
     COPIED,
@@ -20,6 +19,7 @@ from rehearsal.drills.scenario import (
     ScenarioAction,
     chosen,
 )
+from rehearsal.errors import ProjectError
 
 SHIPPED = sorted(FOLDER.glob("*.toml"))
 HEAD = 'title = "t"\nexpected = "e"\n'

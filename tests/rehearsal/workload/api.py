@@ -1,5 +1,6 @@
 """API clients that are answered by a function instead of a server, and a clock that only tests move."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,12 +13,12 @@ Reply = tuple[int, Any] | None  # status and body; None for no answer
 
 
 @dataclass
-class TestClock:
+class ManualClock:
     """A clock on which nothing takes time but sleeping. `slept` has every pause."""
 
-    __test__ = False
     now: float = 100.0
     slept: list[float] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def time(self) -> float:
         """Seconds since the epoch."""
@@ -27,8 +28,9 @@ class TestClock:
 
     def sleep(self, seconds: float, /) -> None:
         """Let the time pass at once."""
-        self.slept.append(seconds)
-        self.now += seconds
+        with self._lock:
+            self.slept.append(seconds)
+            self.now += seconds
 
 
 def api(answer: Callable[[httpx.Request], Reply], **more: Any) -> ApiClient:

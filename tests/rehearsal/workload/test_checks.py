@@ -4,15 +4,15 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from payments.errors import NotTheWriter, StoreUnavailable
-from recovery.cloud import AwsFailure
+from recovery.errors import AwsFailure
 from rehearsal.errors import CheckFailed, NoAnswer
 from rehearsal.workload.checks import arrives, attempt, expect
 from tests.rehearsal.cloud import refusal
-from tests.rehearsal.workload.api import TestClock
+from tests.rehearsal.workload.api import ManualClock
 
 
 def test_a_check_that_holds_has_its_time_and_what_was_measured() -> None:
-    clock = TestClock()
+    clock = ManualClock()
     slow = attempt("slow", lambda: clock.sleep(0.2), clock)
     assert (slow.name, slow.ok, slow.detail) == ("slow", True, "")
     assert slow.milliseconds == pytest.approx(200)
@@ -48,7 +48,7 @@ def test_what_was_expected_and_found_is_said() -> None:
 
 
 def test_what_arrives_late_is_waited_for() -> None:
-    clock, failures = TestClock(), iter([CheckFailed("late"), OSError("later")])
+    clock, failures = ManualClock(), iter([CheckFailed("late"), OSError("later")])
 
     def late() -> str:
         for failure in failures:

@@ -1,43 +1,43 @@
-"""The payments moved by the plan's own steps, in a cloud of canned answers."""
+"""The leadership and the writer moved by the plan's own steps, in a cloud of canned answers."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from recovery.cloud import AwsFailure
+from recovery.errors import AwsFailure
 from recovery.plan import STEPS, Action
 from rehearsal.errors import CheckFailed
 from rehearsal.workload import move_writer as module
 from rehearsal.workload.move_writer import move_writer
 from tests.rehearsal.cloud import Cloud, refusal
 from tests.rehearsal.stack import EAST, MOVES, OUTPUTS, WEST, Stores
-from tests.rehearsal.workload.api import TestClock
+from tests.rehearsal.workload.api import ManualClock
 
 
 @pytest.fixture
 def stores(cloud: Cloud) -> Stores:
-    """The eastern region has everything."""
+    """The eastern region leads and has the writer."""
     return Stores(cloud)
 
 
 @pytest.fixture
-def clock() -> TestClock:
-    """On which the lease and the pauses take no time."""
-    return TestClock()
+def clock() -> ManualClock:
+    """A clock on which the lease and the pauses take no time."""
+    return ManualClock()
 
 
-def test_its_steps_are_the_plans(stores: Stores, cloud: Cloud, clock: TestClock) -> None:
+def test_its_steps_are_those_of_the_plan(stores: Stores, cloud: Cloud, clock: ManualClock) -> None:
     for steps in STEPS.values():
         assert [step.key for step in steps if step.key in module.STEPS] == list(module.STEPS)
     assert move_writer(Action.FAILOVER, WEST, OUTPUTS, cloud, clock) == {
         "fence": "epoch 2", "promote": "writer cluster_id-dr", "epoch": "epoch 5"}
-    assert (stores.right, stores.epoch, stores.writer) == (WEST, 5, WEST)
+    assert (stores.leader, stores.epoch, stores.writer) == (WEST, 5, WEST)
 
 
 @pytest.mark.parametrize(("action", "asked"), [(Action.FAILOVER, WEST), (Action.SWITCHOVER, EAST)])
-def test_a_failover_needs_nobody_but_the_region_that_takes_over(
-    stores: Stores, cloud: Cloud, clock: TestClock, action: Action, asked: str
+def test_a_failover_calls_only_the_region_that_takes_over(
+    stores: Stores, cloud: Cloud, clock: ManualClock, action: Action, asked: str
 ) -> None:
     move_writer(action, WEST, OUTPUTS, cloud, clock)
     assert [region for operation, region, _ in cloud.calls if operation == MOVES[action]] == [asked]
@@ -45,13 +45,13 @@ def test_a_failover_needs_nobody_but_the_region_that_takes_over(
     assert stores.writer == WEST
 
 
-def test_who_has_everything_takes_nothing(stores: Stores, cloud: Cloud, clock: TestClock) -> None:
+def test_a_region_that_leads_already_takes_nothing(stores: Stores, cloud: Cloud, clock: ManualClock) -> None:
     stores.seen = 1
     move_writer(Action.SWITCHOVER, EAST, OUTPUTS, cloud, clock)
     assert set(cloud.operations()) == {"GetItem", "DescribeGlobalClusters", "DescribeDBClusters", "Invoke"}
 
 
-def test_a_step_is_tried_again(stores: Stores, cloud: Cloud, clock: TestClock) -> None:
+def test_a_step_is_tried_again(stores: Stores, cloud: Cloud, clock: ManualClock) -> None:
     answers = [refusal("Throttled"), refusal("Throttled")]
 
     def late(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def test_a_step_is_tried_again(stores: Stores, cloud: Cloud, clock: TestClock) -
         ({}, CheckFailed("waited 10 s for: step promote")),
         (refusal("Throttled"), AwsFailure("promote: Throttled: no"))])
 def test_a_step_that_is_never_done_ends_it(
-    stores: Stores, cloud: Cloud, clock: TestClock, answer: Any, failure: Exception
+    stores: Stores, cloud: Cloud, clock: ManualClock, answer: Any, failure: Exception
 ) -> None:
     cloud.answers["FailoverGlobalCluster"] = answer
     with pytest.raises(type(failure), match=f"^{failure}$"):

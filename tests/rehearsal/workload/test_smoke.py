@@ -12,20 +12,20 @@ import pytest
 from rehearsal.workload import smoke
 from tests.rehearsal.cloud import Cloud, refusal
 from tests.rehearsal.stack import EAST, OUTPUTS, WEST, Stores
-from tests.rehearsal.workload.api import TestClock
+from tests.rehearsal.workload.api import ManualClock
 
 KEY = "the-key"
 NOTHING_LOST: dict[str, Any] = {"stores": {"table": {"lost": []}, "ledger": {"lost": []}}}
 
 
 class Payments(BaseHTTPRequestHandler):
-    """Both regions at once, the first part of a path is the region: what one accepts is known in the other."""
+    """Both regions' APIs. A path begins with the region; what one region accepts is known in the other."""
 
     store: ClassVar[dict[str, Any]] = {}
     stores: ClassVar[Stores]
 
     def do_GET(self) -> None:  # pylint: disable=invalid-name
-        """Find a payment, or tell health."""
+        """Find a payment, or report the health."""
         path = self.path.partition("/live")[2]
         if path in ("/health", "/takeover"):
             self._answer(200 if path == "/health" else 404, {})
@@ -37,7 +37,7 @@ class Payments(BaseHTTPRequestHandler):
         """Accept a payment."""
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
         if self._allowed():
-            writer = self.stores.right
+            writer = self.stores.leader
             if not self.path.startswith(f"/{writer}/"):
                 self._answer(503, {"error": "not the writer", "writer": writer})
                 return
@@ -78,7 +78,7 @@ def outputs(url: str) -> dict[str, Any]:
 
 
 def _items(stores: Stores, *, copied: bool) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """What the table has: the right to write, and each payment if it is copied."""
+    """What the table has: the leadership, and each payment if it is copied."""
     def item(params: Mapping[str, Any]) -> dict[str, Any]:
         if params["Key"] == {"payment_id": {"S": "!right"}}:
             return {"Item": stores.item()}
@@ -101,12 +101,12 @@ def copied(cloud: Cloud) -> Cloud:
 
 
 def test_a_stack_that_works_passes_every_check(copied: Cloud, outputs: dict[str, Any]) -> None:
-    found = list(smoke.checks(copied, outputs, TestClock()))
+    found = list(smoke.checks(copied, outputs, ManualClock()))
     assert [check for check in found if not check.ok] == []
     moves = [params["TargetDbClusterIdentifier"] for operation, _, params in copied.calls
              if operation == "SwitchoverGlobalCluster"]
     assert moves == [OUTPUTS["dr_cluster_arn"], OUTPUTS["primary_cluster_arn"]]
-    assert (Payments.stores.right, Payments.stores.epoch, Payments.stores.writer) == (EAST, 3, EAST)
+    assert (Payments.stores.leader, Payments.stores.epoch, Payments.stores.writer) == (EAST, 3, EAST)
     assert len(found) == len({check.name for check in found}) == 2 + 2 * 5 + 2 * 9
 
 
@@ -118,7 +118,7 @@ def test_without_api_keys_there_is_no_traffic(cloud: Cloud, outputs: dict[str, A
 def test_a_copy_that_does_not_arrive_fails_its_check_alone(copied: Cloud, outputs: dict[str, Any]) -> None:
     copied.answers["GetItem"] = _items(Payments.stores, copied=False)
     copied.answers["GetObject"] = refusal("NoSuchKey")
-    details = {check.name: check.detail for check in smoke.checks(copied, outputs, TestClock()) if not check.ok}
+    details = {check.name: check.detail for check in smoke.checks(copied, outputs, ManualClock()) if not check.ok}
     assert [name.partition(": ")[2] for name in details] == [
         "item equal in both replicas", "receipt in both buckets, one version each"] * 2
     assert details["primary to dr: item equal in both replicas"] == "item: False instead of True"

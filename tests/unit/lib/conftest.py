@@ -1,4 +1,4 @@
-"""The recorded program, in the configurations that the contract holds for."""
+"""The recorded program, in several configurations."""
 from functools import cache
 
 import pytest

@@ -1,7 +1,7 @@
-"""Runs the unchanged program against a monitor that keeps every registration, and lets tests ask for them."""
+"""Runs the unchanged program against a monitor that records every registration, for tests to examine."""
 import runpy
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from pulumi.runtime.settings import set_root_resource
 from pulumi.runtime.stack import run_in_stack
 from pulumi.runtime.sync_await import _ensure_event_loop, _sync_await
 
-# Where in the program a resource stands costs a third of its registration, and no test asks for it.
+# Finding the stack trace takes a third of the time of a registration, and no test needs it.
 resource._get_stack_trace = source_pb2.StackTrace  # pylint: disable=protected-access
 
 PROGRAM = Path(__file__).resolve().parents[3] / "__main__.py"
@@ -24,7 +24,7 @@ STACK_TYPE = "pulumi:pulumi:Stack"
 
 @dataclass(frozen=True)
 class Resource:
-    """One registration: what the engine would be told."""
+    """One registration, as the engine would receive it."""
 
     urn: str
     type: str
@@ -64,17 +64,22 @@ class Recording:
 
     @property
     def custom(self) -> list[Resource]:
-        """Resources that a provider makes: components and providers themselves left out."""
+        """Resources that a provider creates: no components and no providers."""
         return [r for r in self if r.custom and not r.type.startswith("pulumi:")]
 
     def of(self, *kinds: str) -> list[Resource]:
-        """Resources whose kind is one of `kinds`; an unknown kind is the test's mistake."""
+        """Resources whose kind is one of `kinds`, of which there must be some."""
         found = [r for r in self if r.kind in kinds]
         assert found, f"the program has no {' or '.join(kinds)}"
         return found
 
+    def one(self, kind: str, name_part: str) -> Resource:
+        """The one resource of a kind whose logical name has `name_part` in it."""
+        (found,) = [r for r in self.of(kind) if name_part in r.name]
+        return found
+
     def region(self, resource: Resource) -> str:
-        """The region of the provider that makes the resource."""
+        """The region of the resource's provider."""
         return str(self.resources[resource.provider.rpartition("::")[0]].inputs["region"])
 
     def waits_transitively(self, resource: Resource) -> set[str]:
@@ -103,7 +108,7 @@ COMPUTED: Mapping[str, Mapping[str, Any]] = {
 
 
 def _computed(type_: str, name: str, region: str) -> dict[str, Any]:
-    """Outputs that AWS would make up."""
+    """Outputs that AWS would assign."""
     service = type_.split(":")[1].partition("/")[0] if ":" in type_ else ""
     texts = {"arn": f"arn:aws:{service}:{region}:{ACCOUNT}:{name}"}
     for key in ("endpoint", "readerEndpoint", "invokeArn", "invokeUrl", "executionArn", "keyId", "prefixListId",
@@ -114,7 +119,7 @@ def _computed(type_: str, name: str, region: str) -> dict[str, Any]:
 
 
 class _Monitor(mocks.MockMonitor):
-    """Keeps each registration, and answers as the engine would: with ids and outputs, or in a preview without."""
+    """Records each registration, and answers as the engine would: with ids and outputs, or in a preview without."""
 
     def __init__(self, calls: mocks.Mocks, recording: Recording, known: bool) -> None:
         super().__init__(calls)
@@ -135,18 +140,18 @@ class _Monitor(mocks.MockMonitor):
                 custom=request.custom, inputs=inputs, dependencies=frozenset(request.dependencies),
                 property_dependencies=frozenset(through), ignore_changes=frozenset(request.ignoreChanges),
                 protect=request.protect, delete_before_replace=request.deleteBeforeReplace)
-        plain = {key: value for key, value in inputs.items() if key != "code"}
+        # The inputs come back as they are, already serialised, with what AWS would add.
+        answer = request.object
+        answer.fields.pop("code", None)
         if not self._known:
-            answer = _sync_await(rpc.serialize_properties(plain, {}))
             return resource_pb2.RegisterResourceResponse(urn=urn, id="", object=answer)
-        state = {**_computed(request.type, request.name, str(inputs.get("region", ""))), **plain}
+        computed = _computed(request.type, request.name, str(inputs.get("region", "")))
+        answer.update({key: value for key, value in computed.items() if key not in answer.fields})
         identifier = f"{request.name}-id" if request.custom else ""
-        self.resources[urn] = mocks.MockMonitor.ResourceRegistration(urn, identifier, state)
-        answer = _sync_await(rpc.serialize_properties(state, {}))
         return resource_pb2.RegisterResourceResponse(urn=urn, id=identifier, object=answer)
 
     def RegisterResourceOutputs(self, request: Any) -> Any:  # pylint: disable=invalid-name
-        """The outputs of a component; the stack's are kept."""
+        """The outputs of a component; those of the stack are recorded."""
         if f"::{STACK_TYPE}::" in request.urn:
             outputs = rpc.deserialize_properties(request.outputs, keep_unknowns=True)
             for key, value in outputs.items():
@@ -163,7 +168,7 @@ class _Calls(mocks.Mocks):
         self._recording = recording
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        """Never asked: the monitor answers."""
+        """Never called, because the monitor answers."""
         raise AssertionError(args.name)
 
     def call(self, args: mocks.MockCallArgs) -> Any:
@@ -181,17 +186,22 @@ class _Calls(mocks.Mocks):
         raise AssertionError(f"the program calls {args.token}")
 
 
-def record(config: Mapping[str, str] | None = None, *, known: bool = True) -> Recording:
-    """Run `__main__.py` with `config` (keys without the project's name); `known=False` is a preview of a new stack."""
-    recording = Recording()
+def main_program() -> None:
+    """The program that `pulumi up` runs."""
+    runpy.run_path(str(PROGRAM), run_name="__main__")
+
+
+def record(config: Mapping[str, str] | None = None, *, known: bool = True,
+           program: Callable[[], None] = main_program, recording: Recording | None = None) -> Recording:
+    """Run the program with `config` (keys without the project's name); `known=False` is a preview of a new stack.
+
+    `recording` takes the registrations, also of a program that fails.
+    """
+    recording = recording or Recording()
     calls = _Calls(recording)
     mocks.set_mocks(calls, project=PROJECT, stack="test", preview=not known,
                     monitor=_Monitor(calls, recording, known))
     pulumi.runtime.set_all_config({f"{PROJECT}:{key}": value for key, value in (config or {}).items()})
     set_root_resource(None)  # type: ignore[arg-type]  # set_mocks has made a stack; the program gets its own
-    _sync_await(run_in_stack(_program))
+    _sync_await(run_in_stack(program))
     return recording
-
-
-def _program() -> None:
-    runpy.run_path(str(PROGRAM), run_name="__main__")

@@ -3,25 +3,32 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
+import pulumi
+import pulumi_aws as aws
 import pytest
 
+from contract import Variable
 from lib.names import CATALOGUE, LONGEST_REGION
 from tests.unit.lib.conftest import CASES, PREVIEWED, recording
-from tests.unit.lib.recorder import ACCOUNT, Recording, Resource
+from tests.unit.lib.recorder import ACCOUNT, Recording, Resource, record
+from tests.unit.lib.resource_types import (
+    TYPES,
+    Expected,
+    arguments,
+    misnamed,
+    mistagged,
+    named,
+    short,
+    unclassified,
+    unencrypted,
+)
 
 ROLE_WORDS = re.compile(r"\b(primary|secondary|standby|dr|writer|reader|replica|failover|backup-region)\b")
-# Inputs that name a thing in AWS, as opposed to referring to one.
-NAMING = {"name", "bucket", "clusterIdentifier", "globalClusterIdentifier", "identifier", "dashboardName"}
-# Types whose `name` is no name of ours: a label inside another resource, a host, or a fixed word.
-UNNAMED = {"RolePolicy", "Record", "Zone", "Selection", "Stage", "Alias"}
-DATA = {"GlobalCluster", "Cluster", "Table", "Bucket", "Key", "ReplicaKey", "Secret", "Vault", "Zone"}
-# What something else holds on to while it is replaced, and what is one of a list of versions.
-REPLACED_FIRST = {"Deployment", "Certificate", "CertificateValidation", "SecretVersion", "RandomPassword",
-                  "ClusterParameterGroup", "HealthCheck"}
 
-# The named list of what the two regions do not have in common.
+# The complete list of what the two regions do not have in common.
 ROLE_DECIDES: dict[str, set[str]] = {
     "Key": {"multiRegion", "enableKeyRotation"},
     "ReplicaKey": {"primaryKeyArn"},
@@ -42,9 +49,14 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def told_of_both(program: Recording, resource: Resource) -> bool:
-    """Whether a resource names the other region too: a controller's function, and the policy by which it fails over."""
+def knows_both(program: Recording, resource: Resource) -> bool:
+    """Whether a resource names the other region, too: a controller's function, or its policy."""
     return resource.kind in ("Function", "RolePolicy") and program.inside(resource, "Controller")
+
+
+def suffix_of(program: Recording) -> str:
+    """The environment suffix of a recorded program."""
+    return next(iter(program.of("TapStack"))).name.removeprefix("tap-")
 
 
 def regional(program: Recording) -> dict[str, list[Resource]]:
@@ -64,8 +76,6 @@ def test_every_aws_resource_has_one_of_the_two_providers(program: Recording) -> 
 
 
 def test_every_resource_lies_in_its_own_region(program: Recording) -> None:
-    here, there = (next(iter(program.of(c))).urn for c in ("PrimaryRegion", "DrRegion"))
-    assert here != there
     for component, resources in regional(program).items():
         assert len({program.region(r) for r in resources}) == 1, component
     regions = {component: program.region(resources[0]) for component, resources in regional(program).items()}
@@ -75,14 +85,15 @@ def test_every_resource_lies_in_its_own_region(program: Recording) -> None:
             other = next(r for r in regions.values() if r != region)
             allowed = {"MetricAlarm", "Dashboard"}  # their metrics name the other region
             own = {key: value for key, value in resource.inputs.items() if key != "sourceRegion"}
-            named = resource.kind in allowed or told_of_both(program, resource)
-            assert named or other not in str(own), resource.urn
+            may = resource.kind in allowed or knows_both(program, resource)
+            assert may or other not in str(own), resource.urn
 
 
 def test_what_spans_the_regions_is_where_it_has_to_be(domain: Recording) -> None:
-    away = {r.name for r in domain.custom if domain.inside(r, "GlobalResources") and domain.region(r) == "us-east-1"}
+    shared = (resource for resource in domain.custom if domain.inside(resource, "GlobalResources"))
+    in_standby = {resource.name for resource in shared if domain.region(resource) == "us-east-1"}
     prefix = "tap-seventeen-letters-global-"
-    assert away == {prefix + name for name in (
+    assert in_standby == {prefix + name for name in (
         "inbound-role", "inbound-policy", "inbound-receipts", "inbound-backup-role", "inbound-backup-policy",
         "inbound-plan", "inbound-selection", "dns-dr-certificate", "dns-dr-valid", "dns-dr-host",
         "dns-dr-host-mapping", "dns-dr-host-record", "dns-dr-service", "dns-dr-service-mapping")}
@@ -100,21 +111,21 @@ def alike(resource: Resource, program: Recording) -> tuple[str, str, str]:
     kind = "Key" if resource.kind == "ReplicaKey" else resource.kind
     inputs = {key: value for key, value in resource.inputs.items()
               if key not in ROLE_DECIDES.get(resource.kind, ())}
-    if told_of_both(program, resource) and "environment" in inputs:  # it tells of both, by their roles
+    if knows_both(program, resource) and "environment" in inputs:  # it has both regions, by their roles
         inputs["environment"] = sorted(inputs["environment"]["variables"])
     text = json.dumps(inputs, sort_keys=True, default=lambda code: sorted(code.assets))
     peer = next(r.inputs["region"] for r in program.of("aws") if r.inputs["region"] != region)
-    text = cidr.sub("10.N.", zone.sub("ZONE", text).replace(region, "HERE").replace(str(peer), "THERE"))
+    text = cidr.sub("10.N.", zone.sub("ZONE", text).replace(region, "OWN").replace(str(peer), "PEER"))
     name = re.sub("-(primary|dr)-", "-ROLE-", resource.name)
     return kind, name, re.sub("-(primary|dr)-", "-ROLE-", text)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_both_regions_hold_the_same_but_for_the_named_list(case: str) -> None:
+def test_both_regions_have_the_same_resources_but_for_the_list(case: str) -> None:
     program = recording(case)
-    here, there = (Counter(alike(r, program) for r in resources if r.kind != "ClusterInstance")
-                   for resources in regional(program).values())
-    differ = (here - there) + (there - here)
+    primary, standby = (Counter(alike(r, program) for r in resources if r.kind != "ClusterInstance")
+                        for resources in regional(program).values())
+    differ = (primary - standby) + (standby - primary)
     # Route 53 publishes the metrics of its health checks in us-east-1 only.
     assert {(kind, name.rpartition("-")[2]) for kind, name, _ in differ} <= {("MetricAlarm", "unhealthy")}
 
@@ -122,13 +133,13 @@ def test_both_regions_hold_the_same_but_for_the_named_list(case: str) -> None:
 @pytest.mark.parametrize("case", ["dev", "prod", "prod-released-domain-zone-europe"])
 def test_both_regions_have_as_many_instances(case: str) -> None:
     program = recording(case)
-    here, there = (Counter(alike(r, program) for r in resources if r.kind == "ClusterInstance")
-                   for resources in regional(program).values())
-    assert here == there
-    assert here.total() == (1 if case == "dev" else 2)
+    primary, standby = (Counter(alike(r, program) for r in resources if r.kind == "ClusterInstance")
+                        for resources in regional(program).values())
+    assert primary == standby
+    assert primary.total() == (1 if case == "dev" else 2)
 
 
-def test_what_the_role_decides_is_there() -> None:
+def test_the_list_has_only_what_the_role_decides() -> None:
     program = recording("dev")
     for kind, keys in ROLE_DECIDES.items():
         for key in keys:
@@ -140,34 +151,63 @@ def test_a_preview_registers_what_a_deployment_does(case: str) -> None:
     assert set(recording(case, known=False).resources) == set(recording(case).resources)
 
 
-def test_every_name_carries_the_suffix_and_no_role(deployed: Recording) -> None:
-    suffix = next(r for r in deployed if r.kind == "TapStack").name.removeprefix("tap-")
-    for resource in deployed.custom:
-        if not resource.type.startswith("aws:") or resource.kind in UNNAMED:
-            continue
-        for key in NAMING & resource.inputs.keys():
-            value = resource.inputs[key]
-            if value.endswith("-id") or "postgresql" in value:  # a reference; a log group that RDS names
-                continue
-            assert suffix in value, (resource.urn, key, value)
-            if not (resource.kind == "MetricAlarm" and value.endswith("unhealthy")):  # they name a check
-                assert not ROLE_WORDS.search(value), (resource.urn, key, value)
+def test_every_type_is_classified(program: Recording) -> None:
+    assert unclassified(program) == set()
 
 
-def test_names_fit_their_services(deployed: Recording) -> None:
-    limits = {"Function": 64, "Role": 64, "Bucket": 63, "Cluster": 63, "ClusterInstance": 63, "GlobalCluster": 63,
-              "Secret": 512, "Topic": 256, "LogGroup": 512, "MetricAlarm": 255, "Dashboard": 255, "Vault": 50,
-              "Plan": 50, "Table": 255, "SecurityGroup": 255, "SubnetGroup": 255, "ClusterParameterGroup": 255,
-              "EventRule": 64}
-    seen = set()
+def test_the_table_has_no_type_that_the_program_has_not() -> None:
+    assert TYPES.keys() == {short(resource) for case in CASES for resource in recording(case).custom}
+
+
+@pytest.mark.parametrize("type_name", [name for name, expected in TYPES.items() if not expected.encryption])
+def test_a_type_without_encryption_could_not_have_any(type_name: str) -> None:
+    if not type_name.startswith("random."):
+        assert not [each for each in arguments(type_name) if "kms" in each or "encrypt" in each]
+
+
+def test_every_physical_name_fits_its_service_has_the_suffix_and_is_unique(deployed: Recording) -> None:
+    assert misnamed(deployed, suffix_of(deployed)) == []
+
+
+def test_no_physical_name_has_a_word_for_a_role(deployed: Recording) -> None:
     for resource in deployed.custom:
-        if resource.kind in limits:
-            value = next(resource.inputs[key] for key in (
-                "identifier", "clusterIdentifier", "globalClusterIdentifier", "dashboardName", "bucket", "name")
-                if key in resource.inputs)
-            seen.add(resource.kind)
-            assert 0 < len(value) <= limits[resource.kind], (resource.urn, value)
-    assert seen >= limits.keys() - {"Secret"}
+        expected = TYPES[short(resource)]
+        name = str(resource.inputs[expected.name]) if expected.name else ""
+        if not name.endswith("-unhealthy"):  # these alarms name a health check
+            assert not ROLE_WORDS.search(name), (resource.urn, name)
+
+
+def test_every_tag_of_the_stack_reaches_every_type_that_has_tags(deployed: Recording) -> None:
+    assert mistagged(deployed) == []
+
+
+def with_queue(**inputs: Any) -> Recording:
+    """A program with a provider and a queue, a type that the table lacks."""
+    def program() -> None:
+        provider = aws.Provider("tap-dev-us-east-1", region="us-east-1")
+        pulumi.CustomResource("aws:sqs/queue:Queue", "tap-dev-queue", {"name": "tapstack-dev", **inputs},
+                              pulumi.ResourceOptions(provider=provider))
+    return record(program=program)
+
+
+def test_a_new_type_is_found_until_it_is_classified() -> None:
+    program = with_queue()
+    assert unclassified(program) == {"sqs.Queue"}
+    assert unclassified(program, {"sqs.Queue": named(80)}) == set()
+
+
+def test_a_new_type_is_held_to_its_classification() -> None:
+    good, bad = with_queue(kmsMasterKeyId="the key"), with_queue(kmsMasterKeyId="another key", tags={"Project": "x"})
+    types = {"sqs.Queue": named(12, encryption="kmsMasterKeyId", tags=True)}
+    (queue,) = (resource.urn for resource in good.custom)
+    assert (unencrypted(good, lambda _: "the key", types), misnamed(good, "dev", types), mistagged(good, types)) == (
+        [], [], [])
+    for program in (bad, with_queue()):
+        assert unencrypted(program, lambda _: "the key", types) == [queue]
+    assert mistagged(bad, types) == [queue]
+    assert mistagged(good, {"sqs.Queue": named(12)}) == [queue]
+    for wrong, suffix in ((named(11), "dev"), (named(12), "prod"), (named(12, "bucket"), "dev"), (Expected(), "dev")):
+        assert misnamed(good, suffix, {"sqs.Queue": wrong}) == [queue]
 
 
 @pytest.mark.parametrize("key", CATALOGUE)
@@ -179,8 +219,8 @@ def test_the_longest_suffix_fits_every_name(key: str) -> None:
 
 def test_fixed_names_are_deleted_before_they_are_replaced_and_data_never_is(program: Recording) -> None:
     for resource in program.custom:
-        held = resource.kind in DATA | REPLACED_FIRST
-        assert resource.delete_before_replace is not held, resource.urn
+        expected = TYPES[short(resource)]
+        assert resource.delete_before_replace is not (expected.data or expected.kept), resource.urn
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -188,7 +228,7 @@ def test_only_prod_that_is_not_released_protects(case: str) -> None:
     program, prod = recording(case), case.startswith("prod")
     protected = prod and "released" not in case
     for resource in program.custom:
-        assert resource.protect is (protected and resource.kind in DATA), resource.urn
+        assert resource.protect is (protected and TYPES[short(resource)].data), resource.urn
     for resource in program.of("Cluster"):
         assert resource.inputs["deletionProtection"] is protected
         assert resource.inputs["skipFinalSnapshot"] is not prod
@@ -202,34 +242,23 @@ def test_only_prod_that_is_not_released_protects(case: str) -> None:
         assert [r["deletionProtectionEnabled"] for r in resource.inputs["replicas"]] == [protected]
 
 
-ENCRYPTED_BY = {
-    "Cluster": "kmsKeyId", "ClusterInstance": "performanceInsightsKmsKeyId", "LogGroup": "kmsKeyId",
-    "Topic": "kmsMasterKeyId", "Vault": "kmsKeyArn", "Function": "kmsKeyArn", "Secret": "kmsKeyId",
-}
-
-
 def key_of(program: Recording, region: str) -> str:
-    """The ARN of a region's key, as the recorder makes it up."""
+    """The ARN of a region's key, as the recorder assigns it."""
     key = next(r for r in program.of("Key", "ReplicaKey") if program.region(r) == region)
     return f"arn:aws:kms::{ACCOUNT}:{key.name}"
 
 
 def test_everything_at_rest_is_encrypted_with_its_regions_key(deployed: Recording) -> None:
-    for resource in deployed.custom:
-        if resource.kind in ENCRYPTED_BY:
-            key = key_of(deployed, deployed.region(resource))
-            assert resource.inputs[ENCRYPTED_BY[resource.kind]] == key, resource.urn
+    assert unencrypted(deployed, partial(key_of, deployed)) == []
     assert all(r.inputs["storageEncrypted"] for r in deployed.of("Cluster", "GlobalCluster"))
     assert all(r.inputs["performanceInsightsEnabled"] for r in deployed.of("ClusterInstance"))
-    for resource in deployed.of("BucketServerSideEncryptionConfiguration"):
+    for resource in deployed.of("BucketServerSideEncryptionConfiguration"):  # each bucket has one: see below
         (rule,) = resource.inputs["rules"]
         assert rule["bucketKeyEnabled"] is True
-        assert rule["applyServerSideEncryptionByDefault"] == {
-            "sseAlgorithm": "aws:kms", "kmsMasterKeyId": key_of(deployed, deployed.region(resource))}
+        assert rule["applyServerSideEncryptionByDefault"]["sseAlgorithm"] == "aws:kms"
     (table,) = deployed.of("Table")
     (replica,) = table.inputs["replicas"]
-    assert table.inputs["serverSideEncryption"] == {
-        "enabled": True, "kmsKeyArn": key_of(deployed, deployed.region(table))}
+    assert table.inputs["serverSideEncryption"]["enabled"] is True
     assert replica["kmsKeyArn"] == key_of(deployed, replica["regionName"])
 
 
@@ -269,7 +298,7 @@ def test_nothing_is_public_but_the_api(deployed: Recording) -> None:
     assert open_methods == {"get-health-method": 2, "get-takeover-method": 2}
 
 
-# AWS knows no resources for these actions.
+# These actions have no resources.
 UNSCOPED = {"xray:PutTraceSegments", "xray:PutTelemetryRecords", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets",
             "tag:GetResources", "cloudwatch:PutMetricData", "cloudwatch:GetMetricStatistics"}
 
@@ -300,9 +329,9 @@ def test_the_copies_both_ways_mirror_each_other(deployed: Recording) -> None:
         resources = [r for r in deployed.custom if f"-global-{direction}" in r.name]
         region = deployed.region(resources[0])
         peer = next(r.inputs["region"] for r in deployed.of("aws") if r.inputs["region"] != region)
-        words = {region: "HERE", str(peer): "THERE", direction: "COPY",
-                 "-primary-": "-HERE-" if direction == "outbound" else "-THERE-",
-                 "-dr-": "-THERE-" if direction == "outbound" else "-HERE-"}
+        source, target = ("primary", "dr") if direction == "outbound" else ("dr", "primary")
+        words = {region: "SOURCE", str(peer): "TARGET", direction: "COPY", f"-{source}-": "-SOURCE-",
+                 f"-{target}-": "-TARGET-"}
 
         def plain(text: str) -> str:
             for word, stand_in in words.items():
@@ -328,7 +357,7 @@ def test_the_dr_region_waits_for_the_primary_only_where_aws_demands_it(program: 
         waits = program.waits_transitively(resource) & primary
         if (resource.kind in ("Cluster", "ClusterInstance", "Permission") or program.inside(resource, "VpcFunction")
                 or program.inside(resource, "Controller")):
-            continue  # the database, the functions, which are told where it is, and the controllers, told of all
+            continue  # the database, the functions that know its address, and the controllers, which know everything
         assert waits <= key, (resource.urn, waits)
 
 
@@ -348,9 +377,9 @@ def test_nothing_secret_is_an_output_or_in_the_environment_of_a_function(deploye
     assert deployed.secret_outputs == set()
     assert "not-a-real-password" not in json.dumps(deployed.outputs)
     assert "existing-secret" not in json.dumps(deployed.outputs)
-    known = {"VpcFunction": {"TABLE_NAME", "RECEIPTS_BUCKET", "CONTROL_BUCKET", "DATABASE_HOST", "DATABASE_READER_HOST",
-                             "DATABASE_PORT", "DATABASE_NAME", "DATABASE_USER"},
-             "Controller": {"STACK_OUTPUTS", "PROBE_SECONDS", "WATCH_SECONDS", "COOL_DOWN_SECONDS"}}
+    of_controllers = {Variable.STACK_OUTPUTS, Variable.PROBE_SECONDS, Variable.WATCH_SECONDS,
+                      Variable.COOL_DOWN_SECONDS}
+    known = {"VpcFunction": set(Variable) - of_controllers, "Controller": of_controllers}
     for resource in deployed.of("Function"):
         kind = deployed.resources[resource.parent].kind
         assert set(resource.inputs["environment"]["variables"]) == known[kind], resource.urn

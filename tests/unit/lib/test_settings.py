@@ -1,12 +1,10 @@
-"""The settings: every default, every check, where values come from, and what holds of whatever is accepted."""
+"""The settings: every default, every check, where values come from, and what all accepted settings have in common."""
 import json
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from ipaddress import IPv4Network
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
-from unittest.mock import Mock
 
 import pulumi
 import pytest
@@ -14,20 +12,21 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from contract import Consistency, FailoverMode
 from lib import names
+from lib.errors import SettingsError
+from lib.parsers import REGION_SETS, REGIONS
 from lib.settings import (
     PROFILES,
-    REGION_SETS,
-    REGIONS,
     ApiSettings,
     DatabaseSettings,
     HealthCheckSettings,
     Objectives,
-    RegionSettings,
+    PrimarySettings,
     Settings,
-    SettingsError,
+    StandbySettings,
     TableSettings,
-    environment_name,
+    declarations,
 )
 
 ROOT = Path(__file__).parents[3]
@@ -57,16 +56,18 @@ def _no_configuration_left() -> Iterator[None]:
 
 def test_defaults() -> None:
     assert load({}) == Settings(
+        base_profile=PROFILES["dev"],
+        deletion_protection=False,
         environment_suffix="dev",
-        profile=PROFILES["dev"],
-        primary=RegionSettings(region="us-east-1", vpc_cidr=IPv4Network("10.0.0.0/16"), instances=1),
-        dr=RegionSettings(region="us-west-2", vpc_cidr=IPv4Network("10.1.0.0/16"), instances=1),
+        primary=PrimarySettings(region="us-east-1", vpc_cidr=IPv4Network("10.0.0.0/16"), instances=1),
+        dr=StandbySettings(region="us-west-2", vpc_cidr=IPv4Network("10.1.0.0/16"), instances=1),
+        domain_name=None,
+        hosted_zone_id=None,
         database=DatabaseSettings(engine_version="17.7", min_capacity=0.5, max_capacity=4, secret_arn=None),
-        table=TableSettings(consistency="eventual", witness_region=None),
-        dns=None,
+        table=TableSettings(consistency=Consistency.EVENTUAL, witness_region=None),
         health_check=HealthCheckSettings(interval=10, threshold=3),
         objectives=Objectives(recovery_time=900, recovery_point=60),
-        failover_mode="manual",
+        failover_mode=FailoverMode.MANUAL,
         api=ApiSettings(rate_limit=100, burst_limit=200, manage_account=True),
         function_concurrency=-1,
         alarm_email=None,
@@ -77,6 +78,8 @@ def test_defaults() -> None:
 def test_prod_has_defaults_of_its_own() -> None:
     prod = load({"profile": "prod"})
     assert (prod.primary.instances, prod.dr.instances, prod.function_concurrency) == (2, 2, 300)
+    assert (prod.database.min_capacity, prod.database.max_capacity) == (2, 16)
+    assert prod.profile == PROFILES["prod"]
 
 
 def test_prod_protects_and_keeps_longer_than_dev() -> None:
@@ -86,7 +89,7 @@ def test_prod_protects_and_keeps_longer_than_dev() -> None:
         assert getattr(prod, days) > getattr(dev, days), days
 
 
-# key, value, the keys that it needs beside it, where it is found, as what
+# key, value, the keys that it needs with it, the attribute that shows it, its value
 ACCEPTED: list[tuple[str, str, Mapping[str, str], str, object]] = [
     ("environmentSuffix", "pr-42", {}, "environment_suffix", "pr-42"),
     ("environmentSuffix", "a" * names.MAX_SUFFIX, {}, "environment_suffix", "a" * names.MAX_SUFFIX),
@@ -128,28 +131,42 @@ ACCEPTED: list[tuple[str, str, Mapping[str, str], str, object]] = [
     ("awsEndpoint", "https://[::1]:4566", {}, "aws_endpoint", "https://[::1]:4566"),
 ]
 ACCEPTED_IDS = [f"{key}={value}"[:50] for key, value, *_ in ACCEPTED]
-KEYS = sorted({key for key, *_ in ACCEPTED})
+KEYS = [each.key for each in declarations()]
+VARIABLES = {each.key: each.variable for each in declarations() if each.variable}
 
 
-@pytest.mark.parametrize(("key", "value", "beside", "path", "expected"), ACCEPTED, ids=ACCEPTED_IDS)
-def test_accepted(key: str, value: str, beside: Mapping[str, str], path: str, expected: object) -> None:
-    assert attrgetter(path)(load({**beside, key: value})) == expected
+@pytest.mark.parametrize(("key", "value", "others", "path", "expected"), ACCEPTED, ids=ACCEPTED_IDS)
+def test_accepted(key: str, value: str, others: Mapping[str, str], path: str, expected: object) -> None:
+    assert attrgetter(path)(load({**others, key: value})) == expected
 
 
-@pytest.mark.parametrize(("key", "variable", "value", "beside"), [
-    (key, environment_name(key), value, beside) for key, value, beside, *_ in ACCEPTED if environment_name(key)])
+@pytest.mark.parametrize(("key", "variable", "value", "others"), [
+    (key, VARIABLES[key], value, others) for key, value, others, *_ in ACCEPTED if key in VARIABLES])
 def test_configuration_then_environment_then_default(
-        key: str, variable: str, value: str, beside: Mapping[str, str]) -> None:
-    configured = load({**beside, key: value})
-    assert load({**beside, key: value}, {variable: "?"}) == configured
-    assert load({**beside, key: ""}, {variable: value}) == configured
+        key: str, variable: str, value: str, others: Mapping[str, str]) -> None:
+    configured = load({**others, key: value})
+    assert load({**others, key: value}, {variable: "?"}) == configured
+    assert load({**others, key: ""}, {variable: value}) == configured
     assert load({key: ""}, {variable: ""}) == load({})
 
 
-def test_environment_names() -> None:
-    assert {key: environment_name(key) for key in ("drRegion", "manageApiGatewayAccount", "profile")} == {
+def test_environment_variables() -> None:
+    assert {key: VARIABLES[key] for key in ("drRegion", "manageApiGatewayAccount", "profile")} == {
         "drRegion": "DR_REGION", "manageApiGatewayAccount": "MANAGE_API_GATEWAY_ACCOUNT", "profile": "TAPSTACK_PROFILE"}
-    assert [key for key in KEYS if environment_name(key) is None] == ["awsEndpoint", "tags"]
+    assert [key for key in KEYS if key not in VARIABLES] == ["tags", "awsEndpoint"]
+
+
+def test_every_setting_has_an_accepted_and_a_refused_value() -> None:
+    assert {key for key, *_ in ACCEPTED} == set(KEYS)
+    assert {text.partition(" ")[0] for _, text in REFUSED} == set(KEYS)
+
+
+def test_the_outputs_of_settings() -> None:
+    assert load({"profile": "prod", **DOMAIN}).outputs() == {
+        "profile": "prod", "environment_suffix": "dev", "domain_name": "payments.example.com",
+        "table_consistency": "eventual", "witness_region": "", "health_check_interval": 10,
+        "health_check_threshold": 3, "recovery_time_objective": 900, "recovery_point_objective": 60,
+        "failover_mode": "manual"}
 
 
 def test_a_shell_cannot_redirect_a_deployment() -> None:
@@ -283,19 +300,6 @@ def test_region_sets_are_regions_that_do_not_overlap() -> None:
     assert len(set(regions)) == len(regions)
 
 
-def test_project_file_declares_the_keys_and_hides_no_environment() -> None:
-    declared: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))["config"]
-    assert declared.pop("pulumi:disable-default-providers") == {"value": ["aws"]}
-    config = Mock(spec=pulumi.Config)
-    config.get.return_value = None
-    Settings.load(config, {})
-    assert sorted(declared) == sorted(call.args[0] for call in config.get.call_args_list) == KEYS
-    for key, declaration in declared.items():
-        assert declaration["description"], key
-        expected = ("object", {}) if key == "tags" else ("string", "")
-        assert (declaration["type"], declaration["default"]) == expected, key
-
-
 @pytest.mark.parametrize("stack", ["dev", "local"])
 def test_stack_files_are_accepted(stack: str) -> None:
     config = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))["config"]
@@ -349,7 +353,7 @@ JSON = st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=5
                     max_leaves=5).map(json.dumps)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(deadline=None)
 @given(key=st.sampled_from(KEYS), text=st.text(max_size=40) | JSON)
 @example(key="tags", text="[" * 100_000)
 @example(key="primaryInstances", text="1" * 10_000)
@@ -383,7 +387,7 @@ PLAUSIBLE: dict[str, st.SearchStrategy[str]] = {
 }
 
 
-@settings(max_examples=80, deadline=None)
+@settings(deadline=None)
 @given(st.sampled_from([{}, DOMAIN, STRONG]), st.lists(st.sampled_from(KEYS), max_size=5, unique=True).flatmap(
     lambda keys: st.fixed_dictionaries({key: PLAUSIBLE[key] for key in keys})))
 def test_any_settings_that_are_accepted_fit_together(base: Mapping[str, str], changes: Mapping[str, str]) -> None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -34,12 +35,12 @@ MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Crash(BaseException):
-    """The execution environment is gone: no code of the function runs any more."""
+    """The execution environment ends: none of the function's code runs any more."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens to one call instead of an answer: before the store has done it, or after."""
+    """One call fails: before the store has done what it asks, or (`done`) after."""
 
     error: BaseException
     done: bool = False
@@ -47,15 +48,15 @@ class Fault:
 
 @dataclass
 class Network:
-    """Carries the calls to the stores of a region; `faults` are those of the calls to come (None: this one is well)."""
+    """Carries the calls to the stores of a region; `faults` are those of the next calls (None: this one succeeds)."""
 
     calls: list[str] = field(default_factory=list)
     faults: list[Fault | None] = field(default_factory=list)
-    dead: frozenset[str] = frozenset()  # operations that reach nobody
+    dead: frozenset[str] = frozenset()  # operations that reach no store
     meanwhile: dict[int, Callable[[], object]] = field(default_factory=dict)  # what happens before the nth call
 
     def carry(self, operation: str, effect: Callable[[], Item]) -> Item:
-        """Makes the call, unless a fault says otherwise."""
+        """Make the call, unless there is a fault for it."""
         self.meanwhile.pop(len(self.calls), int)()
         self.calls.append(operation)
         if operation in self.dead:
@@ -121,26 +122,26 @@ def still_runtime(clock: StillClock | None = None) -> Runtime:
 
 
 def client_error(code: str, status: int = 400, item: Item | None = None) -> ClientError:
-    """An error as a client raises it; `item` is what DynamoDB shows of the item that made a condition fail."""
+    """An error as a client raises it; `item` is the one that made a condition of DynamoDB fail, if it returns that."""
     answer: Any = {"Error": {"Code": code, "Message": "refused"}, "ResponseMetadata": {"HTTPStatusCode": status}}
     return ClientError({**answer, "Item": item} if item else answer, "Operation")
 
 
 class FakeDynamoDB:
-    """One table with the key payment_id, for expressions of the forms that the function uses and no others."""
+    """One table with the key payment_id; it accepts only the forms of expressions that the function uses."""
 
     def __init__(self, network: Network) -> None:
         self.items: dict[str, Item] = {}
         self.page = 1000
-        self.copy: Callable[[str, Item], object] = _alone
+        self.copy: Callable[[str, Item], object] = _no_replica
         self._network = network
 
     def put_item(self, **request: Any) -> Item:
-        """A put under a condition."""
+        """A conditional put."""
         return self._network.carry("PutItem", partial(self._put, request))
 
     def update_item(self, **request: Any) -> Item:
-        """An update under a condition, which no missing item meets."""
+        """A conditional update; a missing item never meets the condition."""
         return self._network.carry("UpdateItem", partial(self._update, request))
 
     def get_item(self, **request: Any) -> Item:
@@ -154,7 +155,7 @@ class FakeDynamoDB:
         return self._network.carry("Scan", partial(self._scan, request))
 
     def write(self, key: str, item: Item) -> None:
-        """What each accepted write comes down to."""
+        """Store an item, and replicate it."""
         self.items[key] = item
         self.copy(key, item)
 
@@ -217,7 +218,7 @@ class FakeS3:
     def __init__(self, network: Network) -> None:
         self.objects: dict[tuple[str, str], list[bytes]] = {}
         self.page = 1000
-        self.copy: Callable[[tuple[str, str], bytes], object] = _alone
+        self.copy: Callable[[tuple[str, str], bytes], object] = _no_replica
         self._network = network
 
     def put_object(self, **request: Any) -> Item:
@@ -243,7 +244,7 @@ class FakeS3:
         return self._network.carry("ListObjectVersions", partial(self._list, request))
 
     def write(self, place: tuple[str, str], body: bytes) -> None:
-        """What each accepted put comes down to."""
+        """Add a version, and replicate it."""
         self.objects.setdefault(place, []).append(body)
         self.copy(place, body)
 
@@ -274,8 +275,8 @@ class FakeS3:
                 "NextKeyMarker": last["Key"], "NextVersionIdMarker": last["VersionId"]}
 
 
-def _alone(*_write: object) -> None:
-    """Nobody has a copy."""
+def _no_replica(*_write: object) -> None:
+    """Replicates nowhere."""
 
 
 def database_error(code: str) -> DatabaseError:
@@ -284,23 +285,23 @@ def database_error(code: str) -> DatabaseError:
 
 
 class FakePostgres:
-    """The database of the ledger: it behaves as the function of the schema does, and knows no other statement."""
+    """The ledger's database: posts as the schema's function does, and accepts no other statement."""
 
     def __init__(self, network: Network) -> None:
         self.epoch = 0
         self.postings: dict[str, Item] = {}  # in their order
         self.commits: list[Item] = []
         self.read_only = False
-        self.inactive = False  # the writer endpoint leads nowhere, as that of a standby does in AWS
+        self.inactive = False  # the writer endpoint cannot be reached, as that of a standby on AWS
         self.sessions: list[FakeSession] = []
         self.network = network
 
     def connect(self) -> "FakeSession":
-        """A session of the function's user, by the writer endpoint."""
+        """A session at the writer endpoint."""
         return self._session("Connect", self._resolve)
 
     def connect_reader(self) -> "FakeSession":
-        """One by the reader endpoint."""
+        """A session at the reader endpoint."""
         return self._session("ConnectReader", dict)
 
     def _session(self, operation: str, effect: Callable[[], Item]) -> "FakeSession":
@@ -313,15 +314,19 @@ class FakePostgres:
             raise socket.gaierror
         return {}
 
+    def answer(self, operation: str, rows: Callable[[], list[list[Any]]]) -> list[list[Any]]:
+        """The rows of a statement, which the network carries."""
+        return list(self.network.carry(operation, lambda: {"rows": rows()})["rows"])
+
     def post(self, values: Item) -> list[list[Any]]:
-        """The schema's `post_payment`."""
+        """As the schema's `post_payment`."""
         if self.read_only:
             raise database_error("25006")
         self.commit(values)
         return [[""]]
 
     def commit(self, values: Item) -> None:
-        """Its transaction, here or replayed on a standby; one that is refused changes nothing."""
+        """Its transaction, here or replayed on a standby; if it is refused, it changes nothing."""
         if values["epoch"] < self.epoch:
             raise database_error("TS001")
         kept = self.postings.get(values["payment_id"])
@@ -340,48 +345,40 @@ class FakePostgres:
 
 
 class FakeSession:
-    """A connection to it, or the one statement that is prepared on it."""
+    """A connection to it."""
 
     def __init__(self, database: FakePostgres) -> None:
         self.is_open = True
         self._database = database
 
-    def prepare(self, sql: str) -> "FakeStatement":
+    def prepare(self, sql: str) -> SimpleNamespace:
         """The statement that posts."""
         assert sql == ledger.POST
-        self.must_be_open()
-        return FakeStatement(self, self._database)
+        self._must_be_open()
+        return SimpleNamespace(run=self._post)
 
     def run(self, sql: str, **values: Any) -> list[list[Any]]:
         """A probe, the fence, or a page of postings."""
-        self.must_be_open()
-        if sql == ledger.READ:
-            return list(self._database.network.carry("Read", lambda: {"rows": self._database.read(values)})["rows"])
-        answer = {ledger.FENCE: self._database.epoch, ledger.PROBE: self._database.read_only}[sql]
-        return list(self._database.network.carry("Select", lambda: {"rows": [[answer]]})["rows"])
+        self._must_be_open()
+        database = self._database
+        answers: dict[str, Callable[[], list[list[Any]]]] = {
+            ledger.FENCE: lambda: [[database.epoch]], ledger.PROBE: lambda: [[database.read_only]],
+            ledger.READ: partial(database.read, values)}
+        return database.answer("Read" if sql == ledger.READ else "Select", answers[sql])
 
     def close(self) -> None:
-        """Ends it."""
-        self.must_be_open()
+        """End it."""
+        self._must_be_open()
         self.is_open = False
 
-    def must_be_open(self) -> None:
-        """As pg8000 has it."""
+    def _post(self, **values: Any) -> list[list[Any]]:
+        self._must_be_open()
+        return self._database.answer("Post", partial(self._database.post, values))
+
+    def _must_be_open(self) -> None:
+        """As in pg8000, a closed session refuses everything."""
         if not self.is_open:
             raise InterfaceError("connection is closed")
-
-
-@dataclass(frozen=True)
-class FakeStatement:
-    """The prepared `post_payment`."""
-
-    session: FakeSession
-    database: FakePostgres
-
-    def run(self, **values: Any) -> list[list[Any]]:
-        """Posts."""
-        self.session.must_be_open()
-        return list(self.database.network.carry("Post", lambda: {"rows": self.database.post(values)})["rows"])
 
 
 @dataclass(frozen=True)
@@ -403,7 +400,7 @@ class FakeContext:
     aws_request_id: str = "request-1"
 
     def get_remaining_time_in_millis(self) -> int:
-        """As much as there is, always."""
+        """Always the same."""
         return self.remaining_ms
 
 
@@ -448,7 +445,7 @@ class Region:
         self.leadership.take(self.name, self.deadline(), self.postgres.epoch)
 
     def reconciliation(self) -> Reconciliation:
-        """The repair of these stores."""
+        """The reconciliation of these stores."""
         return Reconciliation(self.name, self.service, self.timing, self.runtime)
 
     def request(self, event: Mapping[str, Any], context: FakeContext | None = None) -> tuple[int, Item, dict[str, str]]:
@@ -484,6 +481,6 @@ class Region:
 
 
 def event(method: str, resource: str, **more: Any) -> Item:
-    """An event of API Gateway, with nulls where it has nothing to say."""
+    """An event of API Gateway, which has nulls where nothing was sent."""
     return {"resource": resource, "httpMethod": method, "headers": None, "multiValueHeaders": None, "body": None,
             "queryStringParameters": None, "pathParameters": None, "isBase64Encoded": False, **more}

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from payments.deadline import Deadline, Timing
@@ -217,7 +217,6 @@ def test_each_request_logs_one_line() -> None:
                and line["duration_ms"] >= 0 for line in lines)
 
 
-@settings(max_examples=50)
 @given(payments, faults, st.integers(0, 9))
 def test_the_log_identifies_no_person(payment: dict[str, Any], injected: list[Fault | None], spoilt: int) -> None:
     people = [payment["payer"], payment["payee"]]

@@ -17,6 +17,7 @@ class Transient(Exception):
 
 
 def is_transient(error: Exception) -> bool:
+    """Whether to try again."""
     return isinstance(error, Transient)
 
 
@@ -34,6 +35,7 @@ def failing(clock: StillClock, error: BaseException, calls: list[float],
 
 @pytest.fixture
 def clock() -> StillClock:
+    """A clock that the test moves."""
     return StillClock()
 
 
@@ -44,6 +46,7 @@ def calls() -> list[float]:
 
 
 def deadline(clock: StillClock, seconds: float = TIMING.budget) -> Deadline:
+    """A deadline by that clock."""
     return Deadline(TIMING, seconds, still_runtime(clock))
 
 

@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -69,7 +69,7 @@ class Received:
 
 @dataclass
 class Aws:
-    """Every store at one address: gives `answers` (status, body) in turn; then it is silent, or drips endless headers."""
+    """Every store at one address: gives `answers` (status, body) in turn; then is silent, or drips endless headers."""
 
     answers: list[tuple[int, str]] = field(default_factory=list)
     mood: str = "silent"
@@ -127,7 +127,8 @@ class Wire(Network):
         return super().carry(operation, effect)
 
 
-def connect(postgres: FakePostgres, database: DatabaseAddress, timing: Timing, login: Callable[[], Login]) -> FakeSession:
+def connect(postgres: FakePostgres, database: DatabaseAddress, timing: Timing,
+            login: Callable[[], Login]) -> FakeSession:
     """In place of `open_connection`."""
     writer = database.host == "writer"
     host = "writer" if writer else "reader"
@@ -137,24 +138,33 @@ def connect(postgres: FakePostgres, database: DatabaseAddress, timing: Timing, l
     return postgres.connect() if writer else postgres.connect_reader()
 
 
+@contextmanager
+def served(aws: Aws) -> Iterator[str]:
+    """Serves AWS on loopback, at the URL that this yields."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Server, aws)) as http:
+        threading.Thread(target=http.serve_forever, args=(0.01,)).start()
+        try:
+            yield f"http://127.0.0.1:{http.server_port}"
+        finally:
+            aws.over.set()
+            http.shutdown()
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[Aws]:
     """The environment of the functions, with AWS on loopback."""
     aws = Aws()
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Server, aws)) as http, pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, served(aws) as url:
         for name, value in {
                 "TABLE_NAME": "table", "RECEIPTS_BUCKET": "receipts", "CONTROL_BUCKET": "control",
                 "DATABASE_HOST": "writer", "DATABASE_READER_HOST": "reader", "DATABASE_PORT": "5432",
                 "DATABASE_NAME": DATABASE_NAME, "DATABASE_USER": DATABASE_USER, "AWS_REGION": "us-east-1",
                 "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret",
                 "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{http.server_port}"}.items():
+                "AWS_ENDPOINT_URL": url}.items():
             patch.setenv(name, value)
         patch.delenv("AWS_PROFILE", raising=False)
-        threading.Thread(target=http.serve_forever, args=(0.01,)).start()
         yield aws
-        aws.over.set()
-        http.shutdown()
 
 
 @pytest.fixture
@@ -171,17 +181,35 @@ def transport(aws: Aws) -> Transport:
     return Transport(system_transport().session, partial(connect, aws.postgres))
 
 
+@pytest.fixture(scope="module")
+def environment(server: Aws) -> Api:
+    """The payments function in an execution environment, with all the time that it needs."""
+    return create_api(os.environ, PATIENT, still_runtime(), transport(server))
+
+
 @pytest.fixture
-def api(aws: Aws) -> Api:
-    """The payments function in a new execution environment, with all the time that it needs."""
-    return create_api(os.environ, PATIENT, still_runtime(), transport(aws))
+def api(environment: Api, aws: Aws) -> Api:
+    """The payments function as a new execution environment has it."""
+    assert not aws.received
+    environment.service.lease.drop()
+    environment.service.ledger.close()
+    return environment
 
 
 @pytest.fixture(scope="module")
-def impatient(server: Aws) -> Api:
-    """The payments function with threads, and with little time."""
+def hung(server: Aws) -> Iterator[tuple[Aws, Api]]:
+    """AWS that stops answering, and the payments function with threads and little time.
+
+    It has a server of its own: calls that the function gave up may arrive during a later test.
+    """
+    del server  # only its environment is needed
+    aws = Aws()
     runtime = Runtime(SYSTEM, ThreadCaller(), random.Random(1))
-    return create_api(os.environ, IMPATIENT, runtime, transport(server))
+    with served(aws) as url:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AWS_ENDPOINT_URL", url)
+            api = create_api(os.environ, IMPATIENT, runtime, transport(aws))
+        yield aws, api
 
 
 def pay(api: Api) -> tuple[int, dict[str, Any]]:
@@ -278,10 +306,11 @@ def test_a_payment_is_read_consistently(api: Api, aws: Aws) -> None:
 
 @pytest.mark.parametrize("mood", ["silent", "dripping"])
 @pytest.mark.parametrize("answered", range(4))
-def test_a_store_that_never_answers_does_not_hang_a_payment(impatient: Api, aws: Aws, answered: int, mood: str) -> None:
+def test_a_store_that_never_answers_does_not_hang_a_payment(hung: tuple[Aws, Api], answered: int, mood: str) -> None:
+    aws, api = hung
     aws.mood, aws.answers = mood, [LEADS, DONE, DONE, DONE][:answered]
-    impatient.service.lease.drop()
-    unavailable(impatient, PAY)
+    api.service.lease.drop()
+    unavailable(api, PAY)
 
 
 @pytest.mark.parametrize(("asked", "body"), [
@@ -291,9 +320,10 @@ def test_a_store_that_never_answers_does_not_hang_a_payment(impatient: Api, aws:
              "receipts": "unavailable", "writes": False}),
 ], ids=range(3))
 def test_a_store_that_never_answers_does_not_hang_another_request(
-        impatient: Api, aws: Aws, asked: dict[str, Any], body: dict[str, Any]) -> None:
-    aws.mood = "silent"
-    assert unavailable(impatient, asked) == body
+        hung: tuple[Aws, Api], asked: dict[str, Any], body: dict[str, Any]) -> None:
+    aws, api = hung
+    aws.mood, aws.answers = "silent", []
+    assert unavailable(api, asked) == body
 
 
 def test_the_clients_do_not_retry_and_stay_in_the_region(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from types import SimpleNamespace
 
 import boto3
 import pytest
@@ -21,7 +22,6 @@ from tests.unit.payments.fakes import (
     PAYMENT,
     FakePostgres,
     FakeSession,
-    FakeStatement,
     Fault,
     Hang,
     Network,
@@ -122,7 +122,7 @@ def test_a_session_that_cannot_prepare_is_closed() -> None:
     class Bare(FakeSession):
         """A database without the schema."""
 
-        def prepare(self, sql: str) -> FakeStatement:
+        def prepare(self, sql: str) -> SimpleNamespace:
             assert sql == POST
             raise database_error("42883")
 

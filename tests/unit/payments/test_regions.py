@@ -287,9 +287,9 @@ class TwoRegionsEventually(TwoRegions):
 
 
 TestStrong = TwoRegions.TestCase
-TestStrong.settings = settings(stateful_step_count=25, deadline=None)
+TestStrong.settings = settings(stateful_step_count=25)
 TestEventual = TwoRegionsEventually.TestCase
-TestEventual.settings = settings(stateful_step_count=25, deadline=None)
+TestEventual.settings = settings(stateful_step_count=25)
 
 
 def test_a_takeover_beats_the_ledgers_epoch_where_the_tables_replica_lags() -> None:

@@ -11,6 +11,7 @@ PATIENCE = 30  # seconds, reached only if a test fails
 
 @pytest.fixture
 def caller() -> ThreadCaller:
+    """One with threads of its own."""
     return ThreadCaller()
 
 
@@ -42,17 +43,18 @@ def test_a_call_that_does_not_return_in_time_is_left_and_ends_by_itself(caller: 
 
 
 def test_a_call_that_no_thread_begins_in_time_is_never_made(caller: ThreadCaller) -> None:
-    release, begun, calls = threading.Event(), threading.Semaphore(0), list[str]()
+    release, begun, calls = threading.Event(), threading.Event(), list[str]()
+    full = threading.Barrier(MAX_CALLS, begun.set)
 
     def block() -> None:
-        begun.release()
+        full.wait(PATIENCE)
         release.wait(PATIENCE)
 
     with ThreadPoolExecutor(MAX_CALLS) as others:
         for _ in range(MAX_CALLS):
             others.submit(caller.call, block, PATIENCE)
         try:
-            assert all([begun.acquire(timeout=PATIENCE) for _ in range(MAX_CALLS)])
+            assert begun.wait(PATIENCE)
             with pytest.raises(TimeoutError):
                 caller.call(lambda: calls.append("late"), 0)
         finally:

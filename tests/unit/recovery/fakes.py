@@ -1,16 +1,17 @@
-"""A stack in memory: its outputs, its table, a clock that moves when somebody sleeps, and steps that are idempotent.
+"""A stack in memory: its outputs, its table, a clock that moves when something sleeps, and steps.
 
 `World` is the region that takes over, as the runner sees it; `FakeAws` is AWS in both regions.
 """
 import io
 import json
 import re
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from itertools import product
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import botocore.session
@@ -18,24 +19,41 @@ from botocore import xform_name
 from botocore.exceptions import EndpointConnectionError
 from botocore.validate import ParamValidator
 
+from contract import JOURNAL_KEY, LEADERSHIP_KEY, OUTPUTS_VARIABLE, RECOVERY_OUTPUTS, REPLICATION_RULE, ROLES
 from payments.deadline import Deadline, Timing
 from payments.leadership import FIRST_EPOCH, DynamoLeadership, Leadership
 from payments.payment import parse
-from recovery.cloud import AwsFailure, Cloud
-from recovery.control_table import ControlTable, soon
-from recovery.journal import KEY, Journal, Run
+from recovery.background import Background, K, T
+from recovery.cli import Terminal, console_of
+from recovery.cloud import Cloud
+from recovery.control_table import ControlTable
+from recovery.environment import Environment
+from recovery.errors import AwsFailure
+from recovery.http import Http, HttpReply
+from recovery.journal import Journal, Run
 from recovery.observation import Observation
-from recovery.plan import Action, Facts, Plan
+from recovery.plan import Action, Facts, Plan, Step
 from recovery.probe import ProbeResult
 from recovery.runner import Runner, claim
-from recovery.stack import KEYS, ROLES, SITE_KEYS, Site, Stack
-from tests.unit.payments.fakes import TABLE, FakeDynamoDB, Fault, Item, Network, StillClock, client_error
+from recovery.stack import Site, Stack
+from recovery.steps import AwsSteps
+from tests.unit.payments.fakes import (
+    TABLE,
+    FakeDynamoDB,
+    Fault,
+    Item,
+    Network,
+    StillClock,
+    client_error,
+    still_runtime,
+)
 
 HOME, AWAY = REGIONS = ("us-east-1", "us-west-2")
 NOW = 1_800_000_000.0  # seconds since the epoch
 OUTPUTS: Item = {
-    **{key: f"the {key}" for key in KEYS},
-    **{f"{role}_{key}": f"{region}-{key}" for role, region in zip(ROLES, REGIONS, strict=True) for key in SITE_KEYS},
+    **{key: f"the {key}" if least is None else least for key, least in RECOVERY_OUTPUTS.items()},
+    **{key: f"{region}-{key.removeprefix(f'{role}_')}" for role, region in zip(ROLES, REGIONS, strict=True)
+       for key in RECOVERY_OUTPUTS if key.startswith(f"{role}_")},
     **{f"{role}_region": region for role, region in zip(ROLES, REGIONS, strict=True)},
     **{f"{role}_{key}": f"arn:aws:{service}:{region}:123456789012:{name}"
        for role, region in zip(ROLES, REGIONS, strict=True)
@@ -59,15 +77,16 @@ def plan(action: Action = Action.FAILOVER, to: str = AWAY, **changes: Any) -> Pl
 
 
 def facts(to: str = AWAY, **changes: Any) -> Facts:
-    """That the other region has the right and the writer, and is dead to a controller that knows the lags.
+    """The other region leads and has the writer, and its standby's controller sees it dead and knows the lags.
 
-    Nothing speaks against a failover. A switchover would be refused for nothing but that: `other` says that it is well.
+    Nothing forbids a failover, nor a switchover: `other` is healthy.
     """
     there = REGIONS[to == HOME]
-    watch = Observation(region=to, at=NOW, dead=3, unready=3, why="no answer", lags={"table": 2.0, "ledger": 0.5})
+    observation = Observation(region=to, at=NOW, dead=3, unready=3, why="no answer", lags={"table": 2.0, "ledger": 0.5})
     return replace(
-        Facts(right=Leadership(1, there), writer=there, cluster="available", instances=1, own=ProbeResult(alive=True, ready=False),
-              watch=watch, other=ProbeResult(alive=True, ready=True)), **changes)
+        Facts(leadership=Leadership(1, there), writer=there, cluster="available", instances=1,
+              own=ProbeResult(alive=True, ready=False), observation=observation,
+              other=ProbeResult(alive=True, ready=True)), **changes)
 
 
 def every_state() -> Iterator[Facts]:
@@ -78,25 +97,65 @@ def every_state() -> Iterator[Facts]:
     lags: tuple[dict[str, float], ...] = ({}, {"table": 60.0}, {"table": 61.0}, {"table": 61.0, "ledger": 0.0})
     watches = (None, *(Observation(region=AWAY, at=NOW - age, dead=dead, unready=unready, lags=known)
                        for age in (60, 61) for dead, unready in ((2, 5), (3, 3), (0, 6)) for known in lags))
-    for right, writer, health, watch in product((None, *REGIONS), (None, *REGIONS), healths, watches):
-        yield facts(right=right and Leadership(1, right), writer=writer, watch=watch, **health)
+    for leader, writer, health, watch in product((None, *REGIONS), (None, *REGIONS), healths, watches):
+        yield facts(leadership=leader and Leadership(1, leader), writer=writer, observation=watch, **health)
 
 
 @dataclass
 class FakeClock(StillClock):
-    """Time that passes only when somebody sleeps; `sleeping` is what others do meanwhile, the next first."""
+    """Time that passes only when something sleeps; `sleeping` is what others do meanwhile, the next first."""
 
     sleeping: list[Callable[[], object]] = field(default_factory=list)
+    tick: Callable[[], object] = bool
+    """What happens after each sleep."""
 
     def time(self) -> float:
         """Seconds since the epoch."""
         return NOW + self.now
 
     def sleep(self, seconds: float, /) -> None:
-        """Moves on."""
+        """Move the clock."""
         if self.sleeping:
             self.sleeping.pop(0)()
         super().sleep(seconds)
+        self.tick()
+
+
+class FakeBackground(Background):
+    """No threads: repeated `tasks` run when a test calls them, and questions are asked one after the other."""
+
+    def __init__(self) -> None:
+        self.tasks: list[Callable[[], object]] = []
+        self.late: Callable[[Any], bool] = lambda _name: False  # questions whose answers do not arrive in time
+
+    def lock(self) -> AbstractContextManager[object]:
+        """None is needed."""
+        return nullcontext()
+
+    @contextmanager
+    def every(self, seconds: float, task: Callable[[], object], *, workers: int = 1) -> Iterator[None]:
+        """Make it a task until the block ends."""
+        assert seconds > 0 < workers
+        self.tasks.append(task)
+        try:
+            yield
+        finally:
+            self.tasks.remove(task)
+
+    def gather(self, questions: Mapping[K, Callable[[], T]], seconds: float) -> dict[K, T]:
+        """Ask each at once, unless its answer would be late."""
+        assert seconds > 0
+        return {name: question() for name, question in questions.items() if not self.late(name)}
+
+
+def environment_of(clock: FakeClock, clients: Any = None, http: Http | None = None,
+                   background: Background | None = None) -> Environment:
+    """An environment on a clock that tests move."""
+    def refuse(*request: Any, **more: Any) -> HttpReply:
+        raise AssertionError((request, more))
+
+    return Environment(clients=clients or refuse, http=http or refuse, background=background or FakeBackground(),
+                       runtime=still_runtime(clock))
 
 
 class FakeTable(FakeDynamoDB):
@@ -117,7 +176,7 @@ class FakeTable(FakeDynamoDB):
 
 
 class Asked(NamedTuple):
-    """A call for a step: by whom, and when by the clock."""
+    """A call for a step: by which driver, and when by the clock."""
 
     driver: str
     key: str
@@ -125,43 +184,45 @@ class Asked(NamedTuple):
 
 
 class World:
-    """The region that takes over: its table, and what the steps of a plan have made of it.
+    """The region that takes over: its table, and the steps that are done.
 
     `troubles` are what a step answers before it is done: an error, or None for "not yet". Everything goes through
-    `network`, which can be told to kill whoever calls.
+    `network`, whose faults can kill the driver.
     """
 
     def __init__(self) -> None:
         self.network, self.clock = Network(), FakeClock()
         self.dynamodb = FakeTable(self.network)
-        self.table = ControlTable(self.dynamodb, TABLE)
+        self.background = FakeBackground()
+        self.environment = environment_of(self.clock, background=self.background)
+        self.table = ControlTable(self.dynamodb, TABLE, self.environment.runtime)
         self.journal = Journal(self.table)
         self.troubles: dict[str, list[str | None]] = {}
         self.done: list[str] = []
         self.asked: list[Asked] = []
-        DynamoLeadership(self.dynamodb, TABLE).create(HOME, soon())
-        assert self.table.right().epoch == FIRST_EPOCH
+        DynamoLeadership(self.dynamodb, TABLE).create(HOME, deadline(self.environment))
+        assert self.table.leadership().epoch == FIRST_EPOCH
         self.network.calls.clear()
 
-    def step(self, key: str, run: Run) -> str | None:
-        """Does a step, unless there is trouble; a step that is done is done."""
-        answer = self.network.carry(f"step {key}", lambda: self._step(key, run))
+    def do(self, step: Step, run: Run) -> str | None:
+        """Do a step, unless there is trouble; a step that is done stays done."""
+        answer = self.network.carry(f"step {step.key}", lambda: self._step(step.key, run))
         if "error" in answer:
             raise AwsFailure(answer["error"])
         note: str | None = answer["note"]
         return note
 
-    def kept(self) -> Item:
+    def journalled(self) -> Item:
         """The journal's document, without a call."""
-        found: Item = json.loads(self.dynamodb.items[KEY]["document"]["S"])
+        found: Item = json.loads(self.dynamodb.items[JOURNAL_KEY]["document"]["S"])
         return found
 
     def _step(self, key: str, run: Run) -> Item:
         self.asked.append(Asked(run.driver, key, self.clock.now))
-        if self.kept()["driver"] == run.driver:
-            *before, last = self.kept()["steps"]
+        if self.journalled()["driver"] == run.driver:
+            *before, last = self.journalled()["steps"]
             assert last == key
-            assert all(self.kept()["steps"][step]["ended"] for step in before)
+            assert all(self.journalled()["steps"][step]["ended"] for step in before)
         trouble = self.troubles.get(key)
         if trouble and key not in self.done:
             error = trouble.pop(0)
@@ -171,22 +232,22 @@ class World:
         return {"note": f"{key} is done"}
 
     def runner(self, wanted: Plan, run: Run, **changes: Any) -> Runner:
-        """Who drives a run here, without a beat of its own unless it is asked for."""
-        return Runner(**{"plan": wanted, "steps": self, "journal": self.journal, "run": run, "clock": self.clock,
-                         "beat": 3600.0, **changes})
+        """The runner of a run here."""
+        return Runner(**{"plan": wanted, "do": self.do, "journal": self.journal, "run": run,
+                         "environment": self.environment, **changes})
 
     def command(self, wanted: Plan, driver: str = "first", **changes: Any) -> Run:
         """What the command line and the controller do, once the plan may begin."""
-        run = claim(self.journal, wanted, driver, why="asked for", accepted=False, clock=self.clock)
+        run = claim(self.journal, wanted, driver, self.environment, why="requested")
         return self.runner(wanted, run, **changes).drive()
 
 
 # --- AWS in two regions, as botocore describes it
 
 
-def at_once() -> Deadline:
-    """In place of `recovery.control_table.soon`: without pauses between the tries of a call."""
-    return Deadline(Timing(pause=0), Timing().budget)
+def deadline(environment: Environment) -> Deadline:
+    """Time for a call."""
+    return Deadline(Timing(), Timing().budget, environment.runtime)
 
 
 @cache
@@ -201,14 +262,14 @@ def _operations(service: str) -> dict[str, Any]:
     return {xform_name(name): model.operation_model(name) for name in list(model.operation_names)}
 
 
-def misfits(value: Any, shape: Any, where: str) -> list[str]:
+def unknown_keys(value: Any, shape: Any, where: str) -> list[str]:
     """What an answer has that AWS does not give."""
     if shape.type_name == "structure":
         strange = [f"{where}.{key}" for key in value if key not in shape.members]
         return strange or [wrong for key, each in value.items()
-                           for wrong in misfits(each, shape.members[key], f"{where}.{key}")]
+                           for wrong in unknown_keys(each, shape.members[key], f"{where}.{key}")]
     if shape.type_name == "list":
-        return [wrong for each in value for wrong in misfits(each, shape.member, f"{where}[]")]
+        return [wrong for each in value for wrong in unknown_keys(each, shape.member, f"{where}[]")]
     return []
 
 
@@ -256,13 +317,13 @@ class FakeRds:
 
 
 class FakeAws:
-    """Two regions of AWS, and the clients for them: a factory as `recovery.clients.Boto` is.
+    """Two regions of AWS: it makes the clients for them, and is their API over HTTP.
 
-    Each call is recorded in `calls` as (service, region, operation), and held against botocore's own description, the
-    request as the answer. A look at a region's API is (`api`, region, `look`).
+    Each call is recorded in `calls` as (service, region, operation), and its request and answer are checked against
+    botocore's description. A look at a region's API is (`api`, region, `look`).
 
-    `cut` are regions that nobody reaches, and whose table is not copied. `faults` are those of an operation's calls to
-    come, the next first (None: that one is well). `shown` is what a region's API shows, in place of the truth.
+    `cut` are regions that cannot be reached, and whose table is not replicated. `faults` are those of an operation's
+    next calls (None: no fault). `shown` is what a region's API shows instead of the truth.
     """
 
     def __init__(self, **changes: Any) -> None:
@@ -281,13 +342,14 @@ class FakeAws:
         self.metrics: dict[str, list[dict[str, float]]] = {name: [] for name in REGIONS}
         self.points: dict[tuple[str, str], list[Item]] = {}  # by region and metric
         self.alarms: dict[str, list[Item]] = {name: [] for name in REGIONS}
-        self.told: list[tuple[str, str, str]] = []  # region, subject, message
-        self.lock = threading.Lock()
+        self.more: dict[str, Callable[[Item], Item]] = {}  # answers of other operations
+        self.notifications: list[tuple[str, str, str]] = []  # region, subject, message
+        self.background = FakeBackground()
+        self.environment = environment_of(self.clock, self, self.http, self.background)
         for name, table in self.tables.items():
             table.copy = partial(self._copy, name)
-        self.table(HOME).client.items["!right"] = {
-            "payment_id": {"S": "!right"}, "epoch": {"N": str(FIRST_EPOCH)}, "region": {"S": HOME}}
-        self._copy(HOME, "!right", self.tables[HOME].items["!right"])
+        self.tables[HOME].write(LEADERSHIP_KEY, {
+            "payment_id": {"S": LEADERSHIP_KEY}, "epoch": {"N": str(FIRST_EPOCH)}, "region": {"S": HOME}})
 
     def __call__(self, service: str, region: str, read: float = 5.0) -> Any:
         """A client."""
@@ -295,13 +357,17 @@ class FakeAws:
         return FakeClient(self, service, region)
 
     def cloud(self, action: Action = Action.FAILOVER, to: str = AWAY) -> Cloud:
-        """What a plan is carried out with here."""
-        return Cloud(plan=Plan(action=action, stack=self.stack, target=self.stack.site(to)), clients=self,
-                     look=self.look, clock=self.clock)
+        """AWS for a plan."""
+        return Cloud(plan=Plan(action=action, stack=self.stack, target=self.stack.site(to)),
+                     environment=self.environment)
+
+    def steps(self, action: Action = Action.FAILOVER, to: str = AWAY) -> AwsSteps:
+        """The steps of a plan, for a new driver."""
+        return AwsSteps(cloud=self.cloud(action, to))
 
     def table(self, region: str) -> ControlTable:
         """A region's replica of the table; a call by it is not recorded."""
-        return ControlTable(self.tables[region], TABLE)
+        return ControlTable(self.tables[region], TABLE, self.environment.runtime)
 
     def run(self, region: str) -> Run:
         """The run in a region's journal."""
@@ -309,29 +375,31 @@ class FakeAws:
         assert found
         return found
 
-    def right(self, region: str) -> tuple[int, str]:
-        """Epoch and holder of the right to write, in a region's replica."""
-        item = self.tables[region].items["!right"]
+    def leadership(self, region: str) -> tuple[int, str]:
+        """Epoch and leader, in a region's replica."""
+        item = self.tables[region].items[LEADERSHIP_KEY]
         return int(item["epoch"]["N"]), item["region"]["S"]
 
     def writes(self, region: str) -> bool:
         """Whether payments are taken in a region."""
-        return (self.right(region)[1] == self.rds.writer == region and self.rds.states[region] == "available"
+        return (self.leadership(region)[1] == self.rds.writer == region and self.rds.states[region] == "available"
                 and region not in self.cut)
 
-    def look(self, url: str) -> ProbeResult:
-        """A look at a region's API."""
-        region = url.removesuffix("-api_endpoint")
-        self.calls.append(("api", region, "look"))
+    def http(self, method: str, url: str, timeout: float, **more: object) -> HttpReply:
+        """What a region's API answers to `/health` and `/takeover`."""
+        assert (method, more, timeout > 0) == ("GET", {}, True)
+        region, path = url.split("-api_endpoint")
+        if path != "/health?deep=1":
+            self.calls.append(("api", region, "lever" if path == "/takeover" else "look"))
         if region in self.cut:
-            return ProbeResult(alive=False, ready=False, why="timed out")
-        return self.shown.get(region, ProbeResult(alive=True, ready=self.writes(region)))
-
-    def taken(self, url: str) -> bool:
-        """A look at the lever of a region, by its API."""
-        region = url.removesuffix("-api_endpoint")
-        self.calls.append(("api", region, "lever"))
-        return region in self.cut or bool(self.levers[region])
+            return HttpReply(0, why="timed out")
+        if path == "/takeover":
+            return HttpReply(200, json.dumps({"takeover": bool(self.levers[region])}).encode())
+        found = self.shown.get(region, ProbeResult(alive=True, ready=self.writes(region)))
+        if not found.alive:
+            return HttpReply(0, why=found.why or "no answer")
+        store, _, state = found.why.partition(" ")
+        return HttpReply(200, json.dumps({"writes": found.ready, **({store: state} if store else {})}).encode())
 
     def operations(self, *services: str) -> list[str]:
         """The operations that were called, of some services or all."""
@@ -346,6 +414,12 @@ class FakeAws:
         for other, table in self.tables.items():
             if other != region and not {region, other} & self.cut:
                 table.items[key] = item
+
+
+def terminal_of(aws: FakeAws, outputs: Path, *, confirms: bool = False) -> Terminal:
+    """A command line of the user alice, whose commands call `aws`."""
+    return Terminal(environ={OUTPUTS_VARIABLE: str(outputs)}, driver="alice", console=console_of,
+                    confirm=lambda _question: confirms, connect=lambda: aws.environment)
 
 
 @dataclass(frozen=True)
@@ -368,19 +442,18 @@ class FakeClient:
     def _call(self, operation: Any, **request: Any) -> Item:
         problems = ParamValidator().validate(request, operation.input_shape)
         assert not problems.has_errors(), problems.generate_report()
-        with self.aws.lock:
-            self.aws.calls.append((self.service, self.region, operation.name))
-            if self.region in self.aws.cut:
-                raise EndpointConnectionError(endpoint_url=f"https://{self.service}.{self.region}.amazonaws.com")
-            faults = self.aws.faults.get(operation.name)
-            fault = faults.pop(0) if faults else None
-            if fault and not fault.done:
-                raise fault.error
-            answer = self._answer(operation.name, request)
-            if fault:
-                raise fault.error
+        self.aws.calls.append((self.service, self.region, operation.name))
+        if self.region in self.aws.cut:
+            raise EndpointConnectionError(endpoint_url=f"https://{self.service}.{self.region}.amazonaws.com")
+        faults = self.aws.faults.get(operation.name)
+        fault = faults.pop(0) if faults else None
+        if fault and not fault.done:
+            raise fault.error
+        answer = self._answer(operation.name, request)
+        if fault:
+            raise fault.error
         if operation.output_shape:
-            assert not misfits(answer, operation.output_shape, operation.name)
+            assert not unknown_keys(answer, operation.output_shape, operation.name)
         return answer
 
     def _answer(self, operation: str, request: Item) -> Item:
@@ -394,7 +467,8 @@ class FakeClient:
             "DescribeDBClusterSnapshots": self._snapshots, "CopyDBClusterSnapshot": self._copy_snapshot,
             "HeadBucket": self._head_bucket, "HeadObject": self._head, "PutObject": self._put,
             "DeleteObject": self._delete, "Invoke": self._invoke, "Publish": self._publish,
-            "PutMetricData": self._metrics, "GetMetricStatistics": self._statistics, "DescribeAlarms": self._alarms}
+            "PutMetricData": self._metrics, "GetMetricStatistics": self._statistics, "DescribeAlarms": self._alarms,
+            **self.aws.more}
         return answers[operation](request) or {}
 
     @property
@@ -489,7 +563,7 @@ class FakeClient:
         assert request["TopicArn"] == self._site.topic_arn
         assert len(request["Subject"]) < 100
         assert request["Subject"].isprintable()
-        self.aws.told.append((self.region, request["Subject"], request["Message"]))
+        self.aws.notifications.append((self.region, request["Subject"], request["Message"]))
         return {"MessageId": "1"}
 
     def _metrics(self, request: Item) -> None:
@@ -503,7 +577,7 @@ class FakeClient:
         dimensions = {each["Name"]: each["Value"] for each in request["Dimensions"]}
         assert (request["Namespace"], dimensions) == {
             "AuroraGlobalDBReplicationLag": ("AWS/RDS", {"DBClusterIdentifier": here.cluster_id}),
-            "ReplicationLatency": ("AWS/S3", {"SourceBucket": other.receipts_bucket, "RuleId": "receipts",
+            "ReplicationLatency": ("AWS/S3", {"SourceBucket": other.receipts_bucket, "RuleId": REPLICATION_RULE,
                                               "DestinationBucket": here.receipts_bucket})}[request["MetricName"]]
         points = self.aws.points.get((self.region, request["MetricName"]), [])
         return {"Datapoints": [point for point in points

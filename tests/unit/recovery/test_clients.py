@@ -1,15 +1,12 @@
-"""boto3's clients, as recovery makes them, and the clock."""
-import time
-
+"""boto3's clients, as recovery makes them."""
 import pytest
 
 from recovery.clients import BotoClients
-from recovery.clock import CLOCK
 
 
 @pytest.fixture(autouse=True)
 def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """None of the machine's are looked for."""
+    """Not the machine's."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
@@ -26,13 +23,10 @@ def test_a_client_is_made_once_for_a_region_and_a_time() -> None:
 
 
 @pytest.mark.parametrize(("service", "attempts"), [("sns", 3), ("dynamodb", 1), ("lambda", 1)])
-def test_what_others_repeat_botocore_does_not(service: str, attempts: int) -> None:
-    assert BotoClients()(service, "us-west-2").meta.config.retries == {"mode": "standard", "total_max_attempts": attempts}
+def test_botocore_does_not_repeat_what_others_repeat(service: str, attempts: int) -> None:
+    client = BotoClients()(service, "us-west-2")
+    assert client.meta.config.retries == {"mode": "standard", "total_max_attempts": attempts}
 
 
-def test_no_region_has_its_buckets_asked_for_elsewhere() -> None:
+def test_buckets_are_asked_for_in_their_own_region() -> None:
     assert BotoClients()("s3", "us-east-1").meta.endpoint_url == "https://s3.us-east-1.amazonaws.com"
-
-
-def test_the_clock_is_the_machines() -> None:
-    assert CLOCK is time

@@ -1,4 +1,4 @@
-"""The steps of each action, what they add up to, and what speaks against them."""
+"""The steps of each action, their budget, and what forbids an action."""
 from dataclasses import replace
 from typing import Any
 
@@ -7,18 +7,18 @@ import pytest
 from payments.leadership import Leadership
 from recovery.journal import Run
 from recovery.observation import Observation
-from recovery.plan import STALE, Action, Plan, Refusal, lags, predict, refusals, resumes
+from recovery.plan import STALE, Action, Plan, Refusal, describe_lags, predict, refusals, resumes
 from recovery.probe import ProbeResult
 from tests.unit.recovery.fakes import AWAY, HOME, NOW, every_state, facts, plan, stack
 
 DOWN = ProbeResult(alive=False, ready=False, why="no answer")
-WATCH = facts().watch or Observation(region=AWAY, at=NOW)
+WATCH = facts().observation or Observation(region=AWAY, at=NOW)
 MOVE, SWAP = plan(), plan(Action.SWITCHOVER)
 BACK = plan(Action.FAILBACK, HOME)
 
 
 def target(action: Action) -> str:
-    """Where an action leads, in these tests."""
+    """Where an action moves to, in these tests."""
     return HOME if action is Action.FAILBACK else AWAY
 
 
@@ -43,7 +43,7 @@ def test_the_sites_of_a_plan() -> None:
     assert (BACK.target.region, BACK.other.region) == (HOME, AWAY)
 
 
-def test_a_budget_counts_what_people_wait_for() -> None:
+def test_a_budget_counts_what_payments_wait_for() -> None:
     steps = {"fence": 10, "traffic": 10, "promote": 480, "epoch": 15, "verify": 30}
     assert plan(health_check_interval=30).budget() == {"dns": 60, "lever": 30, "detect": 180, **steps}
     for planned in (SWAP, BACK):
@@ -61,8 +61,8 @@ def test_a_prediction_names_its_sources() -> None:
 # --- Refusals
 
 def half_done(to: str) -> list[dict[str, Any]]:
-    """What is known when somebody has begun, and not finished, to give a region the payments."""
-    return [{}, {"right": Leadership(2, to)}, {"writer": to}]
+    """What is known when another driver has begun, and not finished, to move the payments to a region."""
+    return [{}, {"leadership": Leadership(2, to)}, {"writer": to}]
 
 
 @pytest.mark.parametrize("action", Action)
@@ -76,71 +76,71 @@ def test_what_may_begin(action: Action) -> None:
 def test_a_role_that_is_unclear_or_taken_is_refused(action: Action) -> None:
     there = target(action)
     for changes, reason in (
-            ({"right": None}, "unknown state: TARGET does not say who has the right to write: there is none"),
-            ({"right": None, "writer": None, "wrong": {"table": "Timeout"}, "own": DOWN},
-             "unknown state: TARGET does not say who has the right to write: Timeout"),
+            ({"leadership": None}, "unknown state: TARGET cannot tell which region leads: there is none"),
+            ({"leadership": None, "writer": None, "wrong": {"table": "Timeout"}, "own": DOWN},
+             "unknown state: TARGET cannot tell which region leads: Timeout"),
             ({"writer": None, "wrong": {"ledger": "Throttling"}},
-             "unknown state: TARGET does not say where the database's writer is: Throttling"),
-            ({"right": Leadership(2, there), "writer": there},
-             "TARGET has the right to write and the database's writer already")):
+             "unknown state: TARGET cannot tell where the database's writer is: Throttling"),
+            ({"leadership": Leadership(2, there), "writer": there},
+             "TARGET already leads and already has the database's writer")):
         assert refusals(plan(action, there), facts(there, **changes), NOW) == [
             Refusal(reason.replace("TARGET", there))]
 
 
 @pytest.mark.parametrize("action", [Action.FAILOVER, Action.SWITCHOVER])
 def test_a_target_that_is_not_healthy_is_refused_with_every_reason(action: Action) -> None:
-    found = facts(own=DOWN, cluster="", instances=0, wrong={"table": "Timeout", "receipts": "403"}, watch=None,
+    found = facts(own=DOWN, cluster="", instances=0, wrong={"table": "Timeout", "receipts": "403"}, observation=None,
                   other=DOWN)
     assert refusals(plan(action), found, NOW) == [Refusal(f"{AWAY} is not healthy: {reason}") for reason in (
         "receipts: 403", "table: Timeout", "its API does not answer: no answer",
-        "its database is not there, with 0 instances available")]
+        "its database is missing, with 0 instances available")]
     for changes in ({"cluster": "creating"}, {"instances": 0}):
         (refusal,) = refusals(plan(action), facts(**changes), NOW)
         assert not refusal.loses
         assert refusal.reason.startswith(f"{AWAY} is not healthy: its database is ")
 
 
-def test_a_failback_waits_for_its_target_and_leads_home_only() -> None:
+def test_a_failback_waits_for_its_target_and_moves_to_the_primary_region_only() -> None:
     assert refusals(BACK, facts(HOME, own=DOWN, cluster="", instances=0), NOW) == []
     assert refusals(BACK, facts(HOME, wrong={"receipts": "403"}), NOW) == [
         Refusal(f"{HOME} is not healthy: receipts: 403")]
     assert refusals(plan(Action.FAILBACK, AWAY), facts(), NOW) == [
-        Refusal(f"a failback leads to {HOME}: use switchover --to {AWAY}")]
+        Refusal(f"a failback always moves to {HOME}: use switchover --to {AWAY}")]
 
 
 @pytest.mark.parametrize(("watch", "reasons"), [
-    (None, [f"unknown state: the controller of {AWAY} has never reported, so nobody knows what would be lost"]),
+    (None, [f"unknown state: the controller of {AWAY} has never reported, so it is unknown what would be lost"]),
     (replace(WATCH, at=NOW - STALE), []),
     (replace(WATCH, at=NOW - STALE - 1),
-     [f"unknown state: the controller of {AWAY} has not reported for 61 s, so nobody knows what would be lost"]),
+     [f"unknown state: the controller of {AWAY} has not reported for 61 s, so it is unknown what would be lost"]),
     (replace(WATCH, dead=2, unready=5),
-     [f"{HOME} is not known to be down, and what it takes until it is fenced may be lost: use switchover"]),
+     [f"{HOME} is not known to be down, and payments that it takes until it is fenced may be lost: use switchover"]),
     (replace(WATCH, dead=0, unready=6), []),
-    (replace(WATCH, lags={}), ["unknown lag: nobody knows what would be lost"]),
+    (replace(WATCH, lags={}), ["unknown lag: it is unknown what would be lost"]),
     (replace(WATCH, lags={"table": 60.0, "ledger": 600.0}), []),
     (replace(WATCH, dead=0, lags={"table": 61.2, "ledger": 600.0}),
-     [f"{HOME} is not known to be down, and what it takes until it is fenced may be lost: use switchover",
-      ("the last 61 s of payments would be lost, and the recovery point is 60 s: ledger 600.0 s behind, "
+     [f"{HOME} is not known to be down, and payments that it takes until it is fenced may be lost: use switchover",
+      ("the last 61 s of payments would be lost, and the recovery point objective is 60 s: ledger 600.0 s behind, "
        "table 61.2 s behind")]),
 ])
 def test_a_failover_that_may_lose_more_than_is_declared_needs_to_be_accepted(
         watch: Observation | None, reasons: list[str]) -> None:
-    assert refusals(MOVE, facts(watch=watch), NOW) == [Refusal(reason, loses=True) for reason in reasons]
+    assert refusals(MOVE, facts(observation=watch), NOW) == [Refusal(reason, loses=True) for reason in reasons]
 
 
 @pytest.mark.parametrize(("watch", "age"), [
     (None, "has never reported"), (replace(WATCH, at=NOW - 61), "has not reported for 61 s")])
 def test_a_planned_move_needs_a_controller_that_reports_and_a_failback_waits_for_it(
         watch: Observation | None, age: str) -> None:
-    assert refusals(SWAP, facts(watch=watch), NOW) == [
-        Refusal(f"unknown state: the controller of {AWAY} {age}, so nobody knows how far it is behind")]
-    assert refusals(BACK, facts(HOME, watch=watch), NOW) == []
+    assert refusals(SWAP, facts(observation=watch), NOW) == [
+        Refusal(f"unknown state: the controller of {AWAY} {age}, so it is unknown how far it lags")]
+    assert refusals(BACK, facts(HOME, observation=watch), NOW) == []
 
 
 def test_a_planned_move_does_not_ask_whether_the_other_region_is_down_or_how_far_copies_are_behind() -> None:
     for watch in (replace(WATCH, dead=0, unready=0), replace(WATCH, lags={}), replace(WATCH, lags={"table": 900.0})):
         for planned in (SWAP, BACK):
-            assert refusals(planned, facts(planned.target.region, watch=watch), NOW) == []
+            assert refusals(planned, facts(planned.target.region, observation=watch), NOW) == []
 
 
 @pytest.mark.parametrize("planned", [SWAP, BACK], ids=["switchover", "failback"])
@@ -161,11 +161,11 @@ def test_a_planned_move_that_was_half_done_needs_no_writer_where_there_is_none()
 
 
 @pytest.mark.parametrize("action", Action)
-def test_nobody_can_accept_anything_but_the_loss_of_a_failover_that_could_be_done(action: Action) -> None:
+def test_only_the_loss_of_a_feasible_failover_can_be_accepted(action: Action) -> None:
     for known in every_state():
         found = refusals(plan(action), known, NOW)
-        able = known.right is not None and known.writer is not None and not (
-            known.right.region == known.writer == AWAY) and not known.wrong and (
+        able = known.leadership is not None and known.writer is not None and not (
+            known.leadership.region == known.writer == AWAY) and not known.wrong and (
             known.own.alive and known.cluster == "available" and known.instances > 0)
         may_be_lost = [refusal.loses for refusal in found]
         assert may_be_lost == [able and action is Action.FAILOVER] * len(found)
@@ -176,12 +176,12 @@ def test_nobody_can_accept_anything_but_the_loss_of_a_failover_that_could_be_don
 
 @pytest.mark.parametrize(("changes", "expected"), [
     ({}, True), ({"ended": NOW}, False), ({"action": "switchover"}, False), ({"target": HOME}, False)])
-def test_only_a_run_of_the_same_plan_that_broke_off_is_resumed(changes: dict[str, Any], expected: bool) -> None:
+def test_only_an_unfinished_run_of_the_same_plan_is_resumed(changes: dict[str, Any], expected: bool) -> None:
     run = Run(**{"id": "1", "action": "failover", "target": AWAY, "driver": "d", "began": NOW, "why": "", **changes})
     assert resumes(MOVE, run) is expected
     assert not resumes(MOVE, None)
 
 
-def test_lags_are_told_by_store() -> None:
-    assert lags(WATCH) == "ledger 0.5 s behind, table 2.0 s behind"
-    assert lags(replace(WATCH, lags={})) == "lag unknown"
+def test_lags_are_described_by_store() -> None:
+    assert describe_lags(WATCH) == "ledger 0.5 s behind, table 2.0 s behind"
+    assert describe_lags(replace(WATCH, lags={})) == "lag unknown"

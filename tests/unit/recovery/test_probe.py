@@ -1,70 +1,51 @@
-"""A look at a region, which tells what it finds there and never raises for it."""
-import http.client
-import io
+"""A look at a region from outside, which never raises for what it finds there."""
 import json
-import ssl
-import threading
-import urllib.request
-from email.message import Message
 from typing import Any
-from urllib.error import HTTPError, URLError
 
 import pytest
 
 from recovery import probe
-from recovery.probe import ProbeReply, ProbeResult, get, look
+from recovery.environment import Environment
+from recovery.http import HttpReply
+from recovery.probe import ProbeReply, ProbeResult, get, lever_is_pulled, look
+from tests.unit.payments.fakes import Hang
+from tests.unit.recovery.fakes import FakeClock, environment_of
 
 API = "https://api.example/live"
 
 
-class Response(io.BytesIO):
-    """An answer with a status."""
-
-    def __init__(self, status: int, body: bytes) -> None:
-        super().__init__(body)
-        self.status = status
-
-
-class Torn(io.BytesIO):
-    """A body that ends too soon."""
-
-    def read(self, _size: int | None = -1, /) -> bytes:
-        """As http.client has it."""
-        raise http.client.IncompleteRead(b"")
-
-
 class Web:
-    """What answers at an address: a status and a body, an error, or nobody for ever."""
+    """What answers at an address: a reply, or nothing for ever (None)."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.answers: dict[str, tuple[int, bytes] | Exception | threading.Event] = {}
-        monkeypatch.setattr(urllib.request, "urlopen", self._open)
+    def __init__(self) -> None:
+        self.replies: dict[str, HttpReply | None] = {}
+        self.clock = FakeClock()
+        self.environment: Environment = environment_of(self.clock, http=self.send)
 
-    def _open(self, url: str, *, timeout: float) -> Response:
-        assert timeout in (probe.LIVENESS, probe.READINESS)
-        answer = self.answers[url]
-        if isinstance(answer, threading.Event):
-            answer.wait()
-            raise TimeoutError
-        if isinstance(answer, Exception):
-            raise answer
-        status, body = answer
-        if status != 200:
-            raise HTTPError(url, status, "no", Message(), io.BytesIO(body))
-        return Response(status, body)
+    def send(self, method: str, url: str, timeout: float, **more: object) -> HttpReply:
+        """Answer a request."""
+        assert (method, more) == ("GET", {})
+        assert timeout in (probe.LIVENESS_TIMEOUT, probe.READINESS_TIMEOUT)
+        reply = self.replies[url]
+        if reply is None:
+            raise Hang
+        return reply
 
-    def show(self, alive: tuple[int, Any] | Exception, deep: tuple[int, Any] | Exception = (0, None)) -> ProbeResult:
-        """A look at what answers so."""
-        for path, answer in (("/health", alive), ("/health?deep=1", deep)):
-            self.answers[API + path] = answer if isinstance(answer, Exception) else (
-                answer[0], json.dumps(answer[1]).encode())
-        return look(API)
+    def look(self, alive: HttpReply | None, deep: HttpReply | None = None) -> ProbeResult:
+        """A look at a region with these replies."""
+        self.replies = {f"{API}/health": alive, **({f"{API}/health?deep=1": deep} if deep else {})}
+        return look(self.environment, API)
 
 
 @pytest.fixture
-def web(monkeypatch: pytest.MonkeyPatch) -> Web:
+def web() -> Web:
     """An empty one."""
-    return Web(monkeypatch)
+    return Web()
+
+
+def reply(status: int, body: Any = None) -> HttpReply:
+    """A reply with a JSON body."""
+    return HttpReply(status, json.dumps(body).encode())
 
 
 def stores(writes: Any = True, **states: str) -> dict[str, Any]:
@@ -73,45 +54,42 @@ def stores(writes: Any = True, **states: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("deep", "expected"), [
-    ((200, stores()), ProbeResult(alive=True, ready=True)),
-    ((200, stores(writes=False, ledger="standby")), ProbeResult(alive=True, ready=False, why="ledger standby")),
-    ((503, stores(writes=False, ledger="unavailable", table="unavailable")),
+    (reply(200, stores()), ProbeResult(alive=True, ready=True)),
+    (reply(200, stores(writes=False, ledger="standby")), ProbeResult(alive=True, ready=False, why="ledger standby")),
+    (reply(503, stores(writes=False, ledger="unavailable", table="unavailable")),
      ProbeResult(alive=True, ready=False, why="table unavailable, ledger unavailable")),
-    ((429, {"message": "Too Many Requests"}), ProbeResult(alive=True, ready=False, why="HTTP 429")),
-    ((200, stores(writes="yes")), ProbeResult(alive=True, ready=False)),
-    ((200, []), ProbeResult(alive=True, ready=False)),
-    (TimeoutError(), ProbeResult(alive=True, ready=False, why="TimeoutError")),
+    (reply(429, {"message": "Too Many Requests"}), ProbeResult(alive=True, ready=False, why="HTTP 429")),
+    (reply(200, stores(writes="yes")), ProbeResult(alive=True, ready=False)),
+    (reply(200, []), ProbeResult(alive=True, ready=False)),
+    (HttpReply(0, why="TimeoutError"), ProbeResult(alive=True, ready=False, why="TimeoutError")),
 ])
-def test_a_region_that_answers_is_as_ready_as_it_says(web: Web, deep: Any, expected: ProbeResult) -> None:
-    assert web.show((200, {"status": "ok"}), deep) == expected
+def test_a_region_that_answers_is_as_ready_as_it_says(web: Web, deep: HttpReply, expected: ProbeResult) -> None:
+    assert web.look(reply(200, {"status": "ok"}), deep) == expected
 
 
 @pytest.mark.parametrize(("answer", "why"), [
-    ((503, {"message": "no"}), "HTTP 503"),
-    ((404, "x"), "HTTP 404"),
-    (URLError(ConnectionRefusedError(111, "no")), "ConnectionRefusedError"),
-    (URLError("no host given"), "no host given"),
-    (TimeoutError("timed out"), "TimeoutError"),
-    (http.client.RemoteDisconnected("bye"), "RemoteDisconnected"),
-    (http.client.BadStatusLine("x"), "BadStatusLine"),
-    (URLError(ssl.SSLCertVerificationError("self-signed")), "SSLCertVerificationError"),
-    (HTTPError(API, 500, "no", Message(), Torn()), "IncompleteRead"),
+    (reply(503, {"message": "no"}), "HTTP 503"), (reply(404, "x"), "HTTP 404"),
+    (HttpReply(0, why="ConnectionRefusedError"), "ConnectionRefusedError"),
+    (HttpReply(200, why="IncompleteRead"), "IncompleteRead"),
 ])
-def test_a_region_that_does_not_is_dead_and_is_asked_nothing_more(web: Web, answer: Any, why: str) -> None:
-    assert web.show(answer, AssertionError("it was asked")) == ProbeResult(alive=False, ready=False, why=why)
+def test_a_region_that_does_not_answer_is_dead_and_is_asked_nothing_more(
+        web: Web, answer: HttpReply, why: str) -> None:
+    assert web.look(answer) == ProbeResult(alive=False, ready=False, why=why)
+
+
+def test_an_answer_is_waited_for_no_longer_than_its_timeout(web: Web) -> None:
+    assert web.look(None) == ProbeResult(alive=False, ready=False, why="timed out")
+    assert web.clock.now == probe.LIVENESS_TIMEOUT
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff", b"no JSON", b"[1]", b"[" * 100_000], ids=range(5))
-def test_what_is_no_object_is_an_empty_one(web: Web, body: bytes) -> None:
-    web.answers[API] = 200, body
-    assert get(API) == ProbeReply(200, {})
+def test_a_body_without_an_object_is_an_empty_one(web: Web, body: bytes) -> None:
+    web.replies[API] = HttpReply(200, body)
+    assert get(web.environment, API, probe.LIVENESS_TIMEOUT) == ProbeReply(200, {})
 
 
-def test_an_answer_is_waited_for_no_longer_than_is_said(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "LIVENESS", 0.01)
-    forever = threading.Event()
-    web.answers[f"{API}/health"] = forever
-    try:
-        assert look(API) == ProbeResult(alive=False, ready=False, why="TimeoutError")
-    finally:
-        forever.set()
+@pytest.mark.parametrize(("answer", "pulled"), [
+    (reply(200, {"takeover": True}), True), (reply(404, {"takeover": False}), False), (HttpReply(0, why="?"), True)])
+def test_a_lever_is_not_pulled_only_if_its_region_says_so(web: Web, answer: HttpReply, *, pulled: bool) -> None:
+    web.replies[f"{API}/takeover"] = answer
+    assert lever_is_pulled(web.environment, API) is pulled

@@ -1,6 +1,4 @@
-"""Driving a plan: in order, journalled, killed anywhere and followed by anybody, and by one driver at a time."""
-import threading
-import time
+"""Carrying out a plan: in order, journalled, by one driver at a time, and continued by any driver after any crash."""
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contract import JOURNAL_KEY
 from payments.errors import StoreUnavailable
-from recovery.journal import HOLD, KEY, AlreadyRunning, Run, StepProgress, next_beat
+from recovery.errors import AlreadyRunning, StepTimedOut
+from recovery.journal import HOLD, Run, StepProgress, next_heartbeat
 from recovery.plan import Action, Plan, Step
-from recovery.runner import PAUSE, StepTimedOut, claim
+from recovery.runner import PAUSE, claim
 from tests.unit.payments.fakes import Crash, Fault, client_error
 from tests.unit.recovery.fakes import AWAY, HOME, NOW, World, plan
 
@@ -41,20 +41,20 @@ def journal_of(world: World) -> Run:
 
 
 def beating(world: World) -> Callable[[], None]:
-    """A beat of whoever has the journal, while another one waits for it."""
-    return lambda: world.journal.keep(next_beat(journal_of(world)), journal_of(world))
+    """A heartbeat of the journal's driver, while another one waits for it."""
+    return lambda: world.journal.write(next_heartbeat(journal_of(world)), journal_of(world))
 
 
 def claimed(world: World, wanted: Plan = FAILOVER, driver: str = "first") -> Run:
     """The run of a driver."""
-    return claim(world.journal, wanted, driver, why="asked for", accepted=False, clock=world.clock)
+    return claim(world.journal, wanted, driver, world.environment, why="requested")
 
 
 # --- One driver
 
-def test_a_run_is_made_of_the_plan_and_of_why_it_is_begun() -> None:
+def test_a_run_consists_of_the_plan_and_the_reason() -> None:
     world = World()
-    run = claim(world.journal, FAILOVER, "somebody", why="it is dead", accepted=True, seen=NOW - 3, clock=world.clock)
+    run = claim(world.journal, FAILOVER, "somebody", world.environment, why="it is dead", accepted=True, seen=NOW - 3)
     assert run == Run(id=run.id, action="failover", target=AWAY, driver="somebody", began=NOW, why="it is dead",
                       accepted=True, seen=NOW - 3)
     assert run.id.startswith("20270115T080000Z-")
@@ -62,17 +62,17 @@ def test_a_run_is_made_of_the_plan_and_of_why_it_is_begun() -> None:
 
 
 @every_plan
-def test_each_step_is_journalled_and_told_of_as_it_begins_and_ends(wanted: Plan) -> None:
+def test_each_step_is_journalled_and_reported_as_it_begins_and_ends(wanted: Plan) -> None:
     world = World()
-    told: list[tuple[str, bool]] = []
+    reports: list[tuple[str, bool]] = []
 
-    def say(step: Step, done: StepProgress) -> None:
-        assert journal_of(world).steps[step.key] == done
-        assert list(journal_of(world).steps) == keys(wanted)[:len(told) // 2 + 1]
-        told.append((step.key, done.ended is not None))
+    def report(step: Step, progress: StepProgress) -> None:
+        assert journal_of(world).steps[step.key] == progress
+        assert list(journal_of(world).steps) == keys(wanted)[:len(reports) // 2 + 1]
+        reports.append((step.key, progress.ended is not None))
 
-    run = world.command(wanted, say=say)
-    assert told == [(key, ended) for key in keys(wanted) for ended in (False, True)]
+    run = world.command(wanted, report=report)
+    assert reports == [(key, ended) for key in keys(wanted) for ended in (False, True)]
     assert world.done == keys(wanted)
     assert (run.outcome, run.ended, run.steps["fence"].note) == ("done", NOW, "fence is done")
     assert journal_of(world) == run
@@ -87,7 +87,7 @@ def test_a_step_that_is_not_finished_or_fails_is_tried_again() -> None:
     assert world.clock.now == pytest.approx(3 * PAUSE)
 
 
-def test_what_takes_long_is_asked_for_less_and_less_often() -> None:
+def test_a_long_step_is_asked_for_less_and_less_often() -> None:
     world = World()
     world.troubles = {"rejoin": [None] * 600}
     world.command(PLANS[Action.FAILBACK])
@@ -97,8 +97,8 @@ def test_what_takes_long_is_asked_for_less_and_less_often() -> None:
         assert after - before == pytest.approx(max(PAUSE, (before - first) / 100))
 
 
-@pytest.mark.parametrize(("trouble", "why"), [(None, "it takes longer"), ("it is away", "it is away")])
-def test_a_step_over_its_budget_ends_the_drive_and_the_same_command_goes_on(trouble: str | None, why: str) -> None:
+@pytest.mark.parametrize(("trouble", "why"), [(None, "it is not finished"), ("it is away", "it is away")])
+def test_a_step_over_its_budget_ends_the_drive_and_the_same_command_continues(trouble: str | None, why: str) -> None:
     world = World()
     world.troubles = {"traffic": ["before that", *[trouble] * 60]}
     with pytest.raises(StepTimedOut) as caught:
@@ -124,7 +124,7 @@ def test_a_step_whose_end_could_not_be_noted_is_done_again(done: bool) -> None:
     assert (world.done, journal_of(world)) == (keys(FAILOVER), run)
 
 
-def test_who_cannot_write_the_journal_does_nothing_more() -> None:
+def test_a_driver_that_cannot_write_the_journal_does_nothing_more() -> None:
     world = World()
     world.troubles = {"promote": [None] * 1000}
     world.network.meanwhile = {20: lambda: setattr(world.dynamodb, "refuses", True)}
@@ -135,52 +135,46 @@ def test_who_cannot_write_the_journal_does_nothing_more() -> None:
         world.command(FAILOVER)
 
 
-def test_a_mistake_in_a_step_is_raised() -> None:
+def test_an_internal_error_in_a_step_is_raised() -> None:
     world = World()
     world.network.faults = [*[None] * 3, Fault(KeyError("Status"))]
     with pytest.raises(KeyError):
         world.command(FAILOVER)
 
 
-# --- The beat
+# --- The heartbeat
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Until it holds."""
-    while not condition():
-        time.sleep(0.001)
-
-
-def test_a_driver_beats_while_a_step_takes_long_and_no_longer() -> None:
+def test_a_driver_has_a_heartbeat_during_a_long_step_and_not_afterwards() -> None:
     world = World()
-    # A beat that the table does not take is followed by others.
-    world.network.faults = [*[None] * 4, Fault(client_error("AccessDeniedException"))]
+    beats: list[int] = []
 
     def promoting() -> None:
-        began = world.kept()["beat"]
-        wait_for(lambda: world.kept()["beat"] >= began + 2)
+        beat = world.background.tasks[0]
+        for fault in (None, Fault(client_error("AccessDeniedException")), None):
+            world.network.faults = [fault]
+            beat()
+            beats.append(world.journalled()["beat"])
 
     run = claimed(world)
     world.network.meanwhile = {3: promoting}
-    world.runner(FAILOVER, run, beat=0.001).drive()
-    assert not world.network.faults
-    assert "beat" not in {thread.name for thread in threading.enumerate()}
+    world.runner(FAILOVER, run).drive()
+    assert beats == [2, 2, 3]  # one that the table refuses is followed by others
+    assert world.background.tasks == []
 
 
-def test_a_driver_whose_beat_is_refused_is_told_at_the_end_of_the_step() -> None:
+def test_a_driver_whose_heartbeat_is_refused_stops_after_the_step() -> None:
     world = World()
 
     def taken_over() -> None:
         run = journal_of(world)
-        world.journal.keep(next_beat(run, driver="second"), run)
-        tried = world.network.calls.count("PutItem")
-        wait_for(lambda: world.network.calls.count("PutItem") >= tried + 2)
+        world.journal.write(next_heartbeat(run, driver="second"), run)
+        world.background.tasks[0]()
 
     run = claimed(world)
     world.network.meanwhile = {3: taken_over}
-    with pytest.raises(AlreadyRunning, match=f"^second is at it: failover to {AWAY}, step fence$"):
-        world.runner(FAILOVER, run, beat=0.001).drive()
+    with pytest.raises(AlreadyRunning, match=f"^already running: failover to {AWAY}, step fence, by second$"):
+        world.runner(FAILOVER, run).drive()
     assert world.done == ["fence"]
-
 
 # --- Killed
 
@@ -194,25 +188,25 @@ def calls_of(wanted: Plan) -> int:
 
 @every_plan
 @pytest.mark.parametrize("done", [False, True])
-def test_killed_before_or_after_any_call_it_is_finished_by_the_same_command(wanted: Plan, done: bool) -> None:
+def test_a_run_killed_before_or_after_any_call_is_finished_by_the_same_command(wanted: Plan, done: bool) -> None:
     calls = calls_of(wanted)
     for number in range(calls):
         world = World()
         world.network.faults = [*[None] * number, Fault(Crash(), done=done)]
         with pytest.raises(Crash):
             world.command(wanted, "first")
-        if not (done and number == calls - 1):  # it died of the news that all is done
+        if not (done and number == calls - 1):  # it crashed after the last call
             world.command(wanted, "second")
         run = journal_of(world)
         assert (world.done, list(run.steps), run.outcome) == (keys(wanted), keys(wanted), "done")
         assert all(step.ended for step in run.steps.values())
         asked = [asked.key for asked in world.asked]
-        assert sum(asked.count(key) - 1 for key in keys(wanted)) <= 1  # at most the step that it died at
+        assert sum(asked.count(key) - 1 for key in keys(wanted)) <= 1  # at most the step at which it crashed
 
 
 @given(st.sampled_from(Action), troubles, kills)
 @settings(max_examples=60, deadline=None)
-def test_killed_again_and_again_while_steps_fail_it_is_finished(
+def test_a_run_killed_repeatedly_while_steps_fail_is_finished(
         action: Action, trouble: dict[str, list[str | None]], killed: list[list[Fault | None]]) -> None:
     wanted, world = PLANS[action], World()
     world.troubles = trouble
@@ -233,29 +227,31 @@ def test_killed_again_and_again_while_steps_fail_it_is_finished(
 # --- Two drivers
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_of_two_who_begin_at_once_one_wins_and_the_other_is_told_who(number: int) -> None:
+def test_of_two_drivers_that_begin_at_once_one_wins_and_the_other_learns_its_name(number: int) -> None:
     world = World()
     won: list[Run] = []
     world.clock.sleeping = [beating(world)]
     world.network.meanwhile = {number: lambda: won.append(claimed(world, driver="second"))}
-    with pytest.raises(AlreadyRunning, match=f"^second is at it: failover to {AWAY}$"):
+    with pytest.raises(AlreadyRunning, match=f"^already running: failover to {AWAY}, by second$"):
         claimed(world)
     assert (journal_of(world).id, journal_of(world).driver) == (won[0].id, "second")
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
-def test_of_two_who_go_on_for_a_third_one_wins_and_the_other_is_told_who(number: int) -> None:
+def test_of_two_drivers_that_continue_for_a_third_one_wins_and_the_other_learns_its_name(number: int) -> None:
     world = World()
     broken = claimed(world, driver="third")
     world.network.calls.clear()
     won: list[Run] = []
 
     def overtaken() -> None:
+        now = world.clock.now
         won.append(claimed(world, driver="second"))
+        world.clock.now = now  # the other driver's time, not that of the call which it interrupts
         world.clock.sleeping = [beating(world)]
 
     world.network.meanwhile = {number: overtaken}
-    with pytest.raises(AlreadyRunning, match=f"^second is at it: failover to {AWAY}$"):
+    with pytest.raises(AlreadyRunning, match=f"^already running: failover to {AWAY}, by second$"):
         claimed(world)
     assert (won[0].id, won[0].beat, won[0].began) == (broken.id, 1, broken.began)
     assert journal_of(world).driver == "second"
@@ -263,7 +259,7 @@ def test_of_two_who_go_on_for_a_third_one_wins_and_the_other_is_told_who(number:
 
 @dataclass
 class Successor:
-    """Who takes a run for dead, and does everything: when that was over, and what it had come to."""
+    """A driver that takes over and does everything: the steps and calls by then, and the result."""
 
     world: World
     wanted: Plan
@@ -272,14 +268,14 @@ class Successor:
     left: tuple[list[str], Run] | None = None
 
     def takes_over(self) -> None:
-        """All at once."""
+        """Do everything."""
         run = self.world.command(self.wanted, "second")
         self.asked, self.calls = len(self.world.asked), len(self.world.network.calls)
         self.left = list(self.world.done), run
 
 
 @pytest.mark.parametrize("wanted", [FAILOVER, PLANS[Action.SWITCHOVER]], ids=["the same", "another"])
-def test_who_was_taken_for_dead_is_told_who_took_over_and_changes_nothing_more(wanted: Plan) -> None:
+def test_a_driver_taken_for_dead_learns_who_took_over_and_changes_nothing_more(wanted: Plan) -> None:
     for number in range(1, calls_of(FAILOVER)):
         world = World()
         successor = Successor(world, wanted)
@@ -293,45 +289,41 @@ def test_who_was_taken_for_dead_is_told_who_took_over_and_changes_nothing_more(w
         assert (world.done, journal_of(world)) == successor.left
 
 
-def test_who_was_taken_for_dead_at_a_step_that_is_not_finished_does_not_ask_for_it_again() -> None:
+def test_a_driver_taken_for_dead_during_a_step_does_not_ask_for_it_again() -> None:
     world = World()
 
-    class Interrupted:
-        """Steps that take until somebody else has done everything."""
+    asked: list[str] = []
 
-        asked = 0
+    def do(step: Step, _run: Run) -> None:
+        """Not finished, and meanwhile another driver does everything."""
+        asked.append(step.key)
+        world.command(FAILOVER, "second")
 
-        def step(self, _key: str, _run: Run) -> None:
-            """Not finished, and then it is too late."""
-            self.asked += 1
-            world.command(FAILOVER, "second")
-
-    steps = Interrupted()
-    with pytest.raises(AlreadyRunning, match=f"^second is at it: failover to {AWAY}$"):
-        world.command(FAILOVER, steps=steps)
-    assert steps.asked == 1
+    with pytest.raises(AlreadyRunning, match=f"^already running: failover to {AWAY}, by second$"):
+        world.command(FAILOVER, do=do)
+    assert asked == ["fence"]
 
 
 def changing(world: World, **changes: Any) -> Callable[[], None]:
-    """What the journal says all of a sudden."""
-    return lambda: world.table.keep(KEY, replace(journal_of(world), **changes).document())
+    """A sudden change of the journal."""
+    return lambda: world.table.write_document(JOURNAL_KEY, replace(journal_of(world), **changes).document())
 
 
 @every_plan
 @pytest.mark.parametrize("happens", [
     beating, partial(changing, ended=NOW, beat=9), partial(changing, id="another"),
-    lambda world: partial(world.dynamodb.items.pop, KEY)], ids=["beat", "end", "another", "gone"])
-def test_a_run_that_somebody_drives_is_left_alone(
+    lambda world: partial(world.dynamodb.items.pop, JOURNAL_KEY)], ids=["heartbeat", "end", "another", "gone"])
+def test_a_run_with_a_live_driver_is_left_alone(
         wanted: Plan, happens: Callable[[World], Callable[[], object]]) -> None:
     world = World()
     claimed(world, driver="second")
     world.clock.sleeping = [happens(world)]
-    with pytest.raises(AlreadyRunning, match=f"^second is at it: failover to {AWAY}$"):
+    with pytest.raises(AlreadyRunning, match=f"^already running: failover to {AWAY}, by second$"):
         claimed(world, wanted)
     assert "first" not in str(world.dynamodb.items)
 
 
-def test_a_run_of_another_plan_gives_way_if_its_driver_is_dead() -> None:
+def test_a_run_of_another_plan_is_replaced_if_its_driver_is_dead() -> None:
     world = World()
     broken = claimed(world)
     run = claimed(world, PLANS[Action.FAILBACK], "second")
@@ -340,7 +332,7 @@ def test_a_run_of_another_plan_gives_way_if_its_driver_is_dead() -> None:
 
 
 @every_plan
-def test_a_run_that_has_ended_gives_way_at_once(wanted: Plan) -> None:
+def test_a_run_that_has_ended_is_replaced_at_once(wanted: Plan) -> None:
     world = World()
     first = world.command(FAILOVER)
     assert (claimed(world, wanted).id != first.id, world.clock.now) == (True, 0)

@@ -22,45 +22,45 @@ RUN = {"began": NOW, "action": "failover", "target": AWAY, "driver": "me", "outc
 DRILL = {"began": NOW, "action": "failover", "from": HOME, "to": AWAY, "ok": True, "why": "", "broken": None}
 
 
-def test_the_regions_stand_beside_one_another() -> None:
+def test_each_region_is_a_column() -> None:
     rows = {row[0]: row[1:] for row in show.regions(FOUND)}
     assert rows == {
         "": [f"{HOME} (primary)", f"{AWAY} (dr)"], "answers": ["yes", UNKNOWN], "can take payments": ["no", UNKNOWN],
-        "why not": ["ledger unavailable", UNKNOWN], "right to write": [f"epoch 3, region {AWAY}", UNKNOWN],
-        "database's writer": [AWAY, UNKNOWN], "cluster": ["available", UNKNOWN],
+        "why not": ["ledger unavailable", UNKNOWN], "leader": [f"epoch 3, region {AWAY}", UNKNOWN],
+        "database writer": [AWAY, UNKNOWN], "database cluster": ["available", UNKNOWN],
         "instances available": ["2", UNKNOWN], "lever pulled": ["no", UNKNOWN],
-        "copies behind, s": ["ledger 0.2, table 2.0", UNKNOWN], "looked last, s ago": ["4.0", UNKNOWN],
+        "replica lag, s": ["ledger 0.2, table 2.0", UNKNOWN], "controller looked, s ago": ["4.0", UNKNOWN],
         "alarms": ["a, b", UNKNOWN]}
 
 
 def test_what_holds_for_the_whole_and_why_something_is_unknown() -> None:
     assert show.stack(FOUND) == [
-        f"payments: {AWAY}, epoch 3; database's writer: {AWAY}; failoverMode: manual", "latest run: none",
-        "last drill: none", f"unknown of {AWAY}: right, run: table: Timeout",
-        f"unknown of {AWAY}: lever: lever in us-west-2: 403"]
+        f"leader: {AWAY}, epoch 3; database writer: {AWAY}; failoverMode: manual", "latest run: none",
+        "last drill: none", f"unknown in {AWAY}: right, run: table: Timeout",
+        f"unknown in {AWAY}: lever: lever in us-west-2: 403"]
 
 
-@pytest.mark.parametrize(("key", "value", "told"), [
+@pytest.mark.parametrize(("key", "value", "line"), [
     ("run", UNKNOWN, "latest run: unknown"),
     ("run", RUN, f"latest run: 2027-01-15 08:00:00 UTC, failover to {AWAY} by me: done; it is dead"),
     ("run", {**RUN, "outcome": ""},
-     f"latest run: 2027-01-15 08:00:00 UTC, failover to {AWAY} by me: not at its end, at promote; it is dead"),
+     f"latest run: 2027-01-15 08:00:00 UTC, failover to {AWAY} by me: unfinished, step promote; it is dead"),
     ("run", {**RUN, "outcome": "", "steps": {}},
-     f"latest run: 2027-01-15 08:00:00 UTC, failover to {AWAY} by me: not at its end; it is dead"),
+     f"latest run: 2027-01-15 08:00:00 UTC, failover to {AWAY} by me: unfinished; it is dead"),
     ("drill", UNKNOWN, "last drill: unknown"),
     ("drill", DRILL, f"last drill: 2027-01-15 08:00:00 UTC, failover from {HOME} to {AWAY}: ok"),
     ("drill", {**DRILL, "ok": False, "why": "failed", "broken": {"region": HOME}},
-     f"last drill: 2027-01-15 08:00:00 UTC, failover from {HOME} to {AWAY}: failed, and what it broke is not restored"),
+     f"last drill: 2027-01-15 08:00:00 UTC, failover from {HOME} to {AWAY}: failed; what it broke is not restored"),
 ])
-def test_the_latest_run_and_the_last_drill(key: str, value: Any, told: str) -> None:
-    assert told in show.stack({**FOUND, key: value})
+def test_the_latest_run_and_the_last_drill(key: str, value: Any, line: str) -> None:
+    assert line in show.stack({**FOUND, key: value})
 
 
-@pytest.mark.parametrize(("value", "told"), [
+@pytest.mark.parametrize(("value", "expected"), [
     (None, "none"), ([], "none"), ({}, "none"), ({"a": [1, 2.0], "b": None}, "a 1, 2.0, b none"), ("", ""), (0, "0"),
 ])
-def test_values(value: Any, told: str) -> None:
-    assert show.text(value) == told
+def test_values(value: Any, expected: str) -> None:
+    assert show.text(value) == expected
 
 
 @pytest.mark.parametrize("action", Action)
@@ -74,9 +74,9 @@ def test_a_plan_in_rows(action: Action) -> None:
 
 def test_the_budget_names_what_is_added_and_what_is_declared() -> None:
     planned = plan()
-    told = show.budget(planned)
-    assert told.startswith(f"budget: {sum(planned.budget().values()):.0f} s of 900 s (recoveryTimeObjective): ")
-    assert {part.rpartition(" ")[0] for part in told.split("): ")[1].split(" + ")} == planned.budget().keys()
+    line = show.budget(planned)
+    assert line.startswith(f"budget: {sum(planned.budget().values()):.0f} s of 900 s (recoveryTimeObjective): ")
+    assert {part.rpartition(" ")[0] for part in line.split("): ")[1].split(" + ")} == planned.budget().keys()
 
 
 def test_a_prediction_ends_with_its_sum() -> None:
@@ -84,4 +84,4 @@ def test_a_prediction_ends_with_its_sum() -> None:
     least, most = sum(each.least for each in found), sum(each.most for each in found)
     head, *rows, last = show.expected(found)
     assert (head[0], [row[0] for row in rows]) == ("phase", [each.phase for each in found])
-    assert last == ["all", f"{least:.0f} s", f"{most:.0f} s", ""]
+    assert last == ["total", f"{least:.0f} s", f"{most:.0f} s", ""]

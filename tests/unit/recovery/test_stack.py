@@ -1,20 +1,24 @@
-"""What the outputs say of a stack, and what is refused."""
+"""What recovery takes from the outputs of a stack, and what it refuses."""
 import re
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
-from recovery.stack import KEYS, ROLES, SITE_KEYS, Stack, StackError
+from contract import RECOVERY_OUTPUTS, ROLES, RegionOutputs, StackOutputs
+from recovery.errors import StackError
+from recovery.stack import Stack
 from tests.unit.recovery.fakes import AWAY, HOME, OUTPUTS, stack
 
 
-def test_everything_that_is_listed_is_read() -> None:
+def test_every_output_of_the_contract_is_read_and_others_are_ignored() -> None:
     found = Stack.of({**OUTPUTS, "more": 1})
-    assert {key: getattr(found, key) for key in KEYS} == {key: OUTPUTS[key] for key in KEYS}
+    assert {each.name: getattr(found, each.name) for each in fields(StackOutputs)} == {
+        each.name: OUTPUTS[each.name] for each in fields(StackOutputs)}
     assert [site.role for site in found.sites] == list(ROLES)
     for site in found.sites:
-        assert {key: getattr(site, key) for key in SITE_KEYS} == {
-            key: OUTPUTS[f"{site.role}_{key}"] for key in SITE_KEYS}
+        assert {each.name: getattr(site, each.name) for each in fields(RegionOutputs)} == {
+            each.name: OUTPUTS[f"{site.role}_{each.name}"] for each in fields(RegionOutputs)}
 
 
 def test_a_whole_number_may_come_as_a_float() -> None:
@@ -22,7 +26,7 @@ def test_a_whole_number_may_come_as_a_float() -> None:
     assert (repr(found.health_check_interval), found.recovery_point_objective) == ("30", 0)
 
 
-@pytest.mark.parametrize("key", [*KEYS, *(f"{role}_{key}" for role in ROLES for key in SITE_KEYS)])
+@pytest.mark.parametrize("key", RECOVERY_OUTPUTS)
 def test_an_output_that_is_missing_is_named(key: str) -> None:
     for outputs in ({name: value for name, value in OUTPUTS.items() if name != key}, {**OUTPUTS, key: None}):
         with pytest.raises(StackError, match=f"^{key}: is not among the outputs of the stack$"):

@@ -30,7 +30,7 @@ def test_prod_has_twice_the_instances_four_times_as_large_and_a_domain_its_check
     assert named.keys() - dev.keys() == {"Hosted zone", "Health checks", "Answering health checks"}
 
 
-def test_slower_checks_cost_less_and_an_own_secret_nothing() -> None:
+def test_slower_checks_cost_less_and_an_existing_secret_nothing() -> None:
     fast = estimate("domainName=pay.example.com")
     slow = estimate("domainName=pay.example.com", "healthCheckInterval=30", "databaseSecretArn="
                     "arn:aws:secretsmanager:us-east-1:123456789012:secret:existing-AbCdEf")
@@ -55,7 +55,7 @@ def test_a_bad_setting_is_one_line(capsys: pytest.CaptureFixture[str], monkeypat
     assert capsys.readouterr().err == "cost: drRegion = 'us-east-1': must differ from primaryRegion\n"
 
 
-def test_people_get_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_json_a_table_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     cost.main(["profile=prod"])
     shown = capsys.readouterr().out
     assert "total" in shown

@@ -1,4 +1,4 @@
-"""The migration of a deployed stack goes to the writer, with the login of its own region."""
+"""A deployed stack is migrated in the writer's region, with the login from there."""
 import io
 import json
 from collections.abc import Mapping
@@ -15,16 +15,17 @@ OUTPUTS = {
     "primary_region": "us-east-1", "dr_region": "us-west-2", "global_cluster_id": "tapstack-x",
     "primary_cluster_arn": "arn:aws:rds:us-east-1:1:cluster:a", "dr_cluster_arn": "arn:aws:rds:us-west-2:1:cluster:b",
     "database_secret_arn": "arn:aws:secretsmanager:us-east-1:1:secret:s-AbCdEf",
-    "primary_migrate_function_name": "migrate-here", "dr_migrate_function_name": "migrate-there",
+    "primary_migrate_function_name": "migrate-primary", "dr_migrate_function_name": "migrate-dr",
 }
 LOGIN = {"username": "ledger_admin", "password": "not-a-real-password"}
 
 
 @dataclass
 class Aws:
-    """An account whose writer is in one region, and what was asked of it."""
+    """An account whose writer is in one region. `refuses` names an operation; `asked` are the calls."""
 
     writer: str = "us-east-1"
+    refuses: str = ""
     answer: Mapping[str, Any] = field(default_factory=lambda: {"applied": ["0001_ledger.sql"], "version": 1})
     failed: bool = False
     asked: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)
@@ -38,6 +39,8 @@ class Aws:
             def __getattr__(self, operation: str) -> Any:
                 def call(**params: Any) -> Mapping[str, Any]:
                     outer.asked.append((region, operation, params))
+                    if operation == outer.refuses:
+                        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, operation)
                     result: Mapping[str, Any] = getattr(outer, operation)()
                     return result
                 return call
@@ -61,7 +64,7 @@ class Aws:
         return {**found, "FunctionError": "Unhandled"} if self.failed else found
 
 
-@pytest.mark.parametrize(("writer", "function"), [("us-east-1", "migrate-here"), ("us-west-2", "migrate-there")])
+@pytest.mark.parametrize(("writer", "function"), [("us-east-1", "migrate-primary"), ("us-west-2", "migrate-dr")])
 def test_the_function_in_the_writers_region_gets_the_login_kept_there(writer: str, function: str) -> None:
     aws = Aws(writer)
     assert migrate.migrate(OUTPUTS, aws) == {"applied": ["0001_ledger.sql"], "version": 1}
@@ -72,46 +75,43 @@ def test_the_function_in_the_writers_region_gets_the_login_kept_there(writer: st
     assert json.loads(invoked["Payload"]) == LOGIN
 
 
-def test_what_the_function_raises_is_told_in_one_line() -> None:
+def test_an_error_of_the_function_is_reported_in_one_line() -> None:
     aws = Aws(failed=True, answer={"errorType": "MigrationError", "errorMessage": "0001_ledger.sql: has changed"})
     with pytest.raises(migrate.MigrationFailed, match=r"^MigrationError: 0001_ledger\.sql: has changed$"):
         migrate.migrate(OUTPUTS, aws)
 
 
-def test_what_aws_refuses_is_told_without_a_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
-                                                      capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """The environment of a command, with an outputs file."""
     outputs = tmp_path / "outputs.json"
     outputs.write_text(json.dumps(OUTPUTS), encoding="utf-8")
-    monkeypatch.setenv("TAPSTACK_OUTPUTS", str(outputs))
-
-    def refuse(_outputs: object, _clients: object) -> dict[str, Any]:
-        error = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetSecretValue")
-        raise migrate.MigrationFailed(str(error))
-
-    monkeypatch.setattr(migrate, "migrate", refuse)
-    assert migrate.main() == 1
-    assert capsys.readouterr().err.startswith("migrate: An error occurred (AccessDenied)")
+    return {"TAPSTACK_OUTPUTS": str(outputs)}
 
 
-@pytest.mark.parametrize("content", [None, "no json", "{}"])
-def test_no_outputs_is_one_line_that_says_how_to_get_them(
-        monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None,
-) -> None:
-    outputs = tmp_path / "outputs.json"
+@pytest.mark.parametrize("operation", ["describe_global_clusters", "get_secret_value", "invoke"])
+def test_what_aws_refuses_is_reported_without_a_traceback(
+        environ: dict[str, str], capsys: pytest.CaptureFixture[str], operation: str) -> None:
+    assert migrate.main(environ, Aws(refuses=operation)) == 1
+    error = capsys.readouterr().err
+    assert error == f"migrate: An error occurred (AccessDenied) when calling the {operation} operation: no\n"
+
+
+@pytest.mark.parametrize("content", [None, "no json", "[]", "{}"])
+def test_without_outputs_one_line_says_how_to_get_them(
+        environ: dict[str, str], capsys: pytest.CaptureFixture[str], content: str | None) -> None:
+    outputs = Path(environ["TAPSTACK_OUTPUTS"])
+    outputs.unlink()
     if content is not None:
         outputs.write_text(content, encoding="utf-8")
-    monkeypatch.setenv("TAPSTACK_OUTPUTS", str(outputs))
-    assert migrate.main() == 2
+    assert migrate.main(environ, Aws()) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "run make outputs first" in error
+    assert "`make outputs` writes" in error
 
 
-def test_a_migration_says_what_it_did(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
-                                      capsys: pytest.CaptureFixture[str]) -> None:
-    outputs = tmp_path / "outputs.json"
-    outputs.write_text(json.dumps(OUTPUTS), encoding="utf-8")
-    monkeypatch.setenv("TAPSTACK_OUTPUTS", str(outputs))
-    monkeypatch.setattr(migrate, "migrate", lambda *_: {"applied": [], "version": 3})
-    assert migrate.main() == 0
-    assert capsys.readouterr().out == "schema version 3, applied now: nothing\n"
+def test_a_migration_prints_what_it_did(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert migrate.main(environ, Aws()) == 0
+    assert migrate.main(environ, Aws(answer={"applied": [], "version": 3})) == 0
+    assert capsys.readouterr().out == (
+        "schema version 1, applied now: 0001_ledger.sql\nschema version 3, applied now: nothing\n")

@@ -1,4 +1,4 @@
-"""The controllers: what they are made of, what they are told, and what they may do."""
+"""The controllers: how they are created, what they know of the stack, and what they may do."""
 import ast
 import json
 import sys
@@ -8,10 +8,9 @@ from typing import Any
 import pulumi
 import pytest
 
-from lib import settings
-from lib.outputs import READ_BY_RECOVERY, READ_OF_EACH_REGION, ROLES, description
-from lib.region import alarms, controller, function
-from recovery import cloud, stack
+from contract import RECOVERY_OUTPUTS, ROLES
+from lib.outputs import description
+from recovery.stack import Stack
 from tests.unit.lib.conftest import CASES, recording
 from tests.unit.lib.recorder import ACCOUNT, Recording, Resource
 from tests.unit.lib.test_contract import policies_of
@@ -26,8 +25,8 @@ def part(program: Recording, role: str, kind: str) -> Resource:
     return found
 
 
-def told(program: Recording, role: str) -> str:
-    """What a controller is told of the stack."""
+def known(program: Recording, role: str) -> str:
+    """What a controller knows of the stack."""
     return str(part(program, role, "Function").inputs["environment"]["variables"]["STACK_OUTPUTS"])
 
 
@@ -61,23 +60,20 @@ def test_a_rule_starts_it_every_minute_and_nothing_tries_again(dev: Recording, r
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_both_are_told_the_same_of_the_stack_and_how_often_to_look(case: str) -> None:
+def test_both_know_the_same_of_the_stack_and_how_often_to_look(case: str) -> None:
     program = recording(case)
-    keys = [*READ_BY_RECOVERY, *(f"{role}_{key}" for role in ROLES for key in READ_OF_EACH_REGION)]
-    expected = {key: program.outputs[key] for key in keys}
+    expected = {key: program.outputs[key] for key in RECOVERY_OUTPUTS}
     for role in ROLES:
-        assert json.loads(told(program, role)) == expected
+        assert json.loads(known(program, role)) == expected
         variables = part(program, role, "Function").inputs["environment"]["variables"]
         assert {key: value for key, value in variables.items() if key != "STACK_OUTPUTS"} == {
             "PROBE_SECONDS": "10", "WATCH_SECONDS": "60", "COOL_DOWN_SECONDS": "300"}
 
 
-def test_they_are_told_what_recovery_reads(dev: Recording, prod: Recording) -> None:
-    assert READ_BY_RECOVERY == stack.KEYS
-    assert READ_OF_EACH_REGION == stack.SITE_KEYS
-    read = stack.Stack.of(json.loads(told(dev, "dr")))
+def test_recovery_can_read_what_they_know(dev: Recording, prod: Recording) -> None:
+    read = Stack.of(json.loads(known(dev, "dr")))
     assert [site.region for site in read.sites] == ["us-east-1", "us-west-2"]
-    assert (read.failover_mode, stack.Stack.of(json.loads(told(prod, "dr"))).failover_mode) == ("manual", "automatic")
+    assert (read.failover_mode, Stack.of(json.loads(known(prod, "dr"))).failover_mode) == ("manual", "automatic")
 
 
 @pulumi.runtime.test  # type: ignore[untyped-decorator]
@@ -85,25 +81,23 @@ def test_the_longest_description_fits_into_an_environment() -> Any:
     suffix, region, account = "s" * 17, "ap-northeast-1", "1" * 12
     arn = f"arn:aws:{{}}:{region}:{account}:{{}}"
     longest = {
-        "environment_suffix": suffix, "profile": "prod", "payments_table_name": f"payment-transactions-{suffix}",
-        "table_consistency": "eventual", "global_cluster_id": f"tapstack-{suffix}", "failover_mode": "automatic",
-        "health_check_interval": 10, "health_check_threshold": 10, "recovery_time_objective": 86400,
-        "recovery_point_objective": 86400, "dns": "off: domainName is not set", "service_url": f"https://{'d' * 64}"}
-    each = {
-        "region": region, "api_endpoint": f"https://{'i' * 10}.execute-api.{region}.amazonaws.com/live",
+        "service_url": f"https://{'d' * 64}", "dns": "off: domainName is not set", "region": region,
+        "api_endpoint": f"https://{'i' * 10}.execute-api.{region}.amazonaws.com/live",
         "cluster_arn": arn.format("rds", f"cluster:tapstack-{suffix}-{region}"),
         "cluster_id": f"tapstack-{suffix}-{region}", "control_bucket": "b" * 63, "receipts_bucket": "b" * 63,
         "topic_arn": arn.format("sns", f"tapstack-alarms-{suffix}"),
         "function_alias_arn": arn.format("lambda", f"function:tapstack-payments-{suffix}:live"),
-        "reconcile_function_name": f"tapstack-reconcile-{suffix}",
-        "controller_function_name": f"tapstack-controller-{suffix}",
         "key_arn": arn.format("kms", f"key/mrk-{'0' * 32}")}
+
+    def value(key: str) -> str | int:
+        """The longest value of an output; a name of 40 characters unless there is a longer one."""
+        name = key.partition("_")[2] if key.startswith(ROLES) else key
+        return 86_400 if RECOVERY_OUTPUTS[key] is not None else longest.get(name, "x" * 40)
 
     def fits(text: str) -> None:
         assert 2000 < len(text) < ENVIRONMENT_LIMIT - 200
 
-    return description({**longest, **{f"{role}_{key}": value for role in ROLES for key, value in each.items()}}).apply(
-        fits)
+    return description({key: value(key) for key in RECOVERY_OUTPUTS}).apply(fits)
 
 
 def test_the_package_is_the_sources_of_payments_and_recovery(dev: Recording) -> None:
@@ -128,7 +122,7 @@ def test_nothing_that_the_controller_imports_is_missing_in_it() -> None:
                     case ast.ImportFrom(module=str() as package, names=aliases):
                         inside = package in ("payments", "recovery")
                         found |= {f"{package}.{alias.name}" for alias in aliases} if inside else {package}
-        ours = {name for name in found if name.partition(".")[0] in ("payments", "recovery")}
+        ours = {name for name in found if name.partition(".")[0] in ("contract", "payments", "recovery")}
         missing |= {name for name in found - ours if name.partition(".")[0] not in runtime}
         todo = ours - seen
     assert missing == set()
@@ -172,12 +166,3 @@ def test_it_uses_its_regions_key_through_the_services_that_it_calls(dev: Recordi
     assert use["Resource"] == dev.outputs[f"{role}_key_arn"]
     assert use["Condition"] == {"StringEquals": {"kms:ViaService": [
         f"{service}.{region}.amazonaws.com" for service in ("dynamodb", "s3", "sns")]}}
-
-
-def test_what_program_and_recovery_both_know_is_the_same() -> None:
-    """Neither imports the other, so nothing else would notice."""
-    assert cloud.REPLICATION_RULE == alarms.REPLICATION_RULE
-    assert cloud.NAMESPACE == alarms.NAMESPACE
-    assert cloud.ALIAS == function.ALIAS
-    assert stack.DNS_TTL == settings.DNS_TTL_SECONDS
-    assert f"{stack.PROBE_SECONDS:g}" == controller.TIMES["PROBE_SECONDS"]

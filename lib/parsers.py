@@ -1,0 +1,157 @@
+"""Parsers of settings: each takes the text of a value, and raises ValueError with the reason why it is unusable."""
+import json
+import re
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from ipaddress import IPv4Network
+from types import MappingProxyType
+from typing import TypeVar
+
+from lib import names
+
+T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
+Parser = Callable[[str], T]
+
+CERTIFICATE_NAME_LIMIT = 64  # characters of a certificate's first name
+TAGS_OF_THE_STACK = ("Project", "Environment", "ManagedBy")
+TAG_LIMIT = 40  # AWS takes 50 on a resource; the rest is for the stack's own and for what an organisation adds
+
+# By area, how many regions the aws partition has there; they are numbered from 1 without gaps.
+_AREAS = {
+    "af-south": 1, "ap-east": 2, "ap-northeast": 3, "ap-south": 2, "ap-southeast": 7, "ca-central": 1, "ca-west": 1,
+    "eu-central": 2, "eu-north": 1, "eu-south": 2, "eu-west": 3, "il-central": 1, "me-central": 1, "me-south": 1,
+    "mx-central": 1, "sa-east": 1, "us-east": 2, "us-west": 2,
+}
+REGIONS = frozenset(f"{area}-{number}" for area, count in _AREAS.items() for number in range(1, count + 1))
+
+# The regions among which a table may be strongly consistent: two replicas and a witness, all of one set.
+REGION_SETS = (
+    frozenset({"us-east-1", "us-east-2", "us-west-2"}),
+    frozenset({"eu-west-1", "eu-west-2", "eu-west-3", "eu-central-1"}),
+    frozenset({"ap-northeast-1", "ap-northeast-2", "ap-northeast-3"}),
+)
+
+_PREFIXES = range(16, 25)  # AWS takes no larger VPC; a smaller one has no room for subnets in three zones
+_PRIVATE = tuple(IPv4Network(network) for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+
+
+def one_of(values: Mapping[str, T]) -> Parser[T]:
+    """One of the keys, as what it stands for."""
+    def parse(text: str) -> T:
+        if text not in values:
+            raise ValueError(f"must be {' or '.join(values)}")
+        return values[text]
+    return parse
+
+
+def member(kind: type[E]) -> Parser[E]:
+    """A member of the enumeration, by its value."""
+    return one_of({str(each): each for each in kind})
+
+
+def matching(pattern: str, reason: str) -> Parser[str]:
+    """A text that matches the whole pattern; `reason` says which texts do."""
+    def parse(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(reason)
+        return text
+    return parse
+
+
+def whole(low: int, high: int) -> Parser[int]:
+    """A whole number within the bounds."""
+    def parse(text: str) -> int:
+        if not re.fullmatch("-?[0-9]{1,9}", text) or not low <= int(text) <= high:
+            raise ValueError(f"must be a whole number, {low} to {high}")
+        return int(text)
+    return parse
+
+
+def capacity(low: float, high: float) -> Parser[float]:
+    """A capacity in ACUs within the bounds, in steps of 0.5."""
+    def parse(text: str) -> float:
+        if not re.fullmatch(r"[0-9]{1,3}(\.[05])?", text) or not low <= float(text) <= high:
+            raise ValueError(f"must be a number of ACUs, {low:g} to {high:g} in steps of 0.5")
+        return float(text)
+    return parse
+
+
+def suffix(text: str) -> str:
+    """The suffix of physical names, short enough for all of them."""
+    if not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", text):
+        raise ValueError("must be lower-case letters and digits, with single hyphens between them")
+    if len(text) > names.MAX_SUFFIX:
+        raise ValueError(f"must be at most {names.MAX_SUFFIX} characters, because of {names.SUFFIX_LIMITED_BY}")
+    return text
+
+
+def region(text: str) -> str:
+    """The name of a region."""
+    if text not in REGIONS:
+        accepted = ", ".join(f"{area}-1" + (f"..{count}" if count > 1 else "") for area, count in _AREAS.items())
+        raise ValueError(f"must be a region of the aws partition: {accepted}")
+    return text
+
+
+def network(text: str) -> IPv4Network:
+    """The network of a VPC."""
+    try:
+        found = IPv4Network(text, strict=False)
+    except ValueError:
+        raise ValueError("must be an IPv4 network such as 10.0.0.0/16") from None
+    if str(found) != text:
+        raise ValueError(f"must be aligned: {found}")
+    if found.prefixlen not in _PREFIXES:
+        raise ValueError(f"must have a prefix of /{_PREFIXES[0]} to /{_PREFIXES[-1]}")
+    if not any(found.subnet_of(private) for private in _PRIVATE):
+        raise ValueError(f"must be private, within {', '.join(map(str, _PRIVATE))}")
+    return found
+
+
+def concurrency(text: str) -> int:
+    """Reserved executions of a function; -1 reserves none."""
+    value = whole(-1, 1000)(text)
+    if value == 0:
+        raise ValueError("must be -1 (none reserved) or 1 to 1000: 0 would stop the function")
+    return value
+
+
+def tags(text: str) -> Mapping[str, str]:
+    """Tags of every resource, from a JSON object."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise ValueError("must be an object of strings")
+    if len(found) > TAG_LIMIT:
+        raise ValueError(f"must be at most {TAG_LIMIT} tags")
+    # IAM ignores the case of tag keys, so it refuses two that differ in nothing else.
+    known = {name.lower() for name in TAGS_OF_THE_STACK}
+    for name, value in found.items():
+        if name.lower() in known:
+            raise ValueError(f"the key {name!r} is given twice, or is one of {', '.join(TAGS_OF_THE_STACK)}")
+        known.add(name.lower())
+        if name.lower().startswith("aws:"):
+            raise ValueError(f"the key {name!r} is reserved for AWS")
+        # The characters that every service takes; some take more.
+        if not re.fullmatch("[A-Za-z0-9 _.:/=+@-]{1,128}", name):
+            raise ValueError(f"the key {name!r} must be 1 to 128 letters, digits, spaces or _.:/=+@-")
+        if not re.fullmatch("[A-Za-z0-9 _.:/=+@-]{0,256}", value):
+            raise ValueError(f"the value of {name!r} must be at most 256 letters, digits, spaces or _.:/=+@-")
+    return MappingProxyType(found)
+
+
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+domain_name = matching(rf"(?=.{{1,{CERTIFICATE_NAME_LIMIT}}}$)({_LABEL}\.)+[a-z]([a-z0-9-]{{0,61}}[a-z0-9])?",
+                       f"must be a lower-case DNS name of at most {CERTIFICATE_NAME_LIMIT} characters, such as "
+                       "payments.example.com")
+hosted_zone_id = matching("Z[A-Z0-9]{1,31}", "must be the id of a hosted zone, such as Z0123456789ABC")
+engine_version = matching(r"1[5-8]\.[0-9]{1,2}", "must be MAJOR.MINOR of Aurora PostgreSQL 15 to 18, such as 17.7")
+secret_arn = matching("arn:aws:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@!-]{1,519}",
+                      "must be the ARN of a secret: arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME")
+email = matching(r"[!-?A-~]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}",
+                 "must be an e-mail address such as ops@example.com")
+loopback_url = matching(r"https?://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?",
+                        "must be the URL of an emulator on this machine, such as http://127.0.0.1:4566")

@@ -1,0 +1,283 @@
+"""One rehearsal, phase by phase, made of parts that a test can replace."""
+
+import json
+import os
+import shlex
+import subprocess
+import threading
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+
+from contract import OUTPUTS_FILE, OUTPUTS_VARIABLE
+from payments.clock import SYSTEM, Clock, utc_now
+from rehearsal.aws.clients import CREDENTIALS, EmulatorClients
+from rehearsal.aws.emulator import Emulator, EmulatorError
+from rehearsal.aws.faults import OUTSIDE, Faults
+from rehearsal.aws.processes import end, undisturbed
+from rehearsal.aws.proxy import AwsProxies
+from rehearsal.aws.replication import ReplicationControl
+from rehearsal.deploy import inventory
+from rehearsal.deploy.deployment import THREADS, Deployment, write_outputs
+from rehearsal.deploy.project import Project
+from rehearsal.deploy.resources.model import DeployTarget
+from rehearsal.drills import outages
+from rehearsal.drills.environment import DrillEnvironment
+from rehearsal.drills.report import page
+from rehearsal.drills.report.model import DrillResult
+from rehearsal.drills.runner import conclude, play
+from rehearsal.drills.scenario import Scenario
+from rehearsal.errors import CheckFailed, DeploymentError
+from rehearsal.postgres.aurora import Aurora
+from rehearsal.rehearsed_stack import RehearsedStack
+from rehearsal.report import RunReport
+from rehearsal.tables import lines
+from rehearsal.workload import smoke
+from rehearsal.workload.checks import CheckResult
+from rehearsal.workload.load import new_payment
+from rehearsal.workload.region import RegionClient
+from tools.migrate import MigrationFailed, migrate
+
+PASSED, FAILED, INTERRUPTED = 0, 1, 130
+
+
+def _wait_for_interrupt() -> None:
+    with suppress(KeyboardInterrupt):
+        threading.Event().wait()
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a rehearsal is made of; a test replaces what it does not want to happen."""
+
+    emulator: Callable[[], Emulator] = Emulator
+    databases: Callable[[Sequence[str], Faults], Aurora] = Aurora
+    proxies: Callable[..., AwsProxies] = AwsProxies
+    clients: Callable[[str, int], EmulatorClients] = EmulatorClients
+    deployment: Callable[..., Deployment] = Deployment
+    take_inventory: Callable[..., inventory.Inventory] = inventory.take
+    migrate: Callable[..., Mapping[str, Any]] = migrate
+    smoke_test: Callable[..., Iterator[CheckResult]] = smoke.checks
+    show_outages: Callable[[RehearsedStack, Sequence[str]], Iterator[CheckResult]] = outages.checks
+    drill_environment: Callable[..., DrillEnvironment] = DrillEnvironment
+    run_drill: Callable[[DrillEnvironment, Scenario], DrillResult] = play
+    outputs_file: Path = OUTPUTS_FILE
+    """In the project's folder."""
+    wait_for_interrupt: Callable[[], None] = _wait_for_interrupt
+    clock: Clock = SYSTEM
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What is rehearsed.
+
+    regions: those of the two databases first.
+    command: run while the stack is up; its stdout goes to the file descriptor `output`, None for this process's own.
+    outages: names, shown in this order.
+    drills: run after the outages, `factor` times as fast as on AWS; their report goes to the folder `reports`.
+    keep: whether the stack stays up until Ctrl-C.
+    """
+
+    project: Project
+    regions: Sequence[str]
+    command: Sequence[str] = ()
+    output: int | None = None
+    outages: Sequence[str] = ()
+    drills: Sequence[Scenario] = ()
+    factor: float = 1.0
+    reports: Path = Path("reports")
+    keep: bool = False
+
+
+class Rehearsal:
+    """One run of all phases. Whatever happens, the emulator and the databases end, and everything in them."""
+
+    def __init__(self, options: RunOptions, report: RunReport, parts: Parts) -> None:
+        self._options, self._report, self._parts = options, report, parts
+        self._outputs_file = options.project.folder / parts.outputs_file
+        self._ca_file = ""
+
+    def run(self) -> int:
+        """Run, report the verdict, and give the exit code."""
+        clock = self._parts.clock
+        began, verdict, code = clock.monotonic(), "FAILED", FAILED
+        try:
+            with ExitStack() as stack:
+                self._run(stack)
+            if self._report.ok:
+                verdict, code = "passed", PASSED
+        except EmulatorError as error:
+            self._report.fail("emulator", str(error))
+        except KeyboardInterrupt:
+            self._report.ok, verdict, code = False, "interrupted, the emulator stopped,", INTERRUPTED
+        self._report.conclude(verdict, clock.monotonic() - began)
+        return code
+
+    def _run(self, stack: ExitStack) -> None:
+        """Run all phases; what they start ends with the stack."""
+        report, parts, regions, faults = self._report, self._parts, self._options.regions, Faults()
+        with report.phase("emulator") as notes:
+            emulator = parts.emulator()
+            stack.callback(emulator.stop)
+            emulator.start()
+            notes.append(emulator.endpoint)
+        with report.phase("databases") as notes:
+            aurora = parts.databases(regions, faults)
+            stack.callback(aurora.close)
+            self._ca_file = str(aurora.pair.ca_file)
+            notes.append(", ".join(f"{region}: port {aurora.port(region)}" for region in regions[:2]))
+        proxies = parts.proxies(emulator.endpoint, regions, faults, moved=aurora.follow)
+        stack.callback(proxies.stop)
+        proxies.start()
+        clients = parts.clients(proxies.url(OUTSIDE), THREADS)
+        target = DeployTarget({region: proxies.url(region) for region in regions}, aurora, self._options.factor)
+        deployment = parts.deployment(clients, target, report.progress.step)
+        with report.phase("inventory") as notes:
+            before = parts.take_inventory(clients, regions)
+            notes.append(f"{len(before)} resources before the deployment")
+        self._deploy(deployment, clients)
+        if report.ok:
+            self._migrate(deployment, clients)
+        if report.ok:
+            self._check("traffic", parts.smoke_test(clients, deployment.outputs))
+            rehearsed = RehearsedStack(
+                outputs=deployment.outputs, clients=clients, emulator=emulator.endpoint, faults=faults,
+                copies=ReplicationControl(emulator.endpoint, faults), pair=aurora.pair, relays=proxies)
+            self._show_outages(rehearsed)
+            self._drill(rehearsed, deployment)
+            self._execute(clients)
+            if self._options.keep:
+                self._keep(deployment, clients)
+        self._tear_down(deployment, clients, before)
+
+    def _deploy(self, deployment: Deployment, clients: EmulatorClients) -> None:
+        engine, report = deployment.engine, self._report
+        try:
+            with report.phase("deployment") as notes:
+                deployment.up(self._options.project.with_endpoint(clients.endpoint))
+                write_outputs(self._outputs_file, deployment.outputs)
+                notes.append(f"{len(engine.resources)} resources")
+                notes.append(f"{len(deployment.outputs)} outputs in {self._parts.outputs_file}")
+        except (DeploymentError, pulumi.RunError) as error:
+            report.fail("deployment", str(error))
+        except Exception as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
+            traceback.print_exception(error, limit=-6)  # an error in the program itself: its author needs to see where
+            report.fail("program", f"{type(error).__name__}: {error}")
+        report.document["resources"] = dict(sorted(Counter(each.token for each in engine.resources).items()))
+        report.document["not_exercised"] = sorted(engine.gaps)
+
+    def _migrate(self, deployment: Deployment, clients: EmulatorClients) -> None:
+        """Create the ledger's schema, as after a deployment to AWS."""
+        try:
+            with self._report.phase("migrations") as notes:
+                notes.append(", ".join(self._parts.migrate(deployment.outputs, clients)["applied"]))
+        except MigrationFailed as error:
+            self._report.fail("migrations", str(error))
+
+    def _check(self, phase: str, checks: Iterable[CheckResult]) -> None:
+        with self._report.phase(phase) as notes:
+            held = []
+            for check in checks:
+                self._report.check(check)
+                held.append(check.ok)
+            notes.append(f"{held.count(True)} of {len(held)} checks hold")
+
+    def _show_outages(self, rehearsed: RehearsedStack) -> None:
+        """Show what an outage does, unless something is wrong without one."""
+        if not (self._options.outages and self._report.ok):
+            return
+        self._check("outages", self._parts.show_outages(rehearsed, self._options.outages))
+        for title, rows in rehearsed.tables.items():
+            self._report.document[title] = rows
+            self._report.say(*lines(title, rows))
+
+    def _drill(self, rehearsed: RehearsedStack, deployment: Deployment) -> None:
+        """Run the drills, unless something is wrong without them, and write their report."""
+        options, report = self._options, self._report
+        if not (options.drills and report.ok):
+            return
+        started, project = utc_now(self._parts.clock), options.project.with_endpoint(rehearsed.clients.endpoint)
+        with self._parts.drill_environment(
+                rehearsed, deployment.engine, options.factor, environment=self._environment(rehearsed.clients),
+                folder=project.folder, again=lambda: deployment.drift(project)) as environment:
+            run = conclude(environment.stack, list(self._drilled(environment)), started=started, factor=options.factor)
+        written, _ = page.write(run, project.folder / options.reports)
+        report.document["drills"] = page.document(run)
+        report.say(*lines("drills", page.rows(run)), f"  the drills with their timelines: {written}")
+
+    def _drilled(self, environment: DrillEnvironment) -> Iterator[DrillResult]:
+        """The drills, each as soon as it is over; one that cannot be run is the last."""
+        for scenario in self._options.drills:
+            title = f"drill {scenario.name}"
+            with self._report.phase(title) as notes:
+                try:
+                    drill = self._parts.run_drill(environment, scenario)
+                except CheckFailed as error:
+                    self._report.fail(title, f"cannot be run: {error}")
+                    return
+                for check in drill.checks:
+                    self._report.check(CheckResult(check.name, check.ok, 0.0, check.detail))
+                notes.append(drill.outcome)
+            yield drill
+
+    def _execute(self, clients: EmulatorClients) -> None:
+        """Run the command, which finds the deployment by its environment."""
+        command, words = self._options.command, shlex.join(self._options.command)
+        if not command:
+            return
+        with self._report.phase(words, live=False) as notes:
+            with undisturbed():
+                process = subprocess.Popen(  # pylint: disable=consider-using-with
+                    command, env={**os.environ, **self._environment(clients)}, stdout=self._options.output)
+            try:
+                code = process.wait()
+            finally:
+                end(process)
+            notes.append(f"exit {code}")
+        if code:
+            self._report.fail(words, f"exit {code}")
+
+    def _environment(self, clients: EmulatorClients) -> dict[str, str]:
+        """The variables by which another program finds the deployment."""
+        return {"AWS_ENDPOINT_URL": clients.endpoint, "AWS_DEFAULT_REGION": self._options.regions[0],
+                "HTTP_PROXY": clients.endpoint, "NO_PROXY": clients.endpoint.rpartition("/")[2],
+                **{key.upper(): value for key, value in CREDENTIALS.items()},
+                OUTPUTS_VARIABLE: str(self._outputs_file), "PGSSLROOTCERT": self._ca_file}
+
+    def _keep(self, deployment: Deployment, clients: EmulatorClients) -> None:
+        """Say how to reach the deployment, and wait for Ctrl-C."""
+        api = RegionClient.of("primary", deployment.outputs, clients).api
+        self._report.say(
+            "", "The stack is up until Ctrl-C. To reach it:", "",
+            *(f"  export {key}={shlex.quote(value)}" for key, value in self._environment(clients).items()), "",
+            f"  curl -i {api.url}/payment -H 'Content-Type: application/json' \\",
+            f"       -H 'x-api-key: {api.key}' -d '{json.dumps(new_payment())}'", "")
+        self._parts.wait_for_interrupt()
+
+    def _tear_down(self, deployment: Deployment, clients: EmulatorClients, before: inventory.Inventory) -> None:
+        """Lift the protection of the resources, delete them, and compare what exists with what existed before."""
+        report = self._report
+        try:
+            lifted = Counter(each.type_name for each in deployment.engine.lift_protection())
+        except DeploymentError as error:
+            report.fail("lifting protection", str(error))
+        else:
+            if lifted:
+                counts = ", ".join(f"{count} {name}" for name, count in sorted(lifted.items()))
+                report.say(f"protection lifted, since a rehearsal is disposable: {counts}")
+        with report.phase("teardown") as notes:
+            for failure in deployment.down():
+                report.fail("teardown", failure)
+            after = self._parts.take_inventory(clients, self._options.regions)
+            left = report.document["left"] = sorted(after - before)
+            notes.append(f"{len(left) or 'nothing'} left")
+        for name in left:
+            report.fail("left over", name)
+        for name in sorted(before - after):
+            report.fail("gone, though it was there before", name)

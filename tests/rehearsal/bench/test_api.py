@@ -1,0 +1,70 @@
+"""What is measured through the API, against answers that are made up."""
+
+from collections import Counter
+from dataclasses import fields
+from typing import Any
+
+import httpx
+import pytest
+
+from rehearsal.aws.proxy import RECORD
+from rehearsal.bench import api as bench
+from rehearsal.errors import BenchError
+from rehearsal.workload.http import Answer
+from rehearsal.workload.region import RegionClient
+from tests.rehearsal.workload.api import ManualClock, Reply, api
+
+
+def test_what_payments_take_of_the_stores() -> None:
+    calls = Counter({("dynamodb", "PutItem"): 10, ("dynamodb", "UpdateItem"): 11, ("dynamodb", "GetItem"): 2,
+                     ("s3", "PUT /receipts/a"): 5, ("s3", "PUT /receipts/b"): 5})
+    figures = {figure.name: figure for figure in bench.per_payment(calls, 10, 4.0, 20)}
+    assert {name: figure.value for name, figure in figures.items()} == {
+        "calls to the table": 2.1, "reads of the leadership": 0.5, "transactions of the ledger": 2.0,
+        "calls to the receipts": 1.0}
+    assert [name for name, figure in figures.items() if not figure.ok] == [
+        "calls to the table", "transactions of the ledger"]
+
+
+def test_rate_and_percentiles_are_those_of_the_requests() -> None:
+    clock, milliseconds = ManualClock(), iter(range(1, 102))
+
+    def request() -> Answer:
+        clock.sleep(0.5)
+        return Answer(201, None, seconds=next(milliseconds) / 1000)
+
+    assert bench.timed(request, 101, clock) == pytest.approx((2, 51, 100))
+
+
+def test_a_request_is_a_payment_or_a_look_and_has_one_answer_only() -> None:
+    asked: list[tuple[str, str]] = []
+
+    def answer(request: httpx.Request) -> Reply:
+        asked.append((request.method, request.url.path))
+        return (201, {}) if request.method == "POST" else (500, "down")
+
+    client = api(answer)
+    assert bench.pay(client).status == 201
+    with pytest.raises(BenchError, match="500 instead of 200: down"):
+        bench.look(client)
+    assert asked == [("POST", "/live/payment"), ("GET", "/live/health")]
+
+
+@pytest.mark.parametrize(("url", "allowed"), [
+    ("http://127.0.0.1:80/live", True), ("http://localhost/live", True), ("https://api.example.com/live", False)])
+def test_only_an_api_on_loopback_is_measured(url: str, allowed: bool) -> None:
+    others: dict[str, Any] = dict.fromkeys((field.name for field in fields(RegionClient)), "")
+    region = RegionClient(**{**others, "url": url, "key": "k"})
+    if allowed:
+        client = bench.client_of(region)
+        assert (client.url, client.key, client.keep_alive) == (url, "k", True)
+    else:
+        with pytest.raises(BenchError, match="not on loopback"):
+            bench.client_of(region)
+
+
+def test_the_record_is_read_for_one_caller() -> None:
+    record = [{"caller": "us-east-1", "service": "dynamodb", "operation": "PutItem", "calls": 3},
+              {"caller": "outside", "service": "dynamodb", "operation": "PutItem", "calls": 9}]
+    client = api(lambda request: (200, record) if request.url.path.endswith(RECORD) else (404, ""), url="http://proxy")
+    assert bench.recorded(client, "us-east-1") == {("dynamodb", "PutItem"): 3}

@@ -1,0 +1,17 @@
+"""The members of the global database."""
+from tests.unit.lib.recorder import Recording
+
+
+def test_only_the_writer_has_a_master_login(dev: Recording) -> None:
+    writer, reader = (dev.one("Cluster", f"-{role}-") for role in ("primary", "dr"))
+    assert writer.inputs["databaseName"] == "payments"
+    assert writer.inputs["masterUsername"] == "ledger_admin"
+    assert "masterPassword" in writer.inputs
+    assert not {"databaseName", "masterUsername", "masterPassword"} & reader.inputs.keys()
+
+
+def test_the_reader_waits_for_the_writers_first_instance(dev: Recording) -> None:
+    reader = dev.one("Cluster", "-dr-")
+    assert dev.one("ClusterInstance", "-primary-").urn in reader.dependencies
+    assert reader.inputs["sourceRegion"] == dev.outputs["primary_region"]
+    assert dev.of("GlobalCluster")[0].urn in reader.waits_for

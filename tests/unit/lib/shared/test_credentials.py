@@ -1,0 +1,12 @@
+"""The secret that is created for the master login."""
+from tests.unit.lib.recorder import Recording
+
+
+def test_a_generated_secret_is_replicated_and_names_no_host(domain: Recording) -> None:
+    (secret,) = domain.of("Secret")
+    (replica,) = secret.inputs["replicas"]
+    assert replica == {"region": "us-east-1", "kmsKeyId": domain.outputs["dr_key_arn"]}
+    assert secret.inputs["forceOverwriteReplicaSecret"] is True
+    content = str(domain.of("SecretVersion")[0].inputs["secretString"])
+    assert "password" in content
+    assert "host" not in content

@@ -1,0 +1,19 @@
+"""The payments table."""
+from typing import Any
+
+from tests.unit.lib.recorder import Recording
+
+
+def test_the_table_is_eventual_without_a_witness_or_strong_with_one(dev: Recording, domain: Recording) -> None:
+    def table(program: Recording) -> dict[str, Any]:
+        return dict(program.of("Table")[0].inputs)
+
+    assert table(dev)["replicas"][0]["consistencyMode"] == "EVENTUAL"
+    assert "globalTableWitness" not in table(dev)
+    assert table(domain)["replicas"][0]["consistencyMode"] == "STRONG"
+    assert table(domain)["globalTableWitness"] == {"regionName": "us-east-2"}
+    for program in (dev, domain):
+        assert table(program)["streamViewType"] == "NEW_AND_OLD_IMAGES"
+        assert table(program)["pointInTimeRecovery"] == {"enabled": True}
+        assert table(program)["replicas"][0]["pointInTimeRecovery"] is True
+        assert table(program)["replicas"][0]["propagateTags"] is True

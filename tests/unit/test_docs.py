@@ -1,0 +1,67 @@
+"""What the documentation names exists, and the README stays short."""
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+TARGET = re.compile(r"(?:^|`)make ((?:[a-z-]+ ?)+)", re.MULTILINE)
+CODE_PATH = re.compile(r"`((?:lib|payments|recovery|rehearsal|tests|tools|docs|\.github)/[\w./-]+)`")
+FENCE = re.compile(r"^```(?:text|mermaid).*?^```", re.DOTALL | re.MULTILINE)
+"""Output of commands and drawings, which are not instructions."""
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+
+
+def prose(page: Path) -> str:
+    """A page without the outputs that it shows."""
+    return FENCE.sub("", page.read_text(encoding="utf-8"))
+
+
+def links(text: str) -> list[str]:
+    """The links of a text to other files, without the part after #."""
+    found = (link.partition("#")[0] for link in LINK.findall(text))
+    return [link for link in found if link and "://" not in link]
+
+
+def targets(text: str) -> set[str]:
+    """The targets that a text says to make, at the beginning of a line or of a piece of code."""
+    return {target for found in TARGET.findall(text) for target in found.split()}
+
+
+def test_the_readme_has_at_most_150_lines() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+@each_page
+def test_every_relative_link_leads_to_a_file(page: Path) -> None:
+    assert [link for link in links(prose(page)) if not (page.parent / link).exists()] == []
+
+
+@each_page
+def test_every_target_that_is_named_exists(page: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert targets(prose(page)) - set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE)) == set()
+
+
+@each_page
+def test_every_path_in_code_exists(page: Path) -> None:
+    assert [path for path in CODE_PATH.findall(prose(page)) if not (ROOT / path).exists()] == []
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    linked = {(ROOT / link).resolve() for link in links(prose(ROOT / "README.md"))}
+    assert [page for page in PAGES if page.name != "README.md" and page.resolve() not in linked] == []
+
+
+@given(st.sampled_from(["settings", "rehearse", "no-such-target"]))
+def test_a_target_is_found_in_a_line_and_in_code(target: str) -> None:
+    assert targets(f"make {target}   # comment\nsee `make {target} ARGS=x`, and make sure") == {target}
+
+
+def test_a_broken_link_is_found() -> None:
+    assert links("[a](b.md#c) ![d](e.svg) [f](https://g) [h](#i)") == ["b.md", "e.svg"]

@@ -1,0 +1,54 @@
+"""Installs the packages of a requirements file into this interpreter's environment, and shows the progress.
+
+`python -m tools.install requirements-dev.txt`. It needs only the standard library, since nothing is installed yet, and
+prints to stderr, since the output of a make target may be read by a program.
+"""
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TextIO
+
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input")
+# Removed again. Python 3.11 puts setuptools (10 MB) into a new environment; pulumi lists debugpy (15 MB), which only
+# `pulumi up --attach-debugger` starts.
+UNUSED = ("setuptools", "debugpy")
+TAIL = 20  # lines of pip's output that are shown if it fails
+
+
+def follow(output: Iterable[str], total: int, screen: TextIO) -> list[str]:
+    """Show on `screen` how many of `total` packages pip has got, by its output; returns the output's last lines."""
+    live, got, last = screen.isatty(), 0, list[str]()
+    for line in output:
+        last = [*last, line.rstrip()][-TAIL:]
+        if line.startswith("Collecting "):
+            got += 1
+            if live:
+                screen.write(f"\r  {got} of {total} packages")
+            elif got % 20 == 0:
+                screen.write(f"  {got} of {total} packages\n")
+        elif line.startswith("Installing collected packages"):
+            screen.write("\n" if live else "")
+            screen.write(f"  {got} of {total} packages: writing them to disk\n")
+        screen.flush()
+    return last
+
+
+def main(requirements: str) -> int:
+    """Install; returns pip's exit code."""
+    total = sum("==" in line for line in Path("constraints.txt").read_text(encoding="utf-8").splitlines())
+    began = time.monotonic()
+    with subprocess.Popen([*PIP, "install", "--no-compile", "-r", requirements], text=True,  # noqa: S603
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as pip:
+        last = follow(pip.stdout or (), total, sys.stderr)
+    if pip.returncode:
+        print("\n".join(last), file=sys.stderr)
+    else:
+        subprocess.run([*PIP, "uninstall", "-qq", "--yes", *UNUSED], check=True, stderr=subprocess.DEVNULL)  # noqa: S603
+        print(f"  done in {time.monotonic() - began:.0f} s", file=sys.stderr)
+    return pip.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
