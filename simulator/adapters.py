@@ -11,21 +11,24 @@ from recovery.background import Background
 from recovery.environment import Environment
 from recovery.http import HttpReply
 from simulator.aurora import LedgerSession
+from simulator.network import Network
 from simulator.scheduler import Process, Signal
 
 T = TypeVar("T")
 
 
 class BoundedCaller:
-    """Makes a call as a task of its own, which goes on when the caller has given up."""
+    """Makes a call as a task of its own, which goes on when the caller has given up; in a calm network at once."""
 
-    def __init__(self, process: Process) -> None:
-        self._process = process
+    def __init__(self, process: Process, network: Network) -> None:
+        self._process, self._network = process, network
 
     def call(self, function: Callable[[], T], seconds: float) -> T:
         """What `function` returns or raises. Raises TimeoutError."""
-        done = self._process.scheduler.spawn(self._process, function)
-        if not done.wait(seconds):
+        if self._network.calm:
+            return function()
+        done = self._process.scheduler.run_within(self._process, function, seconds)
+        if not done.set:
             raise TimeoutError
         found, error = done.value
         if error is not None:
@@ -98,9 +101,9 @@ class Tasks(Background):
         return answers
 
 
-def runtime(process: Process) -> Runtime:
+def runtime(process: Process, network: Network) -> Runtime:
     """The runtime of a process; what it draws follows from the seed."""
-    return Runtime(process, BoundedCaller(process), Random(process.scheduler.random.getrandbits(32)))
+    return Runtime(process, BoundedCaller(process, network), Random(process.scheduler.random.getrandbits(32)))
 
 
 class Session:
@@ -139,9 +142,10 @@ def http(process: Process, ask: Callable[[Process, str, str, bytes | None, float
     return send
 
 
-def environment(process: Process, clients: Any, ask: Any) -> Environment:
+def environment(process: Process, network: Network, clients: Any, ask: Any) -> Environment:
     """Recovery's environment of a process."""
-    return Environment(clients=clients, http=http(process, ask), background=Tasks(process), runtime=runtime(process))
+    return Environment(clients=clients, http=http(process, ask), background=Tasks(process),
+                       runtime=runtime(process, network))
 
 
 class Silence:

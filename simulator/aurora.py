@@ -5,6 +5,7 @@ has; the old writer is fenced where it can be reached, which may take too long, 
 region does: what it alone had is gone. A switchover waits until the standby has everything, and may complete late.
 What RDS says of a region that it cannot reach, and of a cluster that changes its role, the seed draws.
 """
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,11 +16,12 @@ from pg8000.exceptions import DatabaseError
 from payments import ledger
 from simulator.dynamodb import calling, failure
 from simulator.history import History
-from simulator.network import Network, NoAnswer, Unavailable
+from simulator.network import Call, Network, NoAnswer, Unavailable
 from simulator.scheduler import Process
 
 CONNECT, STATEMENT = 0.4, 0.8
-FAR = 1 << 60
+SWITCHOVER_WAITS = 600.0  # seconds that a switchover waits for the standby before it is given up
+REJOIN_SECONDS = 30.0, 120.0  # that the old writer takes to follow the new one, once they reach each other
 
 
 @dataclass
@@ -61,17 +63,24 @@ class Aurora:
     writer: str
     lag: Callable[[], float] = lambda: 0.1
     stalled: bool = False
+    failover_takes: tuple[float, float] = (4.0, 40.0)
+    switchover_takes: tuple[float, float] = (4.0, 60.0)
+    fenced: float = 0.9
+    """How likely a failover fences the old writer where it reaches it."""
     books: dict[str, Books] = field(default_factory=dict)
     accepting: dict[str, bool] = field(default_factory=dict)
     """Whether a region's database takes writes."""
     status: dict[str, str] = field(default_factory=dict)
-    asked: Callable[[Process, str, str], None] = lambda _caller, _target, _how: None
-    """Called with who asks for a move, where to, and which."""
+    asked: Callable[[Process, str, str, int], None] = lambda _caller, _target, _how, _number: None
+    """Called with who asks for a move, where to, which, and the number of that call among the caller's."""
     moving: str = ""
     """The kind of a move that is under way: `failover` or `switchover`."""
-    _behind: list[dict[str, Any]] = field(default_factory=list)
+    _behind: deque[dict[str, Any]] = field(default_factory=deque)
+    _shipping: int = 0
     _due: float = 0.0
+    _returning: bool = False
     _generation: int = 0
+    _move: int = 0
     _rejoining: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -82,6 +91,10 @@ class Aurora:
     def other(self, region: str) -> str:
         """The other region."""
         return next(each for each in self.clusters if each != region)
+
+    def rejoining(self, region: str) -> bool:
+        """Whether a region's database was the writer and does not follow the new one yet."""
+        return region in self._rejoining
 
     # --- The log
 
@@ -95,35 +108,51 @@ class Aurora:
             self._ship()
 
     def _ship(self) -> None:
-        """Let the oldest commit that has not arrived be on its way."""
+        """Let the oldest commit that is not on its way leave."""
         scheduler, generation = self.network.scheduler, self._generation
+        self._shipping += 1
         self._due = max(self._due, scheduler.now + self.lag())
         scheduler.at(self._due - scheduler.now, lambda: self._arrive(generation))
 
     def _arrive(self, generation: int) -> None:
-        if generation != self._generation or not self._behind or self.stalled:
+        if generation != self._generation:
             return
+        self._shipping -= 1
         target = self.other(self.writer)
-        if target in self._rejoining or not self.network.reaches(self.writer, target):
-            return
-        self.books[target].post(self._behind.pop(0))
+        if self._behind and not self.stalled and target not in self._rejoining and (
+                self.network.reaches(self.writer, target)):
+            self.books[target].post(self._behind.popleft())
 
     def drain(self) -> None:
-        """Let what waited for a way or a stall to end go on, and let an old writer that is back rejoin."""
-        target = self.other(self.writer)
-        if not self.stalled and self.network.reaches(self.writer, target):
-            for _ in range(len(self._behind)):
-                self._ship()
+        """Let commits that waited for a way or a stall to end go on, and let an old writer that is back begin to rejoin."""
         old = self.other(self.writer)
-        if old in self._rejoining and not self.moving and self.network.reaches(self.writer, old) \
-                and self.network.reaches(old, self.writer):
+        if not self.stalled and self.network.reaches(self.writer, old) and old not in self._rejoining:
+            for _ in range(len(self._behind) - self._shipping):
+                self._ship()
+        if self._back(old) and not self._returning:
+            self._returning = True
+            self.network.scheduler.at(self.network.scheduler.random.uniform(*REJOIN_SECONDS), lambda: self._rejoin(old))
+
+    def _back(self, old: str) -> bool:
+        return old in self._rejoining and not self.moving and self.network.connected(self.writer, old)
+
+    def _rejoin(self, old: str) -> None:
+        """Let an old writer follow: what it alone has is discarded."""
+        self._returning = False
+        if self._back(old):
             self._rejoining.discard(old)
             self.status[old] = "available"
             self.accepting[old] = False
-            lost = [key for key in self.books[old].postings if key not in self.books[self.writer].postings]
+            lost = self.books[old].postings.keys() - self.books[self.writer].postings.keys()
             self.books[old] = self.books[self.writer].copy()
-            self._behind.clear()
+            self._forget()
             self.history.note(self.network.scheduler.now, "rejoined", old, discarded=len(lost))
+
+    def _forget(self) -> None:
+        """Drop what has not reached the standby."""
+        self._behind.clear()
+        self._generation += 1
+        self._shipping = 0
 
     # --- Moves
 
@@ -131,57 +160,56 @@ class Aurora:
         """Begin a failover with loss of data."""
         scheduler, draw, old = self.network.scheduler, self.network.scheduler.random, self.writer
         self.moving, self.status[target] = "failover", "failing-over"
-        self._generation += 1
-        generation = self._generation
+        self._move += 1
+        number = self._move
 
         def fence() -> None:
-            if self._generation == generation and self.network.reaches(target, old) and draw.random() < 0.9:
+            if self._move == number and self.network.reaches(target, old) and draw.random() < self.fenced:
                 self.accepting[old] = False
 
         def promote() -> None:
-            if self._generation != generation:
+            if self._move != number:
                 return
             self.writer, self.moving, self.status[target] = target, "", "available"
             self.accepting[target] = True
-            self._behind.clear()
+            self._forget()
+            self._rejoining.discard(target)
             self._rejoining.add(old)
             self.history.note(scheduler.now, "promoted", target, how="failover")
 
         scheduler.at(draw.uniform(0.5, 3.0), fence)
-        scheduler.at(draw.uniform(4.0, 40.0), promote)
+        scheduler.at(draw.uniform(*self.failover_takes), promote)
 
     def switch_over(self, target: str) -> None:
         """Begin a switchover, which waits for the standby and completes late or not at all."""
         scheduler, draw, old = self.network.scheduler, self.network.scheduler.random, self.writer
         self.moving = "switchover"
-        generation = self._generation
-        until = scheduler.now + 600.0
+        self._move += 1
+        number = self._move
+        until = scheduler.now + SWITCHOVER_WAITS
 
         def swap() -> None:
-            if self._generation != generation or self.moving != "switchover":
+            if self._move != number:
                 return
-            if not (self.network.reaches(old, target) and self.network.reaches(target, old)):
-                if scheduler.now > until:
-                    self.moving, self.accepting[old] = "", True
-                    return
+            there = self.network.connected(old, target)
+            if there:
+                self.accepting[old] = False
+            if scheduler.now > until:
+                self.moving, self.accepting[old] = "", True
+                self.status = dict.fromkeys(self.clusters, "available")
+            elif not there or (self._behind and self.stalled):
                 scheduler.at(2.0, swap)
-                return
-            self.accepting[old] = False
-            if self._behind and not self.stalled:
+            else:
                 for values in self._behind:
                     self.books[target].post(values)
-                self._behind.clear()
-            if self._behind:
-                scheduler.at(2.0, swap)
-                return
-            self.writer, self.moving = target, ""
-            self.accepting[target] = True
-            self.status = dict.fromkeys(self.clusters, "available")
-            self.history.note(scheduler.now, "promoted", target, how="switchover")
+                self._forget()
+                self.writer, self.moving, self.accepting[target] = target, "", True
+                self.status = dict.fromkeys(self.clusters, "available")
+                self.history.note(scheduler.now, "promoted", target, how="switchover")
 
-        scheduler.at(draw.uniform(1.0, 3.0), lambda: self.status.update(
+        scheduler.at(draw.uniform(1.0, 3.0), lambda: self.moving and self.status.update(
             {target: draw.choice(("available", "switching-over", "modifying"))}))
-        scheduler.at(draw.uniform(4.0, 60.0), swap)
+        scheduler.at(draw.uniform(*self.switchover_takes), swap)
 
 
 class LedgerSession:
@@ -197,7 +225,7 @@ class LedgerSession:
             return reader or aurora.accepting[region]
 
         with _driver():
-            if not aurora.network.call(caller, region, "postgres", "connect", serve, CONNECT):
+            if not aurora.network.call(Call(caller, region, "postgres", "connect", CONNECT), serve):
                 raise OSError("no route to host")
         return cls(aurora, caller, region)
 
@@ -225,7 +253,7 @@ class LedgerSession:
 
         with _driver():
             rows: list[list[Any]] = self._aurora.network.call(
-                self._caller, self._region, "postgres", "query", serve, STATEMENT)
+                Call(self._caller, self._region, "postgres", "query", STATEMENT), serve)
         return rows
 
     def close(self) -> None:
@@ -243,7 +271,7 @@ class RdsClient:
         def serve() -> dict[str, Any]:
             aurora = self._aurora
             members = [{"DBClusterArn": arn, "IsWriter": region == aurora.writer,
-                        "SynchronizationStatus": "pending-resync" if region in aurora._rejoining else "connected"}
+                        "SynchronizationStatus": "pending-resync" if aurora.rejoining(region) else "connected"}
                        for region, arn in aurora.clusters.items()]
             state = {"FailoverState": {"Status": f"{aurora.moving}-in-progress"}} if aurora.moving else {}
             return {"GlobalClusters": [{"GlobalClusterIdentifier": aurora.global_cluster,
@@ -262,31 +290,31 @@ class RdsClient:
 
     def failover_global_cluster(self, *, TargetDbClusterIdentifier: str, **_: Any) -> dict[str, Any]:  # noqa: N803
         """FailoverGlobalCluster with AllowDataLoss."""
-        target = TargetDbClusterIdentifier.split(":")[3]
+        target, number = TargetDbClusterIdentifier.split(":")[3], self._caller.calls + 1
 
         def serve() -> dict[str, Any]:
             aurora = self._aurora
-            aurora.asked(self._caller, target, "failover")
+            aurora.asked(self._caller, target, "failover", number)
             if aurora.writer == target or aurora.moving == "failover":
                 raise failure("FailoverGlobalCluster", "InvalidGlobalClusterStateFault", 400)
             aurora.fail_over(target)
             return {}
 
-        return self._call("FailoverGlobalCluster", serve)
+        return self._call("FailoverGlobalCluster", serve, record=True)
 
     def switchover_global_cluster(self, *, TargetDbClusterIdentifier: str, **_: Any) -> dict[str, Any]:  # noqa: N803
         """SwitchoverGlobalCluster; AWS wants it asked in the writer's region."""
-        target = TargetDbClusterIdentifier.split(":")[3]
+        target, number = TargetDbClusterIdentifier.split(":")[3], self._caller.calls + 1
 
         def serve() -> dict[str, Any]:
             aurora = self._aurora
-            aurora.asked(self._caller, target, "switchover")
+            aurora.asked(self._caller, target, "switchover", number)
             if aurora.writer == target or aurora.moving or aurora.writer != self._region:
                 raise failure("SwitchoverGlobalCluster", "InvalidGlobalClusterStateFault", 400)
             aurora.switch_over(target)
             return {}
 
-        return self._call("SwitchoverGlobalCluster", serve)
+        return self._call("SwitchoverGlobalCluster", serve, record=True)
 
     def get_paginator(self, operation: str) -> "RdsClient":
         """Of snapshots, of which there are none."""
@@ -297,8 +325,9 @@ class RdsClient:
         """One empty page."""
         yield self._call("DescribeDBClusterSnapshots", lambda: {"DBClusterSnapshots": []})
 
-    def _call(self, operation: str, serve: Callable[[], Any]) -> Any:
-        return calling(self._aurora.network, self._caller, self._region, "rds", operation, serve, read=5.0, connect=2.0)
+    def _call(self, operation: str, serve: Callable[[], Any], *, record: bool = False) -> Any:
+        return calling(self._aurora.network, self._caller, self._region, "rds", operation, serve, read=5.0, connect=2.0,
+                       record=record)
 
 
 @contextmanager

@@ -3,11 +3,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from contract import OBSERVATION_PREFIX
+from recovery.plan import STALE
+
 if TYPE_CHECKING:
     from simulator.world import World
 
-SLACK = 1.0  # seconds: what is on its way at a moment counts to either side of it
+SLACK = 3.0  # seconds: copies lag by so much where nothing is wrong
 QUIET = 120.0  # seconds without a payment that count as nobody taking any
+SETTLING = 60.0  # seconds that copies may take before they are looked for
 
 
 @dataclass(frozen=True)
@@ -42,45 +46,70 @@ def liveness(check: Checker) -> Checker:
 @safety
 def exposure_is_an_upper_bound(world: "World") -> Iterator[Violation]:
     """No failover loses more than was reported, or than the objective, unless a person accepted it."""
+    objective = world.options.recovery_point
     for event in world.history.of("leads"):
         facts = event.facts
         if facts["action"] != "failover" or facts["accepted"] or not facts["missing"]:
             continue
-        reported = facts["reported"]
-        if reported is None or facts["exposure"] > reported + SLACK:
-            yield Violation("exposure understated", event.at,
-                            f"{facts['exposure']:.1f} s of payments were in no store of {event.who}, reported were "
-                            f"{'none' if reported is None else f'{reported:.1f} s'}")
+        reported, lost = facts["reported"], facts["exposure"]
+        if reported is None or lost > reported + SLACK:
+            yield Violation("exposure understated", event.at, f"{lost:.0f} s of payments were in no store of {event.who}; "
+                            f"reported were {'none' if reported is None else f'{reported:.1f} s'}")
+        if lost > objective + SLACK:
+            yield Violation("more lost than the objective", event.at,
+                            f"{lost:.0f} s of payments were in no store of {event.who}, the objective is {objective} s")
 
 
 @safety
 def nobody_moves_from_a_region_that_pays(world: "World") -> Iterator[Violation]:
-    """No automatic failover while the other region takes payments and Route 53 sees it."""
+    """No failover of a region that takes payments and that Route 53 sees, or that only throttles, unless a person says so."""
     for event in world.history.of("leads"):
         facts = event.facts
-        if facts["action"] == "failover" and str(facts["driver"]).startswith("controller") and (
-                facts["other_pays"] and facts["other_seen"]):
-            yield Violation("failover of a healthy region", event.at, f"by {facts['driver']}, run {facts['run']}")
+        if facts["action"] != "failover" or not facts["other_pays"] or facts["accepted"]:
+            continue
+        if facts["flooded"]:
+            yield Violation("failover of a throttled region", event.at, f"by {facts['by']}, run {facts['run']}")
+        elif facts["seen"]:
+            rule = "failover of a healthy region" if facts["automatic"] else "refusals skipped"
+            yield Violation(rule, event.at, f"by {facts['by']}, run {facts['run']}")
 
 
 @safety
-def nobody_skips_the_refusals(world: "World") -> Iterator[Violation]:
-    """No failover by a person, either, who accepted no loss, of a region that takes payments and that Route 53 sees."""
+def the_threshold_is_elapsed_time(world: "World") -> Iterator[Violation]:
+    """No automatic failover of a region that was lost for less than the detection threshold."""
+    threshold = world.options.interval * world.options.threshold
     for event in world.history.of("leads"):
         facts = event.facts
-        if facts["action"] == "failover" and not str(facts["driver"]).startswith("controller") and (
-                facts["other_pays"] and facts["other_seen"] and not facts["accepted"]):
-            yield Violation("refusals skipped", event.at, f"by {facts['driver']}, run {facts['run']}")
+        if facts["action"] == "failover" and facts["automatic"] and facts["dead"] is not None and (
+                facts["dead"] < threshold - 1.0):
+            yield Violation("decided too early", event.at, f"{facts['dead']} s after the region was lost")
+
+
+@safety
+def evidence_is_recent(world: "World") -> Iterator[Violation]:
+    """No failover on an observation that is old by the true clock, unless a person accepted the loss."""
+    for event in world.history.of("leads"):
+        facts = event.facts
+        if facts["action"] == "failover" and not facts["accepted"] and facts["looked"] > STALE + 15.0:
+            yield Violation("stale evidence", event.at, f"the controller's last look was {facts['looked']} s ago")
 
 
 @safety
 def who_promotes_holds_the_run(world: "World") -> Iterator[Violation]:
-    """Nobody asks for a promotion while somebody else, or nobody, holds the run."""
+    """Nobody asks for a promotion while somebody else, or nobody, holds the run, but for a proof immediately before."""
     for event in world.history.of("asked to promote"):
-        if not event.facts["holds"]:
+        if not event.facts["holds"] and not event.facts["proved"]:
             yield Violation("promotion without the run", event.at,
                             f"{event.who} asked for a {event.facts['how']} to {event.facts['target']}; the run is "
-                            f"{event.facts['holder'] or 'nobody'}'s")
+                            f"{event.facts['holder']}'s")
+
+
+@safety
+def the_lost_region_is_left_alone(world: "World") -> Iterator[Violation]:
+    """The driver of a failover calls nothing in the other region."""
+    for event in world.history.of("called"):
+        yield Violation("the lost region was called", event.at, f"{event.facts['operation']} by {event.who}")
+        return
 
 
 @safety
@@ -90,23 +119,63 @@ def one_region_settles_under_an_epoch(world: "World") -> Iterator[Violation]:
     for event in world.history.of("settled"):
         first = found.setdefault(event.facts["epoch"], event.who)
         if first != event.who:
-            yield Violation("two regions under one epoch", event.at, f"epoch {event.facts['epoch']}: {first} and {event.who}")
+            yield Violation("two regions under one epoch", event.at,
+                            f"epoch {event.facts['epoch']}: {first} and {event.who}")
             return
 
 
 @safety
+def what_repair_found_pending_stays_so(world: "World") -> Iterator[Violation]:
+    """A payment that a repair listed as pending is not settled under an older epoch afterwards."""
+    settled = world.history.of("settled")
+    for repair in world.history.of("repaired"):
+        pending = set(repair.facts["pending"])
+        for event in settled:
+            if event.at > repair.at and event.facts["id"] in pending and event.facts["epoch"] < repair.facts["epoch"]:
+                yield Violation("settled by a fenced writer", event.at, f"{event.facts['id']} under epoch "
+                                f"{event.facts['epoch']}, after a repair under {repair.facts['epoch']} found it pending")
+                return
+
+
+@safety
 def a_repeat_gets_the_first_answer(world: "World") -> Iterator[Violation]:
-    """An acknowledged request that is repeated gets its first answer, and never a conflict."""
+    """An acknowledged request that is repeated gets its first answer, and a request under its own id no conflict."""
     for event in world.history.of("another answer"):
-        if event.facts["id"] not in world.given_up:
-            kind = "acknowledged, then 409" if event.facts["status"] == 409 else "another answer"
-            yield Violation(kind, event.at, f"{event.facts['id']} in {event.facts['region']}: {event.facts['now']}")
+        if event.facts["id"] not in world.given_up | world.contested:
+            rule = "acknowledged, then 409" if event.facts["status"] == 409 else "another answer"
+            yield Violation(rule, event.at, f"{event.facts['id']} in {event.facts['region']}: {event.facts['now']}")
+            return
+    for event in world.history.of("refused its own"):
+        if event.facts["id"] not in world.contested:
+            yield Violation("conflict with itself", event.at, f"{event.facts['id']} in {event.facts['region']}")
+            return
+
+
+@safety
+def nothing_crashes(world: "World") -> Iterator[Violation]:
+    """No function and no command ends by an error in the program."""
+    for event in world.history.of("crashed"):
+        yield Violation("internal error", event.at, f"{event.who}: {event.facts['why']}")
+        return
+    for event in world.history.of("exits"):
+        if "internal error" in event.facts["text"]:
+            yield Violation("internal error", event.at, f"{event.who}: {event.facts['text']}")
+            return
+
+
+@safety
+def the_drill_counts_what_is_kept(world: "World") -> Iterator[Violation]:
+    """A drill counts no payment as kept that no store of the region has."""
+    for event in world.history.of("audited"):
+        if event.facts["counted"] < event.facts["lost"]:
+            yield Violation("lost and counted as kept", event.at, f"the drill counts {event.facts['counted']} payments as "
+                            f"lost in {event.who}, {event.facts['lost']} are")
 
 
 @liveness
 def somebody_takes_payments(world: "World") -> Iterator[Violation]:
     """Clients are served at the end."""
-    last = max((event.at for event in world.history.of("paid")), default=0.0)
+    last = max(world.served.values())
     if last < world.scheduler.now - QUIET:
         able = [region for region in world.regions if world.takes_payments(region)]
         leads = world.route53.leads_to()
@@ -118,61 +187,70 @@ def somebody_takes_payments(world: "World") -> Iterator[Violation]:
 
 @liveness
 def somebody_is_notified(world: "World") -> Iterator[Violation]:
-    """Where clients are not served for long, a person hears of it."""
-    gaps = world.history.of("paid")
-    served = [0.0, *(event.at for event in gaps), world.scheduler.now]
-    for earlier, later in zip(served, served[1:], strict=False):
-        if later - earlier > 5 * QUIET and not any(
-                earlier < event.at < later for event in world.history.of("notified")):
+    """Where nobody takes payments for long although both regions answer, a controller says so."""
+    times = sorted({0.0, *(event.at for event in world.history.of("paid")), world.scheduler.now})
+    for earlier, later in zip(times, times[1:], strict=False):
+        if later - earlier > 2 * QUIET and not world.network.dead and not any(
+                earlier - QUIET < event.at < later for event in world.history.of("notified")):
             yield Violation("nobody is notified", earlier, f"no payment until {later:.0f} s, and no word of it")
             return
 
 
 @liveness
 def no_run_is_stuck(world: "World") -> Iterator[Violation]:
-    """A run has ended or somebody drives it."""
+    """A run has ended, and so has its repair."""
     if world.permanent:
         return
     for region in world.regions:
         run = world.run(region)
-        if run and run["ended"] is None and world.leader(region)[0] == region:
-            yield Violation("a run is stuck", run["began"], f"{run['action']} to {run['target']} by {run['driver']}")
+        begun = [event.at for event in world.history.of("runs") if run and event.facts["run"] == run["id"]]
+        if run and run["ended"] is None and begun and world.scheduler.now - begun[0] > 2 * QUIET:
+            step = next((key for key, done in run["steps"].items() if done["ended"] is None), "its beginning")
+            yield Violation(f"a run is stuck in {step}", begun[0], f"{run['action']} to {run['target']} by {run['driver']}")
             return
 
 
 @liveness
 def leader_and_writer_agree(world: "World") -> Iterator[Violation]:
-    """The leading region has the database's writer."""
-    if world.permanent:
-        return
+    """The leading region has the database's writer, and every region knows it."""
     leaders = {world.leader(region)[0] for region in world.regions}
-    if leaders != {world.aurora.writer}:
+    if not world.permanent and leaders != {world.aurora.writer}:
         yield Violation("leader and writer differ", world.scheduler.now, f"{leaders}, writer {world.aurora.writer}")
 
 
 @liveness
+def controllers_see(world: "World") -> Iterator[Violation]:
+    """The controller of a region that lives reports, unless it is stopped."""
+    for region in world.regions:
+        item = world.table.views[region].get(f"{OBSERVATION_PREFIX}{region}")
+        if not world.permanent and item and item[1][0] < world.scheduler.now - 2 * QUIET:
+            yield Violation("a controller is blind", item[1][0], f"nothing from {region} since")
+
+
+@liveness
 def what_was_acknowledged_is_kept(world: "World") -> Iterator[Violation]:
-    """Every acknowledged payment can be read, settled, and is in the ledger, unless no surviving store had it."""
+    """Every acknowledged payment is settled and in each store, unless no surviving store had it at a failover."""
     able = [region for region in world.regions if world.takes_payments(region)]
-    if not able:
+    if len(able) != 1:
         return
-    region = able[0]
-    settling = world.scheduler.now - 2 * QUIET
+    region, found = able[0], set[str]()
     for each in world.acknowledged.values():
-        if each.payment_id in world.given_up or each.at > settling:
+        if each.payment_id in world.contested or each.at > world.scheduler.now - SETTLING:
             continue
-        item = world.table.item(region, each.payment_id)
-        settled = item is not None and item.get("status", {}).get("S") == "SETTLED"
         stores = world.stores_with(region, each.payment_id)
+        item = world.table.item(region, each.payment_id)
+        rule = ""
         if not stores:
-            yield Violation("acknowledged and lost", each.at, f"{each.payment_id}, acknowledged by {each.region}")
+            rule = "" if each.payment_id in world.given_up else "acknowledged and lost"
         elif item is None:
-            yield Violation("kept and not found", each.at, f"{each.payment_id} is in {', '.join(sorted(stores))} only")
-        elif not settled:
-            yield Violation("acknowledged and pending", each.at, f"{each.payment_id} in {region}")
-        elif stores != {"table", "ledger", "receipts"}:
-            yield Violation("acknowledged and not whole", each.at,
-                            f"{each.payment_id} in {region}: {', '.join(sorted(stores))}")
-        else:
-            continue
-        return
+            rule = "kept and not found"
+        elif "table" not in stores:
+            rule = "acknowledged and pending"
+        elif int(item["amount"]["N"]) != each.body["amount"]:
+            rule = "acknowledged and changed"
+        elif len(stores) < 3 and not world.permanent:
+            rule = "acknowledged and not whole"
+        if rule and rule not in found:
+            found.add(rule)
+            yield Violation(rule, each.at, f"{each.payment_id}, acknowledged by {each.region}: {region} has it in "
+                            f"{', '.join(sorted(stores)) or 'no store'}")

@@ -13,7 +13,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
-from simulator.network import Network, NoAnswer, Unavailable
+from contract import JOURNAL_KEY, LEADERSHIP_KEY
+from simulator.network import WITNESS, Call, Network, NoAnswer, Unavailable
 from simulator.scheduler import Process
 
 Item = dict[str, Any]
@@ -21,6 +22,7 @@ Stamp = tuple[float, int]  # when an item was written, and a number that no othe
 
 CONNECT, READ = 0.4, 0.8
 PAGE = 50  # items of a scan's page
+_BEAT = re.compile(r'"beat": \d+')
 
 
 def failure(operation: str, code: str, status: int, **more: Any) -> ClientError:
@@ -30,9 +32,15 @@ def failure(operation: str, code: str, status: int, **more: Any) -> ClientError:
 
 
 def calling(network: Network, caller: Process, region: str, service: str, operation: str, serve: Callable[[], Any],
-            *, read: float = READ, connect: float = CONNECT) -> Any:
-    """An AWS call: what the service answers, or the exception that boto3 raises."""
-    return as_boto(operation, lambda: network.call(caller, region, service, operation, serve, read, connect))
+            *, read: float = READ, connect: float = CONNECT, record: bool = False, resource: str = "") -> Any:
+    """An AWS call: what the service answers, or the exception that boto3 raises. `resource` is what it is denied for."""
+    def permitted() -> Any:
+        if (region, operation, resource) in network.denied:
+            raise failure(operation, "AccessDenied", 403)
+        return serve()
+
+    call = Call(caller, region, service, operation, read, connect, record)
+    return as_boto(operation, lambda: network.call(call, permitted if network.denied else serve))
 
 
 def as_boto(operation: str, call: Callable[[], Any]) -> Any:
@@ -55,13 +63,18 @@ class Table:
     network: Network
     regions: tuple[str, str]
     strong: bool
-    witness: str = "witness"
     lag: Callable[[], float] = lambda: 0.2
     stalled: set[tuple[str, str]] = field(default_factory=set)
     views: dict[str, dict[str, tuple[Item, Stamp]]] = field(default_factory=dict)
     _waiting: dict[tuple[str, str], list[tuple[str, Item, Stamp]]] = field(default_factory=dict)
+    alone: set[str] = field(default_factory=set)
+    """Regions that reach no other replica, whatever the network does (strong)."""
     writer: Process | None = None
-    """Who makes the write that is under way."""
+    """Who makes the write that is under way; None: no client of the table."""
+    reads: Callable[[Process, str, Item], Item] = lambda _reader, _key, item: item
+    """Called with who reads an item; gives what they get of it."""
+    writes: Callable[[Process, str, Item], Item] = lambda _writer, _key, item: item
+    """Called with who writes an item; gives what is written."""
     _number: int = 0
     _writing: dict[str, tuple[str, float]] = field(default_factory=dict)
 
@@ -71,8 +84,8 @@ class Table:
 
     def quorum(self, region: str) -> bool:
         """Whether a region reaches another replica or the witness."""
-        others = [each for each in (*self.regions, self.witness) if each != region]
-        return any(self.network.reaches(region, each) and self.network.reaches(each, region) for each in others)
+        others = [each for each in (*self.regions, WITNESS) if each != region]
+        return region not in self.alone and any(self.network.connected(region, each) for each in others)
 
     def item(self, region: str, key: str) -> Item | None:
         """An item as a region has it."""
@@ -126,14 +139,9 @@ class Table:
             if key not in snapshot:
                 for view in self.views.values():
                     view.pop(key, None)
+        self.writer = None
         for key, item in snapshot.items():
             self.put(region, key, dict(item))
-
-    def missing_in(self, target: str) -> set[str]:
-        """The keys whose newest item elsewhere has not arrived in a region."""
-        (source,) = [region for region in self.regions if region != target]
-        return {key for key, (_, stamp) in self.views[source].items()
-                if key not in self.views[target] or self.views[target][key][1] < stamp}
 
 
 class DynamoClient:
@@ -147,7 +155,7 @@ class DynamoClient:
         def serve() -> Item:
             self._need_quorum("GetItem", needed=ConsistentRead)
             item = self._table.item(self._region, Key["payment_id"]["S"])
-            return {"Item": dict(item)} if item is not None else {}
+            return {"Item": self._table.reads(self._caller, Key["payment_id"]["S"], dict(item))} if item is not None else {}
 
         return self._call("GetItem", serve)
 
@@ -157,10 +165,10 @@ class DynamoClient:
 
         def serve() -> dict[str, Any]:
             before = self._judge("PutItem", key, given)
-            self._table.put(self._region, key, dict(Item))
+            self._table.put(self._region, key, self._table.writes(self._caller, key, dict(Item)))
             return {"Attributes": before} if before and given.get("ReturnValues") == "ALL_OLD" else {}
 
-        return self._call("PutItem", serve)
+        return self._call("PutItem", serve, record=self._of_the_record(key, Item))
 
     def update_item(self, *, Key: Item, UpdateExpression: str, **given: Any) -> Item:  # noqa: N803
         """UpdateItem, of which SET and REMOVE are known."""
@@ -172,19 +180,7 @@ class DynamoClient:
             self._table.put(self._region, key, item)
             return {"Attributes": dict(item)} if given.get("ReturnValues") == "ALL_NEW" else {}
 
-        return self._call("UpdateItem", serve)
-
-    def delete_item(self, *, Key: Item, **given: Any) -> Item:  # noqa: N803
-        """DeleteItem."""
-        key = Key["payment_id"]["S"]
-
-        def serve() -> dict[str, Any]:
-            self._judge("DeleteItem", key, given)
-            for view in self._table.views.values():
-                view.pop(key, None)
-            return {}
-
-        return self._call("DeleteItem", serve)
+        return self._call("UpdateItem", serve, record=key == LEADERSHIP_KEY)
 
     def scan(self, *, ConsistentRead: bool = False, ExclusiveStartKey: Item | None = None,  # noqa: N803
              Limit: int = PAGE, **_: Any) -> Item:  # noqa: N803
@@ -213,12 +209,19 @@ class DynamoClient:
             raise failure(operation, "ConditionalCheckFailedException", 400, **old)
         return before
 
+    def _of_the_record(self, key: str, item: Item) -> bool:
+        """Whether a write is more than a heartbeat of a run."""
+        if key != JOURNAL_KEY or not self._table.network.adversary.active:
+            return False
+        before = self._table.item(self._region, key)
+        return before is None or _BEAT.sub("", before["document"]["S"]) != _BEAT.sub("", item["document"]["S"])
+
     def _need_quorum(self, operation: str, *, needed: bool) -> None:
         if needed and self._table.strong and not self._table.quorum(self._region):
             raise failure(operation, "InternalServerError", 500)
 
-    def _call(self, operation: str, serve: Callable[[], Any]) -> Any:
-        return calling(self._table.network, self._caller, self._region, "dynamodb", operation, serve)
+    def _call(self, operation: str, serve: Callable[[], Any], *, record: bool = False) -> Any:
+        return calling(self._table.network, self._caller, self._region, "dynamodb", operation, serve, record=record)
 
 
 Term = tuple[str, str, str]

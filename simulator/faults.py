@@ -1,7 +1,7 @@
 """What may go wrong: the faults of a history, drawn from its seed, and the strikes at the seams.
 
-A `Fault` is set and lifted by name and by the time at which that happens, so a history can be printed, replayed and
-shrunk. `Strikes` kill or freeze who makes a call, and fail, lose, repeat or delay the call itself.
+A `Fault` is set and lifted by name at moments that the seed draws, so a history can be printed, replayed and shrunk.
+`Strikes` kill or freeze who makes a call, and fail, lose, repeat or delay the call itself.
 """
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -9,171 +9,131 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
-from simulator.network import Call
+from simulator.network import WITNESS, Call
 
 if TYPE_CHECKING:
     from simulator.world import World
 
-Set = Callable[["World", str], None]
-FAULTS: dict[str, tuple[Set, Set]] = {}
-"""By name: how a fault is set, and how it is lifted; each is given the world and where."""
-
-
-def fault(name: str, lift: Set) -> Callable[[Set], Set]:
-    """Register a fault."""
-    def register(function: Set) -> Set:
-        FAULTS[name] = function, lift
-        return function
-
-    return register
+Change = Callable[["World", str], object]
+EVER = float("inf")
+SERVICES = ("dynamodb", "s3", "postgres", "rds", "lambda", "cloudwatch", "sns")
+REFUSALS = {"refuses": "error", "hangs": "hang", "throttles": "throttle"}
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault `where` (a region, a service in a region, or a process) from one moment to another (seconds)."""
+    """A fault in a region (`where`), from one moment to another (virtual seconds)."""
 
     name: str
     where: str
     begins: float
-    ends: float = float("inf")
+    ends: float = EVER
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it stays for ever: not so what happens at once and is over."""
+        return self.ends == EVER and self.name not in AT_ONCE
 
     def __str__(self) -> str:
-        until = "for ever" if self.ends == float("inf") else f"until {self.ends:.0f} s"
-        return f"{self.name} {self.where} from {self.begins:.0f} s {until}"
+        until = "" if self.name in AT_ONCE else " for ever" if self.ends == EVER else f" until {self.ends:.0f} s"
+        return f"{self.name} in {self.where} from {self.begins:.0f} s{until}"
 
 
-def _other(world: "World", region: str) -> str:
-    return next(each for each in world.regions if each != region)
-
-
-def _both(world: "World", region: str) -> set[tuple[str, str]]:
-    other = _other(world, region)
+def _ways(world: "World", region: str) -> set[tuple[str, str]]:
+    other = world.other(region)
     return {(region, other), (other, region)}
 
 
-@fault("region-lost", lambda world, where: world.revive(where))
-def _region_lost(world: "World", where: str) -> None:
-    world.network.dead.add(where)
+def _refusal(service: str, how: str) -> tuple[Change, Change]:
+    return (lambda world, where: world.network.refusing.update({(where, service): how}),
+            lambda world, where: world.network.refusing.pop((where, service), None))
 
 
-@fault("way-cut", lambda world, where: world.mend_ways(_both(world, where)))
-def _way_cut(world: "World", where: str) -> None:
-    world.network.cuts |= _both(world, where)
+def _denial(operation: str, resource: Callable[["World", str], str]) -> tuple[Change, Change]:
+    return (lambda world, where: world.network.denied.add((where, operation, resource(world, where))),
+            lambda world, where: world.network.denied.discard((where, operation, resource(world, where))))
 
 
-@fault("one-way-cut", lambda world, where: world.mend_ways({(where, _other(world, where))}))
-def _one_way_cut(world: "World", where: str) -> None:
-    world.network.cuts.add((where, _other(world, where)))
+def _nothing(_world: "World", _where: str) -> None:
+    """What happens at once is over at once."""
 
 
-def _refuse(name: str, service: str, how: str) -> None:
-    FAULTS[name] = (lambda world, where: world.network.refusing.update({(where, service): how}),
-                    lambda world, where: world.network.refusing.pop((where, service), None) and None)
+def _lose(world: "World", where: str) -> None:
+    """Half of the lost regions are only cut off: what runs in them goes on, and comes back as it is."""
+    world.lose(where, ends=world.scheduler.random.random() < 1 / 2)
 
 
-for _service in ("dynamodb", "s3", "postgres", "rds", "lambda", "cloudwatch"):
-    _refuse(f"{_service}-refuses", _service, "error")
-    _refuse(f"{_service}-hangs", _service, "hang")
-    _refuse(f"{_service}-throttles", _service, "throttle")
-
-
-def _stall(name: str, store: str) -> None:
-    def way(world: "World", where: str) -> tuple[str, str]:
-        return where, _other(world, where)
-
-    def begin(world: "World", where: str) -> None:
-        getattr(world, store).stalled.add(way(world, where))
-
-    def lift(world: "World", where: str) -> None:
-        getattr(world, store).stalled.discard(way(world, where))
-        world.drain()
-
-    FAULTS[name] = begin, lift
-
-
-_stall("table-stalls", "table")
-_stall("receipts-stall", "buckets")
-
-
-@fault("ledger-stalls", lambda world, _: world.stall_ledger(stalled=False))
-def _ledger_stalls(world: "World", _: str) -> None:
-    world.stall_ledger(stalled=True)
-
-
-@fault("writes-denied", lambda world, where: world.denied.discard((where, "PutObject")))
-def _writes_denied(world: "World", where: str) -> None:
-    world.denied.add((where, "PutObject"))
-
-
-@fault("promotion-denied", lambda world, where: world.denied.discard((where, "FailoverGlobalCluster")))
-def _promotion_denied(world: "World", where: str) -> None:
-    world.denied.add((where, "FailoverGlobalCluster"))
-
-
-@fault("flooded", lambda world, where: world.gateway.flooded.discard(where))
-def _flooded(world: "World", where: str) -> None:
-    world.gateway.flooded.add(where)
-
-
-@fault("api-down", lambda world, where: world.gateway.down.discard(where))
-def _api_down(world: "World", where: str) -> None:
-    world.gateway.down.add(where)
-
-
-@fault("controller-stopped", lambda world, where: world.schedule.stopped.discard(where))
-def _controller_stopped(world: "World", where: str) -> None:
+def _stop_controller(world: "World", where: str) -> None:
     world.schedule.stopped.add(where)
-    world.kill_functions(where, "controller")
+    world.kill_in(where, "controller")
 
 
-@fault("driver-killed", lambda _world, _where: None)
-def _driver_killed(world: "World", where: str) -> None:
-    world.kill_driver(where)
+def _malform(world: "World", where: str) -> None:
+    world.table.put(where, "malformed", {"payment_id": {"S": "malformed"}, "amount": {"S": "not a number"}})
 
 
-@fault("driver-frozen", lambda _world, _where: None)
-def _driver_frozen(world: "World", where: str) -> None:
-    world.freeze_driver(float(where))
-
-
-@fault("bad-item", lambda _world, _where: None)
-def _bad_item(world: "World", where: str) -> None:
-    world.table.put(where, "bad-item", {"payment_id": {"S": "bad-item"}, "amount": {"S": "not a number"}})
-
-
-@fault("newer-release", lambda _world, _where: None)
-def _newer_release(world: "World", where: str) -> None:
-    world.newer.add(where)
-
-
-@fault("table-restored", lambda _world, _where: None)
-def _table_restored(world: "World", where: str) -> None:
-    world.restore_table(where)
+AT_ONCE: Mapping[str, Change] = {
+    "driver-frozen": lambda world, _: world.freeze_driver(world.scheduler.random.uniform(10.0, 400.0)),
+    "malformed-item": _malform,
+    "newer-release": lambda world, where: world.newer.add(where),
+    "table-restored": lambda world, where: world.restore_table(where),
+    "functions-killed": lambda world, where: world.kill_in(where),
+}
+FAULTS: Mapping[str, tuple[Change, Change]] = {
+    **{name: (change, _nothing) for name, change in AT_ONCE.items()},
+    **{f"{service}-{word}": _refusal(service, how) for service in SERVICES for word, how in REFUSALS.items()},
+    "region-lost": (_lose, lambda world, where: world.network.dead.pop(where, None)),
+    "way-cut": (lambda world, where: world.network.cuts.update(_ways(world, where)),
+                lambda world, where: world.network.cuts.difference_update(_ways(world, where))),
+    "one-way-cut": (lambda world, where: world.network.cuts.add((where, world.other(where))),
+                    lambda world, where: world.network.cuts.discard((where, world.other(where)))),
+    "no-quorum": (lambda world, where: world.table.alone.add(where), lambda world, where: world.table.alone.discard(where)),
+    "witness-cut": (lambda world, where: world.network.cuts.update({(where, WITNESS), (WITNESS, where)}),
+                    lambda world, where: world.network.cuts.difference_update({(where, WITNESS), (WITNESS, where)})),
+    "table-stalls": (lambda world, where: world.table.stalled.add((where, world.other(where))),
+                     lambda world, where: world.table.stalled.discard((where, world.other(where)))),
+    "receipts-stall": (lambda world, where: world.buckets.stalled.add((where, world.other(where))),
+                       lambda world, where: world.buckets.stalled.discard((where, world.other(where)))),
+    "ledger-stalls": (lambda world, _: setattr(world.aurora, "stalled", True),
+                      lambda world, _: setattr(world.aurora, "stalled", False)),
+    "receipts-denied": _denial("PutObject", lambda world, where: world.receipts[where]),
+    "promotion-denied": _denial("FailoverGlobalCluster", lambda _world, _where: ""),
+    "flooded": (lambda world, where: world.gateway.flooded.add(where),
+                lambda world, where: world.gateway.flooded.discard(where)),
+    "api-down": (lambda world, where: world.gateway.down.add(where), lambda world, where: world.gateway.down.discard(where)),
+    "controller-stopped": (_stop_controller, lambda world, where: world.schedule.stopped.discard(where)),
+}
+"""By name: how a fault is set, and how it is lifted; each is given the world and the region."""
 
 
 @dataclass
 class Strikes:
-    """Strikes at seams: small rates at every call, and at the record's writes more (`record` rates)."""
+    """Strikes at seams: rates of kills and freezes at every call, and at what changes the record of a run (`record_`).
+
+    `fates` are the rates of what happens to a call: `fail`, `lose`, `twice`, `late`. No freeze takes more than `longest`
+    seconds, and no late call is held back for more than `latest`.
+    """
 
     random: Random
     kill: float = 0.0
     freeze: float = 0.0
     record_kill: float = 0.0
     record_freeze: float = 0.0
-    fates: Mapping[str, float] = field(default_factory=dict)
     longest: float = 120.0
-    spared: Callable[[Call], bool] = lambda _: False
+    latest: float = 3.0
+    fates: Mapping[str, float] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
-    active: bool = True
+    active: bool = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether it never does anything."""
+        return not (self.kill or self.freeze or self.record_kill or self.record_freeze or any(self.fates.values()))
 
     def strike(self, call: Call, moment: str) -> None:
         """May kill or freeze the caller."""
-        if not self.active or self.spared(call):
-            return
-        record = call.service == "dynamodb" and call.operation in ("PutItem", "UpdateItem") or call.service == "rds"
+        kill, freeze = (self.record_kill, self.record_freeze) if call.record else (self.kill, self.freeze)
         draw = self.random.random()
-        kill = self.record_kill if record else self.kill
-        freeze = self.record_freeze if record else self.freeze
         if draw < kill:
             self.counts[f"kill {moment}"] += 1
             call.caller.kill()
@@ -181,14 +141,13 @@ class Strikes:
             self.counts[f"freeze {moment}"] += 1
             call.caller.freeze(self.random.uniform(0.5, self.longest))
 
-    def fate(self, call: Call) -> str:
-        """What happens to a call."""
-        if not self.active or self.spared(call):
-            return ""
+    def fate(self, call: Call) -> tuple[str, float]:
+        """What happens to a call, and how long it is held back."""
+        del call
         draw = self.random.random()
         for name, rate in self.fates.items():
             if draw < rate:
                 self.counts[name] += 1
-                return name
+                return (name, 0.0) if name != "late" else ("", self.random.uniform(0.0, self.latest))
             draw -= rate
-        return ""
+        return "", 0.0

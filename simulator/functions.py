@@ -6,12 +6,15 @@ from io import BytesIO
 from typing import Any
 
 from simulator.dynamodb import as_boto
-from simulator.network import Network, Unavailable
+from simulator.memory import size_of
+from simulator.network import Answer, Call, Network, Unavailable
 from simulator.scheduler import Process, Scheduler
 
 Handler = Callable[[Mapping[str, Any], "Invocation"], Any]
-Reply = Callable[[Any, BaseException | None], None]
 MINUTE = 60.0
+RETRIES = 2  # of an asynchronous start that fails
+RETRY_SECONDS = 60.0
+SAMPLE_SECONDS = 0.1  # between two looks at the memory of a function that has a limit
 KEYLESS = frozenset({"/health", "/takeover"})
 
 
@@ -30,7 +33,10 @@ class Invocation:
 
 @dataclass
 class Function:
-    """A function of one region: `start` gives the handler of a new execution environment; timeout in seconds."""
+    """A function of one region: `start` gives the handler of a new execution environment; timeout in seconds.
+
+    memory: bytes of data that it may hold, and answer: bytes of JSON that it may return; 0: no limit.
+    """
 
     name: str
     region: str
@@ -38,8 +44,12 @@ class Function:
     timeout: float
     idle: list[tuple[Process, Handler]] = field(default_factory=list)
     busy: int = 0
-    broken: bool = False
-    """Whether every invocation fails, such as for want of a permission."""
+    memory: int = 0
+    answer: int = 0
+
+
+class FunctionFailed(Exception):
+    """An invocation that Lambda ended, or whose handler raised."""
 
 
 class Functions:
@@ -50,15 +60,19 @@ class Functions:
         self._functions: dict[tuple[str, str], Function] = {}
         self._number = 0
         self.concurrency = 50
+        self.throttled: set[tuple[str, str]] = set()
+        """Functions by region and name that may not run: nobody may start them."""
+        self.peak: dict[str, int] = {}
+        """The most memory that a function with a limit has held (bytes)."""
 
     def add(self, function: Function) -> None:
         """Deploy a function."""
         self._functions[function.region, function.name] = function
 
-    def invoke(self, region: str, name: str, event: Mapping[str, Any], reply: Reply) -> None:
+    def invoke(self, region: str, name: str, event: Mapping[str, Any], reply: Answer) -> None:
         """Begin an invocation; `reply` is called with what the handler returned or raised."""
         function = self._functions[region, name]
-        if function.busy >= self.concurrency:
+        if function.busy >= self.concurrency or (region, name) in self.throttled:
             reply(None, Unavailable(throttled=True))
             return
         scheduler = self._scheduler
@@ -86,8 +100,12 @@ class Functions:
         def work() -> None:
             try:
                 found = handle(event, context)
+                if function.answer and len(json.dumps(found)) > function.answer:
+                    raise FunctionFailed("Function.ResponseSizeTooLarge")
             except Exception as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
-                answer: tuple[Any, BaseException | None] = None, error
+                why = f"{type(error).__name__}: {error}"
+                self._network.history.note(scheduler.now, "crashed", process.name, why=why)
+                answer: tuple[Any, BaseException | None] = None, FunctionFailed(why)
             else:
                 answer = found, None
             if open_:
@@ -95,13 +113,24 @@ class Functions:
                 process.idle()
                 function.idle.append((process, handle))
 
-        def overdue() -> None:
+        def end(why: str) -> None:
             if open_:
+                finish(None, FunctionFailed(why))
                 process.kill()
 
-        process.ended.append(lambda: finish(None, TimeoutError("Task timed out")))
+        def sample() -> None:
+            if open_:
+                held = size_of(scheduler.tasks_of(process))
+                self.peak[name] = max(held, self.peak.get(name, 0))
+                if held > function.memory:
+                    end("Runtime.OutOfMemory")
+                scheduler.at(SAMPLE_SECONDS, sample)
+
+        process.ended[:] = [lambda: finish(None, FunctionFailed("Runtime.ExitError"))]
         scheduler.spawn(process, work, cold)
-        scheduler.at(cold + function.timeout, overdue)
+        scheduler.at(cold + function.timeout, lambda: end("Task timed out"))
+        if function.memory:
+            scheduler.at(SAMPLE_SECONDS, sample)
 
 
 class LambdaClient:
@@ -115,45 +144,15 @@ class LambdaClient:
         name = FunctionName.split(":")[6] if FunctionName.startswith("arn:") else FunctionName
         event = json.loads(Payload)
 
-        def arrive(answer: Reply) -> None:
+        def arrive(answer: Answer) -> None:
             self._functions.invoke(self._region, name, event, answer)
 
-        def ask() -> Any:
-            try:
-                return self._network.request(self._caller, self._region, "lambda", "Invoke", arrive, self._read, 2.0)
-            except TimeoutError as error:
-                return Unhandled(str(error))
-
-        found = as_boto("Invoke", ask)
-        if isinstance(found, Unhandled):
-            return {"FunctionError": "Unhandled", "Payload": BytesIO(json.dumps({"errorMessage": found.why}).encode())}
+        call = Call(self._caller, self._region, "lambda", "Invoke", self._read, 2.0)
+        try:
+            found = as_boto("Invoke", lambda: self._network.request(call, arrive))
+        except FunctionFailed as error:
+            return {"FunctionError": "Unhandled", "Payload": BytesIO(json.dumps({"errorMessage": str(error)}).encode())}
         return {"Payload": BytesIO(json.dumps(found).encode())}
-
-
-@dataclass
-class Unhandled:
-    """A function that failed."""
-
-    why: str
-
-
-@dataclass
-class Bucket:
-    """A token bucket: `rate` a second, `burst` at most."""
-
-    rate: float
-    burst: float
-    tokens: float = 0.0
-    at: float = 0.0
-
-    def take(self, now: float) -> bool:
-        """Whether a request may pass."""
-        self.tokens = min(self.burst, self.tokens + (now - self.at) * self.rate)
-        self.at = now
-        if self.tokens < 1:
-            return False
-        self.tokens -= 1
-        return True
 
 
 class Gateway:
@@ -174,7 +173,7 @@ class Gateway:
                  "queryStringParameters": dict(part.split("=") for part in query.split("&")) if query else None,
                  "isBase64Encoded": False}
 
-        def arrive(answer: Reply) -> None:
+        def arrive(answer: Answer) -> None:
             if region in self.down:
                 answer((503, {"message": "Service Unavailable"}), None)
             elif region in self.flooded and resource in KEYLESS and self._network.scheduler.random.random() < 0.95:
@@ -184,9 +183,9 @@ class Gateway:
                     (found["statusCode"], json.loads(found["body"])) if error is None
                     else (429 if isinstance(error, Unavailable) and error.throttled else 502, {}), None))
 
+        call = Call(caller, region, "execute-api", f"{method} {resource}", patience, connect)
         try:
-            found: tuple[int, dict[str, Any]] = self._network.request(
-                caller, region, "execute-api", f"{method} {resource}", arrive, patience, connect)
+            found: tuple[int, dict[str, Any]] = self._network.request(call, arrive)
         except Unavailable as error:
             return (429 if error.throttled else 503), {}
         return found
@@ -203,5 +202,12 @@ class Schedule:
 
     def _start(self, region: str) -> None:
         if region not in self.stopped and region not in self._network.dead:
-            self._functions.invoke(region, self._name, {}, lambda _found, _error: None)
+            self._invoke(region, RETRIES)
         self._network.scheduler.at(MINUTE, lambda: self._start(region))
+
+    def _invoke(self, region: str, retries: int) -> None:
+        def answered(_: Any, error: BaseException | None) -> None:
+            if error is not None and retries and region not in self.stopped and region not in self._network.dead:
+                self._network.scheduler.at(RETRY_SECONDS, lambda: self._invoke(region, retries - 1))
+
+        self._functions.invoke(region, self._name, {}, answered)

@@ -5,7 +5,7 @@ from typing import Any
 
 @dataclass(slots=True)
 class Event:
-    """Something that happened at a virtual time (seconds); `what` says which of the facts in `facts` it has."""
+    """Something that happened at a virtual time (seconds): `what`, who did it or where, and the facts of it."""
 
     at: float
     what: str
@@ -14,7 +14,7 @@ class Event:
 
     def __str__(self) -> str:
         facts = " ".join(f"{key}={value}" for key, value in self.facts.items())
-        return f"{self.at:9.2f}  {self.who:24} {self.what} {facts}".rstrip()
+        return f"{self.at:9.2f}  {self.who:34} {self.what} {facts}".rstrip()
 
 
 class History:
@@ -22,11 +22,14 @@ class History:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self._kinds: dict[str, list[Event]] = {}
 
     def note(self, at: float, what: str, who: str, **facts: Any) -> None:
         """Add an event."""
-        self.events.append(Event(at, what, who, facts))
+        event = Event(at, what, who, facts)
+        self.events.append(event)
+        self._kinds.setdefault(what, []).append(event)
 
-    def of(self, *what: str) -> list[Event]:
-        """The events of these kinds."""
-        return [event for event in self.events if event.what in what]
+    def of(self, what: str) -> list[Event]:
+        """The events of a kind."""
+        return self._kinds.get(what, [])

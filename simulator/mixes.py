@@ -1,18 +1,20 @@
 """Mixes: what a seed draws. Each is directed at one kind of history; `swarm` draws a subset of everything.
 
 A mix gives the world's options, the faults with their moments, the strikes, what the person does, and which faults stay
-for ever in the second phase.
+for ever in the second phase (those without an end).
 """
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
-from simulator.faults import Fault
+from simulator.faults import EVER, REFUSALS, SERVICES, Fault
 from simulator.world import REGIONS, Options
 
 EAST, WEST = REGIONS
-WARM = 150.0  # seconds before anything goes wrong
-EVER = float("inf")
+WARM = 110.0  # seconds before anything goes wrong
+TO_WEST, LOSE = f"failover --to {WEST}", f"failover --to {WEST} --accept-data-loss"
+SWITCH, SWITCH_BACK = f"switchover --to {WEST}", f"switchover --to {EAST}"
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,11 @@ class Person:
     """What a simulated person does: commands at their moments, and how they answer a notification.
 
     typed: (seconds, words). waits: seconds from a notification until they type what it says, None if they never do.
-    accepts: whether they then accept the loss of data. interrupts: seconds after which they break a command off.
+    accepts: whether they then accept the loss of data. interrupts: seconds after which they break the first command off.
     """
 
     typed: Sequence[tuple[float, str]] = ()
-    waits: float | None = None
+    waits: float | None = 30.0
     accepts: bool = False
     interrupts: float | None = None
 
@@ -33,245 +35,287 @@ class Person:
 class Plan:
     """A history as it was drawn."""
 
-    mix: str
     options: Options
+    mix: str = ""
     faults: Sequence[Fault] = ()
     person: Person = Person()
-    safety: float = 900.0
+    safety: float = 500.0
     """Seconds of the first phase, with faults that come and go."""
-    liveness: float = 1500.0
-    """Seconds of the second phase, in which only faults without an end stay."""
+    liveness: float = 480.0
+    """Seconds of the second phase at most, in which only faults without an end stay: the declared time of a recovery
+    (900 s, of which Aurora may take 480 s; here it takes 40 s), and a little to look at it."""
     strikes: dict[str, float] = field(default_factory=dict)
     fates: dict[str, float] = field(default_factory=dict)
+    audited: float = 0.0
+    """When a drill counts what is lost; 0: never."""
 
     def __str__(self) -> str:
         rates = ", ".join(f"{name} {rate:g}" for name, rate in {**self.strikes, **self.fates}.items() if rate)
-        typed = "; ".join(f"{at:.0f} s: {words}" for at, words in self.person.typed)
+        usual = Options()
+        options = ", ".join(f"{name} {value}" for name, value in vars(self.options).items() if value != getattr(usual, name))
+        person = "" if self.person.interrupts is None else f"  interrupted after {self.person.interrupts:.1f} s"
         return "\n".join(filter(None, [
-            f"mix {self.mix}: {self.options}", *(f"  fault: {each}" for each in self.faults),
-            rates and f"  strikes: {rates}", typed and f"  typed: {typed}", f"  person: {self.person}"]))
+            f"mix {self.mix}: {options or 'as usual'}", *(f"  fault: {each}" for each in self.faults),
+            rates and f"  strikes: {rates}", *(f"  typed at {at:.0f} s: {words}" for at, words in self.person.typed),
+            person, f"  heals at {self.safety:.0f} s"]))
 
 
 Draw = Callable[[Random], Plan]
 MIXES: dict[str, Draw] = {}
 
 
-def mix(name: str) -> Callable[[Draw], Draw]:
-    """Register a mix."""
-    def register(draw: Draw) -> Draw:
-        MIXES[name] = draw
-        return draw
-    return register
+def mix(draw: Draw) -> Draw:
+    """Register a mix under its function's name."""
+    MIXES[draw.__name__.strip("_").replace("_", "-")] = draw
+    return draw
 
 
-def _options(draw: Random, **given: object) -> Options:
+def _options(draw: Random, **given: Any) -> Options:
     skews = {region: draw.choice((0.0, 0.0, draw.uniform(-3, 3))) for region in REGIONS}
-    return Options(**{"strong": draw.random() < 0.5, "automatic": draw.random() < 0.7, "skews": skews, **given})  # type: ignore[arg-type]
+    return Options(**{"strong": draw.random() < 0.5, "automatic": draw.random() < 0.7, "skews": skews, **given})
 
 
-@mix("region-lost")
-def _region_lost(draw: Random) -> Plan:
+@mix
+def region_lost(draw: Random) -> Plan:
+    """A region is lost for a while or for ever."""
     begins = WARM + draw.uniform(0, 60)
-    ends = draw.choice((begins + draw.uniform(20, 600), EVER))
-    return Plan(mix="region-lost", options=_options(draw), faults=[Fault("region-lost", EAST, begins, ends)],
-                person=Person(waits=draw.uniform(20, 400), accepts=draw.random() < 0.5))
+    ends = draw.choice((begins + draw.uniform(20, 300), EVER))
+    return Plan(options=_options(draw), faults=[Fault("region-lost", draw.choice((EAST, EAST, WEST)), begins, ends)],
+                person=Person(waits=draw.uniform(20, 90), accepts=draw.random() < 0.5), safety=450.0)
 
 
-@mix("driver-dies-early")
-def _driver_dies_early(draw: Random) -> Plan:
+@mix
+def driver_dies_early(draw: Random) -> Plan:
     """A run is claimed and its driver dies before it fences; the region heals; somebody resumes."""
     begins = WARM + draw.uniform(0, 30)
-    died = begins + draw.uniform(30, 80)
-    return Plan(mix="driver-dies-early", options=_options(draw), safety=2000.0, faults=[
-        Fault("region-lost", EAST, begins, died + draw.uniform(1, 30)),
-        Fault("controller-stopped", WEST, died + 1, died + draw.uniform(200, 900))],
-        strikes={"record_kill": draw.uniform(0.02, 0.2)},
-        person=Person(waits=draw.uniform(30, 60), typed=[(draw.uniform(1000, 1600), f"failover --to {WEST}")]))
+    died = begins + draw.uniform(25, 70)
+    return Plan(options=_options(draw), safety=700.0, faults=[
+        Fault("region-lost", EAST, begins, died + draw.uniform(1, 20)),
+        Fault("controller-stopped", WEST, died, died + draw.uniform(100, 350))],
+        strikes={"record_kill": draw.uniform(0.1, 0.5)},
+        person=Person(typed=[(draw.uniform(450, 600), TO_WEST)]))
 
 
-@mix("interrupted")
-def _interrupted(draw: Random) -> Plan:
-    """A person breaks a command off at any moment."""
+@mix
+def interrupted(draw: Random) -> Plan:
+    """A person breaks a command off at any moment, and nobody types anything for long."""
     at = WARM + draw.uniform(0, 30)
-    words = draw.choice((f"switchover --to {WEST}", f"failover --to {WEST} --accept-data-loss"))
-    return Plan(mix="interrupted", options=_options(draw), safety=1200.0,
-                person=Person(typed=[(at, words)], interrupts=draw.uniform(0.0, 3.0)))
+    typed = [(at, draw.choice((SWITCH, LOSE)))]
+    if draw.random() < 0.3:
+        typed.append((at + draw.uniform(250, 350), TO_WEST))
+    return Plan(options=_options(draw), safety=450.0, person=Person(typed=typed, interrupts=draw.uniform(0.0, 3.0)))
 
 
-@mix("stall-then-loss")
-def _stall_then_loss(draw: Random) -> Plan:
+@mix
+def stall_then_loss(draw: Random) -> Plan:
     """Copies stall; the region is lost some time later."""
-    begins, later = WARM, WARM + draw.uniform(5, 900)
+    later = WARM + draw.uniform(5, 600)
     stalled = draw.sample(("table-stalls", "receipts-stall", "ledger-stalls"), draw.randint(1, 3))
-    return Plan(mix="stall-then-loss", options=_options(draw, strong=False, automatic=True), safety=later + 400, faults=[
-        *(Fault(name, EAST, begins, later + 200) for name in stalled),
-        Fault("region-lost", EAST, later, later + draw.uniform(200, 390))])
+    return Plan(options=_options(draw, strong=False, automatic=True), safety=later + 150, faults=[
+        *(Fault(name, EAST, WARM, later + 100) for name in stalled),
+        Fault("region-lost", EAST, later, later + draw.uniform(80, 140))])
 
 
-@mix("frozen-driver")
-def _frozen_driver(draw: Random) -> Plan:
-    """A driver is frozen in the middle, others finish, and it wakes up."""
+@mix
+def slow_copies(draw: Random) -> Plan:
+    """All copies lag by about the recovery point objective when the region is lost."""
+    later = WARM + draw.uniform(60, 160)
+    lag = draw.uniform(40, 75)
+    lags = {name: (lag * 0.9, lag * 1.1) for name in ("table_lag", "receipts_lag", "ledger_lag")}
+    return Plan(options=_options(draw, strong=False, automatic=True, clients=3, pay_every=3.0, **lags), safety=later + 150,
+                faults=[Fault("region-lost", EAST, later, later + draw.uniform(80, 140))])
+
+
+@mix
+def frozen_driver(draw: Random) -> Plan:
+    """A driver is frozen in the middle, others finish, the traffic goes back, and it wakes up."""
     at = WARM + draw.uniform(0, 30)
-    begin = draw.choice((f"switchover --to {WEST}", f"failover --to {WEST} --accept-data-loss"))
-    return Plan(mix="frozen-driver", options=_options(draw), safety=1500.0,
-                strikes={"record_freeze": draw.uniform(0.01, 0.1)},
-                person=Person(typed=[(at, begin), (at + draw.uniform(30, 200), begin), (at + 400, "failback"),
-                                     (at + 600, "failback")], waits=draw.uniform(30, 100), accepts=True))
+    begin = draw.choice((SWITCH, LOSE, LOSE))
+    rate = draw.uniform(0.05, 0.3)
+    return Plan(options=_options(draw), safety=650.0, strikes={"record_freeze": rate, "freeze": rate / 20, "longest": 400.0},
+                person=Person(typed=[(at, begin), (at + draw.uniform(10, 60), begin), (at + 130, "failback"),
+                                     (at + 260, "failback")]))
 
 
-@mix("cannot-write")
-def _cannot_write(draw: Random) -> Plan:
+@mix
+def cannot_write(draw: Random) -> Plan:
     """The leading region can read but not write."""
     begins = WARM + draw.uniform(0, 60)
-    name = draw.choice(("writes-denied", "s3-refuses", "dynamodb-refuses", "postgres-refuses", "writes-denied"))
-    return Plan(mix="cannot-write", options=_options(draw), safety=600.0,
-                faults=[Fault(name, EAST, begins, EVER)], person=Person(waits=draw.uniform(20, 200), accepts=True))
+    name = draw.choice(("receipts-denied", "no-quorum", "s3-refuses", "postgres-refuses"))
+    return Plan(options=_options(draw, strong=name == "no-quorum" or draw.random() < 0.5), safety=begins + 60,
+                faults=[Fault(name, EAST, begins, EVER)], person=Person(waits=draw.uniform(20, 90), accepts=True))
 
 
-@mix("late-copies")
-def _late_copies(draw: Random) -> Plan:
-    """Copies of one store are much later than of the others when the region is lost, and heal later."""
+@mix
+def late_copies(draw: Random) -> Plan:
+    """Copies of one store are much later than of the others when the region is lost; a drill counts what is lost."""
     slow = draw.choice(("table_lag", "receipts_lag", "ledger_lag"))
     begins = WARM + draw.uniform(0, 60)
-    ends = begins + draw.uniform(200, 500)
-    return Plan(mix="late-copies", options=_options(draw, strong=draw.random() < 0.3, automatic=True, pay_every=1.0,
-                                                    clients=3, **{slow: (5.0, draw.uniform(10, 120))}),
-                safety=1200.0, faults=[Fault("region-lost" if draw.random() < 0.5 else "way-cut", EAST, begins, ends)],
-                person=Person(typed=[(begins + 60, f"failover --to {WEST} --accept-data-loss"), (ends + 300, "failback")]))
+    ends = begins + draw.uniform(150, 250)
+    lags: dict[str, Any] = {"ledger_lag": (3.0, 8.0), "receipts_lag": (3.0, 12.0), "table_lag": (0.05, 3.0),
+                            slow: (5.0, draw.uniform(10, 40))}
+    return Plan(options=_options(draw, strong=False, automatic=True, pay_every=1.0, clients=3, **lags), safety=ends + 60,
+                faults=[Fault(draw.choice(("region-lost", "api-down")), EAST, begins, ends)], audited=ends - 5,
+                person=Person(typed=[(begins + 40, LOSE)]))
 
 
-@mix("late-writes")
-def _late_writes(draw: Random) -> Plan:
-    """Calls are held back, while the leadership moves."""
+@mix
+def late_receipts(draw: Random) -> Plan:
+    """The table's copies stall for ever, receipts are late, and the API is lost: what arrives after the repair."""
+    begins = WARM + draw.uniform(30, 90)
+    return Plan(options=_options(draw, strong=False, pay_every=1.5, receipts_lag=(20.0, draw.uniform(60, 150)),
+                                 ledger_lag=(20.0, 60.0)), safety=begins + 100,
+                faults=[Fault("table-stalls", EAST, begins - 60, EVER), Fault("api-down", EAST, begins, EVER)],
+                person=Person(typed=[(begins + 35, LOSE)]))
+
+
+@mix
+def heals(draw: Random) -> Plan:
+    """The way between the regions is cut, one takes over, clients go to either, and the way heals."""
+    begins = WARM + draw.uniform(0, 60)
+    ends = begins + draw.uniform(80, 200)
+    return Plan(options=_options(draw, strong=False, pay_every=1.5, clients=3, reuse=draw.choice((0.0, 0.3))),
+                safety=ends + 30, faults=[Fault("way-cut", EAST, begins, ends)],
+                person=Person(typed=[(begins + draw.uniform(10, 40), LOSE)]))
+
+
+@mix
+def late_writes(draw: Random) -> Plan:
+    """Calls are held back, and functions freeze, while the leadership moves."""
     at = WARM + draw.uniform(0, 30)
-    return Plan(mix="late-writes", options=_options(draw, pay_every=0.7, clients=3), safety=800.0,
+    return Plan(options=_options(draw, strong=draw.random() < 0.7, pay_every=0.7, clients=3, failover_takes=(2.0, 6.0)),
+                safety=at + 150, strikes={"freeze": draw.uniform(0.005, 0.03), "longest": 9.5, "latest": 9.0},
                 fates={"late": draw.uniform(0.005, 0.05), "twice": 0.01, "lose": 0.01},
-                person=Person(typed=[(at, f"failover --to {WEST} --accept-data-loss"), (at + 300, "failback")]))
+                person=Person(typed=[(at, LOSE), (at + 80, "failback")]))
 
 
-@mix("switchover-dies")
-def _switchover_dies(draw: Random) -> Plan:
-    """A switchover's driver dies at any step, and nobody types anything more."""
+@mix
+def switchover_dies(draw: Random) -> Plan:
+    """A switchover's driver dies at any step, and nobody types anything more; Aurora may complete it late."""
     at = WARM + draw.uniform(0, 30)
-    return Plan(mix="switchover-dies", options=_options(draw), safety=300.0,
-                strikes={"record_kill": draw.uniform(0.02, 0.15)},
-                person=Person(typed=[(at, f"switchover --to {WEST}")]))
+    takes = draw.choice(((4.0, 60.0), (60.0, 160.0)))
+    return Plan(options=_options(draw, switchover_takes=takes), safety=at + 60,
+                strikes={"record_kill": draw.uniform(0.03, 0.25)}, person=Person(typed=[(at, SWITCH)], waits=None))
 
 
-@mix("flood")
-def _flood(draw: Random) -> Plan:
+@mix
+def flooded(draw: Random) -> Plan:
     """Strangers flood what needs no key."""
     begins = WARM + draw.uniform(0, 60)
-    return Plan(mix="flood", options=_options(draw, automatic=True), safety=900.0,
-                faults=[Fault("flooded", EAST, begins, begins + draw.uniform(60, 400))])
+    return Plan(options=_options(draw, automatic=True), safety=begins + 150,
+                faults=[Fault("flooded", EAST, begins, begins + draw.uniform(60, 140))])
 
 
-@mix("two-releases")
-def _two_releases(draw: Random) -> Plan:
-    """One region has the next release, whose records have a field more; then the other one is lost."""
-    begins = WARM + draw.uniform(200, 300)
-    newer = draw.choice(REGIONS)
-    return Plan(mix="two-releases", options=_options(draw, automatic=True), safety=1200.0, faults=[
-        Fault("newer-release", newer, WARM / 2), Fault("region-lost", EAST, begins, begins + 500)],
-        person=Person(typed=[(begins - 150, f"switchover --to {WEST}"), (begins - 70, f"switchover --to {EAST}")]))
+@mix
+def two_releases(draw: Random) -> Plan:
+    """One region has the next release, whose records have a field more; a planned move, and then a region is lost."""
+    at = WARM + draw.uniform(0, 60)
+    lost = at + draw.uniform(100, 140)
+    return Plan(options=_options(draw), safety=lost + 100, faults=[
+        Fault("newer-release", draw.choice(REGIONS), at - 40), Fault("region-lost", EAST, lost, lost + 90)],
+        person=Person(typed=[(at, SWITCH), (at + 60, SWITCH_BACK)]))
 
 
-@mix("skewed")
-def _skewed(draw: Random) -> Plan:
-    """Clocks disagree."""
+@mix
+def skewed(draw: Random) -> Plan:
+    """Clocks disagree, by up to ten minutes, when a controller has stopped or copies stall, and a region is lost."""
+    begins = WARM + draw.uniform(80, 150)
+    skews = {place: draw.choice((0.0, draw.uniform(-100, 100), draw.uniform(-600, 600))) for place in (*REGIONS, "outside")}
+    before = draw.choice(("controller-stopped", "table-stalls"))
+    others = [Fault(name, EAST, begins - draw.uniform(0, 90), begins + 90)
+              for name in ("ledger-stalls", "receipts-stall")] if before == "table-stalls" else []
+    return Plan(options=_options(draw, skews=skews, strong=False), safety=begins + 150, faults=[
+        Fault(before, WEST if before == "controller-stopped" else EAST, begins - draw.uniform(50, 90), begins + 90), *others,
+        Fault("region-lost", EAST, begins, begins + 120)], person=Person(typed=[(begins + 45, TO_WEST)], waits=60.0))
+
+
+@mix
+def malformed(draw: Random) -> Plan:
+    """One malformed item lies in the table when a region is lost, or when the traffic moves."""
     begins = WARM + draw.uniform(0, 60)
-    skews = {EAST: draw.uniform(-600, 600), WEST: draw.uniform(-600, 600), "outside": draw.uniform(-900, 900)}
-    stops = [Fault("controller-stopped", WEST, begins - 60, begins + 300)] if draw.random() < 0.5 else []
-    return Plan(mix="skewed", options=_options(draw, skews=skews, strong=False), safety=900.0,
-                faults=[*stops, Fault("table-stalls", EAST, begins - draw.uniform(0, 90), begins + 200),
-                        Fault("region-lost", EAST, begins, begins + 300)],
-                person=Person(typed=[(begins + 40, f"failover --to {WEST}")]))
+    lost = [Fault("region-lost", EAST, begins, begins + 150)] if draw.random() < 0.7 else []
+    return Plan(options=_options(draw, automatic=True), safety=begins + 200, faults=[
+        Fault("malformed-item", EAST, WARM / 2), *lost], person=Person(typed=[] if lost else [(begins, SWITCH)]))
 
 
-@mix("bad-item")
-def _bad_item(draw: Random) -> Plan:
-    """One malformed item lies in the table when the region is lost."""
+@mix
+def may_not_promote(draw: Random) -> Plan:
+    """The permission to promote is missing when a region is lost for a while."""
     begins = WARM + draw.uniform(0, 60)
-    return Plan(mix="bad-item", options=_options(draw, automatic=True), safety=900.0, faults=[
-        Fault("bad-item", EAST, WARM / 2), Fault("region-lost", EAST, begins, begins + 300)])
+    lasts = draw.uniform(60, 200)
+    return Plan(options=_options(draw, automatic=True), safety=begins + lasts + 30, faults=[
+        Fault("promotion-denied", WEST, 0.0, EVER), Fault("region-lost", EAST, begins, begins + lasts)],
+        person=Person(typed=[(begins + lasts + 40, "failback")]))
 
 
-@mix("may-not-promote")
-def _may_not_promote(draw: Random) -> Plan:
-    """The permission to promote is missing."""
-    begins = WARM + draw.uniform(0, 60)
-    return Plan(mix="may-not-promote", options=_options(draw, automatic=True), safety=900.0, faults=[
-        Fault("promotion-denied", WEST, 0.0, EVER), Fault("region-lost", EAST, begins, begins + draw.uniform(90, 400))],
-        person=Person(waits=60.0, typed=[(begins + 500, "failback")]))
-
-
-@mix("way-cut-for-ever")
-def _way_cut(draw: Random) -> Plan:
+@mix
+def way_cut_for_ever(draw: Random) -> Plan:
     """Only the way between the regions is cut, both ways or one way, for ever."""
     begins = WARM + draw.uniform(0, 60)
-    name = draw.choice(("way-cut", "way-cut", "one-way-cut"))
-    return Plan(mix="way-cut-for-ever", options=_options(draw, automatic=True), safety=400.0,
-                faults=[Fault(name, draw.choice(REGIONS), begins, EVER)])
+    return Plan(options=_options(draw, automatic=True), safety=begins + 100, liveness=600.0, faults=[
+        Fault(draw.choice(("way-cut", "way-cut", "one-way-cut")), draw.choice(REGIONS), begins, EVER)])
 
 
-@mix("loss-in-a-move")
-def _loss_in_a_move(draw: Random) -> Plan:
-    """The leading region is lost for ever while a planned move waits."""
+@mix
+def loss_in_a_move(draw: Random) -> Plan:
+    """The leading region is lost for ever while a planned move waits: for copies, or for the old region."""
     at = WARM + draw.uniform(0, 30)
-    words, before = draw.choice(((f"switchover --to {WEST}", ()), ("failback", (
-        Fault("region-lost", EAST, at - 100, at + 60),))))
-    lost = at + draw.uniform(3, 120)
-    if words == "failback":
-        return Plan(mix="loss-in-a-move", options=_options(draw, automatic=True), safety=1500.0, faults=[
-            Fault("region-lost", EAST, WARM, at + 500), Fault("region-lost", WEST, at + 400, EVER)],
-            person=Person(typed=[(at + 250, "failback")]))
-    return Plan(mix="loss-in-a-move", options=_options(draw, automatic=True, strong=False), safety=600.0, faults=[
-        *before, Fault("table-stalls", EAST, at - 20, lost + 100), Fault("region-lost", EAST, lost, EVER)],
-        person=Person(typed=[(at, words)]))
+    lost = at + draw.uniform(3, 60)
+    if draw.random() < 0.5:
+        return Plan(options=_options(draw, automatic=True, strong=False), safety=lost + 60, faults=[
+            Fault("table-stalls", EAST, at - 20, lost + 50), Fault("region-lost", EAST, lost, EVER)],
+            person=Person(typed=[(at, SWITCH)]))
+    # Once the other region leads, it is lost for ever, and the old one is back: a failback waits for its database.
+    return Plan(options=_options(draw, automatic=True), safety=at + 420, faults=[
+        Fault("region-lost", EAST, at, at + 300), Fault("rds-refuses", EAST, at + 300, at + 400),
+        Fault("region-lost", WEST, at + 330 + draw.uniform(0, 60), EVER)], person=Person(typed=[(at + 310, "failback")]))
 
 
-@mix("one-store-lost")
-def _one_store(draw: Random) -> Plan:
-    """One store of one region refuses for ever."""
-    region = draw.choice(REGIONS)
-    service = draw.choice(("dynamodb", "s3", "postgres", "rds", "lambda", "cloudwatch"))
-    return Plan(mix="one-store-lost", options=_options(draw), safety=500.0,
-                faults=[Fault(f"{service}-{draw.choice(('refuses', 'hangs', 'throttles'))}", region,
-                              WARM + draw.uniform(0, 60), EVER)],
-                person=Person(waits=draw.uniform(20, 200), accepts=True))
+@mix
+def one_store_lost(draw: Random) -> Plan:
+    """One store of one region refuses, hangs or throttles for ever."""
+    begins = WARM + draw.uniform(0, 60)
+    return Plan(options=_options(draw), safety=begins + 60, faults=[
+        Fault(f"{draw.choice(SERVICES)}-{draw.choice(list(REFUSALS))}", draw.choice(REGIONS), begins, EVER)],
+        person=Person(waits=draw.uniform(20, 90), accepts=True))
 
 
-@mix("restored")
-def _restored(draw: Random) -> Plan:
+@mix
+def restored(draw: Random) -> Plan:
     """The table is restored to an earlier moment after a move."""
     at = WARM + draw.uniform(0, 30)
-    return Plan(mix="restored", options=_options(draw), safety=900.0, faults=[
-        Fault("table-restored", draw.choice(REGIONS), at + draw.uniform(100, 300))],
-        person=Person(typed=[(at, f"switchover --to {WEST}")], waits=60.0))
+    restored_at = at + draw.uniform(100, 150)
+    return Plan(options=_options(draw), safety=restored_at + 60, faults=[
+        Fault("table-restored", draw.choice(REGIONS), restored_at)], person=Person(typed=[(at, SWITCH)]))
 
 
-@mix("swarm")
-def _swarm(draw: Random) -> Plan:
+@mix
+def large(draw: Random) -> Plan:
+    """Hundreds of thousands of payments, a tenth of which one store has lost, when the traffic moves."""
+    at = WARM + draw.uniform(0, 30)
+    return Plan(options=_options(draw, older=draw.randint(100, 800), scale=1000, clients=1, receipts_lag=(
+        0.5, draw.choice((5.0, 400.0)))), safety=at + 60, liveness=320.0, person=Person(typed=[(at, draw.choice((SWITCH, LOSE)))]))
+
+
+@mix
+def swarm(draw: Random) -> Plan:
     """A subset of everything, with small rates of pauses and kills at every call."""
-    names = ["region-lost", "way-cut", "one-way-cut", "table-stalls", "receipts-stall", "ledger-stalls", "flooded",
-             "api-down", "controller-stopped", "writes-denied", *(f"{service}-{how}" for service in (
-                 "dynamodb", "s3", "postgres", "rds", "lambda") for how in ("refuses", "hangs", "throttles"))]
-    chosen = draw.sample(names, draw.randint(1, 4))
+    names = ["region-lost", "way-cut", "one-way-cut", "table-stalls", "receipts-stall", "ledger-stalls", "flooded", "no-quorum",
+             "api-down", "controller-stopped", "receipts-denied", "promotion-denied", "driver-frozen", "functions-killed",
+             "witness-cut", *(f"{service}-{how}" for service in SERVICES for how in REFUSALS)]
     faults = []
-    for name in chosen:
+    for name in draw.sample(names, draw.randint(1, 4)):
         for _ in range(draw.randint(1, 2)):
-            begins = WARM + draw.uniform(0, 700)
-            faults.append(Fault(name, draw.choice(REGIONS), begins, begins + draw.choice((20, 60, 150, 400))))
-    lasting = draw.choice(("", "region-lost", "way-cut", "one-way-cut", "controller-stopped", "dynamodb-refuses"))
+            begins = WARM + draw.uniform(0, 400)
+            faults.append(Fault(name, draw.choice(REGIONS), begins, begins + draw.choice((20, 60, 150, 300))))
+    lasting = draw.choice(("", "", "region-lost", "way-cut", "one-way-cut", "controller-stopped", "dynamodb-refuses"))
     if lasting:
-        faults.append(Fault(lasting, draw.choice(REGIONS), WARM + draw.uniform(0, 900), EVER))
-    commands = (f"switchover --to {WEST}", f"switchover --to {EAST}", f"failover --to {WEST}",
-                f"failover --to {WEST} --accept-data-loss", "failback")
-    typed = sorted((WARM + draw.uniform(0, 900), draw.choice(commands)) for _ in range(draw.randint(0, 3)))
-    rate = draw.choice((0.0, 0.0005, 0.003))
-    return Plan(mix="swarm", options=_options(draw), faults=faults, safety=1100.0,
-                strikes={"kill": rate, "freeze": rate, "record_kill": draw.choice((0.0, 0.02, 0.1)),
-                         "record_freeze": draw.choice((0.0, 0.02, 0.1))},
-                fates={name: draw.choice((0.0, 0.002, 0.01)) for name in ("fail", "lose", "twice", "late")},
-                person=Person(typed=typed, waits=draw.choice((None, draw.uniform(20, 300))),
-                              accepts=draw.random() < 0.5, interrupts=draw.choice((None, None, draw.uniform(0, 60)))))
+        faults.append(Fault(lasting, draw.choice(REGIONS), WARM + draw.uniform(0, 450), EVER))
+    commands = (SWITCH, SWITCH_BACK, TO_WEST, LOSE, "failback")
+    typed = sorted((WARM + draw.uniform(0, 450), draw.choice(commands)) for _ in range(draw.randint(0, 3)))
+    rate, record = draw.choice((0.0, 0.0005, 0.003)), draw.choice((0.0, 0.02, 0.1))
+    return Plan(options=_options(draw), faults=faults, safety=600.0, strikes={
+        "kill": rate, "freeze": rate, "record_kill": record, "record_freeze": draw.choice((0.0, 0.02, 0.1))},
+        fates={name: draw.choice((0.0, 0.002, 0.01)) for name in ("fail", "lose", "twice", "late")},
+        person=Person(typed=typed, waits=draw.uniform(20, 120), accepts=draw.random() < 0.5,
+                      interrupts=draw.choice((None, None, draw.uniform(0, 60)))))

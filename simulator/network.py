@@ -3,7 +3,6 @@
 A call leaves its caller, arrives, is served at once or by a task, and is answered. It may be lost, refused, held back,
 done twice or answered too late; meanwhile others run. What a caller has given up on may still arrive.
 """
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -11,11 +10,14 @@ from typing import Any, Protocol
 from simulator.history import History
 from simulator.scheduler import Process, Scheduler, Signal
 
-OUTSIDE = "outside"
+OUTSIDE, WITNESS = "outside", "witness"
+HERE, AWAY = 0.002, 0.035  # seconds that a packet takes within a region, and between two places
+
+Answer = Callable[[Any, BaseException | None], None]
 
 
 class NoAnswer(Exception):
-    """Nothing came back: `connected` tells a call that may have been done from one that never left."""
+    """Nothing came back: `connected` distinguishes a call that may have been done from one that never left."""
 
     def __init__(self, *, connected: bool) -> None:
         super().__init__(connected)
@@ -32,34 +34,45 @@ class Unavailable(Exception):
 
 @dataclass(slots=True)
 class Call:
-    """A call at a seam: who makes it, where it goes, and what it asks for."""
+    """A call at a seam: who makes it, where it goes, and what it asks for.
+
+    `record`: it changes the record of a run, leadership, a lever or the writer. `patience` is how long its caller waits
+    for an answer, and `connect` how long to reach anybody (seconds).
+    """
 
     caller: Process
     region: str
     service: str
     operation: str
+    patience: float
+    connect: float = 1.0
+    record: bool = False
 
 
 class Adversary(Protocol):
-    """What may strike at a seam."""
+    """What may strike at a seam, while it is `active`."""
+
+    active: bool
 
     def strike(self, call: Call, moment: str) -> None:
         """May kill or freeze the caller `before` a call leaves it, or `after` its answer is there."""
 
-    def fate(self, call: Call) -> str:
-        """What happens to the call: empty for nothing, or `fail`, `lose` (done, not answered), `twice`, `late`."""
+    def fate(self, call: Call) -> tuple[str, float]:
+        """What happens to the call (nothing, or `fail`, `lose` the answer, `twice`), and seconds that it is held back."""
 
 
 class Calm:
     """No adversary."""
 
+    active = False
+
     def strike(self, call: Call, moment: str) -> None:
         """Does nothing."""
 
-    def fate(self, call: Call) -> str:
+    def fate(self, call: Call) -> tuple[str, float]:
         """Nothing happens to it."""
         del call
-        return ""
+        return "", 0.0
 
 
 @dataclass
@@ -70,11 +83,17 @@ class Network:
     history: History
     adversary: Adversary = field(default_factory=Calm)
     cuts: set[tuple[str, str]] = field(default_factory=set)
-    dead: set[str] = field(default_factory=set)
-    """Regions that are gone: nothing in them answers or runs."""
+    dead: dict[str, float] = field(default_factory=dict)
+    """Regions that are gone, and since when: nothing reaches them or leaves them."""
     refusing: dict[tuple[str, str], str] = field(default_factory=dict)
-    """Services by (region, name) that refuse (`error`), hang, or throttle."""
-    calls: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """Services by (region, name) that refuse (`error`), `hang`, or `throttle`."""
+    denied: set[tuple[str, str, str]] = field(default_factory=set)
+    """Operations by (region, name, resource) that nobody is permitted to call."""
+
+    @property
+    def calm(self) -> bool:
+        """Whether every call is answered at once."""
+        return not (self.adversary.active or self.cuts or self.dead or self.refusing)
 
     def reaches(self, source: str, target: str) -> bool:
         """Whether a packet gets from one place to the other now."""
@@ -82,65 +101,72 @@ class Network:
             return False
         return source == target or (source, target) not in self.cuts
 
-    def call(self, caller: Process, region: str, service: str, operation: str, serve: Callable[[], Any],
-             patience: float, connect: float = 1.0) -> Any:
+    def connected(self, one: str, other: str) -> bool:
+        """Whether packets get there and back."""
+        return self.reaches(one, other) and self.reaches(other, one)
+
+    def call(self, call: Call, serve: Callable[[], Any]) -> Any:
         """What `serve` gives at the moment at which the call arrives.
 
         Raises NoAnswer within `connect` seconds if nobody is reached, and within `patience` if no answer comes.
         """
-        def arrive(answer: Callable[[Any, BaseException | None], None]) -> None:
+        fate, delay = self._leave(call)
+        scheduler, task = self.scheduler, self.scheduler.task()
+        number = task.waiting + 1
+        answer: list[tuple[Any, Exception | None]] = []
+
+        def arrive() -> None:
+            back = self.latency(call.region, call.caller.place)
+            waits = max(0.0, call.patience - delay)
+            if call.region not in self.dead:
+                try:
+                    found: tuple[Any, Exception | None] = serve(), None
+                except Exception as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
+                    found = None, error
+                if fate == "twice":
+                    scheduler.at(back, serve_again)
+                if fate != "lose" and back <= waits and self.reaches(call.region, call.caller.place):
+                    answer.append(found)
+                    waits = back
+            if delay < call.patience:
+                scheduler.wake(task, number, waits)
+
+        def serve_again() -> None:
             try:
-                answer(serve(), None)
-            except Exception as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
-                answer(None, error)
+                serve()
+            except Exception:  # noqa: BLE001, S110  # pylint: disable=broad-exception-caught
+                pass  # nobody waits for what the second one gives
 
-        return self.request(caller, region, service, operation, arrive, patience, connect)
-
-    def request(self, caller: Process, region: str, service: str, operation: str,
-                arrive: Callable[[Callable[[Any, BaseException | None], None]], None], patience: float,
-                connect: float = 1.0) -> Any:
-        """As `call`, of something that takes its own time: `arrive` is given what to call with the answer."""
-        scheduler, call = self.scheduler, Call(caller, region, service, operation)
-        self.calls[region, service, operation] += 1
-        self.adversary.strike(call, "before")
-        self._pause(caller)
-        draw = scheduler.random
-        if not (self.reaches(caller.place, region) and self.reaches(region, caller.place)):
-            hangs = draw.random() < 1 / 2 or caller.place in self.dead
-            scheduler.wait(connect if hangs else 0.01)
-            raise NoAnswer(connected=False)
-        mood = self.refusing.get((region, service), "")
-        if mood == "hang":
-            scheduler.wait(patience)
+        scheduler.at(delay, arrive)
+        scheduler.suspend(call.patience if delay >= call.patience else None)
+        self._return(call)
+        if not answer:
             raise NoAnswer(connected=True)
-        if mood:
-            scheduler.wait(0.01)
-            raise Unavailable(throttled=mood == "throttle")
-        fate = self.adversary.fate(call)
-        if fate == "fail":
-            scheduler.wait(0.01)
-            raise Unavailable
-        answered = Signal(scheduler)
-        delay = self.latency(caller.place, region) + (draw.uniform(0.0, 2 * patience) if fate == "late" else 0.0)
+        found, error = answer[0]
+        if error is not None:
+            raise error
+        return found
+
+    def request(self, call: Call, arrive: Callable[[Answer], None]) -> Any:
+        """As `call`, of something that takes its own time: `arrive` is given what to call with the answer."""
+        fate, delay = self._leave(call)
+        scheduler, answered = self.scheduler, Signal(self.scheduler)
 
         def answer(found: Any, error: BaseException | None) -> None:
-            if fate != "lose" and self.reaches(region, caller.place):
-                back = self.latency(region, caller.place)
-                scheduler.at(back, lambda: answered.fire((found, error)))
+            if fate != "lose" and self.reaches(call.region, call.caller.place):
+                scheduler.at(self.latency(call.region, call.caller.place), lambda: answered.fire((found, error)))
 
         def arrives() -> None:
-            if region not in self.dead:
+            if call.region not in self.dead:
                 arrive(answer)
                 if fate == "twice":
                     arrive(lambda _found, _error: None)
 
         scheduler.at(delay, arrives)
-        if not answered.wait(patience):
-            self.adversary.strike(call, "after")
-            self._pause(caller)
+        answered.wait(call.patience)
+        self._return(call)
+        if not answered.set:
             raise NoAnswer(connected=True)
-        self.adversary.strike(call, "after")
-        self._pause(caller)
         found, error = answered.value
         if error is not None:
             raise error
@@ -148,9 +174,40 @@ class Network:
 
     def latency(self, source: str, target: str) -> float:
         """Seconds that a packet takes."""
-        return (0.002 if source == target else 0.035) * self.scheduler.random.uniform(0.5, 2.0)
+        return (HERE if source == target else AWAY) * (0.5 + 1.5 * self.scheduler.random.random())
+
+    def _leave(self, call: Call) -> tuple[str, float]:
+        """The call's fate, and seconds until it arrives. Raises NoAnswer and Unavailable if it never does."""
+        caller, region = call.caller, call.region
+        caller.calls += 1
+        if caller.shuns == region:
+            self.history.note(self.scheduler.now, "called", caller.name, region=region, operation=call.operation)
+        struck = self.adversary.active and not caller.spared
+        if struck:
+            self.adversary.strike(call, "before")
+            self._pause(caller)
+        if (self.cuts or self.dead) and not self.connected(caller.place, region):
+            hangs = self.scheduler.random.random() < 1 / 2 or caller.place in self.dead
+            self.scheduler.suspend(call.connect if hangs else 0.01)
+            raise NoAnswer(connected=False)
+        mood = self.refusing.get((region, call.service), "")
+        if mood:
+            self.scheduler.suspend(call.patience if mood == "hang" else 0.01)
+            if mood == "hang":
+                raise NoAnswer(connected=True)
+            raise Unavailable(throttled=mood == "throttle")
+        fate, held = self.adversary.fate(call) if struck else ("", 0.0)
+        if fate == "fail":
+            self.scheduler.suspend(0.01)
+            raise Unavailable
+        return fate, held + self.latency(caller.place, region)
+
+    def _return(self, call: Call) -> None:
+        if self.adversary.active and not call.caller.spared:
+            self.adversary.strike(call, "after")
+            self._pause(call.caller)
 
     def _pause(self, caller: Process) -> None:
         """Let a caller that was struck feel it: a frozen one waits here, a killed one never comes back."""
         if not caller.alive or caller.thaw > self.scheduler.now:
-            self.scheduler.wait(0.0)
+            self.scheduler.suspend(0.0)

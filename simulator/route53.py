@@ -2,21 +2,20 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from contract import DNS_TTL, HEALTH_PATH, LEVER_PATH
 from simulator.network import OUTSIDE, Network, NoAnswer
 from simulator.scheduler import Process
 
-TTL = 60.0
-CHECKERS = 3
 HEALTHY_SHARE = 0.18
-PATIENCE = 2.0
+PATIENCE = 2.0  # seconds
 
-Ask = Callable[[Process, str, str], int]
-"""The status that a checker gets from a region's API for a path. Raises NoAnswer."""
+Ask = Callable[[Process, str, str, float], int]
+"""The status that a checker gets from a region's API for a path, within so many seconds. Raises NoAnswer."""
 
 
 @dataclass
 class Check:
-    """An HTTPS check of one region's path."""
+    """An HTTPS check of one region's path; of each checker its vote, and how many answers in a row speak against it."""
 
     region: str
     path: str
@@ -30,37 +29,43 @@ class Check:
         """By the vote of the checkers."""
         return (sum(self.votes) / len(self.votes) > HEALTHY_SHARE) is not self.inverted
 
+    def hear(self, number: int, *, answered: bool) -> None:
+        """Count an answer that a checker got."""
+        if answered is self.votes[number]:
+            self.rows[number] = 0
+            return
+        self.rows[number] += 1
+        if self.rows[number] >= self.threshold:
+            self.votes[number], self.rows[number] = answered, 0
+
 
 class Route53:
     """The checks and the two failover records of the service's name: the primary one while two of three hold."""
 
-    def __init__(self, network: Network, regions: tuple[str, str], ask: Ask, interval: float, threshold: int) -> None:
+    def __init__(self, network: Network, regions: tuple[str, str], ask: Ask, interval: float, threshold: int,
+                 checkers: int = 1) -> None:
         self._network, self.regions, self._ask, self._interval = network, regions, ask, interval
         primary, standby = regions
         self.checks = {
-            "primary": Check(primary, "/health", threshold), "dr": Check(standby, "/health", threshold),
-            "primary_takeover": Check(primary, "/takeover", 1),
-            "dr_takeover": Check(standby, "/takeover", 1, inverted=True)}
-        self.checkers = [Process(network.scheduler, f"checker-{number}", OUTSIDE) for number in range(CHECKERS)]
-        for name, check in self.checks.items():
-            check.votes = [name != "primary_takeover" and not check.inverted] * CHECKERS
-            check.rows = [0] * CHECKERS
-            for number, checker in enumerate(self.checkers):
+            "primary": Check(primary, HEALTH_PATH, threshold), "dr": Check(standby, HEALTH_PATH, threshold),
+            "primary_takeover": Check(primary, LEVER_PATH, 1),
+            "dr_takeover": Check(standby, LEVER_PATH, 1, inverted=True)}
+        for number in range(checkers):
+            checker = Process(network.scheduler, f"checker-{number}", OUTSIDE)
+            checker.spared = True
+            for name, check in self.checks.items():
+                check.votes.append(name != "primary_takeover" and not check.inverted)
+                check.rows.append(0)
                 network.scheduler.spawn(checker, lambda c=check, n=number, p=checker: self._watch(c, n, p),
                                         network.scheduler.random.uniform(0.0, interval))
 
     def _watch(self, check: Check, number: int, checker: Process) -> None:
         while True:
             try:
-                answered = 200 <= self._ask(checker, check.region, check.path) < 400
+                answered = 200 <= self._ask(checker, check.region, check.path, PATIENCE) < 400
             except NoAnswer:
                 answered = False
-            if answered is check.votes[number]:
-                check.rows[number] = 0
-            else:
-                check.rows[number] += 1
-                if check.rows[number] >= check.threshold:
-                    check.votes[number], check.rows[number] = answered, 0
+            check.hear(number, answered=answered)
             checker.sleep(self._interval)
 
     @property
@@ -69,12 +74,14 @@ class Route53:
         children = ("primary", "dr_takeover", "primary_takeover")
         return sum(self.checks[child].healthy for child in children) >= 2
 
+    def sees(self, region: str) -> bool:
+        """Whether a region is healthy from outside."""
+        return self.checks["primary" if region == self.regions[0] else "dr"].healthy
+
     def leads_to(self) -> str:
         """The region that the name leads to now."""
         primary, standby = self.regions
-        if self.stays:
-            return primary
-        return standby if self.checks["dr"].healthy else primary
+        return standby if not self.stays and self.checks["dr"].healthy else primary
 
 
 class Resolver:
@@ -88,5 +95,5 @@ class Resolver:
         """Where the name leads, as far as this client knows."""
         now = self._process.monotonic()
         if now >= self._until:
-            self._region, self._until = self._route53.leads_to(), now + TTL
+            self._region, self._until = self._route53.leads_to(), now + DNS_TTL
         return self._region

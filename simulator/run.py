@@ -1,16 +1,24 @@
 """One history: a seed's plan, played on its world in two phases, and judged."""
+import math
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from random import Random
 from zlib import crc32
 
-from simulator.checkers import LIVENESS, SAFETY, Violation
-from simulator.faults import FAULTS, Fault, Strikes
-from simulator.mixes import EVER, MIXES, Plan
+from recovery.drill.payer import Payer
+from recovery.stack import Stack
+from simulator.checkers import LIVENESS, SAFETY, QUIET, Violation
+from simulator.faults import EVER, FAULTS, Fault, Strikes
+from simulator.mixes import MIXES, Plan
+from simulator.network import OUTSIDE
 from simulator.operator import Operator
+from simulator.scheduler import Process
 from simulator.world import World
 
-SNAPSHOT = 100.0  # seconds after the start at which the table is kept for a restore
+CALM = 100.0  # seconds before anything is struck; the table is kept then, for a restore
+STEP = 30.0  # seconds between two looks at whether the second phase is decided
+UNTRACED = ("paid", "settled", "failed", "reused")
 
 
 @dataclass
@@ -30,13 +38,12 @@ def draw(seed: int, mix: str = "") -> Plan:
     """The plan of a seed, of one mix or of any."""
     random = Random(f"plan {seed}")
     name = mix or random.choice(sorted(MIXES))
-    return MIXES[name](random)
+    return replace(MIXES[name](random), mix=name)
 
 
 def play(seed: int, plan: Plan, *, traced: bool = False) -> Result:
     """Play a plan from its seed; the same two give the same history."""
     strikes = Strikes(Random(f"strikes {seed}"), **plan.strikes, fates=plan.fates)
-    strikes.active = False
     world = World(crc32(str(seed).encode()), plan.options, strikes)
     scheduler, counts = world.scheduler, Counter[str]()
 
@@ -48,47 +55,102 @@ def play(seed: int, plan: Plan, *, traced: bool = False) -> Result:
     def lift(fault: Fault) -> None:
         world.history.note(scheduler.now, "healed", fault.where, name=fault.name)
         FAULTS[fault.name][1](world, fault.where)
+        world.drain()
 
     for fault in plan.faults:
         scheduler.at(fault.begins, lambda fault=fault: begin(fault))
         if fault.ends != EVER:
             scheduler.at(min(fault.ends, plan.safety), lambda fault=fault: lift(fault))
     operator = Operator(world, plan.person)
-    scheduler.at(SNAPSHOT, world.snapshot)
-    scheduler.at(SNAPSHOT, lambda: setattr(strikes, "active", True))
+    scheduler.at(CALM, world.snapshot)
+    scheduler.at(CALM, lambda: setattr(strikes, "active", not strikes.idle))
+    if plan.audited:
+        scheduler.at(plan.audited, lambda: audit(world))
     try:
         scheduler.run(plan.safety)
-        strikes.active = False
-        world.permanent = [fault for fault in plan.faults if fault.ends == EVER]
-        world.drain()
-        scheduler.run(plan.safety + plan.liveness)
-        violations = [found for check in (*SAFETY, *LIVENESS) for found in check(world)]
+        strikes.active, operator.patient = False, True
+        world.permanent = [fault for fault in plan.faults if fault.lasts]
+        world.history.note(scheduler.now, "heals", "everything", stays=", ".join(map(str, world.permanent)) or "nothing")
+        violations = list(_end(world, plan))
     finally:
         scheduler.end()
-    states = Counter(f"{event.what} {event.facts.get('action') or event.facts.get('how') or ''}".strip()
-                     for event in world.history.of("leads", "promoted", "asked to promote", "notified", "rejoined"))
+    states = Counter(" ".join(filter(None, (event.what, event.facts.get("action") or event.facts.get("how"))))
+                     for event in world.history.events if event.what in STATES)
     states.update(operator.outcomes)
-    trace = [str(event) for event in world.history.events
-             if event.what not in ("paid", "settled", "failed")] if traced else []
-    return Result(seed, plan, violations, plan.safety + plan.liveness, counts + strikes.counts, states, trace)
+    trace = [str(event) for event in world.history.events if event.what not in UNTRACED] if traced else []
+    return Result(seed, plan, violations, scheduler.now, counts + strikes.counts, states, trace)
+
+
+STATES = frozenset({"leads", "promoted", "asked to promote", "notified", "rejoined", "runs", "ends", "repaired", "crashed"})
+
+
+def _end(world: World, plan: Plan) -> Iterator[Violation]:
+    """Play the second phase until its end, or until nothing is left to happen, and judge the history."""
+    until = world.scheduler.now + plan.liveness
+    steady = 0
+    while world.scheduler.now < until and steady * STEP < QUIET:
+        world.scheduler.run(min(until, world.scheduler.now + STEP))
+        steady = steady + 1 if _is_steady(world) else 0
+    for check in (*SAFETY, *LIVENESS):
+        yield from check(world)
+
+
+def _is_steady(world: World) -> bool:
+    """Whether payments are taken, no run is open, and what leads and what is led to agree."""
+    now = world.scheduler.now
+    runs = [run for region in world.regions if (run := world.run(region))]
+    return (now - max(world.served.values()) < STEP and all(run["ended"] is not None for run in runs)
+            and {world.leader(region)[0] for region in world.regions} == {world.route53.leads_to()} == {world.aurora.writer})
+
+
+def audit(world: World) -> None:
+    """Let the drill's own code count the acknowledged payments that are lost, in the region that takes payments."""
+    able = [region for region in world.regions if world.takes_payments(region)]
+    if len(able) == 1:
+        stack = Stack.of(world.outputs)
+        auditor = Process(world.scheduler, "drill", OUTSIDE)
+        auditor.spared = True
+        payer = Payer(stack, "key", world.environment(auditor), math.inf)
+        payer.acknowledged = [key for key, each in world.acknowledged.items() if each.at < world.scheduler.now - QUIET / 2]
+
+        def count() -> None:
+            counted = payer.lost(stack.site(able[0]))
+            lost = sum(not world.stores_with(able[0], key) for key in payer.acknowledged)
+            world.history.note(world.scheduler.now, "audited", able[0], counted=counted, lost=lost)
+
+        world.scheduler.spawn(auditor, count)
 
 
 def shrink(seed: int, plan: Plan, rule: str) -> Plan:
-    """The plan with everything left out that the violation of a rule does not need."""
+    """The plan with everything left out that the violation of a rule does not need, and as short as it can be."""
     def breaks(smaller: Plan) -> bool:
         return any(found.rule == rule for found in play(seed, smaller).violations)
 
-    for _ in range(2):
-        for fault in list(plan.faults):
-            smaller = replace(plan, faults=[each for each in plan.faults if each is not fault])
+    changed = True
+    while changed:
+        changed = False
+        for smaller in _smaller(plan):
             if breaks(smaller):
-                plan = smaller
-        for typed in list(plan.person.typed):
-            smaller = replace(plan, person=replace(plan.person, typed=[t for t in plan.person.typed if t is not typed]))
-            if breaks(smaller):
-                plan = smaller
-        for name in list(plan.fates):
-            smaller = replace(plan, fates={key: rate for key, rate in plan.fates.items() if key != name})
-            if breaks(smaller):
-                plan = smaller
+                plan, changed = smaller, True
+                break
     return plan
+
+
+def _smaller(plan: Plan) -> Iterator[Plan]:
+    """Each plan with one thing less, or a shorter phase."""
+    person = plan.person
+    for each in plan.faults:
+        yield replace(plan, faults=[fault for fault in plan.faults if fault is not each])
+    for words in person.typed:
+        yield replace(plan, person=replace(person, typed=[typed for typed in person.typed if typed is not words]))
+    for name in plan.strikes:
+        if name not in ("longest", "latest"):
+            yield replace(plan, strikes={key: rate for key, rate in plan.strikes.items() if key != name})
+    for name in plan.fates:
+        yield replace(plan, fates={key: rate for key, rate in plan.fates.items() if key != name})
+    if person.interrupts is not None:
+        yield replace(plan, person=replace(person, interrupts=None))
+    last = max([CALM, *(fault.begins for fault in plan.faults), *(at for at, _ in person.typed)])
+    for part in (0.5, 0.8):
+        if plan.safety * part > last:
+            yield replace(plan, safety=plan.safety * part)

@@ -5,11 +5,13 @@ from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any
 
+from contract import LEVER_KEY
 from simulator.dynamodb import calling, failure
 from simulator.network import Network
 from simulator.scheduler import EPOCH, Process
 
 PAGE = 200  # versions of a listing's page
+READ_ALREADY = 0.5  # the part of the copies under way that have left a region when it is lost
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class Buckets:
         way = self.regions[bucket], self.regions[target]
 
         def arrive() -> None:
-            if way in self.stalled or not self.network.reaches(*way):
+            read = way[0] in self.network.dead and self.network.scheduler.random.random() < READ_ALREADY
+            if way in self.stalled or not (read or self.network.reaches(*way)):
                 self._waiting.append((bucket, key, version))
                 return
             versions = self.objects[target].setdefault(key, [])
@@ -82,7 +85,7 @@ class S3Client:
 
     def head_bucket(self, *, Bucket: str) -> dict[str, Any]:  # noqa: N803
         """HeadBucket."""
-        return self._call("HeadBucket", lambda: {} if Bucket in self._buckets.objects else {})
+        return self._call("HeadBucket", dict, Bucket)
 
     def put_object(self, *, Bucket: str, Key: str, Body: bytes = b"", IfNoneMatch: str = "",  # noqa: N803
                    **_: Any) -> dict[str, Any]:
@@ -93,7 +96,7 @@ class S3Client:
             self._buckets.write(Bucket, Key, bytes(Body))
             return {}
 
-        return self._call("PutObject", serve)
+        return self._call("PutObject", serve, Bucket, record=Key == LEVER_KEY)
 
     def get_object(self, *, Bucket: str, Key: str, VersionId: str = "") -> dict[str, Any]:  # noqa: N803
         """GetObject."""
@@ -108,7 +111,7 @@ class S3Client:
                 raise failure("GetObject", "NoSuchKey", 404)
             return {"Body": BytesIO(body), "ContentLength": len(body)}
 
-        return self._call("GetObject", serve)
+        return self._call("GetObject", serve, Bucket)
 
     def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
         """HeadObject."""
@@ -118,7 +121,7 @@ class S3Client:
                 raise failure("HeadObject", "404", 404)
             return {"ContentLength": len(body)}
 
-        return self._call("HeadObject", serve)
+        return self._call("HeadObject", serve, Bucket)
 
     def delete_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
         """DeleteObject: a delete marker on top."""
@@ -126,7 +129,7 @@ class S3Client:
             self._buckets.write(Bucket, Key, None)
             return {}
 
-        return self._call("DeleteObject", serve)
+        return self._call("DeleteObject", serve, Bucket, record=Key == LEVER_KEY)
 
     def list_object_versions(self, *, Bucket: str, Prefix: str = "", KeyMarker: str = "",  # noqa: N803
                              VersionIdMarker: str = "", **_: Any) -> dict[str, Any]:  # noqa: N803
@@ -146,16 +149,8 @@ class S3Client:
                     "DeleteMarkers": [row for row, marker in listed if marker], "IsTruncated": more,
                     **({"NextKeyMarker": page[-1][0], "NextVersionIdMarker": str(page[-1][1].number)} if more else {})}
 
-        return self._call("ListObjectVersions", serve)
+        return self._call("ListObjectVersions", serve, Bucket)
 
-    def list_objects_v2(self, *, Bucket: str, Prefix: str = "", **_: Any) -> dict[str, Any]:  # noqa: N803
-        """ListObjectsV2."""
-        def serve() -> dict[str, Any]:
-            keys = [key for key in sorted(self._buckets.objects[Bucket])
-                    if key.startswith(Prefix) and self._buckets.newest(Bucket, key) is not None]
-            return {"Contents": [{"Key": key} for key in keys], "KeyCount": len(keys), "IsTruncated": False}
-
-        return self._call("ListObjectsV2", serve)
-
-    def _call(self, operation: str, serve: Callable[[], Any]) -> Any:
-        return calling(self._buckets.network, self._caller, self._region, "s3", operation, serve)
+    def _call(self, operation: str, serve: Callable[[], Any], bucket: str, *, record: bool = False) -> Any:
+        return calling(self._buckets.network, self._caller, self._region, "s3", operation, serve, record=record,
+                       resource=bucket)

@@ -18,13 +18,15 @@ class Process:
     nothing; `stands_still`: its monotonic clock does not count that time either, as in Lambda.
     """
 
-    __slots__ = ("alive", "ended", "idle_since", "name", "parked", "place", "scheduler", "skew", "stands_still",
-                 "stood", "thaw")
+    __slots__ = ("alive", "calls", "ended", "idle_since", "name", "parked", "place", "proved", "scheduler", "shuns", "skew",
+                 "spared", "stands_still", "stood", "thaw")
 
     def __init__(self, scheduler: "Scheduler", name: str, place: str, *, stands_still: bool = False) -> None:
         self.scheduler, self.name, self.place, self.stands_still = scheduler, name, place, stands_still
-        self.alive = True
+        self.alive, self.spared = True, False  # a spared process is never struck: it is no part of the product
         self.skew = self.stood = self.thaw = 0.0
+        self.calls, self.proved = 0, 0  # calls that it has begun, and how many when it last proved that a run is its own
+        self.shuns = ""  # the region that it must not call, since it fails over from it
         self.idle_since: float | None = None
         self.parked: list[Callable[[], None]] = []  # what goes on once it is no longer idle
         self.ended: list[Callable[[], None]] = []  # called when it is killed
@@ -39,7 +41,7 @@ class Process:
 
     def sleep(self, seconds: float, /) -> None:
         """Wait."""
-        self.scheduler.wait(max(0.0, seconds))
+        self.scheduler.suspend(max(0.0, seconds))
 
     def freeze(self, seconds: float) -> None:
         """Let nothing in it run for so long; a longer freeze that is under way goes on."""
@@ -99,6 +101,10 @@ class Signal:
             for task, number in self._waiting:
                 self._scheduler.wake(task, number, 0.0)
 
+    def wakes(self, task: Task, number: int) -> None:
+        """Let it wake a task from a wait."""
+        self._waiting.append((task, number))
+
     def wait(self, seconds: float | None = None) -> bool:
         """Wait for it, at most so long; whether it has happened."""
         if not self.set:
@@ -115,11 +121,10 @@ class Scheduler:
         self.random = Random(seed)
         self.now = 0.0
         self.ended = False
-        self.problems: list[BaseException] = []
         self._hub = getcurrent()
         self._queue: list[tuple[float, float, int, Callable[[], object]]] = []
         self._numbers = count()
-        self._kept: list[Task] = []  # a greenlet that is collected would run its cleanup
+        self._tasks: set[Task] = set()  # a greenlet that is collected would run its cleanup
 
     def at(self, seconds: float, event: Callable[[], object]) -> None:
         """Let an event happen so many seconds from now; it must not wait."""
@@ -127,6 +132,24 @@ class Scheduler:
 
     def spawn(self, process: Process, work: Callable[[], object], after: float = 0.0) -> Signal:
         """Start a task of a process; the signal carries what it returns, or the exception that it raised."""
+        done, task = self._prepare(process, work)
+        self.wake(task, 0, after)
+        return done
+
+    def run_within(self, process: Process, work: Callable[[], object], seconds: float) -> Signal:
+        """Run a task of the present task's process at once, and wait for it at most so long; its signal."""
+        done, task = self._prepare(process, work)
+        present = self.task()
+        present.waiting += 1
+        done.wakes(present, present.waiting)
+        self.wake(present, present.waiting, seconds)
+        task.waiting += 1
+        task.switch()
+        if self.ended:
+            raise GreenletExit
+        return done
+
+    def _prepare(self, process: Process, work: Callable[[], object]) -> tuple[Signal, Task]:
         done = Signal(self)
 
         def run() -> None:
@@ -136,11 +159,15 @@ class Scheduler:
                 raise
             except BaseException as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
                 done.fire((None, error))
+            self._tasks.discard(task)
 
         task = Task(process, run, self._hub)
-        self._kept.append(task)
-        self.wake(task, 0, after)
-        return done
+        self._tasks.add(task)
+        return done, task
+
+    def tasks_of(self, process: Process) -> list[Task]:
+        """The tasks of a process that have begun and not ended, in no particular order."""
+        return [task for task in self._tasks if task.process is process]
 
     def task(self) -> Task:
         """The task that runs now."""
@@ -148,10 +175,6 @@ class Scheduler:
         if not isinstance(found, Task) or self.ended:
             raise GreenletExit
         return found
-
-    def wait(self, seconds: float) -> None:
-        """Let so much time pass for the task that runs now."""
-        self.suspend(seconds)
 
     def suspend(self, seconds: float | None) -> None:
         """Run others until the present task is woken, at the latest after so many seconds."""
@@ -191,4 +214,4 @@ class Scheduler:
         """Drop everything; nothing of it runs any more."""
         self.ended = True
         self._queue.clear()
-        self._kept.clear()
+        self._tasks.clear()

@@ -1,28 +1,28 @@
-"""Everything of one history: the simulated AWS in two regions, the product deployed on it, clients, and a person."""
+"""Everything of one history: the simulated AWS in two regions, the product deployed on it, clients, and what is true."""
 import json
 import logging
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
-from tempfile import gettempdir
 from typing import Any
-from zlib import crc32
 
-from contract import ALIAS, JOURNAL_KEY, LEADERSHIP_KEY, LEVER_KEY, OBSERVATION_PREFIX, OUTPUTS_VARIABLE
-from payments.deadline import Timing
+from contract import ALIAS, JOURNAL_KEY, LEADERSHIP_KEY, LEVER_KEY, OBSERVATION_PREFIX, RECEIPTS_PREFIX, Metric
 from payments import reconcile
+from payments.deadline import Timing
+from payments.payment import Payment, Record
 from payments.region import Transport, create_api
 from recovery import cli, controller
+from recovery.observation import Observation
 from simulator import adapters
 from simulator.aurora import Aurora, RdsClient
+from simulator.clients import Acknowledged, Client
 from simulator.dynamodb import DynamoClient, Table
 from simulator.functions import Function, Functions, Gateway, LambdaClient, Schedule
 from simulator.history import History
 from simulator.metrics import CloudWatchClient, Metrics, SnsClient
 from simulator.network import OUTSIDE, Network, NoAnswer
-from simulator.route53 import Resolver, Route53
+from simulator.route53 import Route53
 from simulator.s3 import Buckets, S3Client
 from simulator.scheduler import Process, Scheduler
 
@@ -30,11 +30,18 @@ SILENT = logging.Logger("silent", logging.CRITICAL)
 REGIONS = ("us-east-1", "us-west-2")
 TABLE, GLOBAL = "payment-transactions-sim", "tapstack-sim"
 PAYMENTS, RECONCILE, CONTROLLER = "tapstack-payments-sim", "tapstack-reconcile-sim", "tapstack-controller-sim"
+MEMORY, ANSWER = 1024 * 1024 * 1024, 6_291_556  # bytes: what the repair may hold, and what Lambda lets it answer
+DRAIN_SECONDS = 5.0
+RECENT = 15.0  # seconds within which a region that takes payments has acknowledged one
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a seed draws for its world; times in seconds."""
+    """What a seed draws for its world; times in seconds.
+
+    `older` payments are there from the start; each payment stands for `scale` of them where memory and answers are
+    limited (0: they are not). `reuse` is the part of repeats that have another body.
+    """
 
     strong: bool = False
     automatic: bool = True
@@ -42,75 +49,87 @@ class Options:
     recovery_time: int = 900
     interval: int = 10
     threshold: int = 3
-    pay_every: float = 4.0
+    pay_every: float = 5.0
     clients: int = 2
+    reuse: float = 0.0
+    older: int = 0
+    scale: int = 0
     table_lag: tuple[float, float] = (0.1, 1.0)
     receipts_lag: tuple[float, float] = (0.5, 5.0)
     ledger_lag: tuple[float, float] = (0.05, 0.5)
+    failover_takes: tuple[float, float] = (4.0, 40.0)
+    switchover_takes: tuple[float, float] = (4.0, 60.0)
     skews: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass
-class Acknowledged:
-    """A payment that a client was told is made."""
+@dataclass(frozen=True, kw_only=True)
+class Screen(cli.Terminal):
+    """A terminal whose outputs need no file."""
 
-    payment_id: str
-    at: float
-    region: str
-    body: dict[str, Any]
+    known: Mapping[str, Any]
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs."""
+        return dict(self.known)
 
 
 class World:
     """The history's world, from its start."""
 
     def __init__(self, seed: int, options: Options, adversary: Any = None) -> None:
-        self.options, self.history = options, History()
+        self.options, self.history, self.regions = options, History(), REGIONS
         self.scheduler = scheduler = Scheduler(seed)
         self.network = Network(scheduler, self.history)
         if adversary is not None:
             self.network.adversary = adversary
-        self.regions = REGIONS
         primary, standby = REGIONS
         draw = scheduler.random
-        self.table = Table(self.network, REGIONS, options.strong, lag=lambda: draw.uniform(*options.table_lag))
+        self.table = Table(self.network, REGIONS, options.strong, lag=lambda: draw.uniform(*options.table_lag),
+                           reads=self._as_read, writes=self._as_written)
         self.receipts = {region: f"receipts-{region}" for region in REGIONS}
         self.control = {region: f"control-{region}" for region in REGIONS}
         self.buckets = Buckets(
-            self.network, {**{name: region for region, name in self.receipts.items()},
-                           **{name: region for region, name in self.control.items()}},
+            self.network, {name: region for kind in (self.receipts, self.control) for region, name in kind.items()},
             {self.receipts[primary]: self.receipts[standby], self.receipts[standby]: self.receipts[primary]},
             lag=lambda: draw.uniform(*options.receipts_lag))
-        self.aurora = Aurora(self.network, self.history, GLOBAL, {
-            region: f"arn:aws:rds:{region}:123456789012:cluster:tapstack-sim-{region}" for region in REGIONS}, primary,
-            lag=lambda: draw.uniform(*options.ledger_lag))
+        self.aurora = Aurora(
+            self.network, self.history, GLOBAL,
+            {region: f"arn:aws:rds:{region}:123456789012:cluster:tapstack-sim-{region}" for region in REGIONS}, primary,
+            lag=lambda: draw.uniform(*options.ledger_lag), failover_takes=options.failover_takes,
+            switchover_takes=options.switchover_takes, asked=self._asked)
         self.metrics = Metrics(self.network, self.history)
         self.functions = Functions(self.network)
-        self.denied: set[tuple[str, str]] = set()
+        self.gateway = Gateway(self.network, self.functions, PAYMENTS)
         self.newer: set[str] = set()
+        """Regions that have the next release."""
         self.acknowledged: dict[str, Acknowledged] = {}
+        self.given_up: set[str] = set()
+        """Acknowledged payments that no store of the region had that took over: an eventual table may lose them."""
+        self.contested: set[str] = set()
+        """Payment ids under which two requests were acknowledged."""
         self.drivers: list[Process] = []
+        self.permanent: list[Any] = []
+        """The faults that stay for ever, in the second phase."""
+        self.served = dict.fromkeys(REGIONS, 0.0)
+        """When each region acknowledged a payment last."""
         self._environments: list[tuple[str, str, Process]] = []
-        self._leader = primary
-        self._epoch = 1
-        self._holders: dict[str, str] = {}  # by region, who wrote the journal there last
-        self.aurora.asked = self._asked
+        self._holders: dict[str, Process] = {}  # by region, who wrote the run there last
+        self._looked: dict[str, float] = {}  # by region, when its controller wrote its last observation
+        self._snapshot: dict[str, Any] = {}
+        self._silent_lag = draw.random() < 1 / 2
         self.outputs = self._outputs()
-        self._observe_table()
         for region in REGIONS:
             self._deploy(region)
-        self.gateway = Gateway(self.network, self.functions, PAYMENTS)
-        self.table.put(primary, LEADERSHIP_KEY, {
-            "payment_id": {"S": LEADERSHIP_KEY}, "epoch": {"N": "1"}, "region": {"S": primary}})
-        for view in self.table.views.values():
-            view.update(self.table.views[primary])
-        self.route53 = Route53(self.network, REGIONS, self._ask, options.interval, options.threshold)
+        self._fill()
+        put = self.table.put
+        self.table.put = partial(self._put, put)  # type: ignore[method-assign]
+        self.route53 = Route53(self.network, REGIONS, self._check, options.interval, options.threshold)
         self.schedule = Schedule(self.network, self.functions, CONTROLLER, REGIONS)
         self._publish_lags()
-        self.snapshots: list[dict[str, Any]] = []
-        self.permanent: list[Any] = []
-        self.given_up: set[str] = set()
+        self._alarms()
+        self._drain_again()
         for number in range(options.clients):
-            self._client(number)
+            Client(self, number)
 
     # --- What is deployed
 
@@ -135,9 +154,29 @@ class World:
         return found
 
     def _deploy(self, region: str) -> None:
+        scale = self.options.scale
         self.functions.add(Function(PAYMENTS, region, partial(self._payments, region), 10.0))
-        self.functions.add(Function(RECONCILE, region, partial(self._reconcile, region), 900.0))
+        self.functions.add(Function(RECONCILE, region, partial(self._reconcile, region), 900.0,
+                                    memory=MEMORY // scale if scale else 0, answer=ANSWER // scale if scale else 0))
         self.functions.add(Function(CONTROLLER, region, partial(self._controller, region), 900.0))
+
+    def _fill(self) -> None:
+        """Give all stores the leadership of the primary region, and the older payments."""
+        self.table.put(REGIONS[0], LEADERSHIP_KEY, {
+            "payment_id": {"S": LEADERSHIP_KEY}, "epoch": {"N": "1"}, "region": {"S": REGIONS[0]}})
+        for number in range(self.options.older):
+            payment = Payment(payment_id=f"older-{number}", amount=number + 1, currency="EUR", payer="payer", payee="shop")
+            record = Record(payment=payment, fingerprint=payment.fingerprint(), epoch=1, settled=True,
+                            created_at=f"2027-01-15T07:{number // 60 % 60:02}:{number % 60:02}.{number // 3600:03}+00:00")
+            texts = {**{key: value for key, value in vars(payment).items() if key != "amount"}, "status": "SETTLED",
+                     "fingerprint": record.fingerprint, "created_at": record.created_at}
+            self.table.put(REGIONS[0], payment.payment_id, {
+                "amount": {"N": str(payment.amount)}, "epoch": {"N": "1"}, **{key: {"S": each} for key, each in texts.items()}})
+            self.buckets.write(self.receipts[REGIONS[0]], f"{RECEIPTS_PREFIX}{payment.payment_id}.json", record.receipt())
+            for books in self.aurora.books.values():
+                books.post({**vars(payment), "fingerprint": record.fingerprint, "created_at": record.created_at, "epoch": 1})
+        for view in self.table.views.values():
+            view.update(self.table.views[REGIONS[0]])
 
     def environ(self, region: str) -> dict[str, str]:
         """The environment of a region's functions."""
@@ -162,10 +201,9 @@ class World:
             case "dynamodb":
                 return DynamoClient(self.table, process, region)
             case "s3":
-                return Denying(self, region, S3Client(self.buckets, process, region), {"put_object": "PutObject"})
+                return S3Client(self.buckets, process, region)
             case "rds":
-                return Denying(self, region, RdsClient(self.aurora, process, region),
-                               {"failover_global_cluster": "FailoverGlobalCluster"})
+                return RdsClient(self.aurora, process, region)
             case "lambda":
                 return LambdaClient(self.functions, self.network, process, region, read)
             case "cloudwatch":
@@ -181,33 +219,34 @@ class World:
 
     def environment(self, process: Process) -> Any:
         """What recovery takes from the machine of a process."""
-        return adapters.environment(process, self.clients(process), self.http)
+        return adapters.environment(process, self.network, self.clients(process), self.http)
 
     def command(self, process: Process, words: str) -> tuple[int, str]:
         """Run a command of recovery; its exit code, and what it printed."""
         console = adapters.Silence()
-        terminal = cli.Terminal(
-            environ={OUTPUTS_VARIABLE: str(self._outputs_file())}, driver=process.name,
-            console=lambda _: console, confirm=lambda _: True,  # type: ignore[arg-type,return-value]
-            connect=lambda: self.environment(process))
-        code = cli.run(words.split(), terminal)
+        screen = Screen(environ={}, driver=process.name, console=lambda _: console,  # type: ignore[arg-type,return-value]
+                        confirm=lambda _: True, connect=lambda: self.environment(process), known=self.outputs)
+        code = cli.run(words.split(), screen)
         return code, " | ".join(console.lines)
-
-    def _outputs_file(self) -> Path:
-        path = Path(gettempdir()) / f"simulator-{crc32(json.dumps(self.outputs).encode())}.json"
-        if not path.exists():
-            path.write_text(json.dumps(self.outputs), encoding="utf-8")
-        return path
 
     def _payments(self, region: str, process: Process) -> Any:
         self._environments.append((region, "payments", process))
-        api = create_api(self.environ(region), Timing(), adapters.runtime(process), self.transport(process))
+        api = create_api(self.environ(region), Timing(), adapters.runtime(process, self.network), self.transport(process))
         return replace(api, logger=SILENT).answer
 
     def _reconcile(self, region: str, process: Process) -> Any:
         self._environments.append((region, "reconcile", process))
-        return reconcile.create(
-            self.environ(region), Timing(), adapters.runtime(process), self.transport(process)).answer
+        made = reconcile.create(
+            self.environ(region), Timing(), adapters.runtime(process, self.network), self.transport(process))
+
+        def answer(event: Any, context: Any) -> Any:
+            found = made.answer(event, context)
+            if found.get("done"):
+                self.history.note(self.scheduler.now, "repaired", region, epoch=self.leader(region)[1],
+                                  pending=found["pending"], repaired=len(found["repaired"]), refused=found["refused"])
+            return found
+
+        return answer
 
     def _controller(self, region: str, process: Process) -> Any:
         self._environments.append((region, "controller", process))
@@ -232,78 +271,27 @@ class World:
             return 0, b""
         return status, json.dumps(found).encode()
 
-    def _ask(self, checker: Process, region: str, path: str) -> int:
-        return self.gateway.request(checker, region, "GET", path, None, 2.0)[0]
+    def _check(self, checker: Process, region: str, path: str, patience: float) -> int:
+        return self.gateway.request(checker, region, "GET", path, None, patience)[0]
 
-    # --- Clients
-
-    def _client(self, number: int) -> None:
-        process = Process(self.scheduler, f"client-{number}", OUTSIDE)
-        resolver = Resolver(self.route53, process)
-        draw = self.scheduler.random
-
-        def pay(payment: dict[str, Any]) -> tuple[int, dict[str, Any], str]:
-            region = resolver.region()
-            try:
-                status, body = self.gateway.request(process, region, "POST", "/payment", json.dumps(payment), 5.0)
-            except NoAnswer:
-                return 0, {}, region
-            return status, body, region
-
-        def work() -> None:
-            serial = 0
-            while True:
-                serial += 1
-                payment = {"payment_id": f"p{number}-{serial}", "amount": draw.randint(1, 5000), "currency": "EUR",
-                           "payer": f"payer{number}", "payee": "shop"}
-                tries = 0
-                while True:
-                    status, body, region = pay(payment)
-                    tries += 1
-                    now = self.scheduler.now
-                    self.history.note(now, "paid" if status == 201 else "failed", process.name,
-                                      id=payment["payment_id"], status=status, region=region)
-                    if status == 201:
-                        self._acknowledge(payment["payment_id"], now, region, body)
-                        break
-                    if status == 409:
-                        self.history.note(now, "conflict", process.name, id=payment["payment_id"])
-                        break
-                    process.sleep(draw.uniform(1.0, 3.0))
-                if draw.random() < 0.1:
-                    self._repeat(process, pay, payment)
-                process.sleep(draw.uniform(0.5, 1.5) * self.options.pay_every)
-
-        self.scheduler.spawn(process, work, draw.uniform(0.0, self.options.pay_every))
-
-    def _repeat(self, process: Process, pay: Any, payment: dict[str, Any]) -> None:
-        """Send an acknowledged request again: it must get its first answer."""
-        process.sleep(self.scheduler.random.uniform(0.1, 20.0))
-        status, body, region = pay(payment)
-        first = self.acknowledged[payment["payment_id"]].body
-        if status == 409 or (status == 201 and body != first):
-            self.history.note(self.scheduler.now, "another answer", process.name, id=payment["payment_id"],
-                              status=status, region=region, first=first, now=body)
-
-    def _acknowledge(self, payment_id: str, at: float, region: str, body: dict[str, Any]) -> None:
-        self.acknowledged.setdefault(payment_id, Acknowledged(payment_id, at, region, body))
+    def acknowledge(self, payment: Acknowledged) -> None:
+        """Remember what a client was told."""
+        self.acknowledged.setdefault(payment.payment_id, payment)
+        self.served[payment.region] = payment.at
 
     # --- What is true
 
     def stores_with(self, region: str, payment_id: str) -> set[str]:
-        """The stores of a region that have a payment: the item settled or pending, its posting, a receipt."""
+        """The stores of a region that keep a payment: the item settled, its posting, a receipt."""
         found = set()
-        if self.table.item(region, payment_id):
+        item = self.table.item(region, payment_id)
+        if item and item.get("status", {}).get("S") == "SETTLED":
             found.add("table")
         if payment_id in self.aurora.books[region].postings:
             found.add("ledger")
-        if self.buckets.newest(self.receipts[region], f"receipts/{payment_id}.json") is not None:
+        if self.buckets.newest(self.receipts[region], f"{RECEIPTS_PREFIX}{payment_id}.json") is not None:
             found.add("receipts")
         return found
-
-    def missing_in(self, region: str) -> list[Acknowledged]:
-        """The acknowledged payments that no store of a region has."""
-        return [each for each in self.acknowledged.values() if not self.stores_with(region, each.payment_id)]
 
     def leader(self, region: str) -> tuple[str, int]:
         """Who leads and under which epoch, as a region's replica says."""
@@ -315,142 +303,163 @@ class World:
         item = self.table.item(region, JOURNAL_KEY)
         return json.loads(item["document"]["S"]) if item else None
 
-    def observation(self, region: str) -> dict[str, Any] | None:
-        """What a region's controller wrote last, as its replica says."""
+    def reported(self, region: str) -> float | None:
+        """The seconds of payments that would be lost by what a region's controller wrote last, None if unknown."""
         item = self.table.item(region, f"{OBSERVATION_PREFIX}{region}")
-        return json.loads(item["document"]["S"]) if item else None
+        document = json.loads(item["document"]["S"]) if item else {}
+        document.pop("release", None)
+        return Observation.of(document).exposure if document else None
 
     def lever(self, region: str) -> bool:
         """Whether a region's lever is set."""
         return self.buckets.newest(self.control[region], LEVER_KEY) is not None
 
     def takes_payments(self, region: str) -> bool:
-        """Whether a region leads by its own replica, and every store that a payment needs is there."""
-        return (region not in self.network.dead and self.leader(region)[0] == region and self.aurora.accepting[region])
+        """Whether a region leads by its own replica, and its database takes writes."""
+        return region not in self.network.dead and self.leader(region)[0] == region and self.aurora.accepting[region]
 
-    def _observe_table(self) -> None:
-        put = self.table.put
+    def other(self, region: str) -> str:
+        """The other region."""
+        return REGIONS[REGIONS[0] == region]
 
-        def observed(region: str, key: str, item: dict[str, Any]) -> None:
-            before = self.table.item(region, key)
-            put(region, key, item)
-            now = self.scheduler.now
-            if key == JOURNAL_KEY and self.table.writer:
-                self._holders[region] = self.table.writer.name
-            if key == LEADERSHIP_KEY and before is not None and before != item:
-                leader, epoch = item["region"]["S"], int(item["epoch"]["N"])
-                if before["region"]["S"] != leader:
-                    self._led(now, leader, epoch)
-            elif item.get("status", {}).get("S") == "SETTLED" and (before or {}).get("status", {}).get("S") != "SETTLED":
+    # --- What is noted of writes
+
+    def _put(self, put: Any, region: str, key: str, item: dict[str, Any]) -> None:
+        """Write an item, and note what that changes."""
+        before, now, writer = self.table.item(region, key), self.scheduler.now, self.table.writer
+        if writer is not None:
+            if key == JOURNAL_KEY:
+                self._hold(region, writer, json.loads(item["document"]["S"]))
+            elif key == LEADERSHIP_KEY and before is not None and before["region"] != item["region"]:
+                self._led(now, item["region"]["S"], int(item["epoch"]["N"]), writer)
+            elif key.startswith(OBSERVATION_PREFIX):
+                self._looked[region] = now
+            elif item.get("status", {}).get("S") == "SETTLED" and (before or {}).get("status") != item["status"]:
                 self.history.note(now, "settled", region, id=key, epoch=int(item["epoch"]["N"]))
+        put(region, key, item)
 
-        self.table.put = observed  # type: ignore[method-assign]
+    def _hold(self, region: str, writer: Process, run: dict[str, Any]) -> None:
+        """Somebody wrote the run in a region: it is theirs, and has been proved to be."""
+        holder = self._holders.get(region)
+        if holder is not None and holder is not writer:
+            holder.shuns = ""
+        writer.proved = writer.calls
+        writer.shuns = self.other(run["target"]) if run["action"] == "failover" and run["ended"] is None else ""
+        before = self.run(region)
+        if before is None or (before["id"], before["driver"], before["ended"]) != (run["id"], run["driver"], run["ended"]):
+            self.history.note(self.scheduler.now, "runs" if run["ended"] is None else "ends", writer.name,
+                              action=run["action"], target=run["target"], run=run["id"], why=run["why"])
+        self._holders[region] = writer
 
-    def _led(self, now: float, leader: str, epoch: int) -> None:
-        """Note a change of leadership with what was true at that moment."""
-        other = next(each for each in REGIONS if each != leader)
-        missing = self.missing_in(leader)
-        run, seen = self.run(leader) or {}, self.observation(leader) or {}
-        lags = seen.get("lags", {})
+    def _led(self, now: float, leader: str, epoch: int, writer: Process) -> None:
+        """Note a change of leadership with what is true at that moment."""
+        other = self.other(leader)
+        run = self.run(leader) or {}
+        missing = [each for each in self.acknowledged.values()
+                   if each.payment_id not in self.given_up and not self.stores_with(leader, each.payment_id)]
+        oldest = min((each.at for each in missing), default=0.0)
+        failover = run.get("action") == "failover"
+        if failover and not self.options.strong:
+            self.given_up.update(each.payment_id for each in missing)
         self.history.note(
-            now, "leads", leader, epoch=epoch, action=run.get("action"), run=run.get("id"), driver=run.get("driver"),
-            accepted=run.get("accepted"), exposure=max((now - each.at for each in missing), default=0.0),
-            missing=len(missing), reported=min(lags.values(), default=None),
-            other_pays=self.takes_payments(other) and other not in self.network.dead,
-            other_seen=self.route53.checks["primary" if other == REGIONS[0] else "dr"].healthy)
+            now, "leads", leader, epoch=epoch, action=run.get("action"), run=run.get("id"), by=writer.name,
+            automatic=writer.place != OUTSIDE, accepted=run.get("accepted"), missing=len(missing),
+            exposure=round(self.served[other] - oldest, 1) if missing else 0.0, reported=self.reported(leader),
+            looked=round(now - self._looked.get(leader, 0.0), 1), served=round(now - self.served[other], 1),
+            other_pays=self.takes_payments(other) and now - self.served[other] < RECENT,
+            seen=self.route53.sees(other), flooded=other in self.gateway.flooded,
+            dead=round(now - self.network.dead[other], 1) if other in self.network.dead else None)
 
-    def _asked(self, caller: Process, target: str, how: str) -> None:
-        holder = self._holders.get(target, "")
-        run = self.run(target)
-        self.history.note(self.scheduler.now, "asked to promote", caller.name, target=target, how=how, holder=holder,
-                          holds=holder == caller.name and run is not None and run["ended"] is None)
+    def _asked(self, caller: Process, target: str, how: str, number: int) -> None:
+        holder, run = self._holders.get(target), self.run(target)
+        holds = holder is caller and run is not None and run["ended"] is None
+        self.history.note(self.scheduler.now, "asked to promote", caller.name, target=target, how=how, holds=holds,
+                          holder=holder.name if holder else "nobody", proved=number == caller.proved + 1)
+
+    def _as_written(self, writer: Process, key: str, item: dict[str, Any]) -> dict[str, Any]:
+        """An item as the release of its writer has it: the next one has another field."""
+        if writer.place in self.newer and (key == JOURNAL_KEY or key.startswith(OBSERVATION_PREFIX)):
+            return {**item, "document": {"S": json.dumps({**json.loads(item["document"]["S"]), "release": 2})}}
+        return item
+
+    def _as_read(self, reader: Process, key: str, item: dict[str, Any]) -> dict[str, Any]:
+        """An item as its reader understands it: the next release knows its field."""
+        if reader.place in self.newer and (key == JOURNAL_KEY or key.startswith(OBSERVATION_PREFIX)):
+            document = json.loads(item["document"]["S"])
+            document.pop("release", None)
+            return {**item, "document": {"S": json.dumps(document)}}
+        return item
+
+    # --- What AWS does by itself
 
     def _publish_lags(self) -> None:
+        def lag(region: str, *, stalled: bool, usual: tuple[float, float]) -> float | None:
+            """What CloudWatch shows of a copy: of one that stalls nothing, or how long it has; nobody documents which."""
+            if stalled or not self.network.reaches(self.other(region), region):
+                return None if self._silent_lag else self.scheduler.now - self.served[self.other(region)]
+            return self.scheduler.random.uniform(*usual)
+
         for region in REGIONS:
-            other = next(each for each in REGIONS if each != region)
-
-            def ledger(region: str = region, other: str = other) -> float | None:
-                if self.aurora.writer != other or self.aurora.stalled or not self.network.reaches(other, region):
+            def ledger(region: str = region) -> float | None:
+                if self.aurora.writer == region:
                     return None
-                return self.scheduler.random.uniform(*self.options.ledger_lag) * 1000
+                found = lag(region, stalled=self.aurora.stalled, usual=self.options.ledger_lag)
+                return None if found is None else found * 1000
 
-            def receipts(region: str = region, other: str = other) -> float | None:
-                if (other, region) in self.buckets.stalled or not self.network.reaches(other, region):
-                    return None
-                return self.scheduler.random.uniform(*self.options.receipts_lag)
+            def receipts(region: str = region) -> float | None:
+                return lag(region, stalled=(self.other(region), region) in self.buckets.stalled,
+                           usual=self.options.receipts_lag)
 
             self.metrics.publish_every(60.0, region, "AuroraGlobalDBReplicationLag", ledger)
             self.metrics.publish_every(60.0, region, "ReplicationLatency", receipts)
 
-    # --- What faults do
+    def _alarms(self) -> None:
+        """Once a minute: people hear of it if a region's controller sees the other one unhealthy, or reports nothing."""
+        for region in REGIONS:
+            if region not in self.network.dead and self.scheduler.now > 120.0:
+                points = self.metrics.points.get((region, Metric.OTHER_REGION_HEALTHY), [])
+                values = [value for at, value in points if at > self.scheduler.now - 60.0]
+                if not values or min(values) < 1:
+                    self.history.note(self.scheduler.now, "alarm", region, message=(
+                        f"{self.other(region)} does not answer, or it is not watched: `python -m recovery failover "
+                        f"--to {region}`"))
+        self.scheduler.at(60.0, self._alarms)
+
+    def _drain_again(self) -> None:
+        self.drain()
+        self.scheduler.at(DRAIN_SECONDS, self._drain_again)
 
     def drain(self) -> None:
-        """Let what waited go on."""
+        """Let copies that waited go on where nothing holds them any more."""
         self.table.drain()
         self.buckets.drain()
         self.aurora.drain()
 
-    def revive(self, region: str) -> None:
-        """Let a lost region come back: what ran in it is gone."""
-        self.network.dead.discard(region)
-        self.drain()
+    # --- What faults do
 
-    def mend_ways(self, ways: set[tuple[str, str]]) -> None:
-        """Let packets go there again."""
-        self.network.cuts -= ways
-        self.drain()
+    def lose(self, region: str, *, ends: bool) -> None:
+        """Cut a region off from everything; `ends`: what runs in it ends, too."""
+        self.network.dead[region] = self.scheduler.now
+        if ends:
+            self.kill_in(region)
 
-    def stall_ledger(self, *, stalled: bool) -> None:
-        """Stop the standby's copy of the log, or let it go on."""
-        self.aurora.stalled = stalled
-        self.drain()
-
-    def kill_functions(self, region: str, kind: str) -> None:
-        """Kill the environments of a function that run now."""
+    def kill_in(self, region: str, kind: str = "") -> None:
+        """Kill the environments of a region's functions, or of one kind of them."""
         for place, what, process in self._environments:
-            if (place, what) == (region, kind):
+            if place == region and kind in ("", what):
                 process.kill()
-
-    def kill_driver(self, _: str) -> None:
-        """Kill the newest driver that lives."""
-        for process in reversed(self.drivers):
-            if process.alive:
-                process.kill()
-                return
-
-    def freeze_driver(self, seconds: float) -> None:
-        """Freeze the newest driver that lives."""
-        for process in reversed(self.drivers):
-            if process.alive:
-                process.freeze(seconds)
-                return
+        self._environments = [each for each in self._environments if each[2].alive]
 
     def restore_table(self, region: str) -> None:
-        """Put the oldest snapshot of the table in place of its items."""
-        if self.snapshots:
-            self.table.restore(region, self.snapshots[0])
+        """Put the snapshot of the table in place of its items."""
+        self.table.restore(region, self._snapshot)
 
     def snapshot(self) -> None:
         """Keep the table as it is, for a restore."""
-        self.snapshots.append({key: deepcopy(item) for key, (item, _) in self.table.views[REGIONS[0]].items()})
+        self._snapshot = {key: deepcopy(item) for key, (item, _) in self.table.views[REGIONS[0]].items()}
 
-
-class Denying:
-    """A client some of whose operations may be denied by a missing permission."""
-
-    def __init__(self, world: World, region: str, client: Any, operations: Mapping[str, str]) -> None:
-        self._world, self._region, self._client, self._operations = world, region, client, operations
-
-    def __getattr__(self, name: str) -> Any:
-        operation = self._operations.get(name)
-        found = getattr(self._client, name)
-        if operation is None:
-            return found
-
-        def denied(**given: Any) -> Any:
-            if (self._region, operation) in self._world.denied and not given.get("Bucket", "receipts").startswith("control"):
-                from simulator.dynamodb import failure
-                raise failure(operation, "AccessDenied", 403)
-            return found(**given)
-
-        return denied
+    def freeze_driver(self, seconds: float) -> None:
+        """Freeze the newest driver that lives."""
+        living = [process for process in self.drivers if process.alive]
+        if living:
+            living[-1].freeze(seconds)
