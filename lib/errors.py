@@ -1,15 +1,14 @@
 """The errors with which the program ends. The Pulumi CLI prints a `RunError` as one line, without a traceback.
 
 pulumi.RunError
-└── ProgramError
-    ├── SettingsError   a setting cannot be used
-    └── RegionError     a region lacks what the stack needs there
+└── ProgramError        a region lacks what the stack needs
+    └── SettingsError   a setting cannot be used
 """
 import pulumi
 
 
 class ProgramError(pulumi.RunError):
-    """Base of all errors that the program raises on purpose; its text is one line."""
+    """The stack cannot be deployed: says why, in one line. Base of all errors that the program raises on purpose."""
 
 
 class SettingsError(ProgramError):
@@ -21,14 +20,3 @@ class SettingsError(ProgramError):
 
     def __str__(self) -> str:
         return f"{self.key} = {self.value!r}: {self.reason}"
-
-
-class RegionError(ProgramError):
-    """A region lacks something that the stack needs there: names the region and says what."""
-
-    def __init__(self, region: str, reason: str) -> None:
-        super().__init__(region, reason)
-        self.region, self.reason = region, reason
-
-    def __str__(self) -> str:
-        return f"region {self.region!r}: {self.reason}"

@@ -56,21 +56,22 @@ PROFILES: Mapping[str, Profile] = {profile.name: profile for profile in (
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """The declaration of a setting."""
+    """The declaration of a setting.
+
+    `default` is the text that counts where the key is unset: one for all profiles, or one for each by its name. `unset`
+    says what an empty default means. `variable` is the environment variable that may set the key, and `output` the
+    output of the stack that shows the value. `pulumi_type` is `object` for a JSON object; numbers are strings, too,
+    because they can be empty.
+    """
 
     key: str
     parse: Parser[Any]
     description: str
     default: str | Mapping[str, str]
-    """The text that counts where the key is unset: one for all profiles, or one for each by the profile's name."""
-    unset: str
-    """What an empty default means, in words."""
+    unset: str = "none"
     variable: str | None
-    """The environment variable that may set the key; None if none may."""
-    output: str
-    """The output of the stack that shows the value; empty if none does."""
-    pulumi_type: str
-    """In Pulumi.yaml: `string`, or `object` for a JSON object. An integer could not be empty."""
+    output: str | None = None
+    pulumi_type: str = "string"
 
     def default_in(self, profile: str) -> str:
         """The default in a profile."""
@@ -84,13 +85,11 @@ class Setting:
         return ", ".join(f"{value} in {profile}" for profile, value in self.default.items())
 
 
-def setting(key: str, parse: Parser[T], description: str, default: str | Mapping[str, str], *,
-            variable: str | None = "", output: str = "", unset: str = "none", pulumi_type: str = "string") -> T:
+def setting(key: str, parse: Parser[T], description: str, default: str | Mapping[str, str], **more: Any) -> T:
     """Declare a setting. Its variable is the key in capitals (`DR_REGION`), unless another, or None, is given."""
-    if variable == "":
-        variable = re.sub("(?=[A-Z])", "_", key).upper()
-    declared = Setting(key=key, parse=parse, description=description, default=default, unset=unset, variable=variable,
-                       output=output, pulumi_type=pulumi_type)
+    variable = re.sub("(?=[A-Z])", "_", key).upper()
+    declared = Setting(key=key, parse=parse, description=description, default=default,
+                       **{"variable": variable, **more})
     return cast("T", field(metadata={"setting": declared}))
 
 
@@ -265,7 +264,7 @@ class Settings:
     alarm_email: str | None = optional("alarmEmail", parsers.email, "E-mail address that alarms are sent to.")
     tags: Mapping[str, str] = setting(
         "tags", parsers.tags, f"Tags of every resource, at most {parsers.TAG_LIMIT}: an object of strings.", "{}",
-        variable=None, pulumi_type="object")  # no single value that a variable could hold
+        variable=None, pulumi_type="object")
     aws_endpoint: str | None = optional(
         "awsEndpoint", parsers.loopback_url, "URL of an emulator on this machine, in place of AWS.",
         variable=None)  # a developer's shell must not redirect a deployment
@@ -297,24 +296,15 @@ class Settings:
     def outputs(self) -> dict[str, Any]:
         """The outputs of the stack that show settings; one that is unset is an empty text."""
         return {declared.output: "" if value is None else value.name if isinstance(value, Profile) else value
-                for declared, value in _values(self) if declared.output}
+                for declared, value in declarations(self) if declared.output}
 
 
-def declarations(kind: type[Any] = Settings) -> Iterator[Setting]:
-    """Every setting, in the order in which they are documented."""
-    for each in fields(kind):
-        if "group" in each.metadata:
-            yield from declarations(each.metadata["group"])
-        else:
-            yield each.metadata["setting"]
-
-
-def _values(settings: Any) -> Iterator[tuple[Setting, Any]]:
-    """Every setting with its value."""
+def declarations(settings: Any = Settings) -> Iterator[tuple[Setting, Any]]:
+    """Every setting in the order in which they are documented, with its value if `settings` are loaded ones."""
     for each in fields(settings):
-        value = getattr(settings, each.name)
+        value = getattr(settings, each.name, None)
         if "group" in each.metadata:
-            yield from _values(value)
+            yield from declarations(value or each.metadata["group"])
         else:
             yield each.metadata["setting"], value
 

@@ -166,19 +166,14 @@ def drill(context: typer.Context, practice: Practice, *, to: To = "", as_json: J
     """Practise an action while clients pay; `restore` repairs what a drill has left broken."""
     terminal: Terminal = context.obj
     outputs, environment, console = terminal.outputs(), terminal.connect(), terminal.console(as_json)
-    stack = Stack.of(outputs)
     try:
         if practice is DrillCommand.RESTORE:
-            restored = drills.restore(environment, stack)
-            document: dict[str, Any] = {"ok": True, "restored": restored and asdict(restored)}
-            text = f"{restored.region} is restored" if restored else "nothing was left broken"
+            document, text = restore(environment, Stack.of(outputs))
         else:
-            planned = Plan(action=Action(practice), stack=stack, target=stack.site(to) if to else
-                           drills.default_target(environment, stack, Action(practice)))
-            targets = {site.region: drills.DrillTargets.of(outputs, site) for site in stack.sites}
-            require_confirmation(terminal, planned, targets, environment, yes=yes)
-            report = drills.Drill(plan=planned, targets=targets, environment=environment, say=console.print,
-                                  seconds=seconds, drive=partial(claim_and_drive, terminal, console)).run()
+            plans = drills.plan_drill(environment, outputs, Action(practice), to)
+            require_confirmation(terminal, *plans, environment, yes=yes)
+            report = drills.Drill(*plans, environment, partial(claim_and_drive, terminal, console), console.print,
+                                  seconds).run()
             document, text = report.document(), str(report)
     except AwsFailure as error:
         raise CommandStopped(UNFINISHED, str(error)) from error
@@ -191,6 +186,13 @@ def drill(context: typer.Context, practice: Practice, *, to: To = "", as_json: J
         console.print(text)
     if not document["ok"]:
         raise CommandStopped(UNFINISHED)
+
+
+def restore(environment: Environment, stack: Stack) -> tuple[dict[str, Any], str]:
+    """Restore what a drill left broken; the result as JSON and for people. Raises AwsFailure and StoreUnavailable."""
+    restored = drills.restore(environment, stack)
+    return ({"ok": True, "restored": restored and asdict(restored)},
+            f"{restored.region} is restored" if restored else "nothing was left broken")
 
 
 def require_confirmation(terminal: Terminal, planned: Plan, targets: Mapping[str, drills.DrillTargets],

@@ -85,11 +85,6 @@ def implements(*steps: Step) -> Callable[[Implementation], Implementation]:
     return register
 
 
-def implemented() -> frozenset[Step]:
-    """The steps that have an implementation."""
-    return frozenset(_IMPLEMENTATIONS)
-
-
 @implements(plan.REJOIN)
 def rejoin(steps: AwsSteps, _: Run) -> str | None:
     """Wait for the returning region."""

@@ -102,7 +102,8 @@ class RehearsedStack:
 
     def ledger(self, region: RegionClient) -> PostgresLedger:
         """The region's ledger, as the function reaches it."""
-        database = DatabaseAddress(host="localhost", port=self.pair.member(region.name).door.port, name=DATABASE_NAME)
+        port = self.pair.member(region.name).endpoint.port
+        database = DatabaseAddress(host="localhost", port=port, name=DATABASE_NAME)
         login = partial(iam_login, database, DATABASE_USER, region.name, Credentials(*CREDENTIALS.values()))
         return PostgresLedger(partial(open_connection, database, Timing(), login, self.pair.ca_file))
 

@@ -18,7 +18,7 @@ import pulumi
 from contract import OUTPUTS_FILE, OUTPUTS_VARIABLE
 from payments.clock import SYSTEM, Clock, utc_now
 from rehearsal.aws.clients import CREDENTIALS, EmulatorClients
-from rehearsal.aws.emulator import Emulator, EmulatorError
+from rehearsal.aws.emulator import Emulator
 from rehearsal.aws.faults import OUTSIDE, Faults
 from rehearsal.aws.processes import end, undisturbed
 from rehearsal.aws.proxy import AwsProxies
@@ -33,7 +33,7 @@ from rehearsal.drills.report import page
 from rehearsal.drills.report.model import DrillResult
 from rehearsal.drills.runner import conclude, play
 from rehearsal.drills.scenario import Scenario
-from rehearsal.errors import CheckFailed, DeploymentError
+from rehearsal.errors import CheckFailed, DeploymentError, EmulatorError
 from rehearsal.postgres.aurora import Aurora
 from rehearsal.rehearsed_stack import RehearsedStack
 from rehearsal.report import RunReport
@@ -130,7 +130,7 @@ class Rehearsal:
         with report.phase("databases") as notes:
             aurora = parts.databases(regions, faults)
             stack.callback(aurora.close)
-            self._ca_file = str(aurora.pair.ca_file)
+            self._ca_file = str(aurora.database.ca_file)
             notes.append(", ".join(f"{region}: port {aurora.port(region)}" for region in regions[:2]))
         proxies = parts.proxies(emulator.endpoint, regions, faults, moved=aurora.follow)
         stack.callback(proxies.stop)
@@ -148,7 +148,7 @@ class Rehearsal:
             self._check("traffic", parts.smoke_test(clients, deployment.outputs))
             rehearsed = RehearsedStack(
                 outputs=deployment.outputs, clients=clients, emulator=emulator.endpoint, faults=faults,
-                copies=ReplicationControl(emulator.endpoint, faults), pair=aurora.pair, relays=proxies)
+                copies=ReplicationControl(emulator.endpoint, faults), pair=aurora.database, relays=proxies)
             self._show_outages(rehearsed)
             self._drill(rehearsed, deployment)
             self._execute(clients)

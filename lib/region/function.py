@@ -12,7 +12,7 @@ import pulumi_aws as aws
 from contract import ALIAS, DATABASE_NAME, DATABASE_USER, LEADERSHIP_KEY, LEVER_KEY, RECEIPTS_PREFIX, Variable
 from lib import policies
 from lib.component import Component
-from lib.errors import RegionError
+from lib.errors import ProgramError
 from lib.names import Names
 from lib.region.database import Database
 from lib.region.network import Network
@@ -42,13 +42,14 @@ def package(*sources: Path, distributions: Sequence[str] = (), pattern: str = "*
 
 
 def require_authorities(bundle: Path, *regions: str) -> None:
-    """Raise RegionError unless the shipped bundle trusts RDS in each region: no function could reach the database."""
+    """Raise ProgramError unless the shipped bundle trusts RDS in each region: no function could reach the database."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(bundle)
     trusted = str(context.get_ca_certs())
     for region in regions:
         if f"Amazon RDS {region} Root CA" not in trusted:
-            raise RegionError(region, f"{bundle.name} has no authority of RDS there: run `make authorities`")
+            raise ProgramError(
+                f"region {region!r}: {bundle.name} has no authority of RDS there: run `make authorities`")
 
 
 def payments_permissions(names: Names) -> list[policies.Statement]:

@@ -7,7 +7,7 @@ import pulumi_aws as aws
 
 from lib import policies
 from lib.component import Component
-from lib.errors import RegionError
+from lib.errors import ProgramError
 from lib.names import Names
 from lib.settings import Profile
 
@@ -22,9 +22,9 @@ def subnet_cidrs(vpc: IPv4Network) -> list[IPv4Network]:
 
 
 def first_zones(offered: Sequence[str], region: str) -> list[str]:
-    """The first three zone names in order. Raises RegionError if the region offers fewer."""
+    """The first three zone names in order. Raises ProgramError if the region offers fewer."""
     if len(offered) < ZONES:
-        raise RegionError(region, f"offers {len(offered)} availability zones; {ZONES} are needed")
+        raise ProgramError(f"region {region!r}: offers {len(offered)} availability zones; {ZONES} are needed")
     return sorted(offered)[:ZONES]
 
 

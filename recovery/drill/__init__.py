@@ -5,9 +5,8 @@ Before a failover the active region is broken by what AWS allows (`outage`). Wha
 """
 from recovery.drill.drill import DURATION, Drill
 from recovery.drill.outage import RESTORE, DrillTargets, SavedState
-from recovery.drill.preflight import default_target, drill_refusals, warning
+from recovery.drill.preflight import drill_refusals, plan_drill, warning
 from recovery.drill.record import restore
-from recovery.drill.report import DrillReport
 
-__all__ = ["DURATION", "RESTORE", "Drill", "DrillReport", "DrillTargets", "SavedState", "default_target",
-           "drill_refusals", "restore", "warning"]
+__all__ = ["DURATION", "RESTORE", "Drill", "DrillTargets", "SavedState", "drill_refusals", "plan_drill", "restore",
+           "warning"]

@@ -30,7 +30,7 @@ Drive = Callable[[Cloud, str, float | None], Run]
 epoch; None: there is none). Raises as `claim` and `Runner.drive`."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Drill:
     """A drill of the plan's action. `targets` are by region; `say` is called with what happens meanwhile.
 

@@ -2,6 +2,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from payments.errors import StoreUnavailable
 from recovery.cloud import Cloud
@@ -22,6 +23,15 @@ def default_target(environment: Environment, stack: Stack, action: Action) -> Si
             with suppress(StoreUnavailable):
                 return stack.other(table_of(environment, stack, site).leadership().region)
     return stack.sites[0 if action is Action.FAILBACK else 1]
+
+
+def plan_drill(environment: Environment, outputs: Mapping[str, Any], action: Action,
+               to: str) -> tuple[Plan, dict[str, DrillTargets]]:
+    """The plan of a drill, to a region or by default (empty), and its targets by region. Raises StackError."""
+    stack = Stack.of(outputs)
+    target = stack.site(to) if to else default_target(environment, stack, action)
+    targets = {site.region: DrillTargets.of(outputs, site) for site in stack.sites}
+    return Plan(action=action, stack=stack, target=target), targets
 
 
 def drill_refusals(environment: Environment, plan: Plan, *, yes: bool) -> list[str]:

@@ -7,14 +7,14 @@ import boto3
 from botocore.config import Config
 
 ACCOUNT = "000000000000"
-READ = 60.0  # seconds, as boto3 has it
+READ = 60.0  # seconds to wait for an answer, boto3's default
 CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 
 
 class EmulatorClients:
-    """`clients("s3", "us-east-1")` is the one client of that service and region that waits so long for an answer.
+    """`clients("s3", "us-east-1")` returns the one client of that service in that region.
 
-    `connections` is how many calls one client may have under way at once; beyond it they queue.
+    `connections` is how many calls a client makes at the same time; further ones wait.
     """
 
     def __init__(self, endpoint: str, connections: int) -> None:
@@ -27,7 +27,7 @@ class EmulatorClients:
         self._clients: dict[tuple[str, str, float], Any] = {}
 
     def __call__(self, service: str, region: str, read: float = READ) -> Any:
-        """The client, which waits at most `read` seconds for an answer; made if it is the first time."""
+        """The client, which waits at most `read` seconds for an answer."""
         with self._lock:  # a session must not make two clients at the same time
             if (service, region, read) not in self._clients:
                 self._clients[service, region, read] = self._session.client(

@@ -1,4 +1,4 @@
-"""MiniStack, the emulator that stands in for AWS, as a child process on a free loopback port (`lagging` runs it)."""
+"""MiniStack, the emulator that stands in for AWS, as a child process on a free loopback port; `ministack` runs it."""
 
 import importlib.util
 import os
@@ -7,17 +7,17 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
+import httpx
+
 from rehearsal.aws.processes import end, undisturbed
+from rehearsal.errors import EmulatorError, RehearsalError
+from rehearsal.polling import wait_until
 
 START_TIMEOUT = 30.0  # seconds until the first healthy answer; 0.2 to 4 s are usual
-
-
-class EmulatorError(RuntimeError):
-    """The emulator is not installed, did not start, or died."""
+PROGRAM = (sys.executable, "-P", str(Path(__file__).with_name("ministack.py")))
 
 
 def free_port() -> int:
@@ -29,9 +29,10 @@ def free_port() -> int:
 
 
 class Emulator:
-    """A MiniStack of its own from `start` to `stop`, which may be called at any time; its files go with it."""
+    """A MiniStack from `start` to `stop`, which may be called at any time and removes its files. `program` runs it."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: Sequence[str] = PROGRAM) -> None:
+        self._program = program
         self.endpoint = f"http://127.0.0.1:{free_port()}"
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -43,10 +44,9 @@ class Emulator:
         with undisturbed():
             self._folder = Path(tempfile.mkdtemp(prefix="rehearsal-"))
             with (self._folder / "emulator.log").open("wb") as log:
-                # In a session of its own: a terminal's Ctrl-C is for this process, which then stops things in order.
+                # In a session of its own: a terminal's Ctrl-C is only for this process, which stops things in order.
                 self._process = subprocess.Popen(  # pylint: disable=consider-using-with
-                    [sys.executable, "-P", str(Path(__file__).with_name("ministack.py"))],
-                    env=self._environment(self._folder), stdout=log, stderr=log, cwd=self._folder,
+                    self._program, env=self._environment(self._folder), stdout=log, stderr=log, cwd=self._folder,
                     start_new_session=True)
         self._wait_until_healthy(self._process, self._folder / "emulator.log")
 
@@ -61,7 +61,7 @@ class Emulator:
                 self._folder = None
 
     def _environment(self, folder: Path) -> dict[str, str]:
-        # Function handlers inherit the emulator's whole environment, so it must hold nothing of the caller's.
+        # Functions inherit the emulator's whole environment, so the caller's must not be in it.
         return {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
             "HOME": str(folder),
@@ -75,12 +75,14 @@ class Emulator:
         }
 
     def _wait_until_healthy(self, process: subprocess.Popen[bytes], log: Path) -> None:
-        deadline = time.monotonic() + START_TIMEOUT
-        while time.monotonic() < deadline and process.poll() is None:
+        def healthy() -> bool:
+            if process.poll() is not None:
+                raise EmulatorError("the process has ended")
+            return client.get("/_ministack/health").is_success
+
+        with httpx.Client(base_url=self.endpoint, timeout=2, trust_env=False) as client:
             try:
-                with urllib.request.urlopen(f"{self.endpoint}/_ministack/health", timeout=2):
-                    return
-            except OSError:
-                time.sleep(0.02)
-        tail = log.read_text(errors="replace").split("\n")[-5:]
-        raise EmulatorError("it did not start: " + (" | ".join(filter(None, tail)) or "it wrote nothing"))
+                wait_until(healthy, "a healthy emulator", START_TIMEOUT, failures=(httpx.HTTPError,))
+            except (RehearsalError, httpx.HTTPError) as error:
+                tail = filter(None, log.read_text(errors="replace").split("\n")[-5:])
+                raise EmulatorError(f"it did not start: {' | '.join(tail) or 'it wrote nothing'}") from error

@@ -1,21 +1,29 @@
-"""What is wrong with which region: switches that tests and the command line throw, and everybody else reads.
+"""Everything that goes wrong in a rehearsal, behind one interface: `Faults`.
 
-The switches know nothing of sockets, copies or databases. Whoever carries them out (`relay`, `copies`, the database
-pair) asks them for each call, or listens for changes.
+Each fault is a class, registered in `FAULTS` by its name; its fields are the fault's parameters. What a fault does to
+calls is in `Faults.refusal`, `delay` and `draw`, which the HTTP proxies ask. What it does to copies and databases is
+done by those who `listen`. So a new fault touches two places: its class, and where it has its effect.
 """
 
 import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar
 
-OUTSIDE = "outside"  # where clients and the operator are: no region
-WORLD = "world"  # the same, where nobody is ever behind a region's cut: Route 53's checkers, and clients that ask it
+from contract import Store
 
-# The service behind each store of the payments; any other store is called by its service's signing name.
-SERVICES = {"table": "dynamodb", "receipts": "s3", "function": "lambda", "api": "execute-api"}
+OUTSIDE = "outside"  # where clients and the operator are: in no region
+WORLD = "world"  # outside too, but never behind a region's cut: Route 53's checkers, and clients that resolve the name
+
+# The service behind each store of the payments, and those that go by another name than their signing name.
+SERVICES: Mapping[str, str] = {
+    Store.TABLE: "dynamodb", Store.RECEIPTS: "s3", "function": "lambda", "api": "execute-api"}
+_STORES = {service: store for store, service in SERVICES.items()}
+FAULTS: dict[str, type["Fault"]] = {}
+"""Every fault, by its name."""
 
 
 class FailureMode(StrEnum):
@@ -28,7 +36,7 @@ class FailureMode(StrEnum):
 
 @dataclass(slots=True)
 class ApiCall:
-    """A call as a relay sees it, kept for the record. `region` is the one that is called, empty where none is named.
+    """A call as a proxy sees it, kept for the record. `region` is the one that is called, empty where none is named.
 
     `at`: seconds since the epoch. `status`: 0 until there is an answer, and if there is none.
     """
@@ -42,121 +50,221 @@ class ApiCall:
 
 
 @dataclass(frozen=True)
-class Cut:
-    """How a region is cut off. `inside`: it lives on behind the cut, where its own and its clients' calls go on."""
-
-    manner: FailureMode
-    inside: bool
-
-
-@dataclass(frozen=True)
 class InjectedFailure:
-    """The failure that a call has drawn: before it is done, or, `late`, once it is done and the answer gets lost."""
+    """A failure that was drawn for a call: before it is done or, `late`, after that, so that its answer is lost."""
 
-    manner: FailureMode
+    mode: FailureMode
     late: bool
 
 
 @dataclass(frozen=True)
-class RegionFaults:
-    """One region's. `delay` in seconds, `failing` the share of its calls that fail, `lost` services by name."""
+class Fault:
+    """A fault, or the end of one. A `lasting` one holds until its region heals, or until it is injected again."""
 
-    cut: Cut | None = None
-    delay: float = 0.0
-    failing: float = 0.0
-    lost: Mapping[str, FailureMode] = field(default_factory=dict)
+    name: ClassVar[str]
+    lasting: ClassVar[bool]
+
+    def __init_subclass__(cls, *, name: str, lasting: bool = True) -> None:
+        cls.name, cls.lasting = name, lasting
+        FAULTS[name] = cls
+
+
+@dataclass(frozen=True)
+class Cut(Fault, name="cut"):
+    """Cut a region off: no call from it or to it succeeds; with `inside`, none across its border."""
+
+    region: str
+    mode: FailureMode = FailureMode.RESET
+    inside: bool = False
+
+
+@dataclass(frozen=True)
+class Lose(Fault, name="lose"):
+    """Lose one store of a region, by its name in `SERVICES` or that of its service; the rest works."""
+
+    region: str
+    store: str
+    mode: FailureMode = FailureMode.ERROR
+
+
+@dataclass(frozen=True)
+class Slow(Fault, name="slow"):
+    """Delay every call from a region or to it."""
+
+    region: str
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class Fail(Fault, name="fail"):
+    """Let a share (0 to 1) of the calls from a region or to it fail: half by an error, half by a reset."""
+
+    region: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Lag(Fault, name="lag"):
+    """Let what is written to a store in the region `source` reach `target` so many seconds late; infinite: never.
+
+    `growth`: how many seconds longer the lag gets each second, which the ledger's does not. Healing does not end it.
+    """
+
+    store: str
+    source: str
+    target: str
+    seconds: float
+    growth: float = 0.0
+
+
+@dataclass(frozen=True)
+class Kill(Fault, name="kill", lasting=False):
+    """Kill every process of a region's database server at once."""
+
+    region: str
+
+
+@dataclass(frozen=True)
+class Restart(Fault, name="restart", lasting=False):
+    """Start a region's database server that is down, as what it was."""
+
+    region: str
+
+
+@dataclass(frozen=True)
+class Destroy(Fault, name="destroy", lasting=False):
+    """Let a region never come back: what it has not copied to the other region is lost."""
+
+    region: str
+
+
+@dataclass(frozen=True)
+class Heal(Fault, name="heal", lasting=False):
+    """Let everything in a region work again; a killed server stays down, and lags stay."""
+
+    region: str
 
 
 class Faults:
-    """The switches of all regions. Each takes effect before the method returns, for calls under way too."""
+    """The faults that there are now. A fault takes effect before the method returns, for calls under way too."""
 
     def __init__(self, seed: int = 0) -> None:
+        self._active: dict[tuple[str, ...], Fault] = {}
         self._lock = threading.RLock()
-        self._switches: dict[str, RegionFaults] = {}
         self._random = random.Random(seed)  # noqa: S311  # it decides which calls fail, not who may call
-        self._drawing = threading.Lock()  # not the other one: who holds that waits for listeners that may draw
-        self._listeners: list[Callable[[], None]] = []
+        self._drawing = threading.Lock()  # not the other one: its holder waits for listeners, which may draw
+        self._listeners: list[Callable[[Fault], None]] = []
+        self._intercept: Callable[[ApiCall, bool], bool] | None = None
 
-    def listen(self, listener: Callable[[], None]) -> None:
-        """Call this after each change, in the order of these calls."""
+    def listen(self, listener: Callable[[Fault], None]) -> None:
+        """Call this with each fault that is injected, once it is active, in the order of these calls."""
         self._listeners.append(listener)
 
-    def cut(self, region: str, manner: FailureMode = FailureMode.RESET, *, inside: bool = False) -> None:
-        """Cut a region off: no call from it or to it succeeds; with `inside`, none across its border."""
-        self._set(region, cut=Cut(manner, inside))
+    def inject(self, fault: Fault) -> None:
+        """Let a fault take effect. Raises what the listeners raise."""
+        if fault.lasting or isinstance(fault, Heal):
+            with self._lock:
+                if isinstance(fault, Heal):
+                    self._active = {key: each for key, each in self._active.items() if key[1] != fault.region}
+                else:
+                    self._active = dict(sorted({**self._active, _key(fault): fault}.items()))
+                self._notify(fault)
+        else:
+            self._notify(fault)  # without the lock: a server is killed even while another fault waits for its effect
+
+    def cut(self, region: str, mode: FailureMode = FailureMode.RESET, *, inside: bool = False) -> None:
+        """See `Cut`."""
+        self.inject(Cut(region, mode, inside))
 
     def slow(self, region: str, milliseconds: float) -> None:
-        """Delay every call from a region or to it."""
-        self._set(region, delay=milliseconds / 1000)
+        """See `Slow`."""
+        self.inject(Slow(region, milliseconds))
 
     def fail(self, region: str, share: float) -> None:
-        """Let a share (0 to 1) of the calls from a region or to it fail: half by an error, half by a reset."""
-        self._set(region, failing=share)
+        """See `Fail`."""
+        self.inject(Fail(region, share))
 
-    def lose(self, region: str, store: str, manner: FailureMode = FailureMode.ERROR) -> None:
-        """Lose one store of a region, by its name in `SERVICES` or its service's; the rest goes on."""
-        with self._lock:
-            lost = self._switches.get(region, RegionFaults()).lost
-            self._set(region, lost={**lost, SERVICES.get(store, store): manner})
+    def lose(self, region: str, store: str, mode: FailureMode = FailureMode.ERROR) -> None:
+        """See `Lose`."""
+        self.inject(Lose(region, store, mode))
+
+    def lag(self, store: str, source: str, target: str, seconds: float, growth: float = 0.0) -> None:
+        """See `Lag`; 0 seconds end it."""
+        self.inject(Lag(store, source, target, seconds, growth))
+
+    def kill(self, region: str) -> None:
+        """See `Kill`."""
+        self.inject(Kill(region))
+
+    def restart(self, region: str) -> None:
+        """See `Restart`."""
+        self.inject(Restart(region))
+
+    def destroy(self, region: str) -> None:
+        """See `Destroy`."""
+        self.inject(Destroy(region))
 
     def heal(self, region: str) -> None:
-        """Let everything in a region work again."""
-        with self._lock:
-            self._switches = {name: each for name, each in self._switches.items() if name != region}
-            self._tell()
+        """See `Heal`."""
+        self.inject(Heal(region))
+
+    def intercept(self, decide: Callable[[ApiCall, bool], bool] | None) -> None:
+        """Ask `decide` about each call, with False before it is done and with True after that; None ends this.
+
+        If it returns true, the caller's connection is reset.
+        """
+        self._intercept = decide
 
     def cut_off(self) -> list[str]:
         """The regions that are cut off; what two regions exchange stops if either is."""
-        return sorted(region for region, each in self._switches.items() if each.cut)
+        return sorted(each.region for each in self._active.values() if isinstance(each, Cut))
 
     def lost(self) -> list[tuple[str, str]]:
-        """The stores that are lost, by their names where they have one of their own: (store, region)."""
-        names = {service: store for store, service in SERVICES.items()}
-        return sorted((names.get(service, service), region)
-                      for region, each in self._switches.items() for service in each.lost)
+        """The stores that are lost: (store, region)."""
+        return sorted((_STORES.get(each.store, each.store), each.region)
+                      for each in self._active.values() if isinstance(each, Lose))
 
     def refusal(self, call: ApiCall) -> FailureMode | None:
-        """How the call fails for sure, None if it need not."""
-        for region in (call.caller, call.region):
-            cut = self._of(region).cut
-            if cut and not (cut.inside and self._within(call)):
-                return cut.manner
-        lost = self._of(call.region).lost
-        behind = SERVICES["function"] if call.service == SERVICES["api"] else ""  # an API is nothing without it
-        return lost.get(call.service) or lost.get(behind)
+        """How the call is sure to fail; None if it may succeed."""
+        services = [call.service]
+        if call.service == SERVICES["api"]:
+            services.append(SERVICES["function"])  # an API fails with the function behind it
+        # A region's own clients are inside it too.
+        within = call.caller == call.region or (call.caller == OUTSIDE and call.service == SERVICES["api"])
+        for fault in self._active.values():  # a cut comes first
+            match fault:
+                case Cut(region, mode, inside) if region in (call.caller, call.region) and not (inside and within):
+                    return mode
+                case Lose(region, store, mode) if region == call.region and SERVICES.get(store, store) in services:
+                    return mode
+        return None
 
     def delay(self, call: ApiCall) -> float:
         """How long the call is delayed, in seconds."""
-        return sum(self._of(region).delay for region in sorted({call.caller, call.region}))
+        return sum(each.milliseconds / 1000 for each in self._active.values()
+                   if isinstance(each, Slow) and each.region in (call.caller, call.region))
 
     def draw(self, call: ApiCall) -> InjectedFailure | None:
         """Draw whether the call fails, and how; the draws follow from the seed."""
-        for region in sorted({call.caller, call.region}):
-            share = self._of(region).failing
-            if share:
+        for each in self._active.values():
+            if isinstance(each, Fail) and each.share and each.region in (call.caller, call.region):
                 with self._drawing:
                     drawn, late = self._random.random(), self._random.random() < 1 / 2
-                if drawn < share:
-                    return InjectedFailure(FailureMode.ERROR if drawn < share / 2 else FailureMode.RESET, late)
+                if drawn < each.share:
+                    return InjectedFailure(FailureMode.ERROR if drawn < each.share / 2 else FailureMode.RESET, late)
         return None
 
-    @staticmethod
-    def _within(call: ApiCall) -> bool:
-        """Whether a call stays behind a region's cut, where the region's clients are too."""
-        return call.caller == call.region or (call.caller == OUTSIDE and call.service == SERVICES["api"])
+    def intercepts(self, call: ApiCall, *, done: bool) -> bool:
+        """Whether the caller gets no answer because of `intercept`."""
+        return self._intercept is not None and self._intercept(call, done)
 
-    def _of(self, region: str) -> RegionFaults:
-        return self._switches.get(region, _WORKING)
-
-    def _set(self, region: str, **switches: object) -> None:
-        with self._lock:
-            changed = replace(self._of(region), **switches)  # type: ignore[arg-type]
-            self._switches = {**self._switches, region: changed}
-            self._tell()
-
-    def _tell(self) -> None:
+    def _notify(self, fault: Fault) -> None:
         for listener in self._listeners:
-            listener()
+            listener(fault)
 
 
-_WORKING = RegionFaults()
+def _key(fault: Fault) -> tuple[str, ...]:
+    """A fault replaces an earlier one with the same key; they are sorted by it."""
+    store: str = getattr(fault, "store", "")
+    return (fault.name, getattr(fault, "region", ""), SERVICES.get(store, store), getattr(fault, "source", ""),
+            getattr(fault, "target", ""))

@@ -1,12 +1,13 @@
 """MiniStack with copies that lag: its own program and its own replication, only later.
 
-MiniStack copies items of global tables and objects of replicated buckets within the write itself. Here each of its
-copies becomes an entry of a queue, one queue a store and direction, and is made by MiniStack's own code once the lag of
-that direction is over. Its single thread makes due copies before it handles the next request, so no reader can tell
-that from a clock. The settings are changed, and the queues read, over HTTP at `PATH` (`copies` is the client).
+MiniStack copies items of global tables and objects of replicated buckets within the write itself. Here each copy waits
+in a queue, one queue for each store and direction, and MiniStack's own code makes it once the lag of that direction is
+over. MiniStack's single thread makes due copies before it handles the next request, so no reader sees one late. The
+settings are changed, and the queues read, over HTTP at `PATH` (`replication` is the client).
 
-Run by path, `python -P lagging.py`, in a process of its own: functions inherit nothing of the project from it.
-It takes the place of private functions of the release that requirements-dev.txt pins, and refuses any that differ.
+It runs by path, `python -P ministack.py`, in a process of its own, so it imports nothing of the project, and functions
+inherit nothing of the project from it. It replaces private functions of the release that requirements-dev.txt pins, and
+refuses to run with any that differ.
 """
 # ruff: noqa: SLF001
 # pylint: disable=protected-access
@@ -28,8 +29,8 @@ from importlib import import_module
 from typing import Any, Protocol, cast
 
 PATH = "/_rehearsal/copies"
-TABLE, RECEIPTS = "table", "receipts"
-STRONG = "strong table"  # of strong consistency: never lags, only waits while a region is cut off
+TABLE, RECEIPTS = "table", "receipts"  # contract.Store, which cannot be imported here
+STRONG = "strong table"  # one with strong consistency: it never lags, and only waits while a region is cut off
 
 _WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"})
 _READS = frozenset({"GetItem", "Query", "Scan", "BatchGetItem"})
@@ -43,7 +44,7 @@ Answer = tuple[int, dict[str, str], bytes]
 
 @dataclass(frozen=True)
 class CopyLag:
-    """How far copies are behind: `seconds`, and `growth` more in each second from now on. Infinite: stopped."""
+    """How far copies are behind: `seconds`, and `growth` more each second from now on. Infinite: they stop."""
 
     seconds: float = 0.0
     growth: float = 0.0
@@ -54,7 +55,7 @@ STOPPED = CopyLag(math.inf)
 
 @dataclass(frozen=True)
 class PendingCopy:
-    """A copy to be made of the write of `name` at `written` (s). `make` says whether it took effect."""
+    """A copy, still to be made, of the write of `name` at `written` (s). `make` returns whether it took effect."""
 
     written: float
     name: str
@@ -71,7 +72,7 @@ class CopyQueue:
         self._lost: list[str] = []
 
     def set(self, lag: CopyLag, now: float) -> None:
-        """Lag like this from now on, also for what waits already."""
+        """Lag like this from now on; that holds for copies that wait already, too."""
         self._lag, self._since = lag, now
 
     def make_due(self, now: float) -> None:
@@ -83,12 +84,12 @@ class CopyQueue:
             self._overruled += not made
 
     def lose(self) -> None:
-        """Forget the copies that wait: their source is no more."""
+        """Discard the copies that wait: their source is gone."""
         self._lost += [each.name for each in self.waiting]
         self.waiting.clear()
 
     def report(self, now: float) -> dict[str, Any]:
-        """The setting, the age of the oldest write that is not copied (ms), and what became of the others."""
+        """The setting, the age of the oldest write that is not copied (ms), and what happened to the others."""
         behind = now - self.waiting[0].written if self.waiting else 0.0
         return {"seconds": self._lag.seconds, "growth": self._lag.growth, "lag_ms": round(behind * 1000, 1),
                 "waiting": [each.name for each in self.waiting], "made": self._made, "overruled": self._overruled,
@@ -96,14 +97,13 @@ class CopyQueue:
 
 
 class CopyQueues:
-    """Every queue. Nothing is copied from or to a region that is `cut` off, nor one that has lost the store."""
+    """All queues. Nothing is copied from or to a region that is `cut` off or has lost the store."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._queues: dict[tuple[str, str, str], CopyQueue] = {}
         self.cut: frozenset[str] = frozenset()
         self._lost: frozenset[tuple[str, str]] = frozenset()
-        self.round_trip = 0.0
 
     def put(self, store: str, source: str, target: str, name: str, make: Callable[[], bool]) -> None:
         """Queue a copy of what is written now."""
@@ -116,11 +116,10 @@ class CopyQueues:
                 queue.make_due(self._clock())
 
     def change(self, settings: Mapping[str, Any]) -> None:
-        """Take over settings, any of these. Raises LookupError, TypeError or ValueError for what is none.
+        """Apply settings, any of these. Raises LookupError, TypeError or ValueError if one is not valid.
 
-        `lag`: {store, source, target, seconds, growth}. `cut`: a list of regions. `lost`: a list of
-        [store, region]. `destroy`: a region that will not come back, with what it has not copied. `round_trip`: seconds
-        during which a write to a table of strong consistency conflicts with one of the same item in another region.
+        `lag`: {store, source, target, seconds, growth}. `cut`: a list of regions. `lost`: a list of [store, region].
+        `destroy`: a region that will not come back, with what it has not copied.
         """
         self.make_due()
         for key, value in settings.items():
@@ -136,8 +135,6 @@ class CopyQueues:
                     for (_, source, _), queue in self._queues.items():
                         if source == value:
                             queue.lose()
-                case "round_trip":
-                    self.round_trip = float(value)
                 case _:
                     raise ValueError(key)
 
@@ -152,7 +149,7 @@ class CopyQueues:
 
 
 class RequestScope(Protocol):
-    """What MiniStack says of the request that it handles, and how another one is put in its place."""
+    """The account and region of the request that MiniStack handles, and how to work for others."""
 
     def get_account_id(self) -> str:
         """The account."""
@@ -165,17 +162,17 @@ class RequestScope(Protocol):
 
 
 class TableReplication:
-    """Copies of items between the replicas of a global table, in place of MiniStack's own.
+    """Copies items between the replicas of a global table, in place of MiniStack's own code.
 
-    The last writer wins, by the order in which the emulator did the writes. Strong consistency: a copy is there for the
-    next request, and a region that is cut off from the other replicas and the witness neither writes nor reads so.
+    The last writer wins, by the order in which the emulator did the writes. With strong consistency a copy is there for
+    the next request, and a region that is cut off from the other replicas and the witness can neither write nor read
+    consistently.
     """
 
     def __init__(self, dynamodb: Any, scope: RequestScope, queues: CopyQueues) -> None:
         self._dynamodb, self._scope, self._queues = dynamodb, scope, queues
         self._stamps = itertools.count()
         self._newest: dict[tuple[str, ...], int] = {}  # of each replica's item, the stamp of its latest write
-        self._strong: dict[tuple[str, ...], tuple[str, float]] = {}  # region and time of an item's latest write
         self._copy = _replace(dynamodb, "_replicate_write", self._write, "table", "event_name", "old_item", "new_item")
         self._update = _replace(dynamodb, "_update_table", self._update_table, "data")
         self._describe = _replace(dynamodb, "_table_description", self._describe_table, "name")
@@ -186,8 +183,6 @@ class TableReplication:
         account, home, name = self._scope.get_account_id(), self._scope.get_region(), table["TableName"]
         key = _key(table, new if new is not None else old)
         store = STRONG if "_witnesses" in table else TABLE
-        if store is STRONG:
-            self._strong[account, name, key] = home, time.monotonic()
         stamp = self._newest[account, home, name, key] = next(self._stamps)
         item = copy.deepcopy((old, new))
         for target in table.get("_global_regions") or ():
@@ -207,7 +202,7 @@ class TableReplication:
         return True
 
     def _update_table(self, data: Mapping[str, Any]) -> Answer:
-        """Keep what MiniStack drops: the consistency of a global table, and its witness."""
+        """Keep what MiniStack ignores: the consistency of a global table, and its witness."""
         answer: Answer = self._update(data)
         table = self._dynamodb._tables.get(data.get("TableName"))
         if table is None:
@@ -232,8 +227,8 @@ class TableReplication:
 
     async def _handle_request(self, method: str, path: str, headers: Mapping[str, str], body: bytes,
                               query_params: Any) -> Answer:
-        self._queues.make_due()  # again: the request has waited since, for its body, and others were served meanwhile
-        if self._queues.cut or self._queues.round_trip:
+        self._queues.make_due()  # again: others were served while this request waited for its body
+        if self._queues.cut:
             refusal = self._refusal(headers.get("x-amz-target", "").rpartition(".")[2], body)
             if refusal:
                 return refusal
@@ -241,29 +236,27 @@ class TableReplication:
         return answer
 
     def _refusal(self, action: str, body: bytes) -> Answer | None:
-        """What strong consistency forbids here and now: a call without a quorum, and writes that conflict."""
+        """The error of a call that strong consistency forbids now, because its region has no quorum."""
         if action not in _WRITES | _READS:
             return None
-        account, here = self._scope.get_account_id(), self._scope.get_region()
+        here = self._scope.get_region()
         for name, asked in _tables_of(json.loads(body)):
             table = self._dynamodb._tables.get(name)
             if not table or "_witnesses" not in table or not (action in _WRITES or asked.get("ConsistentRead")):
                 continue
             others = {*table["_global_regions"], *table["_witnesses"]} - {here}
             if here in self._queues.cut or others <= self._queues.cut:
-                return _error(500, "InternalServerError", "Internal server error")
-            item = asked.get("Item") or asked.get("Key")
-            writer, at = self._strong.get((account, name, _key(table, item)) if item else (), (here, 0.0))
-            if action in _WRITES and writer != here and time.monotonic() - at < self._queues.round_trip:
-                return _error(400, "ReplicatedWriteConflictException",
-                              "One or more items in this request are being modified by a request in another Region.")
+                return (HTTPStatus.INTERNAL_SERVER_ERROR,
+                        {"Content-Type": "application/x-amz-json-1.0", "x-amzn-errortype": "InternalServerError"},
+                        json.dumps({"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError",
+                                    "message": "Internal server error"}).encode())
         return None
 
 
 class BucketReplication:
-    """Copies of objects and delete markers by the rules of a bucket's replication, in place of MiniStack's own.
+    """Copies objects and delete markers by the rules of a bucket's replication, in place of MiniStack's own code.
 
-    Until its copy is made an object is PENDING. Unlike MiniStack's own, a copy has the version id of its source.
+    Until its copy is made an object is PENDING. Unlike MiniStack's, a copy has the version id of its source.
     """
 
     def __init__(self, s3: Any, scope: RequestScope, queues: CopyQueues) -> None:
@@ -294,7 +287,7 @@ class BucketReplication:
 
     def _make(self, bucket: str, key: str, obj: dict[str, Any], data: Any, tags: Any) -> bool:
         version = self._version(bucket, key, obj["version_id"])
-        if version is None:  # deleted for good meanwhile
+        if version is None:  # it was deleted for good meanwhile
             return False
         self._copy(bucket, key, obj, data, tags)
         version["replication_status"] = obj["replication_status"]
@@ -318,7 +311,7 @@ class BucketReplication:
 
 
 def _replace(module: Any, name: str, function: Callable[..., Any], *parameters: str) -> Callable[..., Any]:
-    """Put `function` into the place of the module's, and give that. Exits if it is not there as it is known."""
+    """Replace the module's function, and return the original. Exits if its name or parameters are not as expected."""
     original: Callable[..., Any] | None = getattr(module, name, None)
     if original is None or tuple(inspect.signature(original).parameters) != parameters:
         sys.exit(f"{module.__name__}.{name}({', '.join(parameters)}) is not in this release of the emulator")
@@ -327,26 +320,21 @@ def _replace(module: Any, name: str, function: Callable[..., Any], *parameters: 
 
 
 def _key(table: Mapping[str, Any], item: Mapping[str, Any]) -> str:
-    """The values of an item's key, in one text."""
+    """The values of an item's key, as one string."""
     names = filter(None, (table["pk_name"], table["sk_name"]))
     return " ".join(str(next(iter(item.get(name, {"": ""}).values()))) for name in names)
 
 
 def _tables_of(data: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """The tables that a request names, each with what is asked of it."""
+    """The tables that a request names, each with the part of the request that concerns it."""
     found = [(data["TableName"], data)] if "TableName" in data else []
     found += [(name, asked if isinstance(asked, dict) else {}) for name, asked in data.get("RequestItems", {}).items()]
     found += [(asked["TableName"], asked) for each in data.get("TransactItems", ()) for asked in each.values()]
     return found
 
 
-def _error(status: int, code: str, message: str) -> Answer:
-    return (status, {"Content-Type": "application/x-amz-json-1.0", "x-amzn-errortype": code},
-            json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": message}).encode())
-
-
 def controlled(emulator: Application, queues: CopyQueues) -> Application:
-    """The emulator's ASGI application with due copies made before each request, and with `PATH`."""
+    """The emulator's ASGI application, which also makes due copies before each request, and serves `PATH`."""
     async def application(scope: Any, receive: Receive, send: Send) -> None:
         queues.make_due()
         if scope.get("path") != PATH:
@@ -369,7 +357,7 @@ def controlled(emulator: Application, queues: CopyQueues) -> Application:
 
 
 def main() -> None:
-    """Run MiniStack's own program, altered."""
+    """Run MiniStack's own program with these changes."""
     app, scope, dynamodb, s3 = (
         cast("Any", import_module(f"ministack.{name}"))
         for name in ("app", "core.responses", "services.dynamodb", "services.s3"))

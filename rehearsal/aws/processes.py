@@ -1,4 +1,4 @@
-"""Child processes, and the requests to end that must not come between a process and the note that it exists."""
+"""Child processes, and the signals that end a rehearsal: none may come between a start and the note of the process."""
 
 import os
 import signal
@@ -12,14 +12,14 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def raise_interrupts() -> None:
-    """Make every request to end a KeyboardInterrupt, also SIGINT where the parent process had it ignored."""
+    """Let each signal that asks for an end raise KeyboardInterrupt, also if the parent process had it ignored."""
     for number in ENDING:
         signal.signal(number, signal.default_int_handler)
 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Put off such a request until the end of the block. For the main thread, which alone may do that."""
+    """Let such a signal raise KeyboardInterrupt only at the end of the block. Only the main thread may do that."""
     pending: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
@@ -35,12 +35,12 @@ def undisturbed() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Ask a process to end, then make it and, where it leads one, its whole process group."""
+def end(process: subprocess.Popen[bytes], timeout: float = STOP_TIMEOUT) -> None:
+    """Ask a process to end, and kill it after `timeout` seconds, with the process group that it leads, if any."""
     with undisturbed():
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_TIMEOUT)
+            process.wait(timeout)
         process.kill()
         process.wait()
         with suppress(ProcessLookupError):

@@ -1,58 +1,49 @@
-"""HTTP relays in front of the emulator, one a region and one outside: where calls are cut, slowed, failed and recorded.
+"""HTTP proxies in front of the emulator, one for each region and one outside, where calls fail and are recorded.
 
-What runs in a region calls AWS through the region's relay, and clients call a region's API through it. Whom a call is
-for is read from the scope of its signature; an unsigned one is a client's, for the region whose relay it uses. As an
-HTTP proxy (`HTTP_PROXY`) a relay also takes calls from its region to another relay; that of `WORLD` takes only such.
-Requests and answers pass as they are, byte for byte but for `Expect`, which the relay answers itself.
+What runs in a region calls AWS through the region's proxy, and clients call a region's API through it. The scope of a
+call's signature says which region and service it is for; an unsigned call is a client's, for the region whose proxy it
+uses. Each is also a forward proxy (`HTTP_PROXY`) for calls from its region to another one's proxy; the proxy of `WORLD`
+is only that. Requests and answers pass byte for byte, except for `Expect`, which the proxy answers itself.
 """
 
 import asyncio
 import json
 import re
 import socket
-import struct
-import threading
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import Future
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from http import HTTPStatus
-from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 from xml.sax.saxutils import escape
 
-from rehearsal.aws.faults import OUTSIDE, WORLD, ApiCall, FailureMode, Faults, InjectedFailure
-
-T = TypeVar("T")
-Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+from rehearsal.aws.faults import OUTSIDE, WORLD, ApiCall, FailureMode, Fault, Faults, InjectedFailure
+from rehearsal.errors import RehearsalError
+from rehearsal.sockets import Listener, LoopClock, LoopThread, Stream, first_of, reset
 
 HANG = 30.0  # seconds of silence until a call that hangs is reset
 LIMIT = 1 << 20  # bytes of a head, or of a chunk's frame
 MOVES = ("SwitchoverGlobalCluster", "FailoverGlobalCluster")
 FORM = "application/x-www-form-urlencoded"
-RECORD = "/_rehearsal/calls"  # GET from outside: how often who has called what
+RECORD = "/_rehearsal/calls"  # GET from outside: the number of calls by caller, service and operation
 
 _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/([^/]+)/([^/]+)/aws4_request")
-_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s
 _EMPTY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 
 @dataclass(frozen=True)
 class WriterMove:
-    """A move of a global database's writer that the emulator has done: what was called, and with which parameters."""
+    """A move of a global database's writer that the emulator has done: the action of RDS, and the new writer's ARN."""
 
     action: str
-    global_cluster: str
     target: str
-    allow_data_loss: bool
 
 
 @dataclass(frozen=True)
 class HttpMessage:
-    """A request or an answer: first line, header by lower-case names, and all of it as it is sent."""
+    """A request or an answer: first line, headers by lower-case names, and head and body as they are sent."""
 
     start: str
     headers: dict[str, str]
@@ -68,7 +59,7 @@ class HttpMessage:
         return cls(start, headers, head)
 
     async def read_body(self, reader: asyncio.StreamReader, *, endless: bool = False) -> "HttpMessage":
-        """The message with its body, framed as it came; `endless` if one without a length ends with the connection."""
+        """The message with its body, framed as it came; with `endless`, one without a length ends with the stream."""
         if "chunked" in self.headers.get("transfer-encoding", ""):
             body = await _chunks(reader)
         elif "content-length" in self.headers:
@@ -78,8 +69,8 @@ class HttpMessage:
         return HttpMessage(self.start, self.headers, self.head, body)
 
     @property
-    def lasting(self) -> bool:
-        """Whether the connection is good for another message."""
+    def keeps_alive(self) -> bool:
+        """Whether the connection may carry another message."""
         return "HTTP/1.1" in self.start and "close" not in self.headers.get("connection", "").lower()
 
     @cached_property
@@ -90,118 +81,105 @@ class HttpMessage:
         return {key: values[0] for key, values in parse_qs(self.body.decode()).items()}
 
 
-class CallRefused(Exception):
-    """The call fails, in this manner."""
+class _CallRefused(RehearsalError):
+    """The call fails, in this mode."""
 
-    def __init__(self, manner: FailureMode) -> None:
-        super().__init__(manner)
-        self.manner = manner
+    def __init__(self, mode: FailureMode) -> None:
+        super().__init__(mode)
+        self.mode = mode
 
 
 class AwsProxies:
-    """The relays, all on one thread, from `start` until `stop`. `calls` is the record of every call, oldest first.
+    """The proxies, from `start` until `stop`. `calls` is the record of every call, oldest first.
 
-    `moved` is called, on another thread, when the emulator has moved a global database's writer, before its caller gets
-    the answer; what it raises becomes that answer. `trap` is asked of each call before it is done, and again when it
-    is: if it says so, the caller gets no answer.
+    `moved` is called, on another thread, when the emulator has moved a global database's writer, before the caller gets
+    the answer; an exception that it raises becomes that answer. `clock` times delays and calls that hang.
     """
 
     def __init__(self, upstream: str, regions: Sequence[str], faults: Faults,
-                 moved: Callable[[WriterMove], None] = lambda _: None) -> None:
+                 moved: Callable[[WriterMove], None] = lambda _: None, clock: LoopClock | None = None) -> None:
         self.calls: list[ApiCall] = []
-        self.trap: Callable[[ApiCall, bool], bool] = lambda _call, _done: False
         self._upstream, self._faults, self._moved = urlsplit(upstream), faults, moved
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="relays", daemon=True)
-        self._sockets = {name: _listening() for name in (*regions, OUTSIDE, WORLD)}
+        self._clock = clock or LoopClock()
+        self._network: LoopThread | None = None
+        self._sockets = {name: socket.create_server(("127.0.0.1", 0), backlog=1024)
+                         for name in (*regions, OUTSIDE, WORLD)}
         self._names = {each.getsockname()[1]: name for name, each in self._sockets.items()}
+        self._urls = {name: f"http://127.0.0.1:{port}" for port, name in self._names.items()}
+        self._listeners: list[Listener] = []
         self._idle: list[Stream] = []
         self._under_way: dict[asyncio.StreamWriter, ApiCall] = {}
-        self._serving: set[asyncio.Task[None] | None] = set()
-        faults.listen(self._reset_cut)
+        faults.listen(self._reset_refused)
 
     def url(self, name: str) -> str:
-        """The relay of a region, of `OUTSIDE` or of `WORLD`."""
-        return f"http://127.0.0.1:{self._sockets[name].getsockname()[1]}"
+        """The proxy of a region, of `OUTSIDE` or of `WORLD`."""
+        return self._urls[name]
 
     def start(self) -> None:
-        """Relay from now on."""
-        self._thread.start()
-        for name, each in self._sockets.items():
-            self._do(self._listen(name, each))
+        """Accept calls from now on."""
+        async def listen() -> None:
+            self._listeners = [Listener(each, partial(self._serve, name), LIMIT)
+                               for name, each in self._sockets.items()]
+
+        self._network = LoopThread("aws-proxies")
+        self._network.call(listen())
 
     def stop(self) -> None:
-        """End the relays and every call under way; may be called at any time."""
-        if self._thread.is_alive():
-            self._do(self._cancel())
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
+        """End the proxies and every call under way; may be called at any time."""
+        async def finish() -> None:
+            for listener in self._listeners:
+                await listener.close()
+            for _, writer in self._idle:
+                writer.transport.abort()
+
+        if self._network:
+            self._network.call(finish())
+            self._network.close()
+            self._network = None
         for each in self._sockets.values():
             each.close()
-        self._loop.close()
 
-    async def _listen(self, name: str, listening: socket.socket) -> None:
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            self._serving.add(task)  # the loop holds tasks only weakly, and a cut may take the connection that holds it
-            with suppress(OSError, EOFError, ValueError, asyncio.LimitOverrunError, asyncio.CancelledError):
-                while await self._exchange(name, reader, writer):
-                    pass
-            self._serving.discard(task)
-            writer.close()
-
-        await asyncio.start_server(serve, sock=listening, limit=LIMIT)
-
-    async def _cancel(self) -> None:
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for _, writer in self._idle:
-            writer.close()
-
-    def _do(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-
-    def _reset_cut(self) -> None:
-        """Reset the calls under way that a change of the switches has cut; they go on in the emulator, unanswered."""
-        done: Future[None] = Future()
-
-        def reset() -> None:
+    def _reset_refused(self, _fault: Fault) -> None:
+        """Reset the calls under way that are refused now; they continue in the emulator, unanswered."""
+        async def work() -> None:
             for writer, call in self._under_way.items():
                 if self._faults.refusal(call) is FailureMode.RESET:
-                    _reset(writer)
-            done.set_result(None)
+                    reset(writer)
 
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(reset)
-            done.result()
+        if self._network:
+            self._network.call(work())
 
-    async def _exchange(self, relay: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Pass one request on and its answer back; whether the connection is good for another."""
+    async def _serve(self, proxy: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await self._exchange(proxy, reader, writer):
+                pass
+        except (ValueError, asyncio.LimitOverrunError):
+            pass  # not HTTP
+
+    async def _exchange(self, proxy: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Pass one request on and its answer back. Returns whether the connection may carry another request."""
         request = await HttpMessage.read_head(reader)
         if "expect" in request.headers:
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request = await request.read_body(reader)
-        if relay == OUTSIDE and request.start.startswith(f"GET {RECORD} "):
+        if proxy == OUTSIDE and request.start.startswith(f"GET {RECORD} "):
             writer.write(self._record())
-            return request.lasting
-        call = self._describe(relay, request)
+            return request.keeps_alive
+        call = self._describe(proxy, request)
         self.calls.append(call)
         self._under_way[writer] = call
         try:
             answer = await self._answer(call, request)
-        except CallRefused as refused:
-            if refused.manner is FailureMode.HANG:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(reader.read(1), HANG)  # the end of it, if the caller is the first to give up
-            _reset(writer)
+        except _CallRefused as refused:
+            if refused.mode is FailureMode.HANG:
+                await first_of(reader.read(1), self._clock.sleep(HANG))  # the caller may be the first to give up
+            reset(writer)
             return False
         finally:
             del self._under_way[writer]
         writer.write(answer.head + answer.body)
         await writer.drain()
-        return request.lasting and answer.lasting
+        return request.keeps_alive and answer.keeps_alive
 
     def _record(self) -> bytes:
         counts = Counter((call.caller, call.service, call.operation) for call in self.calls)
@@ -209,7 +187,7 @@ class AwsProxies:
                            for (caller, service, operation), number in counts.items()]).encode()
         return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
-    def _describe(self, relay: str, request: HttpMessage) -> ApiCall:
+    def _describe(self, proxy: str, request: HttpMessage) -> ApiCall:
         method, target, _ = request.start.split(" ")
         parts, headers = urlsplit(target), request.headers
         scope = _SCOPE.search(headers.get("authorization", ""))
@@ -217,48 +195,43 @@ class AwsProxies:
         if credential:  # presigned
             scope = _SCOPE.search(f"Credential={credential[0]}")
         if scope:
-            caller, region, service = relay, *scope.groups()
+            caller, region, service = proxy, *scope.groups()
         else:
             service = "execute-api" if parts.path.startswith("/_aws/execute-api/") else ""
-            caller, region = (relay, self._names.get(parts.port or 0, "")) if parts.netloc else (OUTSIDE, relay)
+            caller, region = (proxy, self._names.get(parts.port or 0, "")) if parts.netloc else (OUTSIDE, proxy)
         operation = (headers.get("x-amz-target", "").rpartition(".")[2] or request.form.get("Action")
                      or f"{method} {parts.path}")
         return ApiCall(caller, "" if region == OUTSIDE else region, service, operation)
 
     async def _answer(self, call: ApiCall, request: HttpMessage) -> HttpMessage:
-        """What the emulator answers, or an error. Raises Refused if there is to be no answer."""
+        """What the emulator answers, or an error. Raises _CallRefused if there is to be no answer."""
         delay = self._faults.delay(call)
         if delay:
-            await asyncio.sleep(delay)
+            await self._clock.sleep(delay)
         failure = self._faults.draw(call)
         try:
-            self._check(call, failure, late=False)
-            self._spring(call, done=False)
+            self._check(call, failure, done=False)
             answer = await self._forward(request)
             if call.service == "rds" and call.operation in MOVES and answer.start.split(" ")[1] == "200":
                 answer = await self._move(call, request, answer)
-            self._spring(call, done=True)
-            self._check(call, failure, late=True)
-        except CallRefused as refused:
-            if refused.manner is not FailureMode.ERROR:
+            self._check(call, failure, done=True)
+        except _CallRefused as refused:
+            if refused.mode is not FailureMode.ERROR:
                 raise
             answer = _error(call, request, "the rehearsal lets this call fail")
         call.status = int(answer.start.split(" ")[1])
         return answer
 
-    def _spring(self, call: ApiCall, *, done: bool) -> None:
-        if self.trap(call, done):
-            raise CallRefused(FailureMode.RESET)
-
-    def _check(self, call: ApiCall, failure: InjectedFailure | None, *, late: bool) -> None:
-        manner = self._faults.refusal(call) or (failure.manner if failure and failure.late is late else None)
-        if manner:
-            raise CallRefused(manner)
+    def _check(self, call: ApiCall, failure: InjectedFailure | None, *, done: bool) -> None:
+        """Raise _CallRefused if the call fails now: before it is `done`, or after that."""
+        mode = self._faults.refusal(call) or (failure.mode if failure and failure.late is done else None)
+        if not mode and self._faults.intercepts(call, done=done):
+            mode = FailureMode.RESET
+        if mode:
+            raise _CallRefused(mode)
 
     async def _move(self, call: ApiCall, request: HttpMessage, answer: HttpMessage) -> HttpMessage:
-        form = request.form
-        move = WriterMove(call.operation, form.get("GlobalClusterIdentifier", ""), form.get("TargetDbClusterIdentifier", ""),
-                    form.get("AllowDataLoss", "").lower() == "true")
+        move = WriterMove(call.operation, request.form.get("TargetDbClusterIdentifier", ""))
         try:
             await asyncio.to_thread(self._moved, move)
         except Exception as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
@@ -268,13 +241,14 @@ class AwsProxies:
     async def _forward(self, request: HttpMessage) -> HttpMessage:
         method, target, version = request.start.split(" ")
         head = request.head
-        if not target.startswith("/"):  # as to a proxy
+        if not target.startswith("/"):  # as to a forward proxy
             parts = urlsplit(target)
             target = f"{parts.path or '/'}{parts.query and '?'}{parts.query}"
             head = f"{method} {target} {version}\r\n".encode("latin-1") + head.partition(b"\r\n")[2]
         if "expect" in request.headers:
             head = re.sub(rb"(?i)\r\nexpect:[^\r]*", b"", head, count=1)
         reader, writer = await self._connection()
+        kept = False
         try:
             writer.write(head + request.body)
             answer = await HttpMessage.read_head(reader)
@@ -282,13 +256,12 @@ class AwsProxies:
                 answer = await HttpMessage.read_head(reader)
             if method != "HEAD" and int(answer.start.split(" ")[1]) not in _EMPTY:
                 answer = await answer.read_body(reader, endless=True)
-        except BaseException:
-            writer.close()
-            raise
-        if request.lasting and answer.lasting:
-            self._idle.append((reader, writer))
-        else:
-            writer.close()
+            kept = request.keeps_alive and answer.keeps_alive
+        finally:
+            if kept:
+                self._idle.append((reader, writer))
+            else:
+                writer.transport.abort()
         return answer
 
     async def _connection(self) -> Stream:
@@ -296,21 +269,12 @@ class AwsProxies:
             reader, writer = self._idle.pop()
             if not reader.at_eof() and not writer.is_closing():
                 return reader, writer
-            writer.close()
+            writer.transport.abort()
         return await asyncio.open_connection(self._upstream.hostname, self._upstream.port, limit=LIMIT)
 
 
-def _listening() -> socket.socket:
-    return socket.create_server(("127.0.0.1", 0), backlog=1024)
-
-
-def _reset(writer: asyncio.StreamWriter) -> None:
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-    writer.transport.abort()
-
-
 async def _chunks(reader: asyncio.StreamReader) -> bytes:
-    """A chunked body with its frame."""
+    """A chunked body with its framing."""
     found = []
     while True:
         frame = await reader.readuntil(b"\r\n")
@@ -325,7 +289,7 @@ async def _chunks(reader: asyncio.StreamReader) -> bytes:
 
 
 def _error(call: ApiCall, request: HttpMessage, why: str) -> HttpMessage:
-    """An error of the service that is called, in the form that its clients expect."""
+    """An error of the called service, in the form that its clients expect."""
     kind, code = "application/json", "InternalServerError"
     if call.service == "s3":
         kind, text = "application/xml", f"<Error><Code>InternalError</Code><Message>{escape(why)}</Message></Error>"

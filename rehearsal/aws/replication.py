@@ -1,51 +1,61 @@
-"""The lag of copies between regions, as the rehearsal sets it and reads it (`lagging` is the other end)."""
+"""The lag of copies between regions, as the rehearsal sets it and reads it; `ministack` makes the copies."""
 
 import json
-import urllib.request
 from typing import Any
 
-from rehearsal.aws.faults import Faults
+import httpx
+
+from contract import Store
+from rehearsal.aws.faults import Cut, Destroy, Fault, Faults, Heal, Lag, Lose
 from rehearsal.aws.ministack import PATH, CopyLag
 
 TIMEOUT = 10.0  # seconds
 
 
 class ReplicationControl:
-    """The copies of an emulator that `lagging` runs, which is at `endpoint` itself and not behind a relay.
+    """The copies of an emulator that `ministack` runs, which is at `endpoint` itself and not behind a proxy.
 
-    A store is `lagging.TABLE` or `lagging.RECEIPTS`. Without a lag copies are there for the next request.
+    It carries out the faults that concern the table and the receipts. Without a lag a copy is there for the next
+    request. `transport` carries the requests; sockets do if it is not given.
     """
 
-    def __init__(self, endpoint: str, faults: Faults) -> None:
+    def __init__(self, endpoint: str, faults: Faults, transport: httpx.BaseTransport | None = None) -> None:
         self._url, self._faults = endpoint + PATH, faults
-        faults.listen(self._follow)
+        self._http = httpx.Client(timeout=TIMEOUT, trust_env=False, transport=transport,
+                                  limits=httpx.Limits(max_keepalive_connections=0))
+        faults.listen(self._carry_out)
 
     def lag(self, store: str, source: str, target: str, lag: CopyLag) -> None:
         """Let the copies of a store in one direction lag like this from now on."""
+        # JSON as Python writes it: it has the infinity of a lag that never ends.
         self._send(lag={"store": store, "source": source, "target": target,
                         "seconds": lag.seconds, "growth": lag.growth})
 
     def destroy(self, region: str) -> list[dict[str, Any]]:
-        """Let a region never come back: what it has not copied is lost, and named in the report that this gives."""
+        """Let a region never come back: what it has not copied is lost, and named in the report that this returns."""
         return self._send(destroy=region)
-
-    def round_trip(self, milliseconds: float) -> None:
-        """Let writes of one item in two regions conflict within this time, under strong consistency; 0: never."""
-        self._send(round_trip=milliseconds / 1000)
 
     def report(self) -> list[dict[str, Any]]:
         """Each store and direction that was used or set.
 
         {store, source, target, seconds, growth: the setting, lag_ms: age of the oldest write that is not copied,
         waiting: keys of the items or objects that are not copied, made: count of copies, overruled: count of those
-        without effect since the target had a later write, lost: keys of what never was copied}
+        without effect because the target had a later write, lost: keys of what never was copied}
         """
         return self._send()
 
-    def _follow(self) -> None:
-        self._send(cut=self._faults.cut_off(), lost=self._faults.lost())
+    def _carry_out(self, fault: Fault) -> None:
+        match fault:
+            case Lag(store=Store.TABLE | Store.RECEIPTS):
+                self.lag(fault.store, fault.source, fault.target, CopyLag(fault.seconds, fault.growth))
+            case Destroy():
+                self.destroy(fault.region)
+            case Cut() | Lose() | Heal():
+                self._send(cut=self._faults.cut_off(), lost=self._faults.lost())
+            case _:
+                pass
 
     def _send(self, **settings: object) -> list[dict[str, Any]]:
-        with urllib.request.urlopen(self._url, json.dumps(settings).encode(), timeout=TIMEOUT) as answer:
-            report: list[dict[str, Any]] = json.load(answer)
+        response = self._http.post(self._url, content=json.dumps(settings)).raise_for_status()
+        report: list[dict[str, Any]] = response.json()
         return report

@@ -101,9 +101,12 @@ class Deployment:
         return monitor, raised[0] if raised else None
 
     def down(self) -> list[str]:
-        """Delete everything, the newest first; returns a line for each resource that could not be deleted."""
-        failures = []
-        for resource in reversed(list(self.engine.resources)):
+        """Delete everything, the newest first; returns a line for each resource that could not be deleted.
+
+        Log groups come last: a function that is deleted while it runs logs its end, which creates its group again.
+        """
+        failures, newest_first = [], self.engine.resources[::-1]
+        for resource in sorted(newest_first, key=lambda each: each.type_name == "LogGroup"):
             with self._step(resource.label):
                 try:
                     self.engine.delete(resource)

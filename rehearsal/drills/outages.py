@@ -14,6 +14,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from contract import Store
 from payments.deadline import Deadline, Timing
 from payments.errors import NotTheWriter
 from payments.payment import Record, parse
@@ -22,7 +23,6 @@ from rehearsal.aws.faults import FailureMode
 from rehearsal.aws.ministack import RECEIPTS, STOPPED, TABLE, CopyLag
 from rehearsal.drills.chaos import kill9
 from rehearsal.errors import CheckFailed, NoAnswer, ProjectError
-from rehearsal.postgres.aurora import LEDGER
 from rehearsal.rehearsed_stack import PATIENCE, RehearsedStack
 from rehearsal.workload.checks import CheckResult, arrives, attempt, expect
 from rehearsal.workload.http import ApiClient
@@ -298,7 +298,7 @@ def lost_store(ground: RehearsedStack) -> Checks:
     home, _ = ground.sides()
     before = new_payment()
     yield attempt("a payment before", lambda: _got(home, _post(home, before)))
-    for store in (TABLE, RECEIPTS, LEDGER):
+    for store in (TABLE, RECEIPTS, Store.LEDGER):
         made, found = new_payment(), HTTPStatus.SERVICE_UNAVAILABLE if store == TABLE else HTTPStatus.OK
         ground.faults.lose(home.name, store)
         yield attempt(f"{store} lost: POST 503 with Retry-After within {LIMIT:.0f} s",

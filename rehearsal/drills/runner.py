@@ -453,7 +453,7 @@ class ControllerTrap:
 
     def set(self, region: str) -> None:
         """Lie in wait for the controller of a region."""
-        self._stage.ground.relays.trap = partial(self._spring, region)
+        self._stage.ground.faults.intercept(partial(self._spring, region))
 
     def _spring(self, region: str, call: ApiCall, done: bool) -> bool:
         """Whether this call is the one; its caller is dead by then."""

@@ -1,6 +1,7 @@
-"""The PostgreSQL pair behind a rehearsed Aurora global database.
+"""PostgreSQL in two regions, in place of an Aurora global database.
 
-`pair.Pair` is the global database: a writer and a streaming standby (`server`), each behind a front door that speaks
-TLS and checks IAM tokens as Aurora does (`door`, `trust`), joined by a link that can be slowed and cut (`relay`).
-Everything lies in one folder, which goes with its processes whatever becomes of the process that made them (`host`).
+`global_database.GlobalDatabase` is a writer and a streaming standby (`server`). Clients reach each through an endpoint
+that speaks TLS and checks IAM tokens as Aurora does (`endpoint`, `authentication`). The standby follows the writer
+through a link that can be slowed and cut (`proxy`). All files are in one folder, which is removed with the processes
+even if the process that made them is killed (`process_group`, `watchdog`). `aurora` connects it to the emulated RDS.
 """

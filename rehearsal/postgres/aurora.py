@@ -1,75 +1,91 @@
-"""The real databases behind the emulator's clusters, kept in step with what RDS is told and with what is cut."""
+"""The real databases behind the emulated clusters: they follow the calls to RDS, and carry out faults."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from contract import Store
 from rehearsal.aws.clients import ACCOUNT, CREDENTIALS
-from rehearsal.aws.faults import Faults
+from rehearsal.aws.faults import Cut, Fault, Faults, Heal, Kill, Lag, Lose, Restart
 from rehearsal.aws.proxy import WriterMove
 from rehearsal.postgres.global_database import GlobalDatabase, ServerRole
 
-LEDGER = "ledger"  # the store's name among the faults
-
 
 class Aurora:
-    """A global database of PostgreSQL servers, one a region, behind front doors whose ports never change."""
+    """A global database of PostgreSQL servers in the first two regions, behind endpoints whose ports never change.
 
-    def __init__(self, regions: Sequence[str], faults: Faults) -> None:
-        home, away = regions[:2]
+    `make` makes the database from its regions and from the secret keys that may sign a login, by access key.
+    """
+
+    def __init__(self, regions: Sequence[str], faults: Faults,
+                 make: Callable[[tuple[str, str], Mapping[str, str]], GlobalDatabase] = GlobalDatabase) -> None:
+        primary, standby = self._regions = regions[0], regions[1]
         secret = CREDENTIALS["aws_secret_access_key"]
-        keys = {CREDENTIALS["aws_access_key_id"]: secret, ACCOUNT: secret}  # the emulator gives functions the latter
-        self.pair = GlobalDatabase((home, away), keys)
-        self.authority = self.pair.ca_file.read_text(encoding="ascii")
-        self._regions, self._faults = (home, away), faults
-        self._cut, self._back = set[str](), set[str]()
-        faults.listen(self._follow_faults)
+        # The emulator gives functions the account as their access key.
+        self.database = make((primary, standby), {CREDENTIALS["aws_access_key_id"]: secret, ACCOUNT: secret})
+        self.authority = self.database.ca_file.read_text(encoding="ascii")
+        self._faults = faults
+        self._cut, self._healed = set[str](), set[str]()
+        faults.listen(self._carry_out)
 
     def close(self) -> None:
-        """End the servers and remove what they held."""
-        self.pair.close()
+        """End the servers and remove their files."""
+        self.database.close()
 
     def port(self, region: str) -> int | None:
-        """Where a region's cluster is reached on this machine; None for a region that has none."""
-        return self.pair.member(region).door.port if region in self._regions else None
+        """The port of a region's cluster on this machine; None for a region that has none."""
+        return self.database.member(region).endpoint.port if region in self._regions else None
 
     def make(self, region: str, database: str | None, username: str | None, password: str | None) -> None:
         """Make a region's cluster: the writer with its login, or a reader without."""
         if database and username and password:
-            self.pair.create(region, database, username, password)
+            self.database.create(region, database, username, password)
         else:
-            self.pair.join(region)
+            self.database.join(region)
 
     def follow(self, move: WriterMove) -> None:
-        """Do to the servers what RDS was told to do to the clusters: the target is a cluster's ARN."""
+        """Move the writer of the servers as RDS has moved the clusters' writer."""
         target = move.target.split(":")[3]
-        old = self.pair.writer
+        old = self.database.writer
         if move.action == "SwitchoverGlobalCluster":
-            self.pair.switchover(target)
+            self.database.switchover(target)
             return
-        # A writer that is cut off cannot be told to stop; Aurora's own fencing is best effort.
-        self.pair.failover(target, fence=old not in self._cut)
+        # A writer that is cut off cannot be stopped; Aurora's own fencing is best effort, too.
+        self.database.failover(target, fence=old not in self._cut)
         if old not in self._cut:
-            self.pair.rejoin(old)
+            self.database.rejoin(old)
 
-    def _follow_faults(self) -> None:
-        """Cut and heal the databases with their regions."""
-        cut = {*self._faults.cut_off(), *(region for store, region in self._faults.lost() if store == LEDGER)}
+    def _carry_out(self, fault: Fault) -> None:
+        match fault:
+            case Lag(store=Store.LEDGER):
+                self.database.delay(fault.target, fault.seconds)
+            case Kill():
+                self.database.kill(fault.region)
+            case Restart():
+                self.database.restart(fault.region)
+            case Cut() | Lose() | Heal():
+                self._cut_and_heal()
+            case _:
+                pass
+
+    def _cut_and_heal(self) -> None:
+        """Cut a database that is cut off or lost, and heal the others."""
+        cut = {*self._faults.cut_off(), *(region for store, region in self._faults.lost() if store == Store.LEDGER)}
         cut &= set(self._regions)
         for region in cut - self._cut:
-            self.pair.cut(region)
+            self.database.cut(region)
         for region in self._cut - cut:
-            self.pair.heal(region)
-        self._back |= self._cut - cut
+            self.database.heal(region)
+        self._healed |= self._cut - cut
         self._cut = cut
-        if not cut:  # nobody can join a writer across a cut
-            for region in sorted(self._back, key=lambda region: region != self.pair.writer):
-                self._come_back(region)
-            self._back.clear()
+        if not cut:  # no server can join a writer across a cut
+            for region in sorted(self._healed, key=lambda region: region != self.database.writer):
+                self._bring_back(region)
+            self._healed.clear()
 
-    def _come_back(self, region: str) -> None:
-        """What RDS does with a server whose region is back: the writer runs again, and any other one follows it."""
-        role = self.pair.role(region)
-        if region == self.pair.writer:
+    def _bring_back(self, region: str) -> None:
+        """Do what RDS does with a server whose region is back: the writer runs again, and any other one follows it."""
+        role = self.database.role(region)
+        if region == self.database.writer:
             if role is ServerRole.DOWN:
-                self.pair.restart(region)
+                self.database.restart(region)
         elif role in (ServerRole.STALE, ServerRole.DOWN):
-            self.pair.rejoin(region)
+            self.database.rejoin(region)

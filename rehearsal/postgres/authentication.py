@@ -1,81 +1,42 @@
-"""How a client and a front door know each other: a certificate made for the run, passwords, and IAM's tokens."""
+"""How a client and a cluster's endpoint authenticate: a certificate made for the run, passwords, and IAM tokens."""
 
 import hashlib
 import hmac
-import ipaddress
 import ssl
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+import trustme
+from botocore.auth import SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 LIFETIME = timedelta(minutes=15)  # of a token
 SKEW = timedelta(minutes=5)  # by which a client's clock may be ahead
-_EMPTY = hashlib.sha256(b"").hexdigest()
 
 
 class CertificateAuthority:
-    """A certificate authority for one run, whose certificate lies in `file`; its private key is forgotten."""
+    """A certificate authority for one run; its certificate is in `file`, for clients."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "ca.pem"
-        key, name = ec.generate_private_key(ec.SECP256R1()), _name("Rehearsal of Amazon RDS, root CA")
-        identity = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-        root = (_certificate(name, name, key.public_key())
-                .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-                .add_extension(_usage(sign=False), critical=True)
-                .add_extension(identity, critical=False)
-                .sign(key, hashes.SHA256()))
-        self.file.write_bytes(root.public_bytes(serialization.Encoding.PEM))
-        own = ec.generate_private_key(ec.SECP256R1())
-        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))]
-        leaf = (_certificate(_name("localhost"), name, own.public_key())
-                .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-                .add_extension(_usage(sign=True), critical=True)
-                .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-                .add_extension(x509.SubjectAlternativeName(names), critical=False)
-                .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identity), critical=False)
-                .sign(key, hashes.SHA256()))
-        self._leaf = folder / "server.pem"
-        self._leaf.touch(mode=0o600)
-        self._leaf.write_bytes(
-            own.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-                              serialization.NoEncryption()) + leaf.public_bytes(serialization.Encoding.PEM))
+        self._authority = trustme.CA()
+        self._authority.cert_pem.write_to_path(self.file)
 
-    def server(self) -> ssl.SSLContext:
-        """What a server at `localhost` needs for TLS."""
+    def server_context(self) -> ssl.SSLContext:
+        """What a server at `localhost` needs for TLS; its key is on a disk only while it is loaded."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(self._leaf)
+        self._authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
         return context
 
 
-def _name(common: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
-
-
-def _certificate(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
-    return (x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=7)))
-
-
-def _usage(*, sign: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(digital_signature=sign, key_cert_sign=not sign, crl_sign=not sign, content_commitment=False,
-                         key_encipherment=False, data_encipherment=False, key_agreement=False, encipher_only=False,
-                         decipher_only=False)
-
-
-def password_fits(password: str, stored: str | None) -> bool:
-    """Whether a password is the one that PostgreSQL keeps as a SCRAM verifier."""
+def password_matches(password: str, stored: str | None) -> bool:
+    """Whether a password is the one whose SCRAM verifier PostgreSQL stores."""
     method, _, rest = (stored or "").partition("$")
     if method != "SCRAM-SHA-256":
         return False
@@ -87,14 +48,14 @@ def password_fits(password: str, stored: str | None) -> bool:
 
 @dataclass(frozen=True)
 class IamTokens:
-    """What a token for one endpoint must say, and the secret keys that may have signed it, by access key."""
+    """Checks the IAM tokens for one endpoint. `keys`: the secret keys that may sign them, by access key."""
 
     endpoint: str  # host:port, as advertised
     region: str
     keys: Mapping[str, str]
 
-    def fault(self, token: str, user: str, now: datetime) -> str:
-        """What is wrong with a token, nothing if it lets this user in."""
+    def defect(self, token: str, user: str, now: datetime) -> str:
+        """What is wrong with a token; an empty string if it lets this user in."""
         address, _, query = token.partition("/?")
         values = dict(parse_qsl(query, keep_blank_values=True))
         signature = values.pop("X-Amz-Signature", "")
@@ -104,7 +65,7 @@ class IamTokens:
             lifetime = timedelta(seconds=int(values["X-Amz-Expires"]))
         except (KeyError, ValueError):
             return "no token"
-        faults = {
+        defects = {
             "another endpoint": address != self.endpoint,
             "another action": values.get("Action") != "connect",
             "another user": values.get("DBUser") != user,
@@ -115,19 +76,17 @@ class IamTokens:
             "expired": now > signed + lifetime,
             "an unknown key": key not in self.keys,
         }
-        if fault := next((fault for fault, found in faults.items() if found), ""):
-            return fault
-        wanted = _signature(self.keys[key], scope, address, values)
-        return "" if hmac.compare_digest(wanted, signature) else "a wrong signature"
+        if defect := next((defect for defect, found in defects.items() if found), ""):
+            return defect
+        unsigned = f"https://{token.partition('&X-Amz-Signature=')[0]}"
+        expected = _signature(Credentials(key, self.keys[key]), self.region, unsigned, values["X-Amz-Date"])
+        return "" if hmac.compare_digest(expected, signature) else "a wrong signature"
 
 
-def _signature(secret: str, scope: list[str], host: str, values: Mapping[str, str]) -> str:
-    """AWS's signature, version 4, of a presigned GET of `/` without a body."""
-    query = "&".join(sorted(f"{quote(name, safe='~')}={quote(value, safe='~')}" for name, value in values.items()))
-    request = f"GET\n/\n{query}\nhost:{host}\n\nhost\n{_EMPTY}"
-    text = "\n".join(["AWS4-HMAC-SHA256", values["X-Amz-Date"], "/".join(scope),
-                      hashlib.sha256(request.encode()).hexdigest()])
-    key = f"AWS4{secret}".encode()
-    for part in scope:
-        key = hmac.digest(key, part.encode(), "sha256")
-    return hmac.new(key, text.encode(), "sha256").hexdigest()
+def _signature(credentials: Credentials, region: str, url: str, timestamp: str) -> str:
+    """AWS's signature, version 4, of a presigned GET without a body."""
+    signer = SigV4QueryAuth(credentials, "rds-db", region)
+    request = AWSRequest("GET", url)
+    request.context["timestamp"] = timestamp
+    signature: str = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
+    return signature

@@ -7,12 +7,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from payments.clock import SYSTEM, Clock
 from payments.errors import PaymentsError
-from recovery.errors import AwsFailure
+from recovery.errors import RecoveryError
 from rehearsal import polling
 from rehearsal.errors import CheckFailed, RehearsalError
-from rehearsal.postgres.process_group import PostgresError
 
-FAILURES = (RehearsalError, PostgresError, AwsFailure, PaymentsError, ClientError, BotoCoreError, OSError)
+FAILURES = (RehearsalError, RecoveryError, PaymentsError, ClientError, BotoCoreError, OSError)
 """How a check fails. Anything else that it raises is an error in the check itself."""
 
 

@@ -31,7 +31,7 @@ class Postgres:
     @classmethod
     def of(cls, pair: GlobalDatabase, region: str) -> "Postgres":
         """The global database's member in a region."""
-        database = DatabaseAddress(host="localhost", port=pair.member(region).door.port, name=DATABASE_NAME)
+        database = DatabaseAddress(host="localhost", port=pair.member(region).endpoint.port, name=DATABASE_NAME)
         return cls(database, pair.ca_file, region)
 
     def login(self, user: str, password: str) -> Connection:

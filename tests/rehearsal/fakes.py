@@ -71,7 +71,7 @@ class World:
             "emulator": lambda: SimpleNamespace(
                 endpoint=ENDPOINT, start=lambda: self._raise(self.starting), stop=lambda: self._stop("emulator")),
             "databases": lambda *_: SimpleNamespace(
-                pair=SimpleNamespace(ca_file="/ca.pem"), port=lambda _: 5432, follow=None,
+                database=SimpleNamespace(ca_file="/ca.pem"), port=lambda _: 5432, follow=None,
                 close=lambda: self._stop("databases")),
             "proxies": lambda *_, **__: SimpleNamespace(
                 start=lambda: None, stop=lambda: self._stop("proxies"), url=lambda _: ENDPOINT),

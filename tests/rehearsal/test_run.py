@@ -11,11 +11,10 @@ import pulumi
 import pytest
 from rich.console import Console
 
-from rehearsal.aws.emulator import EmulatorError
 from rehearsal.cli import ROOT
 from rehearsal.deploy.project import Project
 from rehearsal.drills import scenario
-from rehearsal.errors import DeploymentError
+from rehearsal.errors import DeploymentError, EmulatorError
 from rehearsal.report import RunReport
 from rehearsal.run import FAILED, INTERRUPTED, PASSED, Rehearsal, RunOptions
 from tests.rehearsal.cloud import ENDPOINT, Cloud

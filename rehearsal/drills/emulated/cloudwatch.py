@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from rehearsal.aws.clients import EmulatorClients
 from rehearsal.aws.ministack import RECEIPTS
 from rehearsal.drills.emulated.eventbridge import MINUTE, PeriodicTask
+from rehearsal.errors import PostgresError
 from rehearsal.postgres.global_database import ServerRole
-from rehearsal.postgres.process_group import PostgresError
 from rehearsal.rehearsed_stack import RehearsedStack
 
 SOONEST = 0.25  # seconds between two looks at the lag, at least: each asks both databases

@@ -1,12 +1,11 @@
 """The emulator's process."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
-from rehearsal.aws.emulator import Emulator, EmulatorError
-from rehearsal.errors import NoAnswer
+from rehearsal.aws.emulator import PROGRAM, Emulator
+from rehearsal.errors import EmulatorError, NoAnswer
 from rehearsal.workload.http import ApiClient
 
 
@@ -35,14 +34,14 @@ def test_an_emulator_listens_on_loopback_and_leaves_nothing(tmp_path: Path, monk
 def test_an_emulator_that_does_not_start_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, complaint: str
 ) -> None:
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    if not script:
-        monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the caller's own")
+    program = tmp_path / "emulator"
     if script:
-        (tmp_path / "python").write_text(script)
-        (tmp_path / "python").chmod(0o755)
-    emulator = Emulator()
+        program.write_text(script)
+        program.chmod(0o755)
+    else:
+        monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    emulator = Emulator([str(program)] if script else PROGRAM)
     try:
         with pytest.raises(EmulatorError, match=complaint) as error:
             emulator.start()

@@ -1,14 +1,30 @@
-"""The switches."""
+"""The faults: what each does to calls, and who hears of them."""
+
+import threading
 
 import pytest
 
-from rehearsal.aws.faults import OUTSIDE, ApiCall, FailureMode, Faults, InjectedFailure
+from contract import Store
+from rehearsal.aws.faults import (
+    FAULTS,
+    OUTSIDE,
+    ApiCall,
+    Cut,
+    FailureMode,
+    Fault,
+    Faults,
+    Heal,
+    InjectedFailure,
+    Kill,
+    Lag,
+)
+from tests.rehearsal.manual_clock import PATIENCE
 
 EAST, WEST = "us-east-1", "us-west-2"
 
 
 def call(caller: str = EAST, region: str = EAST, service: str = "dynamodb") -> ApiCall:
-    """A call within the region, if nothing else is said."""
+    """A call within the region by default."""
     return ApiCall(caller, region, service, "GetItem")
 
 
@@ -63,7 +79,7 @@ def test_a_share_of_the_calls_fails_in_every_way() -> None:
     drawn = [faults.draw(call()) for _ in range(10_000)]
     failures = [each for each in drawn if each]
     assert 1900 < len(failures) < 2100
-    ways = [InjectedFailure(manner, late) for manner in (FailureMode.ERROR, FailureMode.RESET) for late in (False, True)]
+    ways = [InjectedFailure(mode, late) for mode in (FailureMode.ERROR, FailureMode.RESET) for late in (False, True)]
     assert all(400 < failures.count(way) < 600 for way in ways)
 
 
@@ -75,7 +91,7 @@ def test_the_draws_follow_from_the_seed_and_leave_other_regions_alone() -> None:
     assert not any(one.draw(call(WEST, WEST)) for _ in range(50))
 
 
-def test_switches_add_up_until_the_region_heals() -> None:
+def test_faults_add_up_until_the_region_heals() -> None:
     faults = Faults()
     faults.slow(EAST, 10)
     faults.lose(EAST, "table")
@@ -85,9 +101,62 @@ def test_switches_add_up_until_the_region_heals() -> None:
     assert (faults.delay(call()), faults.refusal(call()), faults.cut_off()) == (0, None, [WEST])
 
 
-def test_listeners_hear_of_each_change_before_the_switch_returns() -> None:
-    faults, heard = Faults(), list[list[str]]()
-    faults.listen(lambda: heard.append(faults.cut_off()))
+def test_a_fault_replaces_the_earlier_one_of_its_kind() -> None:
+    faults = Faults()
     faults.cut(EAST)
+    faults.cut(EAST, FailureMode.HANG)
+    faults.lose(WEST, "table", FailureMode.ERROR)
+    faults.lose(WEST, "dynamodb", FailureMode.RESET)
+    assert faults.refusal(call(EAST, EAST)) is FailureMode.HANG
+    assert faults.refusal(call(WEST, WEST)) is FailureMode.RESET
+    assert (faults.cut_off(), faults.lost()) == ([EAST], [("table", WEST)])
+
+
+def test_a_cut_comes_before_any_other_refusal() -> None:
+    faults = Faults()
+    faults.cut(EAST, FailureMode.HANG)
+    faults.lose(EAST, "table")
+    assert faults.refusal(call()) is FailureMode.HANG
+
+
+def test_every_fault_can_be_injected_by_its_name() -> None:
+    assert sorted(FAULTS) == ["cut", "destroy", "fail", "heal", "kill", "lag", "lose", "restart", "slow"]
+    faults = Faults()
+    faults.inject(FAULTS["slow"](region=EAST, milliseconds=20))  # type: ignore[call-arg]
+    assert faults.delay(call()) == 0.02
+
+
+def test_listeners_hear_of_each_fault_before_the_method_returns() -> None:
+    faults, heard = Faults(), list[tuple[Fault, list[str]]]()
+    faults.listen(lambda fault: heard.append((fault, faults.cut_off())))
+    faults.cut(EAST)
+    faults.lag(Store.LEDGER, EAST, WEST, 3)
+    faults.kill(WEST)
     faults.heal(EAST)
-    assert heard == [[EAST], []]
+    assert heard == [(Cut(EAST), [EAST]), (Lag(Store.LEDGER, EAST, WEST, 3), [EAST]), (Kill(WEST), [EAST]),
+                     (Heal(EAST), [])]
+
+
+def test_a_server_is_killed_while_another_fault_waits_for_its_effect() -> None:
+    faults, killed = Faults(), threading.Event()
+
+    def carry_out(fault: Fault) -> None:
+        if isinstance(fault, Kill):
+            killed.set()
+        else:
+            assert killed.wait(PATIENCE)
+
+    faults.listen(carry_out)
+    cutting = threading.Thread(target=faults.cut, args=(EAST,))
+    cutting.start()
+    faults.kill(EAST)
+    cutting.join()
+    assert faults.cut_off() == [EAST]
+
+
+def test_a_call_can_be_intercepted_until_that_ends() -> None:
+    faults = Faults()
+    faults.intercept(lambda each, done: each.caller == EAST and done)
+    assert [faults.intercepts(call(), done=done) for done in (False, True)] == [False, True]
+    faults.intercept(None)
+    assert not faults.intercepts(call(), done=True)

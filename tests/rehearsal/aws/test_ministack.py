@@ -313,15 +313,6 @@ def test_a_region_without_a_quorum_neither_writes_nor_reads_consistently(world: 
     assert world.get(EAST, consistent=True) == "3"
 
 
-def test_writes_of_one_item_in_two_regions_at_a_time_conflict(world: World) -> None:
-    world.make_strong_table()
-    world.queues.change({"round_trip": 60})
-    assert world.put(EAST, "1") == world.put(EAST, "2") == {}
-    assert world.put(WEST, "3") == "ReplicatedWriteConflictException"
-    world.queues.change({"round_trip": 0})
-    assert world.put(WEST, "3") == {}
-
-
 def test_a_table_that_loses_its_replica_is_strong_no_more(world: World) -> None:
     world.make_strong_table()
     world.table(EAST, "UpdateTable", ReplicaUpdates=[{"Delete": {"RegionName": WEST}}])

@@ -1,10 +1,9 @@
-"""The relays, in front of a server that stands in for the emulator."""
+"""The HTTP proxies, in front of a server that stands in for the emulator."""
 
 import http.client
 import socket
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -13,13 +12,12 @@ from typing import Any
 
 import pytest
 
-from rehearsal.aws import proxy
 from rehearsal.aws.faults import OUTSIDE, ApiCall, FailureMode, Faults
-from rehearsal.aws.proxy import FORM, AwsProxies, WriterMove
+from rehearsal.aws.proxy import FORM, HANG, AwsProxies, WriterMove
+from tests.rehearsal.manual_clock import PATIENCE, ManualClock
 
 EAST, WEST = "us-east-1", "us-west-2"
-FAILOVER = ("Action=FailoverGlobalCluster&GlobalClusterIdentifier=g&AllowDataLoss=true"
-            "&TargetDbClusterIdentifier=arn%3Aaws%3Ards%3Aus-west-2%3A0%3Acluster%3Ac")
+FAILOVER = "Action=FailoverGlobalCluster&TargetDbClusterIdentifier=arn%3Aaws%3Ards%3Aus-west-2%3A0%3Acluster%3Ac"
 
 
 class Upstream(ThreadingHTTPServer):
@@ -32,11 +30,12 @@ class Upstream(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.seen: list[tuple[str, dict[str, str], bytes]] = []
         self.connections = 0
+        self.received = threading.Event()
         self.go_on = threading.Event()
         self.go_on.set()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of connections that a relay has ended."""
+        """Ignore connections that a proxy has ended."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -57,7 +56,8 @@ class Handler(BaseHTTPRequestHandler):
         chunked = self.headers.get("Transfer-Encoding") == "chunked"
         body = self.read_chunks() if chunked else self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.seen.append((f"{self.command} {self.path}", dict(self.headers), body))
-        self.server.go_on.wait(5)
+        self.server.received.set()
+        self.server.go_on.wait(PATIENCE)
         self.send_response(int(self.headers.get("x-status", 200)))
         self.send_header("x-upstream", "yes")
         if self.headers.get("x-chunked"):
@@ -72,7 +72,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def read_chunks(self) -> bytes:
-        """A chunked body with its frame."""
+        """A chunked body with its framing."""
         found = b""
         while not found.endswith(b"0\r\n\r\n"):
             found += self.rfile.readline()
@@ -83,16 +83,17 @@ class Handler(BaseHTTPRequestHandler):
 
 @dataclass
 class Rig:
-    """Relays of two regions in front of an upstream."""
+    """Proxies of two regions in front of an upstream."""
 
     upstream: Upstream
     faults: Faults
-    relays: AwsProxies
+    proxies: AwsProxies
     moves: list[WriterMove]
+    clock: ManualClock
 
     def connect(self, name: str = EAST) -> http.client.HTTPConnection:
-        """A connection to a relay."""
-        return http.client.HTTPConnection(self.relays.url(name).removeprefix("http://"), timeout=5)
+        """A connection to a proxy."""
+        return http.client.HTTPConnection(self.proxies.url(name).removeprefix("http://"), timeout=PATIENCE)
 
     def send(self, name: str = EAST, *, method: str = "POST", path: str = "/", body: bytes | str = b"",
              **headers: str) -> tuple[int, bytes]:
@@ -108,30 +109,44 @@ def signed(region: str = EAST, service: str = "dynamodb") -> str:
     return f"AWS4-HMAC-SHA256 Credential=test/20260101/{region}/{service}/aws4_request, SignedHeaders=host, Signature=0"
 
 
-@pytest.fixture
-def rig() -> Iterator[Rig]:
-    """The relays, started."""
-    upstream, faults, moves = Upstream(), Faults(), list[WriterMove]()
+@contextmanager
+def rigged(moved: Callable[[WriterMove], None] | None = None) -> Iterator[Rig]:
+    """The proxies, started."""
+    upstream, faults, moves, clock = Upstream(), Faults(), list[WriterMove](), ManualClock()
     thread = threading.Thread(target=upstream.serve_forever, kwargs={"poll_interval": 0.005})
     thread.start()
-    relays = AwsProxies(f"http://127.0.0.1:{upstream.server_port}", [EAST, WEST], faults, moves.append)
-    relays.start()
-    yield Rig(upstream, faults, relays, moves)
-    relays.stop()
-    upstream.go_on.set()
-    upstream.shutdown()
-    thread.join()
-    upstream.server_close()
+    proxies = AwsProxies(f"http://127.0.0.1:{upstream.server_port}", [EAST, WEST], faults, moved or moves.append, clock)
+    proxies.start()
+    try:
+        yield Rig(upstream, faults, proxies, moves, clock)
+    finally:
+        proxies.stop()
+        upstream.go_on.set()
+        upstream.shutdown()
+        thread.join()
+        upstream.server_close()
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    """The proxies, started."""
+    with rigged() as rig:
+        yield rig
+
+
+@contextmanager
+def sending(rig: Rig, **call: Any) -> Iterator[Future[tuple[int, bytes]]]:
+    """A call on another thread."""
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(rig.send, **call)
 
 
 @contextmanager
 def under_way(rig: Rig, **call: Any) -> Iterator[Future[tuple[int, bytes]]]:
     """A call that the upstream has received and not answered; it answers when the block ends."""
     rig.upstream.go_on.clear()
-    with ThreadPoolExecutor(1) as pool:
-        sent = pool.submit(rig.send, **call)
-        while not rig.upstream.seen:
-            time.sleep(0.002)
+    with sending(rig, **call) as sent:
+        assert rig.upstream.received.wait(PATIENCE)
         yield sent
         rig.upstream.go_on.set()
 
@@ -141,10 +156,10 @@ def test_bodies_and_headers_pass_unchanged(rig: Rig) -> None:
     assert rig.send(body=body, path="/a%20b?c=d%2F", x_amz_meta="ä") == (200, body)
     start, headers, seen = rig.upstream.seen[0]
     assert (start, seen, headers["x-amz-meta"]) == ("POST /a%20b?c=d%2F", body, "ä")
-    assert headers["Host"] == rig.relays.url(EAST).removeprefix("http://")
+    assert headers["Host"] == rig.proxies.url(EAST).removeprefix("http://")
 
 
-def test_a_chunked_body_keeps_its_frame_both_ways(rig: Rig) -> None:
+def test_a_chunked_body_keeps_its_framing_both_ways(rig: Rig) -> None:
     frame = b"5;chunk-signature=0\r\nhello\r\n0;chunk-signature=1\r\n\r\n"
     with socket.create_connection(("127.0.0.1", rig.connect().port)) as client:
         client.sendall(b"PUT / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nx-chunked: 1\r\n"
@@ -155,7 +170,7 @@ def test_a_chunked_body_keeps_its_frame_both_ways(rig: Rig) -> None:
     assert rig.send(body=frame, Content_Encoding="aws-chunked") == (200, frame)
 
 
-def test_an_expectation_is_met_by_the_relay(rig: Rig) -> None:
+def test_an_expectation_is_met_by_the_proxy(rig: Rig) -> None:
     with socket.create_connection(("127.0.0.1", rig.connect().port)) as client:
         client.sendall(b"PUT / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n")
         assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -181,15 +196,15 @@ def test_each_call_is_recorded_with_caller_region_service_and_operation(rig: Rig
     rig.send(WEST, Authorization=signed(WEST, "rds"), body="Action=DescribeDBClusters", Content_Type=FORM)
     rig.send(WEST, path="/_aws/execute-api/a/live/payment")
     rig.send(EAST, method="GET", path="/k?X-Amz-Credential=test%2F20260101%2Fus-west-2%2Fs3%2Faws4_request")
-    rig.send(EAST, method="GET", path=f"{rig.relays.url(WEST)}/_aws/execute-api/a/live/health")
+    rig.send(EAST, method="GET", path=f"{rig.proxies.url(WEST)}/_aws/execute-api/a/live/health")
     rig.send(OUTSIDE, method="GET", path="/_ministack/health")
-    assert [(call.caller, call.region, call.service, call.operation) for call in rig.relays.calls] == [
+    assert [(call.caller, call.region, call.service, call.operation) for call in rig.proxies.calls] == [
         (EAST, WEST, "dynamodb", "GetItem"), (OUTSIDE, EAST, "s3", "PUT /bucket/key"),
         (WEST, WEST, "rds", "DescribeDBClusters"),
         (OUTSIDE, WEST, "execute-api", "POST /_aws/execute-api/a/live/payment"),
         (EAST, WEST, "s3", "GET /k"), (EAST, WEST, "execute-api", "GET /_aws/execute-api/a/live/health"),
         (OUTSIDE, "", "", "GET /_ministack/health")]
-    assert {call.status for call in rig.relays.calls} == {200}
+    assert {call.status for call in rig.proxies.calls} == {200}
     assert rig.upstream.seen[5][0] == "GET /_aws/execute-api/a/live/health"
 
 
@@ -197,7 +212,7 @@ def test_a_cut_resets_calls_and_records_them_without_an_answer(rig: Rig) -> None
     rig.faults.cut(EAST)
     with pytest.raises(ConnectionResetError):
         rig.send(WEST, Authorization=signed(EAST))
-    assert (rig.upstream.seen, rig.relays.calls[0].status) == ([], 0)
+    assert (rig.upstream.seen, rig.proxies.calls[0].status) == ([], 0)
     assert rig.send(WEST, Authorization=signed(WEST))[0] == 200
     rig.faults.heal(EAST)
     assert rig.send(WEST, Authorization=signed(EAST))[0] == 200
@@ -206,38 +221,55 @@ def test_a_cut_resets_calls_and_records_them_without_an_answer(rig: Rig) -> None
 def test_a_cut_resets_calls_under_way_at_once_though_they_are_done(rig: Rig) -> None:
     with under_way(rig, Authorization=signed()) as sent:
         rig.faults.cut(EAST)
-        assert isinstance(sent.exception(timeout=1), ConnectionResetError)
+        assert isinstance(sent.exception(PATIENCE), ConnectionResetError)
     assert len(rig.upstream.seen) == 1
 
 
-def test_a_cut_that_hangs_is_silent_until_it_is_reset(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proxy, "HANG", 0.1)
+def test_a_call_that_hangs_is_silent_until_it_is_reset(rig: Rig) -> None:
     rig.faults.cut(EAST, FailureMode.HANG)
-    began = time.monotonic()
-    with pytest.raises(ConnectionResetError):
-        rig.send()
-    assert 0.1 <= time.monotonic() - began < 1
+    with sending(rig) as sent:
+        assert rig.clock.wait_for_sleeper() == HANG
+        rig.clock.advance(HANG - 1)
+        assert not sent.done()
+        rig.clock.advance(1)
+        assert isinstance(sent.exception(PATIENCE), ConnectionResetError)
 
 
-def test_an_answer_that_a_cut_overtakes_hangs_too(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proxy, "HANG", 0.05)
+def test_a_caller_may_be_the_first_to_give_up_a_call_that_hangs(rig: Rig) -> None:
+    rig.faults.cut(EAST, FailureMode.HANG)
+    with closing(rig.connect()) as connection:
+        connection.request("GET", "/")
+        rig.clock.wait_for_sleeper()
+    rig.faults.heal(EAST)
+    assert rig.send()[0] == 200
+
+
+def test_an_answer_that_a_cut_overtakes_hangs_too(rig: Rig) -> None:
     with under_way(rig) as sent:
         rig.faults.cut(EAST, FailureMode.HANG)
-    assert isinstance(sent.exception(timeout=1), ConnectionResetError)
+        rig.upstream.go_on.set()
+        rig.clock.wait_for_sleeper()
+        rig.clock.advance(HANG)
+        assert isinstance(sent.exception(PATIENCE), ConnectionResetError)
 
 
-def test_a_call_waits_as_long_as_its_regions_are_slow_and_is_cut_while_it_waits(rig: Rig) -> None:
+def test_a_call_waits_as_long_as_its_regions_are_slow(rig: Rig) -> None:
     rig.faults.slow(EAST, 60)
-    began = time.monotonic()
-    rig.send()
-    assert 0.06 <= time.monotonic() - began < 0.5
-    rig.faults.slow(EAST, 5000)
-    with ThreadPoolExecutor(1) as pool:
-        sent = pool.submit(rig.send)
-        while len(rig.relays.calls) < 2:
-            time.sleep(0.002)
+    rig.faults.slow(WEST, 20)
+    with sending(rig, Authorization=signed(WEST)) as sent:
+        assert rig.clock.wait_for_sleeper() == 0.08
+        assert rig.upstream.seen == []
+        rig.clock.advance(0.08)
+        assert sent.result(PATIENCE)[0] == 200
+
+
+def test_a_call_is_cut_while_it_waits(rig: Rig) -> None:
+    rig.faults.slow(EAST, 60)
+    with sending(rig) as sent:
+        rig.clock.wait_for_sleeper()
         rig.faults.cut(EAST)
-        assert isinstance(sent.exception(timeout=1), ConnectionResetError)
+        assert isinstance(sent.exception(PATIENCE), ConnectionResetError)
+    assert rig.upstream.seen == []
 
 
 @pytest.mark.parametrize(("service", "headers", "expected"), [
@@ -249,7 +281,7 @@ def test_a_lost_store_answers_errors_in_its_own_form(rig: Rig, service: str, hea
                                                      expected: bytes) -> None:
     rig.faults.lose(EAST, service)
     status, body = rig.send(Authorization=signed(EAST, service), **headers)
-    assert (status, body[:len(expected)], rig.relays.calls[0].status) == (500, expected, 500)
+    assert (status, body[:len(expected)], rig.proxies.calls[0].status) == (500, expected, 500)
     assert rig.send(method="HEAD", Authorization=signed(EAST, service)) == (500, b"")
     assert rig.send(Authorization=signed(WEST, service))[0] == 200
 
@@ -272,12 +304,12 @@ def test_failures_come_before_the_call_is_done_or_after_it(rig: Rig) -> None:
     assert outcomes == {(0, 0), (0, 1), (500, 0), (500, 1)}
 
 
-def test_a_failover_of_the_database_is_told_before_it_is_answered(rig: Rig) -> None:
+def test_a_failover_of_the_database_is_reported_before_it_is_answered(rig: Rig) -> None:
     rig.send(Authorization=signed(WEST, "rds"), body=FAILOVER, Content_Type=f"{FORM}; charset=utf-8")
-    assert rig.moves == [WriterMove("FailoverGlobalCluster", "g", "arn:aws:rds:us-west-2:0:cluster:c", allow_data_loss=True)]
+    assert rig.moves == [WriterMove("FailoverGlobalCluster", "arn:aws:rds:us-west-2:0:cluster:c")]
 
 
-def test_only_a_failover_that_succeeds_is_told(rig: Rig) -> None:
+def test_only_a_failover_that_succeeds_is_reported(rig: Rig) -> None:
     rig.send(Authorization=signed(WEST, "rds"), body=FAILOVER, Content_Type=FORM, x_status="400")
     rig.send(Authorization=signed(WEST, "rds"), body="Action=DescribeGlobalClusters", Content_Type=FORM)
     assert rig.moves == []
@@ -287,60 +319,46 @@ def test_what_a_move_raises_becomes_its_answer() -> None:
     def moved(_move: WriterMove) -> None:
         raise RuntimeError("no <standby>")
 
-    upstream = Upstream()
-    threading.Thread(target=upstream.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True).start()
-    relays = AwsProxies(f"http://127.0.0.1:{upstream.server_port}", [WEST], Faults(), moved)
-    relays.start()
-    status, body = Rig(upstream, Faults(), relays, []).send(
-        WEST, Authorization=signed(WEST, "rds"), body=FAILOVER, Content_Type=FORM)
-    relays.stop()
-    upstream.shutdown()
-    upstream.server_close()
+    with rigged(moved) as rig:
+        status, body = rig.send(WEST, Authorization=signed(WEST, "rds"), body=FAILOVER, Content_Type=FORM)
     assert status == 500
     assert b"<Message>RuntimeError: no &lt;standby&gt;</Message>" in body
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_a_trap_takes_the_answer_before_the_call_is_done_or_after_it(rig: Rig, late: bool) -> None:
+def test_an_intercepted_call_gets_no_answer_whether_it_is_done_or_not(rig: Rig, late: bool) -> None:
     asked: list[tuple[str, bool]] = []
 
-    def trap(call: ApiCall, done: bool) -> bool:
+    def intercept(call: ApiCall, done: bool) -> bool:
         asked.append((call.operation, done))
         return call.caller == EAST and done is late
 
-    rig.relays.trap = trap
+    rig.faults.intercept(intercept)
     with pytest.raises(ConnectionResetError):
         rig.send(EAST, Authorization=signed(EAST), X_Amz_Target="DynamoDB_20120810.UpdateItem")
-    assert rig.relays.calls[0].status == 0
+    assert rig.proxies.calls[0].status == 0
     assert len(rig.upstream.seen) == late
     assert asked == [("UpdateItem", False), ("UpdateItem", True)][:1 + late]
     assert rig.send(WEST, Authorization=signed(WEST))[0] == 200
-    rig.relays.trap = lambda _call, _done: False
+    rig.faults.intercept(None)
     assert rig.send(EAST, Authorization=signed(EAST))[0] == 200
 
 
-def test_a_trap_sees_only_what_gets_through(rig: Rig) -> None:
-    seen: list[ApiCall] = []
-
-    def trap(call: ApiCall, _done: bool) -> bool:
-        seen.append(call)
-        return False
-
-    rig.relays.trap = trap
+def test_only_a_call_that_gets_through_is_intercepted(rig: Rig) -> None:
+    rig.faults.intercept(lambda _call, _done: pytest.fail("asked"))
     rig.faults.cut(EAST)
     with pytest.raises(ConnectionResetError):
         rig.send(EAST)
-    assert seen == []
 
 
-def test_a_failover_is_done_with_all_that_comes_of_it_before_a_trap_takes_its_answer(rig: Rig) -> None:
+def test_a_failover_has_all_its_effects_before_its_answer_is_intercepted(rig: Rig) -> None:
     moves: list[int] = []
 
-    def trap(_call: ApiCall, done: bool) -> bool:
+    def intercept(_call: ApiCall, done: bool) -> bool:
         moves.append(len(rig.moves))
         return done
 
-    rig.relays.trap = trap
+    rig.faults.intercept(intercept)
     with pytest.raises(ConnectionResetError):
         rig.send(WEST, Authorization=signed(WEST, "rds"), body=FAILOVER, Content_Type=FORM)
     assert moves == [0, 1]
@@ -360,8 +378,15 @@ def test_an_upstream_that_is_gone_ends_the_connection(rig: Rig) -> None:
         rig.send()
 
 
-def test_relays_stop_with_calls_under_way_or_without_a_start(rig: Rig) -> None:
+def test_proxies_stop_with_calls_under_way_or_without_a_start(rig: Rig) -> None:
     with under_way(rig) as sent:
-        rig.relays.stop()
-        assert sent.exception(timeout=1)
+        rig.proxies.stop()
+        assert sent.exception(PATIENCE)
     AwsProxies("http://127.0.0.1:9", [EAST], Faults()).stop()
+
+
+def test_what_is_not_http_ends_the_connection(rig: Rig) -> None:
+    with socket.create_connection(("127.0.0.1", rig.connect().port), PATIENCE) as client:
+        client.sendall(b"GET\r\n\r\n")
+        assert client.recv(1) == b""
+    assert rig.send()[0] == 200

@@ -75,6 +75,16 @@ def test_resources_are_deleted_in_reverse_order_despite_failures(cloud: Cloud, d
     assert deployment.down() == []
 
 
+def test_log_groups_are_deleted_last(cloud: Cloud, deployment: Deployment) -> None:
+    def program() -> None:
+        west = _provider()
+        _group("late", west, aws.s3.Bucket("b", bucket="some-bucket", opts=pulumi.ResourceOptions(provider=west)))
+
+    deployment.up(PROJECT, program)
+    assert deployment.down() == []
+    assert [name for name in cloud.operations() if name.startswith("Delete")] == ["DeleteBucket", "DeleteLogGroup"]
+
+
 def test_a_failed_create_stops_what_depends_on_it(cloud: Cloud, deployment: Deployment) -> None:
     cloud.answers["CreateLogGroup"] = lambda params: {} if params["logGroupName"] == "first" else fail()
 

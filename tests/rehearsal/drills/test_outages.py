@@ -11,9 +11,8 @@ from recovery.errors import AwsFailure
 from recovery.plan import Action
 from rehearsal.drills import outages
 from rehearsal.drills.outages import OUTAGES, Outage, checks, chosen
-from rehearsal.errors import CheckFailed, ProjectError
+from rehearsal.errors import CheckFailed, PostgresError, ProjectError
 from rehearsal.postgres.global_database import ServerRole
-from rehearsal.postgres.process_group import PostgresError
 from rehearsal.rehearsed_stack import StoreContents
 from rehearsal.workload.checks import CheckResult, attempt
 

@@ -130,7 +130,7 @@ class FakeStage:
         faults = Faults()
         faults.listen(self._changed)
         self.ground: Any = SimpleNamespace(
-            faults=faults, relays=SimpleNamespace(calls=[], trap=None), lag=self._note("lag"),
+            faults=faults, relays=SimpleNamespace(calls=[]), lag=self._note("lag"),
             pair=SimpleNamespace(writer=EAST, kill=self._note("kill")), within=lambda region: f"inside {region.name}")
         self.regions: Any = {name: SimpleNamespace(name=name, key="k", api=ApiClient(region=name, url=name, key="k"))
                              for name in REGIONS}
@@ -203,7 +203,7 @@ class FakeStage:
         self.move("operator", words.partition(" ")[0])
         return CommandResult(words, 0, "done")
 
-    def _changed(self) -> None:
+    def _changed(self, _fault: object) -> None:
         if self.ground.faults.cut_off() or self.ground.faults.lost():
             self.stores.outage_at, self.stores.lacking = time.monotonic(), self.stores.late
             self.lose()
@@ -567,7 +567,7 @@ def test_every_fault_is_thrown_in_the_region_of_the_role() -> None:
     stage = FakeStage(stays=True)
     stage.right = stage.ground.pair.writer = WEST  # so the west is the active one
     faults, thrown = stage.ground.faults, list[Any]()
-    faults.listen(lambda: thrown.append((faults.cut_off(), faults.lost())))
+    faults.listen(lambda _: thrown.append((faults.cut_off(), faults.lost())))
     drilled(stage, scenario(
         {"cut": "active", "inside": True}, {"heal": "active"}, {"lose": "ledger", "of": "standby"},
         {"fail": 1.0, "of": "standby"}, {"kill": "active"}, {"lag": LAG}, {"lag_back": LAG}, {"looks": 2},
@@ -591,7 +591,7 @@ def test_a_region_that_is_cut_inside_lives_on() -> None:
 def spring(trap: ControllerTrap, stage: Any, *calls: ApiCall) -> list[bool]:
     """What a trap for the west says of calls, each before it is done and after it."""
     trap.set(WEST)
-    return [stage.ground.relays.trap(call, done) for call in calls for done in (False, True)]
+    return [stage.ground.faults.intercepts(call, done=done) for call in calls for done in (False, True)]
 
 
 MINE = ApiCall(WEST, WEST, "dynamodb", "UpdateItem")
@@ -640,7 +640,7 @@ def deadly(stage: Any) -> Any:
     def lose() -> None:
         for call in calls:
             for done in (False, True):
-                stage.ground.relays.trap(call, done)
+                stage.ground.faults.intercepts(call, done=done)
         stage.move(after=len(stage.killed))
 
     def mend() -> list[CommandResult]:
@@ -694,7 +694,7 @@ def test_a_controller_that_was_not_killed_shows_nothing(stage: Any) -> None:
 
 def test_a_scenario_without_kills_is_played_once_and_nobody_is_killed(stage: Any) -> None:
     assert runner.play(stage, scenario(CUT, MOVED, **LOST)).ok
-    assert (stage.done[0], stage.done.count("ready"), stage.killed, stage.ground.relays.trap) == ("ready", 1, [], None)
+    assert (stage.done[0], stage.done.count("ready"), stage.killed) == ("ready", 1, [])
 
 
 def test_a_run_says_what_was_promised_and_what_aws_may_take() -> None:

@@ -1,4 +1,4 @@
-"""One pair for all tests of a module; each test finds it whole: writer and standby, no lag, no cut, an empty table."""
+"""One global database for each module. Each test finds a writer, a standby, no lag, no cut and an empty table."""
 
 import socket
 import ssl
@@ -12,6 +12,7 @@ from pg8000.exceptions import Error
 from pg8000.native import Connection
 
 from rehearsal.postgres.global_database import GlobalDatabase, ServerRole
+from tests.rehearsal.manual_clock import PATIENCE, ManualClock
 
 EAST, WEST = "us-east-1", "eu-west-1"
 KEYS = {"AKIDEXAMPLE": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
@@ -19,45 +20,58 @@ PASSWORD = "it's: a \\secret"
 Connect = Callable[..., Any]
 
 
+def add_service_user(database: GlobalDatabase) -> None:
+    """A user that logs in with IAM tokens."""
+    with closing(database.member(EAST).server.connect("master", "payments")) as session:
+        session.run("CREATE USER service")
+        session.run("GRANT rds_iam TO service")
+
+
 @pytest.fixture(scope="module")
-def made() -> Iterator[GlobalDatabase]:
+def clock() -> ManualClock:
+    """The clock of the replication."""
+    return ManualClock()
+
+
+@pytest.fixture(scope="module")
+def created(clock: ManualClock) -> Iterator[GlobalDatabase]:
     """A writer in the east, a standby in the west."""
-    with closing(GlobalDatabase((EAST, WEST), KEYS)) as pair:
-        pair.create(EAST, "payments", "master", PASSWORD, ["service"])
-        pair.join(WEST)
-        yield pair
+    with closing(GlobalDatabase((EAST, WEST), KEYS, clock=clock)) as database:
+        database.create(EAST, "payments", "master", PASSWORD)
+        add_service_user(database)
+        database.join(WEST)
+        yield database
 
 
 @pytest.fixture
-def pair(made: GlobalDatabase) -> GlobalDatabase:
-    """Mended, whatever the test before it has left."""
+def database(created: GlobalDatabase) -> GlobalDatabase:
+    """The global database, repaired after the test before."""
     for region in (EAST, WEST):
-        made.heal(region)
-        made.delay(region, 0)
-    if made.role(made.writer) is ServerRole.DOWN:
-        made.restart(made.writer)
-    standby = WEST if made.writer == EAST else EAST
-    if made.role(standby) is not ServerRole.STANDBY:
-        made.rejoin(standby)
-    with closing(made.member(made.writer).server.connect("master", "payments")) as session:
+        created.heal(region)
+        created.delay(region, 0)
+    if created.role(created.writer) is ServerRole.DOWN:
+        created.restart(created.writer)
+    standby = WEST if created.writer == EAST else EAST
+    if created.role(standby) is not ServerRole.STANDBY:
+        created.rejoin(standby)
+    with closing(created.member(created.writer).server.connect("master", "payments")) as session:
         session.run("DROP TABLE IF EXISTS payments")
         session.run("CREATE TABLE payments (id int PRIMARY KEY)")
         session.run("GRANT ALL ON payments TO service")
-    made.catch_up(standby)
-    return made
+    created.catch_up(standby)
+    return created
 
 
 @pytest.fixture
-def connect(made: GlobalDatabase) -> Iterator[Connect]:
-    """Opens connections as a client does, through a region's front door; they are closed after the test."""
+def connect(created: GlobalDatabase) -> Iterator[Connect]:
+    """Opens connections as a client does, through a region's endpoint; they are closed after the test."""
     opened: list[Connection] = []
 
-    def open_one(region: str, user: str = "master", password: str = PASSWORD, *, ca: Path | None = None,
-                 timeout: float = 10) -> Connection:
-        context = ssl.create_default_context(cafile=ca or made.ca_file)
+    def open_one(region: str, user: str = "master", password: str = PASSWORD, *, ca: Path | None = None) -> Connection:
+        context = ssl.create_default_context(cafile=ca or created.ca_file)
         context.verify_flags |= ssl.VERIFY_X509_STRICT
-        # pg8000 forgets to close a socket of its own when the server vanishes before TLS has begun.
-        plain = socket.create_connection(("localhost", made.member(region).door.port), timeout)
+        # pg8000 does not close its own socket when the server vanishes before TLS has begun.
+        plain = socket.create_connection(("localhost", created.member(region).endpoint.port), PATIENCE)
         try:
             opened.append(Connection(user, host="localhost", database="payments", password=password,
                                      ssl_context=context, sock=plain))

@@ -1,44 +1,47 @@
-"""The databases behind the clusters, with a pair that only writes down what it is told."""
+"""The databases behind the clusters, with a global database that only records what it is asked to do."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from contract import Store
 from rehearsal.aws.faults import Faults
 from rehearsal.aws.proxy import WriterMove
-from rehearsal.postgres import aurora
-from rehearsal.postgres.aurora import LEDGER, Aurora
+from rehearsal.postgres.aurora import Aurora
 from rehearsal.postgres.global_database import ServerRole
+from rehearsal.postgres.proxy import STOPPED
 
 EAST, WEST, WITNESS = "us-east-1", "us-west-2", "us-east-2"
 
 
-class FakePair:
-    """Two regions; `told` has each call with its arguments."""
+class FakeDatabase:
+    """Two regions; `calls` has each call with its arguments."""
 
-    def __init__(self, regions: tuple[str, str], keys: dict[str, str], folder: Path) -> None:
-        self.told: list[tuple[object, ...]] = []
+    def __init__(self, regions: tuple[str, str], keys: Mapping[str, str], folder: Path) -> None:
+        self.calls: list[tuple[object, ...]] = []
         self.keys, self.writer, self.roles = keys, regions[0], dict.fromkeys(regions, ServerRole.STANDBY)
         self.ca_file = folder / "ca.pem"
         self.ca_file.write_text("an authority")
         self._ports = {region: 5000 + number for number, region in enumerate(regions)}
 
     def member(self, region: str) -> SimpleNamespace:
-        """Its door."""
-        return SimpleNamespace(door=SimpleNamespace(port=self._ports[region]))
+        """Its endpoint."""
+        return SimpleNamespace(endpoint=SimpleNamespace(port=self._ports[region]))
 
     def role(self, region: str) -> ServerRole:
         """As the test says."""
         return self.roles[region]
 
     def failover(self, target: str, *, fence: bool) -> None:
-        """Write it down, and move."""
-        self.told.append(("failover", target, fence))
+        """Record it, and move."""
+        self.calls.append(("failover", target, fence))
         self.writer = target
 
     def __getattr__(self, name: str) -> object:
-        return lambda *arguments: self.told.append((name, *arguments))
+        return lambda *arguments: self.calls.append((name, *arguments))
 
 
 @pytest.fixture
@@ -48,106 +51,118 @@ def faults() -> Faults:
 
 
 @pytest.fixture
-def databases(faults: Faults, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Aurora:
+def aurora(faults: Faults, tmp_path: Path) -> Aurora:
     """Databases in two of three regions."""
-    monkeypatch.setattr(aurora, "GlobalDatabase", lambda regions, keys: FakePair(regions, keys, tmp_path))
-    return Aurora([EAST, WEST, WITNESS], faults)
+    def make(regions: tuple[str, str], keys: Mapping[str, str]) -> Any:
+        return FakeDatabase(regions, keys, tmp_path)
+
+    return Aurora([EAST, WEST, WITNESS], faults, make)
 
 
 @pytest.fixture
-def pair(databases: Aurora) -> FakePair:
-    """Their pair."""
-    made: object = databases.pair
-    assert isinstance(made, FakePair)
-    return made
+def database(aurora: Aurora) -> FakeDatabase:
+    """The global database."""
+    found: object = aurora.database
+    assert isinstance(found, FakeDatabase)
+    return found
 
 
 def move(action: str) -> WriterMove:
     """What RDS is told."""
-    return WriterMove(action, "g", f"arn:aws:rds:{WEST}:0:cluster:c", allow_data_loss=True)
+    return WriterMove(action, f"arn:aws:rds:{WEST}:0:cluster:c")
 
 
-def test_two_regions_have_a_port_and_an_authority(databases: Aurora, pair: FakePair) -> None:
-    assert [databases.port(region) for region in (EAST, WEST, WITNESS)] == [5000, 5001, None]
-    assert databases.authority == "an authority"
-    assert pair.keys == {"test": "test", "000000000000": "test"}
+def test_two_regions_have_a_port_and_an_authority(aurora: Aurora, database: FakeDatabase) -> None:
+    assert [aurora.port(region) for region in (EAST, WEST, WITNESS)] == [5000, 5001, None]
+    assert aurora.authority == "an authority"
+    assert database.keys == {"test": "test", "000000000000": "test"}
 
 
-def test_who_has_a_login_is_the_writer(databases: Aurora, pair: FakePair) -> None:
-    databases.make(EAST, "payments", "admin", "secret")
-    databases.make(WEST, None, None, None)
-    databases.close()
-    assert pair.told == [("create", EAST, "payments", "admin", "secret"), ("join", WEST), ("close",)]
+def test_a_cluster_with_a_login_is_the_writer(aurora: Aurora, database: FakeDatabase) -> None:
+    aurora.make(EAST, "payments", "admin", "secret")
+    aurora.make(WEST, None, None, None)
+    aurora.close()
+    assert database.calls == [("create", EAST, "payments", "admin", "secret"), ("join", WEST), ("close",)]
 
 
 @pytest.mark.parametrize(
-    ("action", "told"),
+    ("action", "calls"),
     [("SwitchoverGlobalCluster", [("switchover", WEST)]),
      ("FailoverGlobalCluster", [("failover", WEST, True), ("rejoin", EAST)])])
-def test_the_pair_follows_rds(
-    databases: Aurora, pair: FakePair, action: str, told: list[tuple[object, ...]]
+def test_the_database_follows_rds(
+    aurora: Aurora, database: FakeDatabase, action: str, calls: list[tuple[object, ...]]
 ) -> None:
-    databases.follow(move(action))
-    assert pair.told == told
+    aurora.follow(move(action))
+    assert database.calls == calls
 
 
 def test_a_writer_that_is_cut_off_is_not_told_of_a_failover(
-    databases: Aurora, pair: FakePair, faults: Faults
+    aurora: Aurora, database: FakeDatabase, faults: Faults
 ) -> None:
     faults.cut(EAST)
-    databases.follow(move("FailoverGlobalCluster"))
-    assert pair.told == [("cut", EAST), ("failover", WEST, False)]
+    aurora.follow(move("FailoverGlobalCluster"))
+    assert database.calls == [("cut", EAST), ("failover", WEST, False)]
 
 
-@pytest.mark.usefixtures("databases")
-def test_the_pair_is_cut_and_healed_once(pair: FakePair, faults: Faults) -> None:
+@pytest.mark.usefixtures("aurora")
+def test_the_database_is_cut_and_healed_once(database: FakeDatabase, faults: Faults) -> None:
     faults.cut(EAST)
     faults.slow(EAST, 10)
-    faults.lose(EAST, LEDGER)
+    faults.lose(EAST, Store.LEDGER)
     faults.cut(WITNESS)
-    assert pair.told == [("cut", EAST)]
+    assert database.calls == [("cut", EAST)]
     faults.heal(EAST)
-    assert pair.told == [("cut", EAST), ("heal", EAST)]
+    assert database.calls == [("cut", EAST), ("heal", EAST)]
 
 
-@pytest.mark.usefixtures("databases")
-def test_a_lost_ledger_is_a_cut_and_another_lost_store_is_none(pair: FakePair, faults: Faults) -> None:
+@pytest.mark.usefixtures("aurora")
+def test_a_lost_ledger_is_a_cut_and_another_lost_store_is_not(database: FakeDatabase, faults: Faults) -> None:
     faults.lose(WEST, "table")
-    faults.lose(WEST, LEDGER)
+    faults.lose(WEST, Store.LEDGER)
     faults.heal(WEST)
-    assert pair.told == [("cut", WEST), ("heal", WEST)]
+    assert database.calls == [("cut", WEST), ("heal", WEST)]
 
 
-@pytest.mark.usefixtures("databases")
+@pytest.mark.usefixtures("aurora")
 @pytest.mark.parametrize(
-    ("role", "writer", "told"),
-    [(ServerRole.STALE, WEST, ("rejoin", EAST)), (ServerRole.DOWN, WEST, ("rejoin", EAST)), (ServerRole.DOWN, EAST, ("restart", EAST)),
+    ("role", "writer", "calls"),
+    [(ServerRole.STALE, WEST, ("rejoin", EAST)), (ServerRole.DOWN, WEST, ("rejoin", EAST)),
+     (ServerRole.DOWN, EAST, ("restart", EAST)),
      (ServerRole.STANDBY, WEST, None), (ServerRole.WRITER, EAST, None)])
 def test_a_server_whose_region_is_back_takes_the_place_that_is_left(
-    pair: FakePair, faults: Faults, role: ServerRole, writer: str, told: tuple[object, ...] | None
+    database: FakeDatabase, faults: Faults, role: ServerRole, writer: str, calls: tuple[object, ...] | None
 ) -> None:
     faults.cut(EAST)
-    pair.roles[EAST], pair.writer = role, writer
+    database.roles[EAST], database.writer = role, writer
     faults.heal(EAST)
-    assert pair.told == [("cut", EAST), ("heal", EAST), *([told] if told else [])]
+    assert database.calls == [("cut", EAST), ("heal", EAST), *([calls] if calls else [])]
     faults.slow(EAST, 0)
-    assert len(pair.told) == (3 if told else 2)
+    assert len(database.calls) == (3 if calls else 2)
 
 
-@pytest.mark.usefixtures("databases")
-def test_nobody_rejoins_across_a_cut_and_the_writer_comes_first(pair: FakePair, faults: Faults) -> None:
+@pytest.mark.usefixtures("aurora")
+def test_no_server_rejoins_across_a_cut_and_the_writer_comes_first(database: FakeDatabase, faults: Faults) -> None:
     faults.cut(EAST)
     faults.cut(WEST)
-    pair.roles, pair.writer = dict.fromkeys((EAST, WEST), ServerRole.DOWN), WEST
+    database.roles, database.writer = dict.fromkeys((EAST, WEST), ServerRole.DOWN), WEST
     faults.heal(EAST)
-    assert pair.told[2:] == [("heal", EAST)]
+    assert database.calls[2:] == [("heal", EAST)]
     faults.heal(WEST)
-    assert pair.told[3:] == [("heal", WEST), ("restart", WEST), ("rejoin", EAST)]
+    assert database.calls[3:] == [("heal", WEST), ("restart", WEST), ("rejoin", EAST)]
 
 
-@pytest.mark.usefixtures("databases")
-def test_a_killed_server_that_was_never_cut_off_stays_as_it_is(pair: FakePair, faults: Faults) -> None:
-    pair.roles[EAST] = ServerRole.DOWN
+@pytest.mark.usefixtures("aurora")
+def test_a_killed_server_that_was_never_cut_off_stays_as_it_is(database: FakeDatabase, faults: Faults) -> None:
+    database.roles[EAST] = ServerRole.DOWN
     faults.slow(EAST, 5)
     faults.heal(EAST)
-    assert pair.told == []
+    assert database.calls == []
+
+
+@pytest.mark.usefixtures("aurora")
+def test_the_lag_of_the_ledger_and_the_death_of_a_server_are_faults_too(database: FakeDatabase, faults: Faults) -> None:
+    faults.lag(Store.LEDGER, EAST, WEST, STOPPED)
+    faults.lag(Store.TABLE, EAST, WEST, 2)
+    faults.kill(EAST)
+    faults.restart(EAST)
+    assert database.calls == [("delay", WEST, STOPPED), ("kill", EAST), ("restart", EAST)]

@@ -1,10 +1,10 @@
-"""The pair through thick and thin: what is kept, what is lost, who writes, and who follows."""
+"""The global database in every trouble: what survives, what is lost, which region writes, and which one follows."""
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager
 from itertools import count
 from typing import Any
 
@@ -12,18 +12,21 @@ import pytest
 from pg8000.exceptions import DatabaseError as Refused
 from pg8000.exceptions import Error
 
+from rehearsal.errors import PostgresError
+from rehearsal.polling import wait_until
 from rehearsal.postgres.global_database import GlobalDatabase, ServerRole, StandbyLag
-from rehearsal.postgres.process_group import PostgresError
 from rehearsal.postgres.proxy import STOPPED
-from rehearsal.postgres.server import SEGMENT
+from rehearsal.postgres.server import SEGMENT, PostgresServer
+from tests.rehearsal.manual_clock import PATIENCE, ManualClock
 from tests.rehearsal.postgres.conftest import EAST, WEST, Connect
 
 LOST_CONNECTION = (Error, OSError, PostgresError)
+LAG = 60.0  # seconds of a clock that only the test moves
 
 
-def sides(pair: GlobalDatabase) -> tuple[str, str]:
-    """The writer's region and the standby's."""
-    return (EAST, WEST) if pair.writer == EAST else (WEST, EAST)
+def writer_and_standby(database: GlobalDatabase) -> tuple[str, str]:
+    """Their regions."""
+    return (EAST, WEST) if database.writer == EAST else (WEST, EAST)
 
 
 def insert(connection: Any, *ids: int) -> None:
@@ -32,25 +35,26 @@ def insert(connection: Any, *ids: int) -> None:
         connection.run("INSERT INTO payments VALUES (:id)", id=number)
 
 
-def rows(pair: GlobalDatabase, region: str) -> list[int]:
-    """What a region's server holds, asked past its front door."""
-    session = pair.member(region).server.connect(database="payments")
-    found = session.run("SELECT id FROM payments ORDER BY id")
-    session.close()
-    return [number for number, in found]
+def inside(database: GlobalDatabase, region: str) -> Any:
+    """A connection that bypasses the endpoint: a cut does not touch it."""
+    return closing(database.member(region).server.connect("master", "payments"))
 
 
-def eventually(holds: Callable[[], bool], within: float = 5.0) -> None:
-    """Wait for something to hold."""
-    deadline = time.monotonic() + within
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+def rows(database: GlobalDatabase, region: str) -> list[int]:
+    """What a region's server holds."""
+    with inside(database, region) as session:
+        return [number for number, in session.run("SELECT id FROM payments ORDER BY id")]
+
+
+def wait_for_more(acknowledged: list[int], number: int = 20) -> None:
+    """Wait until so many more writes are acknowledged."""
+    end = len(acknowledged) + number
+    wait_until(lambda: len(acknowledged) >= end, "more writes", PATIENCE)
 
 
 @contextmanager
-def load(connect: Connect, pair: GlobalDatabase, clients: int = 3) -> Iterator[list[int]]:
-    """Clients write until the block ends, on a new connection after a failure; gives what they know is committed."""
+def load(connect: Connect, database: GlobalDatabase, clients: int = 3) -> Iterator[list[int]]:
+    """Clients write until the block ends, on a new connection after a failure; yields the acknowledged writes."""
     acknowledged: list[int] = []
     numbers, over = count(1), threading.Event()
 
@@ -59,12 +63,12 @@ def load(connect: Connect, pair: GlobalDatabase, clients: int = 3) -> Iterator[l
         while not over.is_set():
             number = next(numbers)
             try:
-                connection = connection or connect(pair.writer)
+                connection = connection or connect(database.writer)
                 insert(connection, number)
                 acknowledged.append(number)
             except LOST_CONNECTION:
                 connection = None
-                time.sleep(0.01)
+                over.wait(0.01)
 
     threads = [threading.Thread(target=write) for _ in range(clients)]
     for thread in threads:
@@ -77,277 +81,271 @@ def load(connect: Connect, pair: GlobalDatabase, clients: int = 3) -> Iterator[l
             thread.join()
 
 
-def test_what_the_writer_takes_appears_on_the_standby(pair: GlobalDatabase, connect: Connect) -> None:
-    writer, standby = sides(pair)
+def test_what_the_writer_commits_appears_on_the_standby(database: GlobalDatabase, connect: Connect) -> None:
+    writer, standby = writer_and_standby(database)
     insert(connect(writer), 1, 2)
-    pair.catch_up(standby)
+    database.catch_up(standby)
     assert connect(standby).run("SELECT count(*) FROM payments") == [[2]]
-    assert pair.lag(standby) == StandbyLag()
+    assert database.lag(standby).commits == 0
+    assert database.lag(writer) == StandbyLag()
 
 
-def test_the_standby_takes_no_writes(pair: GlobalDatabase, connect: Connect) -> None:
+def test_the_standby_takes_no_writes(database: GlobalDatabase, connect: Connect) -> None:
     with pytest.raises(Refused, match=r"25006.*read-only"):
-        insert(connect(sides(pair)[1]), 1)
+        insert(connect(writer_and_standby(database)[1]), 1)
 
 
-def test_a_switchover_under_load_loses_nothing_in_either_direction(pair: GlobalDatabase, connect: Connect) -> None:
-    first, second = sides(pair)
-    with load(connect, pair) as acknowledged:
+def test_a_switchover_under_load_loses_nothing_in_either_direction(database: GlobalDatabase, connect: Connect) -> None:
+    first, second = writer_and_standby(database)
+    with load(connect, database) as acknowledged:
         for target in (second, first):
-            before = len(acknowledged)
-            eventually(lambda before=before: len(acknowledged) > before + 20)  # type: ignore[misc]
-            pair.switchover(target)
-            assert pair.role(target) is ServerRole.WRITER
-            assert pair.role(first if target == second else second) is ServerRole.STANDBY
-        before = len(acknowledged)
-        eventually(lambda: len(acknowledged) > before + 20)
-    assert set(acknowledged) <= set(rows(pair, first))
-    pair.catch_up(second)
-    assert rows(pair, second) == rows(pair, first)
+            wait_for_more(acknowledged)
+            database.switchover(target)
+            assert database.role(target) is ServerRole.WRITER
+            assert database.role(first if target == second else second) is ServerRole.STANDBY
+        wait_for_more(acknowledged)
+    assert set(acknowledged) <= set(rows(database, first))
+    database.catch_up(second)
+    assert rows(database, second) == rows(database, first)
 
 
-def test_a_switchover_waits_for_a_standby_that_lags(pair: GlobalDatabase, connect: Connect) -> None:
-    writer, standby = sides(pair)
-    pair.delay(standby, 0.3)
+def test_a_switchover_waits_for_a_standby_that_lags(
+    database: GlobalDatabase, connect: Connect, clock: ManualClock
+) -> None:
+    writer, standby = writer_and_standby(database)
+    database.delay(standby, LAG)
     insert(connect(writer), *range(5))
-    assert pair.switchover(standby) > 0.3
-    assert rows(pair, standby) == [0, 1, 2, 3, 4]
+    with ThreadPoolExecutor(1) as other:
+        moving = other.submit(database.switchover, standby)
+        clock.wait_for_sleeper()
+        assert rows(database, standby) == []
+        with clock.running():
+            moving.result(PATIENCE)
+    assert rows(database, standby) == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("obstacle", ["stopped", "cut", "no standby", "unknown"])
-def test_a_switchover_that_cannot_be_is_refused_and_changes_nothing(
-    pair: GlobalDatabase, connect: Connect, obstacle: str
+def test_a_switchover_that_is_impossible_changes_nothing(
+    database: GlobalDatabase, connect: Connect, obstacle: str
 ) -> None:
-    writer, standby = sides(pair)
+    writer, standby = writer_and_standby(database)
     target = standby
     match obstacle:
         case "stopped":
-            pair.delay(standby, STOPPED)
+            database.delay(standby, STOPPED)
         case "cut":
-            pair.cut(standby)
+            database.cut(standby)
         case "no standby":
             target = writer
         case _:
             target = "mars-1"
     with pytest.raises(PostgresError, match=r"stopped|cut off|not standby|not a region"):
-        pair.switchover(target)
+        database.switchover(target)
     insert(connect(writer), 1)
-    assert (pair.role(writer), pair.role(standby)) == (ServerRole.WRITER, ServerRole.STANDBY)
+    assert (database.role(writer), database.role(standby)) == (ServerRole.WRITER, ServerRole.STANDBY)
 
 
-def test_a_switchover_whose_standby_dies_leaves_the_writer(pair: GlobalDatabase, connect: Connect) -> None:
-    writer, standby = sides(pair)
-    pair.delay(standby, 0.3)
-    connection = connect(writer)
-    insert(connection, 1)
+def test_a_switchover_whose_standby_dies_leaves_the_writer(
+    database: GlobalDatabase, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, standby = writer_and_standby(database)
+    insert(connect(writer), 1)
+    server = database.member(writer).server
 
-    def misfortune() -> None:
-        with suppress(*LOST_CONNECTION):
-            while True:  # until the writer is being stopped
-                connection.run("SELECT 1")
-        pair.kill(standby)
+    def stop(**options: Any) -> None:
+        database.kill(standby)
+        PostgresServer.stop(server, **options)
 
-    with ThreadPoolExecutor() as other:
-        other.submit(misfortune)
+    with monkeypatch.context() as patch:
+        patch.setattr(server, "stop", stop)
         with pytest.raises(PostgresError):
-            pair.switchover(standby)
-    assert (pair.role(writer), pair.role(standby)) == (ServerRole.WRITER, ServerRole.DOWN)
+            database.switchover(standby)
+    assert (database.role(writer), database.role(standby)) == (ServerRole.WRITER, ServerRole.DOWN)
     insert(connect(writer), 2)
-    pair.restart(standby)
-    pair.catch_up(standby)
-    assert rows(pair, standby) == [1, 2]
+    database.restart(standby)
+    database.catch_up(standby)
+    assert rows(database, standby) == [1, 2]
 
 
 def test_a_failover_loses_exactly_what_the_lag_held_and_the_old_writer_discards_it(
-    pair: GlobalDatabase, connect: Connect
+    database: GlobalDatabase, connect: Connect
 ) -> None:
-    old, new = sides(pair)
+    old, new = writer_and_standby(database)
     connection = connect(old)
     insert(connection, 1, 2, 3)
-    pair.catch_up(new)
-    pair.delay(new, 60)
+    database.catch_up(new)
+    database.delay(new, LAG)
     insert(connection, 4, 5)
-    time.sleep(0.1)  # they are on their way; a standby that had received them would keep them
-    pair.failover(new)
-    assert rows(pair, new) == [1, 2, 3]
-    assert pair.role(old) is ServerRole.DOWN
-    rejoined = pair.rejoin(old)
-    assert (rejoined.method, rejoined.commits) == ("rewind", 2)
-    assert rejoined.bytes > 0
+    assert database.lag(new).commits == 2
+    database.failover(new)
+    assert rows(database, new) == [1, 2, 3]
+    assert database.role(old) is ServerRole.DOWN
+    assert database.rejoin(old) == ""
     insert(connect(new), 6)
-    pair.catch_up(old)
-    assert rows(pair, old) == [1, 2, 3, 6]
+    database.catch_up(old)
+    assert rows(database, old) == [1, 2, 3, 6]
 
 
-def test_a_failover_of_a_cut_off_region_loses_what_was_written_behind_the_cut(pair: GlobalDatabase, connect: Connect) -> None:
-    old, new = sides(pair)
-    connection = connect(old)
-    insert(connection, 1)
-    pair.catch_up(new)
-    pair.cut(old, clients=False)
-    insert(connection, 2, 3)
-    pair.failover(new)
-    assert rows(pair, new) == [1]
+def test_a_failover_of_a_cut_off_region_loses_what_was_written_behind_the_cut(
+    database: GlobalDatabase, connect: Connect
+) -> None:
+    old, new = writer_and_standby(database)
+    insert(connect(old), 1)
+    database.catch_up(new)
+    database.cut(old)
+    with inside(database, old) as session:
+        insert(session, 2, 3)
+    database.failover(new)
+    assert rows(database, new) == [1]
     with pytest.raises(PostgresError, match="cut off"):
-        pair.rejoin(old)
-    pair.heal(old)
-    assert pair.rejoin(old).commits == 2
+        database.rejoin(old)
+    database.heal(old)
+    assert database.rejoin(old) == ""
+    database.catch_up(old)
+    assert rows(database, old) == [1]
 
 
-def test_an_old_writer_left_alive_goes_on_in_a_history_of_its_own(pair: GlobalDatabase, connect: Connect) -> None:
-    old, new = sides(pair)
-    inside = connect(old)
-    pair.cut(old, clients=False)
-    pair.failover(new, fence=False)
-    assert (pair.role(old), pair.role(new)) == (ServerRole.STALE, ServerRole.WRITER)
-    insert(inside, 1, 2, 3)
+def test_an_old_writer_left_alive_continues_in_a_history_of_its_own(database: GlobalDatabase, connect: Connect) -> None:
+    old, new = writer_and_standby(database)
+    database.cut(old)
+    database.failover(new, fence=False)
+    assert (database.role(old), database.role(new)) == (ServerRole.STALE, ServerRole.WRITER)
+    with inside(database, old) as session:
+        insert(session, 1, 2, 3)
     insert(connect(new), 4)
-    assert (rows(pair, old), rows(pair, new)) == ([1, 2, 3], [4])
-    pair.heal(old)
-    time.sleep(0.3)  # neither follows the other by itself
-    assert (rows(pair, old), rows(pair, new)) == ([1, 2, 3], [4])
-    assert pair.rejoin(old).commits == 3
-    pair.catch_up(old)
-    assert rows(pair, old) == [4]
+    database.heal(old)
+    assert database.role(old) is ServerRole.STALE
+    assert (rows(database, old), rows(database, new)) == ([1, 2, 3], [4])
+    assert database.rejoin(old) == ""
+    database.catch_up(old)
+    assert rows(database, old) == [4]
 
 
-def test_the_lag_is_the_one_set_and_is_measured(pair: GlobalDatabase, connect: Connect) -> None:
-    writer, standby = sides(pair)
+def test_the_lag_is_the_one_set_and_is_measured(
+    database: GlobalDatabase, connect: Connect, clock: ManualClock
+) -> None:
+    writer, standby = writer_and_standby(database)
     connection = connect(writer)
-    pair.delay(standby, 0.6)
+    database.delay(standby, LAG)
+    began = time.time()
     insert(connection, 1)
-    began = time.monotonic()
+    committed = time.time()
     insert(connection, 2)
-    time.sleep(0.3)
-    lag = pair.lag(standby)
-    assert 300 <= lag.milliseconds < 600
+    asked = time.time()
+    lag = database.lag(standby)
+    assert asked - committed <= lag.milliseconds / 1000 <= time.time() - began
     assert lag.commits == 2
     assert lag.bytes > 0
-    assert rows(pair, standby) == []
-    pair.catch_up(standby)
-    assert 0.55 < time.monotonic() - began < 0.9
-    assert rows(pair, standby) == [1, 2]
+    assert 0 < clock.wait_for_sleeper() <= LAG
+    assert rows(database, standby) == []
+    with clock.running():
+        database.catch_up(standby)
+    assert rows(database, standby) == [1, 2]
 
 
-def test_replication_can_be_stopped_and_let_go_again(pair: GlobalDatabase, connect: Connect) -> None:
-    writer, standby = sides(pair)
-    pair.delay(standby, STOPPED)
-    insert(connect(writer), *range(50))
-    first = pair.lag(standby)
-    time.sleep(0.2)
-    second = pair.lag(standby)
-    assert (second.commits, second.bytes) == (50, first.bytes)
-    assert second.milliseconds - first.milliseconds >= 200
-    pair.delay(standby, 0)
-    pair.catch_up(standby, timeout=1)
-    assert len(rows(pair, standby)) == 50
-
-
-def test_the_log_is_read_though_a_file_of_it_is_yet_to_be_written(pair: GlobalDatabase, connect: Connect) -> None:
-    writer, standby = sides(pair)
-    pair.delay(standby, STOPPED)
-    insert(connect(writer), 1)
-    server = pair.member(writer).server
-    server.host.write(server.data / "pg_wal" / f"{server.timeline:08X}00000000000000FF", "\0" * SEGMENT)
-    assert pair.lag(standby).commits == 1
-
-
-def test_the_lag_behind_a_dead_writer_is_known(pair: GlobalDatabase, connect: Connect) -> None:
-    writer, standby = sides(pair)
-    pair.delay(standby, STOPPED)
-    insert(connect(writer), 1, 2, 3)
-    pair.kill(writer)
-    assert pair.lag(standby).commits == 3
-
-
-@pytest.mark.parametrize("moment", [0.05, 0.2])
-def test_a_writer_killed_under_load_keeps_what_was_acknowledged_and_replicated(
-    pair: GlobalDatabase, connect: Connect, moment: float
+def test_replication_can_be_stopped_and_continues(
+    database: GlobalDatabase, connect: Connect, clock: ManualClock
 ) -> None:
-    old, new = sides(pair)
-    pair.delay(new, 0.1)
-    with load(connect, pair) as acknowledged:
-        eventually(lambda: len(acknowledged) > 20)
-        time.sleep(moment)
-        replicated = rows(pair, new)
-        pair.kill(old)
+    writer, standby = writer_and_standby(database)
+    database.delay(standby, STOPPED)
+    insert(connect(writer), *range(50))
+    first = database.lag(standby)
+    clock.advance(1_000_000)
+    second = database.lag(standby)
+    assert (first.commits, second.commits) == (50, 50)
+    assert second.milliseconds > first.milliseconds
+    database.delay(standby, 0)
+    database.catch_up(standby)
+    assert len(rows(database, standby)) == 50
+
+
+def test_the_log_is_read_though_one_of_its_files_is_not_yet_written(database: GlobalDatabase, connect: Connect) -> None:
+    writer, standby = writer_and_standby(database)
+    database.delay(standby, STOPPED)
+    insert(connect(writer), 1)
+    server = database.member(writer).server
+    server.group.write(server.data / "pg_wal" / f"{server.timeline:08X}00000000000000FF", "\0" * SEGMENT)
+    assert database.lag(standby).commits == 1
+
+
+def test_the_lag_behind_a_dead_writer_is_known(database: GlobalDatabase, connect: Connect) -> None:
+    writer, standby = writer_and_standby(database)
+    database.delay(standby, STOPPED)
+    insert(connect(writer), 1, 2, 3)
+    database.kill(writer)
+    assert database.lag(standby).commits == 3
+
+
+def test_after_the_death_of_a_writer_under_load_what_was_replicated_survives(
+    database: GlobalDatabase, connect: Connect
+) -> None:
+    old, new = writer_and_standby(database)
+    with load(connect, database) as acknowledged:
+        wait_for_more(acknowledged)
+        database.delay(new, LAG)
+        wait_for_more(acknowledged)
+        replicated = set(rows(database, new))
+        database.kill(old)
         known = set(acknowledged)
-        pair.failover(new)
-        kept = set(rows(pair, new))
-    assert set(replicated) <= kept
-    rejoined = pair.rejoin(old)
-    assert rejoined.commits >= len(known - kept)  # the rest was committed and could not be acknowledged
-    pair.catch_up(old)
-    assert rows(pair, old) == rows(pair, new)
+        commits = database.lag(new).commits
+        database.failover(new)
+        survivors = set(rows(database, new))
+    assert replicated <= survivors
+    assert 0 < len(known - survivors) <= commits  # some more were committed and could not be acknowledged
+    assert database.rejoin(old) == ""
+    database.catch_up(old)
+    assert rows(database, old) == rows(database, new)
 
 
-def test_a_killed_writer_that_starts_again_has_every_acknowledged_commit(pair: GlobalDatabase, connect: Connect) -> None:
-    writer, standby = sides(pair)
-    with load(connect, pair) as acknowledged:
-        eventually(lambda: len(acknowledged) > 50)
-        pair.kill(writer)
-        assert pair.role(writer) is ServerRole.DOWN
-        pair.restart(writer)
-        before = len(acknowledged)
-        eventually(lambda: len(acknowledged) > before + 10)
-    assert set(acknowledged) <= set(rows(pair, writer))
-    pair.catch_up(standby)
-    assert rows(pair, standby) == rows(pair, writer)
+def test_a_killed_writer_that_restarts_has_every_acknowledged_commit(
+    database: GlobalDatabase, connect: Connect
+) -> None:
+    writer, standby = writer_and_standby(database)
+    with load(connect, database) as acknowledged:
+        wait_for_more(acknowledged, 50)
+        database.kill(writer)
+        assert database.role(writer) is ServerRole.DOWN
+        database.restart(writer)
+        wait_for_more(acknowledged)
+    assert set(acknowledged) <= set(rows(database, writer))
+    database.catch_up(standby)
+    assert rows(database, standby) == rows(database, writer)
 
 
-def test_a_standby_that_was_killed_or_cut_off_catches_up(pair: GlobalDatabase, connect: Connect) -> None:
-    writer, standby = sides(pair)
+def test_a_standby_that_was_killed_or_cut_off_catches_up(database: GlobalDatabase, connect: Connect) -> None:
+    writer, standby = writer_and_standby(database)
     connection = connect(writer)
-    pair.kill(standby)
+    database.kill(standby)
     insert(connection, 1)
-    pair.restart(standby)
-    pair.catch_up(standby)
-    pair.cut(standby)
+    database.restart(standby)
+    database.catch_up(standby)
+    database.cut(standby)
     insert(connection, 2)
-    time.sleep(0.2)
-    assert rows(pair, standby) == [1]
-    pair.heal(standby)
-    pair.catch_up(standby)
-    assert rows(pair, standby) == [1, 2]
+    assert rows(database, standby) == [1]
+    database.heal(standby)
+    database.catch_up(standby)
+    assert rows(database, standby) == [1, 2]
 
 
-def test_what_cannot_be_rewound_is_copied_anew(pair: GlobalDatabase, connect: Connect) -> None:
-    old, new = sides(pair)
-    pair.cut(old, clients=False)
+def test_what_cannot_be_rewound_is_copied_as_a_whole(database: GlobalDatabase, connect: Connect) -> None:
+    old, new = writer_and_standby(database)
     insert(connect(old), 1)
-    pair.failover(new)
-    pair.heal(old)
-    (pair.member(old).server.data / "global" / "pg_control").unlink()
-    rejoined = pair.rejoin(old)
-    assert (rejoined.method, rejoined.commits) == ("base backup", 1)
-    assert "pg_control" in rejoined.reason
-    pair.catch_up(old)
+    database.catch_up(new)
+    database.failover(new)
+    (database.member(old).server.data / "global" / "pg_control").unlink()
+    assert "pg_control" in database.rejoin(old)
+    database.catch_up(old)
+    assert rows(database, old) == [1]
 
 
-def test_a_cut_drops_the_clients_of_the_region_and_lets_nobody_in(pair: GlobalDatabase, connect: Connect) -> None:
-    writer, standby = sides(pair)
+def test_a_cut_drops_the_clients_of_the_region_and_refuses_new_ones(database: GlobalDatabase, connect: Connect) -> None:
+    writer, standby = writer_and_standby(database)
     connection, other = connect(writer), connect(standby)
-    pair.cut(writer)
-    began = time.monotonic()
+    database.cut(writer)
     with pytest.raises(LOST_CONNECTION):
         connection.run("SELECT 1")
     with pytest.raises(LOST_CONNECTION):
         connect(writer)
-    assert time.monotonic() - began < 0.5
     assert other.run("SELECT 1") == [[1]]
-    pair.heal(writer)
+    database.heal(writer)
     assert connect(writer).run("SELECT 1") == [[1]]
-
-
-def test_the_standby_may_also_replay_late_yet_it_keeps_what_it_has_received(pair: GlobalDatabase, connect: Connect) -> None:
-    """Why a lag is not made by `recovery_min_apply_delay`: Aurora loses what lagged, a promotion here does not."""
-    old, new = sides(pair)
-    server = pair.member(new).server
-    server.configure(recovery_min_apply_delay="1h")
-    time.sleep(0.1)
-    insert(connect(old), 1)
-    time.sleep(0.2)
-    assert rows(pair, new) == []
-    pair.failover(new)
-    assert rows(pair, new) == [1]
-    server.configure(recovery_min_apply_delay="0")

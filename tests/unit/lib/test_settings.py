@@ -131,8 +131,8 @@ ACCEPTED: list[tuple[str, str, Mapping[str, str], str, object]] = [
     ("awsEndpoint", "https://[::1]:4566", {}, "aws_endpoint", "https://[::1]:4566"),
 ]
 ACCEPTED_IDS = [f"{key}={value}"[:50] for key, value, *_ in ACCEPTED]
-KEYS = [each.key for each in declarations()]
-VARIABLES = {each.key: each.variable for each in declarations() if each.variable}
+KEYS = [each.key for each, _ in declarations()]
+VARIABLES = {each.key: each.variable for each, _ in declarations() if each.variable}
 
 
 @pytest.mark.parametrize(("key", "value", "others", "path", "expected"), ACCEPTED, ids=ACCEPTED_IDS)

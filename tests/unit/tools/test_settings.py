@@ -46,7 +46,7 @@ def test_what_is_written_by_hand_is_kept(copy: Path) -> None:
 
 
 def test_every_setting_is_in_both_files() -> None:
-    keys = [each.key for each in declarations()]
+    keys = [each.key for each, _ in declarations()]
     declared = yaml.safe_load((ROOT / settings.PULUMI).read_text(encoding="utf-8"))["config"]
     assert declared.pop("pulumi:disable-default-providers") == {"value": ["aws"]}
     assert list(declared) == keys

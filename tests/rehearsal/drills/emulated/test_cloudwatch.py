@@ -10,8 +10,8 @@ from rehearsal.aws.ministack import RECEIPTS, TABLE
 from rehearsal.drills.emulated import cloudwatch
 from rehearsal.drills.emulated.cloudwatch import Telemetry
 from rehearsal.drills.emulated.eventbridge import PeriodicTask
+from rehearsal.errors import PostgresError
 from rehearsal.postgres.global_database import ServerRole, StandbyLag
-from rehearsal.postgres.process_group import PostgresError
 from tests.rehearsal.cloud import Cloud
 
 EAST, WEST = "us-east-1", "us-west-2"

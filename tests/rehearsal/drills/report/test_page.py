@@ -166,7 +166,7 @@ def test_times_stand_on_both_clocks() -> None:
         assert f"{seconds(each.wall_s)} {seconds(each.full_s)}" in text
         assert f"{each.phase} {both(each.wall_s, each.full_s)}" in drawn.texts
     assert "6.41 s wall clock, 43.2 s uncompressed (emulated)" in drawn.texts
-    assert {"seconds by the wall clock, emulated", "waiting is compressed 10 times"} <= set(drawn.texts)
+    assert {"seconds on the wall clock, emulated", "waiting is compressed 10 times"} <= set(drawn.texts)
 
 
 def test_what_was_measured_is_called_emulated_and_what_was_not_a_prediction() -> None:
@@ -317,4 +317,4 @@ def test_seconds_have_three_digits(value: float, text: str) -> None:
 
 def test_every_phase_has_a_column() -> None:
     head = read().text.partition("Recovery time, emulated")[2]
-    assert " ".join(("whole", *Phase, *Store)) in head
+    assert " ".join(("total", *Phase, *Store)) in head

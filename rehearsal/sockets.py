@@ -1,0 +1,146 @@
+"""What both proxies are built on: a thread with an event loop, a listener that leaks no connection, and a clock.
+
+A connection belongs to the task that serves it from the moment it is accepted. asyncio's own server hands it to a task
+that is not ours first; to cancel that task before its first step leaks the socket.
+"""
+
+import asyncio
+import socket
+import struct
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+LIMIT = 1 << 16  # bytes that a stream buffers
+GRACE = 10.0  # seconds for a peer to take what was sent before its connection is closed
+_LINGER = struct.pack("ii", 1, 0)  # SO_LINGER: closing discards what is unsent, and the peer sees a reset
+
+
+class LoopClock:
+    """The time by which a proxy delays what it carries; tests pass one that they move themselves."""
+
+    def time(self) -> float:
+        """Seconds since an arbitrary moment."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after so many seconds."""
+        await asyncio.sleep(seconds)
+
+
+class LoopThread:
+    """A thread that runs an event loop until `close`."""
+
+    def __init__(self, name: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
+        self._thread.start()
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the thread, and wait for its result."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def close(self) -> None:
+        """Cancel what still runs, and end the thread."""
+        async def finish() -> None:
+            await _cancel(asyncio.all_tasks() - {asyncio.current_task()})
+            await asyncio.get_running_loop().shutdown_default_executor()
+
+        self.call(finish())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class Listener:
+    """Accepts the connections of a listening socket, and serves each in a task of its own, until `close`.
+
+    It works on the event loop in which it is made. `serve` may raise OSError and EOFError: either side of a connection
+    may vanish at any moment.
+    """
+
+    def __init__(self, listening: socket.socket, serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter],
+                                                                 Awaitable[None]], limit: int = LIMIT) -> None:
+        self._listening, self._serve, self._limit = listening, serve, limit
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        listening.setblocking(False)
+        self._loop.add_reader(listening, self._accept)
+
+    async def drop(self) -> None:
+        """Reset every connection, and go on."""
+        await _cancel(self._tasks)
+
+    async def close(self) -> None:
+        """Reset every connection, and accept no more."""
+        self._loop.remove_reader(self._listening)
+        self._listening.close()
+        await self.drop()
+
+    def _accept(self) -> None:
+        with suppress(BlockingIOError, ConnectionAbortedError):  # the client was gone again
+            accepted, _ = self._listening.accept()
+            task = self._loop.create_task(self._handle(accepted))
+            self._tasks.add(task)
+            task.add_done_callback(partial(self._done, accepted))
+
+    def _done(self, accepted: socket.socket, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        accepted.close()  # a task that is cancelled before its first step has not done it
+
+    async def _handle(self, accepted: socket.socket) -> None:
+        streams: list[Stream] = []
+        protocol = asyncio.StreamReaderProtocol(
+            asyncio.StreamReader(self._limit), lambda reader, writer: streams.append((reader, writer)))
+        await self._loop.connect_accepted_socket(lambda: protocol, accepted)
+        reader, writer = streams[0]
+        with suppress(OSError, EOFError):
+            async with closing_stream(writer):
+                await self._serve(reader, writer)
+
+
+@asynccontextmanager
+async def closing_stream(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
+    """Close a connection at the end of the block, once all is sent; if the block is cancelled, reset it."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        reset(writer)
+        raise
+    finally:
+        writer.close()
+        try:
+            async with asyncio.timeout(GRACE):
+                await writer.wait_closed()
+        except OSError:  # among them the timeout: TLS waits for a farewell, which a client that is gone never sends
+            pass
+        finally:
+            writer.transport.abort()
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """End a connection at once; the peer sees a reset."""
+    with suppress(OSError):
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
+    writer.transport.abort()
+
+
+async def first_of(*works: Coroutine[Any, Any, object]) -> None:
+    """Wait until one of these is done, and cancel the others."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await _cancel(tasks)
+
+
+async def _cancel(tasks: Collection[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,155 @@
+"""The loop and the listener below the proxies: no connection is lost, at whatever moment it is dropped."""
+
+import asyncio
+import gc
+import socket
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from rehearsal.sockets import Listener, LoopThread, first_of
+from tests.rehearsal.manual_clock import PATIENCE
+
+STEPS = range(8)  # of the event loop; a connection is being served after three of them
+
+
+@pytest.fixture
+def leaks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[Any]]]:
+    """Collects what was never closed."""
+    found: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: found.append(unraisable.exc_value))
+
+    def collected() -> list[Any]:
+        gc.collect()
+        return found
+
+    gc.freeze()  # what there is already need not be collected, which takes its time
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield collected
+    gc.unfreeze()
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Serve a connection."""
+    while chunk := await reader.read(100):
+        writer.write(chunk)
+
+
+def listening() -> socket.socket:
+    """A socket on a free port."""
+    return socket.create_server(("127.0.0.1", 0))
+
+
+def connected(to: socket.socket) -> socket.socket:
+    """A client, which may wait to be accepted."""
+    return socket.create_connection(to.getsockname(), PATIENCE)
+
+
+def ended(client: socket.socket) -> bool:
+    """Whether the other side ends the connection."""
+    try:
+        return client.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_a_connection_is_closed_with_its_listener_however_far_it_has_come(
+    leaks: Callable[[], list[Any]], steps: int
+) -> None:
+    async def work() -> socket.socket:
+        server = listening()
+        client = connected(server)
+        listener = Listener(server, echo)
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await listener.close()
+        return client
+
+    with closing(asyncio.run(work())) as client:
+        assert ended(client)
+    assert leaks() == []
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_a_loop_that_ends_closes_every_connection(leaks: Callable[[], list[Any]], steps: int) -> None:
+    async def begin() -> None:
+        Listener(server, echo)
+        for _ in range(steps):
+            await asyncio.sleep(0)
+
+    thread, server = LoopThread("test"), listening()
+    with closing(connected(server)) as client:
+        thread.call(begin())
+        thread.close()
+        server.close()
+        assert ended(client)
+    assert leaks() == []
+
+
+def test_a_dropped_connection_is_reset_and_the_next_one_is_served() -> None:
+    thread, server = LoopThread("test"), listening()
+
+    async def begin() -> Listener:
+        return Listener(server, echo)
+
+    listener = thread.call(begin())
+    with closing(connected(server)) as client:
+        client.sendall(b"1")
+        assert client.recv(1) == b"1"
+        thread.call(listener.drop())
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+    with closing(connected(server)) as client:
+        client.sendall(b"2")
+        assert client.recv(1) == b"2"
+    thread.call(listener.close())
+    thread.close()
+
+
+def test_all_that_was_sent_arrives_before_the_end() -> None:
+    text = b"x" * 10_000_000
+
+    async def talk(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(text)
+
+    async def begin() -> Listener:
+        return Listener(server, talk)
+
+    thread, server = LoopThread("test"), listening()
+    listener = thread.call(begin())
+    with closing(connected(server)) as client, client.makefile("rb") as stream:
+        assert stream.read() == text
+    thread.call(listener.close())
+    thread.close()
+
+
+def test_what_still_runs_ends_with_the_thread() -> None:
+    thread = LoopThread("test")
+    began = asyncio.run_coroutine_threadsafe(asyncio.Event().wait(), thread.call(_loop()))
+    thread.close()
+    with pytest.raises(CancelledError):
+        began.result(PATIENCE)
+
+
+async def _loop() -> asyncio.AbstractEventLoop:
+    return asyncio.get_running_loop()
+
+
+def test_the_first_of_several_ends_the_others() -> None:
+    ended: list[str] = []
+
+    async def wait_for_ever() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("cancelled")
+
+    asyncio.run(first_of(asyncio.sleep(0), wait_for_ever()))
+    assert ended == ["cancelled"]
