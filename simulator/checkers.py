@@ -62,7 +62,10 @@ def exposure_is_an_upper_bound(world: "World") -> Iterator[Violation]:
 
 @safety
 def nobody_moves_from_a_region_that_pays(world: "World") -> Iterator[Violation]:
-    """No failover of a region that takes payments and that Route 53 sees, or that only throttles, unless a person says so."""
+    """No automatic failover of a region that takes payments and that Route 53 sees, or that only throttles.
+
+    A person may do so, but not by continuing what another driver began.
+    """
     for event in world.history.of("leads"):
         facts = event.facts
         if facts["action"] != "failover" or not facts["other_pays"] or facts["accepted"]:
@@ -70,8 +73,10 @@ def nobody_moves_from_a_region_that_pays(world: "World") -> Iterator[Violation]:
         if facts["flooded"]:
             yield Violation("failover of a throttled region", event.at, f"by {facts['by']}, run {facts['run']}")
         elif facts["seen"]:
-            rule = "failover of a healthy region" if facts["automatic"] else "refusals skipped"
-            yield Violation(rule, event.at, f"by {facts['by']}, run {facts['run']}")
+            if facts["resumed"]:
+                yield Violation("refusals skipped", event.at, f"{facts['by']} resumed run {facts['run']}")
+            elif facts["automatic"]:
+                yield Violation("failover of a healthy region", event.at, f"by {facts['by']}, run {facts['run']}")
 
 
 @safety
@@ -126,8 +131,8 @@ def one_region_settles_under_an_epoch(world: "World") -> Iterator[Violation]:
 
 @safety
 def what_repair_found_pending_stays_so(world: "World") -> Iterator[Violation]:
-    """A payment that a repair listed as pending is not settled under an older epoch afterwards."""
-    settled = world.history.of("settled")
+    """A payment that a repair listed as pending is not settled under an older epoch afterwards (strong)."""
+    settled = world.history.of("settled") if world.options.strong else []
     for repair in world.history.of("repaired"):
         pending = set(repair.facts["pending"])
         for event in settled:

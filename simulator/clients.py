@@ -51,7 +51,7 @@ class Client:
         while True:
             status, body, region = self._send(payment)
             now, payment_id = self._world.scheduler.now, payment["payment_id"]
-            self._world.history.note(now, "paid" if status == 201 else "failed", self._process.name, id=payment_id,
+            self._world.history.note(now, "paid" if status == 201 else "refused", self._process.name, id=payment_id,
                                      status=status, region=region)
             if status == 201:
                 self._world.acknowledge(Acknowledged(payment_id, now, region, body))
@@ -63,19 +63,19 @@ class Client:
 
     def _repeat(self, payment: dict[str, Any]) -> None:
         """Send an acknowledged request again: it must get its first answer. Or another one under its id."""
-        region = self._draw.choice(self._world.regions) if self._draw.random() < ELSEWHERE else ""
-        other = self._draw.random() < self._world.options.reuse
-        sent = {**payment, "amount": payment["amount"] + 1} if other else payment
-        status, body, region = self._send(sent, region)
-        first = self._world.acknowledged[payment["payment_id"]].body
-        if other:
-            self._world.history.note(self._world.scheduler.now, "reused", self._process.name, id=payment["payment_id"],
-                                     status=status, region=region)
-            if status == 201:
-                self._world.contested.add(payment["payment_id"])
-        elif status == 409 or (status == 201 and body != first):
-            self._world.history.note(self._world.scheduler.now, "another answer", self._process.name,
-                                     id=payment["payment_id"], status=status, region=region, first=first, now=body)
+        world, payment_id = self._world, payment["payment_id"]
+        region = self._draw.choice(world.regions) if self._draw.random() < ELSEWHERE else self._resolver.region()
+        known = world.stores_with(region, payment_id)
+        other = self._draw.random() < world.options.reuse
+        status, body, _ = self._send({**payment, "amount": payment["amount"] + 1} if other else payment, region)
+        first = world.acknowledged[payment_id].body
+        again = status == 201 and body != first
+        if again and (other or not known):
+            # A region that had nothing of it took it for new: an eventual table cannot know better.
+            world.contested.add(payment_id)
+        elif again or (status == 409 and not other):
+            world.history.note(world.scheduler.now, "another answer", self._process.name, id=payment_id, status=status,
+                               region=region, first=first, now=body)
 
     def _send(self, payment: dict[str, Any], region: str = "") -> tuple[int, dict[str, Any], str]:
         region = region or self._resolver.region()

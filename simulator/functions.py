@@ -104,7 +104,8 @@ class Functions:
                     raise FunctionFailed("Function.ResponseSizeTooLarge")
             except Exception as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
                 why = f"{type(error).__name__}: {error}"
-                self._network.history.note(scheduler.now, "crashed", process.name, why=why)
+                kind = "failed" if isinstance(error, FunctionFailed) else "crashed"
+                self._network.history.note(scheduler.now, kind, process.name, why=why)
                 answer: tuple[Any, BaseException | None] = None, FunctionFailed(why)
             else:
                 answer = found, None
@@ -115,6 +116,7 @@ class Functions:
 
         def end(why: str) -> None:
             if open_:
+                self._network.history.note(scheduler.now, "failed", process.name, why=why)
                 finish(None, FunctionFailed(why))
                 process.kill()
 

@@ -18,7 +18,7 @@ from simulator.world import World
 
 CALM = 100.0  # seconds before anything is struck; the table is kept then, for a restore
 STEP = 30.0  # seconds between two looks at whether the second phase is decided
-UNTRACED = ("paid", "settled", "failed", "reused")
+UNTRACED = ("paid", "settled", "refused")
 
 
 @dataclass

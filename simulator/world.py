@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 from contract import ALIAS, JOURNAL_KEY, LEADERSHIP_KEY, LEVER_KEY, OBSERVATION_PREFIX, RECEIPTS_PREFIX, Metric
-from payments import reconcile
 from payments.deadline import Timing
 from payments.payment import Payment, Record
-from payments.region import Transport, create_api
+from payments.reconcile import Reconciliation
+from payments.region import Transport, create_api, create_service
 from recovery import cli, controller
 from recovery.observation import Observation
 from simulator import adapters
@@ -236,8 +236,9 @@ class World:
 
     def _reconcile(self, region: str, process: Process) -> Any:
         self._environments.append((region, "reconcile", process))
-        made = reconcile.create(
-            self.environ(region), Timing(), adapters.runtime(process, self.network), self.transport(process))
+        timing, runtime = Timing(), adapters.runtime(process, self.network)
+        made = Reconciliation(region, create_service(self.environ(region), timing, runtime, self.transport(process)),
+                              timing, runtime)
 
         def answer(event: Any, context: Any) -> Any:
             found = made.answer(event, context)
@@ -359,11 +360,12 @@ class World:
                    if each.payment_id not in self.given_up and not self.stores_with(leader, each.payment_id)]
         oldest = min((each.at for each in missing), default=0.0)
         failover = run.get("action") == "failover"
+        begun = next((event.who for event in self.history.of("runs") if event.facts["run"] == run.get("id")), writer.name)
         if failover and not self.options.strong:
             self.given_up.update(each.payment_id for each in missing)
         self.history.note(
             now, "leads", leader, epoch=epoch, action=run.get("action"), run=run.get("id"), by=writer.name,
-            automatic=writer.place != OUTSIDE, accepted=run.get("accepted"), missing=len(missing),
+            resumed=begun != writer.name, automatic=writer.place != OUTSIDE, accepted=run.get("accepted"), missing=len(missing),
             exposure=round(self.served[other] - oldest, 1) if missing else 0.0, reported=self.reported(leader),
             looked=round(now - self._looked.get(leader, 0.0), 1), served=round(now - self.served[other], 1),
             other_pays=self.takes_payments(other) and now - self.served[other] < RECENT,
