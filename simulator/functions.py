@@ -14,7 +14,7 @@ Handler = Callable[[Mapping[str, Any], "Invocation"], Any]
 MINUTE = 60.0
 RETRIES = 2  # of an asynchronous start that fails
 RETRY_SECONDS = 60.0
-SAMPLE_SECONDS = 0.1  # between two looks at the memory of a function that has a limit
+SAMPLE_SECONDS = 0.01  # between two looks at the memory of a function that has a limit
 KEYLESS = frozenset({"/health", "/takeover"})
 
 

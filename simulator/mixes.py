@@ -163,9 +163,9 @@ def late_copies(draw: Random) -> Plan:
 def late_receipts(draw: Random) -> Plan:
     """The table's copies stall for ever, receipts are late, and the API is lost: what arrives after the repair."""
     begins = WARM + draw.uniform(30, 90)
-    return Plan(options=_options(draw, strong=False, pay_every=1.5, receipts_lag=(20.0, draw.uniform(60, 150)),
-                                 ledger_lag=(20.0, 60.0)), safety=begins + 100,
-                faults=[Fault("table-stalls", EAST, begins - 60, EVER), Fault("api-down", EAST, begins, EVER)],
+    return Plan(options=_options(draw, strong=False, pay_every=1.5, receipts_lag=(20.0, draw.uniform(60, 150))),
+                safety=begins + 100, faults=[Fault("table-stalls", EAST, begins - 60, EVER), Fault("ledger-stalls", EAST, begins - 60, begins + 99),
+                        Fault("api-down", EAST, begins, EVER)],
                 person=Person(typed=[(begins + 35, LOSE)]))
 
 
