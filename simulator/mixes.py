@@ -155,7 +155,7 @@ def late_copies(draw: Random) -> Plan:
     lags: dict[str, Any] = {"ledger_lag": (3.0, 8.0), "receipts_lag": (3.0, 12.0), "table_lag": (0.05, 3.0),
                             slow: (5.0, draw.uniform(10, 40))}
     return Plan(options=_options(draw, strong=False, automatic=True, pay_every=1.0, clients=3, **lags), safety=ends + 60,
-                faults=[Fault(draw.choice(("region-lost", "api-down")), EAST, begins, ends)], audited=ends - 5,
+                faults=[Fault(draw.choice(("region-lost", "api-down")), EAST, begins, ends)], audited=ends - 40,
                 person=Person(typed=[(begins + 40, LOSE)]))
 
 
@@ -252,7 +252,7 @@ def may_not_promote(draw: Random) -> Plan:
 def way_cut_for_ever(draw: Random) -> Plan:
     """Only the way between the regions is cut, both ways or one way, for ever."""
     begins = WARM + draw.uniform(0, 60)
-    return Plan(options=_options(draw, automatic=True), safety=begins + 100, liveness=600.0, faults=[
+    return Plan(options=_options(draw, automatic=True), safety=begins + 100, liveness=960.0, faults=[
         Fault(draw.choice(("way-cut", "way-cut", "one-way-cut")), draw.choice(REGIONS), begins, EVER)])
 
 

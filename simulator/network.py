@@ -90,6 +90,9 @@ class Network:
     denied: set[tuple[str, str, str]] = field(default_factory=set)
     """Operations by (region, name, resource) that nobody is permitted to call."""
 
+    shunned: Callable[[Call], None] = lambda _: None
+    """Called with each call to a region that its caller shuns."""
+
     @property
     def calm(self) -> bool:
         """Whether every call is answered at once."""
@@ -181,7 +184,7 @@ class Network:
         caller, region = call.caller, call.region
         caller.calls += 1
         if caller.shuns == region:
-            self.history.note(self.scheduler.now, "called", caller.name, region=region, operation=call.operation)
+            self.shunned(call)
         struck = self.adversary.active and not caller.spared
         if struck:
             self.adversary.strike(call, "before")

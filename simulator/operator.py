@@ -53,10 +53,11 @@ class Operator:
                 self._world.scheduler.at(self._person.waits, lambda words=advice[0]: self._answer(words))
 
     def _answer(self, words: str) -> None:
-        self._busy = False
         if self._down():
             accepts = self.patient and words.startswith("failover")
             self._type(words + (" --accept-data-loss" if accepts else ""), 1)
+        else:
+            self._busy = False
 
     def _type(self, words: str, attempt: int) -> None:
         world = self._world
@@ -72,6 +73,8 @@ class Operator:
             world.history.note(world.scheduler.now, "exits", process.name, code=code, text=text[:400])
             if code in (1, 2) and attempt < TRIES:
                 world.scheduler.at(AGAIN, lambda: self._again(words, code, attempt + 1))
+            else:
+                self._busy = False
 
         world.scheduler.spawn(process, work)
         if self._person.interrupts is not None and self._number == 1:
@@ -82,3 +85,5 @@ class Operator:
         if code == 1 or self._down():
             loses = self.patient and words.startswith("failover") and "--accept" not in words
             self._type(words + (" --accept-data-loss" if loses else ""), attempt)
+        else:
+            self._busy = False

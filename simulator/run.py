@@ -87,8 +87,8 @@ STATES = frozenset({"leads", "promoted", "asked to promote", "notified", "rejoin
 def _end(world: World, plan: Plan) -> Iterator[Violation]:
     """Play the second phase until its end, or until nothing is left to happen, and judge the history."""
     until = world.scheduler.now + plan.liveness
-    steady = 0
-    while world.scheduler.now < until and steady * STEP < QUIET:
+    steady, cut = 0, any("cut" in fault.name for fault in world.permanent)
+    while world.scheduler.now < until and (cut or steady * STEP < QUIET):
         world.scheduler.run(min(until, world.scheduler.now + STEP))
         steady = steady + 1 if _is_steady(world) else 0
     for check in (*SAFETY, *LIVENESS):
@@ -113,9 +113,10 @@ def audit(world: World) -> None:
         payer = Payer(stack, "key", world.environment(auditor), math.inf)
         payer.acknowledged = [key for key, each in world.acknowledged.items() if each.at < world.scheduler.now - QUIET / 2]
 
+        lost = sum(not world.stores_with(able[0], key) for key in payer.acknowledged)
+
         def count() -> None:
             counted = payer.lost(stack.site(able[0]))
-            lost = sum(not world.stores_with(able[0], key) for key in payer.acknowledged)
             world.history.note(world.scheduler.now, "audited", able[0], counted=counted, lost=lost)
 
         world.scheduler.spawn(auditor, count)

@@ -21,7 +21,7 @@ from simulator.dynamodb import DynamoClient, Table
 from simulator.functions import Function, Functions, Gateway, LambdaClient, Schedule
 from simulator.history import History
 from simulator.metrics import CloudWatchClient, Metrics, SnsClient
-from simulator.network import OUTSIDE, Network, NoAnswer
+from simulator.network import OUTSIDE, Call, Network, NoAnswer
 from simulator.route53 import Route53
 from simulator.s3 import Buckets, S3Client
 from simulator.scheduler import Process, Scheduler
@@ -79,7 +79,7 @@ class World:
     def __init__(self, seed: int, options: Options, adversary: Any = None) -> None:
         self.options, self.history, self.regions = options, History(), REGIONS
         self.scheduler = scheduler = Scheduler(seed)
-        self.network = Network(scheduler, self.history)
+        self.network = Network(scheduler, self.history, shunned=self._shunned)
         if adversary is not None:
             self.network.adversary = adversary
         primary, standby = REGIONS
@@ -113,7 +113,8 @@ class World:
         self.served = dict.fromkeys(REGIONS, 0.0)
         """When each region acknowledged a payment last."""
         self._environments: list[tuple[str, str, Process]] = []
-        self._holders: dict[str, Process] = {}  # by region, who wrote the run there last
+        self._holders: dict[str, Process] = {}  # who wrote the run last, by region; of a strong table under ""
+        self._names: dict[str, str] = {}  # by process, what it calls itself in a run
         self._looked: dict[str, float] = {}  # by region, when its controller wrote its last observation
         self._snapshot: dict[str, Any] = {}
         self._silent_lag = draw.random() < 1 / 2
@@ -341,16 +342,25 @@ class World:
 
     def _hold(self, region: str, writer: Process, run: dict[str, Any]) -> None:
         """Somebody wrote the run in a region: it is theirs, and has been proved to be."""
-        holder = self._holders.get(region)
+        record = "" if self.options.strong else region
+        holder = self._holders.get(record)
         if holder is not None and holder is not writer:
             holder.shuns = ""
-        writer.proved = writer.calls
+        writer.proved, self._names[writer.name] = writer.calls, run["driver"]
         writer.shuns = self.other(run["target"]) if run["action"] == "failover" and run["ended"] is None else ""
         before = self.run(region)
         if before is None or (before["id"], before["driver"], before["ended"]) != (run["id"], run["driver"], run["ended"]):
             self.history.note(self.scheduler.now, "runs" if run["ended"] is None else "ends", writer.name,
                               action=run["action"], target=run["target"], run=run["id"], why=run["why"])
-        self._holders[region] = writer
+        self._holders[record] = writer
+
+    def _shunned(self, call: Call) -> None:
+        """Note a call to the region that a failover leaves alone, if its caller still drives that failover."""
+        run = self.run(self.other(call.region))
+        if run and run["ended"] is None and run["driver"] == self._names[call.caller.name]:
+            self.history.note(self.scheduler.now, "called", call.caller.name, region=call.region, operation=call.operation)
+        else:
+            call.caller.shuns = ""
 
     def _led(self, now: float, leader: str, epoch: int, writer: Process) -> None:
         """Note a change of leadership with what is true at that moment."""
@@ -373,7 +383,7 @@ class World:
             dead=round(now - self.network.dead[other], 1) if other in self.network.dead else None)
 
     def _asked(self, caller: Process, target: str, how: str, number: int) -> None:
-        holder, run = self._holders.get(target), self.run(target)
+        holder, run = self._holders.get("" if self.options.strong else target), self.run(target)
         holds = holder is caller and run is not None and run["ended"] is None
         self.history.note(self.scheduler.now, "asked to promote", caller.name, target=target, how=how, holds=holds,
                           holder=holder.name if holder else "nobody", proved=number == caller.proved + 1)
