@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 SLACK = 3.0  # seconds: copies lag by so much where nothing is wrong
 QUIET = 120.0  # seconds without a payment that count as nobody taking any
+DECLARED = 460.0  # seconds: a recovery time of 900 s, of which Aurora may take 480 s on AWS, and here 40 s
 SETTLING = 60.0  # seconds that copies may take before they are looked for
 
 
@@ -68,7 +69,7 @@ def nobody_moves_from_a_region_that_pays(world: "World") -> Iterator[Violation]:
     """
     for event in world.history.of("leads"):
         facts = event.facts
-        if facts["action"] != "failover" or not facts["other_pays"] or facts["accepted"]:
+        if facts["action"] != "failover" or not facts["other_pays"] or (facts["accepted"] and not facts["resumed"]):
             continue
         if facts["flooded"]:
             yield Violation("failover of a throttled region", event.at, f"by {facts['by']}, run {facts['run']}")
@@ -188,6 +189,16 @@ def somebody_takes_payments(world: "World") -> Iterator[Violation]:
         yield Violation(rule, last, f"able: {', '.join(able) or 'none'}; DNS leads to {leads}; leaders "
                         f"{[world.leader(region) for region in world.regions]}, writer {world.aurora.writer}, levers "
                         f"{[region for region in world.regions if world.lever(region)]}")
+
+
+@liveness
+def nobody_stops_again(world: "World") -> Iterator[Violation]:
+    """Once the declared time is over, payments do not stop again."""
+    times = [event.at for event in world.history.of("paid") if event.at > world.healed + DECLARED]
+    for earlier, later in zip(times, times[1:], strict=False):
+        if later - earlier > QUIET:
+            yield Violation("payments stop again", earlier, f"no payment until {later:.0f} s")
+            return
 
 
 @liveness

@@ -199,6 +199,14 @@ def switchover_dies(draw: Random) -> Plan:
 
 
 @mix
+def late_switchover(draw: Random) -> Plan:
+    """A switchover's driver dies while Aurora works on it, which takes longer than the other region waits."""
+    at = WARM + draw.uniform(0, 30)
+    return Plan(options=_options(draw, automatic=True, switchover_takes=(70.0, 200.0)), safety=at + 60,
+                person=Person(typed=[(at, SWITCH)], interrupts=draw.uniform(2.0, 10.0), waits=None))
+
+
+@mix
 def flooded(draw: Random) -> Plan:
     """Strangers flood what needs no key."""
     begins = WARM + draw.uniform(0, 60)
@@ -253,7 +261,8 @@ def way_cut_for_ever(draw: Random) -> Plan:
     """Only the way between the regions is cut, both ways or one way, for ever."""
     begins = WARM + draw.uniform(0, 60)
     return Plan(options=_options(draw, automatic=True), safety=begins + 100, liveness=960.0, faults=[
-        Fault(draw.choice(("way-cut", "way-cut", "one-way-cut")), draw.choice(REGIONS), begins, EVER)])
+        Fault(draw.choice(("way-cut", "way-cut", "one-way-cut")), draw.choice(REGIONS), begins, EVER)],
+        person=Person(waits=draw.choice((None, 60.0))))
 
 
 @mix

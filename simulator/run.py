@@ -68,7 +68,7 @@ def play(seed: int, plan: Plan, *, traced: bool = False) -> Result:
         scheduler.at(plan.audited, lambda: audit(world))
     try:
         scheduler.run(plan.safety)
-        strikes.active, operator.patient = False, True
+        strikes.active, operator.patient, world.healed = False, True, scheduler.now
         world.permanent = [fault for fault in plan.faults if fault.lasts]
         world.history.note(scheduler.now, "heals", "everything", stays=", ".join(map(str, world.permanent)) or "nothing")
         violations = list(_end(world, plan))

@@ -110,6 +110,8 @@ class World:
         self.drivers: list[Process] = []
         self.permanent: list[Any] = []
         """The faults that stay for ever, in the second phase."""
+        self.healed = 0.0
+        """When the second phase began."""
         self.served = dict.fromkeys(REGIONS, 0.0)
         """When each region acknowledged a payment last."""
         self._environments: list[tuple[str, str, Process]] = []
