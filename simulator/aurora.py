@@ -192,8 +192,6 @@ class Aurora:
             if self._move != number:
                 return
             there = self.network.connected(old, target)
-            if there:
-                self.accepting[old] = False
             if scheduler.now > until:
                 self.moving, self.accepting[old] = "", True
                 self.status = dict.fromkeys(self.clusters, "available")
@@ -203,13 +201,19 @@ class Aurora:
                 for values in self._behind:
                     self.books[target].post(values)
                 self._forget()
-                self.writer, self.moving, self.accepting[target] = target, "", True
+                self.writer, self.moving, self.accepting = target, "", {old: False, target: True}
                 self.status = dict.fromkeys(self.clusters, "available")
                 self.history.note(scheduler.now, "promoted", target, how="switchover")
 
         scheduler.at(draw.uniform(1.0, 3.0), lambda: self.moving and self.status.update(
             {target: draw.choice(("available", "switching-over", "modifying"))}))
-        scheduler.at(draw.uniform(*self.switchover_takes), swap)
+        def demote() -> None:
+            if self._move == number and self.network.connected(old, target):
+                self.accepting[old] = False
+
+        takes = draw.uniform(*self.switchover_takes)
+        scheduler.at(takes * draw.random(), demote)
+        scheduler.at(takes, swap)
 
 
 class LedgerSession:

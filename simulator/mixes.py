@@ -302,7 +302,7 @@ def restored(draw: Random) -> Plan:
 def large(draw: Random) -> Plan:
     """Hundreds of thousands of payments, a tenth of which one store has lost, when the traffic moves."""
     at = WARM + draw.uniform(0, 30)
-    return Plan(options=_options(draw, older=draw.randint(100, 800), scale=1000, clients=1, receipts_lag=(
+    return Plan(options=_options(draw, older=draw.randint(50, 350), scale=4000, clients=1, receipts_lag=(
         0.5, draw.choice((5.0, 400.0)))), safety=at + 60, liveness=320.0, person=Person(typed=[(at, draw.choice((SWITCH, LOSE)))]))
 
 

@@ -73,8 +73,12 @@ class Buckets:
     def drain(self) -> None:
         """Let copies that waited for a way or a stall to end go on."""
         waiting, self._waiting = self._waiting, []
-        for bucket, key, version in waiting:
-            self._copy(bucket, key, version)
+        for copy in waiting:
+            way = self.regions[copy[0]], self.regions[self.copied[copy[0]]]
+            if way not in self.stalled and self.network.reaches(*way):
+                self._copy(*copy)
+            else:
+                self._waiting.append(copy)
 
 
 class S3Client:
