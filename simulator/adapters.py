@@ -1,6 +1,7 @@
 """What the product takes from its machine, given by the simulator: clock, bounded calls, background work, AWS, HTTP."""
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from random import Random
 from typing import Any, TypeVar
 
@@ -30,10 +31,7 @@ class BoundedCaller:
         done = self._process.scheduler.run_within(self._process, function, seconds)
         if not done.set:
             raise TimeoutError
-        found, error = done.value
-        if error is not None:
-            raise error
-        result: T = found
+        result: T = done.result()
         return result
 
 
@@ -77,7 +75,7 @@ class Tasks(Background):
                 task()
                 delay = seconds
 
-        running = [scheduler.spawn(self._process, lambda delay=seconds * number / workers: work(delay))
+        running = [scheduler.spawn(self._process, partial(work, seconds * number / workers))
                    for number in range(1, workers + 1)]
         try:
             yield
@@ -94,10 +92,7 @@ class Tasks(Background):
         answers: dict[Any, Any] = {}
         for name, done in asked.items():
             if done.wait(max(0.0, until - scheduler.now)):
-                found, error = done.value
-                if error is not None:
-                    raise error
-                answers[name] = found
+                answers[name] = done.result()
         return answers
 
 

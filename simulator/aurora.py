@@ -52,7 +52,7 @@ class Books:
 
 
 @dataclass
-class Aurora:
+class Aurora:  # pylint: disable=too-many-instance-attributes  # one object for all that a global database is
     """A global database over two regions; `lag` draws how long a commit takes to reach the standby."""
 
     network: Network
@@ -124,7 +124,7 @@ class Aurora:
             self.books[target].post(self._behind.popleft())
 
     def drain(self) -> None:
-        """Let commits that waited for a way or a stall to end go on, and let an old writer that is back begin to rejoin."""
+        """Let commits that waited go on, and let an old writer that is back begin to rejoin."""
         old = self.other(self.writer)
         if not self.stalled and self.network.reaches(self.writer, old) and old not in self._rejoining:
             for _ in range(len(self._behind) - self._shipping):
@@ -235,7 +235,8 @@ class LedgerSession:
 
     def prepare(self, sql: str) -> "LedgerSession":
         """A prepared statement; it parses nothing."""
-        assert sql == ledger.POST
+        if sql != ledger.POST:
+            raise ValueError(sql)
         return self
 
     def run(self, sql: str = ledger.POST, **values: Any) -> list[list[Any]]:
@@ -322,16 +323,17 @@ class RdsClient:
 
     def get_paginator(self, operation: str) -> "RdsClient":
         """Of snapshots, of which there are none."""
-        assert operation == "describe_db_cluster_snapshots"
+        if operation != "describe_db_cluster_snapshots":
+            raise ValueError(operation)
         return self
 
     def paginate(self, **_: Any) -> Iterator[dict[str, Any]]:
         """One empty page."""
         yield self._call("DescribeDBClusterSnapshots", lambda: {"DBClusterSnapshots": []})
 
-    def _call(self, operation: str, serve: Callable[[], Any], *, record: bool = False) -> Any:
-        return calling(self._aurora.network, self._caller, self._region, "rds", operation, serve, read=5.0, connect=2.0,
-                       record=record)
+    def _call(self, operation: str, serve: Callable[[], Any], *, record: bool = False) -> dict[str, Any]:
+        call = Call(self._caller, self._region, "rds", operation, 5.0, 2.0, record)
+        return calling(self._aurora.network, call, serve)
 
 
 @contextmanager

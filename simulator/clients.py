@@ -2,6 +2,7 @@
 import json
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from simulator.network import OUTSIDE, NoAnswer
@@ -40,8 +41,8 @@ class Client:
         world, serial = self._world, 0
         while True:
             serial += 1
-            payment = {"payment_id": f"p{self._number}-{serial}", "amount": self._draw.randint(1, 5000), "currency": "EUR",
-                       "payer": f"payer{self._number}", "payee": "shop"}
+            payment = {"payment_id": f"p{self._number}-{serial}", "amount": self._draw.randint(1, 5000),
+                       "currency": "EUR", "payer": f"payer{self._number}", "payee": "shop"}
             if self._pays(payment) and self._draw.random() < REPEATS:
                 world.scheduler.spawn(self._process, partial(self._repeat, payment), self._draw.uniform(0.1, 20.0))
             self._process.sleep(self._draw.uniform(0.5, 1.5) * world.options.pay_every)
@@ -51,12 +52,12 @@ class Client:
         while True:
             status, body, region = self._send(payment)
             now, payment_id = self._world.scheduler.now, payment["payment_id"]
-            self._world.history.note(now, "paid" if status == 201 else "refused", self._process.name, id=payment_id,
-                                     status=status, region=region)
-            if status == 201:
+            what = "paid" if status == HTTPStatus.CREATED else "refused"
+            self._world.history.note(now, what, self._process.name, id=payment_id, status=status, region=region)
+            if status == HTTPStatus.CREATED:
                 self._world.acknowledge(Acknowledged(payment_id, now, region, body))
                 return True
-            if status == 409:
+            if status == HTTPStatus.CONFLICT:
                 self._world.history.note(now, "refused its own", self._process.name, id=payment_id, region=region)
                 return False
             self._process.sleep(self._draw.uniform(1.0, 3.0))
@@ -69,18 +70,18 @@ class Client:
         other = self._draw.random() < world.options.reuse
         status, body, _ = self._send({**payment, "amount": payment["amount"] + 1} if other else payment, region)
         first = world.acknowledged[payment_id].body
-        again = status == 201 and body != first
+        again = status == HTTPStatus.CREATED and body != first
         if again and (other or not known):
             # A region that had nothing of it took it for new: an eventual table cannot know better.
             world.contested.add(payment_id)
-        elif again or (status == 409 and not other):
+        elif again or (status == HTTPStatus.CONFLICT and not other):
             world.history.note(world.scheduler.now, "another answer", self._process.name, id=payment_id, status=status,
                                region=region, first=first, now=body)
 
     def _send(self, payment: dict[str, Any], region: str = "") -> tuple[int, dict[str, Any], str]:
         region = region or self._resolver.region()
         try:
-            return *self._world.gateway.request(self._process, region, "POST", "/payment", json.dumps(payment),
-                                                PATIENCE), region
+            return *self._world.gateway.request(self._process, region, "POST", "/payment", body=json.dumps(payment),
+                                                patience=PATIENCE), region
         except NoAnswer:
             return 0, {}, region

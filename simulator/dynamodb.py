@@ -7,7 +7,7 @@ witness; a write while another region's of the same item is under way is refused
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any
 
@@ -21,6 +21,7 @@ Item = dict[str, Any]
 Stamp = tuple[float, int]  # when an item was written, and a number that no other write has
 
 CONNECT, READ = 0.4, 0.8
+CONFLICTS = 0.05  # seconds for which another region's write of an item conflicts (strong)
 PAGE = 50  # items of a scan's page
 _BEAT = re.compile(r'"beat": \d+')
 
@@ -31,16 +32,15 @@ def failure(operation: str, code: str, status: int, **more: Any) -> ClientError:
                         **more}, operation)
 
 
-def calling(network: Network, caller: Process, region: str, service: str, operation: str, serve: Callable[[], Any],
-            *, read: float = READ, connect: float = CONNECT, record: bool = False, resource: str = "") -> Any:
-    """An AWS call: what the service answers, or the exception that boto3 raises. `resource` is what it is denied for."""
+def calling(network: Network, call: Call, serve: Callable[[], Any], resource: str = "") -> dict[str, Any]:
+    """An AWS call: what the service answers, or what boto3 raises. `resource` is what it may be denied for."""
     def permitted() -> Any:
-        if (region, operation, resource) in network.denied:
-            raise failure(operation, "AccessDenied", 403)
+        if (call.region, call.operation, resource) in network.denied:
+            raise failure(call.operation, "AccessDenied", 403)
         return serve()
 
-    call = Call(caller, region, service, operation, read, connect, record)
-    return as_boto(operation, lambda: network.call(call, permitted if network.denied else serve))
+    found: dict[str, Any] = as_boto(call.operation, lambda: network.call(call, permitted if network.denied else serve))
+    return found
 
 
 def as_boto(operation: str, call: Callable[[], Any]) -> Any:
@@ -109,7 +109,7 @@ class Table:
     def conflicts(self, region: str, key: str) -> bool:
         """Whether another region's write of the item is under way (strong)."""
         writer, at = self._writing.get(key, (region, 0.0))
-        return self.strong and writer != region and self.network.scheduler.now - at < 0.05
+        return self.strong and writer != region and self.network.scheduler.now - at < CONFLICTS
 
     def _copy(self, source: str, target: str, key: str, item: Item, stamp: Stamp) -> None:
         def arrive() -> None:
@@ -131,7 +131,7 @@ class Table:
             if waiting and (source, target) not in self.stalled and self.network.reaches(source, target):
                 copies, waiting[:] = list(waiting), []
                 for each in copies:
-                    self.network.scheduler.at(self.lag(), lambda target=target, each=each: self._apply(target, *each))
+                    self.network.scheduler.at(self.lag(), partial(self._apply, target, *each))
 
     def restore(self, region: str, snapshot: Mapping[str, Item]) -> None:
         """Put an earlier state in place of a region's items, as newly written."""
@@ -155,7 +155,8 @@ class DynamoClient:
         def serve() -> Item:
             self._need_quorum("GetItem", needed=ConsistentRead)
             item = self._table.item(self._region, Key["payment_id"]["S"])
-            return {"Item": self._table.reads(self._caller, Key["payment_id"]["S"], dict(item))} if item is not None else {}
+            return {} if item is None else {
+                "Item": self._table.reads(self._caller, Key["payment_id"]["S"], dict(item))}
 
         return self._call("GetItem", serve)
 
@@ -220,8 +221,9 @@ class DynamoClient:
         if needed and self._table.strong and not self._table.quorum(self._region):
             raise failure(operation, "InternalServerError", 500)
 
-    def _call(self, operation: str, serve: Callable[[], Any], *, record: bool = False) -> Any:
-        return calling(self._table.network, self._caller, self._region, "dynamodb", operation, serve, record=record)
+    def _call(self, operation: str, serve: Callable[[], Any], *, record: bool = False) -> Item:
+        call = Call(self._caller, self._region, "dynamodb", operation, READ, CONNECT, record)
+        return calling(self._table.network, call, serve)
 
 
 Term = tuple[str, str, str]

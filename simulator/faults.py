@@ -87,7 +87,8 @@ FAULTS: Mapping[str, tuple[Change, Change]] = {
                 lambda world, where: world.network.cuts.difference_update(_ways(world, where))),
     "one-way-cut": (lambda world, where: world.network.cuts.add((where, world.other(where))),
                     lambda world, where: world.network.cuts.discard((where, world.other(where)))),
-    "no-quorum": (lambda world, where: world.table.alone.add(where), lambda world, where: world.table.alone.discard(where)),
+    "no-quorum": (lambda world, where: world.table.alone.add(where),
+                  lambda world, where: world.table.alone.discard(where)),
     "witness-cut": (lambda world, where: world.network.cuts.update({(where, WITNESS), (WITNESS, where)}),
                     lambda world, where: world.network.cuts.difference_update({(where, WITNESS), (WITNESS, where)})),
     "table-stalls": (lambda world, where: world.table.stalled.add((where, world.other(where))),
@@ -100,7 +101,8 @@ FAULTS: Mapping[str, tuple[Change, Change]] = {
     "promotion-denied": _denial("FailoverGlobalCluster", lambda _world, _where: ""),
     "flooded": (lambda world, where: world.gateway.flooded.add(where),
                 lambda world, where: world.gateway.flooded.discard(where)),
-    "api-down": (lambda world, where: world.gateway.down.add(where), lambda world, where: world.gateway.down.discard(where)),
+    "api-down": (lambda world, where: world.gateway.down.add(where),
+                 lambda world, where: world.gateway.down.discard(where)),
     "controller-stopped": (_stop_controller, lambda world, where: world.schedule.stopped.discard(where)),
 }
 """By name: how a fault is set, and how it is lifted; each is given the world and the region."""
@@ -110,8 +112,8 @@ FAULTS: Mapping[str, tuple[Change, Change]] = {
 class Strikes:
     """Strikes at seams: rates of kills and freezes at every call, and at what changes the record of a run (`record_`).
 
-    `fates` are the rates of what happens to a call: `fail`, `lose`, `twice`, `late`. No freeze takes more than `longest`
-    seconds, and no late call is held back for more than `latest`.
+    `fates` are the rates of what happens to a call: `fail`, `lose`, `twice`, `late`. A freeze takes `longest` seconds
+    at most, and a late call is held back for `latest` at most.
     """
 
     random: Random

@@ -2,9 +2,11 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from typing import Any
 
+from contract import HEALTH_PATH, LEVER_PATH
 from simulator.dynamodb import as_boto
 from simulator.memory import size_of
 from simulator.network import Answer, Call, Network, Unavailable
@@ -12,10 +14,12 @@ from simulator.scheduler import Process, Scheduler
 
 Handler = Callable[[Mapping[str, Any], "Invocation"], Any]
 MINUTE = 60.0
+STANDS_STILL = 0.5  # the part of the environments whose monotonic clock stands still while they are frozen
+THROTTLED = 0.95  # the part of the keyless requests that a flooded region answers with 429
 RETRIES = 2  # of an asynchronous start that fails
 RETRY_SECONDS = 60.0
 SAMPLE_SECONDS = 0.01  # between two looks at the memory of a function that has a limit
-KEYLESS = frozenset({"/health", "/takeover"})
+KEYLESS = frozenset({HEALTH_PATH, LEVER_PATH})
 
 
 @dataclass
@@ -62,7 +66,7 @@ class Functions:
         self.concurrency = 50
         self.throttled: set[tuple[str, str]] = set()
         """Functions by region and name that may not run: nobody may start them."""
-        self.peak: dict[str, int] = {}
+        self.peak = 0
         """The most memory that a function with a limit has held (bytes)."""
 
     def add(self, function: Function) -> None:
@@ -85,61 +89,76 @@ class Functions:
             process.resume()
         else:
             process = Process(scheduler, f"{name}@{region}#{self._number}", region,
-                              stands_still=scheduler.random.random() < 0.5)
+                              stands_still=scheduler.random.random() < STANDS_STILL)
             handle, cold = function.start(process), scheduler.random.uniform(0.2, 0.8)
-        function.busy += 1
         context = Invocation(scheduler, f"r{self._number}", scheduler.now + cold + function.timeout)
-        open_ = [True]
-
-        def finish(found: Any, error: BaseException | None) -> None:
-            if open_:
-                open_.clear()
-                function.busy -= 1
-                reply(found, error)
-
-        def work() -> None:
-            try:
-                found = handle(event, context)
-                if function.answer and len(json.dumps(found)) > function.answer:
-                    raise FunctionFailed("Function.ResponseSizeTooLarge")
-            except Exception as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
-                why = f"{type(error).__name__}: {error}"
-                kind = "failed" if isinstance(error, FunctionFailed) else "crashed"
-                self._network.history.note(scheduler.now, kind, process.name, why=why)
-                answer: tuple[Any, BaseException | None] = None, FunctionFailed(why)
-            else:
-                answer = found, None
-            if open_:
-                finish(*answer)
-                process.idle()
-                function.idle.append((process, handle))
-
-        def end(why: str) -> None:
-            if open_:
-                self._network.history.note(scheduler.now, "failed", process.name, why=why)
-                finish(None, FunctionFailed(why))
-                process.kill()
-
-        def sample() -> None:
-            if open_:
-                held = size_of(scheduler.tasks_of(process))
-                self.peak[name] = max(held, self.peak.get(name, 0))
-                if held > function.memory:
-                    end("Runtime.OutOfMemory")
-                scheduler.at(SAMPLE_SECONDS, sample)
-
-        process.ended[:] = [lambda: finish(None, FunctionFailed("Runtime.ExitError"))]
-        scheduler.spawn(process, work, cold)
-        scheduler.at(cold + function.timeout, lambda: end("Task timed out"))
+        running = Running(self, function, process, reply)
+        scheduler.spawn(process, lambda: running.work(handle, event, context), cold)
+        scheduler.at(cold + function.timeout, lambda: running.end("Task timed out"))
         if function.memory:
-            scheduler.at(SAMPLE_SECONDS, sample)
+            scheduler.at(SAMPLE_SECONDS, running.sample)
+
+    def failed(self, process: Process, why: str, *, crashed: bool) -> None:
+        """Note that an invocation failed, or `crashed` by an error in its code."""
+        self._network.history.note(self._scheduler.now, "crashed" if crashed else "failed", process.name, why=why)
+
+
+class Running:
+    """An invocation that runs in an execution environment."""
+
+    def __init__(self, functions: Functions, function: Function, process: Process, reply: Answer) -> None:
+        self._functions, self._function, self._process, self._reply = functions, function, process, reply
+        self._open = True
+        function.busy += 1
+        process.ended[:] = [lambda: self._finish(None, FunctionFailed("Runtime.ExitError"))]
+
+    def work(self, handle: Handler, event: Mapping[str, Any], context: Invocation) -> None:
+        """Call the handler; the environment idles afterwards."""
+        limit = self._function.answer
+        found, error = None, None
+        try:
+            found = handle(event, context)
+        except Exception as raised:  # noqa: BLE001  # pylint: disable=broad-exception-caught
+            error = FunctionFailed(f"{type(raised).__name__}: {raised}")
+            self._functions.failed(self._process, str(error), crashed=True)
+        if error is None and limit and len(json.dumps(found)) > limit:
+            error = FunctionFailed("Function.ResponseSizeTooLarge")
+            self._functions.failed(self._process, str(error), crashed=False)
+        if self._open:
+            self._finish(found, error)
+            self._process.idle()
+            self._function.idle.append((self._process, handle))
+
+    def end(self, why: str) -> None:
+        """End it with its environment, if it still runs."""
+        if self._open:
+            self._functions.failed(self._process, why, crashed=False)
+            self._finish(None, FunctionFailed(why))
+            self._process.kill()
+
+    def sample(self) -> None:
+        """Look at its memory again and again; end it if that is too much."""
+        if self._open:
+            scheduler = self._process.scheduler
+            held = size_of(scheduler.tasks_of(self._process))
+            self._functions.peak = max(held, self._functions.peak)
+            if held > self._function.memory:
+                self.end("Runtime.OutOfMemory")
+            scheduler.at(SAMPLE_SECONDS, self.sample)
+
+    def _finish(self, found: Any, error: BaseException | None) -> None:
+        if self._open:
+            self._open = False
+            self._function.busy -= 1
+            self._reply(None if error else found, error)
 
 
 class LambdaClient:
     """A boto3 client of Lambda in one region, in the hands of a process."""
 
     def __init__(self, functions: Functions, network: Network, caller: Process, region: str, read: float) -> None:
-        self._functions, self._network, self._caller, self._region, self._read = functions, network, caller, region, read
+        self._functions, self._network = functions, network
+        self._caller, self._region, self._read = caller, region, read
 
     def invoke(self, *, FunctionName: str, Payload: str | bytes = b"{}", **_: Any) -> dict[str, Any]:  # noqa: N803
         """Invoke, and wait for the answer."""
@@ -158,32 +177,32 @@ class LambdaClient:
 
 
 class Gateway:
-    """API Gateway of each region in front of the payments function; `flooded` regions answer 429 to keyless requests."""
+    """API Gateway in front of the payments function; `flooded` regions throttle requests that need no key."""
 
     def __init__(self, network: Network, functions: Functions, function: str) -> None:
         self._network, self._functions, self._function = network, functions, function
         self.flooded: set[str] = set()
         self.down: set[str] = set()
 
-    def request(self, caller: Process, region: str, method: str, path: str, body: str | None, patience: float,
-                connect: float = 1.0) -> tuple[int, dict[str, Any]]:
+    def request(self, caller: Process, region: str, method: str, path: str, *, body: str | None = None,
+                patience: float, connect: float = 1.0) -> tuple[int, dict[str, Any]]:
         """Status and JSON body. Raises NoAnswer."""
-        resource, _, query = path.partition("?")
-        parameters = {"payment_id": resource.rpartition("/")[2]} if resource.startswith("/payment/") else None
-        event = {"resource": "/payment/{payment_id}" if parameters else resource, "httpMethod": method,
-                 "headers": {"Content-Type": "application/json"}, "body": body, "pathParameters": parameters,
-                 "queryStringParameters": dict(part.split("=") for part in query.split("&")) if query else None,
-                 "isBase64Encoded": False}
+        event = _proxy_event(method, path, body)
+        resource = event["resource"]
+
+        def answered(answer: Answer, found: Any, error: BaseException | None) -> None:
+            if error is None:
+                answer((found["statusCode"], json.loads(found["body"])), None)
+            else:
+                answer((429 if isinstance(error, Unavailable) and error.throttled else 502, {}), None)
 
         def arrive(answer: Answer) -> None:
             if region in self.down:
                 answer((503, {"message": "Service Unavailable"}), None)
-            elif region in self.flooded and resource in KEYLESS and self._network.scheduler.random.random() < 0.95:
+            elif region in self.flooded and resource in KEYLESS and self._network.scheduler.random.random() < THROTTLED:
                 answer((429, {"message": "Too Many Requests"}), None)
             else:
-                self._functions.invoke(region, self._function, event, lambda found, error: answer(
-                    (found["statusCode"], json.loads(found["body"])) if error is None
-                    else (429 if isinstance(error, Unavailable) and error.throttled else 502, {}), None))
+                self._functions.invoke(region, self._function, event, partial(answered, answer))
 
         call = Call(caller, region, "execute-api", f"{method} {resource}", patience, connect)
         try:
@@ -193,6 +212,16 @@ class Gateway:
         return found
 
 
+def _proxy_event(method: str, path: str, body: str | None) -> dict[str, Any]:
+    """The event of API Gateway's proxy integration."""
+    resource, _, query = path.partition("?")
+    parameters = {"payment_id": resource.rpartition("/")[2]} if resource.startswith("/payment/") else None
+    return {"resource": "/payment/{payment_id}" if parameters else resource, "httpMethod": method,
+            "headers": {"Content-Type": "application/json"}, "body": body, "pathParameters": parameters,
+            "queryStringParameters": dict(part.split("=") for part in query.split("&")) if query else None,
+            "isBase64Encoded": False}
+
+
 class Schedule:
     """EventBridge: starts a function of each region every minute, for as long as the region lives."""
 
@@ -200,7 +229,7 @@ class Schedule:
         self._network, self._functions, self._name = network, functions, name
         self.stopped: set[str] = set()
         for region in regions:
-            network.scheduler.at(network.scheduler.random.uniform(0.0, 5.0), lambda region=region: self._start(region))
+            network.scheduler.at(network.scheduler.random.uniform(0.0, 5.0), partial(self._start, region))
 
     def _start(self, region: str) -> None:
         if region not in self.stopped and region not in self._network.dead:

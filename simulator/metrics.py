@@ -6,7 +6,7 @@ from typing import Any
 
 from simulator.dynamodb import calling
 from simulator.history import History
-from simulator.network import Network
+from simulator.network import Call, Network
 from simulator.scheduler import EPOCH, Process
 
 
@@ -55,22 +55,24 @@ class CloudWatchClient:
         """GetMetricStatistics, a datapoint a minute."""
         def serve() -> dict[str, Any]:
             points = self._metrics.points.get((self._region, MetricName), ())
-            found = [{"Timestamp": datetime.fromtimestamp(EPOCH + at, UTC), "Maximum": value} for at, value in points]
-            return {"Datapoints": [each for each in found if StartTime <= each["Timestamp"] <= EndTime]}
+            found = [(datetime.fromtimestamp(EPOCH + at, UTC), value) for at, value in points]
+            return {"Datapoints": [{"Timestamp": at, "Maximum": value}
+                                   for at, value in found if StartTime <= at <= EndTime]}
 
         return self._call("GetMetricStatistics", serve)
 
     def get_paginator(self, operation: str) -> "CloudWatchClient":
         """Of alarms, of which none is raised."""
-        assert operation == "describe_alarms"
+        if operation != "describe_alarms":
+            raise ValueError(operation)
         return self
 
     def paginate(self, **_: Any) -> Iterator[dict[str, Any]]:
         """One empty page."""
         yield self._call("DescribeAlarms", lambda: {"MetricAlarms": []})
 
-    def _call(self, operation: str, serve: Callable[[], Any]) -> Any:
-        return calling(self._metrics.network, self._caller, self._region, "cloudwatch", operation, serve, read=1.0)
+    def _call(self, operation: str, serve: Callable[[], Any]) -> dict[str, Any]:
+        return calling(self._metrics.network, Call(self._caller, self._region, "cloudwatch", operation, 1.0), serve)
 
 
 class SnsClient:
@@ -86,4 +88,4 @@ class SnsClient:
                                        message=Message)
             return {}
 
-        return calling(self._metrics.network, self._caller, self._region, "sns", "Publish", serve, read=5.0)
+        return calling(self._metrics.network, Call(self._caller, self._region, "sns", "Publish", 5.0), serve)

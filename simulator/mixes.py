@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 from simulator.faults import EVER, REFUSALS, SERVICES, Fault
+from simulator.network import OUTSIDE
 from simulator.world import REGIONS, Options
 
 EAST, WEST = REGIONS
@@ -22,7 +23,7 @@ class Person:
     """What a simulated person does: commands at their moments, and how they answer a notification.
 
     typed: (seconds, words). waits: seconds from a notification until they type what it says, None if they never do.
-    accepts: whether they then accept the loss of data. interrupts: seconds after which they break the first command off.
+    accepts: whether they then accept the loss of data. interrupts: seconds until they break the first command off.
     """
 
     typed: Sequence[tuple[float, str]] = ()
@@ -52,7 +53,8 @@ class Plan:
     def __str__(self) -> str:
         rates = ", ".join(f"{name} {rate:g}" for name, rate in {**self.strikes, **self.fates}.items() if rate)
         usual = Options()
-        options = ", ".join(f"{name} {value}" for name, value in vars(self.options).items() if value != getattr(usual, name))
+        options = ", ".join(f"{name} {value}" for name, value in vars(self.options).items()
+                            if value != getattr(usual, name))
         person = "" if self.person.interrupts is None else f"  interrupted after {self.person.interrupts:.1f} s"
         return "\n".join(filter(None, [
             f"mix {self.mix}: {options or 'as usual'}", *(f"  fault: {each}" for each in self.faults),
@@ -121,9 +123,9 @@ def slow_copies(draw: Random) -> Plan:
     """All copies lag by about the recovery point objective when the region is lost."""
     later = WARM + draw.uniform(60, 160)
     lag = draw.uniform(40, 75)
-    lags = {name: (lag * 0.9, lag * 1.1) for name in ("table_lag", "receipts_lag", "ledger_lag")}
-    return Plan(options=_options(draw, strong=False, automatic=True, clients=3, pay_every=3.0, **lags), safety=later + 150,
-                faults=[Fault("region-lost", EAST, later, later + draw.uniform(80, 140))])
+    lags = dict.fromkeys(("table_lag", "receipts_lag", "ledger_lag"), (lag * 0.9, lag * 1.1))
+    return Plan(options=_options(draw, strong=False, automatic=True, clients=3, pay_every=3.0, **lags),
+                safety=later + 150, faults=[Fault("region-lost", EAST, later, later + draw.uniform(80, 140))])
 
 
 @mix
@@ -132,7 +134,8 @@ def frozen_driver(draw: Random) -> Plan:
     at = WARM + draw.uniform(0, 30)
     begin = draw.choice((SWITCH, LOSE, LOSE))
     rate = draw.uniform(0.05, 0.3)
-    return Plan(options=_options(draw), safety=650.0, strikes={"record_freeze": rate, "freeze": rate / 20, "longest": 400.0},
+    return Plan(options=_options(draw), safety=650.0,
+                strikes={"record_freeze": rate, "freeze": rate / 20, "longest": 400.0},
                 person=Person(typed=[(at, begin), (at + draw.uniform(10, 60), begin), (at + 130, "failback"),
                                      (at + 260, "failback")]))
 
@@ -154,8 +157,9 @@ def late_copies(draw: Random) -> Plan:
     ends = begins + draw.uniform(150, 250)
     lags: dict[str, Any] = {"ledger_lag": (3.0, 8.0), "receipts_lag": (3.0, 12.0), "table_lag": (0.05, 3.0),
                             slow: (5.0, draw.uniform(10, 40))}
-    return Plan(options=_options(draw, strong=False, automatic=True, pay_every=1.0, clients=3, **lags), safety=ends + 60,
-                faults=[Fault(draw.choice(("region-lost", "api-down")), EAST, begins, ends)], audited=ends - 40,
+    return Plan(options=_options(draw, strong=False, automatic=True, pay_every=1.0, clients=3, **lags),
+                safety=ends + 60, audited=ends - 40,
+                faults=[Fault(draw.choice(("region-lost", "api-down")), EAST, begins, ends)],
                 person=Person(typed=[(begins + 40, LOSE)]))
 
 
@@ -164,9 +168,9 @@ def late_receipts(draw: Random) -> Plan:
     """The table's copies stall for ever, receipts are late, and the API is lost: what arrives after the repair."""
     begins = WARM + draw.uniform(30, 90)
     return Plan(options=_options(draw, strong=False, pay_every=1.5, receipts_lag=(20.0, draw.uniform(60, 150))),
-                safety=begins + 100, faults=[Fault("table-stalls", EAST, begins - 60, EVER), Fault("ledger-stalls", EAST, begins - 60, begins + 99),
-                        Fault("api-down", EAST, begins, EVER)],
-                person=Person(typed=[(begins + 35, LOSE)]))
+                safety=begins + 100, faults=[
+                    Fault("table-stalls", EAST, begins - 60, EVER), Fault("api-down", EAST, begins, EVER),
+                    Fault("ledger-stalls", EAST, begins - 60, begins + 99)], person=Person(typed=[(begins + 35, LOSE)]))
 
 
 @mix
@@ -228,13 +232,15 @@ def two_releases(draw: Random) -> Plan:
 def skewed(draw: Random) -> Plan:
     """Clocks disagree, by up to ten minutes, when a controller has stopped or copies stall, and a region is lost."""
     begins = WARM + draw.uniform(80, 150)
-    skews = {place: draw.choice((0.0, draw.uniform(-100, 100), draw.uniform(-600, 600))) for place in (*REGIONS, "outside")}
+    skews = {place: draw.choice((0.0, draw.uniform(-100, 100), draw.uniform(-600, 600)))
+             for place in (*REGIONS, OUTSIDE)}
     before = draw.choice(("controller-stopped", "table-stalls"))
     others = [Fault(name, EAST, begins - draw.uniform(0, 90), begins + 90)
               for name in ("ledger-stalls", "receipts-stall")] if before == "table-stalls" else []
     return Plan(options=_options(draw, skews=skews, strong=False), safety=begins + 150, faults=[
-        Fault(before, WEST if before == "controller-stopped" else EAST, begins - draw.uniform(50, 90), begins + 90), *others,
-        Fault("region-lost", EAST, begins, begins + 120)], person=Person(typed=[(begins + 45, TO_WEST)], waits=60.0))
+        Fault(before, WEST if before == "controller-stopped" else EAST, begins - draw.uniform(50, 90), begins + 90),
+        *others, Fault("region-lost", EAST, begins, begins + 120)],
+        person=Person(typed=[(begins + 45, TO_WEST)], waits=60.0))
 
 
 @mix
@@ -277,7 +283,8 @@ def loss_in_a_move(draw: Random) -> Plan:
     # Once the other region leads, it is lost for ever, and the old one is back: a failback waits for its database.
     return Plan(options=_options(draw, automatic=True), safety=at + 420, faults=[
         Fault("region-lost", EAST, at, at + 300), Fault("rds-refuses", EAST, at + 300, at + 400),
-        Fault("region-lost", WEST, at + 330 + draw.uniform(0, 60), EVER)], person=Person(typed=[(at + 310, "failback")]))
+        Fault("region-lost", WEST, at + 330 + draw.uniform(0, 60), EVER)],
+        person=Person(typed=[(at + 310, "failback")]))
 
 
 @mix
@@ -303,15 +310,16 @@ def large(draw: Random) -> Plan:
     """Hundreds of thousands of payments, a tenth of which one store has lost, when the traffic moves."""
     at = WARM + draw.uniform(0, 30)
     return Plan(options=_options(draw, older=draw.randint(50, 350), scale=4000, clients=1, receipts_lag=(
-        0.5, draw.choice((5.0, 400.0)))), safety=at + 60, liveness=320.0, person=Person(typed=[(at, draw.choice((SWITCH, LOSE)))]))
+        0.5, draw.choice((5.0, 400.0)))), safety=at + 60, liveness=320.0,
+        person=Person(typed=[(at, draw.choice((SWITCH, LOSE)))]))
 
 
 @mix
 def swarm(draw: Random) -> Plan:
     """A subset of everything, with small rates of pauses and kills at every call."""
-    names = ["region-lost", "way-cut", "one-way-cut", "table-stalls", "receipts-stall", "ledger-stalls", "flooded", "no-quorum",
-             "api-down", "controller-stopped", "receipts-denied", "promotion-denied", "driver-frozen", "functions-killed",
-             "witness-cut", *(f"{service}-{how}" for service in SERVICES for how in REFUSALS)]
+    names = ["region-lost", "way-cut", "one-way-cut", "table-stalls", "receipts-stall", "ledger-stalls", "flooded",
+             "no-quorum", "api-down", "controller-stopped", "receipts-denied", "promotion-denied", "driver-frozen",
+             "functions-killed", "witness-cut", *(f"{service}-{how}" for service in SERVICES for how in REFUSALS)]
     faults = []
     for name in draw.sample(names, draw.randint(1, 4)):
         for _ in range(draw.randint(1, 2)):

@@ -4,6 +4,7 @@ A call leaves its caller, arrives, is served at once or by a task, and is answer
 done twice or answered too late; meanwhile others run. What a caller has given up on may still arrive.
 """
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -58,7 +59,7 @@ class Adversary(Protocol):
         """May kill or freeze the caller `before` a call leaves it, or `after` its answer is there."""
 
     def fate(self, call: Call) -> tuple[str, float]:
-        """What happens to the call (nothing, or `fail`, `lose` the answer, `twice`), and seconds that it is held back."""
+        """What happens to the call (nothing, `fail`, `lose` or `twice`), and seconds that it is held back."""
 
 
 class Calm:
@@ -135,10 +136,8 @@ class Network:
                 scheduler.wake(task, number, waits)
 
         def serve_again() -> None:
-            try:
+            with suppress(Exception):  # nobody waits for what the second one gives
                 serve()
-            except Exception:  # noqa: BLE001, S110  # pylint: disable=broad-exception-caught
-                pass  # nobody waits for what the second one gives
 
         scheduler.at(delay, arrive)
         scheduler.suspend(call.patience if delay >= call.patience else None)
@@ -170,10 +169,7 @@ class Network:
         self._return(call)
         if not answered.set:
             raise NoAnswer(connected=True)
-        found, error = answered.value
-        if error is not None:
-            raise error
-        return found
+        return answered.result()
 
     def latency(self, source: str, target: str) -> float:
         """Seconds that a packet takes."""

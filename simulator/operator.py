@@ -6,6 +6,7 @@ later, a few times; once everything that may heal has healed, they also accept t
 """
 import re
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 from simulator.network import OUTSIDE
@@ -33,7 +34,7 @@ class Operator:
         self._number = 0
         self._busy = False
         for at, words in person.typed:
-            world.scheduler.at(at, lambda words=words: self._type(words, 1))
+            world.scheduler.at(at, partial(self._type, words, 1))
         mail = Process(world.scheduler, "mail", OUTSIDE)
         world.scheduler.spawn(mail, lambda: self._read(mail))
 
@@ -50,7 +51,7 @@ class Operator:
             advice = [found[1] for note in news if (found := COMMAND.search(note.facts["message"]))]
             if advice and not self._busy and self._person.waits is not None:
                 self._busy = True
-                self._world.scheduler.at(self._person.waits, lambda words=advice[0]: self._answer(words))
+                self._world.scheduler.at(self._person.waits, partial(self._answer, advice[0]))
 
     def _answer(self, words: str) -> None:
         if self._down():
@@ -72,7 +73,7 @@ class Operator:
             self.outcomes[f"{words.partition(' ')[0]} exit {code}"] += 1
             world.history.note(world.scheduler.now, "exits", process.name, code=code, text=text[:400])
             if code in (1, 2) and attempt < TRIES:
-                world.scheduler.at(AGAIN, lambda: self._again(words, code, attempt + 1))
+                world.scheduler.at(AGAIN, partial(self._again, words, code, attempt + 1))
             else:
                 self._busy = False
 

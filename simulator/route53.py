@@ -1,6 +1,7 @@
-"""Route 53 as clients see it: checkers that vote, calculated and inverted checks, failover records, answers with a TTL."""
+"""Route 53 as clients see it: checkers that vote, calculated and inverted checks, failover records, and a TTL."""
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from contract import DNS_TTL, HEALTH_PATH, LEVER_PATH
 from simulator.network import OUTSIDE, Network, NoAnswer
@@ -42,7 +43,7 @@ class Check:
 class Route53:
     """The checks and the two failover records of the service's name: the primary one while two of three hold."""
 
-    def __init__(self, network: Network, regions: tuple[str, str], ask: Ask, interval: float, threshold: int,
+    def __init__(self, network: Network, regions: tuple[str, str], ask: Ask, *, interval: float, threshold: int,
                  checkers: int = 1) -> None:
         self._network, self.regions, self._ask, self._interval = network, regions, ask, interval
         primary, standby = regions
@@ -56,7 +57,7 @@ class Route53:
             for name, check in self.checks.items():
                 check.votes.append(name != "primary_takeover" and not check.inverted)
                 check.rows.append(0)
-                network.scheduler.spawn(checker, lambda c=check, n=number, p=checker: self._watch(c, n, p),
+                network.scheduler.spawn(checker, partial(self._watch, check, number, checker),
                                         network.scheduler.random.uniform(0.0, interval))
 
     def _watch(self, check: Check, number: int, checker: Process) -> None:

@@ -3,12 +3,13 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from random import Random
 from zlib import crc32
 
 from recovery.drill.payer import Payer
 from recovery.stack import Stack
-from simulator.checkers import LIVENESS, SAFETY, QUIET, Violation
+from simulator.checkers import LIVENESS, QUIET, SAFETY, Violation
 from simulator.faults import EVER, FAULTS, Fault, Strikes
 from simulator.mixes import MIXES, Plan
 from simulator.network import OUTSIDE
@@ -43,7 +44,7 @@ def draw(seed: int, mix: str = "") -> Plan:
 
 def play(seed: int, plan: Plan, *, traced: bool = False) -> Result:
     """Play a plan from its seed; the same two give the same history."""
-    strikes = Strikes(Random(f"strikes {seed}"), **plan.strikes, fates=plan.fates)
+    strikes = Strikes(Random(f"strikes {seed}"), **{**plan.strikes, "fates": plan.fates})  # type: ignore[arg-type]
     world = World(crc32(str(seed).encode()), plan.options, strikes)
     scheduler, counts = world.scheduler, Counter[str]()
 
@@ -58,9 +59,9 @@ def play(seed: int, plan: Plan, *, traced: bool = False) -> Result:
         world.drain()
 
     for fault in plan.faults:
-        scheduler.at(fault.begins, lambda fault=fault: begin(fault))
+        scheduler.at(fault.begins, partial(begin, fault))
         if fault.ends != EVER:
-            scheduler.at(min(fault.ends, plan.safety), lambda fault=fault: lift(fault))
+            scheduler.at(min(fault.ends, plan.safety), partial(lift, fault))
     operator = Operator(world, plan.person)
     scheduler.at(CALM, world.snapshot)
     scheduler.at(CALM, lambda: setattr(strikes, "active", not strikes.idle))
@@ -70,18 +71,20 @@ def play(seed: int, plan: Plan, *, traced: bool = False) -> Result:
         scheduler.run(plan.safety)
         strikes.active, operator.patient, world.healed = False, True, scheduler.now
         world.permanent = [fault for fault in plan.faults if fault.lasts]
-        world.history.note(scheduler.now, "heals", "everything", stays=", ".join(map(str, world.permanent)) or "nothing")
+        stays = ", ".join(map(str, world.permanent)) or "nothing"
+        world.history.note(scheduler.now, "heals", "everything", stays=stays)
         violations = list(_end(world, plan))
     finally:
         scheduler.end()
     states = Counter(" ".join(filter(None, (event.what, event.facts.get("action") or event.facts.get("how"))))
                      for event in world.history.events if event.what in STATES)
     states.update(operator.outcomes)
-    trace = [str(event) for event in world.history.events if event.what not in UNTRACED] if traced else []
-    return Result(seed, plan, violations, scheduler.now, counts + strikes.counts, states, trace)
+    return Result(seed, plan, violations, scheduler.now, counts + strikes.counts, states, [
+        str(event) for event in world.history.events if traced and event.what not in UNTRACED])
 
 
-STATES = frozenset({"leads", "promoted", "asked to promote", "notified", "rejoined", "runs", "ends", "repaired", "crashed"})
+STATES = frozenset({
+    "leads", "promoted", "asked to promote", "notified", "rejoined", "runs", "ends", "repaired", "crashed"})
 
 
 def _end(world: World, plan: Plan) -> Iterator[Violation]:
@@ -99,8 +102,9 @@ def _is_steady(world: World) -> bool:
     """Whether payments are taken, no run is open, and what leads and what is led to agree."""
     now = world.scheduler.now
     runs = [run for region in world.regions if (run := world.run(region))]
+    agreed = {*(world.leader(region)[0] for region in world.regions), world.route53.leads_to(), world.aurora.writer}
     return (now - max(world.served.values()) < STEP and all(run["ended"] is not None for run in runs)
-            and {world.leader(region)[0] for region in world.regions} == {world.route53.leads_to()} == {world.aurora.writer})
+            and len(agreed) == 1)
 
 
 def audit(world: World) -> None:
@@ -111,7 +115,8 @@ def audit(world: World) -> None:
         auditor = Process(world.scheduler, "drill", OUTSIDE)
         auditor.spared = True
         payer = Payer(stack, "key", world.environment(auditor), math.inf)
-        payer.acknowledged = [key for key, each in world.acknowledged.items() if each.at < world.scheduler.now - QUIET / 2]
+        old = world.scheduler.now - QUIET / 2
+        payer.acknowledged = [key for key, each in world.acknowledged.items() if each.at < old]
 
         lost = sum(not world.stores_with(able[0], key) for key in payer.acknowledged)
 

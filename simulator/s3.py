@@ -6,8 +6,8 @@ from io import BytesIO
 from typing import Any
 
 from contract import LEVER_KEY
-from simulator.dynamodb import calling, failure
-from simulator.network import Network
+from simulator.dynamodb import CONNECT, READ, calling, failure
+from simulator.network import Call, Network
 from simulator.scheduler import EPOCH, Process
 
 PAGE = 200  # versions of a listing's page
@@ -155,6 +155,6 @@ class S3Client:
 
         return self._call("ListObjectVersions", serve, Bucket)
 
-    def _call(self, operation: str, serve: Callable[[], Any], bucket: str, *, record: bool = False) -> Any:
-        return calling(self._buckets.network, self._caller, self._region, "s3", operation, serve, record=record,
-                       resource=bucket)
+    def _call(self, operation: str, serve: Callable[[], Any], bucket: str, *, record: bool = False) -> dict[str, Any]:
+        call = Call(self._caller, self._region, "s3", operation, READ, CONNECT, record)
+        return calling(self._buckets.network, call, serve, bucket)

@@ -18,14 +18,14 @@ class Process:
     nothing; `stands_still`: its monotonic clock does not count that time either, as in Lambda.
     """
 
-    __slots__ = ("alive", "calls", "ended", "idle_since", "name", "parked", "place", "proved", "scheduler", "shuns", "skew",
-                 "spared", "stands_still", "stood", "thaw")
+    __slots__ = ("alive", "calls", "ended", "idle_since", "name", "parked", "place", "proved", "scheduler", "shuns",
+                 "skew", "spared", "stands_still", "stood", "thaw")
 
     def __init__(self, scheduler: "Scheduler", name: str, place: str, *, stands_still: bool = False) -> None:
         self.scheduler, self.name, self.place, self.stands_still = scheduler, name, place, stands_still
         self.alive, self.spared = True, False  # a spared process is never struck: it is no part of the product
         self.skew = self.stood = self.thaw = 0.0
-        self.calls, self.proved = 0, 0  # calls that it has begun, and how many when it last proved that a run is its own
+        self.calls, self.proved = 0, 0  # calls that it has begun, now and when it last proved that a run is its own
         self.shuns = ""  # the region that it must not call, since it fails over from it
         self.idle_since: float | None = None
         self.parked: list[Callable[[], None]] = []  # what goes on once it is no longer idle
@@ -73,7 +73,7 @@ class Process:
                 ended()
 
 
-class Task(greenlet):
+class Task(greenlet):  # type: ignore[misc]
     """A thread of a process."""
 
     process: Process
@@ -91,7 +91,8 @@ class Signal:
 
     def __init__(self, scheduler: "Scheduler") -> None:
         self._scheduler = scheduler
-        self.set, self.value = False, None
+        self.set = False
+        self.value: Any = None
         self._waiting: list[tuple[Task, int]] = []
 
     def fire(self, value: Any = None) -> None:
@@ -100,6 +101,13 @@ class Signal:
             self.set, self.value = True, value
             for task, number in self._waiting:
                 self._scheduler.wake(task, number, 0.0)
+
+    def result(self) -> Any:
+        """What the task that it is of has returned. Raises what the task raised."""
+        found, error = self.value
+        if error is not None:
+            raise error
+        return found
 
     def wakes(self, task: Task, number: int) -> None:
         """Let it wake a task from a wait."""

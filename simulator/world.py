@@ -1,4 +1,4 @@
-"""Everything of one history: the simulated AWS in two regions, the product deployed on it, clients, and what is true."""
+"""Everything of one history: simulated AWS in two regions, the product deployed on it, clients, and what is true."""
 import json
 import logging
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from simulator import adapters
 from simulator.aurora import Aurora, RdsClient
 from simulator.clients import Acknowledged, Client
 from simulator.dynamodb import DynamoClient, Table
-from simulator.functions import Function, Functions, Gateway, LambdaClient, Schedule
+from simulator.functions import MINUTE, Function, Functions, Gateway, LambdaClient, Schedule
 from simulator.history import History
 from simulator.metrics import CloudWatchClient, Metrics, SnsClient
 from simulator.network import OUTSIDE, Call, Network, NoAnswer
@@ -26,7 +26,7 @@ from simulator.route53 import Route53
 from simulator.s3 import Buckets, S3Client
 from simulator.scheduler import Process, Scheduler
 
-SILENT = logging.Logger("silent", logging.CRITICAL)
+SILENT = logging.Logger("silent", logging.CRITICAL)  # noqa: LOG001  # it has no parent
 REGIONS = ("us-east-1", "us-west-2")
 TABLE, GLOBAL = "payment-transactions-sim", "tapstack-sim"
 PAYMENTS, RECONCILE, CONTROLLER = "tapstack-payments-sim", "tapstack-reconcile-sim", "tapstack-controller-sim"
@@ -73,7 +73,7 @@ class Screen(cli.Terminal):
         return dict(self.known)
 
 
-class World:
+class World:  # pylint: disable=too-many-instance-attributes  # everything of a history
     """The history's world, from its start."""
 
     def __init__(self, seed: int, options: Options, adversary: Any = None) -> None:
@@ -126,7 +126,8 @@ class World:
         self._fill()
         put = self.table.put
         self.table.put = partial(self._put, put)  # type: ignore[method-assign]
-        self.route53 = Route53(self.network, REGIONS, self._check, options.interval, options.threshold)
+        self.route53 = Route53(self.network, REGIONS, self._check, interval=options.interval,
+                               threshold=options.threshold)
         self.schedule = Schedule(self.network, self.functions, CONTROLLER, REGIONS)
         self._publish_lags()
         self._alarms()
@@ -168,16 +169,17 @@ class World:
         self.table.put(REGIONS[0], LEADERSHIP_KEY, {
             "payment_id": {"S": LEADERSHIP_KEY}, "epoch": {"N": "1"}, "region": {"S": REGIONS[0]}})
         for number in range(self.options.older):
-            payment = Payment(payment_id=f"older-{number}", amount=number + 1, currency="EUR", payer="payer", payee="shop")
+            payment = Payment(payment_id=f"older-{number}", amount=1, currency="EUR", payer="payer", payee="shop")
             record = Record(payment=payment, fingerprint=payment.fingerprint(), epoch=1, settled=True,
-                            created_at=f"2027-01-15T07:{number // 60 % 60:02}:{number % 60:02}.{number // 3600:03}+00:00")
+                            created_at=f"2027-01-15T07:{number // 60:02}:{number % 60:02}.000+00:00")
             texts = {**{key: value for key, value in vars(payment).items() if key != "amount"}, "status": "SETTLED",
                      "fingerprint": record.fingerprint, "created_at": record.created_at}
             self.table.put(REGIONS[0], payment.payment_id, {
-                "amount": {"N": str(payment.amount)}, "epoch": {"N": "1"}, **{key: {"S": each} for key, each in texts.items()}})
-            self.buckets.write(self.receipts[REGIONS[0]], f"{RECEIPTS_PREFIX}{payment.payment_id}.json", record.receipt())
+                "amount": {"N": "1"}, "epoch": {"N": "1"}, **{key: {"S": each} for key, each in texts.items()}})
+            key = f"{RECEIPTS_PREFIX}{payment.payment_id}.json"
+            self.buckets.write(self.receipts[REGIONS[0]], key, record.receipt())
             for books in self.aurora.books.values():
-                books.post({**vars(payment), "fingerprint": record.fingerprint, "created_at": record.created_at, "epoch": 1})
+                books.post({**texts, "amount": 1, "epoch": 1})
         for view in self.table.views.values():
             view.update(self.table.views[REGIONS[0]])
 
@@ -227,14 +229,16 @@ class World:
     def command(self, process: Process, words: str) -> tuple[int, str]:
         """Run a command of recovery; its exit code, and what it printed."""
         console = adapters.Silence()
-        screen = Screen(environ={}, driver=process.name, console=lambda _: console,  # type: ignore[arg-type,return-value]
-                        confirm=lambda _: True, connect=lambda: self.environment(process), known=self.outputs)
+        given: Any = {"console": lambda _: console, "confirm": lambda _: True}
+        screen = Screen(environ={}, driver=process.name, connect=lambda: self.environment(process), known=self.outputs,
+                        **given)
         code = cli.run(words.split(), screen)
         return code, " | ".join(console.lines)
 
     def _payments(self, region: str, process: Process) -> Any:
         self._environments.append((region, "payments", process))
-        api = create_api(self.environ(region), Timing(), adapters.runtime(process, self.network), self.transport(process))
+        runtime = adapters.runtime(process, self.network)
+        api = create_api(self.environ(region), Timing(), runtime, self.transport(process))
         return replace(api, logger=SILENT).answer
 
     def _reconcile(self, region: str, process: Process) -> Any:
@@ -269,14 +273,14 @@ class World:
         host, _, path = url.removeprefix("https://").partition("/")
         region = next((each for each in REGIONS if host.startswith(each)), "") or self.route53.leads_to()
         try:
-            status, found = self.gateway.request(process, region, method, f"/{path}", body and body.decode(), timeout,
-                                                 min(timeout, 1.0))
+XX
+                                                 patience=timeout, connect=min(timeout, 1.0))
         except NoAnswer:
             return 0, b""
         return status, json.dumps(found).encode()
 
     def _check(self, checker: Process, region: str, path: str, patience: float) -> int:
-        return self.gateway.request(checker, region, "GET", path, None, patience)[0]
+        return self.gateway.request(checker, region, "GET", path, patience=patience)[0]
 
     def acknowledge(self, payment: Acknowledged) -> None:
         """Remember what a client was told."""
@@ -351,7 +355,7 @@ class World:
         writer.proved, self._names[writer.name] = writer.calls, run["driver"]
         writer.shuns = self.other(run["target"]) if run["action"] == "failover" and run["ended"] is None else ""
         before = self.run(region)
-        if before is None or (before["id"], before["driver"], before["ended"]) != (run["id"], run["driver"], run["ended"]):
+        if before is None or any(before[key] != run[key] for key in ("id", "driver", "ended")):
             self.history.note(self.scheduler.now, "runs" if run["ended"] is None else "ends", writer.name,
                               action=run["action"], target=run["target"], run=run["id"], why=run["why"])
         self._holders[record] = writer
@@ -360,7 +364,8 @@ class World:
         """Note a call to the region that a failover leaves alone, if its caller still drives that failover."""
         run = self.run(self.other(call.region))
         if run and run["ended"] is None and run["driver"] == self._names[call.caller.name]:
-            self.history.note(self.scheduler.now, "called", call.caller.name, region=call.region, operation=call.operation)
+            self.history.note(self.scheduler.now, "called", call.caller.name, region=call.region,
+                              operation=call.operation)
         else:
             call.caller.shuns = ""
 
@@ -372,12 +377,13 @@ class World:
                    if each.payment_id not in self.given_up and not self.stores_with(leader, each.payment_id)]
         oldest = min((each.at for each in missing), default=0.0)
         failover = run.get("action") == "failover"
-        begun = next((event.who for event in self.history.of("runs") if event.facts["run"] == run.get("id")), writer.name)
+        begun = next((event.who for event in self.history.of("runs") if event.facts["run"] == run.get("id")), "")
         if failover and not self.options.strong:
             self.given_up.update(each.payment_id for each in missing)
         self.history.note(
             now, "leads", leader, epoch=epoch, action=run.get("action"), run=run.get("id"), by=writer.name,
-            resumed=begun != writer.name, automatic=writer.place != OUTSIDE, accepted=run.get("accepted"), missing=len(missing),
+            resumed=begun != writer.name, automatic=writer.place != OUTSIDE, accepted=run.get("accepted"),
+            missing=len(missing),
             exposure=round(self.served[other] - oldest, 1) if missing else 0.0, reported=self.reported(leader),
             looked=round(now - self._looked.get(leader, 0.0), 1), served=round(now - self.served[other], 1),
             other_pays=self.takes_payments(other) and now - self.served[other] < RECENT,
@@ -408,7 +414,7 @@ class World:
 
     def _publish_lags(self) -> None:
         def lag(region: str, *, stalled: bool, usual: tuple[float, float]) -> float | None:
-            """What CloudWatch shows of a copy: of one that stalls nothing, or how long it has; nobody documents which."""
+            """What CloudWatch shows of a copy: of a stalled one nothing, or for how long; nobody documents which."""
             if stalled or not self.network.reaches(self.other(region), region):
                 return None if self._silent_lag else self.scheduler.now - self.served[self.other(region)]
             return self.scheduler.random.uniform(*usual)
@@ -428,16 +434,16 @@ class World:
             self.metrics.publish_every(60.0, region, "ReplicationLatency", receipts)
 
     def _alarms(self) -> None:
-        """Once a minute: people hear of it if a region's controller sees the other one unhealthy, or reports nothing."""
+        """Once a minute: people hear of it if a controller sees the other region unhealthy, or reports nothing."""
         for region in REGIONS:
-            if region not in self.network.dead and self.scheduler.now > 120.0:
+            if region not in self.network.dead and self.scheduler.now > 2 * MINUTE:
                 points = self.metrics.points.get((region, Metric.OTHER_REGION_HEALTHY), [])
-                values = [value for at, value in points if at > self.scheduler.now - 60.0]
+                values = [value for at, value in points if at > self.scheduler.now - MINUTE]
                 if not values or min(values) < 1:
                     self.history.note(self.scheduler.now, "alarm", region, message=(
                         f"{self.other(region)} does not answer, or it is not watched: `python -m recovery failover "
                         f"--to {region}`"))
-        self.scheduler.at(60.0, self._alarms)
+        self.scheduler.at(MINUTE, self._alarms)
 
     def _drain_again(self) -> None:
         self.drain()
