@@ -232,13 +232,13 @@ class Schedule:
             network.scheduler.at(network.scheduler.random.uniform(0.0, 5.0), partial(self._start, region))
 
     def _start(self, region: str) -> None:
-        if region not in self.stopped and region not in self._network.dead:
-            self._invoke(region, RETRIES)
+        self._invoke(region, RETRIES)
         self._network.scheduler.at(MINUTE, lambda: self._start(region))
 
     def _invoke(self, region: str, retries: int) -> None:
         def answered(_: Any, error: BaseException | None) -> None:
-            if error is not None and retries and region not in self.stopped and region not in self._network.dead:
+            if error is not None and retries:
                 self._network.scheduler.at(RETRY_SECONDS, lambda: self._invoke(region, retries - 1))
 
-        self._functions.invoke(region, self._name, {}, answered)
+        if region not in self.stopped and region not in self._network.dead:
+            self._functions.invoke(region, self._name, {}, answered)
