@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from contract import OBSERVATION_PREFIX, Store
-from recovery.plan import STALE
+from recovery.plan import RECONCILE, STALE
 
 if TYPE_CHECKING:
     from simulator.world import World
@@ -113,6 +113,14 @@ def who_promotes_holds_the_run(world: "World") -> Iterator[Violation]:
             yield Violation("promotion without the run", event.at,
                             f"{event.who} asked for a {event.facts['how']} to {event.facts['target']}; the run is "
                             f"{event.facts['holder']}'s")
+
+
+@safety
+def what_has_ended_stays_so(world: "World") -> Iterator[Violation]:
+    """No run that has ended is open again."""
+    for event in world.history.of("reopened"):
+        yield Violation("an ended run is open again", event.at, f"{event.facts['run']}, by {event.who}")
+        return
 
 
 @safety
@@ -230,8 +238,8 @@ def no_run_is_stuck(world: "World") -> Iterator[Violation]:
         begun = [event.at for event in world.history.of("runs") if run and event.facts["run"] == run["id"]]
         if run and run["ended"] is None and begun and world.scheduler.now - begun[0] > 2 * QUIET:
             step = next((key for key, done in run["steps"].items() if done["ended"] is None), "its beginning")
-            yield Violation(f"a run is stuck in {step}", begun[0],
-                            f"{run['action']} to {run['target']} by {run['driver']}")
+            rule = "a repair does not end" if step == RECONCILE.key else "a run is left open"
+            yield Violation(rule, begun[0], f"{run['action']} to {run['target']} by {run['driver']}, in {step}")
             return
 
 

@@ -110,7 +110,10 @@ FAULTS: Mapping[str, tuple[Change, Change]] = {
 
 @dataclass
 class Strikes:
-    """Strikes at seams: rates of kills and freezes at every call, and at what changes the record of a run (`record_`).
+    """Strikes at seams.
+
+    Rates of kills and freezes at every call, at what changes the record of a run (`record_`), and at the calls of the
+    payments functions (`payments_`).
 
     `fates` are the rates of what happens to a call: `fail`, `lose`, `twice`, `late`. A freeze takes `longest` seconds
     at most, and a late call is held back for `latest` at most.
@@ -121,6 +124,7 @@ class Strikes:
     freeze: float = 0.0
     record_kill: float = 0.0
     record_freeze: float = 0.0
+    payments_freeze: float = 0.0
     longest: float = 120.0
     latest: float = 3.0
     fates: Mapping[str, float] = field(default_factory=dict)
@@ -130,11 +134,14 @@ class Strikes:
     @property
     def idle(self) -> bool:
         """Whether it never does anything."""
-        return not (self.kill or self.freeze or self.record_kill or self.record_freeze or any(self.fates.values()))
+        rates = self.kill, self.freeze, self.record_kill, self.record_freeze, self.payments_freeze, *self.fates.values()
+        return not any(rates)
 
     def strike(self, call: Call, moment: str) -> None:
         """May kill or freeze the caller."""
         kill, freeze = (self.record_kill, self.record_freeze) if call.record else (self.kill, self.freeze)
+        if call.caller.name.startswith("tapstack-payments"):
+            freeze += self.payments_freeze
         draw = self.random.random()
         if draw < kill:
             self.counts[f"kill {moment}"] += 1

@@ -185,12 +185,20 @@ def heals(draw: Random) -> Plan:
 
 @mix
 def late_writes(draw: Random) -> Plan:
-    """Calls are held back, and functions freeze, while the leadership moves."""
+    """Calls are held back, done twice or not answered, while the leadership moves there and back."""
     at = WARM + draw.uniform(0, 30)
-    return Plan(options=_options(draw, strong=draw.random() < 0.7, pay_every=0.7, clients=3, failover_takes=(2.0, 6.0)),
-                safety=at + 150, strikes={"freeze": draw.uniform(0.005, 0.03), "longest": 9.5, "latest": 9.0},
-                fates={"late": draw.uniform(0.005, 0.05), "twice": 0.01, "lose": 0.01},
+    return Plan(options=_options(draw, pay_every=1.5, clients=3, failover_takes=(2.0, 6.0)), safety=at + 150,
+                strikes={"latest": 9.0}, fates={"late": draw.uniform(0.005, 0.05), "twice": 0.01, "lose": 0.01},
                 person=Person(typed=[(at, LOSE), (at + 80, "failback")]))
+
+
+@mix
+def frozen_payments(draw: Random) -> Plan:
+    """Payments functions freeze in the middle of a payment while the leadership moves, as fast as it ever does."""
+    at = WARM + draw.uniform(0, 30)
+    return Plan(options=_options(draw, strong=draw.random() < 0.8, pay_every=0.6, clients=4, failover_takes=(0.5, 2.0)),
+                safety=at + 40, liveness=180.0, strikes={"payments_freeze": draw.uniform(0.02, 0.08), "longest": 9.9},
+                person=Person(typed=[(at, LOSE)]))
 
 
 @mix
@@ -230,16 +238,20 @@ def two_releases(draw: Random) -> Plan:
 
 @mix
 def skewed(draw: Random) -> Plan:
-    """Clocks disagree, by up to ten minutes, when a controller has stopped or copies stall, and a region is lost."""
+    """Clocks disagree, by up to ten minutes, when copies stall and a region is lost, or a controller has stopped."""
     begins = WARM + draw.uniform(80, 150)
     skews = {place: draw.choice((0.0, draw.uniform(-100, 100), draw.uniform(-600, 600)))
              for place in (*REGIONS, OUTSIDE)}
-    before = draw.choice(("controller-stopped", "table-stalls"))
-    others = [Fault(name, EAST, begins - draw.uniform(0, 90), begins + 90)
-              for name in ("ledger-stalls", "receipts-stall")] if before == "table-stalls" else []
+    if draw.random() < 0.5:
+        # The standby's controller sees the region dead and stops; the region is back when a person asks for a failover.
+        return Plan(options=_options(draw, skews=skews, automatic=False), safety=begins + 200, faults=[
+            Fault("region-lost", EAST, begins, begins + draw.uniform(50, 70)),
+            Fault("controller-stopped", WEST, begins + draw.uniform(40, 50), begins + 190)],
+            person=Person(typed=[(begins + 150, TO_WEST)], waits=None))
+    stalls = [Fault(name, EAST, begins - draw.uniform(0, 90), begins + 90)
+              for name in ("table-stalls", "ledger-stalls", "receipts-stall")]
     return Plan(options=_options(draw, skews=skews, strong=False), safety=begins + 150, faults=[
-        Fault(before, WEST if before == "controller-stopped" else EAST, begins - draw.uniform(50, 90), begins + 90),
-        *others, Fault("region-lost", EAST, begins, begins + 120)],
+        *stalls, Fault("region-lost", EAST, begins, begins + 120)],
         person=Person(typed=[(begins + 45, TO_WEST)], waits=60.0))
 
 

@@ -356,6 +356,8 @@ class World:  # pylint: disable=too-many-instance-attributes  # everything of a 
         writer.proved, self._names[writer.name] = writer.calls, run["driver"]
         writer.shuns = self.other(run["target"]) if run["action"] == "failover" and run["ended"] is None else ""
         before = self.run(region)
+        if before and before["id"] == run["id"] and before["ended"] is not None and run["ended"] is None:
+            self.history.note(self.scheduler.now, "reopened", writer.name, run=run["id"])
         if before is None or any(before[key] != run[key] for key in ("id", "driver", "ended")):
             self.history.note(self.scheduler.now, "runs" if run["ended"] is None else "ends", writer.name,
                               action=run["action"], target=run["target"], run=run["id"], why=run["why"])
