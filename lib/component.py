@@ -1,5 +1,4 @@
 """The base of every component of the stack: parent and options of its children."""
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import pulumi
@@ -32,10 +31,6 @@ class Component(pulumi.ComponentResource):
         """
         return pulumi.ResourceOptions(parent=self, **{"delete_before_replace": True, **overrides})
 
-    def durable(self, *, protect: bool, ignore_changes: Sequence[str] = (), **overrides: Any) -> pulumi.ResourceOptions:
+    def durable(self, *, protect: bool, **overrides: Any) -> pulumi.ResourceOptions:
         """Options of a child with data: never deleted before it is replaced, and not deleted at all while `protect`."""
-        return pulumi.ResourceOptions(parent=self, protect=protect, ignore_changes=list(ignore_changes), **overrides)
-
-    def invoking(self) -> pulumi.InvokeOptions:
-        """Options of a data call: without the parent it would call the wrong region."""
-        return pulumi.InvokeOptions(parent=self)
+        return pulumi.ResourceOptions(parent=self, protect=protect, **overrides)

@@ -4,7 +4,7 @@ import pulumi_aws as aws
 
 from lib.primary_region import PrimaryRegion
 from lib.region.database import Reader
-from lib.region.region import Region, RegionArgs, RegionRole
+from lib.region.region import Region, RegionArgs
 
 
 class DrRegion(Region, type_name="DrRegion"):
@@ -16,6 +16,5 @@ class DrRegion(Region, type_name="DrRegion"):
 
     def __init__(self, name: str, args: RegionArgs, *, primary: PrimaryRegion, provider: aws.Provider,
                  opts: pulumi.ResourceOptions) -> None:
-        role = RegionRole(key_replica_of=primary.key.arn, database=Reader(
-            source_region=primary.names.region, after=primary.database.instances[:1]))
-        super().__init__(name, args, role=role, provider=provider, opts=opts)
+        reader = Reader(source_region=primary.names.region, after=primary.database.instances[:1])
+        super().__init__(name, args, key_replica_of=primary.key.arn, joins_as=reader, provider=provider, opts=opts)

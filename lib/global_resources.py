@@ -30,6 +30,6 @@ class GlobalResources(Component, type_name="GlobalResources"):
         self.secret_arn: pulumi.Input[str] = foundation.secret_arn or Credentials(
             f"{name}-credentials", profile=profile, writer=foundation.writer, primary=primary, standby=standby,
             opts=inside).secret.arn
-        self.dns = Dns(f"{name}-dns", dns=settings.dns, health=settings.health_check, profile=profile,
-                       primary=primary, standby=standby, opts=inside) if settings.dns else None
+        self.dns = Dns(f"{name}-dns", service=settings.domain_name, settings=settings, primary=primary,
+                       standby=standby, opts=inside) if settings.domain_name else None
         self.register_outputs({})

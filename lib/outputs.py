@@ -20,23 +20,22 @@ def catalogue(settings: Settings, foundation: GlobalFoundation, primary: Region,
 
     Without a domain the names and checks of DNS are empty texts, and `dns` says why.
     """
-    return {**settings.outputs(), **_global(foundation, shared), **_dns(settings, shared),
-            **_region("primary", primary, shared.outbound), **_region("dr", standby, shared.inbound)}
-
-
-def description(outputs: Outputs) -> pulumi.Output[str]:
-    """What a controller knows of the stack: a JSON object of the outputs that recovery reads."""
-    return pulumi.Output.json_dumps({key: outputs[key] for key in RECOVERY_OUTPUTS}, separators=(",", ":"))
-
-
-def _global(foundation: GlobalFoundation, shared: GlobalResources) -> Outputs:
     return {
+        **settings.outputs(),
         "payments_table_name": shared.table.table.name,
         "payments_table_arn": shared.table.table.arn,
         "global_cluster_id": foundation.cluster.id,
         "global_cluster_endpoint": foundation.cluster.endpoint,
         "database_secret_arn": shared.secret_arn,
+        **_dns(settings, shared),
+        **_region("primary", primary, shared.outbound),
+        **_region("dr", standby, shared.inbound),
     }
+
+
+def description(outputs: Outputs) -> pulumi.Output[str]:
+    """What a controller knows of the stack: a JSON object of the outputs that recovery reads."""
+    return pulumi.Output.json_dumps({key: outputs[key] for key in RECOVERY_OUTPUTS}, separators=(",", ":"))
 
 
 def _dns(settings: Settings, shared: GlobalResources) -> Outputs:

@@ -3,7 +3,7 @@ import pulumi
 import pulumi_aws as aws
 
 from lib.region.database import Writer
-from lib.region.region import Region, RegionArgs, RegionRole
+from lib.region.region import Region, RegionArgs
 
 
 class PrimaryRegion(Region, type_name="PrimaryRegion"):
@@ -11,5 +11,4 @@ class PrimaryRegion(Region, type_name="PrimaryRegion"):
 
     def __init__(self, name: str, args: RegionArgs, *, writer: Writer, provider: aws.Provider,
                  opts: pulumi.ResourceOptions) -> None:
-        role = RegionRole(key_replica_of=None, database=writer)
-        super().__init__(name, args, role=role, provider=provider, opts=opts)
+        super().__init__(name, args, key_replica_of=None, joins_as=writer, provider=provider, opts=opts)

@@ -7,7 +7,9 @@ A key is looked up in the stack's configuration (`pulumi config set KEY VALUE`),
 defaults. An empty text counts as unset: Pulumi.yaml declares each key with an empty default, because Pulumi demands a
 value for every declared key, and any other default would hide the environment.
 """
-# ruff: noqa: RUF009  # `setting`, `optional` and `group` make dataclass fields
+# `setting`, `optional` and `group` make dataclass fields.
+# ruff: noqa: RUF009
+# pylint: disable=invalid-field-call
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -166,8 +168,8 @@ class TableSettings:
 
     consistency: Consistency = setting(
         "tableConsistency", parsers.member(Consistency),
-        "Consistency of the table between regions, eventual or strong; cannot be changed later.", "eventual",
-        output="table_consistency")
+        "Consistency of the table between regions, eventual or strong; cannot be changed later.",
+        Consistency.EVENTUAL.value, output="table_consistency")
     witness_region: str | None = optional(
         "witnessRegion", parsers.region, "Third region of the same region set, with tableConsistency strong only.",
         output="witness_region")
@@ -183,11 +185,6 @@ class HealthCheckSettings:
     threshold: int = setting(
         "healthCheckThreshold", parsers.whole(1, 10),
         "Failed health checks in a row that make a region unhealthy, 1 to 10.", "3", output="health_check_threshold")
-
-    @property
-    def detection_seconds(self) -> int:
-        """Seconds until a dead region counts as unhealthy."""
-        return self.interval * self.threshold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,14 +212,6 @@ class ApiSettings:
     manage_account: bool = setting(
         "manageApiGatewayAccount", parsers.one_of(_FLAGS),
         "true or false: set API Gateway's log role, of which an account has one in each region.", "true")
-
-
-@dataclass(frozen=True, kw_only=True)
-class DnsSettings:
-    """The service's name, and its hosted zone, None where one is made."""
-
-    domain_name: str
-    hosted_zone_id: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,8 +244,8 @@ class Settings:
     objectives: Objectives = group(Objectives)
     failover_mode: FailoverMode = setting(
         "failoverMode", parsers.member(FailoverMode),
-        "manual or automatic: who decides that the standby takes over, a person or its controller.", "manual",
-        output="failover_mode")
+        "manual or automatic: who decides that the standby takes over, a person or its controller.",
+        FailoverMode.MANUAL.value, output="failover_mode")
     api: ApiSettings = group(ApiSettings)
     function_concurrency: int = setting(
         "functionConcurrency", parsers.concurrency,
@@ -274,23 +263,32 @@ class Settings:
         """The profile, with the deletion protection that is set."""
         return replace(self.base_profile, protect=self.deletion_protection)
 
-    @property
-    def dns(self) -> DnsSettings | None:
-        """The service's name and zone; None without a domain."""
-        if self.domain_name is None:
-            return None
-        return DnsSettings(domain_name=self.domain_name, hosted_zone_id=self.hosted_zone_id)
-
     @classmethod
-    def load(cls, config: pulumi.Config | None = None, environ: Mapping[str, str] = os.environ) -> "Settings":
-        """Read every key from `config` (the project's own if None), `environ` or its default.
+    def load(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Read every key from the stack's configuration, `environ` or its default.
 
         Raises SettingsError for the first key whose value is unusable, alone or together with the others.
         """
-        source = _Source(pulumi.Config(PROJECT) if config is None else config, environ)
-        settings: Settings = source.load(cls)
-        for key, reason in _conflicts(settings):
-            raise SettingsError(key, source.texts[key], reason)
+        configured = pulumi.Config(PROJECT)
+        texts: dict[str, str] = {}  # what was given for each key, so that an error can quote it
+
+        def read(declared: Setting) -> Any:
+            key, variable = declared.key, declared.variable
+            texts[key] = (configured.get(key) or (variable and environ.get(variable))
+                          or declared.default_in(texts.get("profile", "")))
+            try:
+                return declared.parse(texts[key])
+            except ValueError as error:
+                raise SettingsError(key, texts[key], str(error)) from None
+
+        def build(kind: type[Any]) -> Any:
+            return kind(**{each.name: build(each.metadata["group"]) if "group" in each.metadata
+                           else read(each.metadata["setting"]) for each in fields(kind)})
+
+        settings: Settings = build(cls)
+        for broken, key, reason in _rules(settings):
+            if broken:
+                raise SettingsError(key, texts[key], reason)
         return settings
 
     def outputs(self) -> dict[str, Any]:
@@ -309,72 +307,36 @@ def declarations(settings: Any = Settings) -> Iterator[tuple[Setting, Any]]:
             yield each.metadata["setting"], value
 
 
-class _Source:
-    """Where values come from; `texts` keeps what was given for each key, so that an error can quote it."""
-
-    def __init__(self, config: pulumi.Config, environ: Mapping[str, str]) -> None:
-        self._config, self._environ = config, environ
-        self.texts: dict[str, str] = {}
-
-    def load(self, kind: type[Any]) -> Any:
-        """The values of a group of settings. Raises SettingsError."""
-        return kind(**{each.name: self.load(each.metadata["group"]) if "group" in each.metadata
-                       else self._read(each.metadata["setting"]) for each in fields(kind)})
-
-    def _read(self, declared: Setting) -> Any:
-        text = (self._config.get(declared.key) or (declared.variable and self._environ.get(declared.variable))
-                or declared.default_in(self.texts.get("profile", "")))
-        self.texts[declared.key] = text
-        try:
-            return declared.parse(text)
-        except ValueError as error:
-            raise SettingsError(declared.key, text, str(error)) from None
-
-
-def _conflicts(settings: Settings) -> Iterator[tuple[str, str]]:
-    """The keys whose values do not go with those of others, and why."""
-    primary, dr, database, api = settings.primary, settings.dr, settings.database, settings.api
-    yield from _region_conflicts(primary, dr)
-    if settings.profile.name == "prod" and not dr.instances:
-        yield "drInstances", "must be at least 1 in prod: a standby without an instance cannot be promoted"
-    if settings.hosted_zone_id and not settings.domain_name:
-        yield "hostedZoneId", "needs domainName"
-    if database.min_capacity > database.max_capacity:
-        yield "databaseMinCapacity", f"must not exceed databaseMaxCapacity {database.max_capacity:g}"
-    if database.secret_arn and database.secret_arn.split(":")[3] != primary.region:
-        yield "databaseSecretArn", f"must be in primaryRegion {primary.region}"
-    if 0 < settings.function_concurrency < api.rate_limit * REQUEST_SECONDS:
-        yield "functionConcurrency", (f"must be -1 or at least {api.rate_limit * REQUEST_SECONDS}: apiRateLimit x "
-                                      f"{REQUEST_SECONDS} s that a request takes while a store is dead")
-    yield from _table_conflicts(settings.table, {primary.region, dr.region})
-    soonest = settings.health_check.detection_seconds + DNS_TTL
-    if settings.objectives.recovery_time < soonest:
-        yield "recoveryTimeObjective", (f"must be at least {soonest}: healthCheckInterval x healthCheckThreshold "
-                                        f"+ {DNS_TTL} s of cached DNS")
-    if settings.objectives.recovery_point == 0 and settings.table.consistency is Consistency.EVENTUAL:
-        yield "recoveryPointObjective", "needs tableConsistency strong"
-    if api.burst_limit < api.rate_limit:
-        yield "apiBurstLimit", f"must not be less than apiRateLimit {api.rate_limit}"
-
-
-def _region_conflicts(primary: RegionSettings, dr: RegionSettings) -> Iterator[tuple[str, str]]:
-    if dr.region == primary.region:
-        yield "drRegion", "must differ from primaryRegion"
-    if dr.vpc_cidr.overlaps(primary.vpc_cidr):
-        yield "drVpcCidr", f"overlaps primaryVpcCidr {primary.vpc_cidr}"
-
-
-def _table_conflicts(table: TableSettings, replicas: set[str]) -> Iterator[tuple[str, str]]:
-    """Strong consistency takes a witness of the replicas' own region set, and eventual consistency takes none."""
+def _rules(settings: Settings) -> tuple[tuple[object, str, str], ...]:
+    """What the settings must observe together: whether a rule is broken, the key that is refused for it, and why."""
+    primary, dr, database, table, api = settings.primary, settings.dr, settings.database, settings.table, settings.api
+    strong, replicas = table.consistency is Consistency.STRONG, {primary.region, dr.region}
     witnesses = next((sorted(whole - replicas) for whole in parsers.REGION_SETS if replicas <= whole), [])
-    if table.consistency is Consistency.EVENTUAL:
-        if table.witness_region:
-            yield "witnessRegion", "needs tableConsistency strong"
-    elif not witnesses:
-        yield "tableConsistency", ("needs primaryRegion and drRegion in one region set: "
-                                   + "; ".join(", ".join(sorted(whole)) for whole in parsers.REGION_SETS))
-    elif not table.witness_region:
-        yield "tableConsistency", f"needs witnessRegion {' or '.join(witnesses)}"
-    elif table.witness_region not in witnesses:
-        yield "witnessRegion", (f"must be {' or '.join(witnesses)}: in the region set of primaryRegion and drRegion, "
-                                "and neither of them")
+    busy = api.rate_limit * REQUEST_SECONDS
+    soonest = settings.health_check.interval * settings.health_check.threshold + DNS_TTL
+    return (
+        (dr.region == primary.region, "drRegion", "must differ from primaryRegion"),
+        (dr.vpc_cidr.overlaps(primary.vpc_cidr), "drVpcCidr", f"overlaps primaryVpcCidr {primary.vpc_cidr}"),
+        (settings.profile.name == "prod" and not dr.instances, "drInstances",
+         "must be at least 1 in prod: a standby without an instance cannot be promoted"),
+        (settings.hosted_zone_id and not settings.domain_name, "hostedZoneId", "needs domainName"),
+        (database.min_capacity > database.max_capacity, "databaseMinCapacity",
+         f"must not exceed databaseMaxCapacity {database.max_capacity:g}"),
+        (database.secret_arn and database.secret_arn.split(":")[3] != primary.region, "databaseSecretArn",
+         f"must be in primaryRegion {primary.region}"),
+        (0 < settings.function_concurrency < busy, "functionConcurrency",
+         (f"must be -1 or at least {busy}: apiRateLimit x {REQUEST_SECONDS} s that a request takes while a store "
+          "is dead")),
+        (table.witness_region and not strong, "witnessRegion", "needs tableConsistency strong"),
+        # A strongly consistent table takes a witness of its replicas' own region set.
+        (strong and not witnesses, "tableConsistency", "needs primaryRegion and drRegion in one region set: "
+         + "; ".join(", ".join(sorted(whole)) for whole in parsers.REGION_SETS)),
+        (strong and not table.witness_region, "tableConsistency", f"needs witnessRegion {' or '.join(witnesses)}"),
+        (strong and table.witness_region not in witnesses, "witnessRegion",
+         f"must be {' or '.join(witnesses)}: in the region set of primaryRegion and drRegion, and neither of them"),
+        (settings.objectives.recovery_time < soonest, "recoveryTimeObjective",
+         f"must be at least {soonest}: healthCheckInterval x healthCheckThreshold + {DNS_TTL} s of cached DNS"),
+        (settings.objectives.recovery_point == 0 and not strong, "recoveryPointObjective",
+         "needs tableConsistency strong"),
+        (api.burst_limit < api.rate_limit, "apiBurstLimit", f"must not be less than apiRateLimit {api.rate_limit}"),
+    )

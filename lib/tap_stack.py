@@ -60,11 +60,10 @@ class TapStack(Component, type_name="TapStack"):
         return {**outputs, **{f"{role}_controller_alias_arn": each.alias.arn for role, each in controllers.items()}}
 
     @staticmethod
-    def _names(settings: Settings, provider: aws.Provider) -> tuple[Names, Names]:
+    def _names(settings: Settings, provider: aws.Provider) -> list[Names]:
         """The names of both regions, in the account that the provider is signed in to."""
         account = aws.get_caller_identity(opts=pulumi.InvokeOptions(provider=provider)).account_id
-        return (Names(settings.environment_suffix, settings.primary.region, account),
-                Names(settings.environment_suffix, settings.dr.region, account))
+        return [Names(settings.environment_suffix, each.region, account) for each in (settings.primary, settings.dr)]
 
     def _aws(self, region: RegionSettings, settings: Settings) -> aws.Provider:
         """The one provider of a region; for an emulator it needs neither credentials nor AWS's own host names."""

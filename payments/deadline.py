@@ -3,7 +3,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from payments.runtime import Runtime, system_runtime
+from payments.runtime import Runtime
 
 T = TypeVar("T")
 
@@ -34,12 +34,10 @@ class Timing:
 class Deadline:
     """The moment by which a request must have its answer, `seconds` from now."""
 
-    def __init__(self, timing: Timing, seconds: float, runtime: Runtime | None = None,
+    def __init__(self, timing: Timing, seconds: float, runtime: Runtime,
                  guard: Callable[[], None] | None = None) -> None:
-        self._timing = timing
-        self._runtime = runtime or system_runtime()
-        self._end = self._runtime.clock.monotonic() + seconds
-        self._guard = guard
+        self._timing, self._runtime, self._guard = timing, runtime, guard
+        self._end = runtime.clock.monotonic() + seconds
 
     def remaining(self) -> float:
         """Seconds left; negative when it has passed."""
@@ -67,7 +65,12 @@ class Deadline:
         attempt = 1
         while True:
             try:
-                return self._attempt(function)
+                if self._guard:
+                    self._guard()
+                allowed = min(self.remaining(), self._timing.attempt)
+                if allowed <= 0:
+                    raise TimeoutError("no time left for an attempt")
+                return self._runtime.caller.call(function, allowed)
             except Exception as error:
                 pause = self._runtime.random.uniform(0, self._timing.pause * 2 ** (attempt - 1))
                 fits = attempt < self._timing.attempts and self.remaining() >= pause + self._timing.attempt
@@ -76,11 +79,3 @@ class Deadline:
                     attempt += 1
                     continue
                 raise
-
-    def _attempt(self, function: Callable[[], T]) -> T:
-        if self._guard:
-            self._guard()
-        allowed = min(self.remaining(), self._timing.attempt)
-        if allowed <= 0:
-            raise TimeoutError("no time left for an attempt")
-        return self._runtime.caller.call(function, allowed)

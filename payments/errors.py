@@ -21,8 +21,7 @@ class InvalidRequest(PaymentsError):
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(field, reason)
-        self.field = field
-        self.reason = reason
+        self.field, self.reason = field, reason
 
 
 class Conflict(PaymentsError):
@@ -42,8 +41,7 @@ class StoreUnavailable(PaymentsError):
 
     def __init__(self, store: str, code: str) -> None:
         super().__init__(store, code)
-        self.store = store
-        self.code = code
+        self.store, self.code = store, code
 
 
 class MigrationError(PaymentsError):

@@ -4,9 +4,7 @@ The payments table keeps leadership as an item: the region that leads, and an ep
 trusts what it has read for one lease (LEASE), so a former leader may go on for that long. A takeover waits that long
 before it makes the new leader's ledger a writer.
 """
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from contract import KEY_ATTRIBUTE, LEADERSHIP_KEY, Store
@@ -19,7 +17,6 @@ LEASE = 1.0  # seconds
 FIRST_EPOCH = 1
 
 _KEY: AwsResponse = {KEY_ATTRIBUTE: {"S": LEADERSHIP_KEY}}
-_NAMES = {"#epoch": "epoch", "#region": "region"}
 
 
 @dataclass(frozen=True)
@@ -39,15 +36,15 @@ class DynamoLeadership:
 
     def read(self, deadline: Deadline) -> Leadership:
         """A consistent read. Raises StoreUnavailable, also if no region was ever made the leader."""
-        answer = self._call(deadline, self.client.get_item, Key=_KEY, ConsistentRead=True)
+        answer = call(Store.TABLE, deadline, self.client.get_item, TableName=self.table, Key=_KEY, ConsistentRead=True)
         if "Item" not in answer:
             raise StoreUnavailable(Store.TABLE, "LeadershipMissing")
         return _leadership(answer["Item"])
 
     def create(self, region: str, deadline: Deadline) -> None:
         """Make a region the first leader; does nothing if there was one already. Raises StoreUnavailable."""
-        self._call(deadline, self.client.put_item, expected=CONDITION_FAILED, ConditionExpression=IS_NEW,
-                   Item={**_KEY, "epoch": {"N": str(FIRST_EPOCH)}, "region": {"S": region}})
+        call(Store.TABLE, deadline, self.client.put_item, CONDITION_FAILED, TableName=self.table,
+             ConditionExpression=IS_NEW, Item={**_KEY, "epoch": {"N": str(FIRST_EPOCH)}, "region": {"S": region}})
 
     def take(self, region: str, deadline: Deadline, seen: int = 0) -> Leadership:
         """Make a region the leader under the next epoch; does nothing if it leads already.
@@ -63,21 +60,16 @@ class DynamoLeadership:
         found = self.read(deadline)
         if found.region == region and found.epoch >= seen:
             return found
-        values = {":epoch": {"N": str(found.epoch)}, ":next": {"N": str(max(found.epoch, seen) + 1)},
-                  ":region": {"S": region}}
-        answer = self._call(deadline, self.client.update_item, expected=CONDITION_FAILED, Key=_KEY,
-                            UpdateExpression="SET #epoch = :next, #region = :region",
-                            ConditionExpression="#epoch = :epoch", ExpressionAttributeNames=_NAMES,
-                            ExpressionAttributeValues=values,
-                            ReturnValues="ALL_NEW", ReturnValuesOnConditionCheckFailure="ALL_OLD")
+        answer = call(Store.TABLE, deadline, self.client.update_item, CONDITION_FAILED, TableName=self.table, Key=_KEY,
+                      UpdateExpression="SET #epoch = :next, #region = :region", ConditionExpression="#epoch = :epoch",
+                      ExpressionAttributeNames={"#epoch": "epoch", "#region": "region"},
+                      ExpressionAttributeValues={":epoch": {"N": str(found.epoch)}, ":region": {"S": region},
+                                                 ":next": {"N": str(max(found.epoch, seen) + 1)}},
+                      ReturnValues="ALL_NEW", ReturnValuesOnConditionCheckFailure="ALL_OLD")
         now = _leadership(answer.get("Attributes") or answer["Item"])
         if now.region != region:
             raise NotTheWriter(now.region)
         return now
-
-    def _call(self, deadline: Deadline, operation: Callable[..., AwsResponse], expected: str = "",
-              **request: Any) -> AwsResponse:
-        return call(Store.TABLE, deadline, partial(operation, TableName=self.table, **request), expected)
 
 
 class Lease:

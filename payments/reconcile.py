@@ -12,7 +12,7 @@ import os
 import sys
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -159,8 +159,8 @@ def compare(snapshot: Snapshot) -> Findings:
     counts: dict[Store, Mapping[str, int]] = {
         Store.TABLE: dict.fromkeys(snapshot.table, 1), Store.LEDGER: postings,
         Store.RECEIPTS: {receipt.payment_id: receipt.versions for receipt in snapshot.receipts.values()}}
-    reordered = {Store.TABLE: 0, Store.LEDGER: out_of_order(ages[payment_id] for payment_id in postings),
-                 Store.RECEIPTS: out_of_order(age for _, age in arrivals)}
+    reordered = {Store.TABLE: 0, Store.LEDGER: out_of_order([ages[payment_id] for payment_id in postings]),
+                 Store.RECEIPTS: out_of_order([age for _, age in arrivals])}
     findings = {store: Finding(kept=len(count), lost=[case.payment_id for case in cases if case.lost[store]],
                                duplicated=sorted(payment_id for payment_id, number in count.items() if number > 1),
                                conflicting=[case.payment_id for case in cases if case.conflicting[store]],
@@ -169,14 +169,13 @@ def compare(snapshot: Snapshot) -> Findings:
                     sorted((case.payment for case in cases if case.payment and case.repairable), key=_age))
 
 
-def out_of_order(places: Iterable[Any]) -> int:
+def out_of_order(places: Sequence[Any]) -> int:
     """The fewest places that must be left out so that the rest rise."""
-    number, tails = 0, list[Any]()
+    tails = list[Any]()
     for place in places:
-        number += 1
         at = bisect_left(tails, place)
         tails[at:at + 1] = [place]
-    return number - len(tails)
+    return len(places) - len(tails)
 
 
 @dataclass(frozen=True)
@@ -210,7 +209,12 @@ class Reconciliation:
             for record in findings.repairs:
                 position = " ".join(_age(record))
                 if position > cursor:
-                    answer["repaired" if self._repaired(record, until) else "refused"].append(record.payment.payment_id)
+                    outcome = "repaired"
+                    try:
+                        self.service.restore(record, until.within(self.timing.budget))
+                    except Conflict:
+                        outcome = "refused"
+                    answer[outcome].append(record.payment.payment_id)
                     answer["cursor"] = position
             answer.update(done=True, cursor="")
         except StoreUnavailable as error:
@@ -230,13 +234,6 @@ class Reconciliation:
             return {"region": self.region, "error": f"{error.store}:{error.code}"}
         finally:
             self.service.ledger.close()
-
-    def _repaired(self, record: Record, until: Deadline) -> bool:
-        try:
-            self.service.restore(record, until.within(self.timing.budget))
-        except Conflict:
-            return False
-        return True
 
     def _snapshot(self, until: Deadline) -> Snapshot:
         # In the order in which a payment is written: what is settled in the table is in the others. What only the

@@ -55,9 +55,8 @@ class DynamoTable:
 
     def register(self, record: Record, deadline: Deadline) -> Record:
         """Put the record if its payment id is new. Returns the record that the id has now: a repeat costs no read."""
-        answer = self._call(deadline, self.client.put_item, expected=CONDITION_FAILED, Item=_item(record),
-                            ConditionExpression=IS_NEW,
-                            ReturnValuesOnConditionCheckFailure="ALL_OLD")
+        answer = call(Store.TABLE, deadline, self.client.put_item, CONDITION_FAILED, TableName=self.name,
+                      Item=_item(record), ConditionExpression=IS_NEW, ReturnValuesOnConditionCheckFailure="ALL_OLD")
         return _record(answer["Item"]) if "Error" in answer else record
 
     def adopt(self, record: Record, epoch: int, deadline: Deadline) -> Record:
@@ -73,51 +72,47 @@ class DynamoTable:
 
     def replace(self, found: Record, record: Record, deadline: Deadline) -> bool:
         """Replace the pending record that was found by another one. Returns whether it was still there."""
-        answer = self._call(deadline, self.client.put_item, expected=CONDITION_FAILED, Item=_item(record),
-                            ConditionExpression="fingerprint = :fingerprint AND #status = :status",
-                            ExpressionAttributeNames={"#status": "status"},
-                            ExpressionAttributeValues={":fingerprint": {"S": found.fingerprint},
-                                                       ":status": {"S": "PENDING"}})
+        answer = call(Store.TABLE, deadline, self.client.put_item, CONDITION_FAILED, TableName=self.name,
+                      Item=_item(record), ConditionExpression="fingerprint = :fingerprint AND #status = :status",
+                      ExpressionAttributeNames={"#status": "status"},
+                      ExpressionAttributeValues={":fingerprint": {"S": found.fingerprint},
+                                                 ":status": {"S": "PENDING"}})
         return "Error" not in answer
 
     def find(self, payment_id: str, deadline: Deadline) -> Record | None:
         """The record of an id, by a consistent read; None if there is none. Asks nothing for an invalid id."""
         if not PAYMENT_ID.fullmatch(payment_id):
             return None
-        answer = self._call(deadline, self.client.get_item, Key=_key(payment_id), ConsistentRead=True)
+        answer = call(Store.TABLE, deadline, self.client.get_item, TableName=self.name, Key=_key(payment_id),
+                      ConsistentRead=True)
         return _record(answer["Item"]) if "Item" in answer else None
 
     def probe(self, deadline: Deadline) -> State:
         """Read an item that cannot exist: its key has a character that no payment id contains."""
-        self._call(deadline, self.client.get_item, Key=_key("no payment"))
+        call(Store.TABLE, deadline, self.client.get_item, TableName=self.name, Key=_key("no payment"))
         return State.OK
 
     def records(self, deadline: NextDeadline) -> Iterator[Record]:
         """Every record, in no particular order, by consistent reads."""
-        page = self._call(deadline(), self.client.scan, ConsistentRead=True)
+        scan = partial(self.client.scan, TableName=self.name, ConsistentRead=True)
+        page = call(Store.TABLE, deadline(), scan)
         while True:
             yield from (_record(item) for item in page["Items"] if PAYMENT_ID.fullmatch(item[KEY_ATTRIBUTE]["S"]))
             if "LastEvaluatedKey" not in page:
                 return
-            page = self._call(deadline(), self.client.scan, ConsistentRead=True,
-                              ExclusiveStartKey=page["LastEvaluatedKey"])
+            page = call(Store.TABLE, deadline(), scan, ExclusiveStartKey=page["LastEvaluatedKey"])
 
     def _update(self, record: Record, deadline: Deadline, change: str, values: AwsResponse, condition: str) -> Record:
-        answer = self._call(deadline, self.client.update_item, expected=CONDITION_FAILED,
-                            Key=_key(record.payment.payment_id), UpdateExpression=change,
-                            ConditionExpression=condition,
-                            ExpressionAttributeNames={"#status": "status", "#epoch": "epoch"},
-                            ExpressionAttributeValues={":fingerprint": {"S": record.fingerprint},
-                                                       ":epoch": {"N": str(record.epoch)}, **values},
-                            ReturnValues="ALL_NEW", ReturnValuesOnConditionCheckFailure="ALL_OLD")
+        answer = call(Store.TABLE, deadline, self.client.update_item, CONDITION_FAILED, TableName=self.name,
+                      Key=_key(record.payment.payment_id), UpdateExpression=change, ConditionExpression=condition,
+                      ExpressionAttributeNames={"#status": "status", "#epoch": "epoch"},
+                      ExpressionAttributeValues={":fingerprint": {"S": record.fingerprint},
+                                                 ":epoch": {"N": str(record.epoch)}, **values},
+                      ReturnValues="ALL_NEW", ReturnValuesOnConditionCheckFailure="ALL_OLD")
         item = answer.get("Attributes") or answer.get("Item")
         if item is None:
             raise StoreUnavailable(Store.TABLE, "ItemMissing")
         return _record(item)
-
-    def _call(self, deadline: Deadline, operation: Callable[..., AwsResponse], expected: str = "",
-              **request: Any) -> AwsResponse:
-        return call(Store.TABLE, deadline, partial(operation, TableName=self.name, **request), expected)
 
 
 @dataclass(frozen=True)
@@ -138,9 +133,9 @@ class S3Receipts:
 
     def put(self, record: Record, deadline: Deadline) -> None:
         """Put the receipt if there is none: another version would count as another receipt."""
-        request = partial(self.client.put_object, Bucket=self.bucket, Key=_receipt_key(record.payment.payment_id),
-                          Body=record.receipt(), ContentType="application/json", IfNoneMatch="*")
-        call(Store.RECEIPTS, deadline, request, expected="PreconditionFailed")
+        call(Store.RECEIPTS, deadline, self.client.put_object, "PreconditionFailed", Bucket=self.bucket,
+             Key=_receipt_key(record.payment.payment_id), Body=record.receipt(), ContentType="application/json",
+             IfNoneMatch="*")
 
     def versions(self, deadline: NextDeadline) -> Iterator[Version]:
         """Every version of every receipt, by payment id and then newest first; other objects are skipped."""
@@ -153,8 +148,8 @@ class S3Receipts:
                     yield Version(payment_id, found["LastModified"], found["Size"])
             if not page["IsTruncated"]:
                 return
-            page = call(Store.RECEIPTS, deadline(), partial(request, KeyMarker=page["NextKeyMarker"],
-                                                            VersionIdMarker=page["NextVersionIdMarker"]))
+            page = call(Store.RECEIPTS, deadline(), request, KeyMarker=page["NextKeyMarker"],
+                        VersionIdMarker=page["NextVersionIdMarker"])
 
     def read(self, payment_id: str, deadline: Deadline) -> bytes:
         """The newest version of a payment's receipt."""
@@ -163,7 +158,7 @@ class S3Receipts:
 
     def probe(self, deadline: Deadline) -> State:
         """Check that the bucket answers."""
-        call(Store.RECEIPTS, deadline, partial(self.client.head_bucket, Bucket=self.bucket))
+        call(Store.RECEIPTS, deadline, self.client.head_bucket, Bucket=self.bucket)
         return State.OK
 
 
@@ -172,13 +167,14 @@ def takeover(client: Any, bucket: str, deadline: Deadline) -> bool:
 
     The caller may list the bucket, so 404 means that there is no such object, and 403 says nothing about it.
     """
-    return "Error" not in call("control", deadline, partial(client.head_object, Bucket=bucket, Key=LEVER_KEY), "404")
+    return "Error" not in call("control", deadline, client.head_object, "404", Bucket=bucket, Key=LEVER_KEY)
 
 
-def call(store: str, deadline: Deadline, request: Callable[[], AwsResponse], expected: str = "") -> AwsResponse:
+def call(store: str, deadline: Deadline, operation: Callable[..., AwsResponse], expected: str = "",
+         **request: Any) -> AwsResponse:
     """The answer; an error with the code `expected` is one too, with the key `Error`. Raises StoreUnavailable."""
     try:
-        return deadline.call(request, _transient)
+        return deadline.call(partial(operation, **request), _transient)
     except _FAILURES as error:
         code = _code(error)
         if isinstance(error, exceptions.ClientError) and code == expected:

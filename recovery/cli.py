@@ -9,7 +9,6 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from functools import partial
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -23,9 +22,8 @@ from contract import OutputsError, read_outputs
 from payments.errors import StoreUnavailable
 from recovery import drill as drills
 from recovery import show
-from recovery.clients import BotoClients
 from recovery.cloud import Cloud
-from recovery.environment import Environment, system_environment
+from recovery.environment import BotoClients, Environment, system_environment
 from recovery.errors import (
     AlreadyRunning,
     AwsFailure,
@@ -35,11 +33,11 @@ from recovery.errors import (
     StepTimedOut,
     reason,
 )
-from recovery.journal import Journal, Run, StepProgress
+from recovery.journal import Run, StepProgress
 from recovery.plan import Action, Plan, Step, predict, refusals, resumes
 from recovery.runner import Runner, claim
 from recovery.stack import Stack
-from recovery.status import Status
+from recovery.status import take_status
 from recovery.steps import AwsSteps
 
 UNFINISHED, REFUSED, INTERRUPTED = 1, 2, 130
@@ -83,9 +81,9 @@ class Terminal:
         usual = stack.sites[0 if action is Action.FAILBACK else 1]
         return Plan(action=action, stack=stack, target=stack.site(to) if to else usual)
 
-    def print_json(self, document: Mapping[str, Any]) -> None:
-        """Print a document on stdout."""
-        self.console(False).print(json.dumps(document, indent=2))
+    def show(self, document: Mapping[str, Any], *text: Any, as_json: bool) -> None:
+        """Print a result on stdout: as a document, or as text."""
+        self.console(False).print(*([json.dumps(document, indent=2)] if as_json else text), sep="\n")
 
     def warn(self, line: str) -> None:
         """Print one line on stderr."""
@@ -115,11 +113,9 @@ def usage(context: typer.Context) -> None:
 def status(context: typer.Context, *, as_json: Json = False) -> None:
     """Show leader, writer, lags, health, levers, alarms, latest run and drill; works while a region is cut off."""
     terminal: Terminal = context.obj
-    found = Status(stack=Stack.of(terminal.outputs()), environment=terminal.connect()).take()
-    if as_json:
-        terminal.print_json(found)
-    else:
-        terminal.console(False).print(_table(show.regions(found)), *show.stack(found), sep="\n")
+    stack = Stack.of(terminal.outputs())
+    found = take_status(terminal.connect(), stack)
+    terminal.show(found, _table(show.regions(found)), *show.stack(found), as_json=as_json)
 
 
 @app.command()
@@ -129,15 +125,13 @@ def plan(context: typer.Context, action: Action, *, to: To = "", as_json: Json =
     planned = terminal.plan(action, to)
     budget, objective, expected = planned.budget(), planned.stack.recovery_time_objective, predict(planned.stack)
     total = sum(budget.values())
-    if as_json:
-        terminal.print_json({
-            "action": action.value, "target": planned.target.region, "steps": [asdict(step) for step in planned.steps],
-            "budget_s": budget, "sum_s": total, "recovery_time_objective_s": objective,
-            "prediction_for_aws": [asdict(each) for each in expected]})
-    else:
-        terminal.console(False).print(
-            _table(show.steps(planned), f"{action} to {planned.target.region}"), show.budget(planned),
-            _table(show.expected(expected), "Prediction for a failover on AWS (never measured there)"), sep="\n")
+    document = {
+        "action": action.value, "target": planned.target.region, "steps": [asdict(step) for step in planned.steps],
+        "budget_s": budget, "sum_s": total, "recovery_time_objective_s": objective,
+        "prediction_for_aws": [asdict(each) for each in expected]}
+    terminal.show(
+        document, _table(show.steps(planned), f"{action} to {planned.target.region}"), show.budget(planned),
+        _table(show.expected(expected), "Prediction for a failover on AWS (never measured there)"), as_json=as_json)
     if total > objective:
         raise CommandStopped(REFUSED, f"recoveryTimeObjective = {objective}: the plan may take {total:.0f} s")
 
@@ -165,50 +159,40 @@ def drill(context: typer.Context, practice: Practice, *, to: To = "", as_json: J
           seconds: Seconds = drills.DURATION) -> None:
     """Practise an action while clients pay; `restore` repairs what a drill has left broken."""
     terminal: Terminal = context.obj
-    outputs, environment, console = terminal.outputs(), terminal.connect(), terminal.console(as_json)
+    outputs, environment = terminal.outputs(), terminal.connect()
     try:
         if practice is DrillCommand.RESTORE:
-            document, text = restore(environment, Stack.of(outputs))
+            restored = drills.restore(environment, Stack.of(outputs))
+            document: dict[str, Any] = {"ok": True, "restored": restored and asdict(restored)}
+            text = f"{restored.region} is restored" if restored else "nothing was left broken"
         else:
             plans = drills.plan_drill(environment, outputs, Action(practice), to)
-            require_confirmation(terminal, *plans, environment, yes=yes)
-            report = drills.Drill(*plans, environment, partial(claim_and_drive, terminal, console), console.print,
-                                  seconds).run()
+            report = practise(terminal, terminal.console(as_json), environment, *plans, yes=yes, seconds=seconds)
             document, text = report.document(), str(report)
     except AwsFailure as error:
         raise CommandStopped(UNFINISHED, str(error)) from error
     except KeyboardInterrupt:
         raise CommandStopped(
             INTERRUPTED, "interrupted", f"run `{drills.RESTORE}` to make sure that nothing is left broken") from None
-    if as_json:
-        terminal.print_json(document)
-    else:
-        console.print(text)
+    terminal.show(document, text, as_json=as_json)
     if not document["ok"]:
         raise CommandStopped(UNFINISHED)
 
 
-def restore(environment: Environment, stack: Stack) -> tuple[dict[str, Any], str]:
-    """Restore what a drill left broken; the result as JSON and for people. Raises AwsFailure and StoreUnavailable."""
-    restored = drills.restore(environment, stack)
-    return ({"ok": True, "restored": restored and asdict(restored)},
-            f"{restored.region} is restored" if restored else "nothing was left broken")
-
-
-def require_confirmation(terminal: Terminal, planned: Plan, targets: Mapping[str, drills.DrillTargets],
-                         environment: Environment, *, yes: bool) -> None:
-    """Raise CommandStopped if a drill must not begin, or is not confirmed."""
+def practise(terminal: Terminal, console: Console, environment: Environment, planned: Plan,
+             targets: Mapping[str, drills.DrillTargets], *, yes: bool, seconds: float) -> drills.DrillReport:
+    """Carry out a drill. Raises CommandStopped if it must not begin, or is not confirmed, and as `Drill.run`."""
     against = drills.drill_refusals(environment, planned, yes=yes)
     if against:
         raise CommandStopped(REFUSED, *against)
     if not yes and not terminal.confirm(f"{drills.warning(planned, targets)}\nBegin?"):
         raise CommandStopped(REFUSED, "not confirmed")
 
+    def claim_and_drive(cloud: Cloud, why: str, seen: float | None) -> Run:
+        return drive(cloud, claim(cloud, terminal.driver, why=why, seen=seen), console)
 
-def claim_and_drive(terminal: Terminal, console: Console, cloud: Cloud, why: str, seen: float | None) -> Run:
-    """Carry out a drill's plan. Raises as `claim` and `drive`."""
-    return drive(cloud, claim(Journal(cloud.table), cloud.plan, terminal.driver, cloud.environment, why=why, seen=seen),
-                 console)
+    cloud = Cloud(plan=planned, environment=environment)
+    return drills.Drill(cloud, targets, claim_and_drive, console.print, seconds).run()
 
 
 def carry_out(terminal: Terminal, planned: Plan, *, as_json: bool, accepts_loss: bool = False) -> None:
@@ -221,7 +205,7 @@ def carry_out(terminal: Terminal, planned: Plan, *, as_json: bool, accepts_loss:
         hint = ["to begin in spite of that, add --accept-data-loss"] if all(each.loses for each in against) else []
         raise CommandStopped(REFUSED, *reasons, *hint)
     why = f"accepted: {'; '.join(reasons)}" if reasons else f"{planned.action} requested"
-    run = claim(Journal(cloud.table), planned, terminal.driver, cloud.environment, why=why, accepted=bool(reasons))
+    run = claim(cloud, terminal.driver, why=why, accepted=bool(reasons))
     console = terminal.console(as_json)
     console.print(f"{run.action} to {run.target} ({run.id}): {run.why}")
     try:
@@ -236,10 +220,7 @@ def carry_out(terminal: Terminal, planned: Plan, *, as_json: bool, accepts_loss:
         cloud.notify(f"{run.action} to {run.target} is done", f"By {run.driver}: {run.why}")
     except AwsFailure as error:
         terminal.warn(f"the notification failed: {error}")
-    if as_json:
-        terminal.print_json(finished.document())
-    else:
-        console.print(f"done in {(finished.ended or 0) - finished.began:.1f} s")
+    terminal.show(finished.document(), f"done in {(finished.ended or 0) - finished.began:.1f} s", as_json=as_json)
 
 
 def drive(cloud: Cloud, run: Run, console: Console) -> Run:
@@ -250,12 +231,10 @@ def drive(cloud: Cloud, run: Run, console: Console) -> Run:
             if progress.ended is not None:
                 console.print(f"{step.key:10} {progress.ended - progress.began:6.1f} s  {progress.note}")
 
-        return Runner(plan=cloud.plan, do=AwsSteps(cloud=cloud).do, journal=Journal(cloud.table), run=run,
-                      environment=cloud.environment, report=report).drive()
+        return Runner(cloud=cloud, do=AwsSteps(cloud=cloud).do, run=run, report=report).drive()
 
 
 def _table(rows: show.Rows, title: str | None = None) -> Table:
-    """The first row has the headings."""
     table = Table(*rows[0], box=box.SIMPLE, title=title)
     for row in rows[1:]:
         table.add_row(*row)
@@ -271,7 +250,6 @@ def run(arguments: Sequence[str], terminal: Terminal) -> int:
 
 
 def _outcome(arguments: Sequence[str], terminal: Terminal) -> tuple[Any, ...]:
-    """The exit code of a command, and the reasons for it."""
     try:
         code = typer.main.get_command(app).main(list(arguments), obj=terminal, standalone_mode=False) or 0
     except CommandStopped as stopped:

@@ -2,7 +2,7 @@
 
 A method that also calls the other region says so.
 """
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,14 +14,11 @@ from botocore.exceptions import ClientError
 from contract import LEVER_KEY, METRICS_NAMESPACE, REPLICATION_RULE, STACK_DIMENSION, Metric, Store
 from payments.clock import Clock
 from payments.errors import StoreUnavailable
-from recovery.clients import READ_TIMEOUT
 from recovery.control_table import ControlTable
-from recovery.environment import Environment
+from recovery.environment import READ_TIMEOUT, Environment
 from recovery.errors import AwsFailure, aws_failures
-from recovery.journal import Journal
-from recovery.observation import least_lag
+from recovery.observation import ProbeResult, look
 from recovery.plan import AVAILABLE, Action, Facts, Plan
-from recovery.probe import ProbeResult, look
 from recovery.stack import Site
 
 METRICS_TIMEOUT = 1.0  # seconds: publishing must not delay what is to be done about a look
@@ -63,7 +60,7 @@ class Cloud:
         leadership = writer = observation = run = None
         cluster, instances = "", 0
         try:
-            leadership, run = self.table.leadership(), Journal(self.table).latest()
+            leadership, run = self.table.leadership(), self.table.latest_run()
             observation = self.table.observation(self.plan.target.region)
         except StoreUnavailable as error:
             wrong[Store.TABLE] = error.code
@@ -161,7 +158,7 @@ class Cloud:
         with suppress(StoreUnavailable):
             heartbeat = self.table.observation(self.plan.other.region)
             if heartbeat:
-                return least_lag(heartbeat.at, self.clock.time(), interval)
+                return max(0.0, self.clock.time() - heartbeat.at - interval)
         return None
 
     def _newest(self, namespace: str, metric: str, **dimensions: str) -> float | None:
@@ -181,11 +178,5 @@ class Cloud:
 
 def writer_of(global_database: Mapping[str, Any]) -> str | None:
     """The region of the writer in a description of the global database, None if there is no writer."""
-    arns = (member["DBClusterArn"] for member in members_of(global_database) if member["IsWriter"])
-    return next((str(arn).split(":")[3] for arn in arns), None)
-
-
-def members_of(global_database: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """The member clusters in a description of the global database."""
-    members: Sequence[Mapping[str, Any]] = global_database.get("GlobalClusterMembers", ())
-    return members
+    return next((str(member["DBClusterArn"]).split(":")[3]
+                 for member in global_database.get("GlobalClusterMembers", ()) if member["IsWriter"]), None)

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from contract import KEY_ATTRIBUTE, OBSERVATION_PREFIX
+from contract import JOURNAL_KEY, KEY_ATTRIBUTE, OBSERVATION_PREFIX
 from payments.deadline import Deadline, Timing
 from payments.leadership import DynamoLeadership, Leadership
 from payments.runtime import Runtime
 from payments.stores import CONDITION_FAILED, AwsResponse, call
+from recovery.errors import AlreadyRunning, JournalGone
+from recovery.journal import Run
 from recovery.observation import Observation
 
 _ABSENT = f"attribute_not_exists({KEY_ATTRIBUTE})"
@@ -39,6 +41,26 @@ class ControlTable:
     def write_observation(self, observation: Observation) -> None:
         """Write what this region's controller sees."""
         self.write_document(OBSERVATION_PREFIX + observation.region, observation.document())
+
+    def latest_run(self) -> Run | None:
+        """The run in the journal, None if there never was one."""
+        document = self.document(JOURNAL_KEY)
+        return None if document is None else Run.of(document)
+
+    def write_run(self, run: Run, before: Run | None) -> None:
+        """Write a run if the journal still holds the run and driver of `before` (None: if there is no journal).
+
+        Raises AlreadyRunning if it holds others, and JournalGone. If the answer to a first attempt was lost, the
+        second attempt finds the run itself there, which is success.
+        """
+        item = {"run": {"S": run.id}, "driver": {"S": run.driver}, "document": {"S": json.dumps(run.document())}}
+        found = self.write(JOURNAL_KEY, item, {} if before is None else {"run": before.id, "driver": before.driver})
+        if found == {}:
+            raise JournalGone(f"the journal of this run was deleted: {run.what}")
+        if found:
+            present = Run.of(json.loads(found["document"]["S"]))
+            if (present.id, present.driver) != (run.id, run.driver):
+                raise AlreadyRunning(present.driver, present.what)
 
     def document(self, key: str) -> Any:
         """A JSON document, None if there is none."""

@@ -20,15 +20,13 @@ from payments.clock import Clock
 from payments.errors import StoreUnavailable
 from payments.logs import JsonFormatter
 from payments.runtime import LambdaContext
-from recovery.clients import BotoClients
 from recovery.cloud import Cloud
-from recovery.decision import Reaction, alarming, decide, failover
-from recovery.environment import Environment, system_environment
+from recovery.decision import alarming, decide
+from recovery.environment import BotoClients, Environment, system_environment
 from recovery.errors import RecoveryError, StepTimedOut, reason
-from recovery.journal import Journal, Run, StepProgress
-from recovery.observation import Observation, observe
-from recovery.plan import Action, Step, resumes
-from recovery.probe import ProbeResult, lever_is_pulled
+from recovery.journal import Run, StepProgress
+from recovery.observation import Observation, ProbeResult, lever_is_pulled, observe
+from recovery.plan import Action, Plan, Step, resumes
 from recovery.runner import Runner, claim
 from recovery.stack import Stack
 from recovery.steps import AwsSteps
@@ -36,35 +34,21 @@ from recovery.steps import AwsSteps
 logger = logging.getLogger("recovery")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ControllerTiming:
-    """Times in seconds: between two looks, from one start of the function to the next, and after a failover."""
-
-    look: float
-    window: float
-    cool_down: float
-
-    @classmethod
-    def of(cls, environ: Mapping[str, str]) -> "ControllerTiming":
-        """From PROBE_SECONDS, WATCH_SECONDS and COOL_DOWN_SECONDS."""
-        return cls(look=float(environ[Variable.PROBE_SECONDS]), window=float(environ[Variable.WATCH_SECONDS]),
-                   cool_down=float(environ[Variable.COOL_DOWN_SECONDS]))
-
-
 @dataclass(kw_only=True)
 class Controller:
-    """The controller of one region; the plan of `cloud` is the failover to that region."""
+    """The controller of one region; the plan of `cloud` is the failover to that region.
+
+    Times in seconds: `interval` between two looks, `window` from one start of the function to the next, and
+    `cool_down` after a failover.
+    """
 
     cloud: Cloud
-    timing: ControllerTiming
+    interval: float
+    window: float
+    cool_down: float
     _last_heartbeat: tuple[str, int] = field(default=("", 0), init=False)
     """The run that was unfinished at the last look, and its heartbeat."""
     _internal_errors: list[Exception] = field(default_factory=list, init=False)
-
-    @property
-    def stack(self) -> Stack:
-        """The stack."""
-        return self.cloud.plan.stack
 
     @property
     def region(self) -> str:
@@ -77,10 +61,10 @@ class Controller:
         Raises at the end what only an error in this program can raise, so that the function's error metric counts it.
         """
         self._internal_errors.clear()
-        clock, timing = self.cloud.clock, self.timing
+        clock = self.cloud.clock
         began = clock.monotonic()
-        for number in range(round(timing.window / timing.look)):
-            clock.sleep(max(0.0, began + number * timing.look - clock.monotonic()))
+        for number in range(round(self.window / self.interval)):
+            clock.sleep(max(0.0, began + number * self.interval - clock.monotonic()))
             with self._logging_errors():
                 self.look_once(driver)
         if self._internal_errors:
@@ -92,16 +76,16 @@ class Controller:
         While another driver carries out a failover, nothing is done: the other region must be left alone. While it
         carries out another run, the looks go on, since the run waits for the lags that they report, but nothing else.
         """
-        table, now = self.cloud.table, self.cloud.clock.time()
-        before, run = table.observation(self.region), Journal(table).latest()
-        if before and 0 <= now - before.at < self.timing.look / 2:
+        table, plan, now = self.cloud.table, self.cloud.plan, self.cloud.clock.time()
+        before, run = table.observation(self.region), table.latest_run()
+        if before and 0 <= now - before.at < self.interval / 2:
             return  # two starts overlap, and the other one looks
         if run and run.ended is not None:
             run = None
         driven = bool(run and self._is_driven(run))
         if run and driven and run.action == Action.FAILOVER:
             return
-        if run and not driven and self.stack.failover_mode == FailoverMode.AUTOMATIC and resumes(self.cloud.plan, run):
+        if run and not driven and plan.stack.failover_mode == FailoverMode.AUTOMATIC and resumes(plan, run):
             self._drive(driver, run.why, before)
             return
         self._look(driver, before, run, driven=driven)
@@ -111,10 +95,10 @@ class Controller:
         cloud, table, other, now = self.cloud, self.cloud.table, self.cloud.plan.other, self.cloud.clock.time()
         leadership = table.leadership()
         seen, own = cloud.look(other), cloud.look(cloud.plan.target)
-        lags = cloud.lags(self.timing.look) if seen.alive else {}
+        lags = cloud.lags(self.interval) if seen.alive else {}
         observation = observe(before, Observation(region=self.region, at=now, ready=own.alive, lags=lags), seen,
                               leads=leadership.region == other.region)
-        alarm = alarming(self.stack, observation, leadership)
+        alarm = alarming(cloud.plan.stack, observation, leadership)
         if not alarm and run is None:
             observation = replace(observation, notified="")
         table.write_observation(observation)
@@ -138,20 +122,17 @@ class Controller:
 
     def _react(self, observation: Observation, driver: str) -> None:
         facts = replace(self.cloud.facts(), observation=observation)
-        decision = decide(self.cloud.plan, facts, self.cloud.clock.time(), self.timing.cool_down)
-        if decision.reaction is Reaction.TAKE_OVER:
+        decision = decide(self.cloud.plan, facts, self.cloud.clock.time(), self.cool_down)
+        if decision and decision.takes_over:
             self._drive(driver, decision.why, observation)
-        elif decision.reaction is Reaction.NOTIFY:
+        elif decision:
             self._notify_once(observation, decision.subject, decision.why)
 
     def _drive(self, driver: str, why: str, observation: Observation | None) -> None:
-        plan, environment, journal = self.cloud.plan, self.cloud.environment, Journal(self.cloud.table)
-        run = claim(journal, plan, driver, environment, why=why, seen=observation.at if observation else None)
+        run = claim(self.cloud, driver, why=why, seen=observation.at if observation else None)
         log("take over", run=run.id, why=why)
-        runner = Runner(plan=plan, do=AwsSteps(cloud=self.cloud).do, journal=journal, run=run, environment=environment,
-                        report=_log_step)
         try:
-            done = runner.drive()
+            done = Runner(cloud=self.cloud, do=AwsSteps(cloud=self.cloud).do, run=run, report=_log_step).drive()
         except StepTimedOut as error:
             log("timed out", run=run.id, why=str(error))
             self._notify_once(observation, f"{self.region} could not take over: {error.step}",
@@ -176,16 +157,16 @@ class Controller:
 
         That is so in a standby, and in the region that Route 53 prefers once the other one's lever is not pulled.
         """
-        own, other = self.cloud.plan.target, self.cloud.plan.other
-        if not seen.alive or not self.cloud.lever(own):
+        cloud, own, other = self.cloud, self.cloud.plan.target, self.cloud.plan.other
+        if not seen.alive or not cloud.lever(own):
             return
         # What this look began with may be outdated. A driver that pulled the lever since is in the journal, or leads.
-        run = Journal(self.cloud.table).latest()
+        run = cloud.table.latest_run()
         if run and run.ended is None:
             return
-        if self.cloud.table.leadership().region != self.region or (
-                own == self.stack.sites[0] and not lever_is_pulled(self.cloud.environment, other.api_endpoint)):
-            self.cloud.set_lever(own, pulled=False)
+        if cloud.table.leadership().region != own.region or (
+                own == cloud.plan.stack.sites[0] and not lever_is_pulled(cloud.environment, other.api_endpoint)):
+            cloud.set_lever(own, pulled=False)
             log("lever reset")
 
     def _publish(self, observation: Observation, other: ProbeResult, own: ProbeResult) -> None:
@@ -197,14 +178,12 @@ class Controller:
 
     @contextmanager
     def _logging_errors(self) -> Iterator[None]:
-        """Log what goes wrong in the block, and continue after it."""
         try:
             yield
-        except (StoreUnavailable, RecoveryError, BotoCoreError) as error:
-            log("failed", error=f"{type(error).__name__}: {reason(error)}")
         except Exception as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
             log("failed", error=f"{type(error).__name__}: {reason(error)}")
-            self._internal_errors.append(error)
+            if not isinstance(error, StoreUnavailable | RecoveryError | BotoCoreError):
+                self._internal_errors.append(error)
 
 
 def command(run: Run) -> str:
@@ -227,9 +206,15 @@ def _log_step(step: Step, progress: StepProgress) -> None:
 
 
 def create(environ: Mapping[str, str], environment: Environment) -> Controller:
-    """The controller of AWS_REGION, from STACK_OUTPUTS (JSON), PROBE_SECONDS, WATCH_SECONDS and COOL_DOWN_SECONDS."""
-    plan = failover(Stack.of(json.loads(environ[Variable.STACK_OUTPUTS])), environ["AWS_REGION"])
-    return Controller(cloud=Cloud(plan=plan, environment=environment), timing=ControllerTiming.of(environ))
+    """The controller of AWS_REGION, from STACK_OUTPUTS (JSON), PROBE_SECONDS, WATCH_SECONDS and COOL_DOWN_SECONDS.
+
+    Raises StackError if the stack is not in that region.
+    """
+    stack = Stack.of(json.loads(environ[Variable.STACK_OUTPUTS]))
+    plan = Plan(action=Action.FAILOVER, stack=stack, target=stack.site(environ["AWS_REGION"]))
+    return Controller(
+        cloud=Cloud(plan=plan, environment=environment), interval=float(environ[Variable.PROBE_SECONDS]),
+        window=float(environ[Variable.WATCH_SECONDS]), cool_down=float(environ[Variable.COOL_DOWN_SECONDS]))
 
 
 def log_to_stdout(clock: Clock) -> None:

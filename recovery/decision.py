@@ -1,6 +1,5 @@
 """What a region's controller does about what it sees. Pure functions: nothing here calls AWS."""
 from dataclasses import dataclass
-from enum import StrEnum
 
 from contract import FailoverMode
 from payments.leadership import Leadership
@@ -9,24 +8,13 @@ from recovery.plan import Action, Facts, Plan, describe_lags, refusals
 from recovery.stack import Stack
 
 
-class Reaction(StrEnum):
-    """What a controller does."""
-
-    NOTHING = "nothing"
-    NOTIFY = "notify"
-    TAKE_OVER = "take over"
-
-
 @dataclass(frozen=True)
 class Decision:
-    """What to do, and why. `subject` stays the same while there is no news."""
+    """To take over, or else to notify people; and why. `subject` stays the same while there is no news."""
 
-    reaction: Reaction
-    subject: str = ""
-    why: str = ""
-
-
-NOTHING = Decision(Reaction.NOTHING)
+    subject: str
+    why: str
+    takes_over: bool = False
 
 
 def alarming(stack: Stack, observation: Observation, leadership: Leadership) -> str:
@@ -41,37 +29,32 @@ def alarming(stack: Stack, observation: Observation, leadership: Leadership) -> 
     return ""
 
 
-def decide(plan: Plan, facts: Facts, now: float, cool_down: float) -> Decision:
-    """What the controller of the plan's target does once something is alarming. `cool_down` in seconds.
+def decide(plan: Plan, facts: Facts, now: float, cool_down: float) -> Decision | None:
+    """What the controller of the plan's target does, None if nothing is alarming. `cool_down` in seconds.
 
     It takes over only in automatic mode, if nothing forbids it and the last failover is long enough ago. A planned
     move since then resets that: a person has put things in order. A controller never fails back.
     """
     stack, region, observation = plan.stack, plan.target.region, facts.observation
     if observation is None or facts.leadership is None:
-        return NOTHING
+        return None
     why = alarming(stack, observation, facts.leadership)
     if not why:
-        return NOTHING
+        return None
     what, command = why.partition(":")[0], f"python -m recovery failover --to {region}"
     against = refusals(plan, facts, now)
     if against:
         loses = all(refusal.loses for refusal in against)
         override = (f"If the loss is acceptable: {command} --accept-data-loss" if loses
                     else "No option overrides this")
-        return Decision(Reaction.NOTIFY, f"{what}, and {region} must not take over",
+        return Decision(f"{what}, and {region} must not take over",
                         f"{why}. {'; '.join(refusal.reason for refusal in against)}. {override}.")
     if stack.failover_mode != FailoverMode.AUTOMATIC:
-        return Decision(Reaction.NOTIFY, f"{what}: {region} can take over",
+        return Decision(f"{what}: {region} can take over",
                         f"{why}. {describe_lags(observation)}. To take over: {command}")
     run = facts.run
     if run and run.action == Action.FAILOVER and run.ended is not None and now - run.ended < cool_down:
-        return Decision(Reaction.NOTIFY, f"{what}: {region} waits, since the last failover was just now",
+        return Decision(f"{what}: {region} waits, since the last failover was just now",
                         f"{why}. The last one ({run.what}) ended {now - run.ended:.0f} s ago, and the controller waits "
                         f"for {cool_down:.0f} s after a failover. To take over now: {command}")
-    return Decision(Reaction.TAKE_OVER, f"{region} takes over", f"{why}; {describe_lags(observation)}")
-
-
-def failover(stack: Stack, region: str) -> Plan:
-    """The plan that a region's controller may carry out. Raises StackError if the stack is not in that region."""
-    return Plan(action=Action.FAILOVER, stack=stack, target=stack.site(region))
+    return Decision(f"{region} takes over", f"{why}; {describe_lags(observation)}", takes_over=True)

@@ -40,7 +40,7 @@ class AlreadyRunning(RecoveryError):
 
 
 class JournalGone(RecoveryError):
-    """The journal of the run was deleted, so nobody can tell who drives it."""
+    """The journal of the run was deleted, and with it the lock."""
 
 
 class StepTimedOut(RecoveryError):

@@ -2,7 +2,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -66,8 +66,7 @@ class Recovery:
 
     def document(self) -> dict[str, Any]:
         """All of it as JSON; the whole is null if it never ended."""
-        return {"whole": self.whole if self.recovered else None, "began": self.began, "ended": self.ended,
-                "phases": dict(self.phases), "errors": dict(self.errors), "gap": self.gap}
+        return {"whole": self.whole if self.recovered else None, **asdict(self)}
 
 
 def measure(requests: Sequence[ClientWrite], run: Run | None, offset: float) -> Recovery:
@@ -88,7 +87,7 @@ def measure(requests: Sequence[ClientWrite], run: Run | None, offset: float) -> 
     phases = {}
     if run is not None and began is not None and ended is not None:
         phases = _phases(began, ended, _ends(requests, run, offset, began))
-    return Recovery(began=began, ended=ended, phases=phases, errors=errors, gap=gap)
+    return Recovery(began=began, ended=ended, phases=phases, errors=dict(errors), gap=gap)
 
 
 def _outages(requests: Sequence[ClientWrite], offset: float) -> Iterator[Outage]:

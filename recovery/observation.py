@@ -1,13 +1,67 @@
-"""What a region's controller knows of the other region. Pure functions: nothing here calls AWS."""
+"""What is known of a region from outside: by a look at its public API, and after many looks by a controller.
+
+Nothing here raises for what it finds.
+"""
+import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from http import HTTPStatus
 from typing import Any
 
-from recovery.probe import ProbeResult
+from contract import HEALTH_PATH, LEVER_PATH, Store
+from payments.deadline import Deadline, Timing
+from recovery.environment import Environment, HttpReply
 from recovery.stack import Stack
 
+# Seconds for a whole answer: a region that is cut off must not delay what is to be done about it.
+LIVENESS_TIMEOUT = 2.0
+READINESS_TIMEOUT = 4.0  # the API queries its stores for as long as a payment may take
 UNREADY = 2  # times the detection threshold: a database that fails over within its own region is back by then
 MAX_INTERVAL = 180.0  # seconds between two looks; beyond that they are not "in a row". A few starts of the controller
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeResult:
+    """What a region shows: whether it answers at all, whether it can take payments, and in a few words why not."""
+
+    alive: bool
+    ready: bool
+    why: str = ""
+
+
+def look(environment: Environment, url: str) -> ProbeResult:
+    """Liveness and readiness of the region whose API is at `url`."""
+    _, why = get(environment, url + HEALTH_PATH, LIVENESS_TIMEOUT)
+    if why:
+        return ProbeResult(alive=False, ready=False, why=why)
+    deep, why = get(environment, f"{url}{HEALTH_PATH}?deep=1", READINESS_TIMEOUT)
+    states = ", ".join(f"{store} {deep[store]}" for store in Store if deep.get(store, "ok") != "ok")
+    return ProbeResult(alive=True, ready=deep.get("writes") is True, why=states or why)
+
+
+def lever_is_pulled(environment: Environment, url: str) -> bool:
+    """Whether the API at `url` says that its region's lever is pulled; also true if it does not say."""
+    return get(environment, url + LEVER_PATH, LIVENESS_TIMEOUT)[0].get("takeover") is not False
+
+
+def get(environment: Environment, url: str, timeout: float) -> tuple[dict[str, Any], str]:
+    """The JSON object that is answered within `timeout` seconds (empty if there is none), and what was wrong."""
+    deadline = Deadline(Timing(connect=timeout, read=0, attempts=1), timeout, environment.runtime)
+    try:
+        reply = deadline.call(partial(environment.http, "GET", url, timeout), lambda _: False)
+    except TimeoutError:
+        reply = HttpReply(0, why="timed out")
+    return json_object(reply.body), reply.why or ("" if reply.status == HTTPStatus.OK else f"HTTP {reply.status}")
+
+
+def json_object(text: bytes) -> dict[str, Any]:
+    """The JSON object in a text, an empty one if there is none."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +116,6 @@ def observe(before: Observation | None, now: Observation, other: ProbeResult, *,
     forgotten.
     """
     last = before if before and now.at - before.at <= MAX_INTERVAL else Observation(region=now.region, at=0.0)
-    return Observation(region=now.region, at=now.at, ready=now.ready, why=other.why, notified=last.notified,
-                       dead=0 if other.alive else last.dead + 1,
-                       unready=0 if other.ready or not leads else last.unready + 1,
-                       alive_at=now.at if other.alive else last.alive_at,
-                       lags=now.lags if other.alive else last.lags)
-
-
-def least_lag(written: float, now: float, interval: float) -> float:
-    """The least lag (s) of a replica whose newest heartbeat was `written` then; one is due every `interval` seconds."""
-    return max(0.0, now - written - interval)
+    return replace(now, why=other.why, notified=last.notified, dead=0 if other.alive else last.dead + 1,
+                   unready=0 if other.ready or not leads else last.unready + 1,
+                   alive_at=now.at if other.alive else last.alive_at, lags=now.lags if other.alive else last.lags)

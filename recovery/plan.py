@@ -9,8 +9,7 @@ from enum import StrEnum
 from contract import DNS_TTL, LOOK_SECONDS, Phase, Store
 from payments.leadership import Leadership
 from recovery.journal import Run
-from recovery.observation import UNREADY, Observation
-from recovery.probe import ProbeResult
+from recovery.observation import UNREADY, Observation, ProbeResult
 from recovery.stack import Site, Stack
 
 STALE = 60.0  # seconds after which what a controller has written says nothing about the present
@@ -187,7 +186,6 @@ def _unhealthy(plan: Plan, facts: Facts) -> Iterator[Refusal]:
 
 
 def _losses(plan: Plan, facts: Facts, now: float) -> Iterator[Refusal]:
-    """What a failover would lose, or that it is unknown."""
     other, observation, objective = plan.other.region, facts.observation, plan.stack.recovery_point_objective
     silent = _silent(plan, observation, now)
     if observation is None or silent:

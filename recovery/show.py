@@ -9,11 +9,13 @@ ROWS = {"alive": "answers", "ready": "can take payments", "why": "why not", "rig
         "writer": "database writer", "cluster": "database cluster", "instances": "instances available",
         "lever": "lever pulled", "lags": "replica lag, s", "watched_s": "controller looked, s ago", "alarms": "alarms"}
 
+PARTS = {"right": "leader", "watch": "controller"}  # other parts of a region are shown as they are called
+
 Rows = list[list[str]]
 
 
 def regions(status: Mapping[str, Any]) -> Rows:
-    """What `Status.take` found in each region: a row for each thing; the first row names the regions."""
+    """What `take_status` found in each region: a row for each thing; the first row names the regions."""
     found: Mapping[str, Mapping[str, Any]] = status["regions"]
     return [["", *(f"{name} ({region['role']})" for name, region in found.items())],
             *([label, *(text(region[key]) for region in found.values())] for key, label in ROWS.items())]
@@ -31,7 +33,7 @@ def stack(status: Mapping[str, Any]) -> list[str]:
 def _by_reason(unknown: Mapping[str, str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for what, why in unknown.items():
-        found.setdefault(why, []).append(what)
+        found.setdefault(why, []).append(PARTS.get(what, what))
     return found
 
 
@@ -75,7 +77,6 @@ def text(value: Any) -> str:
 
 
 def _dated(found: Any, describe: Callable[[Mapping[str, Any]], str]) -> str:
-    """A run or a drill, after the time at which it began."""
     if not isinstance(found, Mapping):
         return text(found)
     return f"{datetime.fromtimestamp(found['began'], UTC):%Y-%m-%d %H:%M:%S} UTC, {describe(found)}"

@@ -1,6 +1,6 @@
 """How the stack is doing, as each region reports it. What a region does not report is `unknown`."""
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -8,7 +8,6 @@ from contract import DRILL_KEY
 from recovery.cloud import Cloud
 from recovery.environment import Environment
 from recovery.errors import reason
-from recovery.journal import Journal
 from recovery.plan import Action, Plan
 from recovery.stack import Site, Stack
 
@@ -20,71 +19,60 @@ KEYS = ("alive", "ready", "why", "right", "writer", "cluster", "instances", "lev
 Part = dict[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Status:
-    """One look at the stack. All questions are asked at the same time.
+def take_status(environment: Environment, stack: Stack) -> Part:
+    """The status as JSON. All questions are asked at the same time. Never raises for what AWS does.
 
-    What is not answered within `patience` (seconds) is unknown.
+    {active: region, epoch, writer: region, mode, run, drill, regions: {region: {role, alive, ready, why, right,
+    writer, cluster, instances, lever, lags (s by store), watched_s (age), alarms, run, drill, unknown: {what:
+    why}}}}. `right` is the leadership. The top `run` and `drill` are the newest that any region reports, null if
+    there never was one.
     """
+    questions = {(site, what): partial(_answer, question) for site in stack.sites
+                 for what, question in _questions(environment, stack, site).items()}
+    answers = environment.background.gather(questions, PATIENCE)
+    regions = {site.region: _region(site, {what: answers.get((where, what)) for where, what in questions
+                                           if where == site}) for site in stack.sites}
+    reports = list(regions.values())
+    leadership = _newest((each["right"] for each in reports), "epoch")
+    active, epoch = (UNKNOWN, UNKNOWN) if leadership == UNKNOWN else (leadership["region"], leadership["epoch"])
+    # If the regions disagree about the writer, the one that takes payments is right.
+    writers = [regions[name]["writer"] for name in sorted(regions, key=lambda name: name != active)]
+    writer = next((each for each in writers if each != UNKNOWN), UNKNOWN)
+    return {"active": active, "epoch": epoch, "writer": writer,
+            "mode": stack.failover_mode, "run": _newest((each["run"] for each in reports), "began"),
+            "drill": _newest((each["drill"] for each in reports), "began"), "regions": regions}
 
-    stack: Stack
-    environment: Environment
-    patience: float = PATIENCE
 
-    def take(self) -> Part:
-        """The status as JSON. Never raises for what AWS does.
+def _questions(environment: Environment, stack: Stack, site: Site) -> dict[str, Callable[[], Part]]:
+    cloud = Cloud(plan=Plan(action=Action.FAILOVER, stack=stack, target=site), environment=environment)
 
-        {active: region, epoch, writer: region, mode, run, drill, regions: {region: {role, alive, ready, why, right,
-        writer, cluster, instances, lever, lags (s by store), watched_s (age), alarms, run, drill, unknown: {what:
-        why}}}}. `right` is the leadership. The top `run` and `drill` are the newest that any region reports, null if
-        there never was one.
-        """
-        questions = {(site, what): partial(_answer, question) for site in self.stack.sites
-                     for what, question in self._questions(site).items()}
-        answers = self.environment.background.gather(questions, self.patience)
-        regions = {site.region: self._region(site, {
-            what: answers.get((where, what)) for where, what in questions if where == site})
-            for site in self.stack.sites}
-        reports = list(regions.values())
-        leadership = _newest((each["right"] for each in reports), "epoch")
-        active, epoch = (UNKNOWN, UNKNOWN) if leadership == UNKNOWN else (leadership["region"], leadership["epoch"])
-        # If the regions disagree about the writer, the one that takes payments is right.
-        writers = [regions[name]["writer"] for name in sorted(regions, key=lambda name: name != active)]
-        writer = next((each for each in writers if each != UNKNOWN), UNKNOWN)
-        return {"active": active, "epoch": epoch, "writer": writer,
-                "mode": self.stack.failover_mode, "run": _newest((each["run"] for each in reports), "began"),
-                "drill": _newest((each["drill"] for each in reports), "began"), "regions": regions}
+    def watch() -> Part:
+        found = cloud.table.observation(site.region)
+        return {"lags": found and dict(found.lags), "watched_s": found and round(cloud.clock.time() - found.at, 1)}
 
-    def _questions(self, site: Site) -> dict[str, Callable[[], Part]]:
-        """What is asked in a region, by what it is about."""
-        cloud = Cloud(plan=Plan(action=Action.FAILOVER, stack=self.stack, target=site), environment=self.environment)
+    def run() -> Part:
+        found = cloud.table.latest_run()
+        return {"run": found and found.document()}
 
-        def watch() -> Part:
-            found = cloud.table.observation(site.region)
-            return {"lags": found and dict(found.lags), "watched_s": found and round(cloud.clock.time() - found.at, 1)}
+    return {
+        "API": lambda: asdict(cloud.look(site)), "watch": watch, "run": run,
+        "right": lambda: {"right": asdict(cloud.table.leadership())},
+        "drill": lambda: {"drill": cloud.table.document(DRILL_KEY)},
+        "writer": lambda: {"writer": cloud.writer()}, "cluster": lambda: {"cluster": cloud.cluster()},
+        "instances": lambda: {"instances": cloud.instances()}, "lever": lambda: {"lever": cloud.lever(site)},
+        "alarms": lambda: {"alarms": alarms(environment, stack, site)}}
 
-        def run() -> Part:
-            found = Journal(cloud.table).latest()
-            return {"run": found and found.document()}
 
-        return {
-            "API": lambda: asdict(cloud.look(site)), "watch": watch, "run": run,
-            "right": lambda: {"right": asdict(cloud.table.leadership())},
-            "drill": lambda: {"drill": cloud.table.document(DRILL_KEY)},
-            "writer": lambda: {"writer": cloud.writer()}, "cluster": lambda: {"cluster": cloud.cluster()},
-            "instances": lambda: {"instances": cloud.instances()}, "lever": lambda: {"lever": cloud.lever(site)},
-            "alarms": lambda: {"alarms": alarms(self.environment, self.stack, site)}}
-
-    def _region(self, site: Site, answers: Mapping[str, Part | Exception | None]) -> Part:
-        known, unknown = dict.fromkeys(KEYS, UNKNOWN), dict[str, str]()
-        for what, answer in answers.items():
-            if answer is None:
-                unknown[what] = f"no answer within {self.patience:g} s"
-            elif isinstance(answer, Exception):
-                unknown[what] = reason(answer)
-            else:
-                known |= answer
-        return {"role": site.role, **known, "unknown": unknown}
+def _region(site: Site, answers: Mapping[str, Part | Exception | None]) -> Part:
+    known, unknown = dict.fromkeys(KEYS, UNKNOWN), dict[str, str]()
+    for what, answer in answers.items():
+        if answer is None:
+            unknown[what] = f"no answer within {PATIENCE:g} s"
+        elif isinstance(answer, Exception):
+            unknown[what] = reason(answer)
+        else:
+            known |= answer
+    return {"role": site.role, **known, "unknown": unknown}
 
 
 def _answer(question: Callable[[], Part]) -> Part | Exception:

@@ -1,4 +1,4 @@
-"""The steps of a plan, carried out in AWS. Each is registered for its entry in `plan` by `@implements`.
+"""The steps of a plan, carried out in AWS. The end of this module names the function of each entry in `plan`.
 
 Each does what is left to do, and returns its result in words, or None if it is not finished yet. Calling it again is
 always safe, also for another driver that does not know how far it got. They raise AwsFailure.
@@ -14,10 +14,11 @@ from contract import ALIAS, Store
 from payments.errors import NotTheWriter
 from payments.leadership import LEASE, Leadership
 from recovery import plan
-from recovery.clients import READ_TIMEOUT
-from recovery.cloud import Cloud, members_of, writer_of
+from recovery.cloud import Cloud, writer_of
+from recovery.environment import READ_TIMEOUT
 from recovery.errors import AwsFailure, aws_failures
 from recovery.journal import Run
+from recovery.observation import json_object
 from recovery.plan import AVAILABLE, Action, Step
 from recovery.stack import Site
 
@@ -63,34 +64,17 @@ class AwsSteps:
         qualified = {} if function.startswith("arn:") else {"Qualifier": ALIAS}
         answer = self.cloud.client("lambda", read).invoke(
             FunctionName=function, Payload=json.dumps(event), **qualified)
-        try:
-            found = json.loads(answer["Payload"].read())
-        except ValueError:
-            found = None
-        if "FunctionError" in answer or not isinstance(found, dict):
-            why = found.get("errorMessage") if isinstance(found, dict) else "its answer is not a JSON object"
-            raise AwsFailure(f"{function}: {why}")
+        found = json_object(answer["Payload"].read())
+        if "FunctionError" in answer or not found:
+            raise AwsFailure(f"{function}: {found.get('errorMessage', 'its answer is not a JSON object')}")
         return found
 
 
-Implementation = Callable[[AwsSteps, Run], str | None]
-_IMPLEMENTATIONS: dict[Step, Implementation] = {}
-
-
-def implements(*steps: Step) -> Callable[[Implementation], Implementation]:
-    """Register a function as the implementation of steps."""
-    def register(function: Implementation) -> Implementation:
-        _IMPLEMENTATIONS.update(dict.fromkeys(steps, function))
-        return function
-    return register
-
-
-@implements(plan.REJOIN)
 def rejoin(steps: AwsSteps, _: Run) -> str | None:
     """Wait for the returning region."""
     cloud, target = steps.cloud, steps.target
-    members = {member["DBClusterArn"]: member for member in members_of(cloud.global_database())}
-    member = members.get(target.cluster_arn)
+    members = cloud.global_database().get("GlobalClusterMembers", ())
+    member = next((each for each in members if each["DBClusterArn"] == target.cluster_arn), None)
     if member is None:
         raise AwsFailure(f"{target.cluster_id} is not a member of the global database: AWS adds it once its region has "
                          "recovered; if it does not, add it by hand")
@@ -99,7 +83,6 @@ def rejoin(steps: AwsSteps, _: Run) -> str | None:
     return f"{target.region} follows the writer" if follows else None
 
 
-@implements(plan.SNAPSHOT)
 def keep_snapshots(steps: AwsSteps, _: Run) -> str | None:
     """Copy the snapshots that expire with the cluster's backups; a copy stays until a person deletes it."""
     rds, target = steps.cloud.client("rds"), steps.target
@@ -120,9 +103,8 @@ def copy_name(snapshot: str) -> str:
     return KEPT_SNAPSHOT + snapshot.removeprefix(LOST_SNAPSHOT)[len(KEPT_SNAPSHOT) - MAX_SNAPSHOT_NAME:].lstrip("-")
 
 
-@implements(plan.CATCH_UP)
 def catch_up(steps: AwsSteps, _: Run) -> str:
-    """The ledger's lag may be unknown, since Aurora's switchover waits for it; nobody else waits for the table."""
+    """The ledger's lag may be unknown, since Aurora's switchover waits for it; nothing else waits for the table."""
     region, observation = steps.target.region, steps.cloud.table.observation(steps.target.region)
     if observation is None or steps.cloud.clock.time() - observation.alive_at > plan.STALE:
         raise AwsFailure(f"the controller of {region} has had no recent answer from {steps.cloud.plan.other.region}")
@@ -131,7 +113,6 @@ def catch_up(steps: AwsSteps, _: Run) -> str:
     return plan.describe_lags(observation)
 
 
-@implements(plan.FENCE)
 def fence(steps: AwsSteps, run: Run) -> str:
     """Take leadership, unless the region has it."""
     leadership = steps.cloud.table.leadership()
@@ -141,7 +122,6 @@ def fence(steps: AwsSteps, run: Run) -> str:
     return f"epoch {leadership.epoch}"
 
 
-@implements(plan.MOVE_TRAFFIC)
 def move_traffic(steps: AwsSteps, _: Run) -> str:
     """A failover touches the target's lever only. A planned move sets both, and the second one moves the traffic."""
     cloud, target = steps.cloud, steps.target
@@ -155,7 +135,6 @@ def move_traffic(steps: AwsSteps, _: Run) -> str:
     return f"lever in {standby.region} pulled" if to_standby else "levers reset"
 
 
-@implements(plan.FAIL_OVER, plan.SWITCH_OVER)
 def promote(steps: AwsSteps, run: Run) -> str | None:
     """Promote the database once the old writer's lease has run out, unless a promotion is under way."""
     cloud, target = steps.cloud, steps.target
@@ -164,7 +143,7 @@ def promote(steps: AwsSteps, run: Run) -> str | None:
         return f"writer {target.cluster_id}" if cloud.cluster() == AVAILABLE else None
     if database.get("FailoverState"):
         return None
-    # Where another driver fenced in this run, nobody knows when: the whole lease is waited for.
+    # Where another driver fenced in this run, the moment is unknown: the whole lease is waited for.
     fenced_at = steps.fenced_at.setdefault(run.id, cloud.clock.monotonic())
     cloud.clock.sleep(max(0.0, fenced_at + LEASE - cloud.clock.monotonic()))
     request = {"GlobalClusterIdentifier": cloud.plan.stack.global_cluster_id,
@@ -177,7 +156,6 @@ def promote(steps: AwsSteps, run: Run) -> str | None:
     return None
 
 
-@implements(plan.RAISE_EPOCH)
 def raise_epoch(steps: AwsSteps, _: Run) -> str:
     """Take leadership again if the ledger has seen a newer epoch."""
     answer = steps.invoke(steps.target.reconcile_function_name, {"only": "epoch"}, READ_TIMEOUT)
@@ -186,7 +164,6 @@ def raise_epoch(steps: AwsSteps, _: Run) -> str:
     return f"epoch {steps.take_leadership(answer['epoch']).epoch}"
 
 
-@implements(plan.VERIFY)
 def verify(steps: AwsSteps, run: Run) -> str:
     """Pay one minor unit; its id is the run's, so that a repeat pays nothing more."""
     payment = {"payment_id": f"recovery-{run.id}", "amount": 1, "currency": "USD", "payer": "recovery:from",
@@ -199,10 +176,15 @@ def verify(steps: AwsSteps, run: Run) -> str:
     return f"{payment['payment_id']} accepted"
 
 
-@implements(plan.RECONCILE)
 def reconcile(steps: AwsSteps, _: Run) -> str:
     """Start from the beginning each time: what is repaired already needs no repair."""
     answer = steps.invoke(steps.target.reconcile_function_name, {"cursor": ""}, RECONCILE_TIMEOUT)
     if not answer.get("done"):
         raise AwsFailure(f"reconcile: {answer.get('error')}")
     return ", ".join(f"{len(answer[key])} {key}" for key in ("repaired", "refused", "pending"))
+
+
+_IMPLEMENTATIONS: Mapping[Step, Callable[[AwsSteps, Run], str | None]] = {
+    plan.REJOIN: rejoin, plan.SNAPSHOT: keep_snapshots, plan.CATCH_UP: catch_up, plan.FENCE: fence,
+    plan.MOVE_TRAFFIC: move_traffic, plan.FAIL_OVER: promote, plan.SWITCH_OVER: promote, plan.RAISE_EPOCH: raise_epoch,
+    plan.VERIFY: verify, plan.RECONCILE: reconcile}

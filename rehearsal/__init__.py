@@ -1,7 +1,7 @@
 """An offline rehearsal of the whole stack: the unchanged program, deployed onto an emulator of AWS and used over HTTP.
 
 cli, run          the command line, and one rehearsal phase by phase
-report, tables    what it prints, and its JSON document
+report            what it prints, and its JSON document
 rehearsed_stack   the deployed stack with the switches of its faults, and what its stores hold
 aws               the emulated AWS: its process, clients, faults, HTTP proxies, and the lag of copies between regions
 postgres          a global database of real PostgreSQL servers behind RDS

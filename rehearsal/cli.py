@@ -11,19 +11,16 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, NoReturn
 
-import pulumi
 import typer
 from pulumi.runtime import set_all_config
 from rich.console import Console
 from typer.exceptions import TyperException
 
-from contract import PROJECT
 from lib.errors import SettingsError
 from lib.settings import Settings
 from rehearsal.aws.processes import raise_interrupts
 from rehearsal.deploy.project import Project
-from rehearsal.drills import outages, scenario
-from rehearsal.drills.scenario import Scenario
+from rehearsal.drills.scenario import Scenario, choose
 from rehearsal.errors import ProjectError
 from rehearsal.report import RunReport
 from rehearsal.run import Parts, Rehearsal, RunOptions
@@ -66,8 +63,8 @@ def rehearse(
     settings = _settings(project)
     options = RunOptions(
         project=project, regions=_regions(settings), command=_words(command), output=STDERR if as_json else None,
-        outages=outages.chosen(shown or (outages.NONE if command else outages.ALL), strong=_strong(settings)),
-        drills=_drills(drilled or ("none" if command or not settings.dns else ""), settings),
+        outages=choose("outages", shown or ("none" if command else "all"), strong=_strong(settings)),
+        drills=_drills(drilled or ("none" if command or not settings.domain_name else ""), settings),
         factor=factor, reports=reports, keep=keep)
     report = RunReport(Console(stderr=as_json), context.obj.clock)
     report.document.update(stack=stack, config=project.config, regions=options.regions)
@@ -82,15 +79,14 @@ def _settings(project: Project) -> Settings:
     """The program's settings. Raises SettingsError."""
     def load() -> Settings:
         set_all_config(dict(project.config), [])
-        return Settings.load(pulumi.Config(PROJECT))
+        return Settings.load()
 
     return contextvars.copy_context().run(load)
 
 
 def _regions(settings: Settings) -> list[str]:
     """The regions that the settings name, those of the two databases first."""
-    named = (settings.primary.region, settings.dr.region, settings.table.witness_region)
-    return [region for region in named if region]
+    return [*filter(None, (settings.primary.region, settings.dr.region, settings.table.witness_region))]
 
 
 def _overrides(pairs: Sequence[str]) -> dict[str, str]:
@@ -116,8 +112,8 @@ def _strong(settings: Settings) -> bool:
 
 def _drills(words: str, settings: Settings) -> list[Scenario]:
     manual = settings.failover_mode == "manual"
-    found = scenario.chosen(words or (MANUAL_DRILL if manual else DRILL), strong=_strong(settings), manual=manual)
-    if found and not settings.dns:
+    found = choose("drills", words or (MANUAL_DRILL if manual else DRILL), strong=_strong(settings), manual=manual)
+    if found and not settings.domain_name:
         raise ProjectError(f"--drills {words}: needs domainName: without it there is no DNS to move")
     return found
 

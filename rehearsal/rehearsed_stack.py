@@ -2,23 +2,25 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import permutations
 from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.credentials import Credentials
 
-from contract import DATABASE_NAME, DATABASE_USER, ROLES
+from contract import DATABASE_NAME, DATABASE_USER, ROLES, Store
 from payments.deadline import Deadline, Timing
 from payments.errors import StoreUnavailable
 from payments.leadership import DynamoLeadership, Leadership
 from payments.ledger import DatabaseAddress, PostgresLedger, iam_login, open_connection
 from payments.payment import Record
+from payments.runtime import system_runtime
 from payments.stores import DynamoTable, S3Receipts
 from rehearsal.aws.clients import CREDENTIALS, EmulatorClients
-from rehearsal.aws.faults import Faults
-from rehearsal.aws.ministack import RECEIPTS, TABLE, CopyLag
+from rehearsal.aws.faults import Faults, Heal, Lag
 from rehearsal.aws.proxy import AwsProxies
 from rehearsal.aws.replication import ReplicationControl
 from rehearsal.errors import CheckFailed
@@ -27,8 +29,6 @@ from rehearsal.workload.region import RegionClient
 
 PATIENCE = 10.0  # seconds for one look at a store
 CONNECTIONS = 4
-
-_POSTED = "SELECT payment_id FROM ledger.postings"
 
 
 @dataclass(frozen=True)
@@ -72,33 +72,22 @@ class RehearsedStack:
         writer, standby = (RegionClient.of(role, self.outputs, self.clients) for role in roles)
         return writer, standby
 
-    sides = writer_and_standby
-
     def within(self, region: RegionClient) -> str:
         """The URL of the region's API for a client inside the region, which reaches it whatever is cut off."""
         return self.emulator + urlsplit(region.url).path
 
-    def lag(self, source: RegionClient, target: RegionClient, table: float, receipts: float, ledger: float) -> None:
-        """Delay each store's copies from one region to the other by so many seconds; a strong table's never are."""
-        self.copies.lag(TABLE, source.name, target.name, CopyLag(table))
-        self.copies.lag(RECEIPTS, source.name, target.name, CopyLag(receipts))
-        self.pair.delay(target.name, ledger)
-
     def heal(self) -> None:
         """Let everything work again, without lag."""
-        writer, standby = self.writer_and_standby()
-        for region in (writer, standby):
-            self.faults.heal(region.name)
-        self.lag(writer, standby, 0, 0, 0)
-        self.lag(standby, writer, 0, 0, 0)
-
-    mend = heal
+        names = [region.name for region in self.writer_and_standby()]
+        for name in names:
+            self.faults.inject(Heal(name))
+        for source, target in permutations(names):
+            for store in Store:
+                self.faults.inject(Lag(store, source, target, 0))
 
     def leadership(self, region: RegionClient) -> Leadership:
         """Which region leads, by this region's replica of the table. Raises StoreUnavailable."""
         return DynamoLeadership(self.clients("dynamodb", region.name), region.table).read(_deadline())
-
-    right = leadership
 
     def ledger(self, region: RegionClient) -> PostgresLedger:
         """The region's ledger, as the function reaches it."""
@@ -111,16 +100,6 @@ class RehearsedStack:
         """AWS clients of a caller in that region."""
         return EmulatorClients(self.relays.url(region.name), CONNECTIONS)
 
-    beside = clients_in
-
-    def posted(self, region: RegionClient) -> frozenset[str]:
-        """The ids of the payments in the region's ledger."""
-        session = self.pair.member(region.name).server.connect(database=DATABASE_NAME)
-        try:
-            return frozenset(row[0] for row in session.run(_POSTED) or ())
-        finally:
-            session.close()
-
     def contents(self, region: RegionClient) -> StoreContents:
         """What the region's stores hold. Raises CheckFailed."""
         table = DynamoTable(self.clients("dynamodb", region.name), region.table)
@@ -130,10 +109,10 @@ class RehearsedStack:
             versions = Counter(version.payment_id for version in receipts.versions(_deadline))
         except StoreUnavailable as error:
             raise CheckFailed(str(error)) from error
-        return StoreContents(records, self.posted(region), versions)
-
-    kept = contents
+        with closing(self.pair.member(region.name).server.connect(database=DATABASE_NAME)) as session:
+            posted = frozenset(row[0] for row in session.run("SELECT payment_id FROM ledger.postings") or ())
+        return StoreContents(records, posted, versions)
 
 
 def _deadline() -> Deadline:
-    return Deadline(Timing(), PATIENCE)
+    return Deadline(Timing(), PATIENCE, system_runtime())

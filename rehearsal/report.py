@@ -1,22 +1,26 @@
 """What a rehearsal reports: progress while it runs, results line by line, and all of it as one document."""
 
+import io
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.live import Live
+from rich.table import Table
 from rich.text import Text
 
 from payments.clock import SYSTEM, Clock
 from rehearsal.workload.checks import CheckResult
 
 SPARSE = 5.0  # seconds between two lines of progress where there is no terminal
+WIDTH = 160  # columns of a table; nobody knows how wide the reader's terminal is, so lines are not broken for it
 
 
-class Progress:
-    """One live line on a terminal, and elsewhere a plain line now and then; any thread may use `step`."""
+class RunReport:
+    """The results. Each is printed as it comes in; `document` has all of them, and `ok` is true until one is bad."""
 
     def __init__(self, console: Console, clock: Clock = SYSTEM) -> None:
         self._console, self._clock = console, clock
@@ -24,21 +28,35 @@ class Progress:
         self._title, self._done = "", 0
         self._under_way: dict[str, None] = {}
         self._began = self._printed = 0.0
+        self.ok = True
+        self.document: dict[str, Any] = {"ok": False, "phases": [], "checks": [], "errors": []}
+
+    def say(self, *lines: str, style: str = "") -> None:
+        """Print lines for people."""
+        for line in lines:
+            self._console.print(Text(line, style=style), soft_wrap=True)
 
     @contextmanager
-    def phase(self, title: str, live: bool) -> Iterator[None]:
-        """Count the steps until the end of the block under this title; `live`: on a line of their own."""
+    def phase(self, title: str, *, live: bool = True) -> Iterator[list[str]]:
+        """A timed phase of the run; its line ends with what the block puts into the list.
+
+        On a terminal, a live line shows the steps. It must not be `live` if something else writes to it meanwhile.
+        """
         self._title, self._done, self._under_way = title, 0, {}
-        self._began = self._printed = self._clock.monotonic()
-        if not (live and self._console.is_terminal):
-            yield
-            return
-        with Live(get_renderable=self._line, console=self._console, refresh_per_second=10, transient=True):
-            yield
+        began = self._began = self._printed = self._clock.monotonic()
+        notes: list[str] = []
+        try:
+            with (Live(get_renderable=self._line, console=self._console, refresh_per_second=10, transient=True)
+                  if live and self._console.is_terminal else nullcontext()):
+                yield notes
+        finally:
+            seconds = self._clock.monotonic() - began
+            self.document["phases"].append({"name": title, "seconds": round(seconds, 3), "notes": notes})
+            self.say(f"{title} {seconds:.1f} s{': ' if notes else ''}{'; '.join(notes)}", style="bold")
 
     @contextmanager
     def step(self, label: str) -> Iterator[None]:
-        """One of the phase's steps; several may be under way at the same time."""
+        """One of the phase's steps; any thread may take one. Without a terminal, a line is printed now and then."""
         with self._lock:
             self._under_way[label] = None
         try:
@@ -60,37 +78,6 @@ class Progress:
         text = f"{self._title} {self._clock.monotonic() - self._began:.1f} s{counts}  {newest}"
         return Text(text.rstrip(), overflow="ellipsis", no_wrap=True)
 
-
-class RunReport:
-    """The results. Each is printed as it comes in; `document` has all of them, and `ok` is true until one is bad."""
-
-    def __init__(self, console: Console, clock: Clock = SYSTEM) -> None:
-        self._console, self._clock = console, clock
-        self.progress = Progress(console, clock)
-        self.ok = True
-        self.document: dict[str, Any] = {"ok": False, "phases": [], "checks": [], "errors": []}
-
-    def say(self, *lines: str, style: str = "") -> None:
-        """Print lines for people."""
-        for line in lines:
-            self._console.print(Text(line, style=style), soft_wrap=True)
-
-    @contextmanager
-    def phase(self, title: str, *, live: bool = True) -> Iterator[list[str]]:
-        """A timed phase of the run; its line ends with what the block puts into the list.
-
-        It must not be `live` if something else writes to the terminal meanwhile.
-        """
-        began = self._clock.monotonic()
-        notes: list[str] = []
-        try:
-            with self.progress.phase(title, live):
-                yield notes
-        finally:
-            seconds = self._clock.monotonic() - began
-            self.document["phases"].append({"name": title, "seconds": round(seconds, 3), "notes": notes})
-            self.say(f"{title} {seconds:.1f} s{': ' if notes else ''}{'; '.join(notes)}", style="bold")
-
     def fail(self, what: str, why: str) -> None:
         """Report something that must not be; the run goes on to clean up, and fails."""
         self.ok = False
@@ -111,3 +98,22 @@ class RunReport:
         self.document.update(ok=self.ok, verdict=verdict, seconds=round(seconds, 3))
         self.say(f"rehearsal {verdict} in {seconds:.1f} s; every figure is the emulator's, none is AWS's",
                  style="green" if self.ok else "red")
+
+
+def lines(title: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The lines of a table whose columns are the keys of the rows; lists in a row follow below it, line by line."""
+    if not rows:
+        return []
+    columns = [key for key, value in rows[0].items() if not isinstance(value, list)]
+    table = Table(*columns, title=title, box=box.SIMPLE)
+    for row in rows:
+        table.add_row(*(_cell(row[key]) for key in columns))
+    target = io.StringIO()
+    Console(file=target, width=WIDTH, color_system=None).print(table)
+    notes = [f"  {columns[0]} {row[columns[0]]}, {key.replace('_', ' ')}: {', '.join(map(_cell, value))}"
+             for row in rows for key, value in row.items() if isinstance(value, list) and value]
+    return [*(line.rstrip() for line in target.getvalue().splitlines() if line.strip()), *notes]
+
+
+def _cell(value: Any) -> str:
+    return " ".join(f"{key} {each}" for key, each in value.items()) if isinstance(value, Mapping) else str(value)

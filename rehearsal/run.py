@@ -24,20 +24,18 @@ from rehearsal.aws.processes import end, undisturbed
 from rehearsal.aws.proxy import AwsProxies
 from rehearsal.aws.replication import ReplicationControl
 from rehearsal.deploy import inventory
-from rehearsal.deploy.deployment import THREADS, Deployment, write_outputs
+from rehearsal.deploy.deployment import THREADS, Deployment
 from rehearsal.deploy.project import Project
 from rehearsal.deploy.resources.model import DeployTarget
-from rehearsal.drills import outages
+from rehearsal.drills import runner
 from rehearsal.drills.environment import DrillEnvironment
 from rehearsal.drills.report import page
 from rehearsal.drills.report.model import DrillResult
-from rehearsal.drills.runner import conclude, play
 from rehearsal.drills.scenario import Scenario
 from rehearsal.errors import CheckFailed, DeploymentError, EmulatorError
 from rehearsal.postgres.aurora import Aurora
 from rehearsal.rehearsed_stack import RehearsedStack
-from rehearsal.report import RunReport
-from rehearsal.tables import lines
+from rehearsal.report import RunReport, lines
 from rehearsal.workload import smoke
 from rehearsal.workload.checks import CheckResult
 from rehearsal.workload.load import new_payment
@@ -64,9 +62,9 @@ class Parts:
     take_inventory: Callable[..., inventory.Inventory] = inventory.take
     migrate: Callable[..., Mapping[str, Any]] = migrate
     smoke_test: Callable[..., Iterator[CheckResult]] = smoke.checks
-    show_outages: Callable[[RehearsedStack, Sequence[str]], Iterator[CheckResult]] = outages.checks
-    drill_environment: Callable[..., DrillEnvironment] = DrillEnvironment
-    run_drill: Callable[[DrillEnvironment, Scenario], DrillResult] = play
+    show_outages: Callable[[RehearsedStack, Sequence[Scenario]], Iterator[CheckResult]] = runner.outages
+    drill_environment: Callable[..., DrillEnvironment] = DrillEnvironment.of
+    run_drill: Callable[[DrillEnvironment, Scenario], DrillResult] = runner.drill
     outputs_file: Path = OUTPUTS_FILE
     """In the project's folder."""
     wait_for_interrupt: Callable[[], None] = _wait_for_interrupt
@@ -79,7 +77,7 @@ class RunOptions:
 
     regions: those of the two databases first.
     command: run while the stack is up; its stdout goes to the file descriptor `output`, None for this process's own.
-    outages: names, shown in this order.
+    outages: shown in this order.
     drills: run after the outages, `factor` times as fast as on AWS; their report goes to the folder `reports`.
     keep: whether the stack stays up until Ctrl-C.
     """
@@ -88,7 +86,7 @@ class RunOptions:
     regions: Sequence[str]
     command: Sequence[str] = ()
     output: int | None = None
-    outages: Sequence[str] = ()
+    outages: Sequence[Scenario] = ()
     drills: Sequence[Scenario] = ()
     factor: float = 1.0
     reports: Path = Path("reports")
@@ -137,7 +135,7 @@ class Rehearsal:
         proxies.start()
         clients = parts.clients(proxies.url(OUTSIDE), THREADS)
         target = DeployTarget({region: proxies.url(region) for region in regions}, aurora, self._options.factor)
-        deployment = parts.deployment(clients, target, report.progress.step)
+        deployment = parts.deployment(clients, target, report.step)
         with report.phase("inventory") as notes:
             before = parts.take_inventory(clients, regions)
             notes.append(f"{len(before)} resources before the deployment")
@@ -161,7 +159,9 @@ class Rehearsal:
         try:
             with report.phase("deployment") as notes:
                 deployment.up(self._options.project.with_endpoint(clients.endpoint))
-                write_outputs(self._outputs_file, deployment.outputs)
+                self._outputs_file.parent.mkdir(parents=True, exist_ok=True)
+                document = json.dumps(deployment.outputs, indent=2, sort_keys=True)
+                self._outputs_file.write_text(document + "\n", encoding="utf-8")
                 notes.append(f"{len(engine.resources)} resources")
                 notes.append(f"{len(deployment.outputs)} outputs in {self._parts.outputs_file}")
         except (DeploymentError, pulumi.RunError) as error:
@@ -205,8 +205,9 @@ class Rehearsal:
         started, project = utc_now(self._parts.clock), options.project.with_endpoint(rehearsed.clients.endpoint)
         with self._parts.drill_environment(
                 rehearsed, deployment.engine, options.factor, environment=self._environment(rehearsed.clients),
-                folder=project.folder, again=lambda: deployment.drift(project)) as environment:
-            run = conclude(environment.stack, list(self._drilled(environment)), started=started, factor=options.factor)
+                folder=project.folder, check_drift=lambda: deployment.drift(project)) as environment:
+            drills = list(self._drilled(environment))
+        run = runner.conclude(environment.stack, drills, started=started, factor=options.factor)
         written, _ = page.write(run, project.folder / options.reports)
         report.document["drills"] = page.document(run)
         report.say(*lines("drills", page.rows(run)), f"  the drills with their timelines: {written}")

@@ -11,13 +11,12 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
-LIMIT = 1 << 16  # bytes that a stream buffers
+LIMIT = 1 << 20  # bytes that a stream buffers, and of the longest head of an HTTP message
 GRACE = 10.0  # seconds for a peer to take what was sent before its connection is closed
 _LINGER = struct.pack("ii", 1, 0)  # SO_LINGER: closing discards what is unsent, and the peer sees a reset
 
@@ -65,9 +64,9 @@ class Listener:
     may vanish at any moment.
     """
 
-    def __init__(self, listening: socket.socket, serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter],
-                                                                 Awaitable[None]], limit: int = LIMIT) -> None:
-        self._listening, self._serve, self._limit = listening, serve, limit
+    def __init__(self, listening: socket.socket,
+                 serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> None:
+        self._listening, self._serve = listening, serve
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         listening.setblocking(False)
@@ -88,16 +87,14 @@ class Listener:
             accepted, _ = self._listening.accept()
             task = self._loop.create_task(self._handle(accepted))
             self._tasks.add(task)
-            task.add_done_callback(partial(self._done, accepted))
-
-    def _done(self, accepted: socket.socket, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        accepted.close()  # a task that is cancelled before its first step has not done it
+            task.add_done_callback(self._tasks.discard)
+            # A task that is cancelled before its first step has not done it.
+            task.add_done_callback(lambda _: accepted.close())
 
     async def _handle(self, accepted: socket.socket) -> None:
         streams: list[Stream] = []
         protocol = asyncio.StreamReaderProtocol(
-            asyncio.StreamReader(self._limit), lambda reader, writer: streams.append((reader, writer)))
+            asyncio.StreamReader(LIMIT), lambda reader, writer: streams.append((reader, writer)))
         await self._loop.connect_accepted_socket(lambda: protocol, accepted)
         reader, writer = streams[0]
         with suppress(OSError, EOFError):
@@ -116,10 +113,10 @@ async def closing_stream(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
     finally:
         writer.close()
         try:
-            async with asyncio.timeout(GRACE):
-                await writer.wait_closed()
-        except OSError:  # among them the timeout: TLS waits for a farewell, which a client that is gone never sends
-            pass
+            # The timeout is an OSError too: TLS waits for a farewell, which a client that is gone never sends.
+            with suppress(OSError):
+                async with asyncio.timeout(GRACE):
+                    await writer.wait_closed()
         finally:
             writer.transport.abort()
 

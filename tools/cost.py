@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Annotated
 
-import pulumi
 import typer
 from pulumi.runtime import set_all_config
 from rich.console import Console
@@ -67,7 +66,7 @@ def bill(settings: Settings) -> Iterator[CostItem]:
     yield CostItem("CloudWatch alarms", alarms * ALARM_MONTH,
                    f"{alarms} alarms; the dashboards are within the free three")
     yield from _controllers()
-    if settings.dns:
+    if settings.domain_name:
         yield from _dns(settings)
 
 
@@ -103,7 +102,7 @@ def main(
     config = dict(pair.partition("=")[::2] for pair in settings or [])
     set_all_config({f"{PROJECT}:{key}": value for key, value in config.items()})
     try:
-        items = list(bill(Settings.load(pulumi.Config(PROJECT))))
+        items = list(bill(Settings.load()))
     except SettingsError as error:
         typer.echo(f"cost: {error}", err=True)
         raise typer.Exit(2) from None

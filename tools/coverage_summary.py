@@ -9,57 +9,42 @@ A function is covered once one of its statements ran.
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import reduce
-from operator import add
+from itertools import chain
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 
-@dataclass(frozen=True)
-class Count:
-    """`total` things, of which tests reached `covered`; `skipped` more were excluded by a pragma."""
+def figures(total: int, covered: int, skipped: int = 0) -> dict[str, float]:
+    """`total` things, of which tests reached `covered`; `skipped` more were excluded by a pragma.
 
-    total: int = 0
-    covered: int = 0
-    skipped: int = 0
-
-    def __add__(self, other: Self) -> Self:
-        return type(self)(self.total + other.total, self.covered + other.covered, self.skipped + other.skipped)
-
-    def document(self) -> dict[str, float]:
-        """The figures with `pct`, which is cut to two places rather than rounded: 100 means all."""
-        pct = self.covered * 10_000 // self.total / 100 if self.total else 100.0
-        return {"total": self.total, "covered": self.covered, "skipped": self.skipped, "pct": pct}
+    `pct` is cut to two places rather than rounded: 100 means all.
+    """
+    pct = covered * 10_000 // total / 100 if total else 100.0
+    return {"total": total, "covered": covered, "skipped": skipped, "pct": pct}
 
 
-def counts(report: Mapping[str, Any]) -> dict[str, Count]:
-    """The counts of one file, by metric, from its entry in a report of format 3."""
-    summary = report["summary"]
-    lines = Count(summary["num_statements"], summary["covered_lines"], summary["excluded_lines"])
-    # The region named "" is the code outside of functions.
-    functions = [region["summary"] for name, region in report["functions"].items() if name]
+def metrics(summary: Mapping[str, int], functions: Sequence[Mapping[str, int]]) -> dict[str, dict[str, float]]:
+    """The figures by metric, from a summary of a report of format 3 and from those of the functions in it."""
+    lines = figures(summary["num_statements"], summary["covered_lines"], summary["excluded_lines"])
     return {
         "lines": lines,
         "statements": lines,
-        "functions": Count(
+        "functions": figures(
             sum(function["num_statements"] > 0 for function in functions),
             sum(function["covered_lines"] > 0 for function in functions),
             sum(function["num_statements"] == 0 < function["excluded_lines"] for function in functions),
         ),
-        "branches": Count(summary["num_branches"], summary["covered_branches"]),
+        "branches": figures(summary["num_branches"], summary["covered_branches"]),
     }
 
 
 def summarise(report: Mapping[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
     """The whole summary, under `total` and under each file's path, by metric."""
-    files = {path: counts(entry) for path, entry in report["files"].items()}
-    metrics = ("lines", "statements", "functions", "branches")
-    total = {metric: reduce(add, (file[metric] for file in files.values()), Count()) for metric in metrics}
-    return {
-        path: {metric: count.document() for metric, count in file.items()}
-        for path, file in {"total": total, **files}.items()
-    }
+    # The region named "" is the code outside of functions.
+    functions = {path: [region["summary"] for name, region in file["functions"].items() if name]
+                 for path, file in report["files"].items()}
+    return {"total": metrics(report["totals"], list(chain.from_iterable(functions.values()))),
+            **{path: metrics(file["summary"], functions[path]) for path, file in report["files"].items()}}
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -67,7 +52,7 @@ def main(arguments: Sequence[str]) -> None:
     source, target = map(Path, arguments)
     summary = summarise(json.loads(source.read_text(encoding="utf-8")))
     target.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    total = (f"{metric} {figures['pct']:g} %" for metric, figures in summary["total"].items())
+    total = (f"{metric} {found['pct']:g} %" for metric, found in summary["total"].items())
     print(f"{target}: {', '.join(total)}")
 
 

@@ -6,6 +6,7 @@ prints to stderr, since the output of a make target may be read by a program.
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
@@ -17,22 +18,21 @@ UNUSED = ("setuptools", "debugpy")
 TAIL = 20  # lines of pip's output that are shown if it fails
 
 
-def follow(output: Iterable[str], total: int, screen: TextIO) -> list[str]:
-    """Show on `screen` how many of `total` packages pip has got, by its output; returns the output's last lines."""
-    live, got, last = screen.isatty(), 0, list[str]()
+def follow(output: Iterable[str], total: int, screen: TextIO) -> str:
+    """Show on `screen` how many of `total` packages pip has got, by its output; returns the end of the output."""
+    live, got, last = screen.isatty(), 0, deque[str](maxlen=TAIL)
     for line in output:
-        last = [*last, line.rstrip()][-TAIL:]
+        last.append(line)
         if line.startswith("Collecting "):
             got += 1
             if live:
-                screen.write(f"\r  {got} of {total} packages")
+                print(f"\r  {got} of {total} packages", end="", file=screen, flush=True)
             elif got % 20 == 0:
-                screen.write(f"  {got} of {total} packages\n")
+                print(f"  {got} of {total} packages", file=screen, flush=True)
         elif line.startswith("Installing collected packages"):
-            screen.write("\n" if live else "")
-            screen.write(f"  {got} of {total} packages: writing them to disk\n")
-        screen.flush()
-    return last
+            print(end="\n" if live else "", file=screen)
+            print(f"  {got} of {total} packages: writing them to disk", file=screen, flush=True)
+    return "".join(last)
 
 
 def main(requirements: str) -> int:
@@ -43,7 +43,7 @@ def main(requirements: str) -> int:
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as pip:
         last = follow(pip.stdout or (), total, sys.stderr)
     if pip.returncode:
-        print("\n".join(last), file=sys.stderr)
+        print(last, end="", file=sys.stderr)
     else:
         subprocess.run([*PIP, "uninstall", "-qq", "--yes", *UNUSED], check=True, stderr=subprocess.DEVNULL)  # noqa: S603
         print(f"  done in {time.monotonic() - began:.0f} s", file=sys.stderr)

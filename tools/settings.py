@@ -53,19 +53,16 @@ def documentation() -> Iterator[str]:
             yield f"| `{each.key}`, unless it is set | {' | '.join(each.default_in(name) for name in PROFILES)} |"
 
 
-def generated(root: Path) -> Iterator[tuple[Path, str, str]]:
-    """Each file under `root`, as it is and as it must be."""
-    for path, lines in ((PULUMI, pulumi_keys()), (DOCUMENTATION, documentation())):
-        text = (root / path).read_text(encoding="utf-8")
-        by_hand, _, _ = text.partition(MARKERS[path])
-        yield path, text, "\n".join([by_hand + MARKERS[path], *lines, ""])
-
-
 def main(*, check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a file is stale.")] = False,
          root: Annotated[Path, typer.Option(hidden=True)] = ROOT) -> None:
     """Write what is generated from the settings, or check that it is up to date."""
-    stale = [(path, wanted) for path, text, wanted in generated(root) if text != wanted]
-    for path, wanted in stale:
+    stale = False
+    for path, lines in ((PULUMI, pulumi_keys()), (DOCUMENTATION, documentation())):
+        text = (root / path).read_text(encoding="utf-8")
+        wanted = "\n".join([text.partition(MARKERS[path])[0] + MARKERS[path], *lines, ""])
+        if text == wanted:
+            continue
+        stale = True
         if check:
             typer.echo(f"settings: {path} is stale: run `make settings`", err=True)
         else:

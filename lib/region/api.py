@@ -80,6 +80,10 @@ class RestApi(Component, type_name="Api"):
 
     def _routes(self) -> list[pulumi.Resource]:
         """Create a resource for each path, and a method and an integration for each route. Returns the integrations."""
+        names = self._names
+        # The function's alias is named before it exists, so that the API need not wait for it.
+        alias = names.arn("lambda", f"function:{names.function}:{ALIAS}")
+        uri = f"arn:aws:apigateway:{names.region}:lambda:path/2015-03-31/functions/{alias}/invocations"
         parents: dict[str, pulumi.Input[str]] = {"": self.rest.root_resource_id}
         integrations: list[pulumi.Resource] = []
         for route in ROUTES:
@@ -97,7 +101,7 @@ class RestApi(Component, type_name="Api"):
             integrations.append(aws.apigateway.Integration(
                 f"{label}-integration", rest_api=self.rest.id, resource_id=parents[path],
                 http_method=method.http_method, type="AWS_PROXY", integration_http_method="POST",
-                uri=_invoke_arn(self._names), timeout_milliseconds=INTEGRATION_TIMEOUT_MS, opts=self.opts()))
+                uri=uri, timeout_milliseconds=INTEGRATION_TIMEOUT_MS, opts=self.opts()))
         return integrations
 
     def _limits(self, api: ApiSettings) -> None:
@@ -144,12 +148,6 @@ class RestApi(Component, type_name="Api"):
             f"{self.name}-stage", rest_api=self.rest.id, deployment=deployment.id, stage_name=STAGE,
             access_log_settings={"destination_arn": logs.arn, "format": ACCESS_LOG}, xray_tracing_enabled=True,
             opts=self.opts(depends_on=account))
-
-
-def _invoke_arn(names: Names) -> str:
-    """The URI of the payments function, known before it exists, so that the API need not wait for it."""
-    alias = names.arn("lambda", f"function:{names.function}:{ALIAS}")
-    return f"arn:aws:apigateway:{names.region}:lambda:path/2015-03-31/functions/{alias}/invocations"
 
 
 _PLAIN = str.maketrans({"/": "-", "{": None, "}": None, "_": "-"})

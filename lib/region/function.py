@@ -52,34 +52,6 @@ def require_authorities(bundle: Path, *regions: str) -> None:
                 f"region {region!r}: {bundle.name} has no authority of RDS there: run `make authorities`")
 
 
-def payments_permissions(names: Names) -> list[policies.Statement]:
-    """Accepting and finding payments."""
-    receipts, control = (f"arn:aws:s3:::{bucket}" for bucket in (names.receipts, names.control))
-    return [
-        policies.allow(["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], names.table_arn),
-        policies.allow("s3:PutObject", f"{receipts}/{RECEIPTS_PREFIX}*"),
-        policies.allow("s3:GetObject", f"{control}/{LEVER_KEY}"),
-        policies.allow("s3:ListBucket", [receipts, control]),
-    ]
-
-
-def migrate_permissions(names: Names) -> list[policies.Statement]:
-    """Giving leadership to a region for the first time: one item of the table."""
-    return [policies.allow("dynamodb:PutItem", names.table_arn,
-                           {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [LEADERSHIP_KEY]}})]
-
-
-def reconcile_permissions(names: Names) -> list[policies.Statement]:
-    """Reading every store, and repairing one of them from the others."""
-    receipts = f"arn:aws:s3:::{names.receipts}"
-    return [
-        policies.allow(["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Scan"],
-                       names.table_arn),
-        policies.allow(["s3:GetObject", "s3:PutObject"], f"{receipts}/{RECEIPTS_PREFIX}*"),
-        policies.allow(["s3:ListBucket", "s3:ListBucketVersions"], receipts),
-    ]
-
-
 @dataclass(frozen=True, kw_only=True)
 class FunctionSpec:
     """What a function is created from: its name, role and handler, its permissions, and its limits in seconds and MB.
@@ -99,16 +71,27 @@ class FunctionSpec:
 
 def function_specs(names: Names, concurrency: int) -> dict[str, FunctionSpec]:
     """The functions in the VPC, by their purpose; `concurrency` is that of the function that accepts payments."""
+    receipts, control = (f"arn:aws:s3:::{bucket}" for bucket in (names.receipts, names.control))
+    records = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
     return {
         "payments": FunctionSpec(
-            function=names.function, role=names.function_role, handler="payments.handler.handler",
-            permissions=payments_permissions(names), timeout=10, concurrency=concurrency),
+            function=names.function, role=names.function_role, handler="payments.handler.handler", timeout=10,
+            concurrency=concurrency, permissions=[
+                policies.allow(records, names.table_arn),
+                policies.allow("s3:PutObject", f"{receipts}/{RECEIPTS_PREFIX}*"),
+                policies.allow("s3:GetObject", f"{control}/{LEVER_KEY}"),
+                policies.allow("s3:ListBucket", [receipts, control])]),
+        # Makes a region the first leader: one item of the table.
         "migrate": FunctionSpec(
-            function=names.migrate, role=names.migrate_role, handler="payments.migrate.handler",
-            permissions=migrate_permissions(names), timeout=120),
+            function=names.migrate, role=names.migrate_role, handler="payments.migrate.handler", timeout=120,
+            permissions=[policies.allow("dynamodb:PutItem", names.table_arn, {
+                "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [LEADERSHIP_KEY]}})]),
         "reconcile": FunctionSpec(
-            function=names.reconcile, role=names.reconcile_role, handler="payments.reconcile.handler",
-            permissions=reconcile_permissions(names), timeout=900, memory=1024),
+            function=names.reconcile, role=names.reconcile_role, handler="payments.reconcile.handler", timeout=900,
+            memory=1024, permissions=[
+                policies.allow([*records, "dynamodb:Scan"], names.table_arn),
+                policies.allow(["s3:GetObject", "s3:PutObject"], f"{receipts}/{RECEIPTS_PREFIX}*"),
+                policies.allow(["s3:ListBucket", "s3:ListBucketVersions"], receipts)]),
     }
 
 

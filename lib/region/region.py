@@ -1,4 +1,4 @@
-"""A region of the stack. Both regions are the same, except for what `RegionRole` decides."""
+"""A region of the stack. Both regions are the same, except for their key and how their cluster joins the database."""
 from dataclasses import dataclass
 
 import pulumi
@@ -28,34 +28,27 @@ class RegionArgs:
     api_key_value: pulumi.Input[str]
 
 
-@dataclass(frozen=True, kw_only=True)
-class RegionRole:
-    """What only the role decides: which key this region's key replicates, and how its cluster joins the database."""
-
-    key_replica_of: pulumi.Input[str] | None
-    database: Writer | Reader
-
-
 class Region(Component, type_name="Region"):
     """Network, key, database, receipts and control buckets, function, API, alarms and backup vault of one region.
 
-    Everything is a child of this component and inherits `provider`, the one provider of its region.
+    Everything is a child of this component and inherits `provider`, the one provider of its region. Only the role
+    decides which key this region's key replicates, and as what its cluster joins the database.
     """
 
-    def __init__(self, name: str, args: RegionArgs, *, role: RegionRole, provider: aws.Provider,
-                 opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, args: RegionArgs, *, key_replica_of: pulumi.Input[str] | None,
+                 joins_as: Writer | Reader, provider: aws.Provider, opts: pulumi.ResourceOptions) -> None:
         super().__init__(name, pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(provider=provider)))
         settings, names, profile = args.settings, args.names, args.settings.profile
         inside = pulumi.ResourceOptions(parent=self)
         self.names = names
         self.provider = provider
-        self.key = Encryption(f"{name}-key", names=names, profile=profile, replica_of=role.key_replica_of, opts=inside)
+        self.key = Encryption(f"{name}-key", names=names, profile=profile, replica_of=key_replica_of, opts=inside)
         self.network = Network(f"{name}-network", names=names, cidr=args.region.vpc_cidr, profile=profile,
                                key_arn=self.key.arn, opts=inside)
         self.database = Database(
             f"{name}-database", names=names, database=settings.database, instances=args.region.instances,
             profile=profile, network=self.network, key_arn=self.key.arn, global_cluster_id=args.global_cluster_id,
-            role=role.database, opts=inside)
+            role=joins_as, opts=inside)
         self.receipts = SecureBucket(f"{name}-receipts", bucket=names.receipts, profile=profile,
                                      key_arn=self.key.arn, opts=inside)
         self.control = SecureBucket(f"{name}-control", bucket=names.control, profile=profile,

@@ -8,9 +8,8 @@ import pulumi_aws as aws
 
 from contract import HEALTH_PATH, LEVER_PATH
 from lib.component import Component
-from lib.names import Names
 from lib.region.region import Region
-from lib.settings import DnsSettings, HealthCheckSettings, Profile
+from lib.settings import Settings
 
 METRICS_REGION = "us-east-1"
 NORMALLY_UNHEALTHY = "primary_takeover"  # a region that has the traffic need not take it back
@@ -64,11 +63,11 @@ class Dns(Component, type_name="Dns"):
     takeover: if its API goes down, the traffic returns to the primary region as soon as that one is healthy.
     """
 
-    def __init__(self, name: str, *, dns: DnsSettings, health: HealthCheckSettings, profile: Profile,
-                 primary: Region, standby: Region, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, *, service: str, settings: Settings, primary: Region, standby: Region,
+                 opts: pulumi.ResourceOptions) -> None:
         super().__init__(name, opts)
-        self._health, self._service = health, dns.domain_name
-        self.zone_id, self.name_servers = self._zone(dns, primary.names, profile)
+        self._health, self._service = settings.health_check, service
+        self.zone_id, self.name_servers = self._zone(settings)
         regions = {"primary": primary, "dr": standby}
         certificates = {role: self._certificate(role, region) for role, region in regions.items()}
         # Certificates of one name share one validation record, whatever their region, so it is created once.
@@ -87,13 +86,14 @@ class Dns(Component, type_name="Dns"):
         self.alarms = self._alarms(primary, standby)
         self.register_outputs({"zone_id": self.zone_id})
 
-    def _zone(self, dns: DnsSettings, names: Names,
-              profile: Profile) -> tuple[pulumi.Output[str], pulumi.Output[list[str]]]:
+    def _zone(self, settings: Settings) -> tuple[pulumi.Output[str], pulumi.Output[list[str]]]:
         """The zone's id, and its name servers if the zone is created here."""
-        if dns.hosted_zone_id is not None:
-            return pulumi.Output.from_input(dns.hosted_zone_id), pulumi.Output.from_input([])
-        zone = aws.route53.Zone(f"{self.name}-zone", name=self._service, comment=f"TapStack {names.suffix}",
-                                force_destroy=not profile.protect, opts=self.durable(protect=profile.protect))
+        if settings.hosted_zone_id is not None:
+            return pulumi.Output.from_input(settings.hosted_zone_id), pulumi.Output.from_input([])
+        protect = settings.profile.protect
+        zone = aws.route53.Zone(
+            f"{self.name}-zone", name=self._service, comment=f"TapStack {settings.environment_suffix}",
+            force_destroy=not protect, opts=self.durable(protect=protect))
         servers: pulumi.Output[list[str]] = zone.name_servers.apply(list)
         # The certificates, and with them this deployment, wait until the name is delegated.
         servers.apply(lambda found: pulumi.log.info(f"delegate {self._service} to {', '.join(found)}", self))

@@ -1,26 +1,37 @@
-"""The drill itself."""
+"""The drill itself; before it, where it leads, what forbids it, and what it will do."""
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError
 
 from contract import DNS_TTL, FailoverMode
 from payments.errors import StoreUnavailable
 from recovery.cloud import Cloud
-from recovery.drill.outage import DrillTargets, break_region, current_state, restore_region
+from recovery.drill.outage import (
+    RESTORE,
+    DrillRecord,
+    DrillTargets,
+    break_region,
+    current_state,
+    last_drill,
+    restore_region,
+    table_of,
+)
 from recovery.drill.payer import CLIENTS, PERIOD, Payer
-from recovery.drill.record import DrillRecord, table_of
-from recovery.drill.report import DrillReport, Moves, write_report
+from recovery.drill.report import NO_DNS, DrillReport, Moves, write_report
 from recovery.environment import Environment
 from recovery.errors import AwsFailure, RecoveryError, aws_failures, reason
-from recovery.journal import Journal, Run
+from recovery.journal import Run
 from recovery.observation import UNREADY
-from recovery.plan import REJOIN, STALE, Action, Plan, refusals
+from recovery.plan import REJOIN, STALE, Action, Plan, predict, refusals
+from recovery.stack import Site, Stack
 
 T = TypeVar("T")
 
+PRODUCTION = "prod"
 DURATION = 3600.0  # seconds that clients pay at most, by default
 POLL = 1.0  # seconds between two looks at what is waited for
 SETTLE = 3 * DNS_TTL  # seconds for clients to follow: some resolvers keep a name for longer than they should
@@ -30,16 +41,73 @@ Drive = Callable[[Cloud, str, float | None], Run]
 epoch; None: there is none). Raises as `claim` and `Runner.drive`."""
 
 
+def default_target(environment: Environment, stack: Stack, action: Action) -> Site:
+    """Where a drill leads by default: a failback to the primary region, anything else to the region that stands by."""
+    if action is not Action.FAILBACK:
+        for site in stack.sites:
+            with suppress(StoreUnavailable):
+                return stack.other(table_of(environment, stack, site).leadership().region)
+    return stack.sites[0 if action is Action.FAILBACK else 1]
+
+
+def plan_drill(environment: Environment, outputs: Mapping[str, Any], action: Action,
+               to: str) -> tuple[Plan, dict[str, DrillTargets]]:
+    """The plan of a drill, to a region or by default (empty), and its targets by region. Raises StackError."""
+    stack = Stack.of(outputs)
+    target = stack.site(to) if to else default_target(environment, stack, action)
+    targets = {site.region: DrillTargets.of(outputs, site) for site in stack.sites}
+    return Plan(action=action, stack=stack, target=target), targets
+
+
+def drill_refusals(environment: Environment, plan: Plan, *, yes: bool) -> list[str]:
+    """Everything that forbids the drill; changes nothing. `yes`: it may be done to the profile prod."""
+    stack = plan.stack
+    if stack.profile == PRODUCTION and not yes:
+        return [f"the profile is {PRODUCTION}: a drill there needs --yes"]
+    switchover = replace(plan, action=Action.SWITCHOVER)
+    facts, now = Cloud(plan=switchover, environment=environment).facts(), environment.clock.time()
+    # Whether a failover could begin if the other region were down, as it is going to be.
+    down = facts.observation and replace(facts.observation, dead=stack.failures)
+    found = [refusal.reason for each in (switchover, plan)
+             for refusal in refusals(each, replace(facts, observation=down), now)]
+    if facts.leadership and facts.writer and facts.leadership.region != facts.writer:
+        found.append(f"unknown state: {facts.leadership.region} leads, and {facts.writer} has the database's writer")
+    if facts.run and facts.run.ended is None:
+        found.append(f"a run is unfinished: {facts.run.what}, by {facts.run.driver}")
+    with suppress(StoreUnavailable):  # the facts have said so
+        last = last_drill(environment, stack)
+        if last and last["broken"]:
+            found.append(f"a drill has left {last['broken']['region']} broken: `{RESTORE}`")
+    return list(dict.fromkeys(found))
+
+
+def warning(plan: Plan, targets: Mapping[str, DrillTargets]) -> str:
+    """What the drill does, and how long payments fail, for the person who must confirm it. `targets` are by region."""
+    active = plan.other.region
+    budget = sum(plan.budget().values())
+    if plan.action is Action.FAILOVER:
+        expected = predict(plan.stack)
+        least, most = (sum(getattr(each, bound) for each in expected) for bound in ("least", "most"))
+        check = ", and makes its health check fail" if targets[active].health_check_id else ""
+        does = (f"Blocks the payments function in {active}{check}, until {plan.target.region} has taken over. Payments "
+                f"fail for {least:.0f} to {most:.0f} s (predicted; the budget is {budget:.0f} s), alarms are raised, "
+                "and the database loses what it has not replicated by then. Then the drill moves back, and payments "
+                "wait once more.")
+    else:
+        does = f"Moves payments from {active} to {plan.target.region}, to stay. They wait for {budget:.0f} s at most."
+    clients = "Clients make real payments of one minor unit from drill:from to drill:to."
+    return " ".join([f"Drill, {plan.action}.", does, clients, *([] if plan.stack.service_url else [f"{NO_DNS}."])])
+
+
 @dataclass(frozen=True)
 class Drill:
-    """A drill of the plan's action. `targets` are by region; `say` is called with what happens meanwhile.
+    """A drill of the cloud's plan. `targets` are by region; `say` is called with what happens meanwhile.
 
     Clients pay for `seconds` at most.
     """
 
-    plan: Plan
+    cloud: Cloud
     targets: Mapping[str, DrillTargets]
-    environment: Environment
     drive: Drive
     say: Callable[[str], None]
     seconds: float = DURATION
@@ -49,17 +117,17 @@ class Drill:
 
         Raises AwsFailure, AlreadyRunning and StoreUnavailable if it cannot begin.
         """
-        plan, clock = self.plan, self.environment.clock
+        plan, environment, clock = self.cloud.plan, self.cloud.environment, self.cloud.clock
         began, why, moves = clock.time(), "", Moves()
         offset = began - clock.monotonic()
         standby = plan.target.region
         with aws_failures("API key"):
-            key = self.environment.clients("apigateway", standby).get_api_key(
+            key = environment.clients("apigateway", standby).get_api_key(
                 apiKey=self.targets[standby].api_key_id, includeValue=True)["value"]
-        record = DrillRecord.claim(table_of(self.environment, plan.stack, plan.target), plan, began)
-        payer = Payer(plan.stack, key, self.environment, self.seconds)
+        record = DrillRecord.claim(self.cloud, began)
+        payer = Payer(plan.stack, key, environment, self.seconds)
         try:
-            with self.environment.background.every(PERIOD, payer.pay, workers=CLIENTS):
+            with environment.background.every(PERIOD, payer.pay, workers=CLIENTS):
                 if not self._settles(payer):
                     errors = sorted({write.kind for write in payer.writes if not write.accepted})
                     raise AwsFailure(f"payments fail before the drill does anything: {', '.join(errors)}")
@@ -67,7 +135,7 @@ class Drill:
                     self._fail_over(payer, record, moves)
                     self._return(moves)
                 else:
-                    moves.run = self.drive(self._cloud(plan), f"drill of a {plan.action}", None)
+                    moves.run = self.drive(self.cloud, f"drill of a {plan.action}", None)
                 self._settles(payer)
         except (RecoveryError, StoreUnavailable, BotoCoreError) as error:
             why = reason(error)
@@ -80,16 +148,15 @@ class Drill:
         return report
 
     def _fail_over(self, payer: Payer, record: DrillRecord, moves: Moves) -> None:
-        """Break the active region until the other one has taken over."""
-        plan, clients, active = self.plan, self.environment.clients, self.plan.other.region
-        last = self._journal().latest()
+        clients, active = self.cloud.environment.clients, self.cloud.plan.other.region
+        last = self.cloud.table.latest_run()
         before = current_state(clients, active, self.targets[active])
         try:
             record.update(broken=asdict(before))
             break_region(clients, before)
             self.say(f"{active} is broken")
             moves.run = self._take_over(last.id if last else "")
-            self.say(f"{plan.target.region} has taken over")
+            self.say(f"{self.cloud.plan.target.region} has taken over")
             self._settles(payer)
         finally:
             restore_region(clients, before)
@@ -98,27 +165,26 @@ class Drill:
 
     def _take_over(self, last: str) -> Run:
         """The run that follows the evidence: the drill's own, or in automatic mode that of the standby's controller."""
-        stack = self.plan.stack
+        plan, stack = self.cloud.plan, self.cloud.plan.stack
         patience = stack.detection * UNREADY + 2 * STALE
         if stack.failover_mode == FailoverMode.AUTOMATIC:
             return self._wait(partial(self._controllers_run, last),
-                              patience + sum(step.budget for step in self.plan.steps))
-        cloud = self._cloud(self.plan)
-        seen = self._wait(partial(self._evidence, cloud), patience)
-        return self.drive(cloud, "drill of a failover", seen)
+                              patience + sum(step.budget for step in plan.steps))
+        seen = self._wait(partial(self._evidence, self.cloud), patience)
+        return self.drive(self.cloud, "drill of a failover", seen)
 
     def _return(self, moves: Moves) -> None:
         """Move back to the region that was broken, once it can take payments again."""
-        plan = self.plan
-        moves.turned = self.environment.clock.monotonic()
+        plan = self.cloud.plan
+        moves.turned = self.cloud.clock.monotonic()
         action = Action.FAILBACK if plan.other is plan.stack.sites[0] else Action.SWITCHOVER
-        cloud = self._cloud(Plan(action=action, stack=plan.stack, target=plan.other))
+        cloud = replace(self.cloud, plan=Plan(action=action, stack=plan.stack, target=plan.other))
         self._wait(partial(self._evidence, cloud), REJOIN.budget)
         moves.back = self.drive(cloud, "drill of a failover, the way back", None)
 
     def _wait(self, look: Callable[[], T], seconds: float) -> T:
         """The result of the first look that does not raise AwsFailure. Raises what the last look raised."""
-        clock = self.environment.clock
+        clock = self.cloud.clock
         until = clock.monotonic() + seconds
         while True:
             try:
@@ -139,25 +205,19 @@ class Drill:
     def _controllers_run(self, last: str) -> Run:
         """The finished run of the controller that follows the run `last`. Raises AwsFailure until there is one."""
         with aws_failures("journal"):
-            run = self._journal().latest()
+            run = self.cloud.table.latest_run()
         if run is None or run.id == last:
-            raise AwsFailure(f"the controller of {self.plan.target.region} has not begun to take over")
+            raise AwsFailure(f"the controller of {self.cloud.plan.target.region} has not begun to take over")
         if run.ended is None:
             raise AwsFailure(f"{run.what} is unfinished")
         return run
 
     def _settles(self, payer: Payer) -> bool:
         """Wait until GOOD payments in a row are accepted from now on; False if that does not happen in time."""
-        clock = self.environment.clock
+        clock = self.cloud.clock
         since = clock.monotonic()
         while not payer.is_steady(since):
             if payer.over or clock.monotonic() >= since + SETTLE:
                 return False
             clock.sleep(POLL)
         return True
-
-    def _journal(self) -> Journal:
-        return Journal(table_of(self.environment, self.plan.stack, self.plan.target))
-
-    def _cloud(self, plan: Plan) -> Cloud:
-        return Cloud(plan=plan, environment=self.environment)

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from recovery.environment import Environment
 from recovery.measure import GOOD, ClientWrite
-from recovery.probe import json_object
+from recovery.observation import json_object
 from recovery.stack import Site, Stack
 
 CLIENTS, PERIOD = 4, 1.0  # and seconds from one payment of a client to its next

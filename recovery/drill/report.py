@@ -97,7 +97,6 @@ def _text(recovery: Recovery) -> str:
 
 
 def _late(recovery: Recovery, objective: float) -> str:
-    """What is wrong with a recovery; `objective` in seconds."""
     if recovery.whole <= objective:
         return ""
     outage = f"not accepted for {recovery.whole:.0f} s" if recovery.recovered else "never accepted again"

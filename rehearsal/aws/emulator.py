@@ -20,20 +20,13 @@ START_TIMEOUT = 30.0  # seconds until the first healthy answer; 0.2 to 4 s are u
 PROGRAM = (sys.executable, "-P", str(Path(__file__).with_name("ministack.py")))
 
 
-def free_port() -> int:
-    """A TCP port of the loopback interface that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class Emulator:
     """A MiniStack from `start` to `stop`, which may be called at any time and removes its files. `program` runs it."""
 
     def __init__(self, program: Sequence[str] = PROGRAM) -> None:
         self._program = program
-        self.endpoint = f"http://127.0.0.1:{free_port()}"
+        with socket.create_server(("127.0.0.1", 0)) as probe:  # on a port that nothing listens on
+            self.endpoint = f"http://127.0.0.1:{probe.getsockname()[1]}"
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -63,16 +56,10 @@ class Emulator:
     def _environment(self, folder: Path) -> dict[str, str]:
         # Functions inherit the emulator's whole environment, so the caller's must not be in it.
         return {
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
-            "HOME": str(folder),
-            "TMPDIR": str(folder),
-            "LANG": "C.UTF-8",
-            "BIND_HOST": "127.0.0.1",
-            "GATEWAY_PORT": self.endpoint.rpartition(":")[2],
-            "IOT_MTLS_ENABLED": "0",
-            "LOG_LEVEL": "WARNING",
-            "S3_DATA_DIR": str(folder / "s3"),
-        }
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]), "LANG": "C.UTF-8",
+            "HOME": str(folder), "TMPDIR": str(folder), "S3_DATA_DIR": str(folder / "s3"),
+            "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": self.endpoint.rpartition(":")[2],
+            "IOT_MTLS_ENABLED": "0", "LOG_LEVEL": "WARNING"}
 
     def _wait_until_healthy(self, process: subprocess.Popen[bytes], log: Path) -> None:
         def healthy() -> bool:

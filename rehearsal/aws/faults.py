@@ -1,17 +1,17 @@
 """Everything that goes wrong in a rehearsal, behind one interface: `Faults`.
 
-Each fault is a class, registered in `FAULTS` by its name; its fields are the fault's parameters. What a fault does to
-calls is in `Faults.refusal`, `delay` and `draw`, which the HTTP proxies ask. What it does to copies and databases is
-done by those who `listen`. So a new fault touches two places: its class, and where it has its effect.
+Each fault is a class; its fields are the fault's parameters. What a fault does to calls is in `Faults.refusal`, `delay`
+and `draw`, which the HTTP proxies ask. What it does to copies and databases is done by those who `listen`. So a new
+fault touches two places: its class, and where it has its effect.
 """
 
 import random
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar
 
 from contract import Store
 
@@ -21,9 +21,6 @@ WORLD = "world"  # outside too, but never behind a region's cut: Route 53's chec
 # The service behind each store of the payments, and those that go by another name than their signing name.
 SERVICES: Mapping[str, str] = {
     Store.TABLE: "dynamodb", Store.RECEIPTS: "s3", "function": "lambda", "api": "execute-api"}
-_STORES = {service: store for store, service in SERVICES.items()}
-FAULTS: dict[str, type["Fault"]] = {}
-"""Every fault, by its name."""
 
 
 class FailureMode(StrEnum):
@@ -57,54 +54,59 @@ class InjectedFailure:
     late: bool
 
 
-@dataclass(frozen=True)
 class Fault:
-    """A fault, or the end of one. A `lasting` one holds until its region heals, or until it is injected again."""
-
-    name: ClassVar[str]
-    lasting: ClassVar[bool]
-
-    def __init_subclass__(cls, *, name: str, lasting: bool = True) -> None:
-        cls.name, cls.lasting = name, lasting
-        FAULTS[name] = cls
+    """A fault, or the end of one."""
 
 
 @dataclass(frozen=True)
-class Cut(Fault, name="cut"):
-    """Cut a region off: no call from it or to it succeeds; with `inside`, none across its border."""
+class LastingFault(Fault):
+    """A fault that holds until its region heals, or until one with the same key is injected."""
 
     region: str
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """The kind of fault, and where it is."""
+        return type(self), self.region
+
+
+@dataclass(frozen=True)
+class Cut(LastingFault):
+    """Cut a region off: no call from it or to it succeeds; with `inside`, none across its border."""
+
     mode: FailureMode = FailureMode.RESET
     inside: bool = False
 
 
 @dataclass(frozen=True)
-class Lose(Fault, name="lose"):
-    """Lose one store of a region, by its name in `SERVICES` or that of its service; the rest works."""
+class Lose(LastingFault):
+    """Lose one store of a region, or the service that `SERVICES` has by this name; the rest works."""
 
-    region: str
     store: str
     mode: FailureMode = FailureMode.ERROR
 
+    @property
+    def key(self) -> tuple[object, ...]:
+        """The kind of fault, and where it is."""
+        return *super().key, self.store
+
 
 @dataclass(frozen=True)
-class Slow(Fault, name="slow"):
+class Slow(LastingFault):
     """Delay every call from a region or to it."""
 
-    region: str
     milliseconds: float
 
 
 @dataclass(frozen=True)
-class Fail(Fault, name="fail"):
+class Fail(LastingFault):
     """Let a share (0 to 1) of the calls from a region or to it fail: half by an error, half by a reset."""
 
-    region: str
     share: float
 
 
 @dataclass(frozen=True)
-class Lag(Fault, name="lag"):
+class Lag(Fault):
     """Let what is written to a store in the region `source` reach `target` so many seconds late; infinite: never.
 
     `growth`: how many seconds longer the lag gets each second, which the ledger's does not. Healing does not end it.
@@ -118,111 +120,71 @@ class Lag(Fault, name="lag"):
 
 
 @dataclass(frozen=True)
-class Kill(Fault, name="kill", lasting=False):
+class Kill(Fault):
     """Kill every process of a region's database server at once."""
 
     region: str
 
 
 @dataclass(frozen=True)
-class Restart(Fault, name="restart", lasting=False):
+class Restart(Fault):
     """Start a region's database server that is down, as what it was."""
 
     region: str
 
 
 @dataclass(frozen=True)
-class Destroy(Fault, name="destroy", lasting=False):
+class Destroy(Fault):
     """Let a region never come back: what it has not copied to the other region is lost."""
 
     region: str
 
 
 @dataclass(frozen=True)
-class Heal(Fault, name="heal", lasting=False):
+class Heal(Fault):
     """Let everything in a region work again; a killed server stays down, and lags stay."""
 
     region: str
 
 
 class Faults:
-    """The faults that there are now. A fault takes effect before the method returns, for calls under way too."""
+    """The faults that there are now.
+
+    `intercept` is asked about each call, with False before it is done and with True after that. If it returns true, the
+    caller's connection is reset.
+    """
 
     def __init__(self, seed: int = 0) -> None:
-        self._active: dict[tuple[str, ...], Fault] = {}
+        self._active: list[LastingFault] = []
         self._lock = threading.RLock()
         self._random = random.Random(seed)  # noqa: S311  # it decides which calls fail, not who may call
-        self._drawing = threading.Lock()  # not the other one: its holder waits for listeners, which may draw
         self._listeners: list[Callable[[Fault], None]] = []
-        self._intercept: Callable[[ApiCall, bool], bool] | None = None
+        self.intercept: Callable[[ApiCall, bool], bool] = lambda _call, _done: False
 
     def listen(self, listener: Callable[[Fault], None]) -> None:
         """Call this with each fault that is injected, once it is active, in the order of these calls."""
         self._listeners.append(listener)
 
     def inject(self, fault: Fault) -> None:
-        """Let a fault take effect. Raises what the listeners raise."""
-        if fault.lasting or isinstance(fault, Heal):
-            with self._lock:
-                if isinstance(fault, Heal):
-                    self._active = {key: each for key, each in self._active.items() if key[1] != fault.region}
-                else:
-                    self._active = dict(sorted({**self._active, _key(fault): fault}.items()))
-                self._notify(fault)
-        else:
-            self._notify(fault)  # without the lock: a server is killed even while another fault waits for its effect
-
-    def cut(self, region: str, mode: FailureMode = FailureMode.RESET, *, inside: bool = False) -> None:
-        """See `Cut`."""
-        self.inject(Cut(region, mode, inside))
-
-    def slow(self, region: str, milliseconds: float) -> None:
-        """See `Slow`."""
-        self.inject(Slow(region, milliseconds))
-
-    def fail(self, region: str, share: float) -> None:
-        """See `Fail`."""
-        self.inject(Fail(region, share))
-
-    def lose(self, region: str, store: str, mode: FailureMode = FailureMode.ERROR) -> None:
-        """See `Lose`."""
-        self.inject(Lose(region, store, mode))
-
-    def lag(self, store: str, source: str, target: str, seconds: float, growth: float = 0.0) -> None:
-        """See `Lag`; 0 seconds end it."""
-        self.inject(Lag(store, source, target, seconds, growth))
-
-    def kill(self, region: str) -> None:
-        """See `Kill`."""
-        self.inject(Kill(region))
-
-    def restart(self, region: str) -> None:
-        """See `Restart`."""
-        self.inject(Restart(region))
-
-    def destroy(self, region: str) -> None:
-        """See `Destroy`."""
-        self.inject(Destroy(region))
-
-    def heal(self, region: str) -> None:
-        """See `Heal`."""
-        self.inject(Heal(region))
-
-    def intercept(self, decide: Callable[[ApiCall, bool], bool] | None) -> None:
-        """Ask `decide` about each call, with False before it is done and with True after that; None ends this.
-
-        If it returns true, the caller's connection is reset.
-        """
-        self._intercept = decide
+        """Let a fault take effect before this returns, for calls under way too. Raises what the listeners raise."""
+        # Others go without the lock: a server is killed even while another fault waits for its effect.
+        with self._lock if isinstance(fault, LastingFault | Heal) else nullcontext():
+            if isinstance(fault, Heal):
+                self._active = [each for each in self._active if each.region != fault.region]
+            elif isinstance(fault, LastingFault):
+                others = [each for each in self._active if each.key != fault.key]
+                # A cut comes first: it decides how a call fails.
+                self._active = [fault, *others] if isinstance(fault, Cut) else [*others, fault]
+            for listener in self._listeners:
+                listener(fault)
 
     def cut_off(self) -> list[str]:
         """The regions that are cut off; what two regions exchange stops if either is."""
-        return sorted(each.region for each in self._active.values() if isinstance(each, Cut))
+        return sorted(each.region for each in self._active if isinstance(each, Cut))
 
     def lost(self) -> list[tuple[str, str]]:
         """The stores that are lost: (store, region)."""
-        return sorted((_STORES.get(each.store, each.store), each.region)
-                      for each in self._active.values() if isinstance(each, Lose))
+        return sorted((each.store, each.region) for each in self._active if isinstance(each, Lose))
 
     def refusal(self, call: ApiCall) -> FailureMode | None:
         """How the call is sure to fail; None if it may succeed."""
@@ -231,7 +193,7 @@ class Faults:
             services.append(SERVICES["function"])  # an API fails with the function behind it
         # A region's own clients are inside it too.
         within = call.caller == call.region or (call.caller == OUTSIDE and call.service == SERVICES["api"])
-        for fault in self._active.values():  # a cut comes first
+        for fault in self._active:
             match fault:
                 case Cut(region, mode, inside) if region in (call.caller, call.region) and not (inside and within):
                     return mode
@@ -241,30 +203,14 @@ class Faults:
 
     def delay(self, call: ApiCall) -> float:
         """How long the call is delayed, in seconds."""
-        return sum(each.milliseconds / 1000 for each in self._active.values()
+        return sum(each.milliseconds / 1000 for each in self._active
                    if isinstance(each, Slow) and each.region in (call.caller, call.region))
 
     def draw(self, call: ApiCall) -> InjectedFailure | None:
         """Draw whether the call fails, and how; the draws follow from the seed."""
-        for each in self._active.values():
+        for each in self._active:
             if isinstance(each, Fail) and each.share and each.region in (call.caller, call.region):
-                with self._drawing:
-                    drawn, late = self._random.random(), self._random.random() < 1 / 2
+                drawn, late = self._random.random(), self._random.random() < 1 / 2
                 if drawn < each.share:
                     return InjectedFailure(FailureMode.ERROR if drawn < each.share / 2 else FailureMode.RESET, late)
         return None
-
-    def intercepts(self, call: ApiCall, *, done: bool) -> bool:
-        """Whether the caller gets no answer because of `intercept`."""
-        return self._intercept is not None and self._intercept(call, done)
-
-    def _notify(self, fault: Fault) -> None:
-        for listener in self._listeners:
-            listener(fault)
-
-
-def _key(fault: Fault) -> tuple[str, ...]:
-    """A fault replaces an earlier one with the same key; they are sorted by it."""
-    store: str = getattr(fault, "store", "")
-    return (fault.name, getattr(fault, "region", ""), SERVICES.get(store, store), getattr(fault, "source", ""),
-            getattr(fault, "target", ""))

@@ -16,17 +16,15 @@ import copy
 import inspect
 import itertools
 import json
-import math
 import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import Any
 
 PATH = "/_rehearsal/copies"
 TABLE, RECEIPTS = "table", "receipts"  # contract.Store, which cannot be imported here
@@ -43,23 +41,12 @@ Answer = tuple[int, dict[str, str], bytes]
 
 
 @dataclass(frozen=True)
-class CopyLag:
-    """How far copies are behind: `seconds`, and `growth` more each second from now on. Infinite: they stop."""
-
-    seconds: float = 0.0
-    growth: float = 0.0
-
-
-STOPPED = CopyLag(math.inf)
-
-
-@dataclass(frozen=True)
 class PendingCopy:
-    """A copy, still to be made, of the write of `name` at `written` (s). `make` returns whether it took effect."""
+    """A copy, still to be made, of the write of `name` at `written` (s)."""
 
     written: float
     name: str
-    make: Callable[[], bool]
+    make: Callable[[], None]
 
 
 class CopyQueue:
@@ -67,33 +54,22 @@ class CopyQueue:
 
     def __init__(self, now: float) -> None:
         self.waiting: deque[PendingCopy] = deque()
-        self._lag, self._since = CopyLag(), now
-        self._made = self._overruled = 0
-        self._lost: list[str] = []
+        self._seconds, self._growth, self._since = 0.0, 0.0, now
 
-    def set(self, lag: CopyLag, now: float) -> None:
-        """Lag like this from now on; that holds for copies that wait already, too."""
-        self._lag, self._since = lag, now
+    def set(self, seconds: float, growth: float, now: float) -> None:
+        """Lag by `seconds`, and `growth` more each second from now on, copies that wait already too; infinite: stop."""
+        self._seconds, self._growth, self._since = seconds, growth, now
 
     def make_due(self, now: float) -> None:
         """Make every copy whose lag is over."""
-        lag = self._lag.seconds + self._lag.growth * (now - self._since)
+        lag = self._seconds + self._growth * (now - self._since)
         while self.waiting and now - self.waiting[0].written >= lag:
-            made = self.waiting.popleft().make()
-            self._made += made
-            self._overruled += not made
-
-    def lose(self) -> None:
-        """Discard the copies that wait: their source is gone."""
-        self._lost += [each.name for each in self.waiting]
-        self.waiting.clear()
+            self.waiting.popleft().make()
 
     def report(self, now: float) -> dict[str, Any]:
-        """The setting, the age of the oldest write that is not copied (ms), and what happened to the others."""
+        """The age of the oldest write that is not copied (ms), and the names of all that are not."""
         behind = now - self.waiting[0].written if self.waiting else 0.0
-        return {"seconds": self._lag.seconds, "growth": self._lag.growth, "lag_ms": round(behind * 1000, 1),
-                "waiting": [each.name for each in self.waiting], "made": self._made, "overruled": self._overruled,
-                "lost": self._lost}
+        return {"lag_ms": round(behind * 1000, 1), "waiting": [each.name for each in self.waiting]}
 
 
 class CopyQueues:
@@ -105,7 +81,7 @@ class CopyQueues:
         self.cut: frozenset[str] = frozenset()
         self._lost: frozenset[tuple[str, str]] = frozenset()
 
-    def put(self, store: str, source: str, target: str, name: str, make: Callable[[], bool]) -> None:
+    def put(self, store: str, source: str, target: str, name: str, make: Callable[[], None]) -> None:
         """Queue a copy of what is written now."""
         self._queue(store, source, target).waiting.append(PendingCopy(self._clock(), name, make))
 
@@ -125,8 +101,8 @@ class CopyQueues:
         for key, value in settings.items():
             match key:
                 case "lag":
-                    lag = CopyLag(float(value["seconds"]), float(value["growth"]))
-                    self._queue(value["store"], value["source"], value["target"]).set(lag, self._clock())
+                    self._queue(value["store"], value["source"], value["target"]).set(
+                        float(value["seconds"]), float(value["growth"]), self._clock())
                 case "cut":
                     self.cut = frozenset(value)
                 case "lost":
@@ -134,7 +110,7 @@ class CopyQueues:
                 case "destroy":
                     for (_, source, _), queue in self._queues.items():
                         if source == value:
-                            queue.lose()
+                            queue.waiting.clear()
                 case _:
                     raise ValueError(key)
 
@@ -148,19 +124,6 @@ class CopyQueues:
         return self._queues.setdefault((store, source, target), CopyQueue(self._clock()))
 
 
-class RequestScope(Protocol):
-    """The account and region of the request that MiniStack handles, and how to work for others."""
-
-    def get_account_id(self) -> str:
-        """The account."""
-
-    def get_region(self) -> str:
-        """The region."""
-
-    def request_scope(self, account_id: str, region: str) -> AbstractContextManager[None]:
-        """Work for this account and region until the end of the block."""
-
-
 class TableReplication:
     """Copies items between the replicas of a global table, in place of MiniStack's own code.
 
@@ -169,7 +132,7 @@ class TableReplication:
     consistently.
     """
 
-    def __init__(self, dynamodb: Any, scope: RequestScope, queues: CopyQueues) -> None:
+    def __init__(self, dynamodb: Any, scope: Any, queues: CopyQueues) -> None:
         self._dynamodb, self._scope, self._queues = dynamodb, scope, queues
         self._stamps = itertools.count()
         self._newest: dict[tuple[str, ...], int] = {}  # of each replica's item, the stamp of its latest write
@@ -191,15 +154,14 @@ class TableReplication:
                                  partial(self._make, (account, home, name, key), target, stamp, event, item))
 
     def _make(self, written: tuple[str, str, str, str], target: str, stamp: int, event: str,
-              item: tuple[Any, Any]) -> bool:
+              item: tuple[Any, Any]) -> None:
         account, home, name, key = written
         table = self._dynamodb._tables.get_scoped(account, home, name)
         if table is None or self._newest.get((account, target, name, key), -1) > stamp:
-            return False
+            return
         self._newest[account, target, name, key] = stamp
         with self._scope.request_scope(account, home):
             self._copy({**table, "_global_regions": [home, target]}, event, *item)
-        return True
 
     def _update_table(self, data: Mapping[str, Any]) -> Answer:
         """Keep what MiniStack ignores: the consistency of a global table, and its witness."""
@@ -259,7 +221,7 @@ class BucketReplication:
     Until its copy is made an object is PENDING. Unlike MiniStack's, a copy has the version id of its source.
     """
 
-    def __init__(self, s3: Any, scope: RequestScope, queues: CopyQueues) -> None:
+    def __init__(self, s3: Any, scope: Any, queues: CopyQueues) -> None:
         self._s3, self._scope, self._queues = s3, scope, queues
         self._copy = _replace(s3, "_maybe_replicate", self._put, "bucket_name", "key", "obj", "data", "tags")
         self._mark = _replace(s3, "_maybe_replicate_delete_marker", self._delete, "bucket_name", "key")
@@ -273,33 +235,32 @@ class BucketReplication:
     def _delete(self, bucket: str, key: str) -> None:
         rule, _ = self._s3._replication_rule_for(bucket, key, None)
         if rule is not None:
-            self._later(bucket, rule, key, lambda: self._mark(bucket, key) is None)
+            self._later(bucket, rule, key, partial(self._mark, bucket, key))
 
-    def _later(self, bucket: str, rule: Mapping[str, Any], key: str, make: Callable[[], bool]) -> None:
+    def _later(self, bucket: str, rule: Mapping[str, Any], key: str, make: Callable[[], None]) -> None:
         account, region = self._scope.get_account_id(), self._scope.get_region()
 
-        def scoped() -> bool:
+        def scoped() -> None:
             with self._scope.request_scope(account, region):
-                return make()
+                make()
 
         target = rule["Destination"]["Bucket"].rpartition(":")[2]
         self._queues.put(RECEIPTS, self._region(bucket), self._region(target), key, scoped)
 
-    def _make(self, bucket: str, key: str, obj: dict[str, Any], data: Any, tags: Any) -> bool:
+    def _make(self, bucket: str, key: str, obj: dict[str, Any], data: Any, tags: Any) -> None:
         version = self._version(bucket, key, obj["version_id"])
         if version is None:  # it was deleted for good meanwhile
-            return False
+            return
         self._copy(bucket, key, obj, data, tags)
         version["replication_status"] = obj["replication_status"]
         if obj["replication_status"] != "COMPLETED":
-            return False
+            return
         target, made, account = obj["_replica"]
         for record in (self._s3._buckets[target]["objects"][key], self._version(target, key, made)):
             record["version_id"] = obj["version_id"]
         obj["_replica"] = target, obj["version_id"], account
         if tags is not None:
             self._s3._object_tags[target, key, obj["version_id"]] = dict(tags)
-        return True
 
     def _version(self, bucket: str, key: str, version_id: str) -> Any:
         versions: Sequence[dict[str, Any]] = self._s3._object_versions.get((bucket, key), ())
@@ -358,8 +319,9 @@ def controlled(emulator: Application, queues: CopyQueues) -> Application:
 
 def main() -> None:
     """Run MiniStack's own program with these changes."""
+    app: Any
     app, scope, dynamodb, s3 = (
-        cast("Any", import_module(f"ministack.{name}"))
+        import_module(f"ministack.{name}")
         for name in ("app", "core.responses", "services.dynamodb", "services.s3"))
     queues = CopyQueues()
     TableReplication(dynamodb, scope, queues)

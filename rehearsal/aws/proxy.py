@@ -12,7 +12,7 @@ import re
 import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from http import HTTPStatus
 from urllib.parse import parse_qs, urlsplit
@@ -20,11 +20,9 @@ from uuid import uuid4
 from xml.sax.saxutils import escape
 
 from rehearsal.aws.faults import OUTSIDE, WORLD, ApiCall, FailureMode, Fault, Faults, InjectedFailure
-from rehearsal.errors import RehearsalError
-from rehearsal.sockets import Listener, LoopClock, LoopThread, Stream, first_of, reset
+from rehearsal.sockets import LIMIT, Listener, LoopClock, LoopThread, Stream, first_of, reset
 
 HANG = 30.0  # seconds of silence until a call that hangs is reset
-LIMIT = 1 << 20  # bytes of a head, or of a chunk's frame
 MOVES = ("SwitchoverGlobalCluster", "FailoverGlobalCluster")
 FORM = "application/x-www-form-urlencoded"
 RECORD = "/_rehearsal/calls"  # GET from outside: the number of calls by caller, service and operation
@@ -66,7 +64,12 @@ class HttpMessage:
             body = await reader.readexactly(int(self.headers["content-length"]))
         else:
             body = await reader.read() if endless else b""
-        return HttpMessage(self.start, self.headers, self.head, body)
+        return replace(self, body=body)
+
+    @property
+    def status(self) -> int:
+        """The status of an answer."""
+        return int(self.start.split(" ")[1])
 
     @property
     def keeps_alive(self) -> bool:
@@ -79,14 +82,6 @@ class HttpMessage:
         if not self.headers.get("content-type", "").startswith(FORM):
             return {}
         return {key: values[0] for key, values in parse_qs(self.body.decode()).items()}
-
-
-class _CallRefused(RehearsalError):
-    """The call fails, in this mode."""
-
-    def __init__(self, mode: FailureMode) -> None:
-        super().__init__(mode)
-        self.mode = mode
 
 
 class AwsProxies:
@@ -118,7 +113,7 @@ class AwsProxies:
     def start(self) -> None:
         """Accept calls from now on."""
         async def listen() -> None:
-            self._listeners = [Listener(each, partial(self._serve, name), LIMIT)
+            self._listeners = [Listener(each, partial(self._serve, name))
                                for name, each in self._sockets.items()]
 
         self._network = LoopThread("aws-proxies")
@@ -163,29 +158,30 @@ class AwsProxies:
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request = await request.read_body(reader)
         if proxy == OUTSIDE and request.start.startswith(f"GET {RECORD} "):
-            writer.write(self._record())
+            record = self._record()
+            writer.write(record.head + record.body)
             return request.keeps_alive
         call = self._describe(proxy, request)
         self.calls.append(call)
         self._under_way[writer] = call
         try:
             answer = await self._answer(call, request)
-        except _CallRefused as refused:
-            if refused.mode is FailureMode.HANG:
+            if answer is FailureMode.HANG:
                 await first_of(reader.read(1), self._clock.sleep(HANG))  # the caller may be the first to give up
-            reset(writer)
-            return False
         finally:
             del self._under_way[writer]
+        if isinstance(answer, FailureMode):
+            reset(writer)
+            return False
         writer.write(answer.head + answer.body)
         await writer.drain()
         return request.keeps_alive and answer.keeps_alive
 
-    def _record(self) -> bytes:
+    def _record(self) -> HttpMessage:
         counts = Counter((call.caller, call.service, call.operation) for call in self.calls)
-        body = json.dumps([{"caller": caller, "service": service, "operation": operation, "calls": number}
-                           for (caller, service, operation), number in counts.items()]).encode()
-        return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        return _response(HTTPStatus.OK, "application/json", json.dumps(
+            [{"caller": caller, "service": service, "operation": operation, "calls": number}
+             for (caller, service, operation), number in counts.items()]))
 
     def _describe(self, proxy: str, request: HttpMessage) -> ApiCall:
         method, target, _ = request.start.split(" ")
@@ -203,32 +199,29 @@ class AwsProxies:
                      or f"{method} {parts.path}")
         return ApiCall(caller, "" if region == OUTSIDE else region, service, operation)
 
-    async def _answer(self, call: ApiCall, request: HttpMessage) -> HttpMessage:
-        """What the emulator answers, or an error. Raises _CallRefused if there is to be no answer."""
+    async def _answer(self, call: ApiCall, request: HttpMessage) -> HttpMessage | FailureMode:
+        """What the emulator answers, or an error; or how the call fails without an answer."""
         delay = self._faults.delay(call)
         if delay:
             await self._clock.sleep(delay)
-        failure = self._faults.draw(call)
-        try:
-            self._check(call, failure, done=False)
+        drawn = self._faults.draw(call)
+        answer, mode = None, self._failure(call, drawn, done=False)
+        if not mode:
             answer = await self._forward(request)
-            if call.service == "rds" and call.operation in MOVES and answer.start.split(" ")[1] == "200":
+            if call.service == "rds" and call.operation in MOVES and answer.status == HTTPStatus.OK:
                 answer = await self._move(call, request, answer)
-            self._check(call, failure, done=True)
-        except _CallRefused as refused:
-            if refused.mode is not FailureMode.ERROR:
-                raise
+            mode = self._failure(call, drawn, done=True)
+        if mode and mode is not FailureMode.ERROR:
+            return mode
+        if mode or not answer:
             answer = _error(call, request, "the rehearsal lets this call fail")
-        call.status = int(answer.start.split(" ")[1])
+        call.status = answer.status
         return answer
 
-    def _check(self, call: ApiCall, failure: InjectedFailure | None, *, done: bool) -> None:
-        """Raise _CallRefused if the call fails now: before it is `done`, or after that."""
-        mode = self._faults.refusal(call) or (failure.mode if failure and failure.late is done else None)
-        if not mode and self._faults.intercepts(call, done=done):
-            mode = FailureMode.RESET
-        if mode:
-            raise _CallRefused(mode)
+    def _failure(self, call: ApiCall, drawn: InjectedFailure | None, *, done: bool) -> FailureMode | None:
+        """How the call fails now: before it is `done`, or after that."""
+        mode = self._faults.refusal(call) or (drawn.mode if drawn and drawn.late is done else None)
+        return mode or (FailureMode.RESET if self._faults.intercept(call, done) else None)
 
     async def _move(self, call: ApiCall, request: HttpMessage, answer: HttpMessage) -> HttpMessage:
         move = WriterMove(call.operation, request.form.get("TargetDbClusterIdentifier", ""))
@@ -252,9 +245,9 @@ class AwsProxies:
         try:
             writer.write(head + request.body)
             answer = await HttpMessage.read_head(reader)
-            while answer.start.split(" ")[1].startswith("1"):
+            while answer.status < HTTPStatus.OK:
                 answer = await HttpMessage.read_head(reader)
-            if method != "HEAD" and int(answer.start.split(" ")[1]) not in _EMPTY:
+            if method != "HEAD" and answer.status not in _EMPTY:
                 answer = await answer.read_body(reader, endless=True)
             kept = request.keeps_alive and answer.keeps_alive
         finally:
@@ -300,7 +293,11 @@ def _error(call: ApiCall, request: HttpMessage, why: str) -> HttpMessage:
     else:
         text = json.dumps({"__type": code, "message": why})
     status = HTTPStatus.BAD_GATEWAY if call.service == "execute-api" else HTTPStatus.INTERNAL_SERVER_ERROR
-    body = text.encode()
-    start = f"HTTP/1.1 {status} {status.phrase}"
-    head = f"{start}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nx-amzn-errortype: {code}\r\n\r\n"
-    return HttpMessage(start, {}, head.encode(), b"" if request.start.startswith("HEAD ") else body)
+    answer = _response(status, kind, text, f"x-amzn-errortype: {code}\r\n")
+    return replace(answer, body=b"") if request.start.startswith("HEAD ") else answer
+
+
+def _response(status: HTTPStatus, kind: str, text: str, headers: str = "") -> HttpMessage:
+    body, start = text.encode(), f"HTTP/1.1 {status} {status.phrase}"
+    head = f"{start}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
+    return HttpMessage(start, {}, head.encode(), body)

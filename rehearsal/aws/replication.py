@@ -1,13 +1,15 @@
 """The lag of copies between regions, as the rehearsal sets it and reads it; `ministack` makes the copies."""
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import httpx
 
 from contract import Store
 from rehearsal.aws.faults import Cut, Destroy, Fault, Faults, Heal, Lag, Lose
-from rehearsal.aws.ministack import PATH, CopyLag
+from rehearsal.aws.ministack import PATH
+from rehearsal.errors import NoAnswer
 
 TIMEOUT = 10.0  # seconds
 
@@ -25,37 +27,30 @@ class ReplicationControl:
                                   limits=httpx.Limits(max_keepalive_connections=0))
         faults.listen(self._carry_out)
 
-    def lag(self, store: str, source: str, target: str, lag: CopyLag) -> None:
-        """Let the copies of a store in one direction lag like this from now on."""
-        # JSON as Python writes it: it has the infinity of a lag that never ends.
-        self._send(lag={"store": store, "source": source, "target": target,
-                        "seconds": lag.seconds, "growth": lag.growth})
-
-    def destroy(self, region: str) -> list[dict[str, Any]]:
-        """Let a region never come back: what it has not copied is lost, and named in the report that this returns."""
-        return self._send(destroy=region)
-
     def report(self) -> list[dict[str, Any]]:
         """Each store and direction that was used or set.
 
-        {store, source, target, seconds, growth: the setting, lag_ms: age of the oldest write that is not copied,
-        waiting: keys of the items or objects that are not copied, made: count of copies, overruled: count of those
-        without effect because the target had a later write, lost: keys of what never was copied}
+        {store, source, target, lag_ms: age of the oldest write that is not copied, waiting: keys of the items or
+        objects that are not copied}
         """
         return self._send()
 
     def _carry_out(self, fault: Fault) -> None:
         match fault:
             case Lag(store=Store.TABLE | Store.RECEIPTS):
-                self.lag(fault.store, fault.source, fault.target, CopyLag(fault.seconds, fault.growth))
+                # JSON as Python writes it: it has the infinity of a lag that never ends.
+                self._send(lag=asdict(fault))
             case Destroy():
-                self.destroy(fault.region)
+                self._send(destroy=fault.region)
             case Cut() | Lose() | Heal():
                 self._send(cut=self._faults.cut_off(), lost=self._faults.lost())
             case _:
                 pass
 
     def _send(self, **settings: object) -> list[dict[str, Any]]:
-        response = self._http.post(self._url, content=json.dumps(settings)).raise_for_status()
+        try:
+            response = self._http.post(self._url, content=json.dumps(settings)).raise_for_status()
+        except httpx.HTTPError as error:
+            raise NoAnswer(f"{self._url}: {type(error).__name__}") from error
         report: list[dict[str, Any]] = response.json()
         return report

@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -14,16 +14,13 @@ from rich.table import Table
 from contract import OutputsError, read_outputs
 from payments.clock import SYSTEM
 from rehearsal.aws.clients import EmulatorClients
+from rehearsal.bench import Measurement
 from rehearsal.bench.api import CLIENTS, counts, throughput
 from rehearsal.bench.function import cold_start, own_cpu
-from rehearsal.bench.measurement import Measurement
 from rehearsal.errors import RehearsalError
 from rehearsal.workload.region import RegionClient
 
 PASSED, FAILED, NO_STACK = 0, 1, 2
-
-Benchmarks = Callable[[Mapping[str, Any], str], Iterator[Measurement]]
-"""Gives the figures of the stack with these outputs at this endpoint."""
 
 
 def measure(outputs: Mapping[str, Any], endpoint: str) -> Iterator[Measurement]:
@@ -45,12 +42,6 @@ def show(figures: Sequence[Measurement]) -> Table:
     return table
 
 
-def broken(figures: Sequence[Measurement]) -> list[str]:
-    """A line for each bound that is broken."""
-    return [f"{figure.name}: {figure.value:.3g} {figure.unit}".rstrip() + f", but at most {figure.bound:g} is allowed"
-            for figure in figures if not figure.ok]
-
-
 def main(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")] = False,
@@ -67,7 +58,9 @@ def main(
     except (RehearsalError, OSError, subprocess.SubprocessError) as error:
         typer.echo(f"bench: {type(error).__name__}: {error}", err=True)
         raise typer.Exit(FAILED) from None
-    wrong, seconds = broken(figures), SYSTEM.monotonic() - began
+    seconds = SYSTEM.monotonic() - began
+    wrong = [f"{figure.name}: {figure.value:.3g} {figure.unit}".rstrip() + f", but at most {figure.bound:g} is allowed"
+             for figure in figures if not figure.ok]
     if as_json:
         print(json.dumps({"figures": [{**asdict(figure), "ok": figure.ok} for figure in figures], "broken": wrong,
                           "seconds": round(seconds, 1)}, indent=2))

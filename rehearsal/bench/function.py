@@ -23,7 +23,7 @@ from payments.logs import request_logger
 from payments.runtime import system_runtime
 from payments.service import PaymentService
 from payments.stores import DynamoTable, S3Receipts
-from rehearsal.bench.measurement import Measurement
+from rehearsal.bench import Measurement
 from rehearsal.errors import BenchError
 from rehearsal.workload.load import new_payment
 
@@ -73,16 +73,14 @@ def api_in_memory(region: str = "us-east-1") -> Api:
     """The function over stores that take no time: they keep items, and accept everything else."""
     items: dict[str, Any] = {LEADERSHIP_KEY: {"epoch": {"N": "1"}, "region": {"S": region}}}
 
-    def put_item(**request: Any) -> dict[str, Any]:
-        items[request["Item"][KEY_ATTRIBUTE]["S"]] = request["Item"]
-        return {}
+    def answer(**request: Any) -> dict[str, Any]:
+        """The item that is put, or the one of the key; after an update, settled."""
+        item = request.get("Item") or items[request["Key"][KEY_ATTRIBUTE]["S"]]
+        if "Item" in request:
+            items[item[KEY_ATTRIBUTE]["S"]] = item
+        return {"Item": item, "Attributes": {**item, "status": {"S": "SETTLED"}}}
 
-    def found(**request: Any) -> dict[str, Any]:
-        return items[request["Key"][KEY_ATTRIBUTE]["S"]]  # type: ignore[no-any-return]
-
-    dynamodb = SimpleNamespace(
-        put_item=put_item, get_item=lambda **request: {"Item": found(**request)},
-        update_item=lambda **request: {"Attributes": {**found(**request), "status": {"S": "SETTLED"}}})
+    dynamodb = SimpleNamespace(put_item=answer, get_item=answer, update_item=answer)
     session: Any = SimpleNamespace(run=lambda *_, **__: [[""]], prepare=lambda _: session, close=lambda: None)
     runtime = system_runtime()
     lease = Lease(DynamoLeadership(dynamodb, "table"), region, runtime.clock)

@@ -5,11 +5,14 @@ where the model has one, a mapping becomes pairs (`{"a": "b"}` is `[{"Key": "a",
 the model's type.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rehearsal.errors import CoercionError
 
+_SCALARS: Mapping[str, Callable[[Any], Any]] = {
+    "integer": int, "long": int, "boolean": lambda value: str(value).lower() == "true",
+    "string": lambda value: str(value).lower() if isinstance(value, bool) else str(value)}
 _PAIRS = ({"key", "value"}, {"name", "value"}, {"tagkey", "tagvalue"})
 
 
@@ -48,7 +51,7 @@ def coerce(shape: Any, value: Any, renames: Mapping[str, str], where: str = "") 
             return [coerce(shape.member, item, renames, f"{where}[{number}]") for number, item in enumerate(items)]
         case (("structure" | "map"), _) | (_, Mapping() | list()):
             raise CoercionError(f"{where}: must be a {shape.type_name}, not a {type(value).__name__}")
-    return _scalar(shape.type_name, value)
+    return _SCALARS.get(shape.type_name, lambda given: given)(value)
 
 
 def _structure(shape: Any, value: Mapping[str, Any], renames: Mapping[str, str], where: str) -> dict[str, Any]:
@@ -68,15 +71,3 @@ def _pair(shape: Any) -> list[str] | None:
     """The members of a structure that consists of a key and a value, in this order; None for any other structure."""
     names = list(getattr(shape, "members", ()))
     return sorted(names, key=lambda name: "value" in name.lower()) if {n.lower() for n in names} in _PAIRS else None
-
-
-def _scalar(wanted: str, value: Any) -> Any:
-    match wanted:
-        case "integer" | "long":
-            return int(value)
-        case "boolean":
-            return str(value).lower() == "true"
-        case "string":
-            return str(value).lower() if isinstance(value, bool) else str(value)
-        case _:
-            return value

@@ -1,20 +1,17 @@
 """Runs the program against the emulator, and deletes what it created."""
 
 import asyncio
-import contextvars
-import json
 import logging
-import os
 import runpy
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import chdir, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pulumi.runtime import mocks, rpc, run_in_stack, set_all_config
+from pulumi.runtime import mocks, run_in_stack, set_all_config
 from pulumi.runtime.settings import Settings, configure
 
 from rehearsal.aws.clients import EmulatorClients
@@ -78,13 +75,16 @@ class Deployment:
     def _run(self, project: Project, program: Program | None, create: Create) -> tuple[Monitor, BaseException | None]:
         """Run the program to its end; returns its monitor and what it raised."""
         self.stopping.clear()
-        monitor = Monitor(create, self.engine.provider, self._step, self.stopping)
+        monitor = Monitor(create, self.engine, self._step, self.stopping)
         raised: list[BaseException] = []
         ended = threading.Event()  # an interrupted `Thread.join` makes Python 3.11 forget that the thread runs
 
         def run() -> None:
             try:
-                _run(program or (lambda: _run_file(project.folder)), monitor, project)
+                with asyncio.Runner() as runner:  # its exit waits for the calls that are still running
+                    runner.get_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="resource"))
+                    runner.get_loop().set_exception_handler(lambda *_: None)  # `run` raises the same errors
+                    runner.run(_deploy(program or partial(_run_file, project.folder), monitor, project))
             except BaseException as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
                 raised.append(error)
             finally:
@@ -115,48 +115,20 @@ class Deployment:
         return failures
 
 
-def write_outputs(path: Path, outputs: dict[str, Any]) -> None:
-    """Write the outputs as JSON, sorted by key, and create the folder if needed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(outputs, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def _run(program: Program, monitor: Monitor, project: Project) -> None:
-    # Pulumi keeps its state in context variables: a context for each run lets a second one start afresh.
-    context = contextvars.copy_context()
-    context.run(_configure, monitor, project)
-    with asyncio.Runner() as runner:  # its exit waits for the calls that are still running
-        runner.get_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="resource"))
-        runner.get_loop().set_exception_handler(lambda *_: None)  # `run` raises the same errors
-        runner.run(run_in_stack(program), context=context)
-
-
-def _configure(monitor: Monitor, project: Project) -> None:
+async def _deploy(program: Program, monitor: Monitor, project: Project) -> None:
+    # Pulumi keeps its state in context variables. Each run has its thread's, so a second one starts afresh.
     set_all_config(dict(project.config), [])
     configure(Settings(project=project.name, stack=project.stack, organization="organization", monitor=monitor,
                        engine=mocks.MockEngine(logging.getLogger("pulumi")), dry_run=False,
                        root_directory=str(project.folder)))
+    await run_in_stack(program)
 
 
 def _run_file(folder: Path) -> None:
     """Run the program as the Pulumi CLI does: as `__main__`, with its folder as the current one and importable."""
-    before = Path.cwd()
-    os.chdir(folder)
-    sys.path.insert(0, str(folder))
-    try:
-        runpy.run_path("__main__.py", run_name="__main__")
-    finally:
-        sys.path.remove(str(folder))
-        os.chdir(before)
+    with chdir(folder):
+        runpy.run_path(str(folder), run_name="__main__")
 
 
 def _public(outputs: dict[str, Any]) -> dict[str, Any]:
-    for key, value in outputs.items():
-        if _holds_secret(value):
-            raise DeploymentError(f"output {key}: is secret, so it must not be written to a file")
-    return {key: plain(value, f"output {key}") for key, value in outputs.items()}
-
-
-def _holds_secret(value: Any) -> bool:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return rpc.is_rpc_secret(value) or any(map(_holds_secret, inner))
+    return {key: plain(value, f"output {key}", public=True) for key, value in outputs.items()}

@@ -5,7 +5,8 @@ from typing import Any
 
 import pulumi
 
-from rehearsal.deploy.provider import DeployedResource, ProviderConfig, given_inputs, short_name
+from rehearsal.deploy.engine import DeployedResource, ProviderConfig, given_inputs, short_name
+from rehearsal.deploy.resources.model import contents
 from rehearsal.errors import DeploymentError
 
 
@@ -46,11 +47,8 @@ def _comparable(value: Any) -> Any:
     """The value with archives and files replaced by their contents."""
     if isinstance(value, pulumi.AssetArchive):
         return {name: _comparable(asset) for name, asset in value.assets.items()}
-    if isinstance(value, pulumi.FileAsset):
-        with open(value.path, "rb") as file:  # noqa: PTH123
-            return file.read()
-    if isinstance(value, pulumi.StringAsset):
-        return value.text
+    if isinstance(value, pulumi.Asset):
+        return contents(value)
     if isinstance(value, Mapping):
         return {key: _comparable(each) for key, each in value.items()}
     return value

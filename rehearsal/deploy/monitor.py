@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from google.protobuf import empty_pb2, struct_pb2
+from google.protobuf import empty_pb2
 from pulumi.output import Unknown
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.proto import provider_pb2, resource_pb2
 
-from rehearsal.deploy.provider import DeployedResource, ProviderConfig, ResourceProvider, short_name
+from rehearsal.deploy.engine import DeployedResource, Engine, ProviderConfig, short_name
 from rehearsal.errors import DeploymentError
 
 Create = Callable[[str, str, ProviderConfig, Mapping[str, Any], bool], DeployedResource]
@@ -29,18 +29,17 @@ NO_PROVIDER = ProviderConfig("", {}, {})  # for a package without regions, such 
 
 
 class Monitor(mocks.MockMonitor):
-    """Passes resources to `create` and data functions to the provider.
+    """Passes resources to `create` and data functions to the engine.
 
     `failures` and the stack's `outputs` are complete when the program has ended. Once `stopping` is set, nothing new
     begins.
     """
 
-    def __init__(self, create: Create, provider: ResourceProvider, step: Step, stopping: threading.Event) -> None:
+    def __init__(self, create: Create, engine: Engine, step: Step, stopping: threading.Event) -> None:
         super().__init__(None)  # type: ignore[arg-type]  # only the methods that are overridden here use the mocks
-        self._create, self._provider, self._step, self._stopping = create, provider, step, stopping
+        self._create, self._engine, self._step, self._stopping = create, engine, step, stopping
         self._configs: dict[str, ProviderConfig] = {}
-        self._urns: set[str] = set()
-        self._lock = threading.Lock()
+        self._requests: dict[str, Any] = {}
         self.failures: list[DeploymentError] = []
         self.outputs: dict[str, Any] = {}
 
@@ -53,7 +52,8 @@ class Monitor(mocks.MockMonitor):
         """Create the resource. A failure is recorded, and answered in a way that lets the program end by itself."""
         urn = self.make_urn(request.parent, request.type, request.name)
         try:
-            self._claim(urn)
+            if self._requests.setdefault(urn, request) is not request:  # in one step: there are many threads
+                raise DeploymentError(f"two resources have the URN {urn}")
             if not request.custom:
                 return resource_pb2.RegisterResourceResponse(urn=urn)
             if self._stopping.is_set() or self.failures:
@@ -63,7 +63,7 @@ class Monitor(mocks.MockMonitor):
             self.failures.append(error)
             return resource_pb2.RegisterResourceResponse(urn=urn, result=resource_pb2.FAIL)
         # `unknown`: an output that is missing here fails where it is used, instead of being None.
-        return resource_pb2.RegisterResourceResponse(urn=urn, id=identifier, object=_struct(outputs), unknown=True)
+        return resource_pb2.RegisterResourceResponse(urn=urn, id=identifier, object=outputs, unknown=True)
 
     def ReadResource(self, request: Any) -> Any:  # noqa: N802  # pylint: disable=invalid-name
         """Refuse: nothing exists that could be read or imported."""
@@ -80,25 +80,18 @@ class Monitor(mocks.MockMonitor):
         response = resource_pb2.ResourceInvokeResponse()
         try:
             arguments = plain(rpc.deserialize_properties(request.args), request.tok)
-            answer = self._provider.invoke(request.tok, self._config(request.tok, request.provider), arguments)
+            answer = self._engine.invoke(request.tok, self._config(request.tok, request.provider), arguments)
         except DeploymentError as error:
             response.failures.append(provider_pb2.CheckFailure(reason=str(error)))
         else:
-            getattr(response, "return").CopyFrom(_struct(answer))
+            getattr(response, "return").update(answer)
         return response
-
-    def _claim(self, urn: str) -> None:
-        with self._lock:
-            if urn in self._urns:
-                raise DeploymentError(f"two resources have the URN {urn}")
-            self._urns.add(urn)
 
     def _register(self, request: Any, urn: str) -> tuple[str, Mapping[str, Any]]:
         inputs = plain(rpc.deserialize_properties(request.object, keep_unknowns=True), request.name)
-        if request.type == AWS_PROVIDER:
-            self._configs[urn] = _provider_config(request.name, inputs)
-            return request.name, {}
         if request.type.startswith("pulumi:providers:"):
+            if request.type == AWS_PROVIDER:
+                self._configs[urn] = _provider_config(request.name, inputs)
             return request.name, {}
         if request.importId:
             raise DeploymentError(_nothing_to_import(request.name, request.importId))
@@ -130,23 +123,19 @@ def _provider_config(name: str, inputs: Mapping[str, Any]) -> ProviderConfig:
     return ProviderConfig(values["region"], endpoints, values.get("defaultTags", {}).get("tags", {}))
 
 
-def _struct(values: Mapping[str, Any]) -> struct_pb2.Struct:
-    struct = struct_pb2.Struct()
-    struct.update(values)
-    return struct
-
-
-def plain(value: Any, where: str) -> Any:
+def plain(value: Any, where: str, *, public: bool = False) -> Any:
     """The value without Pulumi's wrappers of secrets, and with whole numbers as int.
 
-    Raises DeploymentError if it depends on an output that the rehearsal does not provide.
+    Raises DeploymentError if it depends on an output that the rehearsal does not provide, and for a `public` secret.
     """
     if isinstance(value, Unknown):
         raise DeploymentError(f"{where}: depends on an output that the rehearsal does not provide")
     if rpc.is_rpc_secret(value):
+        if public:
+            raise DeploymentError(f"{where}: is secret, so it must not be written to a file")
         return plain(value["value"], where)
     if isinstance(value, dict):
-        return {key: plain(item, f"{where}.{key}") for key, item in value.items()}
+        return {key: plain(item, f"{where}.{key}", public=public) for key, item in value.items()}
     if isinstance(value, list):
-        return [plain(item, f"{where}[{number}]") for number, item in enumerate(value)]
+        return [plain(item, f"{where}[{number}]", public=public) for number, item in enumerate(value)]
     return int(value) if isinstance(value, float) and value.is_integer() else value

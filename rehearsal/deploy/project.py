@@ -2,15 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from rehearsal.errors import ProjectError
-
-ENDPOINT_KEY = "awsEndpoint"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +43,12 @@ class Project:
                 raise ProjectError(f"--config {key}: Pulumi.yaml declares no such key")
             values[_full(name, key)] = value
         return cls(folder=folder, name=name, stack=stack,
-                   config={key: _text(value) for key, value in values.items() if value is not None})
+                   config={key: value if isinstance(value, str) else json.dumps(value)  # as Pulumi stores it
+                           for key, value in values.items() if value is not None})
 
     def with_endpoint(self, endpoint: str) -> "Project":
         """The same project, deployed to an emulator."""
-        return Project(folder=self.folder, name=self.name, stack=self.stack,
-                       config={**self.config, f"{self.name}:{ENDPOINT_KEY}": endpoint})
+        return replace(self, config={**self.config, f"{self.name}:awsEndpoint": endpoint})
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -67,8 +65,3 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _full(project: str, key: str) -> str:
     return key if ":" in key else f"{project}:{key}"
-
-
-def _text(value: Any) -> str:
-    """A configuration value as Pulumi stores it: strings as they are, anything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value)

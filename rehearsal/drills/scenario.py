@@ -1,199 +1,174 @@
 """Scenarios: files that say what goes wrong, in which order, and what must come of it.
 
-A scenario is `scenarios/NAME.toml`:
-
-    title       in a sentence, what happens
-    expected    in a sentence, what must come of it
-    modes       the consistencies of the table with which it is played (both, unless said)
-    gate        the consistencies with which the project's gate plays it (none, unless said)
-    manual      whether it is for failoverMode=manual, and not for automatic (false, unless said)
-    kills       whether the controller is killed, at each of its calls in turn (false, unless said)
-    overhead    whether recovery's own overhead is held to its bound (true, unless said)
-    lag         {table, receipts, ledger}: seconds that the standby's copies are behind from the beginning
-    keeps       seconds for which the clients keep a resolved name whatever its TTL says
-    [[do]]      what is done, one after the other: a verb (see `VERBS`) with what belongs to it
-    [expect]    what must hold at the end (see `Expectation`)
-
-A region is named by its role when the scenario begins: `active` or `standby`; `{active}` and `{standby}` stand for the
-names in a command.
+`scenarios/drills/NAME.toml` is a drill of recovery, in which clients pay all the while; `scenarios/outages/NAME.toml`
+is an outage, which is a list of checks. The keys of a file are the fields of `Scenario`, and the keys of an action
+are the parameters of its function in `rehearsal.drills.actions`. A region is named by its role when the scenario
+begins, `active` or `standby`; `{active}` and `{standby}` stand for the names in commands and in names of checks.
 """
 
-import re
+import random
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from math import inf
+from collections.abc import Iterator, Mapping
+from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
 
+from pydantic import BeforeValidator, Field, InstanceOf, ValidationError
+
+from rehearsal.drills.actions import ScenarioAction, parse
+from rehearsal.drills.actions.faults import StoreLags
+from rehearsal.drills.actions.registry import Count, ScenarioModel, Seconds, explain
+from rehearsal.drills.context import Role
 from rehearsal.errors import ProjectError
 
 FOLDER = Path(__file__).parent / "scenarios"
-ROLES = ("active", "standby")
-MODES = ("eventual", "strong")
-COPIED = ("table", "receipts", "ledger")  # the stores whose copies can lag
+Group = Literal["outages", "drills"]
+Mode = Literal["eventual", "strong"]
+WORDS: Mapping[Group, tuple[str, ...]] = {"outages": ("all", "none"), "drills": ("all", "gate", "none")}
+"""What the command line takes instead of names."""
+
+Actions = list[Annotated[InstanceOf[ScenarioAction], BeforeValidator(parse)]]
+Modes = Annotated[list[Mode], Field(min_length=1)]
 
 
-@dataclass(frozen=True)
-class Rule:
-    """What the value of a key must be, in words and as a test, and whether the key must be there."""
-
-    words: str
-    holds: Callable[[Any], bool]
-    needed: bool = False
-
-
-def _number(words: str, *types: type, most: float = inf) -> Rule:
-    return Rule(words, lambda value: type(value) in types and 0 <= value <= most)
-
-
-def _word(*words: str) -> Rule:
-    return Rule(f"must be {' or '.join(words)}", words.__contains__)
-
-
-_TEXT = Rule("must be a text", lambda value: isinstance(value, str))
-_FLAG = Rule("must be true or false", lambda value: isinstance(value, bool))
-_ROLE = _word(*ROLES)
-_COUNT = _number("must be a whole number from 0", int)
-_SECONDS = _number("must be a number of seconds", int, float)
-_LAG = Rule(f"must have a number of seconds for each of {', '.join(COPIED)}", lambda value: (
-    isinstance(value, Mapping) and {*value} == {*COPIED} and all(map(_SECONDS.holds, value.values()))))
-_COMMAND = Rule("must be a text, with no braces but {active} and {standby}", lambda value: (
-    isinstance(value, str) and re.fullmatch(r"([^{}]|\{active\}|\{standby\})*", value) is not None))
-_OF = {"of": replace(_ROLE, needed=True)}
-_SAID = {"exit": _number("must be an exit code", int, most=255), "says": _TEXT}
-
-_MODES = Rule(f"must be some of {', '.join(MODES)}", lambda value: (
-        isinstance(value, list) and bool(value) and all(each in MODES for each in value)))
-
-# Each verb, with what its object must be, and what else belongs to it.
-VERBS: Mapping[str, Mapping[str, Rule]] = {
-    "pass": {"pass": _SECONDS},                        # of traffic
-    "looks": {"looks": _COUNT},                        # as many looks of the controllers
-    "cut": {"cut": _ROLE, "inside": _FLAG},            # a region; inside: it lives on behind the cut
-    "heal": {"heal": _ROLE},                           # a region
-    "lose": {"lose": _word(*COPIED, "function", "api"), **_OF},
-    "fail": {"fail": _number("must be a share from 0 to 1", int, float, most=1), **_OF},
-    "kill": {"kill": _ROLE},                           # the database server of a region
-    "lag": {"lag": _LAG},                              # from now on, from the active to the standby
-    "lag_back": {"lag_back": _LAG},                    # the same in the other direction
-    "wait": {"wait": _word("moved", "told", "recovered")},
-    "run": {"run": _COMMAND, **_SAID},                 # a command of recovery, until it ends
-    "begin": {"begin": _COMMAND, **_SAID},             # the same, which goes on beside what follows
-    "join": {"join": _TEXT},                           # wait for those
-    "behind": {"behind": _COUNT},                      # as many payments, sent by clients behind the active one's cut
-    "stale": {"stale": _COUNT},                        # as many, sent to the active one by who knows no better
-}
-EXPECT: Mapping[str, Rule] = {
-    "moves": _COUNT, "active": _ROLE, "lost": _word("none", "lag"), "refused": _COUNT, "told": _TEXT,
-    "errors": _SECONDS}
-KEYS: Mapping[str, Rule] = {
-    "title": replace(_TEXT, needed=True), "expected": replace(_TEXT, needed=True),
-    "modes": _MODES, "gate": _MODES, "manual": _FLAG, "kills": _FLAG, "overhead": _FLAG, "lag": _LAG, "keeps": _SECONDS,
-    "do": Rule("must be tables", lambda value: (
-        isinstance(value, list) and all(isinstance(each, Mapping) for each in value)), needed=True),
-    "expect": Rule("must be a table", lambda value: isinstance(value, Mapping), needed=True),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScenarioAction:
-    """One thing that is done: the verb, its object, and what stands beside it."""
-
-    verb: str
-    what: Any
-    beside: Mapping[str, Any] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        beside = (f"{key} {each}" for key, each in self.beside.items())
-        return " ".join([self.verb.replace("_", " "), str(self.what), *beside])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Expectation:
-    """What must hold at the end of a scenario.
-
-    moves: how often the right to write went to another region without anybody's command.
-    active: who has it (a role of the beginning).
-    lost: `none`; or `lag`: at most what was acknowledged within the shortest lag before the outage.
-    refused: at least so many payments that were sent to a region without the right were refused, and with a strong
-    table none was accepted.
-    told: what the controller must have told people (a part of its words).
-    errors: seconds within which the clients may see errors (0: not looked at).
-    """
-
-    moves: int = 0
-    active: str = "active"
-    lost: str = "none"
-    refused: int = 0
-    told: str = ""
-    errors: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scenario:
-    """A scenario as its file describes it."""
+class ScenarioCheck(ScenarioModel):
+    """Actions that are one check: it fails with the first of them that does, and the next check follows."""
 
     name: str
+    do: Actions
+
+
+class Expectation(ScenarioModel):
+    """What must hold at the end of a drill.
+
+    moves: how often a controller moves everything to the other region by itself.
+    active: which region leads.
+    lost: `nothing` may be lost; or by `lag` what was acknowledged within the shortest lag before the outage.
+    refused: how many payments, at least, the region refuses that no longer leads; a strong table accepts none there.
+    notified: a part of what people must be notified of.
+    errors: seconds within which the clients may see errors (0: not checked).
+    """
+
+    moves: Count = 0
+    active: Role = "active"
+    lost: Literal["none", "lag"] = "none"
+    refused: Count = 0
+    notified: str = ""
+    errors: Seconds = 0.0
+
+
+class Scenario(ScenarioModel):
+    """A scenario as its file describes it.
+
+    title, expected: in a sentence each, what happens, and what must come of it.
+    modes: the consistencies of the table for which it is meant. gate: those with which the project's gate runs it.
+    only_by_name: whether `all` leaves it out. manual: whether it is for failoverMode=manual, instead of automatic.
+    kills: whether the controller is killed, at each of its calls in turn.
+    overhead: whether recovery's own overhead is checked. lag: how far the standby's copies are behind at the beginning.
+    keeps: seconds for which the clients keep a resolved name whatever its TTL says.
+    do: actions, one after the other. checks: those of an outage. expect: what must hold at the end of a drill.
+    """
+
+    name: str
+    group: Group
     title: str
     expected: str
-    do: Sequence[ScenarioAction]
-    expect: Expectation
-    modes: Sequence[str] = MODES
-    gate: Sequence[str] = ()
+    modes: Modes = Field(default_factory=lambda: [*get_args(Mode)])
+    gate: Modes | None = None
+    only_by_name: bool = False
     manual: bool = False
     kills: bool = False
     overhead: bool = True
-    lag: Mapping[str, float] = field(default_factory=dict)
-    keeps: float = 0.0
+    lag: StoreLags = StoreLags()
+    keeps: Seconds = 0.0
+    do: Actions = Field(default_factory=list)
+    checks: list[ScenarioCheck] = Field(default_factory=list)
+    expect: Expectation = Expectation()
 
-    @classmethod
-    def load(cls, path: Path) -> "Scenario":
-        """Read a scenario's file. Raises ProjectError, which names the file and what is wrong in it, in one line."""
+
+class Series(ScenarioModel):
+    """Checks that are repeated with other figures: `runs` of them, from the beginning of `cycle` again and again.
+
+    draw: for each figure, the range from which each run draws one; `$NAME` stands for it in the actions of a run. The
+    `seed` makes them the same ones each time. The runs stand between the first of the scenario's checks and the last.
+    """
+
+    runs: Annotated[int, Field(ge=1)]
+    seed: int
+    draw: dict[str, Annotated[list[float], Field(min_length=2, max_length=2)]]
+    cycle: Annotated[list[dict[str, Any]], Field(min_length=1)]
+
+    def checks(self) -> Iterator[dict[str, Any]]:
+        """The runs, as a file would give them."""
+        draw = random.Random(self.seed)  # noqa: S311  # figures of a scenario, not secrets
+        for number, given in enumerate(islice(cycle(self.cycle), self.runs), 1):
+            figures = {f"${name}": draw.uniform(*bounds) for name, bounds in self.draw.items()}
+            yield {"name": f"run {number}, {given.get('name')}", "do": _filled(given.get("do"), figures)}
+
+
+def _filled(given: Any, figures: Mapping[str, float]) -> Any:
+    """What a file gives, with the figures in place of their names."""
+    match given:
+        case list():
+            return [_filled(each, figures) for each in given]
+        case dict():
+            return {key: _filled(each, figures) for key, each in given.items()}
+        case str():
+            return figures.get(given, given)
+        case _:
+            return given
+
+
+def load(path: Path) -> Scenario:
+    """Read a scenario's file. Raises ProjectError, which names the file and what is wrong in it, in one line."""
+    try:
+        given = _read(path)
+        for key in given.keys() & {"name", "group"}:
+            raise ValueError(f"{key} = {given[key]!r}: is not a key that belongs there")
+        return Scenario.model_validate({**given, "name": path.stem, "group": path.parent.name})
+    except ValidationError as error:
+        raise ProjectError(f"{path.name}: {explain(error)}") from None
+    except (OSError, ValueError) as error:
+        raise ProjectError(f"{path.name}: {' '.join(str(error).split())}") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What a file gives, on top of what it is `like`, and with its series in place."""
+    given = tomllib.loads(path.read_text(encoding="utf-8"))
+    if "like" in given:
+        other = tomllib.loads(path.with_name(f"{given.pop('like')}.toml").read_text(encoding="utf-8"))
+        series = {**other.get("series", {}), **given.get("series", {})}
+        given = {**other, **given, "series": series}
+    if "series" in given:
         try:
-            given = tomllib.loads(path.read_text(encoding="utf-8"))
-            _check(given, KEYS)
-            _check(given["expect"], EXPECT, "expect.")
-            deeds = [_deed(each, f"do[{number}]") for number, each in enumerate(given["do"], 1)]
-        except (OSError, ValueError) as error:
-            raise ProjectError(f"{path.name}: {' '.join(str(error).split())}") from None
-        return cls(name=path.stem, **{**given, "do": deeds, "expect": Expectation(**given["expect"])})
+            runs = Series.model_validate(given.pop("series")).checks()
+        except ValidationError as error:
+            raise ValueError(f"series.{explain(error)}") from None
+        checks = given.get("checks", [])
+        given["checks"] = [*checks[:1], *runs, *checks[1:]]
+    return given
 
 
-def chosen(words: str, *, strong: bool, manual: bool = False, folder: Path = FOLDER) -> list[Scenario]:
-    """The scenarios that `all`, `gate`, `none` or names with commas between mean. Raises ProjectError."""
-    mode = "strong" if strong else "eventual"
-    known = {path.stem: path for path in sorted(folder.glob("*.toml"))}
-    if words in ("all", "gate"):
-        fitting = [each for each in map(Scenario.load, known.values()) if mode in each.modes and each.manual is manual]
-        return [each for each in fitting if mode in each.gate or words == "all"]
+def choose(group: Group, words: str, *, strong: bool, manual: bool | None = None,
+           folder: Path = FOLDER) -> list[Scenario]:
+    """The scenarios of a group that `all`, `gate` (of drills), `none` or names with commas between mean.
+
+    manual: the failover mode for which they must be meant (None: either). Raises ProjectError.
+    """
+    mode: Mode = "strong" if strong else "eventual"
+    known = {path.stem: path for path in sorted((folder / group).glob("*.toml"))}
+    if words == "none":
+        return []
+    if words in WORDS[group]:
+        meant = [each for each in map(load, known.values()) if mode in each.modes and manual in (None, each.manual)]
+        return [each for each in meant if (mode in (each.gate or ()) if words == "gate" else not each.only_by_name)]
     found = []
-    for name in [] if words == "none" else words.split(","):
+    for name in words.split(","):
         if name not in known:
-            raise ProjectError(f"--drills {name}: must be all, gate, none or some of {', '.join(known)}")
-        found.append(Scenario.load(known[name]))
+            raise ProjectError(f"--{group} {name}: must be {', '.join(WORDS[group])} or some of {', '.join(known)}")
+        found.append(load(known[name]))
         if mode not in found[-1].modes:
-            raise ProjectError(f"--drills {name}: is not for tableConsistency={mode}")
-        if found[-1].manual is not manual:
-            raise ProjectError(f"--drills {name}: needs failoverMode={'automatic' if manual else 'manual'}")
+            raise ProjectError(f"--{group} {name}: needs tableConsistency={found[-1].modes[0]}")
+        if manual not in (None, found[-1].manual):
+            raise ProjectError(f"--{group} {name}: needs failoverMode={'automatic' if manual else 'manual'}")
     return found
-
-
-def _deed(given: Mapping[str, Any], where: str) -> ScenarioAction:
-    verb = next((key for key in given if key in VERBS), "")
-    if not verb:
-        raise ValueError(f"{where} = {given}: must have one of {', '.join(VERBS)}")
-    _check(given, VERBS[verb], f"{where}.")
-    return ScenarioAction(verb=verb, what=given[verb], beside={key: each for key, each in given.items() if key != verb})
-
-
-def _check(given: Mapping[str, Any], rules: Mapping[str, Rule], where: str = "") -> None:
-    """Raise ValueError unless each key is known, each value keeps to its rule, and nothing lacks."""
-    for key, value in given.items():
-        if key not in rules:
-            raise ValueError(f"{where}{key} = {value!r}: does not belong there, but {', '.join(rules)} does")
-        if not rules[key].holds(value):
-            raise ValueError(f"{where}{key} = {value!r}: {rules[key].words}")
-    for key, rule in rules.items():
-        if rule.needed and key not in given:
-            raise ValueError(f"{where}{key}: is missing")

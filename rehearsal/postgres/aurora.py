@@ -51,7 +51,7 @@ class Aurora:
         # A writer that is cut off cannot be stopped; Aurora's own fencing is best effort, too.
         self.database.failover(target, fence=old not in self._cut)
         if old not in self._cut:
-            self.database.rejoin(old)
+            self.database.join(old)
 
     def _carry_out(self, fault: Fault) -> None:
         match fault:
@@ -88,4 +88,4 @@ class Aurora:
             if role is ServerRole.DOWN:
                 self.database.restart(region)
         elif role in (ServerRole.STALE, ServerRole.DOWN):
-            self.database.rejoin(region)
+            self.database.join(region)

@@ -12,7 +12,7 @@ from pg8000.native import identifier, literal
 
 from rehearsal.errors import PostgresError, RehearsalError
 from rehearsal.polling import wait_until
-from rehearsal.postgres.authentication import CertificateAuthority
+from rehearsal.postgres.authentication import server_tls
 from rehearsal.postgres.endpoint import ClusterEndpoint
 from rehearsal.postgres.process_group import ProcessGroup
 from rehearsal.postgres.proxy import STOPPED, ReplicationLink
@@ -39,10 +39,9 @@ class ServerRole(StrEnum):
 
 @dataclass(frozen=True)
 class StandbyLag:
-    """What a standby lacks: the age of the oldest commit (AuroraGlobalDBReplicationLag), bytes of log, and commits."""
+    """What a standby lacks: the age of the oldest commit (AuroraGlobalDBReplicationLag), and how many commits."""
 
     milliseconds: float = 0.0
-    bytes: int = 0
     commits: int = 0
 
 
@@ -76,11 +75,11 @@ class GlobalDatabase:
             stack.callback(network.close)
             group = ProcessGroup(major)
             stack.callback(group.close)
-            authority = CertificateAuthority(group.folder)
-            self.ca_file = authority.file
+            self.ca_file = group.folder / "ca.pem"
+            tls = server_tls(self.ca_file)
             servers = {region: PostgresServer(group, region) for region in regions}
             for region, other in (regions, regions[::-1]):
-                endpoint = ClusterEndpoint(network, servers[region], authority, region, keys)
+                endpoint = ClusterEndpoint(network, servers[region], tls, region, keys)
                 stack.callback(endpoint.close)
                 folder = group.folder / f"{region}-link"
                 folder.mkdir()
@@ -124,10 +123,15 @@ class GlobalDatabase:
             server.query(f"CREATE DATABASE {identifier(database)} OWNER {identifier(master)}")
 
     def join(self, region: str) -> None:
-        """Make the standby, by a base backup of the writer."""
+        """Make a region's server, or a former writer, dead or alive, the standby, by a base backup of the writer.
+
+        What only a former writer had is lost.
+        """
         with self._lock:
-            self._require_role(region, ServerRole.DOWN)
             writer, member = self._reach_writer(), self.member(region)
+            if member is writer:
+                raise PostgresError(f"{region}: is the writer")
+            member.server.kill()
             member.server.copy(writer.server)
             member.server.start(member.link_folder)
 
@@ -143,11 +147,11 @@ class GlobalDatabase:
                 raise PostgresError(f"{target}: replication to it is stopped")
             # The writer still accepts writes. Its stop waits only for a standby that streams its present timeline.
             patience, end = TIMEOUT + 2 * new.delay, old.server.written()
-            wait_until(lambda: old.server.followed_to() >= end, f"{target}: catching up", patience, pause=PAUSE)
+            wait_until(lambda: old.server.is_followed_to(end), f"{target}: catching up", patience, pause=PAUSE)
             try:
-                old.server.stop(timeout=patience)
+                old.server.stop(patience)
                 end = old.server.shut_down_at()
-                wait_until(lambda: new.server.replayed() >= end, f"{target}: receiving all", TIMEOUT, pause=PAUSE)
+                wait_until(lambda: new.server.has_applied(end), f"{target}: receiving all", TIMEOUT, pause=PAUSE)
             except RehearsalError:
                 if not old.server.running:
                     old.server.start()
@@ -159,7 +163,7 @@ class GlobalDatabase:
     def failover(self, target: str, *, fence: bool = True) -> None:
         """Promote the standby without the old writer; what has not reached it is lost.
 
-        With `fence` the old writer is stopped first; otherwise it runs on, in a history of its own.
+        With `fence` the old writer is killed first; otherwise it runs on, in a history of its own.
         """
         with self._lock:
             self._require_role(target, ServerRole.STANDBY)
@@ -167,27 +171,11 @@ class GlobalDatabase:
             new.link.cut()
             try:
                 if fence:
-                    old.server.stop(clean=False)
+                    old.server.kill()
                 new.server.promote()
                 self.writer = target
             finally:
                 self._set_links()
-
-    def rejoin(self, region: str) -> str:
-        """Make a former writer, dead or alive, a standby of the present one.
-
-        What only it had is undone. Returns an empty string, or why it had to be copied as a whole instead.
-        """
-        with self._lock:
-            writer, member = self._reach_writer(), self.member(region)
-            if member is writer:
-                raise PostgresError(f"{region}: is the writer")
-            member.server.stop()
-            reason = member.server.rewind(writer.server)
-            if reason:
-                member.server.copy(writer.server)
-            member.server.start(member.link_folder)
-            return reason
 
     def kill(self, region: str) -> None:
         """Kill every process of a region's server at once, even during another change."""
@@ -214,7 +202,7 @@ class GlobalDatabase:
             member = self.member(region)
             member.is_cut = False
             self._set_links()
-            member.endpoint.refuse(refusing=False)
+            member.endpoint.heal()
 
     def delay(self, region: str, seconds: float) -> None:
         """From now on, let the log reach this region so many seconds late, or not at all (`STOPPED`)."""
@@ -224,22 +212,17 @@ class GlobalDatabase:
             member.link.slow(seconds)
 
     def lag(self, region: str) -> StandbyLag:
-        """What a standby lacks of what the writer, dead or alive, has committed."""
+        """What a standby lacks of what the writer, which must run, has committed."""
         with self._lock:
-            if region == self.writer:
-                return StandbyLag()
             self._require_role(region, ServerRole.STANDBY)
-            writer, reached = self.member(self.writer).server, self.member(region).server.replayed()
-            behind = writer.written() - reached if writer.running else 0
-            missing = writer.commits_after(reached) if behind > 0 or not writer.running else []
-            if not missing:
-                return StandbyLag(bytes=max(behind, 0))
-            age = (datetime.now(UTC) - missing[0].at).total_seconds()
-            return StandbyLag(max(age * 1000, 0.0), max(behind, missing[-1].end - reached), len(missing))
+            missing = self.member(self.writer).server.commits_missing_in(self.member(region).server)
+        age = datetime.now(UTC) - min(missing, default=datetime.now(UTC))
+        return StandbyLag(max(age.total_seconds() * 1000, 0.0), len(missing))
 
-    def catch_up(self, region: str, timeout: float = TIMEOUT) -> None:
+    def catch_up(self, region: str) -> None:
         """Wait until a standby has everything that was written."""
-        wait_until(lambda: not self.lag(region).bytes, f"{region}: catching up", timeout, pause=PAUSE)
+        writer, standby = self.member(self.writer).server, self.member(region).server
+        wait_until(lambda: standby.has_applied(writer.written()), f"{region}: catching up", TIMEOUT, pause=PAUSE)
 
     def _require_role(self, region: str, role: ServerRole) -> None:
         found = self.role(region)
@@ -259,4 +242,4 @@ class GlobalDatabase:
             if broken:
                 member.link.cut()
             else:
-                member.link.refuse(refusing=False)
+                member.link.heal()

@@ -11,7 +11,6 @@ from rehearsal.sockets import Listener, LoopClock, LoopThread, closing_stream, f
 
 STOPPED = math.inf  # a delay that lasts until it is changed
 CHUNK = 64 * 1024  # bytes
-HELD = 32 * 1024 * 1024  # bytes held up on one connection, beyond which the sender waits
 COPY_DATA = b"d"  # the type of the messages in which the log comes
 
 
@@ -26,14 +25,14 @@ class SocketProxy:
         self.port = 0 if path else int(listening.getsockname()[1])
         self._listener = network.call(self._start(listening))
 
-    def refuse(self, refusing: bool = True) -> None:
-        """Take no more connections, or take them again; open ones are left alone."""
-        self._refusing = refusing
-
     def cut(self) -> None:
-        """Drop every connection with what it carries, and take no more until `refuse(False)`."""
+        """Drop every connection with what it carries, and take no more until `heal`."""
         self._refusing = True
         self._network.call(self._listener.drop())
+
+    def heal(self) -> None:
+        """Take connections again."""
+        self._refusing = False
 
     def close(self) -> None:
         """End for good."""
@@ -93,62 +92,42 @@ class ReplicationLink(SocketProxy):
 
     async def carry_down(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         """Carry what the writer sends to the standby, late."""
-        log = _HeldLog(self._clock)
+        # Each chunk with the time when it came, or None if it goes on at once; an empty one marks the end. All of it
+        # is in memory: the log of a rehearsal is small.
+        held, more = deque[tuple[float | None, bytes]](), asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(log.fill(source))
-            tasks.create_task(self._empty(log, sink))
+            tasks.create_task(self._hold(source, held, more))
+            tasks.create_task(self._release(held, more, sink))
 
-    async def _empty(self, log: "_HeldLog", sink: asyncio.StreamWriter) -> None:
-        chunk = b"-"
-        while chunk:
-            arrived, chunk = await log.take()
-            while arrived is not None and (left := arrived + self._delay - self._clock.time()) > 0:
-                await first_of(self._changed.wait(), self._clock.sleep(left))
-            log.release(len(chunk))
-            sink.write(chunk)
-            await sink.drain()
-        sink.close()
-
-
-class _HeldLog:
-    """Chunks in order, each with the time when it came, or None if it goes on at once; an empty one marks the end."""
-
-    def __init__(self, clock: LoopClock) -> None:
-        self._clock = clock
-        self._held: deque[tuple[float | None, bytes]] = deque()
-        self._size = 0
-        self._more, self._room = asyncio.Event(), asyncio.Event()
-
-    async def fill(self, source: asyncio.StreamReader) -> None:
-        """Take what comes, and its end."""
+    async def _hold(self, source: asyncio.StreamReader, held: deque[tuple[float | None, bytes]],
+                    more: asyncio.Event) -> None:
         chunk = b"-"
         while chunk:
             try:
                 chunk = await source.read(CHUNK)
             except OSError:
                 chunk = b""
-            free = 0 if self._size else _before_the_log(chunk)
+            free = 0 if held else _before_the_log(chunk)
             if free:
-                self._held.append((None, chunk[:free]))
+                held.append((None, chunk[:free]))
             if free < len(chunk) or not chunk:
-                self._held.append((self._clock.time(), chunk[free:]))
-            self._size += len(chunk)
-            self._more.set()
-            while self._size > HELD:
-                self._room.clear()
-                await self._room.wait()
+                held.append((self._clock.time(), chunk[free:]))
+            more.set()
 
-    async def take(self) -> tuple[float | None, bytes]:
-        """The oldest chunk; it counts as held until it is released."""
-        while not self._held:
-            self._more.clear()
-            await self._more.wait()
-        return self._held.popleft()
-
-    def release(self, size: int) -> None:
-        """So many bytes are held no more."""
-        self._size -= size
-        self._room.set()
+    async def _release(self, held: deque[tuple[float | None, bytes]], more: asyncio.Event,
+                       sink: asyncio.StreamWriter) -> None:
+        chunk = b"-"
+        while chunk:
+            while not held:
+                more.clear()
+                await more.wait()
+            arrived, chunk = held[0]  # it stays there until it is sent
+            while arrived is not None and (left := arrived + self._delay - self._clock.time()) > 0:
+                await first_of(self._changed.wait(), self._clock.sleep(left))
+            sink.write(chunk)
+            await sink.drain()
+            held.popleft()
+        sink.close()
 
 
 def _before_the_log(chunk: bytes) -> int:

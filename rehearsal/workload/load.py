@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from payments.clock import SYSTEM, Clock
@@ -102,8 +101,7 @@ class LoadGenerator:
             thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.finish()
 
     def wait_for(self, check: Callable[[Sequence[SentPayment]], object], patience: float) -> bool:

@@ -21,6 +21,7 @@ from payments.errors import Conflict, MigrationError, NotTheWriter
 from payments.ledger import POST, PostgresLedger
 from payments.migrate import Migration, load, migrate
 from payments.payment import Payment, Record
+from payments.runtime import system_runtime
 from payments.stores import State
 from rehearsal.postgres.global_database import GlobalDatabase
 from tests.postgres.conftest import PATIENT, REGIONS, Postgres
@@ -69,7 +70,7 @@ def master(database: Postgres) -> Iterator[Connection]:
 
 def deadline() -> Deadline:
     """Time enough."""
-    return Deadline(PATIENT, PATIENT.budget)
+    return Deadline(PATIENT, PATIENT.budget, system_runtime())
 
 
 def record(*, amount: int = 1250, epoch: int = 0, payment_id: str = "") -> Record:

@@ -16,7 +16,7 @@ from rehearsal.run import Parts
 from rehearsal.workload.checks import CheckResult
 from tests.rehearsal.cloud import ENDPOINT, Cloud
 from tests.rehearsal.stack import OUTPUTS
-from tests.rehearsal.workload.api import ManualClock
+from tests.rehearsal.workload.api import InstantClock
 
 
 def held(name: str) -> CheckResult:
@@ -63,7 +63,7 @@ class World:
     @property
     def outputs_file(self) -> Path:
         """Where the outputs are written."""
-        return self.folder / "outputs.json"
+        return self.folder / "new" / "outputs.json"
 
     def parts(self) -> Parts:
         """The parts of a rehearsal in this world."""
@@ -82,7 +82,7 @@ class World:
             "smoke_test": lambda *_: iter(self.smoke), "show_outages": self._show,
             "drill_environment": lambda *given, **more: FakeDrillEnvironment(self, *given, **more),
             "run_drill": self._drill, "outputs_file": self.outputs_file, "wait_for_interrupt": self._wait,
-            "clock": ManualClock()}
+            "clock": InstantClock()}
         return Parts(**made)
 
     @staticmethod
@@ -100,8 +100,8 @@ class World:
     def _wait(self) -> None:
         self.waited += 1
 
-    def _show(self, rehearsed: RehearsedStack, names: list[str]) -> Iterator[CheckResult]:
-        self.shown = names
+    def _show(self, rehearsed: RehearsedStack, scenarios: list[Scenario]) -> Iterator[CheckResult]:
+        self.shown = [each.name for each in scenarios]
         rehearsed.tables["kills"] = [{"run": 1, "lost": 0, "ids": ["x"]}]
         return iter(self.outages)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rehearsal import cli
-from rehearsal.drills import outages, scenario
+from rehearsal.drills.scenario import choose
 from tests.rehearsal.cloud import Cloud
 from tests.rehearsal.fakes import World, failed
 
@@ -46,7 +46,8 @@ def test_with_json_a_document_is_all_there_is_on_stdout(world: World, capfd: pyt
 
 @pytest.mark.parametrize(("arguments", "shown"), [
     (["--outages", "cut,slow"], ["cut", "slow"]), (["--outages", "none"], []), (["--exec", "true"], []),
-    (["--exec", "true", "--outages", "kill9"], ["kill9"]), ([], outages.chosen("all", strong=False))])
+    (["--exec", "true", "--outages", "kill9"], ["kill9"]),
+    ([], [each.name for each in choose("outages", "all", strong=False)])])
 def test_outages_are_shown_unless_a_command_is_run(world: World, arguments: list[str], shown: list[str]) -> None:
     assert run(world, "--drills", "none", *arguments) == 0
     assert world.shown == shown
@@ -57,7 +58,7 @@ def test_outages_are_shown_unless_a_command_is_run(world: World, arguments: list
     (["--config", "failoverMode=manual"], ["by-hand"]),
     (["--exec", "true", "--drills", "flapping"], ["flapping"]),
     (["--drills", "split-brain,region-lost"], ["split-brain", "region-lost"]),
-    (["--drills", "gate"], [each.name for each in scenario.chosen("gate", strong=False)]),
+    (["--drills", "gate"], [each.name for each in choose("drills", "gate", strong=False)]),
     (["--stack", "dev"], []),  # without a domain there is no DNS to move
 ])
 def test_drills_are_run_unless_a_command_is_run(world: World, arguments: list[str], drilled: list[str]) -> None:
@@ -81,12 +82,12 @@ def test_a_stack_is_kept_and_drills_are_fast_if_so_asked(world: World) -> None:
     (["--exec", "no-such-program-anywhere"], "there is no program no-such-program-anywhere"),
     (["--exec", "'"], "--exec ': No closing quotation"),
     (["--nosuch"], "No such option: --nosuch"),
-    (["--outages", "cut,flood"], "--outages flood: must be all, none or some of table-lag, "),
+    (["--outages", "cut,flood"], "--outages flood: must be all, none or some of cut, "),
     (["--outages", "quorum"], "--outages quorum: needs tableConsistency=strong"),
     (["--drills", "flood"], "--drills flood: must be all, gate, none or some of api-only, "),
     (["--drills", "by-hand"], "--drills by-hand: needs failoverMode=manual"),
     (["--drills", "region-lost", "--config", "tableConsistency=strong", "--config", "witnessRegion=us-east-2",
-      "--drills", "failback-waits"], "--drills failback-waits: is not for tableConsistency=strong"),
+      "--drills", "failback-waits"], "--drills failback-waits: needs tableConsistency=eventual"),
     (["--stack", "dev", "--config", "failoverMode=automatic", "--drills", "region-lost"],
      "--drills region-lost: needs domainName: without it there is no DNS to move"),
     (["--factor", "0.5"], "Invalid value for '--factor': Input should be greater than or equal to 1"),

@@ -4,18 +4,18 @@ import pytest
 
 from rehearsal.errors import CheckFailed, TimedOut
 from rehearsal.polling import retry, wait_until
-from tests.rehearsal.workload.api import ManualClock
+from tests.rehearsal.workload.api import InstantClock
 
 
 def test_what_holds_at_once_is_not_waited_for() -> None:
-    clock = ManualClock()
+    clock = InstantClock()
     assert wait_until(lambda: "found", "it", 0, clock=clock) == "found"
     assert retry(lambda: None, patience=0, clock=clock) is None
     assert clock.slept == []
 
 
 def test_it_is_tried_until_it_holds() -> None:
-    clock, results = ManualClock(), iter([None, "", OSError("reset"), "found"])
+    clock, results = InstantClock(), iter([None, "", OSError("reset"), "found"])
 
     def check() -> str | None:
         result = next(results)
@@ -28,14 +28,14 @@ def test_it_is_tried_until_it_holds() -> None:
 
 
 def test_when_the_time_is_over_it_says_what_was_waited_for() -> None:
-    clock = ManualClock()
+    clock = InstantClock()
     with pytest.raises(TimedOut, match=r"^waited 3 s for: the standby$"):
         wait_until(lambda: False, "the standby", 3, pause=1, clock=clock)
     assert clock.slept == [1, 1, 1]
 
 
 def test_when_the_time_is_over_the_latest_failure_is_raised() -> None:
-    clock, failures = ManualClock(), iter([CheckFailed("first"), CheckFailed("second"), CheckFailed("third")])
+    clock, failures = InstantClock(), iter([CheckFailed("first"), CheckFailed("second"), CheckFailed("third")])
 
     def fail() -> None:
         raise next(failures)
@@ -45,7 +45,7 @@ def test_when_the_time_is_over_the_latest_failure_is_raised() -> None:
 
 
 def test_any_other_failure_ends_the_wait() -> None:
-    clock = ManualClock()
+    clock = InstantClock()
     with pytest.raises(ZeroDivisionError):
         wait_until(lambda: 1 // 0, "nonsense", clock=clock)
     assert clock.slept == []

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from contract import Store
+from rehearsal.aws.faults import Fault, Heal, Lag
 from rehearsal.errors import CheckFailed
 from rehearsal.rehearsed_stack import RehearsedStack
 from tests.rehearsal.cloud import ENDPOINT, Cloud
@@ -20,21 +22,13 @@ class Switches:
     """The faults, the copies, the databases and the proxies; `done` has what was asked of them."""
 
     def __init__(self) -> None:
-        self.done: list[tuple[Any, ...]] = []
+        self.done: list[Fault] = []
         self.writer = EAST
         self.posted = [["a"]]
 
-    def heal(self, region: str) -> None:
-        """A fault's end."""
-        self.done.append(("heal", region))
-
-    def lag(self, store: str, source: str, target: str, lag: Any) -> None:
-        """A copy's lag."""
-        self.done.append((store, source, target, lag.seconds))
-
-    def delay(self, region: str, seconds: float) -> None:
-        """A replay's delay."""
-        self.done.append(("ledger", region, seconds))
+    def inject(self, fault: Fault) -> None:
+        """A fault."""
+        self.done.append(fault)
 
     def member(self, _: str) -> Any:
         """A database with the posted ids."""
@@ -69,10 +63,8 @@ def test_the_writers_region_is_the_first(
 
 def test_everything_is_healed_and_nothing_lags(stack: RehearsedStack, switches: Switches) -> None:
     stack.heal()
-    assert switches.done == [
-        ("heal", EAST), ("heal", WEST),
-        ("table", EAST, WEST, 0), ("receipts", EAST, WEST, 0), ("ledger", WEST, 0),
-        ("table", WEST, EAST, 0), ("receipts", WEST, EAST, 0), ("ledger", EAST, 0)]
+    assert switches.done == [Heal(EAST), Heal(WEST), *(
+        Lag(store, source, target, 0) for source, target in ((EAST, WEST), (WEST, EAST)) for store in Store)]
 
 
 def test_callers_inside_a_region_use_its_own_proxy_and_api(stack: RehearsedStack) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from rehearsal.cli import ROOT
 from rehearsal.deploy.project import Project
-from rehearsal.drills import scenario
+from rehearsal.drills.scenario import choose
 from rehearsal.errors import DeploymentError, EmulatorError
 from rehearsal.report import RunReport
 from rehearsal.run import FAILED, INTERRUPTED, PASSED, Rehearsal, RunOptions
@@ -36,7 +36,7 @@ class Run:
 
     def __call__(self, *drills: str, **changes: Any) -> int:
         """Run it with other options, and give the exit code."""
-        found = scenario.chosen(",".join(drills) or "none", strong=False, manual=False)
+        found = choose("drills", ",".join(drills) or "none", strong=False)
         output, parts = io.StringIO(), self.world.parts()
         report = RunReport(Console(file=output, width=300), parts.clock)
         code = Rehearsal(replace(self.options, drills=found, **changes), report, parts).run()
@@ -47,6 +47,9 @@ class Run:
     def phases(self) -> list[str]:
         """The phases, in their order."""
         return [phase["name"] for phase in self.document["phases"]]
+
+
+CUT = choose("outages", "cut", strong=False)
 
 
 @pytest.fixture
@@ -64,7 +67,7 @@ def test_a_rehearsal_in_which_all_goes_well_passes(run: Run) -> None:
     assert "rehearsal passed in 0.0 s" in run.printed
     assert (run.document["ok"], run.document["left"]) == (True, [])
     assert run.world.stopped == ["proxies", "databases", "emulator"]
-    assert json.loads(run.world.outputs_file.read_text()) == OUTPUTS
+    assert run.world.outputs_file.read_text() == json.dumps(OUTPUTS, indent=2, sort_keys=True) + "\n"
 
 
 @pytest.mark.parametrize(("change", "printed"), [
@@ -81,7 +84,7 @@ def test_a_rehearsal_in_which_all_goes_well_passes(run: Run) -> None:
 ])
 def test_whatever_fails_the_run_cleans_up(run: Run, change: dict[str, Any], printed: str) -> None:
     vars(run.world).update(change)
-    assert run(outages=["cut"]) == FAILED
+    assert run(outages=CUT) == FAILED
     assert printed in run.printed
     assert "rehearsal FAILED" in run.printed
     assert (run.phases[-1], run.document["ok"]) == ("teardown", False)
@@ -104,7 +107,7 @@ def test_an_interrupt_ends_everything(run: Run) -> None:
 
 def test_the_tables_of_outages_are_printed_and_in_the_document(run: Run) -> None:
     run.world.outages = [held("cut")]
-    assert run(outages=["cut", "slow"]) == PASSED
+    assert run(outages=choose("outages", "cut,slow", strong=False)) == PASSED
     assert (run.world.shown, run.document["kills"]) == (["cut", "slow"], [{"run": 1, "lost": 0, "ids": ["x"]}])
     assert "outages 0.0 s: 1 of 1 checks hold" in run.printed
     assert "  run 1, ids: x" in run.printed
@@ -113,7 +116,7 @@ def test_the_tables_of_outages_are_printed_and_in_the_document(run: Run) -> None
 @pytest.mark.parametrize("change", [{"smoke": [failed("POST")]}, {"outages": [failed("cut")]}])
 def test_drills_and_outages_need_a_stack_that_works(run: Run, change: dict[str, Any]) -> None:
     vars(run.world).update(change)
-    assert run("region-lost", outages=["cut"]) == FAILED
+    assert run("region-lost", outages=CUT) == FAILED
     assert (run.world.drilled, run.world.environment) == ([], {})
     assert run.world.shown == ([] if "smoke" in change else ["cut"])
 
@@ -121,7 +124,7 @@ def test_drills_and_outages_need_a_stack_that_works(run: Run, change: dict[str, 
 def test_drills_find_the_deployment_and_can_deploy_it_again(run: Run) -> None:
     assert run("region-lost", factor=20) == PASSED
     given = run.world.environment
-    assert (given["factor"], given["folder"], given["again"]()) == (20, ROOT, [ENDPOINT])
+    assert (given["factor"], given["folder"], given["check_drift"]()) == (20, ROOT, [ENDPOINT])
     assert given["rehearsed"].outputs == OUTPUTS
     assert {key: given["environment"][key] for key in ("AWS_ENDPOINT_URL", "TAPSTACK_OUTPUTS", "PGSSLROOTCERT")} == {
         "AWS_ENDPOINT_URL": ENDPOINT, "TAPSTACK_OUTPUTS": str(run.world.outputs_file), "PGSSLROOTCERT": "/ca.pem"}

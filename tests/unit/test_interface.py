@@ -21,11 +21,12 @@ import rehearsal.cli
 from payments.deadline import Deadline, Timing
 from payments.payment import Payment, Record
 from payments.stores import DynamoTable, S3Receipts
-from recovery.controller import Controller, ControllerTiming
+from recovery.controller import Controller
 from recovery.drill import Drill, DrillTargets, SavedState
-from recovery.status import Status
+from recovery.status import take_status
 from tests.unit.lib.conftest import recording
 from tests.unit.lib.recorder import Recording, Resource
+from tests.unit.payments.fakes import still_runtime
 from tests.unit.recovery.fakes import AWAY, REGIONS, FakeAws, terminal_of
 from tools import cost
 
@@ -134,7 +135,7 @@ def plan_document(program: Recording) -> Any:
 def status_document() -> Any:
     """What `recovery status --json` prints."""
     aws = FakeAws()
-    return keys(Status(stack=aws.stack, environment=aws.environment).take())
+    return keys(take_status(aws.environment, aws.stack))
 
 
 def payment() -> Record:
@@ -145,7 +146,7 @@ def payment() -> Record:
 
 def deadline() -> Deadline:
     """The deadline of one call."""
-    return Deadline(Timing(), 5.0)
+    return Deadline(Timing(), 5.0, still_runtime())
 
 
 def payment_item() -> dict[str, Any]:
@@ -160,8 +161,8 @@ def took_over() -> FakeAws:
     """A stack whose controllers have looked, and of which one has taken over."""
     aws = FakeAws(failover_mode="automatic")
     aws.point(AWAY, "AuroraGlobalDBReplicationLag", 900.0)
-    timing = ControllerTiming(look=10.0, window=60.0, cool_down=300.0)
-    controllers = [Controller(cloud=aws.cloud(to=region), timing=timing) for region in REGIONS]
+    controllers = [Controller(cloud=aws.cloud(to=region), interval=10.0, window=60.0, cool_down=300.0)
+                   for region in REGIONS]
     for cut in ((), (), (REGIONS[0],), (REGIONS[0],), (REGIONS[0],)):
         aws.cut = set(cut)
         for controller in controllers:
@@ -190,8 +191,8 @@ def drill() -> FakeAws:
     def clients(service: str, region: str, read: float = 5.0) -> Any:
         return Call() if service == "apigateway" else aws(service, region, read)
 
-    report = Drill(plan=aws.cloud().plan, targets=targets, environment=replace(aws.environment, clients=clients),
-                   drive=lambda *_: aws.run(AWAY), say=lambda _: None).run()
+    cloud = replace(aws.cloud(), environment=replace(aws.environment, clients=clients))
+    report = Drill(cloud=cloud, targets=targets, drive=lambda *_: aws.run(AWAY), say=lambda _: None).run()
     assert not report.ok
     return aws
 

@@ -1,6 +1,6 @@
 """ACM certificates."""
 
-from rehearsal.deploy.resources.model import BotoCall, ResourceType
+from rehearsal.deploy.resources.model import Call, ResourceType
 
 _VALIDATION = ("out.Certificate.DomainValidationOptions[].{domainName: DomainName, "
                "resourceRecordName: ResourceRecord.Name, resourceRecordType: ResourceRecord.Type, "
@@ -8,14 +8,13 @@ _VALIDATION = ("out.Certificate.DomainValidationOptions[].{domainName: DomainNam
 
 RESOURCE_TYPES = {
     "aws:acm/certificate:Certificate": ResourceType(
-        service="acm", create=BotoCall("request_certificate"), id="out.CertificateArn",
-        after_create=(BotoCall("describe_certificate", {"CertificateArn": "id"}),),
+        "acm", Call("request_certificate"), id="out.CertificateArn", after_create=(Call("describe_certificate"),),
         outputs={"arn": "id", "domainValidationOptions": _VALIDATION},
         listings={"list_certificates": "CertificateSummaryList[].CertificateArn"},
-        delete=(BotoCall("delete_certificate", {"CertificateArn": "id"}),)),
+        delete=(Call("delete_certificate"),)),
     # Not a resource on AWS: the provider only waits until the certificate is issued, which the emulator does at once.
     "aws:acm/certificateValidation:CertificateValidation": ResourceType(
-        service="acm", create=BotoCall("describe_certificate", {"CertificateArn": "in.certificateArn"}),
+        "acm", Call("describe_certificate", {"CertificateArn": "in.certificateArn"}),
         id="out.Certificate.Status == 'ISSUED' && in.certificateArn",
         provider_only=frozenset({"validationRecordFqdns"})),
 }

@@ -1,25 +1,25 @@
 """EC2, and VPC, which is part of its API."""
 
-from rehearsal.deploy.resources.model import BotoCall, DataFunction, ResourceType
+from rehearsal.deploy.resources.model import Call, DataFunction, ResourceType
 
 
 def _tagged(resource_type: str) -> dict[str, str]:
     return {"TagSpecifications": f"[{{ResourceType: '{resource_type}', Tags: tags}}]"}
 
 
-def _attribute(name: str) -> BotoCall:
+def _attribute(name: str) -> Call:
     """Set an attribute of a VPC; each call takes one attribute."""
-    return BotoCall("modify_vpc_attribute", {"VpcId": "id", f"{name[0].upper()}{name[1:]}.Value": f"in.{name}"},
-                    when=f"in.{name} != null")
+    return Call("modify_vpc_attribute", {f"{name[0].upper()}{name[1:]}.Value": f"in.{name}"},
+                when=f"in.{name} != null")
 
 
 def _default_group(vpc: str) -> str:
     return f"[{{Name: 'vpc-id', Values: [{vpc}]}}, {{Name: 'group-name', Values: ['default']}}]"
 
 
-def _revoke(direction: str, rules: str) -> BotoCall:
+def _revoke(direction: str, rules: str) -> Call:
     rules = f"out.SecurityGroups[0].{rules}"
-    return BotoCall(f"revoke_security_group_{direction}", {"GroupId": "id", "IpPermissions": rules}, when=rules)
+    return Call(f"revoke_security_group_{direction}", {"GroupId": "id", "IpPermissions": rules}, when=rules)
 
 
 def _rule(direction: str) -> ResourceType:
@@ -32,72 +32,65 @@ def _rule(direction: str) -> ResourceType:
         "[{GroupId: in.referencedSecurityGroupId, Description: in.description}]}]"
     )
     return ResourceType(
-        service="ec2",
-        create=BotoCall(f"authorize_security_group_{direction}",
-                        {"GroupId": "in.securityGroupId", "IpPermissions": permission,
-                         **_tagged("security-group-rule")}),
+        "ec2",
+        Call(f"authorize_security_group_{direction}",
+             {"GroupId": "in.securityGroupId", "IpPermissions": permission, **_tagged("security-group-rule")}),
         id="out.SecurityGroupRules[0].SecurityGroupRuleId",
-        delete=(BotoCall(f"revoke_security_group_{direction}",
-                         {"GroupId": "in.securityGroupId", "SecurityGroupRuleIds": "[id]"}),))
+        delete=(Call(f"revoke_security_group_{direction}",
+                     {"GroupId": "in.securityGroupId", "SecurityGroupRuleIds": "[id]"}),))
 
 
 RESOURCE_TYPES = {
     "aws:ec2/vpc:Vpc": ResourceType(
-        service="ec2", create=BotoCall("create_vpc", _tagged("vpc")), id="out.Vpc.VpcId",
+        "ec2", Call("create_vpc", _tagged("vpc")), id="out.Vpc.VpcId",
         after_create=(_attribute("enableDnsSupport"), _attribute("enableDnsHostnames"),
-                      BotoCall("describe_security_groups", {"Filters": _default_group("id")})),
-        outputs={"defaultSecurityGroupId": "out.SecurityGroups[0].GroupId"},
-        listings={"describe_vpcs": "Vpcs[].VpcId"}, delete=(BotoCall("delete_vpc", {"VpcId": "id"}),)),
+                      Call("describe_security_groups", {"Filters": _default_group("id")})),
+        outputs={"defaultSecurityGroupId": "out.SecurityGroups[0].GroupId"}, listings={"describe_vpcs": "Vpcs[].VpcId"},
+        delete=(Call("delete_vpc"),)),
     # Every VPC has one, which cannot be deleted; adopting it removes its rules.
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": ResourceType(
-        service="ec2", create=BotoCall("describe_security_groups", {"Filters": _default_group("in.vpcId")}),
+        "ec2", Call("describe_security_groups", {"Filters": _default_group("in.vpcId")}),
         id="out.SecurityGroups[0].GroupId",
         after_create=(_revoke("ingress", "IpPermissions"), _revoke("egress", "IpPermissionsEgress"),
-                      BotoCall("create_tags", {"Resources": "[id]", "Tags": "tags"}, when="tags"))),
+                      Call("create_tags", {"Tags": "tags"}, when="tags"))),
     "aws:ec2/subnet:Subnet": ResourceType(
-        service="ec2", create=BotoCall("create_subnet", _tagged("subnet")), id="out.Subnet.SubnetId",
-        after_create=(BotoCall("modify_subnet_attribute",
-                               {"SubnetId": "id", "MapPublicIpOnLaunch.Value": "in.mapPublicIpOnLaunch"},
-                               when="in.mapPublicIpOnLaunch != null"),),
-        listings={"describe_subnets": "Subnets[].SubnetId"}, delete=(BotoCall("delete_subnet", {"SubnetId": "id"}),)),
+        "ec2", Call("create_subnet", _tagged("subnet")), id="out.Subnet.SubnetId",
+        after_create=(Call("modify_subnet_attribute", {"MapPublicIpOnLaunch.Value": "in.mapPublicIpOnLaunch"},
+                           when="in.mapPublicIpOnLaunch != null"),),
+        listings={"describe_subnets": "Subnets[].SubnetId"}, delete=(Call("delete_subnet"),)),
     "aws:ec2/routeTable:RouteTable": ResourceType(
-        service="ec2", create=BotoCall("create_route_table", _tagged("route-table")), id="out.RouteTable.RouteTableId",
-        listings={"describe_route_tables": "RouteTables[].RouteTableId"},
-        delete=(BotoCall("delete_route_table", {"RouteTableId": "id"}),)),
+        "ec2", Call("create_route_table", _tagged("route-table")), id="out.RouteTable.RouteTableId",
+        listings={"describe_route_tables": "RouteTables[].RouteTableId"}, delete=(Call("delete_route_table"),)),
     "aws:ec2/routeTableAssociation:RouteTableAssociation": ResourceType(
-        service="ec2", create=BotoCall("associate_route_table"), id="out.AssociationId",
-        delete=(BotoCall("disassociate_route_table", {"AssociationId": "id"}),)),
+        "ec2", Call("associate_route_table"), id="out.AssociationId", delete=(Call("disassociate_route_table"),)),
     "aws:ec2/vpcEndpoint:VpcEndpoint": ResourceType(
-        service="ec2", create=BotoCall("create_vpc_endpoint", _tagged("vpc-endpoint")),
-        renames={"policy": "PolicyDocument"}, id="out.VpcEndpoint.VpcEndpointId",
-        after_create=(BotoCall("describe_prefix_lists",
-                               {"Filters": "[{Name: 'prefix-list-name', Values: [in.serviceName]}]"}),),
+        "ec2", Call("create_vpc_endpoint", _tagged("vpc-endpoint")), renames={"policy": "PolicyDocument"},
+        id="out.VpcEndpoint.VpcEndpointId",
+        after_create=(Call("describe_prefix_lists",
+                           {"Filters": "[{Name: 'prefix-list-name', Values: [in.serviceName]}]"}),),
         outputs={"prefixListId": "out.PrefixLists[0].PrefixListId"},
-        listings={"describe_vpc_endpoints": "VpcEndpoints[].VpcEndpointId"},
-        delete=(BotoCall("delete_vpc_endpoints", {"VpcEndpointIds": "[id]"}),)),
+        listings={"describe_vpc_endpoints": "VpcEndpoints[].VpcEndpointId"}, delete=(Call("delete_vpc_endpoints"),)),
     # AWS gives a new group a rule that allows all outgoing traffic; the provider removes it.
     "aws:ec2/securityGroup:SecurityGroup": ResourceType(
-        service="ec2", create=BotoCall("create_security_group", _tagged("security-group")),
-        renames={"name": "GroupName"}, name_input="name", id="out.GroupId",
-        after_create=(BotoCall("describe_security_groups", {"GroupIds": "[id]"}),
-                      _revoke("egress", "IpPermissionsEgress")),
+        "ec2", Call("create_security_group", _tagged("security-group")), renames={"name": "GroupName"},
+        name_input="name", id="out.GroupId",
+        after_create=(Call("describe_security_groups", {"GroupIds": "[id]"}), _revoke("egress", "IpPermissionsEgress")),
         listings={"describe_security_groups": "SecurityGroups[].GroupId"},
-        delete=(BotoCall("delete_security_group", {"GroupId": "id"}),)),
+        delete=(Call("delete_security_group", {"GroupId": "id"}),)),
     "aws:ec2/flowLog:FlowLog": ResourceType(
-        service="ec2", create=BotoCall("create_flow_logs", {"ResourceIds": "[in.vpcId]", "ResourceType": "'VPC'"}),
+        "ec2", Call("create_flow_logs", {"ResourceIds": "[in.vpcId]", "ResourceType": "'VPC'"}),
         renames={"iamRoleArn": "DeliverLogsPermissionArn"}, id="out.FlowLogIds[0]",
         # Not with CreateFlowLogs: the emulator drops tags there.
-        after_create=(BotoCall("create_tags", {"Resources": "[id]", "Tags": "tags"}, when="tags"),),
-        listings={"describe_flow_logs": "FlowLogs[].FlowLogId"},
-        delete=(BotoCall("delete_flow_logs", {"FlowLogIds": "[id]"}),)),
+        after_create=(Call("create_tags", {"Tags": "tags"}, when="tags"),),
+        listings={"describe_flow_logs": "FlowLogs[].FlowLogId"}, delete=(Call("delete_flow_logs"),)),
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": _rule("ingress"),
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": _rule("egress"),
 }
 
 DATA_FUNCTIONS = {
     "aws:index/getAvailabilityZones:getAvailabilityZones": DataFunction(
-        service="ec2", operation="describe_availability_zones",
-        outputs={"names": "out.AvailabilityZones[].ZoneName", "zoneIds": "out.AvailabilityZones[].ZoneId",
-                 "groupNames": "[region]", "id": "region"},
+        "ec2", "describe_availability_zones", {},
+        {"names": "out.AvailabilityZones[].ZoneName", "zoneIds": "out.AvailabilityZones[].ZoneId",
+         "groupNames": "[region]", "id": "region"},
         ignored=frozenset({"state", "filters"})),
 }

@@ -7,7 +7,7 @@ A description is data. Its expressions are evaluated against the *scope* of one 
     name      the logical name                               item    the element, in a call made once for `each`
     region    the resource's; also `account`, `endpoint`     unique  a text that no other resource has
     port      the port of the region's database              files   texts that replace a package's own files
-    databases  the `Databases` of the target, if any         regions  the regions of the target
+    databases  the target's, if it has any                   regions  the regions of the target
     factor    how many times faster functions run than configured
     unprotected  whether protection is lifted, before a teardown
 
@@ -18,29 +18,18 @@ import io
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
 import jmespath
 import pulumi
 from jmespath import functions
 
+from rehearsal.postgres.aurora import Aurora
+
 Scope = dict[str, Any]
-
-
-class Databases(Protocol):
-    """The databases behind RDS, at most one in each region."""
-
-    @property
-    def authority(self) -> str:
-        """The certificate of the authority that signs theirs, as PEM."""
-
-    def port(self, region: str) -> int | None:
-        """The port of a region's database on this machine; None for a region without one."""
-
-    def make(self, region: str, database: str | None, username: str | None, password: str | None) -> None:
-        """Create a region's database: the writer if it is given a login, or else a reader."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +42,7 @@ class DeployTarget:
     """
 
     endpoints: Mapping[str, str] = field(default_factory=dict)
-    databases: Databases | None = None
+    databases: Aurora | None = None
     factor: float = 1
 
 
@@ -68,10 +57,12 @@ class Template(str):
 
 
 @dataclass(frozen=True)
-class BotoCall:
+class Call:
     """One boto3 call: its operation, or a function that replaces it, and its parameters as expressions.
 
     A parameter's name may be a path (`BackupPlan.BackupPlanName`). A parameter whose expression is null is not sent.
+    A call after the creation needs no expression for a parameter that the operation requires, if it is an input or
+    the id: without one it takes the input of its name (see `coercion`), or else the id.
     `each`: one call for every element of a list. `when`: only if this is true. `region`: where the call is made.
     """
 
@@ -87,7 +78,7 @@ class BotoCall:
         yield from (self.when, self.each, self.region)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class ResourceType:
     """One resource type.
 
@@ -97,14 +88,15 @@ class ResourceType:
     """
 
     service: str
-    create: BotoCall
+    create: Call
+    _: KW_ONLY
     id: str
     renames: Mapping[str, str] = field(default_factory=dict)
     """Inputs, at any depth, whose parameter has another name; a path where it is nested deeper."""
     wrapper: str = ""
     name_input: str = ""
     """The input with the physical name. The engine makes up a name if the program gives none."""
-    after_create: tuple[BotoCall, ...] = ()
+    after_create: tuple[Call, ...] = ()
     outputs: Mapping[str, str] = field(default_factory=dict)
     """Those that the program uses."""
     secrets: frozenset[str] = frozenset()
@@ -114,9 +106,14 @@ class ResourceType:
     listings: Mapping[str | Function, str] = field(default_factory=dict)
     """The operations (or functions of clients and region) that list everything of the type in a region, each with the
     expression for the names in a page of its answer. Empty for what is part of a resource that is listed."""
-    unprotect: tuple[BotoCall, ...] = ()
+    unprotect: tuple[Call, ...] = ()
     """Calls before a teardown, to lift a protection that AWS would enforce."""
-    delete: tuple[BotoCall, ...] = ()
+    delete: tuple[Call, ...] = ()
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """All its calls."""
+        return self.create, *self.after_create, *self.unprotect, *self.delete
 
     @cached_property
     def used_inputs(self) -> frozenset[str]:
@@ -125,16 +122,12 @@ class ResourceType:
 
     def expressions(self) -> Iterator[str]:
         """Every expression of the description."""
-        yield self.id
-        yield from self.outputs.values()
-        for each in fields(self):
-            value = getattr(self, each.name)
-            for call in value if isinstance(value, tuple) else (value,):
-                if isinstance(call, BotoCall):
-                    yield from call.expressions()
+        yield from (self.id, *self.outputs.values())
+        for call in self.calls:
+            yield from call.expressions()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class DataFunction:
     """A data function: the operation that it calls, and its result.
 
@@ -143,10 +136,9 @@ class DataFunction:
 
     service: str
     operation: str
+    params: Mapping[str, str]
     outputs: Mapping[str, str]
-    params: Mapping[str, str] = field(default_factory=dict)
     ignored: frozenset[str] = frozenset()
-
 
 
 def inputs_in(expressions: Iterable[str]) -> frozenset[str]:
@@ -154,22 +146,14 @@ def inputs_in(expressions: Iterable[str]) -> frozenset[str]:
     return frozenset(re.findall(r"\bin(?:\.|\[)(\w+)", "\n".join(expressions)))
 
 
-def zip_package(archive: object, replaced: Mapping[str, str]) -> bytes:
-    """A zip file of an AssetArchive of files and texts, some of them `replaced`. Raises TypeError for anything else."""
-    if not isinstance(archive, pulumi.AssetArchive):
-        raise TypeError(f"cannot package {type(archive).__name__}, only an AssetArchive")
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as package:
-        for name, asset in archive.assets.items():
-            if name in replaced:
-                package.writestr(name, replaced[name])
-            elif isinstance(asset, pulumi.FileAsset):
-                package.write(asset.path, name)
-            elif isinstance(asset, pulumi.StringAsset):
-                package.writestr(name, asset.text)
-            else:
-                raise TypeError(f"{name}: cannot package {type(asset).__name__}")
-    return target.getvalue()
+def contents(asset: object) -> str | bytes:
+    """What a file or a text of a package holds. Raises TypeError for anything else."""
+    match asset:
+        case pulumi.FileAsset():
+            return Path(asset.path).read_bytes()
+        case pulumi.StringAsset():
+            return asset.text
+    raise TypeError(f"cannot package {type(asset).__name__}, only files and texts")
 
 
 class _Functions(functions.Functions):  # type: ignore[misc]
@@ -186,7 +170,13 @@ class _Functions(functions.Functions):  # type: ignore[misc]
 
     @functions.signature({"types": []}, {"types": ["object"]})  # type: ignore[untyped-decorator]
     def _func_zip(self, archive: object, replaced: Mapping[str, str]) -> bytes:
-        return zip_package(archive, replaced)
+        if not isinstance(archive, pulumi.AssetArchive):
+            raise TypeError(f"cannot package {type(archive).__name__}, only an AssetArchive")
+        target = io.BytesIO()
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as package:
+            for name, asset in archive.assets.items():
+                package.writestr(name, replaced.get(name) or contents(asset))
+        return target.getvalue()
 
 
 _OPTIONS = jmespath.Options(custom_functions=_Functions())

@@ -5,7 +5,7 @@ import string
 from typing import Any
 
 from rehearsal.aws.clients import EmulatorClients
-from rehearsal.deploy.resources.model import BotoCall, ResourceType
+from rehearsal.deploy.resources.model import Call, ResourceType
 
 SPECIAL = "!@#$%&*()-_=+[]{}<>:?"  # the provider's own set
 
@@ -17,6 +17,6 @@ def _password(_clients: EmulatorClients, length: int, special: bool | None) -> d
 
 RESOURCE_TYPES = {
     "random:index/randomPassword:RandomPassword": ResourceType(
-        service="", create=BotoCall(_password, {"length": "in.length", "special": "in.special"}), id="'none'",
+        "", Call(_password, {"length": "in.length", "special": "in.special"}), id="'none'",
         outputs={"result": "out.result"}, secrets=frozenset({"result"})),
 }

@@ -3,7 +3,7 @@
 from typing import Any
 
 from rehearsal.aws.clients import EmulatorClients
-from rehearsal.deploy.resources.model import BotoCall, ResourceType, Template
+from rehearsal.deploy.resources.model import Call, ResourceType, Template
 
 
 def _empty(clients: EmulatorClients, region: str, bucket: str) -> dict[str, Any]:
@@ -20,21 +20,20 @@ def _empty(clients: EmulatorClients, region: str, bucket: str) -> dict[str, Any]
 
 def _setting(put: str, delete: str, wrapper: str = "") -> ResourceType:
     """A setting of a bucket, with the bucket's id. Without a `delete` operation it is deleted with the bucket."""
-    return ResourceType(service="s3", create=BotoCall(put), wrapper=wrapper, id="in.bucket",
-                        delete=(BotoCall(delete, {"Bucket": "in.bucket"}),) if delete else ())
+    return ResourceType("s3", Call(put), wrapper=wrapper, id="in.bucket", delete=(Call(delete),) if delete else ())
 
 
 RESOURCE_TYPES = {
     "aws:s3/bucket:Bucket": ResourceType(
-        service="s3",
+        "s3",
         # us-east-1 is the only region that must not be named.
-        create=BotoCall("create_bucket", {"CreateBucketConfiguration.LocationConstraint":
-                                          "region != 'us-east-1' && region || null"}),
+        Call("create_bucket",
+             {"CreateBucketConfiguration.LocationConstraint": "region != 'us-east-1' && region || null"}),
         name_input="bucket", id="in.bucket",
-        after_create=(BotoCall("put_bucket_tagging", {"Bucket": "id", "Tagging.TagSet": "tags"}, when="tags"),),
+        after_create=(Call("put_bucket_tagging", {"Tagging.TagSet": "tags"}, when="tags"),),
         outputs={"arn": Template("arn:aws:s3:::{id}")}, listings={"list_buckets": "Buckets[].Name"},
-        delete=(BotoCall(_empty, {"region": "region", "bucket": "id"}, when="in.forceDestroy || unprotected"),
-                BotoCall("delete_bucket", {"Bucket": "id"}))),
+        delete=(Call(_empty, {"region": "region", "bucket": "id"}, when="in.forceDestroy || unprotected"),
+                Call("delete_bucket"))),
     "aws:s3/bucketVersioning:BucketVersioning": _setting("put_bucket_versioning", ""),
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": _setting(
         "put_bucket_encryption", "delete_bucket_encryption", "ServerSideEncryptionConfiguration"),

@@ -1,13 +1,12 @@
 """Route 53 by its own rules: where a name leads, by the records and the health checks that were deployed.
 
-Nothing here speaks DNS. A `HealthChecker` executes the health checks, a `Resolver` answers for a name by what they have found,
-and a client asks it through a `DnsCache` of its own. The definitions are the program's own inputs, as the engine keeps
-them: what the emulator reads back lacks the children of a check, and whether it is inverted.
+Nothing here speaks DNS. A `HealthChecker` executes the health checks, the `HostedZone` answers for a name by what they
+found, and clients ask it through a `DnsCache`. The definitions are the program's own inputs, as the engine keeps them:
+what the emulator reads back lacks the children of a check, and whether it is inverted.
 """
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,12 +14,12 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from contract import DNS_TTL
+from payments.clock import SYSTEM, Clock
 from rehearsal.deploy.resources.model import Scope
 
 RECORD, CHECK, DOMAIN = (
     "aws:route53/record:Record", "aws:route53/healthCheck:HealthCheck", "aws:apigateway/domainName:DomainName")
-CONNECTED, ANSWERED = 4.0, 2.0  # seconds that a checker waits for a connection, and then for an answer
+CONNECT, ANSWER = 4.0, 2.0  # seconds that a checker waits for a connection, and then for an answer
 
 Ask = Callable[[str, str], Coroutine[Any, Any, bool]]
 """Asks a region's API for a path: whether the answer is one of a healthy endpoint. Raises nothing."""
@@ -114,17 +113,17 @@ class HostedZone:
         return found is not check.inverted
 
 
-def asking(relay: str, apis: Mapping[str, str]) -> Ask:
-    """Questions through a relay to the regions' APIs, whose URLs are by region: 2xx and 3xx in time are healthy."""
-    proxy = urlsplit(relay)
+def asking(proxy_url: str, apis: Mapping[str, str], connect: float = CONNECT, answer: float = ANSWER) -> Ask:
+    """Requests through a proxy to the regions' APIs, whose URLs are by region: 2xx and 3xx in time are healthy."""
+    proxy = urlsplit(proxy_url)
 
     async def ask(region: str, path: str) -> bool:
         request = f"GET {apis[region]}{path} HTTP/1.1\r\nHost: {proxy.netloc}\r\nConnection: close\r\n\r\n"
         with suppress(OSError, ValueError, IndexError):  # no connection, no answer in time, none that is HTTP
-            async with asyncio.timeout(CONNECTED):
+            async with asyncio.timeout(connect):
                 reader, writer = await asyncio.open_connection(proxy.hostname, proxy.port)
             try:
-                async with asyncio.timeout(ANSWERED):
+                async with asyncio.timeout(answer):
                     writer.write(request.encode())
                     status = int((await reader.readline()).split()[1])
             finally:
@@ -153,9 +152,10 @@ class HealthChecker:
     unhealthy. `factor` divides the intervals, but not the time that an answer may take.
     """
 
-    def __init__(self, zone: HostedZone, ask: Ask, factor: float = 1.0) -> None:
+    def __init__(self, zone: HostedZone, ask: Ask, factor: float = 1.0, *, clock: Clock = SYSTEM,
+                 sleep: Callable[[float], Coroutine[Any, Any, object]] = asyncio.sleep) -> None:
         self.history: list[HealthChange] = []
-        self._zone, self._ask, self._factor = zone, ask, factor
+        self.zone, self._ask, self._factor, self._clock, self._sleep = zone, ask, factor, clock, sleep
         self._answering = {check_id: True for check_id, check in zone.checks.items() if not check.children}
         self._against = dict.fromkeys(self._answering, 0)  # answers in a row that contradict what is known
         self._known = {check_id: self.healthy(check_id) for check_id in zone.checks}
@@ -165,7 +165,7 @@ class HealthChecker:
 
     def healthy(self, check_id: str) -> bool:
         """Whether a check is healthy now. Raises LookupError for an id that no check has."""
-        return self._zone.healthy(check_id, self._answering)
+        return self.zone.healthy(check_id, self._answering)
 
     def start(self) -> None:
         """Ask from now on, each check for the first time at once."""
@@ -186,55 +186,43 @@ class HealthChecker:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         async with asyncio.TaskGroup() as group:
             for check_id in self._answering:
-                group.create_task(self._repeat(check_id))
+                group.create_task(self.repeat(check_id))
             self._stop = lambda: loop.call_soon_threadsafe(task.cancel) if task else None
             self._started.set()
 
-    async def _repeat(self, check_id: str) -> None:
-        check, due = self._zone.checks[check_id], time.monotonic()
+    async def repeat(self, check_id: str) -> None:
+        """Execute a check at its interval, until it is cancelled."""
+        check, due = self.zone.checks[check_id], self._clock.monotonic()
         while True:
-            region = self._zone.region(check.host, self.healthy)
-            self._judge(check_id, check.threshold, await self._ask(region, check.path))
-            due = max(due + check.interval / self._factor, time.monotonic())
-            await asyncio.sleep(due - time.monotonic())
+            region = self.zone.region(check.host, self.healthy)
+            self.judge(check_id, answered=await self._ask(region, check.path))
+            now = self._clock.monotonic()
+            due = max(due + check.interval / self._factor, now)
+            await self._sleep(due - now)
 
-    def _judge(self, check_id: str, threshold: int, answered: bool) -> None:
+    def judge(self, check_id: str, *, answered: bool) -> None:
+        """Count an answer, or that there was none; enough of them in a row change what is known of the host."""
         self._against[check_id] = self._against[check_id] + 1 if answered is not self._answering[check_id] else 0
-        if self._against[check_id] < threshold:
+        if self._against[check_id] < self.zone.checks[check_id].threshold:
             return
         self._answering[check_id], self._against[check_id] = answered, 0
-        now, found = time.monotonic(), {each: self.healthy(each) for each in self._zone.checks}
+        now, found = self._clock.monotonic(), {each: self.healthy(each) for each in self.zone.checks}
         self.history += [HealthChange(now, each, healthy) for each, healthy in found.items()
                          if healthy is not self._known[each]]
         self._known = found
 
 
-class Resolver:
-    """What Route 53 answers for the names of a zone; `factor` divides how long an answer may be kept."""
-
-    def __init__(self, zone: HostedZone, healthy: Healthy, factor: float = 1.0) -> None:
-        self._zone, self._healthy, self._ttl = zone, healthy, DNS_TTL / factor
-
-    def answer(self, name: str) -> tuple[str, float]:
-        """The region that a name leads to, and the seconds that this may be kept.
-
-        Raises LookupError for an unknown name.
-        """
-        return self._zone.region(name, self._healthy), self._ttl
-
-
 class DnsCache:
-    """A client's own resolver: keeps an answer as long as it may, and for `least` seconds whatever it is told."""
+    """A client's own resolver: keeps an answer as long as its TTL says, and for `least` seconds whatever that says."""
 
-    def __init__(self, answer: Callable[[str], tuple[str, float]], least: float = 0.0,
-                 clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, answer: Callable[[str], tuple[str, float]], least: float = 0.0, clock: Clock = SYSTEM) -> None:
         self._answer, self._least, self._clock = answer, least, clock
         self._kept: dict[str, tuple[str, float]] = {}
 
     def region(self, name: str) -> str:
         """The region that a name leads to, as far as this client knows. Raises LookupError for an unknown name."""
         region, until = self._kept.get(name, ("", 0.0))
-        if not region or self._clock() >= until:
+        if not region or self._clock.monotonic() >= until:
             region, ttl = self._answer(name)
-            self._kept[name] = region, self._clock() + max(ttl, self._least)
+            self._kept[name] = region, self._clock.monotonic() + max(ttl, self._least)
         return region

@@ -6,10 +6,10 @@ import pytest
 
 from contract import Store
 from rehearsal.aws.faults import (
-    FAULTS,
     OUTSIDE,
     ApiCall,
     Cut,
+    Fail,
     FailureMode,
     Fault,
     Faults,
@@ -17,6 +17,8 @@ from rehearsal.aws.faults import (
     InjectedFailure,
     Kill,
     Lag,
+    Lose,
+    Slow,
 )
 from tests.rehearsal.manual_clock import PATIENCE
 
@@ -31,20 +33,20 @@ def call(caller: str = EAST, region: str = EAST, service: str = "dynamodb") -> A
 @pytest.mark.parametrize(("caller", "region"), [(EAST, EAST), (EAST, WEST), (WEST, EAST), (OUTSIDE, EAST)])
 def test_a_cut_takes_every_call_from_the_region_and_to_it(caller: str, region: str) -> None:
     faults = Faults()
-    faults.cut(EAST, FailureMode.HANG)
+    faults.inject(Cut(EAST, FailureMode.HANG))
     assert faults.refusal(call(caller, region)) is FailureMode.HANG
     assert faults.cut_off() == [EAST]
 
 
 def test_a_cut_takes_no_other_call() -> None:
     faults = Faults()
-    faults.cut(EAST)
+    faults.inject(Cut(EAST))
     assert faults.refusal(call(WEST, WEST)) is faults.refusal(call(OUTSIDE, WEST)) is None
 
 
 def test_inside_a_cut_a_region_and_its_clients_go_on() -> None:
     faults = Faults()
-    faults.cut(EAST, inside=True)
+    faults.inject(Cut(EAST, inside=True))
     assert faults.refusal(call(EAST, EAST)) is faults.refusal(call(OUTSIDE, EAST, "execute-api")) is None
     for over in (call(EAST, WEST), call(WEST, EAST), call(OUTSIDE, EAST), call(WEST, EAST, "execute-api")):
         assert faults.refusal(over) is FailureMode.RESET
@@ -52,8 +54,8 @@ def test_inside_a_cut_a_region_and_its_clients_go_on() -> None:
 
 def test_a_lost_store_takes_the_calls_to_it_in_its_region() -> None:
     faults = Faults()
-    faults.lose(EAST, "table")
-    faults.lose(EAST, "receipts", FailureMode.HANG)
+    faults.inject(Lose(EAST, "table"))
+    faults.inject(Lose(EAST, "receipts", FailureMode.HANG))
     assert faults.refusal(call(WEST, EAST)) is FailureMode.ERROR
     assert faults.refusal(call(service="s3")) is FailureMode.HANG
     assert faults.refusal(call(service="sts")) is faults.refusal(call(EAST, WEST)) is None
@@ -62,20 +64,20 @@ def test_a_lost_store_takes_the_calls_to_it_in_its_region() -> None:
 
 def test_an_api_is_lost_with_the_function_behind_it() -> None:
     faults = Faults()
-    faults.lose(EAST, "function")
+    faults.inject(Lose(EAST, "function"))
     assert faults.refusal(call(OUTSIDE, EAST, "execute-api")) is FailureMode.ERROR
 
 
 def test_each_region_delays_a_call_once() -> None:
     faults = Faults()
-    faults.slow(EAST, 30)
-    faults.slow(WEST, 20)
+    faults.inject(Slow(EAST, 30))
+    faults.inject(Slow(WEST, 20))
     assert [faults.delay(call(EAST, region)) for region in (EAST, WEST)] == [0.03, 0.05]
 
 
 def test_a_share_of_the_calls_fails_in_every_way() -> None:
     faults = Faults(seed=1)
-    faults.fail(EAST, 0.2)
+    faults.inject(Fail(EAST, 0.2))
     drawn = [faults.draw(call()) for _ in range(10_000)]
     failures = [each for each in drawn if each]
     assert 1900 < len(failures) < 2100
@@ -86,27 +88,27 @@ def test_a_share_of_the_calls_fails_in_every_way() -> None:
 def test_the_draws_follow_from_the_seed_and_leave_other_regions_alone() -> None:
     one, other = Faults(seed=3), Faults(seed=3)
     for faults in (one, other):
-        faults.fail(EAST, 0.5)
+        faults.inject(Fail(EAST, 0.5))
     assert [one.draw(call()) for _ in range(50)] == [other.draw(call()) for _ in range(50)]
     assert not any(one.draw(call(WEST, WEST)) for _ in range(50))
 
 
 def test_faults_add_up_until_the_region_heals() -> None:
     faults = Faults()
-    faults.slow(EAST, 10)
-    faults.lose(EAST, "table")
-    faults.cut(WEST)
+    faults.inject(Slow(EAST, 10))
+    faults.inject(Lose(EAST, "table"))
+    faults.inject(Cut(WEST))
     assert (faults.delay(call()), faults.refusal(call())) == (0.01, FailureMode.ERROR)
-    faults.heal(EAST)
+    faults.inject(Heal(EAST))
     assert (faults.delay(call()), faults.refusal(call()), faults.cut_off()) == (0, None, [WEST])
 
 
 def test_a_fault_replaces_the_earlier_one_of_its_kind() -> None:
     faults = Faults()
-    faults.cut(EAST)
-    faults.cut(EAST, FailureMode.HANG)
-    faults.lose(WEST, "table", FailureMode.ERROR)
-    faults.lose(WEST, "dynamodb", FailureMode.RESET)
+    faults.inject(Cut(EAST))
+    faults.inject(Cut(EAST, FailureMode.HANG))
+    faults.inject(Lose(WEST, "table", FailureMode.ERROR))
+    faults.inject(Lose(WEST, "table", FailureMode.RESET))
     assert faults.refusal(call(EAST, EAST)) is FailureMode.HANG
     assert faults.refusal(call(WEST, WEST)) is FailureMode.RESET
     assert (faults.cut_off(), faults.lost()) == ([EAST], [("table", WEST)])
@@ -114,25 +116,18 @@ def test_a_fault_replaces_the_earlier_one_of_its_kind() -> None:
 
 def test_a_cut_comes_before_any_other_refusal() -> None:
     faults = Faults()
-    faults.cut(EAST, FailureMode.HANG)
-    faults.lose(EAST, "table")
+    faults.inject(Cut(EAST, FailureMode.HANG))
+    faults.inject(Lose(EAST, "table"))
     assert faults.refusal(call()) is FailureMode.HANG
-
-
-def test_every_fault_can_be_injected_by_its_name() -> None:
-    assert sorted(FAULTS) == ["cut", "destroy", "fail", "heal", "kill", "lag", "lose", "restart", "slow"]
-    faults = Faults()
-    faults.inject(FAULTS["slow"](region=EAST, milliseconds=20))  # type: ignore[call-arg]
-    assert faults.delay(call()) == 0.02
 
 
 def test_listeners_hear_of_each_fault_before_the_method_returns() -> None:
     faults, heard = Faults(), list[tuple[Fault, list[str]]]()
     faults.listen(lambda fault: heard.append((fault, faults.cut_off())))
-    faults.cut(EAST)
-    faults.lag(Store.LEDGER, EAST, WEST, 3)
-    faults.kill(WEST)
-    faults.heal(EAST)
+    faults.inject(Cut(EAST))
+    faults.inject(Lag(Store.LEDGER, EAST, WEST, 3))
+    faults.inject(Kill(WEST))
+    faults.inject(Heal(EAST))
     assert heard == [(Cut(EAST), [EAST]), (Lag(Store.LEDGER, EAST, WEST, 3), [EAST]), (Kill(WEST), [EAST]),
                      (Heal(EAST), [])]
 
@@ -147,16 +142,8 @@ def test_a_server_is_killed_while_another_fault_waits_for_its_effect() -> None:
             assert killed.wait(PATIENCE)
 
     faults.listen(carry_out)
-    cutting = threading.Thread(target=faults.cut, args=(EAST,))
+    cutting = threading.Thread(target=faults.inject, args=(Cut(EAST),))
     cutting.start()
-    faults.kill(EAST)
+    faults.inject(Kill(EAST))
     cutting.join()
     assert faults.cut_off() == [EAST]
-
-
-def test_a_call_can_be_intercepted_until_that_ends() -> None:
-    faults = Faults()
-    faults.intercept(lambda each, done: each.caller == EAST and done)
-    assert [faults.intercepts(call(), done=done) for done in (False, True)] == [False, True]
-    faults.intercept(None)
-    assert not faults.intercepts(call(), done=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rehearsal.aws.faults import OUTSIDE, ApiCall, FailureMode, Faults
+from rehearsal.aws.faults import OUTSIDE, ApiCall, Cut, Fail, FailureMode, Faults, Heal, Lose, Slow
 from rehearsal.aws.proxy import FORM, HANG, AwsProxies, WriterMove
 from tests.rehearsal.manual_clock import PATIENCE, ManualClock
 
@@ -209,24 +209,24 @@ def test_each_call_is_recorded_with_caller_region_service_and_operation(rig: Rig
 
 
 def test_a_cut_resets_calls_and_records_them_without_an_answer(rig: Rig) -> None:
-    rig.faults.cut(EAST)
+    rig.faults.inject(Cut(EAST))
     with pytest.raises(ConnectionResetError):
         rig.send(WEST, Authorization=signed(EAST))
     assert (rig.upstream.seen, rig.proxies.calls[0].status) == ([], 0)
     assert rig.send(WEST, Authorization=signed(WEST))[0] == 200
-    rig.faults.heal(EAST)
+    rig.faults.inject(Heal(EAST))
     assert rig.send(WEST, Authorization=signed(EAST))[0] == 200
 
 
 def test_a_cut_resets_calls_under_way_at_once_though_they_are_done(rig: Rig) -> None:
     with under_way(rig, Authorization=signed()) as sent:
-        rig.faults.cut(EAST)
+        rig.faults.inject(Cut(EAST))
         assert isinstance(sent.exception(PATIENCE), ConnectionResetError)
     assert len(rig.upstream.seen) == 1
 
 
 def test_a_call_that_hangs_is_silent_until_it_is_reset(rig: Rig) -> None:
-    rig.faults.cut(EAST, FailureMode.HANG)
+    rig.faults.inject(Cut(EAST, FailureMode.HANG))
     with sending(rig) as sent:
         assert rig.clock.wait_for_sleeper() == HANG
         rig.clock.advance(HANG - 1)
@@ -236,17 +236,17 @@ def test_a_call_that_hangs_is_silent_until_it_is_reset(rig: Rig) -> None:
 
 
 def test_a_caller_may_be_the_first_to_give_up_a_call_that_hangs(rig: Rig) -> None:
-    rig.faults.cut(EAST, FailureMode.HANG)
+    rig.faults.inject(Cut(EAST, FailureMode.HANG))
     with closing(rig.connect()) as connection:
         connection.request("GET", "/")
         rig.clock.wait_for_sleeper()
-    rig.faults.heal(EAST)
+    rig.faults.inject(Heal(EAST))
     assert rig.send()[0] == 200
 
 
 def test_an_answer_that_a_cut_overtakes_hangs_too(rig: Rig) -> None:
     with under_way(rig) as sent:
-        rig.faults.cut(EAST, FailureMode.HANG)
+        rig.faults.inject(Cut(EAST, FailureMode.HANG))
         rig.upstream.go_on.set()
         rig.clock.wait_for_sleeper()
         rig.clock.advance(HANG)
@@ -254,8 +254,8 @@ def test_an_answer_that_a_cut_overtakes_hangs_too(rig: Rig) -> None:
 
 
 def test_a_call_waits_as_long_as_its_regions_are_slow(rig: Rig) -> None:
-    rig.faults.slow(EAST, 60)
-    rig.faults.slow(WEST, 20)
+    rig.faults.inject(Slow(EAST, 60))
+    rig.faults.inject(Slow(WEST, 20))
     with sending(rig, Authorization=signed(WEST)) as sent:
         assert rig.clock.wait_for_sleeper() == 0.08
         assert rig.upstream.seen == []
@@ -264,10 +264,10 @@ def test_a_call_waits_as_long_as_its_regions_are_slow(rig: Rig) -> None:
 
 
 def test_a_call_is_cut_while_it_waits(rig: Rig) -> None:
-    rig.faults.slow(EAST, 60)
+    rig.faults.inject(Slow(EAST, 60))
     with sending(rig) as sent:
         rig.clock.wait_for_sleeper()
-        rig.faults.cut(EAST)
+        rig.faults.inject(Cut(EAST))
         assert isinstance(sent.exception(PATIENCE), ConnectionResetError)
     assert rig.upstream.seen == []
 
@@ -279,7 +279,7 @@ def test_a_call_is_cut_while_it_waits(rig: Rig) -> None:
 ])
 def test_a_lost_store_answers_errors_in_its_own_form(rig: Rig, service: str, headers: dict[str, str],
                                                      expected: bytes) -> None:
-    rig.faults.lose(EAST, service)
+    rig.faults.inject(Lose(EAST, service))
     status, body = rig.send(Authorization=signed(EAST, service), **headers)
     assert (status, body[:len(expected)], rig.proxies.calls[0].status) == (500, expected, 500)
     assert rig.send(method="HEAD", Authorization=signed(EAST, service)) == (500, b"")
@@ -287,12 +287,12 @@ def test_a_lost_store_answers_errors_in_its_own_form(rig: Rig, service: str, hea
 
 
 def test_an_api_without_its_function_is_a_bad_gateway(rig: Rig) -> None:
-    rig.faults.lose(EAST, "function")
+    rig.faults.inject(Lose(EAST, "function"))
     assert rig.send(path="/_aws/execute-api/a/live/payment")[0] == 502
 
 
 def test_failures_come_before_the_call_is_done_or_after_it(rig: Rig) -> None:
-    rig.faults.fail(EAST, 1)
+    rig.faults.inject(Fail(EAST, 1))
     outcomes = set()
     for _ in range(60):
         done = len(rig.upstream.seen)
@@ -333,20 +333,18 @@ def test_an_intercepted_call_gets_no_answer_whether_it_is_done_or_not(rig: Rig, 
         asked.append((call.operation, done))
         return call.caller == EAST and done is late
 
-    rig.faults.intercept(intercept)
+    rig.faults.intercept = intercept
     with pytest.raises(ConnectionResetError):
         rig.send(EAST, Authorization=signed(EAST), X_Amz_Target="DynamoDB_20120810.UpdateItem")
     assert rig.proxies.calls[0].status == 0
     assert len(rig.upstream.seen) == late
     assert asked == [("UpdateItem", False), ("UpdateItem", True)][:1 + late]
     assert rig.send(WEST, Authorization=signed(WEST))[0] == 200
-    rig.faults.intercept(None)
-    assert rig.send(EAST, Authorization=signed(EAST))[0] == 200
 
 
 def test_only_a_call_that_gets_through_is_intercepted(rig: Rig) -> None:
-    rig.faults.intercept(lambda _call, _done: pytest.fail("asked"))
-    rig.faults.cut(EAST)
+    rig.faults.intercept = lambda _call, _done: pytest.fail("asked")
+    rig.faults.inject(Cut(EAST))
     with pytest.raises(ConnectionResetError):
         rig.send(EAST)
 
@@ -358,7 +356,7 @@ def test_a_failover_has_all_its_effects_before_its_answer_is_intercepted(rig: Ri
         moves.append(len(rig.moves))
         return done
 
-    rig.faults.intercept(intercept)
+    rig.faults.intercept = intercept
     with pytest.raises(ConnectionResetError):
         rig.send(WEST, Authorization=signed(WEST, "rds"), body=FAILOVER, Content_Type=FORM)
     assert moves == [0, 1]

@@ -1,15 +1,17 @@
 """The client of the copies that lag."""
 
 import json
+import math
 from typing import Any
 
 import httpx
 import pytest
 
 from contract import Store
-from rehearsal.aws.faults import Faults
-from rehearsal.aws.ministack import PATH, RECEIPTS, STOPPED, TABLE, CopyLag, CopyQueues
+from rehearsal.aws.faults import Cut, Destroy, Faults, Heal, Lag, Lose, Slow
+from rehearsal.aws.ministack import PATH, RECEIPTS, TABLE, CopyQueues
 from rehearsal.aws.replication import ReplicationControl
+from rehearsal.errors import NoAnswer
 
 EAST, WEST = "us-east-1", "us-west-2"
 
@@ -35,21 +37,12 @@ def emulator() -> Emulator:
     return Emulator()
 
 
-def test_settings_arrive_and_the_report_comes_back(emulator: Emulator) -> None:
-    copies = ReplicationControl("http://emulator", Faults(), emulator)
-    copies.lag(TABLE, EAST, WEST, STOPPED)
-    emulator.queues.put(TABLE, EAST, WEST, "a", lambda: True)
-    assert [(queue["source"], queue["seconds"], queue["waiting"]) for queue in copies.report()] == [
-        (EAST, STOPPED.seconds, ["a"])]
-    assert [queue["lost"] for queue in copies.destroy(EAST)] == [["a"]]
-
-
 def test_copies_follow_the_faults(emulator: Emulator) -> None:
     faults = Faults()
     ReplicationControl("http://emulator", faults, emulator)
-    faults.cut(EAST)
-    faults.lose(WEST, Store.RECEIPTS)
-    faults.heal(EAST)
+    faults.inject(Cut(EAST))
+    faults.inject(Lose(WEST, Store.RECEIPTS))
+    faults.inject(Heal(EAST))
     assert emulator.sent == [{"cut": [EAST], "lost": []}, {"cut": [EAST], "lost": [[RECEIPTS, WEST]]},
                              {"cut": [], "lost": [[RECEIPTS, WEST]]}]
 
@@ -57,12 +50,22 @@ def test_copies_follow_the_faults(emulator: Emulator) -> None:
 def test_the_lag_of_copies_and_a_destroyed_region_are_faults_too(emulator: Emulator) -> None:
     faults = Faults()
     copies = ReplicationControl("http://emulator", faults, emulator)
-    faults.lag(Store.TABLE, EAST, WEST, 2, growth=0.5)
-    faults.lag(Store.RECEIPTS, EAST, WEST, STOPPED.seconds)
-    faults.lag(Store.LEDGER, EAST, WEST, 3)
-    faults.slow(EAST, 10)
-    assert [(queue["store"], CopyLag(queue["seconds"], queue["growth"])) for queue in copies.report()] == [
-        (RECEIPTS, STOPPED), (TABLE, CopyLag(2, 0.5))]
-    emulator.queues.put(TABLE, EAST, WEST, "a", lambda: True)
-    faults.destroy(EAST)
-    assert [queue["lost"] for queue in copies.report()] == [[], ["a"]]
+    faults.inject(Lag(Store.TABLE, EAST, WEST, 2, growth=0.5))
+    faults.inject(Lag(Store.RECEIPTS, EAST, WEST, math.inf))
+    faults.inject(Lag(Store.LEDGER, EAST, WEST, 3))
+    faults.inject(Slow(EAST, 10))
+    assert [each["lag"] for each in emulator.sent] == [
+        {"store": TABLE, "source": EAST, "target": WEST, "seconds": 2, "growth": 0.5},
+        {"store": RECEIPTS, "source": EAST, "target": WEST, "seconds": math.inf, "growth": 0}]
+    emulator.queues.put(TABLE, EAST, WEST, "a", lambda: None)
+    assert [queue["waiting"] for queue in copies.report()] == [[], ["a"]]
+    faults.inject(Destroy(EAST))
+    assert [queue["waiting"] for queue in copies.report()] == [[], []]
+
+
+def test_an_emulator_that_does_not_answer_is_no_answer() -> None:
+    def time_out(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("timed out", request=request)
+
+    with pytest.raises(NoAnswer, match=f"^http://emulator{PATH}: ReadTimeout$"):
+        ReplicationControl("http://emulator", Faults(), httpx.MockTransport(time_out)).report()

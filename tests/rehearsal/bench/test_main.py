@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from contract import OUTPUTS_VARIABLE
-from rehearsal.bench.__main__ import Benchmarks, broken, main, show
-from rehearsal.bench.measurement import Measurement
+from rehearsal.bench import Measurement
+from rehearsal.bench.__main__ import main, show
 from rehearsal.errors import BenchError
+
+Benchmarks = Callable[..., Iterator[Measurement]]
 
 
 def run(folder: Path, benchmarks: Benchmarks, *arguments: str, outputs: str = "{}") -> Result:
@@ -39,10 +41,9 @@ def test_people_get_a_table_with_floors_and_bounds() -> None:
     assert shown[-5:] == ["p50", "12.3", "ms", "4.57", "20"]
 
 
-def test_each_broken_bound_has_a_line() -> None:
-    figures = [Measurement("a", 1.0, "ms", bound=1.0), Measurement("b", 1.01, "ms", bound=1.0),
-               Measurement("c", 9.0, "s")]
-    assert broken(figures) == ["b: 1.01 ms, but at most 1 is allowed"]
+@pytest.mark.parametrize(("value", "bound", "ok"), [(1.0, 1.0, True), (1.01, 1.0, False), (9.0, None, True)])
+def test_a_figure_fails_above_its_bound_and_never_without_one(value: float, bound: float | None, ok: bool) -> None:
+    assert Measurement("a", value, "ms", bound=bound).ok is ok
 
 
 def test_without_a_stack_it_says_so(tmp_path: Path) -> None:
@@ -53,12 +54,13 @@ def test_without_a_stack_it_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("value", "code"), [(1.0, 0), (1.5, 1)])
 def test_a_broken_bound_is_the_exit_code(tmp_path: Path, value: float, code: int) -> None:
-    benchmarks = giving(Measurement("CPU", value, "ms", bound=1.0))
+    benchmarks = giving(Measurement("CPU", value, "ms", bound=1.0), Measurement("ratio", value, "", bound=1.3))
     result = run(tmp_path, benchmarks, "--json")
     document = json.loads(result.stdout)
     assert result.exit_code == code
-    assert [figure["ok"] for figure in document["figures"]] == [code == 0]
-    assert document["broken"] == ["CPU: 1.5 ms, but at most 1 is allowed"] * code
+    assert [figure["ok"] for figure in document["figures"]] == [code == 0] * 2
+    assert document["broken"] == [
+        "CPU: 1.5 ms, but at most 1 is allowed", "ratio: 1.5, but at most 1.3 is allowed"][:2 * code]
     assert run(tmp_path, benchmarks).exit_code == code
 
 

@@ -4,8 +4,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from rehearsal.deploy.engine import Engine
-from rehearsal.deploy.provider import DeployedResource, ProviderConfig
+from rehearsal.deploy.engine import DeployedResource, Engine, ProviderConfig
 from rehearsal.deploy.resources import RESOURCE_TYPES
 from rehearsal.deploy.resources.model import DeployTarget
 from tests.rehearsal.cloud import ENDPOINT, Cloud

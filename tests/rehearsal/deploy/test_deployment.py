@@ -1,6 +1,5 @@
 """Small programs, run by Pulumi's own runtime."""
 
-import json
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +10,7 @@ import pulumi_aws as aws
 import pulumi_random as random
 import pytest
 
-from rehearsal.deploy.deployment import Deployment, write_outputs
+from rehearsal.deploy.deployment import Deployment
 from rehearsal.deploy.project import Project
 from rehearsal.deploy.resources.model import DeployTarget
 from rehearsal.errors import DeploymentError
@@ -228,10 +227,3 @@ def test_the_projects_program_runs_in_its_folder(tmp_path: Path, deployment: Dep
     deployment.up(Project(folder=tmp_path, name="Small", stack="test", config={}))
     assert deployment.outputs == {"where": ["neighbour", str(tmp_path), "__main__"]}
     assert Path.cwd() == before
-
-
-def test_outputs_are_written_sorted(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "outputs.json"
-    write_outputs(path, {"b": 1, "a": [2]})
-    assert path.read_text() == '{\n  "a": [\n    2\n  ],\n  "b": 1\n}\n'
-    assert list(json.loads(path.read_text())) == ["a", "b"]

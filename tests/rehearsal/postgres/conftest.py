@@ -53,7 +53,7 @@ def database(created: GlobalDatabase) -> GlobalDatabase:
         created.restart(created.writer)
     standby = WEST if created.writer == EAST else EAST
     if created.role(standby) is not ServerRole.STANDBY:
-        created.rejoin(standby)
+        created.join(standby)
     with closing(created.member(created.writer).server.connect("master", "payments")) as session:
         session.run("DROP TABLE IF EXISTS payments")
         session.run("CREATE TABLE payments (id int PRIMARY KEY)")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from contract import Store
-from rehearsal.aws.faults import Faults
+from rehearsal.aws.faults import Cut, Faults, Heal, Kill, Lag, Lose, Restart, Slow
 from rehearsal.aws.proxy import WriterMove
 from rehearsal.postgres.aurora import Aurora
 from rehearsal.postgres.global_database import ServerRole
@@ -88,7 +88,7 @@ def test_a_cluster_with_a_login_is_the_writer(aurora: Aurora, database: FakeData
 @pytest.mark.parametrize(
     ("action", "calls"),
     [("SwitchoverGlobalCluster", [("switchover", WEST)]),
-     ("FailoverGlobalCluster", [("failover", WEST, True), ("rejoin", EAST)])])
+     ("FailoverGlobalCluster", [("failover", WEST, True), ("join", EAST)])])
 def test_the_database_follows_rds(
     aurora: Aurora, database: FakeDatabase, action: str, calls: list[tuple[object, ...]]
 ) -> None:
@@ -99,70 +99,70 @@ def test_the_database_follows_rds(
 def test_a_writer_that_is_cut_off_is_not_told_of_a_failover(
     aurora: Aurora, database: FakeDatabase, faults: Faults
 ) -> None:
-    faults.cut(EAST)
+    faults.inject(Cut(EAST))
     aurora.follow(move("FailoverGlobalCluster"))
     assert database.calls == [("cut", EAST), ("failover", WEST, False)]
 
 
 @pytest.mark.usefixtures("aurora")
 def test_the_database_is_cut_and_healed_once(database: FakeDatabase, faults: Faults) -> None:
-    faults.cut(EAST)
-    faults.slow(EAST, 10)
-    faults.lose(EAST, Store.LEDGER)
-    faults.cut(WITNESS)
+    faults.inject(Cut(EAST))
+    faults.inject(Slow(EAST, 10))
+    faults.inject(Lose(EAST, Store.LEDGER))
+    faults.inject(Cut(WITNESS))
     assert database.calls == [("cut", EAST)]
-    faults.heal(EAST)
+    faults.inject(Heal(EAST))
     assert database.calls == [("cut", EAST), ("heal", EAST)]
 
 
 @pytest.mark.usefixtures("aurora")
 def test_a_lost_ledger_is_a_cut_and_another_lost_store_is_not(database: FakeDatabase, faults: Faults) -> None:
-    faults.lose(WEST, "table")
-    faults.lose(WEST, Store.LEDGER)
-    faults.heal(WEST)
+    faults.inject(Lose(WEST, "table"))
+    faults.inject(Lose(WEST, Store.LEDGER))
+    faults.inject(Heal(WEST))
     assert database.calls == [("cut", WEST), ("heal", WEST)]
 
 
 @pytest.mark.usefixtures("aurora")
 @pytest.mark.parametrize(
     ("role", "writer", "calls"),
-    [(ServerRole.STALE, WEST, ("rejoin", EAST)), (ServerRole.DOWN, WEST, ("rejoin", EAST)),
+    [(ServerRole.STALE, WEST, ("join", EAST)), (ServerRole.DOWN, WEST, ("join", EAST)),
      (ServerRole.DOWN, EAST, ("restart", EAST)),
      (ServerRole.STANDBY, WEST, None), (ServerRole.WRITER, EAST, None)])
 def test_a_server_whose_region_is_back_takes_the_place_that_is_left(
     database: FakeDatabase, faults: Faults, role: ServerRole, writer: str, calls: tuple[object, ...] | None
 ) -> None:
-    faults.cut(EAST)
+    faults.inject(Cut(EAST))
     database.roles[EAST], database.writer = role, writer
-    faults.heal(EAST)
+    faults.inject(Heal(EAST))
     assert database.calls == [("cut", EAST), ("heal", EAST), *([calls] if calls else [])]
-    faults.slow(EAST, 0)
+    faults.inject(Slow(EAST, 0))
     assert len(database.calls) == (3 if calls else 2)
 
 
 @pytest.mark.usefixtures("aurora")
 def test_no_server_rejoins_across_a_cut_and_the_writer_comes_first(database: FakeDatabase, faults: Faults) -> None:
-    faults.cut(EAST)
-    faults.cut(WEST)
+    faults.inject(Cut(EAST))
+    faults.inject(Cut(WEST))
     database.roles, database.writer = dict.fromkeys((EAST, WEST), ServerRole.DOWN), WEST
-    faults.heal(EAST)
+    faults.inject(Heal(EAST))
     assert database.calls[2:] == [("heal", EAST)]
-    faults.heal(WEST)
-    assert database.calls[3:] == [("heal", WEST), ("restart", WEST), ("rejoin", EAST)]
+    faults.inject(Heal(WEST))
+    assert database.calls[3:] == [("heal", WEST), ("restart", WEST), ("join", EAST)]
 
 
 @pytest.mark.usefixtures("aurora")
 def test_a_killed_server_that_was_never_cut_off_stays_as_it_is(database: FakeDatabase, faults: Faults) -> None:
     database.roles[EAST] = ServerRole.DOWN
-    faults.slow(EAST, 5)
-    faults.heal(EAST)
+    faults.inject(Slow(EAST, 5))
+    faults.inject(Heal(EAST))
     assert database.calls == []
 
 
 @pytest.mark.usefixtures("aurora")
 def test_the_lag_of_the_ledger_and_the_death_of_a_server_are_faults_too(database: FakeDatabase, faults: Faults) -> None:
-    faults.lag(Store.LEDGER, EAST, WEST, STOPPED)
-    faults.lag(Store.TABLE, EAST, WEST, 2)
-    faults.kill(EAST)
-    faults.restart(EAST)
+    faults.inject(Lag(Store.LEDGER, EAST, WEST, STOPPED))
+    faults.inject(Lag(Store.TABLE, EAST, WEST, 2))
+    faults.inject(Kill(EAST))
+    faults.inject(Restart(EAST))
     assert database.calls == [("delay", WEST, STOPPED), ("kill", EAST), ("restart", EAST)]

@@ -14,7 +14,7 @@ from pg8000.exceptions import Error
 
 from rehearsal.errors import PostgresError
 from rehearsal.polling import wait_until
-from rehearsal.postgres.global_database import GlobalDatabase, ServerRole, StandbyLag
+from rehearsal.postgres.global_database import GlobalDatabase, ServerRole
 from rehearsal.postgres.proxy import STOPPED
 from rehearsal.postgres.server import SEGMENT, PostgresServer
 from tests.rehearsal.manual_clock import PATIENCE, ManualClock
@@ -87,7 +87,6 @@ def test_what_the_writer_commits_appears_on_the_standby(database: GlobalDatabase
     database.catch_up(standby)
     assert connect(standby).run("SELECT count(*) FROM payments") == [[2]]
     assert database.lag(standby).commits == 0
-    assert database.lag(writer) == StandbyLag()
 
 
 def test_the_standby_takes_no_writes(database: GlobalDatabase, connect: Connect) -> None:
@@ -152,9 +151,9 @@ def test_a_switchover_whose_standby_dies_leaves_the_writer(
     insert(connect(writer), 1)
     server = database.member(writer).server
 
-    def stop(**options: Any) -> None:
+    def stop(timeout: float) -> None:
         database.kill(standby)
-        PostgresServer.stop(server, **options)
+        PostgresServer.stop(server, timeout)
 
     with monkeypatch.context() as patch:
         patch.setattr(server, "stop", stop)
@@ -180,7 +179,7 @@ def test_a_failover_loses_exactly_what_the_lag_held_and_the_old_writer_discards_
     database.failover(new)
     assert rows(database, new) == [1, 2, 3]
     assert database.role(old) is ServerRole.DOWN
-    assert database.rejoin(old) == ""
+    database.join(old)
     insert(connect(new), 6)
     database.catch_up(old)
     assert rows(database, old) == [1, 2, 3, 6]
@@ -198,9 +197,9 @@ def test_a_failover_of_a_cut_off_region_loses_what_was_written_behind_the_cut(
     database.failover(new)
     assert rows(database, new) == [1]
     with pytest.raises(PostgresError, match="cut off"):
-        database.rejoin(old)
+        database.join(old)
     database.heal(old)
-    assert database.rejoin(old) == ""
+    database.join(old)
     database.catch_up(old)
     assert rows(database, old) == [1]
 
@@ -216,7 +215,7 @@ def test_an_old_writer_left_alive_continues_in_a_history_of_its_own(database: Gl
     database.heal(old)
     assert database.role(old) is ServerRole.STALE
     assert (rows(database, old), rows(database, new)) == ([1, 2, 3], [4])
-    assert database.rejoin(old) == ""
+    database.join(old)
     database.catch_up(old)
     assert rows(database, old) == [4]
 
@@ -235,7 +234,6 @@ def test_the_lag_is_the_one_set_and_is_measured(
     lag = database.lag(standby)
     assert asked - committed <= lag.milliseconds / 1000 <= time.time() - began
     assert lag.commits == 2
-    assert lag.bytes > 0
     assert 0 < clock.wait_for_sleeper() <= LAG
     assert rows(database, standby) == []
     with clock.running():
@@ -264,16 +262,9 @@ def test_the_log_is_read_though_one_of_its_files_is_not_yet_written(database: Gl
     database.delay(standby, STOPPED)
     insert(connect(writer), 1)
     server = database.member(writer).server
-    server.group.write(server.data / "pg_wal" / f"{server.timeline:08X}00000000000000FF", "\0" * SEGMENT)
+    (name,), = server.query("SELECT pg_walfile_name(pg_current_wal_lsn())")
+    server.group.write(server.data / "pg_wal" / f"{name[:8]}00000000000000FF", "\0" * (SEGMENT << 20))
     assert database.lag(standby).commits == 1
-
-
-def test_the_lag_behind_a_dead_writer_is_known(database: GlobalDatabase, connect: Connect) -> None:
-    writer, standby = writer_and_standby(database)
-    database.delay(standby, STOPPED)
-    insert(connect(writer), 1, 2, 3)
-    database.kill(writer)
-    assert database.lag(standby).commits == 3
 
 
 def test_after_the_death_of_a_writer_under_load_what_was_replicated_survives(
@@ -287,12 +278,11 @@ def test_after_the_death_of_a_writer_under_load_what_was_replicated_survives(
         replicated = set(rows(database, new))
         database.kill(old)
         known = set(acknowledged)
-        commits = database.lag(new).commits
         database.failover(new)
         survivors = set(rows(database, new))
     assert replicated <= survivors
-    assert 0 < len(known - survivors) <= commits  # some more were committed and could not be acknowledged
-    assert database.rejoin(old) == ""
+    assert known - survivors
+    database.join(old)
     database.catch_up(old)
     assert rows(database, old) == rows(database, new)
 
@@ -325,17 +315,6 @@ def test_a_standby_that_was_killed_or_cut_off_catches_up(database: GlobalDatabas
     database.heal(standby)
     database.catch_up(standby)
     assert rows(database, standby) == [1, 2]
-
-
-def test_what_cannot_be_rewound_is_copied_as_a_whole(database: GlobalDatabase, connect: Connect) -> None:
-    old, new = writer_and_standby(database)
-    insert(connect(old), 1)
-    database.catch_up(new)
-    database.failover(new)
-    (database.member(old).server.data / "global" / "pg_control").unlink()
-    assert "pg_control" in database.rejoin(old)
-    database.catch_up(old)
-    assert rows(database, old) == [1]
 
 
 def test_a_cut_drops_the_clients_of_the_region_and_refuses_new_ones(database: GlobalDatabase, connect: Connect) -> None:

@@ -36,7 +36,8 @@ database.member("us-east-1").server.query("CREATE TABLE t AS SELECT 1")
 database.catch_up("eu-west-1")
 database.kill("us-east-1")
 database.failover("eu-west-1")
-print(database.rejoin("us-east-1") or "rewound", os.getuid())
+database.join("us-east-1")
+print(os.getuid())
 database.catch_up("us-east-1")
 database.close()
 """
@@ -120,7 +121,7 @@ def test_an_ordinary_user_can_do_all_of_it() -> None:
         except (PermissionError, FileNotFoundError):
             continue  # this one lies where only root may look, or is not installed
         folder, found = output.splitlines()
-        assert found == f"rewound {RUNS_AS}"
+        assert found == str(RUNS_AS)
         wait_until_gone(folder)
         return
     pytest.skip("no Python of this version that another user may run")
@@ -136,7 +137,7 @@ def test_programs_that_only_root_may_see_are_copied() -> None:
         for name in (found.parent.name, f"{found.parent.name}.libs"):
             (hidden / "site" / name).symlink_to(site / name)
         with closing(ProcessGroup(18, hidden / "site" / found.relative_to(site))) as group:
-            for program in ("initdb", "pg_rewind"):  # the second needs a library that lies next to the package
+            for program in ("initdb", "pg_basebackup"):  # the second needs a library that lies next to the package
                 assert "18." in group.run(program, "--version").stdout
     finally:
         shutil.rmtree(hidden)
@@ -159,8 +160,6 @@ def test_a_server_that_cannot_start_says_why() -> None:
         assert not server.running
         server._settings["shared_buffers"] = "1MB"  # pylint: disable=protected-access
         server.start()
-        with pytest.raises(PostgresError, match="running already"):
-            server.start()
         with pytest.raises(PostgresError, match="no_such_table"):
             server.query("SELECT * FROM no_such_table")
         assert server.query("SELECT 1") == [[1]]

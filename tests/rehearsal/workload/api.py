@@ -13,7 +13,7 @@ Reply = tuple[int, Any] | None  # status and body; None for no answer
 
 
 @dataclass
-class ManualClock:
+class InstantClock:
     """A clock on which nothing takes time but sleeping. `slept` has every pause."""
 
     now: float = 100.0

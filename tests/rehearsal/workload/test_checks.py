@@ -8,11 +8,11 @@ from recovery.errors import AwsFailure
 from rehearsal.errors import CheckFailed, NoAnswer
 from rehearsal.workload.checks import arrives, attempt, expect
 from tests.rehearsal.cloud import refusal
-from tests.rehearsal.workload.api import ManualClock
+from tests.rehearsal.workload.api import InstantClock
 
 
 def test_a_check_that_holds_has_its_time_and_what_was_measured() -> None:
-    clock = ManualClock()
+    clock = InstantClock()
     slow = attempt("slow", lambda: clock.sleep(0.2), clock)
     assert (slow.name, slow.ok, slow.detail) == ("slow", True, "")
     assert slow.milliseconds == pytest.approx(200)
@@ -48,7 +48,7 @@ def test_what_was_expected_and_found_is_said() -> None:
 
 
 def test_what_arrives_late_is_waited_for() -> None:
-    clock, failures = ManualClock(), iter([CheckFailed("late"), OSError("later")])
+    clock, failures = InstantClock(), iter([CheckFailed("late"), OSError("later")])
 
     def late() -> str:
         for failure in failures:

@@ -12,7 +12,7 @@ import pytest
 
 from rehearsal.errors import NoAnswer
 from rehearsal.workload.http import Answer, ApiClient
-from tests.rehearsal.workload.api import ManualClock, Reply, api
+from tests.rehearsal.workload.api import InstantClock, Reply, api
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -46,7 +46,7 @@ def server() -> Iterator[str]:
 
 def test_a_request_has_the_key_and_the_answer_its_parts() -> None:
     asked: list[httpx.Request] = []
-    clock = ManualClock()
+    clock = InstantClock()
 
     def answer(request: httpx.Request) -> Reply:
         asked.append(request)

@@ -17,7 +17,7 @@ from rehearsal.workload.load import (
     send,
     send_all,
 )
-from tests.rehearsal.workload.api import ManualClock, Reply, api
+from tests.rehearsal.workload.api import InstantClock, Reply, api
 
 WITHIN = 30.0  # seconds; only a failing test waits so long
 
@@ -36,7 +36,7 @@ def run(load: LoadGenerator, count: int) -> list[SentPayment]:
 
 
 def test_an_outcome_says_where_the_payment_went_and_when() -> None:
-    clock = ManualClock(now=7)
+    clock = InstantClock(now=7)
 
     def answer(_: httpx.Request) -> Reply:
         clock.sleep(0.5)
@@ -83,7 +83,7 @@ def test_each_payment_asks_where_to_go() -> None:
 
 
 def test_a_payment_is_repeated_with_its_id_until_it_is_acknowledged_if_so_asked() -> None:
-    client, clock = answering(503, 0, 201, 201, 503), ManualClock()
+    client, clock = answering(503, 0, 201, 201, 503), InstantClock()
     load = LoadGenerator(lambda: client, clients=1, repeat=True, clock=clock, wait=lambda event, _: event.is_set())
     first, second, third, other, next_one, *_ = (each.payment_id for each in run(load, 6))
     assert first == second == third
@@ -95,7 +95,7 @@ def test_a_payment_is_repeated_with_its_id_until_it_is_acknowledged_if_so_asked(
     (0.2, 0.5, 503, REFUSED_PAUSE), (0, 0.02, 201, 0), (0, 0.02, 503, REFUSED_PAUSE)])
 def test_a_client_keeps_its_pace_and_pauses_after_a_refusal(
         pause: float, took: float, status: int, expected: float) -> None:
-    clock, waits = ManualClock(), list[float]()
+    clock, waits = InstantClock(), list[float]()
 
     def answer(_: httpx.Request) -> Reply:
         clock.sleep(took)

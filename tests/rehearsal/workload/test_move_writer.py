@@ -12,7 +12,7 @@ from rehearsal.workload import move_writer as module
 from rehearsal.workload.move_writer import move_writer
 from tests.rehearsal.cloud import Cloud, refusal
 from tests.rehearsal.stack import EAST, MOVES, OUTPUTS, WEST, Stores
-from tests.rehearsal.workload.api import ManualClock
+from tests.rehearsal.workload.api import InstantClock
 
 
 @pytest.fixture
@@ -22,12 +22,12 @@ def stores(cloud: Cloud) -> Stores:
 
 
 @pytest.fixture
-def clock() -> ManualClock:
+def clock() -> InstantClock:
     """A clock on which the lease and the pauses take no time."""
-    return ManualClock()
+    return InstantClock()
 
 
-def test_its_steps_are_those_of_the_plan(stores: Stores, cloud: Cloud, clock: ManualClock) -> None:
+def test_its_steps_are_those_of_the_plan(stores: Stores, cloud: Cloud, clock: InstantClock) -> None:
     for steps in STEPS.values():
         assert [step.key for step in steps if step.key in module.STEPS] == list(module.STEPS)
     assert move_writer(Action.FAILOVER, WEST, OUTPUTS, cloud, clock) == {
@@ -37,7 +37,7 @@ def test_its_steps_are_those_of_the_plan(stores: Stores, cloud: Cloud, clock: Ma
 
 @pytest.mark.parametrize(("action", "asked"), [(Action.FAILOVER, WEST), (Action.SWITCHOVER, EAST)])
 def test_a_failover_calls_only_the_region_that_takes_over(
-    stores: Stores, cloud: Cloud, clock: ManualClock, action: Action, asked: str
+    stores: Stores, cloud: Cloud, clock: InstantClock, action: Action, asked: str
 ) -> None:
     move_writer(action, WEST, OUTPUTS, cloud, clock)
     assert [region for operation, region, _ in cloud.calls if operation == MOVES[action]] == [asked]
@@ -45,13 +45,13 @@ def test_a_failover_calls_only_the_region_that_takes_over(
     assert stores.writer == WEST
 
 
-def test_a_region_that_leads_already_takes_nothing(stores: Stores, cloud: Cloud, clock: ManualClock) -> None:
+def test_a_region_that_leads_already_takes_nothing(stores: Stores, cloud: Cloud, clock: InstantClock) -> None:
     stores.seen = 1
     move_writer(Action.SWITCHOVER, EAST, OUTPUTS, cloud, clock)
     assert set(cloud.operations()) == {"GetItem", "DescribeGlobalClusters", "DescribeDBClusters", "Invoke"}
 
 
-def test_a_step_is_tried_again(stores: Stores, cloud: Cloud, clock: ManualClock) -> None:
+def test_a_step_is_tried_again(stores: Stores, cloud: Cloud, clock: InstantClock) -> None:
     answers = [refusal("Throttled"), refusal("Throttled")]
 
     def late(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def test_a_step_is_tried_again(stores: Stores, cloud: Cloud, clock: ManualClock)
         ({}, CheckFailed("waited 10 s for: step promote")),
         (refusal("Throttled"), AwsFailure("promote: Throttled: no"))])
 def test_a_step_that_is_never_done_ends_it(
-    stores: Stores, cloud: Cloud, clock: ManualClock, answer: Any, failure: Exception
+    stores: Stores, cloud: Cloud, clock: InstantClock, answer: Any, failure: Exception
 ) -> None:
     cloud.answers["FailoverGlobalCluster"] = answer
     with pytest.raises(type(failure), match=f"^{failure}$"):

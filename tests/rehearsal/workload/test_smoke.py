@@ -12,7 +12,7 @@ import pytest
 from rehearsal.workload import smoke
 from tests.rehearsal.cloud import Cloud, refusal
 from tests.rehearsal.stack import EAST, OUTPUTS, WEST, Stores
-from tests.rehearsal.workload.api import ManualClock
+from tests.rehearsal.workload.api import InstantClock
 
 KEY = "the-key"
 NOTHING_LOST: dict[str, Any] = {"stores": {"table": {"lost": []}, "ledger": {"lost": []}}}
@@ -101,7 +101,7 @@ def copied(cloud: Cloud) -> Cloud:
 
 
 def test_a_stack_that_works_passes_every_check(copied: Cloud, outputs: dict[str, Any]) -> None:
-    found = list(smoke.checks(copied, outputs, ManualClock()))
+    found = list(smoke.checks(copied, outputs, InstantClock()))
     assert [check for check in found if not check.ok] == []
     moves = [params["TargetDbClusterIdentifier"] for operation, _, params in copied.calls
              if operation == "SwitchoverGlobalCluster"]
@@ -118,7 +118,7 @@ def test_without_api_keys_there_is_no_traffic(cloud: Cloud, outputs: dict[str, A
 def test_a_copy_that_does_not_arrive_fails_its_check_alone(copied: Cloud, outputs: dict[str, Any]) -> None:
     copied.answers["GetItem"] = _items(Payments.stores, copied=False)
     copied.answers["GetObject"] = refusal("NoSuchKey")
-    details = {check.name: check.detail for check in smoke.checks(copied, outputs, ManualClock()) if not check.ok}
+    details = {check.name: check.detail for check in smoke.checks(copied, outputs, InstantClock()) if not check.ok}
     assert [name.partition(": ")[2] for name in details] == [
         "item equal in both replicas", "receipt in both buckets, one version each"] * 2
     assert details["primary to dr: item equal in both replicas"] == "item: False instead of True"

@@ -99,10 +99,10 @@ ACCEPTED: list[tuple[str, str, Mapping[str, str], str, object]] = [
     ("drRegion", "ap-southeast-7", {}, "dr.region", "ap-southeast-7"),
     ("primaryVpcCidr", "172.31.255.0/24", {}, "primary.vpc_cidr", IPv4Network("172.31.255.0/24")),
     ("drVpcCidr", "192.168.0.0/16", {}, "dr.vpc_cidr", IPv4Network("192.168.0.0/16")),
-    ("domainName", "payments.example.com", {}, "dns.domain_name", "payments.example.com"),
-    ("domainName", "a" * 60 + ".com", {}, "dns.domain_name", "a" * 60 + ".com"),
+    ("domainName", "payments.example.com", {}, "domain_name", "payments.example.com"),
+    ("domainName", "a" * 60 + ".com", {}, "domain_name", "a" * 60 + ".com"),
     ("databaseMinCapacity", "2", {"profile": "prod"}, "database.min_capacity", 2),
-    ("hostedZoneId", "Z0123456789ABC", DOMAIN, "dns.hosted_zone_id", "Z0123456789ABC"),
+    ("hostedZoneId", "Z0123456789ABC", DOMAIN, "hosted_zone_id", "Z0123456789ABC"),
     ("databaseEngineVersion", "16.11", {}, "database.engine_version", "16.11"),
     ("databaseMinCapacity", "2.5", {}, "database.min_capacity", 2.5),
     ("databaseMaxCapacity", "256", {}, "database.max_capacity", 256),
@@ -115,8 +115,8 @@ ACCEPTED: list[tuple[str, str, Mapping[str, str], str, object]] = [
     ("databaseSecretArn", SECRET_ARN, {}, "database.secret_arn", SECRET_ARN),
     ("tableConsistency", "strong", STRONG, "table.consistency", "strong"),
     ("witnessRegion", "us-east-2", STRONG, "table.witness_region", "us-east-2"),
-    ("healthCheckInterval", "30", {}, "health_check.detection_seconds", 90),
-    ("healthCheckThreshold", "10", {}, "health_check.detection_seconds", 100),
+    ("healthCheckInterval", "30", {}, "health_check.interval", 30),
+    ("healthCheckThreshold", "10", {}, "health_check.threshold", 10),
     ("recoveryTimeObjective", "90", {}, "objectives.recovery_time", 90),
     ("recoveryPointObjective", "0", STRONG, "objectives.recovery_point", 0),
     ("failoverMode", "automatic", {}, "failover_mode", "automatic"),
@@ -330,13 +330,14 @@ def check_invariants(accepted: Settings) -> None:
         name = names.Names(accepted.environment_suffix, region.region, "123456789012")
         for key, physical in names.CATALOGUE.items():
             assert len(getattr(name, key)) <= physical.limit, key
-    assert accepted.dns is None or len(accepted.dns.domain_name) <= 64
+    assert len(accepted.domain_name or "") <= 64
     assert accepted.function_concurrency == -1 or accepted.function_concurrency >= 3 * accepted.api.rate_limit
     assert primary.instances >= 1
     assert dr.instances >= (1 if accepted.profile.name == "prod" else 0)
     assert 0.5 <= database.min_capacity <= database.max_capacity
     assert database.max_capacity * 2 == int(database.max_capacity * 2)
-    assert accepted.objectives.recovery_time >= accepted.health_check.detection_seconds + 60
+    checks = accepted.health_check
+    assert accepted.objectives.recovery_time >= checks.interval * checks.threshold + 60
     assert accepted.api.burst_limit >= accepted.api.rate_limit >= 1
     assert accepted.function_concurrency != 0
     strong = accepted.table.consistency == "strong"

@@ -23,17 +23,14 @@ from contract import JOURNAL_KEY, LEADERSHIP_KEY, OUTPUTS_VARIABLE, RECOVERY_OUT
 from payments.deadline import Deadline, Timing
 from payments.leadership import FIRST_EPOCH, DynamoLeadership, Leadership
 from payments.payment import parse
-from recovery.background import Background, K, T
 from recovery.cli import Terminal, console_of
 from recovery.cloud import Cloud
 from recovery.control_table import ControlTable
-from recovery.environment import Environment
+from recovery.environment import Background, Environment, Http, HttpReply, K, T
 from recovery.errors import AwsFailure
-from recovery.http import Http, HttpReply
-from recovery.journal import Journal, Run
-from recovery.observation import Observation
+from recovery.journal import Run
+from recovery.observation import Observation, ProbeResult
 from recovery.plan import Action, Facts, Plan, Step
-from recovery.probe import ProbeResult
 from recovery.runner import Runner, claim
 from recovery.stack import Site, Stack
 from recovery.steps import AwsSteps
@@ -159,7 +156,7 @@ def environment_of(clock: FakeClock, clients: Any = None, http: Http | None = No
 
 
 class FakeTable(FakeDynamoDB):
-    """The table of one region; what recovery keeps in it beside the journal is written without a condition."""
+    """The table of one region; what recovery writes in it besides the journal is written without a condition."""
 
     refuses = False  # every write
 
@@ -194,9 +191,8 @@ class World:
         self.network, self.clock = Network(), FakeClock()
         self.dynamodb = FakeTable(self.network)
         self.background = FakeBackground()
-        self.environment = environment_of(self.clock, background=self.background)
+        self.environment = environment_of(self.clock, lambda *_: self.dynamodb, background=self.background)
         self.table = ControlTable(self.dynamodb, TABLE, self.environment.runtime)
-        self.journal = Journal(self.table)
         self.troubles: dict[str, list[str | None]] = {}
         self.done: list[str] = []
         self.asked: list[Asked] = []
@@ -231,15 +227,17 @@ class World:
             self.done.append(key)
         return {"note": f"{key} is done"}
 
+    def cloud(self, wanted: Plan) -> Cloud:
+        """The cloud of a plan."""
+        return Cloud(plan=wanted, environment=self.environment)
+
     def runner(self, wanted: Plan, run: Run, **changes: Any) -> Runner:
         """The runner of a run here."""
-        return Runner(**{"plan": wanted, "do": self.do, "journal": self.journal, "run": run,
-                         "environment": self.environment, **changes})
+        return Runner(**{"cloud": self.cloud(wanted), "do": self.do, "run": run, "report": lambda *_: None, **changes})
 
     def command(self, wanted: Plan, driver: str = "first", **changes: Any) -> Run:
         """What the command line and the controller do, once the plan may begin."""
-        run = claim(self.journal, wanted, driver, self.environment, why="requested")
-        return self.runner(wanted, run, **changes).drive()
+        return self.runner(wanted, claim(self.cloud(wanted), driver, why="requested"), **changes).drive()
 
 
 # --- AWS in two regions, as botocore describes it
@@ -371,7 +369,7 @@ class FakeAws:
 
     def run(self, region: str) -> Run:
         """The run in a region's journal."""
-        found = Journal(self.table(region)).latest()
+        found = self.table(region).latest_run()
         assert found
         return found
 

@@ -16,9 +16,8 @@ from botocore.exceptions import NoCredentialsError, ProfileNotFound
 
 from contract import DRILL_KEY, ROLES
 from recovery.cli import ask, connect, run, user
-from recovery.clients import BotoClients
-from recovery.http import HttpReply
-from recovery.journal import Journal, Run, next_heartbeat
+from recovery.environment import BotoClients, HttpReply
+from recovery.journal import Run, next_heartbeat
 from recovery.observation import Observation
 from recovery.plan import STEPS, Action
 from recovery.runner import claim
@@ -84,7 +83,7 @@ def up(aws: FakeAws, region: str = AWAY) -> None:
 def begun(aws: FakeAws, action: Action, to: str, *keys: str) -> Run:
     """A run that another operator has begun, and some of its steps."""
     steps = aws.steps(action, to)
-    found = claim(Journal(aws.table(to)), steps.cloud.plan, "bob", aws.environment, why="requested")
+    found = claim(steps.cloud, "bob", why="requested")
     for step in steps.cloud.plan.steps:
         if step.key in keys:
             steps.do(step, found)
@@ -260,7 +259,7 @@ def test_status_of_a_stack_with_a_region_cut_off(shell: Shell) -> None:
     shell.aws.cut = {HOME}
     result = shell.type("status")
     assert (result.code, result.err) == (0, [])
-    assert f"unknown in {HOME}: drill, right, run, watch: table: EndpointConnectionError" in result.out
+    assert f"unknown in {HOME}: controller, drill, leader, run: table: EndpointConnectionError" in result.out
     found = json.loads(shell.type("status --json").out)
     assert (found["regions"][HOME]["right"], found["regions"][AWAY]["cluster"]) == ("unknown", "available")
     assert found["active"] == HOME
@@ -371,7 +370,7 @@ def test_of_two_operators_the_second_learns_who_is_the_first(shell: Shell, line:
     aws = shell.aws
     down(aws)
     found = begun(aws, Action.FAILOVER, AWAY)
-    aws.clock.sleeping = [lambda: Journal(aws.table(AWAY)).write(next_heartbeat(found), found)]
+    aws.clock.sleeping = [lambda: aws.table(AWAY).write_run(next_heartbeat(found), found)]
     assert shell.type(line) == Result(2, "", [f"recovery: already running: failover to {AWAY}, by bob"])
     assert aws.run(AWAY).driver == "bob"
 
@@ -382,7 +381,7 @@ def test_a_driver_taken_for_dead_stops(shell: Shell) -> None:
 
     def take_over() -> None:
         found = aws.run(AWAY)
-        Journal(aws.table(AWAY)).write(Run.of({**found.document(), "driver": "bob"}), found)
+        aws.table(AWAY).write_run(Run.of({**found.document(), "driver": "bob"}), found)
 
     aws.rds.polls = 20
     aws.clock.sleeping = [take_over, lambda: None]

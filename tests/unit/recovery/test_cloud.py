@@ -9,9 +9,8 @@ from contract import Metric
 from payments.leadership import Leadership
 from recovery.cloud import Cloud
 from recovery.errors import AwsFailure
-from recovery.observation import Observation
+from recovery.observation import Observation, ProbeResult
 from recovery.plan import Action
-from recovery.probe import ProbeResult
 from tests.unit.payments.fakes import Fault, client_error
 from tests.unit.recovery.fakes import AWAY, HOME, NOW, FakeAws
 
@@ -96,6 +95,13 @@ def test_the_lags_are_those_of_the_newest_points() -> None:
     aws.point(AWAY, "ReplicationLatency", 40.0)
     assert cloud.lags(10.0) == {"table": 3.0, "ledger": 1.5, "receipts": 40.0}
     assert {region for _, region, _ in aws.calls} == {AWAY}
+
+
+@pytest.mark.parametrize(("age", "lag"), [(0, 0), (10, 0), (10.5, 0.5), (70, 60), (-5, 0)])
+def test_a_heartbeat_that_is_not_due_yet_is_not_late(age: float, lag: float) -> None:
+    aws, cloud = world()
+    aws.table(AWAY).write_observation(Observation(region=HOME, at=NOW - age))
+    assert cloud.lags(10.0) == {"table": lag}
 
 
 def test_an_unknown_lag_is_left_out() -> None:

@@ -1,14 +1,19 @@
-"""What recovery keeps in the payments table."""
+"""What recovery keeps in the payments table, and the journal of the latest run, which is the lock of all drivers."""
+import json
 from dataclasses import replace
 
 import pytest
 
-from contract import DRILL_KEY
+from contract import DRILL_KEY, JOURNAL_KEY
 from payments.errors import StoreUnavailable
 from payments.leadership import Leadership
+from recovery.errors import AlreadyRunning, JournalGone
+from recovery.journal import Run, StepProgress, next_heartbeat
 from recovery.observation import Observation
 from tests.unit.payments.fakes import Fault, Hang, client_error
 from tests.unit.recovery.fakes import AWAY, HOME, NOW, World
+
+RUN = Run(id="1", action="failover", target=AWAY, driver="first", began=NOW, why="it is dead")
 
 
 @pytest.fixture
@@ -78,3 +83,52 @@ def test_a_call_may_take_as_long_as_a_payment(world: World) -> None:
     with pytest.raises(StoreUnavailable):
         world.table.leadership()
     assert 2.0 < world.clock.now <= 2.6
+
+
+# --- The journal
+
+def test_at_first_there_is_no_run(world: World) -> None:
+    assert world.table.latest_run() is None
+
+
+def test_a_run_is_json_and_can_be_read_again(world: World) -> None:
+    steps = {"fence": StepProgress(began=1, ended=2, note="x"), "traffic": StepProgress(began=3)}
+    run = replace(RUN, steps=steps, ended=4.0)
+    assert Run.of(json.loads(json.dumps(run.document()))) == run
+    world.table.write_run(run, None)
+    assert world.table.latest_run() == run
+
+
+def test_a_driver_keeps_the_journal_until_another_one_takes_it(world: World) -> None:
+    world.table.write_run(RUN, None)
+    later = next_heartbeat(RUN, steps={"fence": StepProgress(began=1)})
+    world.table.write_run(later, RUN)
+    world.table.write_run(next_heartbeat(later), RUN)  # the heartbeat is not compared
+    taken = replace(later, driver="second")
+    world.table.write_run(taken, later)
+    for lost in (RUN, later):
+        with pytest.raises(AlreadyRunning) as caught:
+            world.table.write_run(next_heartbeat(lost), lost)
+        assert (caught.value.driver, caught.value.what) == ("second", f"failover to {AWAY}, step fence")
+        assert str(caught.value) == f"already running: failover to {AWAY}, step fence, by second"
+    for another in (None, replace(taken, id="2")):
+        with pytest.raises(AlreadyRunning):
+            world.table.write_run(replace(taken, id="2"), another)
+    assert world.table.latest_run() == taken
+
+
+@pytest.mark.parametrize("before", [None, replace(RUN, driver="second")], ids=["new", "taken over"])
+def test_a_write_whose_answer_is_lost_succeeds(world: World, before: Run | None) -> None:
+    if before:
+        world.table.write_run(before, None)
+    world.network.faults = [Fault(TimeoutError(), done=True)]
+    world.table.write_run(RUN, before)
+    assert world.network.calls[-2:] == ["PutItem", "PutItem"]
+    assert world.table.latest_run() == RUN
+
+
+def test_a_deleted_journal_ends_the_run(world: World) -> None:
+    world.table.write_run(RUN, None)
+    del world.dynamodb.items[JOURNAL_KEY]
+    with pytest.raises(JournalGone, match=f"^the journal of this run was deleted: failover to {AWAY}$"):
+        world.table.write_run(next_heartbeat(RUN), RUN)

@@ -11,17 +11,16 @@ from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 from payments.leadership import LEASE
 from recovery import controller
 from recovery.cloud import METRICS_TIMEOUT
-from recovery.controller import Controller, ControllerTiming, command
-from recovery.errors import AlreadyRunning
-from recovery.journal import HOLD, Journal, Run, next_heartbeat
-from recovery.observation import Observation
+from recovery.controller import Controller, command, create
+from recovery.errors import AlreadyRunning, StackError
+from recovery.journal import HOLD, Run, next_heartbeat
+from recovery.observation import Observation, ProbeResult
 from recovery.plan import Action, Plan
-from recovery.probe import ProbeResult
 from recovery.runner import claim
 from tests.unit.payments.fakes import FakeContext, Fault, client_error
 from tests.unit.recovery.fakes import AWAY, HOME, NOW, OUTPUTS, FakeAws
 
-TIMING = ControllerTiming(look=10.0, window=60.0, cool_down=300.0)
+INTERVAL = 10.0
 UNREADY = ProbeResult(alive=True, ready=False, why="ledger unavailable")
 TAKE_OVER = f"python -m recovery failover --to {AWAY}"
 
@@ -37,7 +36,7 @@ def begin(region: str = AWAY, **changes: Any) -> tuple[FakeAws, Controller]:
 
 def controller_of(aws: FakeAws, region: str = AWAY) -> Controller:
     """The controller of a region, in an execution environment of its own."""
-    return Controller(cloud=aws.cloud(to=region), timing=TIMING)
+    return Controller(cloud=aws.cloud(to=region), interval=INTERVAL, window=60.0, cool_down=300.0)
 
 
 def automatic() -> tuple[FakeAws, Controller]:
@@ -51,7 +50,7 @@ def tick(found: Controller, times: int = 1) -> None:
     for _ in range(times):
         began = clock.monotonic()
         found.look_once("the controller")
-        clock.sleep(max(0.0, began + TIMING.look - clock.monotonic()))
+        clock.sleep(max(0.0, began + INTERVAL - clock.monotonic()))
 
 
 def seen(aws: FakeAws, region: str = AWAY) -> Observation:
@@ -68,8 +67,8 @@ def subjects(aws: FakeAws) -> list[str]:
 
 def broken_off(aws: FakeAws, plan: Plan, *keys: str) -> Run:
     """A run whose driver died after some steps."""
-    steps, journal = aws.steps(plan.action, plan.target.region), Journal(aws.table(plan.target.region))
-    run = claim(journal, plan, "somebody", aws.environment, why="requested")
+    steps = aws.steps(plan.action, plan.target.region)
+    run = claim(steps.cloud, "somebody", why="requested")
     for step in plan.steps:
         if step.key in keys:
             steps.do(step, run)
@@ -80,7 +79,7 @@ def broken_off(aws: FakeAws, plan: Plan, *keys: str) -> Run:
 def beat(aws: FakeAws, region: str = AWAY) -> None:
     """A heartbeat of the driver of the run in a region's journal."""
     run = aws.run(region)
-    Journal(aws.table(region)).write(next_heartbeat(run), run)
+    aws.table(region).write_run(next_heartbeat(run), run)
 
 
 # --- Looking
@@ -133,7 +132,7 @@ def test_a_clock_that_was_put_back_does_not_blind_it() -> None:
     aws, here = begin()
     aws.clock.now -= 3600.0
     tick(here)
-    assert seen(aws).at == aws.clock.time() - TIMING.look
+    assert seen(aws).at == aws.clock.time() - INTERVAL
 
 
 def test_it_looks_as_often_as_it_is_to_and_catches_up_after_a_long_look() -> None:
@@ -348,7 +347,7 @@ def test_during_a_switchover_of_another_driver_it_looks_and_does_nothing_else() 
     for _ in range(10):
         tick(here)
         beat(aws)
-    assert seen(aws).at == aws.clock.time() - TIMING.look
+    assert seen(aws).at == aws.clock.time() - INTERVAL
     assert (seen(aws).unready, aws.notifications, aws.levers[AWAY]) == (10, [], [b"switchover"])
     assert aws.run(AWAY).driver == "somebody"
 
@@ -520,9 +519,13 @@ def test_the_function_is_made_from_its_variables_once(monkeypatch: pytest.Monkey
         controller.resident.cache_clear()
 
 
-def test_the_environment_is_read_once() -> None:
-    environ = {"PROBE_SECONDS": "0.5", "WATCH_SECONDS": "3", "COOL_DOWN_SECONDS": "15"}
-    assert ControllerTiming.of(environ) == ControllerTiming(look=0.5, window=3.0, cool_down=15.0)
+def test_it_is_made_from_its_variables_for_its_own_region_and_nothing_else() -> None:
+    aws = FakeAws()
+    environ = {"AWS_REGION": AWAY, "STACK_OUTPUTS": json.dumps(OUTPUTS), "PROBE_SECONDS": "0.5", "WATCH_SECONDS": "3",
+               "COOL_DOWN_SECONDS": "15"}
+    assert create(environ, aws.environment) == Controller(cloud=aws.cloud(), interval=0.5, window=3.0, cool_down=15.0)
+    with pytest.raises(StackError):
+        create({**environ, "AWS_REGION": "mars"}, aws.environment)
 
 
 def test_the_command_that_continues_a_run() -> None:

@@ -1,15 +1,113 @@
-"""What is known after a row of looks, whatever they show."""
+"""What is known of a region after a look at it, and after a row of looks, whatever they show."""
 import json
 from dataclasses import replace
 from itertools import groupby
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recovery.observation import MAX_INTERVAL, Observation, least_lag, observe
-from recovery.probe import ProbeResult
-from tests.unit.recovery.fakes import AWAY, NOW, stack
+from recovery.environment import Environment, HttpReply
+from recovery.observation import (
+    LIVENESS_TIMEOUT,
+    MAX_INTERVAL,
+    READINESS_TIMEOUT,
+    Observation,
+    ProbeResult,
+    get,
+    lever_is_pulled,
+    look,
+    observe,
+)
+from tests.unit.payments.fakes import Hang
+from tests.unit.recovery.fakes import AWAY, NOW, FakeClock, environment_of, stack
+
+API = "https://api.example/live"
+
+
+class Web:
+    """What answers at an address: a reply, or nothing for ever (None)."""
+
+    def __init__(self) -> None:
+        self.replies: dict[str, HttpReply | None] = {}
+        self.clock = FakeClock()
+        self.environment: Environment = environment_of(self.clock, http=self.send)
+
+    def send(self, method: str, url: str, timeout: float, **more: object) -> HttpReply:
+        """Answer a request."""
+        assert (method, more) == ("GET", {})
+        assert timeout in (LIVENESS_TIMEOUT, READINESS_TIMEOUT)
+        reply = self.replies[url]
+        if reply is None:
+            raise Hang
+        return reply
+
+    def look(self, alive: HttpReply | None, deep: HttpReply | None = None) -> ProbeResult:
+        """A look at a region with these replies."""
+        self.replies = {f"{API}/health": alive, **({f"{API}/health?deep=1": deep} if deep else {})}
+        return look(self.environment, API)
+
+
+@pytest.fixture
+def web() -> Web:
+    """An empty one."""
+    return Web()
+
+
+def reply(status: int, body: Any = None) -> HttpReply:
+    """A reply with a JSON body."""
+    return HttpReply(status, json.dumps(body).encode())
+
+
+def stores(writes: Any = True, **states: str) -> dict[str, Any]:
+    """What `/health?deep=1` says."""
+    return {"status": "?", "region": "r", "table": "ok", "ledger": "ok", "receipts": "ok", **states, "writes": writes}
+
+
+@pytest.mark.parametrize(("deep", "expected"), [
+    (reply(200, stores()), ProbeResult(alive=True, ready=True)),
+    (reply(200, stores(writes=False, ledger="standby")), ProbeResult(alive=True, ready=False, why="ledger standby")),
+    (reply(503, stores(writes=False, ledger="unavailable", table="unavailable")),
+     ProbeResult(alive=True, ready=False, why="table unavailable, ledger unavailable")),
+    (reply(429, {"message": "Too Many Requests"}), ProbeResult(alive=True, ready=False, why="HTTP 429")),
+    (reply(200, stores(writes="yes")), ProbeResult(alive=True, ready=False)),
+    (reply(200, []), ProbeResult(alive=True, ready=False)),
+    (HttpReply(0, why="TimeoutError"), ProbeResult(alive=True, ready=False, why="TimeoutError")),
+])
+def test_a_region_that_answers_is_as_ready_as_it_says(web: Web, deep: HttpReply, expected: ProbeResult) -> None:
+    assert web.look(reply(200, {"status": "ok"}), deep) == expected
+
+
+@pytest.mark.parametrize(("answer", "why"), [
+    (reply(503, {"message": "no"}), "HTTP 503"), (reply(404, "x"), "HTTP 404"),
+    (HttpReply(0, why="ConnectionRefusedError"), "ConnectionRefusedError"),
+    (HttpReply(200, why="IncompleteRead"), "IncompleteRead"),
+])
+def test_a_region_that_does_not_answer_is_dead_and_is_asked_nothing_more(
+        web: Web, answer: HttpReply, why: str) -> None:
+    assert web.look(answer) == ProbeResult(alive=False, ready=False, why=why)
+
+
+def test_an_answer_is_waited_for_no_longer_than_its_timeout(web: Web) -> None:
+    assert web.look(None) == ProbeResult(alive=False, ready=False, why="timed out")
+    assert web.clock.now == LIVENESS_TIMEOUT
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", b"no JSON", b"[1]", b"[" * 100_000], ids=range(5))
+def test_a_body_without_an_object_is_an_empty_one(web: Web, body: bytes) -> None:
+    web.replies[API] = HttpReply(200, body)
+    assert get(web.environment, API, LIVENESS_TIMEOUT) == ({}, "")
+
+
+@pytest.mark.parametrize(("answer", "pulled"), [
+    (reply(200, {"takeover": True}), True), (reply(404, {"takeover": False}), False), (HttpReply(0, why="?"), True)])
+def test_a_lever_is_not_pulled_only_if_its_region_says_so(web: Web, answer: HttpReply, *, pulled: bool) -> None:
+    web.replies[f"{API}/takeover"] = answer
+    assert lever_is_pulled(web.environment, API) is pulled
+
+
+# --- A row of looks
 
 DEAD, UNREADY, WELL = (ProbeResult(alive=alive, ready=ready, why=why) for alive, ready, why in (
     (False, False, "no answer"), (True, False, "ledger unavailable"), (True, True, "")))
@@ -39,9 +137,9 @@ def test_the_counts_are_the_failures_in_a_row(seen: list[tuple[ProbeResult, bool
         now = Observation(region=AWAY, at=NOW + 10 * number, lags={"table": number})
         known = observe(known, now, each, leads=leads)
         so_far = seen[:number + 1]
-        assert known.dead == last_row([not look.alive for look, _ in so_far])
-        assert known.unready == last_row([leads and not look.ready for look, leads in so_far])
-        answered = [place for place, (look, _) in enumerate(so_far) if look.alive]
+        assert known.dead == last_row([not shown.alive for shown, _ in so_far])
+        assert known.unready == last_row([leads and not shown.ready for shown, leads in so_far])
+        answered = [place for place, (shown, _) in enumerate(so_far) if shown.alive]
         assert known.alive_at == (NOW + 10 * answered[-1] if answered else 0)
         assert known.lags == ({"table": answered[-1]} if answered else {})
         assert (known.at, known.why) == (NOW + 10 * number, each.why)
@@ -51,7 +149,7 @@ def test_the_counts_are_the_failures_in_a_row(seen: list[tuple[ProbeResult, bool
 @settings(max_examples=60)
 def test_what_flaps_is_never_dead(threshold: int, recovers: int, rows: list[int]) -> None:
     known, there = None, stack(health_check_threshold=threshold)
-    flapping = [look for row in rows for look in [*[DEAD] * (row % threshold), *[WELL] * recovers]]
+    flapping = [shown for row in rows for shown in [*[DEAD] * (row % threshold), *[WELL] * recovers]]
     for number, each in enumerate(flapping):
         known = observe(known, Observation(region=AWAY, at=NOW + 10 * number), each, leads=True)
         assert not known.is_dead(there)
@@ -93,8 +191,3 @@ def test_it_is_stored_as_json_under_keys_that_do_not_change() -> None:
     document = json.loads(json.dumps(known.document()))
     assert set(document) == {"region", "at", "dead", "unready", "alive_at", "ready", "why", "lags", "told"}
     assert Observation.of(document) == known
-
-
-@pytest.mark.parametrize(("age", "lag"), [(0, 0), (10, 0), (10.5, 0.5), (70, 60), (-5, 0)])
-def test_a_heartbeat_that_is_not_due_yet_is_not_late(age: float, lag: float) -> None:
-    assert least_lag(NOW - age, NOW, 10) == lag

@@ -6,9 +6,8 @@ import pytest
 
 from payments.leadership import Leadership
 from recovery.journal import Run
-from recovery.observation import Observation
+from recovery.observation import Observation, ProbeResult
 from recovery.plan import STALE, Action, Plan, Refusal, describe_lags, predict, refusals, resumes
-from recovery.probe import ProbeResult
 from tests.unit.recovery.fakes import AWAY, HOME, NOW, every_state, facts, plan, stack
 
 DOWN = ProbeResult(alive=False, ready=False, why="no answer")

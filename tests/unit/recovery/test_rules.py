@@ -13,13 +13,12 @@ from botocore.exceptions import ClientError
 from contract import LEVER_KEY
 from payments.leadership import LEASE, Leadership
 from recovery.cli import run
-from recovery.decision import Reaction, decide
+from recovery.decision import decide
 from recovery.drill import drill_refusals
 from recovery.errors import StepTimedOut
-from recovery.journal import Journal, Run
-from recovery.observation import Observation, observe
+from recovery.journal import Run
+from recovery.observation import Observation, ProbeResult, observe
 from recovery.plan import STEPS, Action, refusals
-from recovery.probe import ProbeResult
 from recovery.runner import Runner, claim
 from recovery.steps import AwsSteps
 from tests.unit.payments.fakes import CONTROL, PAYMENT, Crash, Fault, Region, client_error, event
@@ -47,12 +46,9 @@ def carry_out(aws: FakeAws, action: Action = Action.FAILOVER, to: str = AWAY, dr
 def drive(aws: FakeAws, action: Action = Action.FAILOVER, to: str = AWAY, driver: str = "first",
           clients: Any = None) -> Run:
     """Claim the run of a plan, or an unfinished one, and carry it out."""
-    environment = replace(aws.environment, clients=clients or aws)
-    cloud = replace(aws.cloud(action, to), environment=environment)
-    journal = Journal(cloud.table)
-    run = claim(journal, cloud.plan, driver, environment, why="requested")
-    return Runner(plan=cloud.plan, do=AwsSteps(cloud=cloud).do, journal=journal, run=run,
-                  environment=environment).drive()
+    cloud = replace(aws.cloud(action, to), environment=replace(aws.environment, clients=clients or aws))
+    run = claim(cloud, driver, why="requested")
+    return Runner(cloud=cloud, do=AwsSteps(cloud=cloud).do, run=run, report=lambda *_: None).drive()
 
 
 def lost(**changes: Any) -> FakeAws:
@@ -102,7 +98,9 @@ def test_rule_02_the_standby_takes_over() -> None:
 
 def test_rule_03_detection_is_automatic_the_decision_is_a_policy() -> None:
     manual, automatic = (decide(plan(failover_mode=mode), facts(), NOW, COOL_DOWN) for mode in ("manual", "automatic"))
-    assert (manual.reaction, automatic.reaction) == (Reaction.NOTIFY, Reaction.TAKE_OVER)
+    assert manual
+    assert automatic
+    assert (manual.takes_over, automatic.takes_over) == (False, True)
     assert manual.why.count("python -m recovery") == 1
     for decision in (manual, automatic):
         assert f"{HOME} does not answer: no answer" in decision.why
@@ -114,7 +112,8 @@ def test_rule_03_detection_is_automatic_the_decision_is_a_policy() -> None:
     {"own": ProbeResult(alive=False, ready=False)}, {"instances": 0},
     {"leadership": Leadership(2, AWAY)}, {"wrong": {"table": "Timeout"}}], ids=str)
 def test_rule_03_no_evidence_may_be_missing(missing: dict[str, Any]) -> None:
-    assert decide(plan(failover_mode="automatic"), facts(**missing), NOW, COOL_DOWN).reaction is not Reaction.TAKE_OVER
+    decision = decide(plan(failover_mode="automatic"), facts(**missing), NOW, COOL_DOWN)
+    assert decision is None or not decision.takes_over
 
 
 def test_rule_04_a_failover_makes_nothing_new() -> None:
@@ -236,7 +235,7 @@ def test_rule_08_failing_back_is_deliberate() -> None:
                             ProbeResult(alive=alive, ready=False), leads=False)
         known = facts(region, leadership=Leadership(2, AWAY), writer=AWAY, observation=watch)
         leads = plan(Action.FAILOVER, region, failover_mode="automatic")
-        assert decide(leads, known, NOW + 50, COOL_DOWN).reaction is Reaction.NOTHING
+        assert decide(leads, known, NOW + 50, COOL_DOWN) is None
 
     # It waits for the old region to follow, and then moves as a switchover does.
     assert keys(Action.FAILBACK) == ["rejoin", "snapshot", *keys(Action.SWITCHOVER)]

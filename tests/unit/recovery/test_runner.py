@@ -35,26 +35,26 @@ def keys(wanted: Plan) -> list[str]:
 
 def journal_of(world: World) -> Run:
     """The latest run."""
-    found = world.journal.latest()
+    found = world.table.latest_run()
     assert found
     return found
 
 
 def beating(world: World) -> Callable[[], None]:
     """A heartbeat of the journal's driver, while another one waits for it."""
-    return lambda: world.journal.write(next_heartbeat(journal_of(world)), journal_of(world))
+    return lambda: world.table.write_run(next_heartbeat(journal_of(world)), journal_of(world))
 
 
 def claimed(world: World, wanted: Plan = FAILOVER, driver: str = "first") -> Run:
     """The run of a driver."""
-    return claim(world.journal, wanted, driver, world.environment, why="requested")
+    return claim(world.cloud(wanted), driver, why="requested")
 
 
 # --- One driver
 
 def test_a_run_consists_of_the_plan_and_the_reason() -> None:
     world = World()
-    run = claim(world.journal, FAILOVER, "somebody", world.environment, why="it is dead", accepted=True, seen=NOW - 3)
+    run = claim(world.cloud(FAILOVER), "somebody", why="it is dead", accepted=True, seen=NOW - 3)
     assert run == Run(id=run.id, action="failover", target=AWAY, driver="somebody", began=NOW, why="it is dead",
                       accepted=True, seen=NOW - 3)
     assert run.id.startswith("20270115T080000Z-")
@@ -167,7 +167,7 @@ def test_a_driver_whose_heartbeat_is_refused_stops_after_the_step() -> None:
 
     def taken_over() -> None:
         run = journal_of(world)
-        world.journal.write(next_heartbeat(run, driver="second"), run)
+        world.table.write_run(next_heartbeat(run, driver="second"), run)
         world.background.tasks[0]()
 
     run = claimed(world)

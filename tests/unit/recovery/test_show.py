@@ -36,7 +36,7 @@ def test_each_region_is_a_column() -> None:
 def test_what_holds_for_the_whole_and_why_something_is_unknown() -> None:
     assert show.stack(FOUND) == [
         f"leader: {AWAY}, epoch 3; database writer: {AWAY}; failoverMode: manual", "latest run: none",
-        "last drill: none", f"unknown in {AWAY}: right, run: table: Timeout",
+        "last drill: none", f"unknown in {AWAY}: leader, run: table: Timeout",
         f"unknown in {AWAY}: lever: lever in us-west-2: 403"]
 
 

@@ -5,11 +5,10 @@ from typing import Any
 import pytest
 
 from contract import DRILL_KEY
-from recovery.journal import Journal
 from recovery.observation import Observation
 from recovery.plan import Action
 from recovery.runner import claim
-from recovery.status import KEYS, UNKNOWN, Status, alarms
+from recovery.status import KEYS, UNKNOWN, alarms, take_status
 from tests.unit.payments.fakes import Fault, client_error
 from tests.unit.recovery.fakes import AWAY, HOME, NOW, FakeAws
 
@@ -20,7 +19,7 @@ ALONE = {"action": "failover", "from": HOME, "to": AWAY, "ok": True, "why": "", 
 
 def status_of(aws: FakeAws) -> dict[str, Any]:
     """The status, which is JSON."""
-    found = Status(stack=aws.stack, environment=aws.environment).take()
+    found = take_status(aws.environment, aws.stack)
     assert json.loads(json.dumps(found)) == found
     return found
 
@@ -37,7 +36,7 @@ def test_all_that_is_known() -> None:
     aws.levers[AWAY] = [b"failover"]
     raised(aws, "b")
     raised(aws, "a")
-    run = claim(Journal(aws.table(AWAY)), aws.cloud().plan, "somebody", aws.environment, why="requested")
+    run = claim(aws.cloud(), "somebody", why="requested")
     aws.table(AWAY).write_document(DRILL_KEY, {**ALONE, "began": NOW})
     found = status_of(aws)
     assert found["regions"][AWAY] == {
@@ -118,7 +117,7 @@ def test_an_observation_of_another_version_is_unknown() -> None:
 
 def test_an_unfinished_run_is_shown_with_its_steps() -> None:
     aws = FakeAws()
-    claim(Journal(aws.table(HOME)), aws.cloud(Action.FAILBACK, HOME).plan, "me", aws.environment, why="w")
+    claim(aws.cloud(Action.FAILBACK, HOME), "me", why="w")
     assert status_of(aws)["run"]["ended"] is None
 
 

@@ -12,9 +12,8 @@ from payments.leadership import LEASE
 from recovery import plan
 from recovery.errors import AwsFailure
 from recovery.journal import Run
-from recovery.observation import Observation
+from recovery.observation import Observation, ProbeResult
 from recovery.plan import STALE, STEPS, Action, Step
-from recovery.probe import ProbeResult
 from recovery.steps import _IMPLEMENTATIONS, AwsSteps, copy_name
 from tests.unit.payments.fakes import Crash, Fault, client_error
 from tests.unit.recovery.fakes import AWAY, HOME, NOW, FakeAws

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tools import coverage_summary
-from tools.coverage_summary import Count
 
 Summary = dict[str, dict[str, dict[str, float]]]
 
@@ -78,5 +77,5 @@ def test_the_total_is_printed(converted: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_only_all_is_a_hundred_percent() -> None:
-    assert Count(100_000, 99_999).document()["pct"] == 99.99
-    assert Count(100_000, 100_000).document()["pct"] == 100.0
+    assert coverage_summary.figures(100_000, 99_999)["pct"] == 99.99
+    assert coverage_summary.figures(100_000, 100_000)["pct"] == 100.0

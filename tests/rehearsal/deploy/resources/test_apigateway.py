@@ -2,8 +2,7 @@
 
 import pytest
 
-from rehearsal.deploy.engine import Engine
-from rehearsal.deploy.provider import ProviderConfig
+from rehearsal.deploy.engine import Engine, ProviderConfig
 from rehearsal.deploy.resources.model import DeployTarget
 from rehearsal.errors import DeploymentError
 from tests.rehearsal.cloud import Cloud

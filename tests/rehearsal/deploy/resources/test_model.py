@@ -7,7 +7,7 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from rehearsal.deploy.resources.model import Template, evaluate, zip_package
+from rehearsal.deploy.resources.model import Template, evaluate
 
 
 def test_expressions() -> None:
@@ -35,4 +35,4 @@ def test_a_package_holds_files_and_texts(tmp_path: Path) -> None:
 )
 def test_a_package_of_anything_else_is_refused(archive: pulumi.Archive) -> None:
     with pytest.raises(TypeError, match=r"cannot package (RemoteAsset|FileArchive)"):
-        zip_package(archive, {})
+        evaluate("zip(code, files)", {"code": archive, "files": {}})

@@ -1,32 +1,15 @@
 """Aurora clusters, and the databases behind them."""
 
+from types import SimpleNamespace
 from typing import Any
 
-from rehearsal.deploy.engine import Engine
-from rehearsal.deploy.provider import ProviderConfig
+from rehearsal.deploy.engine import Engine, ProviderConfig
 from rehearsal.deploy.resources.model import DeployTarget
 from tests.rehearsal.cloud import Cloud
 
 CLUSTER = "aws:rds/cluster:Cluster"
 INPUTS = {"clusterIdentifier": "c", "engine": "aurora-postgresql"}
 LOGIN = {"databaseName": "payments", "masterUsername": "admin", "masterPassword": "secret"}
-
-
-class FakeDatabases:
-    """Records the databases that it creates."""
-
-    authority = "PEM"
-
-    def __init__(self) -> None:
-        self.created: list[tuple[str | None, ...]] = []
-
-    def port(self, _region: str) -> int:
-        """One port for every region."""
-        return 5433
-
-    def make(self, region: str, database: str | None, username: str | None, password: str | None) -> None:
-        """Record."""
-        self.created.append((region, database, username, password))
 
 
 def create_cluster(
@@ -39,12 +22,14 @@ def create_cluster(
 
 
 def test_a_cluster_has_a_database_on_this_machine(cloud: Cloud, config: ProviderConfig) -> None:
-    databases = FakeDatabases()
+    created: list[tuple[str | None, ...]] = []
+    databases: Any = SimpleNamespace(
+        authority="PEM", port=lambda _region: 5433, make=lambda *arguments: created.append(arguments))
     for inputs in (LOGIN, {}):
         outputs = create_cluster(cloud, DeployTarget(databases=databases), config, inputs)
         assert (outputs["endpoint"], outputs["readerEndpoint"], outputs["port"]) == ("localhost", "localhost", 5433)
     assert {params["Port"] for _, _, params in cloud.calls} == {5433}
-    assert databases.created == [("us-west-2", "payments", "admin", "secret"), ("us-west-2", None, None, None)]
+    assert created == [("us-west-2", "payments", "admin", "secret"), ("us-west-2", None, None, None)]
 
 
 def test_without_databases_a_cluster_is_a_record(cloud: Cloud, config: ProviderConfig) -> None:

@@ -13,9 +13,10 @@ from botocore.session import Session
 from pulumi._types import resource_pulumi_to_py_names
 
 from rehearsal.deploy.coercion import member
+from rehearsal.deploy.engine import short_name
 from rehearsal.deploy.gaps import GAPS
 from rehearsal.deploy.resources import DATA_FUNCTIONS, RESOURCE_TYPES
-from rehearsal.deploy.resources.model import BotoCall, ResourceType, Template, inputs_in
+from rehearsal.deploy.resources.model import Call, ResourceType, Template, inputs_in
 
 SESSION = Session()
 AWS_TYPES = {token: resource_type for token, resource_type in RESOURCE_TYPES.items() if resource_type.service}
@@ -36,9 +37,9 @@ def has(shape: Any, path: str) -> bool:
     return head in shape.members and (not tail or has(shape.members[head], tail))
 
 
-def calls(resource_type: ResourceType) -> Iterator[tuple[str, BotoCall]]:
+def calls(resource_type: ResourceType) -> Iterator[tuple[str, Call]]:
     """The calls of a type that are not functions, with their operations."""
-    for call in (resource_type.create, *resource_type.after_create, *resource_type.unprotect, *resource_type.delete):
+    for call in resource_type.calls:
         if isinstance(call.operation, str):
             yield call.operation, call
 
@@ -107,8 +108,8 @@ def test_every_expression_is_valid() -> None:
 
 def test_gaps_are_of_known_types_and_arguments() -> None:
     for key in GAPS:
-        token, _, argument = key.partition(".")
-        assert token in RESOURCE_TYPES
+        name, _, argument = key.partition(".")
+        (token,) = (token for token in RESOURCE_TYPES if short_name(token) == name)
         assert not argument or argument in properties(token)
 
 

@@ -5,11 +5,9 @@ from typing import Any
 
 import pytest
 
-from rehearsal.aws.faults import Faults
+from rehearsal.aws.faults import Cut, Faults, Lose
 from rehearsal.aws.ministack import RECEIPTS, TABLE
-from rehearsal.drills.emulated import cloudwatch
 from rehearsal.drills.emulated.cloudwatch import Telemetry
-from rehearsal.drills.emulated.eventbridge import PeriodicTask
 from rehearsal.errors import PostgresError
 from rehearsal.postgres.global_database import ServerRole, StandbyLag
 from tests.rehearsal.cloud import Cloud
@@ -38,7 +36,7 @@ class FakePair:
         """Of a standby."""
         if self.ended:
             raise PostgresError(f"{region}: is down, not standby")
-        return StandbyLag(120.0, 1, 1)
+        return StandbyLag(120.0, 1)
 
 
 def lane(store: str, source: str, target: str, milliseconds: float) -> dict[str, Any]:
@@ -47,17 +45,17 @@ def lane(store: str, source: str, target: str, milliseconds: float) -> dict[str,
 
 
 @pytest.fixture
-def ground() -> Any:
+def rehearsed() -> Any:
     """What is published of: a stack whose receipts go both ways."""
     lanes = [lane(RECEIPTS, EAST, WEST, 1500.0), lane(RECEIPTS, WEST, EAST, 0.0), lane(TABLE, EAST, WEST, 700.0)]
     return SimpleNamespace(
-        emulator="http://127.0.0.1:9", faults=Faults(), pair=FakePair(), copies=SimpleNamespace(report=lambda: lanes),
-        sides=lambda: [SimpleNamespace(name=name, bucket=f"receipts-{name}") for name in (EAST, WEST)],
+        faults=Faults(), pair=FakePair(), copies=SimpleNamespace(report=lambda: lanes),
+        writer_and_standby=lambda: [SimpleNamespace(name=name, bucket=f"receipts-{name}") for name in (EAST, WEST)],
         outputs={"primary_region": EAST, "dr_region": WEST, "primary_cluster_id": "c-east", "dr_cluster_id": "c-west"})
 
 
 @pytest.fixture
-def published(ground: Any, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Telemetry:
+def published(rehearsed: Any, cloud: Cloud) -> Telemetry:
     """Telemetry that publishes into the cloud, which knows where each bucket is copied to."""
     def rules(params: Any) -> dict[str, Any]:
         other = EAST if params["Bucket"].endswith(WEST) else WEST
@@ -65,8 +63,7 @@ def published(ground: Any, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Tel
             {"ID": "rule", "Status": "Enabled", "Destination": {"Bucket": f"arn:aws:s3:::receipts-{other}"}}]}}
 
     cloud.answers["GetBucketReplication"] = rules
-    monkeypatch.setattr(cloudwatch, "EmulatorClients", lambda *_: cloud)
-    made = Telemetry(ground)
+    made = Telemetry(rehearsed, 1.0, cloud)
     cloud.calls.clear()
     return made
 
@@ -94,51 +91,47 @@ def test_each_lag_is_published_where_its_copy_is(published: Telemetry, cloud: Cl
                 {"Name": "DestinationBucket", "Value": "receipts-us-west-2"}, {"Name": "RuleId", "Value": "rule"}]}]}]
 
 
-def test_after_a_switchover_the_other_region_tells_its_lag(published: Telemetry, ground: Any, cloud: Cloud) -> None:
-    ground.pair.writer, ground.pair.roles = WEST, {EAST: ServerRole.STANDBY, WEST: ServerRole.WRITER}
+def test_after_a_switchover_the_other_region_tells_its_lag(published: Telemetry, rehearsed: Any, cloud: Cloud) -> None:
+    rehearsed.pair.writer, rehearsed.pair.roles = WEST, {EAST: ServerRole.STANDBY, WEST: ServerRole.WRITER}
     published.publish()
     assert figures(cloud)[0] == (EAST, "AuroraGlobalDBReplicationLag", 120.0)
 
 
 @pytest.mark.parametrize("region", [EAST, WEST])
-def test_nothing_is_published_across_a_cut(published: Telemetry, ground: Any, cloud: Cloud, region: str) -> None:
-    ground.faults.cut(region)
-    ground.pair.cut.add(region)
+def test_nothing_is_published_across_a_cut(published: Telemetry, rehearsed: Any, cloud: Cloud, region: str) -> None:
+    rehearsed.faults.inject(Cut(region))
+    rehearsed.pair.cut.add(region)
     published.publish()
     assert figures(cloud) == []
 
 
 def test_a_store_that_is_lost_tells_nothing_and_the_other_does(
-    published: Telemetry, ground: Any, cloud: Cloud
+    published: Telemetry, rehearsed: Any, cloud: Cloud
 ) -> None:
-    ground.faults.lose(EAST, RECEIPTS)
+    rehearsed.faults.inject(Lose(EAST, RECEIPTS))
     published.publish()
     assert figures(cloud) == [LEDGER_LAG]
 
 
-@pytest.mark.parametrize("roles", [{EAST: ServerRole.DOWN, WEST: ServerRole.STANDBY}, {EAST: ServerRole.WRITER, WEST: ServerRole.DOWN},
-                                   {EAST: ServerRole.WRITER, WEST: ServerRole.STALE}])
+@pytest.mark.parametrize("roles", [
+    {EAST: ServerRole.DOWN, WEST: ServerRole.STANDBY}, {EAST: ServerRole.WRITER, WEST: ServerRole.DOWN},
+    {EAST: ServerRole.WRITER, WEST: ServerRole.STALE}])
 def test_a_database_that_follows_nobody_has_no_lag(
-    published: Telemetry, ground: Any, cloud: Cloud, roles: dict[str, ServerRole]
+    published: Telemetry, rehearsed: Any, cloud: Cloud, roles: dict[str, ServerRole]
 ) -> None:
-    ground.pair.roles = roles
+    rehearsed.pair.roles = roles
     published.publish()
     assert figures(cloud) == [THERE, BACK]
 
 
-def test_a_database_that_ends_while_it_is_asked_has_no_lag(published: Telemetry, ground: Any, cloud: Cloud) -> None:
-    ground.pair.ended = True
+def test_a_database_that_ends_while_it_is_asked_has_no_lag(published: Telemetry, rehearsed: Any, cloud: Cloud) -> None:
+    rehearsed.pair.ended = True
     published.publish()
     assert figures(cloud) == [THERE, BACK]
 
 
 @pytest.mark.parametrize(("factor", "seconds"), [(1, 60), (20, 3), (1000, 0.25)])
 def test_it_is_published_every_minute_of_the_runs_time(
-    ground: Any, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, factor: float, seconds: float
-) -> None:
-    told: list[float] = []
-    monkeypatch.setattr(PeriodicTask, "__init__", lambda _, _name, every, _work: told.append(every))
-    ground.sides = list
-    monkeypatch.setattr(cloudwatch, "EmulatorClients", lambda *_: cloud)
-    Telemetry(ground, factor)
-    assert told == [seconds]
+        rehearsed: Any, cloud: Cloud, factor: float, seconds: float) -> None:
+    rehearsed.writer_and_standby = list
+    assert Telemetry(rehearsed, factor, cloud).seconds == seconds

@@ -3,9 +3,8 @@
 import asyncio
 import itertools
 import threading
-import time
-from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rehearsal.aws.faults import OUTSIDE, WORLD, FailureMode, Faults
+from rehearsal.aws.faults import OUTSIDE, WORLD, Cut, FailureMode, Faults
 from rehearsal.aws.proxy import AwsProxies
 from rehearsal.drills.emulated import route53
 from rehearsal.drills.emulated.route53 import (
@@ -25,14 +24,12 @@ from rehearsal.drills.emulated.route53 import (
     HealthCheck,
     HealthChecker,
     HostedZone,
-    Resolver,
     asking,
 )
+from tests.rehearsal.workload.api import InstantClock
 
 EAST, WEST = "us-east-1", "us-west-2"
 SERVICE = "pay.example.test"
-STEP = 0.01  # seconds between two questions, with FACTOR
-FACTOR = 10 / STEP
 
 
 def alias(name: str, region: str, **given: object) -> dict[str, Any]:
@@ -96,7 +93,7 @@ def test_the_secondary_is_the_answer_if_it_is_healthy_and_the_primary_is_not(pri
     records = [DnsRecord(region=EAST, routing="PRIMARY", check="" if primary == "no check" else "primary"),
                DnsRecord(region=WEST, routing="SECONDARY", check="" if secondary == "no check" else "secondary")]
     zone = HostedZone(records={SERVICE: records[:1] if secondary == "no record" else records}, checks={})
-    found, _ = Resolver(zone, lambda check: states[check] == "healthy").answer(SERVICE)
+    found = zone.region(SERVICE, lambda check: states[check] == "healthy")
     assert (found == WEST) == (primary == "unhealthy" and secondary in {"healthy", "no check"})
 
 
@@ -109,7 +106,7 @@ def test_the_primary_stays_if_it_lives_and_the_standby_has_not_taken_over_or_it_
     answering["primary"] = alive
     stays = alive and (not taken_over or taken_back)
     assert ZONE.healthy("failover", answering) == stays
-    found, _ = Resolver(ZONE, lambda check: ZONE.healthy(check, answering)).answer(SERVICE)
+    found = ZONE.region(SERVICE, lambda check: ZONE.healthy(check, answering))
     assert found == (EAST if stays or not answering["dr"] else WEST)
 
 
@@ -128,113 +125,115 @@ def test_a_calculated_check_counts_its_children(
 
 def test_an_unknown_name_has_no_answer() -> None:
     with pytest.raises(LookupError):
-        Resolver(ZONE, lambda _: True).answer("other.test")
+        ZONE.region("other.test", lambda _: True)
 
 
 @pytest.mark.parametrize(("least", "seen"), [(0.0, "11222"), (3.5, "11112")])
 def test_an_answer_is_kept_for_its_time_or_longer_by_who_ignores_it(least: float, seen: str) -> None:
-    now, answers = [100.0], itertools.count(1)
-    _, ttl = Resolver(ZONE, lambda _: True, factor=20).answer(SERVICE)
-    cache = DnsCache(lambda _: (str(next(answers)), ttl), least, lambda: now[0])
+    clock, answers = InstantClock(), itertools.count(1)
+    cache = DnsCache(lambda _: (str(next(answers)), 3.0), least, clock)
     found = []
     for moment in (100.0, 102.9, 103.0, 103.4, 103.5):
-        now[0] = moment
+        clock.now = moment
         found.append(cache.region(SERVICE))
-    assert (ttl, "".join(found)) == (3.0, seen)
+    assert "".join(found) == seen
 
 
 # --- The checker
 
 
 class Hosts:
-    """Hosts that are healthy by region and path; `asked` counts the questions."""
+    """Hosts that are healthy by region and path, and a clock that moves while nobody asks.
 
-    def __init__(self) -> None:
+    Each check is executed `turns` times; `then`, by turn, changes the hosts before it. `asked` has the moments.
+    """
+
+    def __init__(self, turns: int) -> None:
         self.healthy = {(EAST, "/health"), (WEST, "/health")}
-        self.asked = Counter[tuple[str, str]]()
+        self.clock, self.asked = InstantClock(), dict[tuple[str, str], list[float]]()
+        self.then: dict[int, Callable[[], object]] = {}
+        self._turns, self._turn, self._waiting = turns, 0, list[asyncio.Event]()
 
     async def ask(self, region: str, path: str) -> bool:
         """Answer at once."""
-        self.asked[region, path] += 1
+        self.asked.setdefault((region, path), []).append(self.clock.now)
         return (region, path) in self.healthy
 
-
-def eventually(holds: Callable[[], bool]) -> None:
-    """Wait, but not for ever."""
-    deadline = time.monotonic() + 5
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-
-
-@pytest.fixture
-def hosts() -> Hosts:
-    """Both regions live, and nobody has taken over."""
-    return Hosts()
-
-
-@pytest.fixture
-def prober(hosts: Hosts) -> Iterator[HealthChecker]:
-    """A checker of the deployed zone, which is stopped in the end."""
-    made = HealthChecker(ZONE, hosts.ask, FACTOR)
-    yield made
-    made.stop()
+    async def sleep(self, seconds: float) -> None:
+        """Let the clock move once all four checks wait; end them after the last turn."""
+        self._waiting.append(asyncio.Event())
+        if len(self._waiting) < 4:
+            await self._waiting[-1].wait()
+            return
+        self._turn += 1
+        if self._turn == self._turns:
+            raise asyncio.CancelledError
+        self.clock.now += seconds
+        self.then.get(self._turn, lambda: None)()
+        for each in self._waiting:
+            each.set()
+        self._waiting.clear()
 
 
-def test_a_check_starts_healthy_and_an_inverted_one_unhealthy(prober: HealthChecker) -> None:
-    assert {each: prober.healthy(each) for each in ZONE.checks} == {
+def execute(hosts: Hosts) -> HealthChecker:
+    """A checker of the deployed zone that has executed its checks in turn."""
+    checker = HealthChecker(ZONE, hosts.ask, 10, clock=hosts.clock, sleep=hosts.sleep)
+
+    async def together() -> None:
+        await asyncio.gather(*(checker.repeat(each) for each, check in ZONE.checks.items() if not check.children))
+
+    with suppress(asyncio.CancelledError):
+        asyncio.run(together())
+    return checker
+
+
+def changes(checker: HealthChecker) -> list[tuple[float, str, bool]]:
+    """What changed, and when."""
+    return [(change.at, change.check_id, change.healthy) for change in checker.history]
+
+
+def test_a_check_starts_healthy_and_an_inverted_one_unhealthy() -> None:
+    checker = HealthChecker(ZONE, Hosts(1).ask)
+    assert {each: checker.healthy(each) for each in ZONE.checks} == {
         "primary": True, "dr": True, "primary_takeover": True, "dr_takeover": False, "failover": True}
-    assert prober.history == []
+    assert checker.history == []
 
 
-def test_the_lever_moves_the_traffic_and_brings_it_back(prober: HealthChecker, hosts: Hosts) -> None:
-    resolver = Resolver(ZONE, prober.healthy)
-    prober.start()
-    eventually(lambda: {"dr_takeover", "primary_takeover"} <= {change.check_id for change in prober.history})
-    assert resolver.answer(SERVICE)[0] == EAST
-    began = len(prober.history)
-    hosts.healthy.add((WEST, "/takeover"))
-    eventually(lambda: resolver.answer(SERVICE)[0] == WEST)
-    hosts.healthy.add((EAST, "/takeover"))
-    eventually(lambda: resolver.answer(SERVICE)[0] == EAST)
-    prober.stop()
-    changes = prober.history[began:]
-    assert [(change.check_id, change.healthy) for change in changes] == [
-        ("dr_takeover", False), ("failover", False), ("primary_takeover", True), ("failover", True)]
-    assert changes[0].at == changes[1].at < changes[2].at == changes[3].at
+def test_the_lever_moves_the_traffic_and_brings_it_back() -> None:
+    hosts = Hosts(3)
+    hosts.then = {1: lambda: hosts.healthy.add((WEST, "/takeover")), 2: lambda: hosts.healthy.add((EAST, "/takeover"))}
+    checker = execute(hosts)
+    assert [change for change in changes(checker) if change[0] > 100] == [
+        (101, "dr_takeover", False), (101, "failover", False),
+        (102, "primary_takeover", True), (102, "failover", True)]
+    assert ZONE.region(SERVICE, checker.healthy) == EAST
 
 
-def test_a_lost_region_is_seen_after_its_threshold_and_seen_to_be_back(prober: HealthChecker, hosts: Hosts) -> None:
-    prober.start()
-    eventually(lambda: prober.healthy("dr_takeover"))
-    hosts.healthy.remove((EAST, "/health"))
-    before = hosts.asked[EAST, "/health"]
-    eventually(lambda: not prober.healthy("failover"))
-    assert hosts.asked[EAST, "/health"] - before >= 2  # a question may have been under way
-    hosts.healthy.add((EAST, "/health"))
-    eventually(lambda: prober.healthy("failover"))
+def test_a_lost_region_is_seen_after_its_threshold_and_seen_to_be_back() -> None:
+    hosts = Hosts(8)
+    hosts.then = {1: lambda: hosts.healthy.remove((EAST, "/health")), 4: lambda: hosts.healthy.add((EAST, "/health"))}
+    seen = changes(execute(hosts))
+    assert [(at, healthy) for at, check_id, healthy in seen if check_id == "failover" and at > 100] == [
+        (103, False), (106, True)]
+
+
+def test_hosts_are_asked_at_their_interval_divided_by_the_factor() -> None:
+    hosts = Hosts(4)
+    execute(hosts)
+    assert hosts.asked == {
+        host: [100, 101, 102, 103] for host in itertools.product((EAST, WEST), ("/health", "/takeover"))}
 
 
 @given(threshold=st.integers(1, 10), answers=st.lists(st.booleans(), max_size=40))
 def test_so_many_answers_in_a_row_change_the_state(threshold: int, answers: list[bool]) -> None:
     zone = HostedZone(records={}, checks={"c": HealthCheck(name="c", host="h", threshold=threshold)})
-    prober = HealthChecker(zone, Hosts().ask)
+    checker = HealthChecker(zone, Hosts(1).ask)
     for answer in answers:
-        prober._judge("c", threshold, answer)  # pylint: disable=protected-access
+        checker.judge("c", answered=answer)
     decisive = [value for value, run in itertools.groupby(answers) if len(list(run)) >= threshold]
-    assert prober.healthy("c") == ([True, *decisive][-1])
-    assert [change.healthy for change in prober.history] == [
+    assert checker.healthy("c") == ([True, *decisive][-1])
+    assert [change.healthy for change in checker.history] == [
         value for before, value in itertools.pairwise([True, *decisive]) if before is not value]
-
-
-def test_questions_are_asked_at_their_interval_and_not_sooner(prober: HealthChecker, hosts: Hosts) -> None:
-    began = time.monotonic()
-    prober.start()
-    eventually(lambda: hosts.asked[WEST, "/health"] > 5)
-    prober.stop()
-    turns = (time.monotonic() - began) / STEP + 1
-    assert len(hosts.asked) == 4
-    assert max(hosts.asked.values()) <= turns
 
 
 def test_a_checker_stops_while_it_waits_before_it_starts_and_twice() -> None:
@@ -245,13 +244,13 @@ def test_a_checker_stops_while_it_waits_before_it_starts_and_twice() -> None:
         await asyncio.Event().wait()
         return True
 
-    prober = HealthChecker(ZONE, hang)
-    prober.stop()
-    prober.start()
-    assert waiting.wait(5)
-    prober.stop()
-    prober.stop()
-    assert prober.history == []
+    checker = HealthChecker(ZONE, hang)
+    checker.stop()
+    checker.start()
+    assert waiting.wait(30)
+    checker.stop()
+    checker.stop()
+    assert checker.history == []
 
 
 # --- The way to a host
@@ -299,9 +298,9 @@ def relays(faults: Faults) -> Iterator[AwsProxies]:
         thread.join()
 
 
-def healthy(relays: AwsProxies, path: str, via: str = WORLD) -> bool:
-    """What a checker makes of the answer of the region's API."""
-    ask = asking(relays.url(via), {EAST: f"{relays.url(EAST)}/_aws/execute-api/a/live"})
+def healthy(relays: AwsProxies, path: str, via: str = WORLD, answer: float = route53.ANSWER) -> bool:
+    """What a checker makes of the answer of the region's API, for which it waits so many seconds."""
+    ask = asking(relays.url(via), {EAST: f"{relays.url(EAST)}/_aws/execute-api/a/live"}, answer=answer)
     return asyncio.run(ask(EAST, path))
 
 
@@ -314,12 +313,11 @@ def test_success_and_redirection_are_healthy(relays: AwsProxies, path: str, expe
     assert (call.caller, call.region, call.operation) == (WORLD, EAST, f"GET /_aws/execute-api/a/live{path}")
 
 
-def test_no_answer_in_time_is_not_healthy(relays: AwsProxies, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (route53.CONNECTED, route53.ANSWERED) == (4, 2)
-    monkeypatch.setattr(route53, "ANSWERED", 0.05)
-    assert not healthy(relays, "/hang")
-    faults.cut(EAST, FailureMode.HANG)
-    assert not healthy(relays, "/200")
+def test_no_answer_in_time_is_not_healthy(relays: AwsProxies, faults: Faults) -> None:
+    assert (route53.CONNECT, route53.ANSWER) == (4, 2)
+    assert not healthy(relays, "/hang", answer=0.05)
+    faults.inject(Cut(EAST, FailureMode.HANG))
+    assert not healthy(relays, "/200", answer=0.05)
 
 
 def test_no_connection_is_not_healthy() -> None:
@@ -327,6 +325,6 @@ def test_no_connection_is_not_healthy() -> None:
 
 
 def test_a_region_that_lives_on_behind_a_cut_is_dead_to_the_world(relays: AwsProxies, faults: Faults) -> None:
-    faults.cut(EAST, inside=True)
+    faults.inject(Cut(EAST, inside=True))
     assert healthy(relays, "/200", OUTSIDE)
     assert not healthy(relays, "/200", WORLD)

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from contract import Phase, Store
-from rehearsal import tables
+from rehearsal import report
 from rehearsal.drills.report import page
 from rehearsal.drills.report.model import (
     LANES,
@@ -232,12 +232,12 @@ def test_a_page_without_drills_says_so() -> None:
 
 
 def test_the_terminal_gets_a_short_table() -> None:
-    said = tables.lines("drills", page.rows(RUN))
+    said = report.lines("drills", page.rows(RUN))
     assert "".join(said[1:3]).count("emulated") == 3
     assert any(all(word in line for word in ("region-lost", "FAILED", "6.41 s (43.2 s)")) for line in said)
     assert page.rows(RUN)[0]["lost in each store, emulated"] == {"table": 0, "ledger": 1, "receipts": 0}
     assert said[-1] == "  scenario region-lost, failed: no payment lost: 1 instead of 0, bare"
-    assert max(map(len, said)) <= tables.WIDTH
+    assert max(map(len, said)) <= report.WIDTH
 
 
 # --- The pictures

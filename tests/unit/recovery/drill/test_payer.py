@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from recovery.drill.payer import PROOF, Payer
-from recovery.http import HttpReply
+from recovery.environment import HttpReply
 from tests.unit.recovery.drill.world import KEY, World, quick
 from tests.unit.recovery.fakes import AWAY
 

@@ -14,9 +14,9 @@ from payments.leadership import DynamoLeadership
 from recovery.cloud import Cloud
 from recovery.control_table import ControlTable
 from recovery.drill import Drill, DrillTargets, drill_refusals
-from recovery.drill.record import last_drill
-from recovery.http import HttpReply
-from recovery.journal import Journal, Run, StepProgress
+from recovery.drill.outage import last_drill
+from recovery.environment import HttpReply
+from recovery.journal import Run, StepProgress
 from recovery.observation import Observation
 from recovery.plan import Action, Plan
 from recovery.stack import Stack
@@ -278,8 +278,8 @@ class World(Aws):
     def journal(self, run: Run) -> None:
         """The latest run is this one."""
         with self.network.off():
-            journal = Journal(self.table(run.target))
-            journal.write(run, journal.latest())
+            table = self.table(run.target)
+            table.write_run(run, table.latest_run())
 
     def drive(self, cloud: Cloud, why: str, seen: float | None) -> Run:
         """Carry out a plan."""
@@ -302,7 +302,7 @@ class World(Aws):
         for region in REGIONS:
             self.watch(region)
         return Drill(**{
-            "plan": self.plan(action, to), "targets": self.targets(), "environment": self.environment,
+            "cloud": Cloud(plan=self.plan(action, to), environment=self.environment), "targets": self.targets(),
             "drive": self.drive, "say": self.say, **changes})
 
     def targets(self) -> dict[str, DrillTargets]:

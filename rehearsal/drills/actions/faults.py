@@ -1,0 +1,91 @@
+"""What goes wrong, and what works again."""
+
+import math
+from typing import Literal
+
+from rehearsal.aws.faults import Cut, Destroy, Fail, Heal, Kill, Lag, Lose, Restart, Slow
+from rehearsal.drills.actions.registry import ScenarioModel, Seconds, Share, action
+from rehearsal.drills.context import Role, ScenarioContext
+
+
+class StoreLags(ScenarioModel):
+    """How far the copies of each store are behind, in seconds; the table's also `growth` more in each second."""
+
+    table: Seconds | Literal["stopped"] = 0.0
+    receipts: Seconds = 0.0
+    ledger: Seconds = 0.0
+    growth: Seconds = 0.0
+
+
+@action("cut", "fault")
+def cut(run: ScenarioContext, role: Role, *, inside: bool = False) -> None:
+    """Cut a region off; `inside`: it lives on behind the cut, with its own clients."""
+    with run.first_fault():
+        run.stack.faults.inject(Cut(run.region(role).name, inside=inside))
+
+
+@action("lose", "fault")
+def lose(run: ScenarioContext, store: Literal["table", "receipts", "ledger", "function", "api"], *, of: Role) -> None:
+    """Lose one store or service of a region."""
+    with run.first_fault():
+        run.stack.faults.inject(Lose(run.region(of).name, store))
+
+
+@action("heal", "fault")
+def heal(run: ScenarioContext, role: Role) -> None:
+    """Undo every fault of a region."""
+    run.stack.faults.inject(Heal(run.region(role).name))
+
+
+@action("fail", "fault")
+def fail(run: ScenarioContext, share: Share, *, of: Role) -> None:
+    """Let a share of the calls from a region and to it fail."""
+    run.stack.faults.inject(Fail(run.region(of).name, share))
+
+
+@action("slow", "fault")
+def slow(run: ScenarioContext, milliseconds: Seconds, *, of: Role) -> None:
+    """Let each call from a region and to it take so much longer."""
+    run.stack.faults.inject(Slow(run.region(of).name, milliseconds))
+
+
+@action("kill", "fault")
+def kill(run: ScenarioContext, role: Role) -> None:
+    """Kill every process of a region's database server."""
+    run.begin_outage()
+    run.recording.killed = run.clock.monotonic()
+    run.stack.faults.inject(Kill(run.region(role).name))
+
+
+@action("restart", "fault")
+def restart(run: ScenarioContext, role: Role) -> None:
+    """Start a region's database server again."""
+    run.stack.faults.inject(Restart(run.region(role).name))
+
+
+@action("destroy", "fault")
+def destroy(run: ScenarioContext, role: Role) -> None:
+    """Lose for good what a region has not copied to the other one."""
+    run.stack.faults.inject(Destroy(run.region(role).name))
+
+
+@action("lag", "fault")
+def lag(run: ScenarioContext, given: StoreLags) -> None:
+    """From now on, let the standby's copies be behind."""
+    run.recording.lags = set_lag(run, "active", "standby", given)
+
+
+@action("lag_back", "fault")
+def lag_back(run: ScenarioContext, given: StoreLags) -> None:
+    """From now on, let the active region's copies be behind."""
+    set_lag(run, "standby", "active", given)
+
+
+def set_lag(run: ScenarioContext, source: Role, target: Role, given: StoreLags) -> dict[str, float]:
+    """Let the copies from a region to the other be behind; gives the seconds by store. A strong table never lags."""
+    table = 0.0 if run.stack.strong else math.inf if given.table == "stopped" else given.table
+    seconds = {"table": table, "receipts": given.receipts, "ledger": given.ledger}
+    for store, behind in seconds.items():
+        run.stack.faults.inject(Lag(store, run.region(source).name, run.region(target).name, behind,
+                             given.growth if store == "table" else 0.0))
+    return seconds

@@ -1,0 +1,129 @@
+"""Commands of recovery, what the controllers do by themselves, and moves of the writer."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from recovery import measure
+from recovery.plan import Action
+from rehearsal.drills.actions.registry import Count, Seconds, action
+from rehearsal.drills.context import Role, ScenarioContext
+from rehearsal.drills.recording import CommandResult
+from rehearsal.workload.move_writer import move_writer
+
+
+def _command(text: str) -> str:
+    try:
+        text.format(active="", standby="")
+    except (ValueError, LookupError):
+        raise ValueError(f" = {text!r}: must have no braces but {{active}} and {{standby}}") from None
+    return text
+
+
+Command = Annotated[str, AfterValidator(_command)]
+ExitCode = Annotated[int, Field(ge=0, le=255)]
+
+
+@action("pass")
+def let_pass(run: ScenarioContext, seconds: Seconds) -> None:
+    """Let some time go by."""
+    run.clock.sleep(seconds)
+
+
+@action("looks")
+def looks(run: ScenarioContext, count: Count) -> None:
+    """Let the time of so many looks of the controllers go by."""
+    run.clock.sleep(count * run.environment.look_seconds)
+
+
+@action("wait")
+def wait(run: ScenarioContext, what: Literal["moved", "notified", "recovered"]) -> None:
+    """Wait until the standby has `moved` everything to itself, people are `notified`, or clients have `recovered`."""
+    checks = {"moved": lambda: record_run(run, run.standby.name), "notified": lambda: record_notice(run),
+              "recovered": lambda: has_recovered(run)}
+    run.environment.wait(checks[what], what)
+
+
+def record_run(run: ScenarioContext, region: str) -> bool:
+    """Record the latest run in a region's journal, if it ended during the scenario; gives whether it did."""
+    recording, found = run.recording, run.environment.observer.run(region)
+    if found is None or found.ended is None or found.ended < recording.began + recording.offset:
+        return False
+    recording.runs[found.id] = found
+    return True
+
+
+def record_notice(run: ScenarioContext) -> bool:
+    """Record what the standby's controller notified people of; gives whether it notified them of anything."""
+    observation = run.environment.observer.observation(run.standby.name)
+    if observation is None or not observation.notified:
+        return False
+    run.recording.notified.append(observation.notified)
+    return True
+
+
+def has_recovered(run: ScenarioContext) -> bool:
+    """Whether the last payments of the clients, enough of them in a row, were acknowledged."""
+    sent = run.load.sent[-measure.GOOD:] if run.load else []
+    return len(sent) == measure.GOOD and all(each.acknowledged for each in sent)
+
+
+def record_runs(run: ScenarioContext) -> None:
+    """Record the runs that have ended, whoever drove them: a journal has only the latest."""
+    for region in {run.active.name, run.standby.name} - {*run.stack.faults.cut_off()}:
+        record_run(run, region)
+
+
+@action("run")
+def run_command(run: ScenarioContext, words: Command, *, exit_: ExitCode = 0, says: str = "") -> None:
+    """Run a command of recovery until it ends; it must have this exit code, and print this."""
+    begin(run, words, exit_=exit_, says=says)
+    run.begun.pop()()
+    record_runs(run)
+
+
+@action("begin")
+def begin(run: ScenarioContext, words: Command, *, exit_: ExitCode | None = None, says: str = "") -> None:
+    """Start a command of recovery that goes on during what follows; without `exit` any exit code will do."""
+    finish = run.environment.begin(run.named(words))
+
+    def conclude() -> CommandResult:
+        result = finish()
+        if exit_ is not None:
+            judge_command(run, result, exit_, says)
+        return result
+
+    run.begun.append(conclude)
+
+
+@action("join")
+def join(run: ScenarioContext, what: str = "") -> None:  # noqa: ARG001  # pylint: disable=unused-argument
+    """Wait for the commands that were begun; of several, one must succeed and the others must say who runs it."""
+    found = [conclude() for conclude in run.begun]
+    run.begun.clear()
+    record_runs(run)
+    if len(found) > 1:
+        named = all("already running" in each.text for each in found if each.code)
+        run.recording.check("one command wins, the other says who runs it",
+                            sorted(each.code for each in found) == [0, 2] and named,
+                            " | ".join(f"exit {each.code}: {each.text}" for each in found))
+
+
+def judge_command(run: ScenarioContext, result: CommandResult, code: int, says: str) -> None:
+    """Add a check of what a command returned and printed."""
+    run.recording.check(f"recovery {result.words}: exit code {code}" + (f", says {says!r}" if says else ""),
+                        result.code == code and says in result.text, f"exit {result.code}: {result.text}")
+
+
+@action("move")
+def move(run: ScenarioContext, plan: Literal["switchover", "failover"], *, to: Role) -> str:
+    """Move leadership and the database's writer by the product's own plan; calls come from the target's region."""
+    began, target = run.clock.monotonic(), run.region(to)
+    notes = move_writer(Action(plan), target.name, run.stack.outputs, run.stack.clients_in(target), run.clock)
+    return f"{notes['epoch']}, {run.clock.monotonic() - began:.1f} s"
+
+
+@action("swap_roles")
+def swap_roles(run: ScenarioContext, given: Literal[True]) -> None:  # noqa: ARG001  # pylint: disable=unused-argument
+    """From now on, the region that was the standby is the active one, and the other way round."""
+    run.active, run.standby = run.standby, run.active

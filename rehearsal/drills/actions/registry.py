@@ -1,0 +1,107 @@
+"""The registry of actions: what a scenario may do, by verb.
+
+An action is a function. Its parameters are the keys that it has in a scenario's file: the first one's key is the verb,
+and the others' keys are their names, less a `_` at the end. So `{ cut = "active", inside = true }` calls this:
+
+    @action("cut", "fault")
+    def cut(run: ScenarioContext, role: Role, *, inside: bool = False) -> None: ...
+
+A pydantic model, made of the parameters and their types, checks what a file gives. A function returns what it
+measured, if anything, and raises CheckFailed if it does not succeed.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from inspect import Parameter, signature
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from rehearsal.drills.context import ScenarioContext
+from rehearsal.drills.report.model import Lane
+
+Seconds = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Work = TypeVar("Work", bound=Callable[..., str | None])
+
+
+class ScenarioModel(BaseModel):
+    """A part of a scenario's file: unknown keys are refused, and no value is converted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A verb: the function that it calls, the model of its arguments, and the lane of a timeline that shows it."""
+
+    name: str
+    lane: Lane
+    work: Callable[..., str | None]
+    model: type[ScenarioModel]
+
+
+@dataclass(frozen=True)
+class ScenarioAction:
+    """One thing that a scenario does: a verb with its arguments."""
+
+    verb: Verb
+    given: ScenarioModel
+
+    def perform(self, run: ScenarioContext) -> str:
+        """Carry it out; gives what was measured, empty if nothing was. Raises CheckFailed if it does not succeed."""
+        return self.verb.work(run, **dict(self.given)) or ""
+
+    def __str__(self) -> str:
+        """The action for people: the verb, its object, and the other keys that the file gives."""
+        given = self.given.model_dump(by_alias=True, exclude_unset=True)
+        words = [self.verb.name.replace("_", " "), given.pop(self.verb.name)]
+        return " ".join(map(str, [*words, *(f"{key} {each}" for key, each in given.items())]))
+
+
+ACTIONS: dict[str, Verb] = {}
+
+
+def action(verb: str, lane: Lane = "plan") -> Callable[[Work], Work]:
+    """Register a function as the action of a verb."""
+    def register(work: Work) -> Work:
+        if verb in ACTIONS:
+            raise ValueError(f"{verb}: is the verb of {ACTIONS[verb].work.__name__}")
+        hints, fields = get_type_hints(work, include_extras=True), dict[str, Any]()
+        for number, (name, parameter) in enumerate([*signature(work).parameters.items()][1:]):
+            default = ... if parameter.default is Parameter.empty else parameter.default
+            fields[name] = hints[name], Field(default, alias=name.rstrip("_") if number else verb)
+        ACTIONS[verb] = Verb(verb, lane, work, create_model(work.__name__, __base__=ScenarioModel, **fields))
+        return work
+
+    return register
+
+
+def parse(given: object) -> ScenarioAction:
+    """The action that a file gives, or the given one. Raises ValueError, whose text continues the action's place."""
+    if isinstance(given, ScenarioAction):
+        return given
+    verb = next((key for key in given if key in ACTIONS), None) if isinstance(given, Mapping) else None
+    if verb is None:
+        raise ValueError(f" = {given!r}: must be a table with one of {', '.join(sorted(ACTIONS))}")
+    try:
+        return ScenarioAction(ACTIONS[verb], ACTIONS[verb].model.model_validate(given))
+    except ValidationError as error:
+        raise ValueError(f".{explain(error)}") from None
+
+
+def explain(error: ValidationError) -> str:
+    """The first thing that is wrong, in one line: the key, its value, and what it must be."""
+    first, where = error.errors()[0], ""
+    for key in first["loc"]:
+        where += f"[{key + 1}]" if isinstance(key, int) else f".{key}" if where else key
+    match first["type"]:
+        case "missing":
+            return f"{where}: is missing"
+        case "value_error":
+            return f"{where}{first['ctx']['error']}"
+        case "extra_forbidden":
+            return f"{where} = {first['input']!r}: is not a key that belongs there"
+        case _:
+            return f"{where} = {first['input']!r}: {first['msg'].replace('Input should', 'must')}"

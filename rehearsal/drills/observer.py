@@ -1,0 +1,84 @@
+"""What a drill knows of the stack, whatever is cut off.
+
+It asks the emulator itself, past the proxies, so that its calls are not among those that are recorded. It asks again
+where the emulator is too busy to answer in time.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property, partial
+
+from contract import LEVER_KEY, ROLES
+from payments.runtime import system_runtime
+from recovery.control_table import ControlTable
+from recovery.journal import Run
+from recovery.observation import Observation
+from recovery.stack import Stack
+from rehearsal.aws.clients import EmulatorClients
+from rehearsal.polling import retry
+from rehearsal.rehearsed_stack import RehearsedStack, StoreContents
+from rehearsal.workload.checks import FAILURES
+from rehearsal.workload.region import RegionClient
+
+
+class StackObserver:
+    """The regions of a stack as the clients of the emulator itself see them."""
+
+    def __init__(self, rehearsed: RehearsedStack, clients: EmulatorClients) -> None:
+        self.stack = Stack.of(rehearsed.outputs)
+        self.direct = replace(rehearsed, clients=clients)
+        self._clients, self._faults = clients, rehearsed.faults
+
+    @cached_property
+    def regions(self) -> Mapping[str, RegionClient]:
+        """The regions by name, the primary one first."""
+        outputs = self.direct.outputs
+        return {outputs[f"{role}_region"]: RegionClient.of(role, outputs, self._clients) for role in ROLES}
+
+    def other(self, region: str) -> str:
+        """The region that is not this one."""
+        return self.stack.other(region).region
+
+    def contents(self, region: str) -> StoreContents:
+        """What the stores of a region hold."""
+        return retry(partial(self.direct.contents, self.regions[region]), FAILURES)
+
+    def table(self, region: str) -> ControlTable:
+        """The payments table in a region, as recovery uses it."""
+        return ControlTable(self._clients("dynamodb", region), self.stack.payments_table_name, system_runtime())
+
+    def run(self, region: str) -> Run | None:
+        """The latest run, by a region's journal."""
+        return retry(self.table(region).latest_run, FAILURES)
+
+    def observation(self, region: str) -> Observation | None:
+        """What the controller of a region saw last."""
+        return retry(partial(self.table(region).observation, region), FAILURES)
+
+    def active(self) -> str:
+        """The region that leads, by the newest epoch that a replica has which is not cut off."""
+        cut = self._faults.cut_off()
+        return max((retry(self.table(region).leadership, FAILURES) for region in self.regions if region not in cut),
+                   key=lambda leadership: leadership.epoch).region
+
+    def levers(self) -> list[str]:
+        """The regions whose lever object is there."""
+        return [site.region for site in self.stack.sites if self._clients("s3", site.region).list_objects_v2(
+            Bucket=site.control_bucket, Prefix=LEVER_KEY).get("KeyCount")]
+
+    def logged(self, event: str) -> list[str]:
+        """The lines with an event in the logs of the controllers, oldest first of each region."""
+        found = []
+        for site in self.stack.sites:
+            pages = self._clients("logs", site.region).get_paginator("filter_log_events").paginate(
+                logGroupName=f"/aws/lambda/{site.controller_function_name}")
+            lines = (line["message"] for page in pages for line in page["events"])
+            found += [line for line in lines if f'"event": "{event}"' in line]
+        return found
+
+    def summary(self) -> list[str]:
+        """What the controllers see, did last and failed at, for a person who wonders why something did not happen."""
+        cut = self._faults.cut_off()
+        seen = [f"{region}: {self.observation(region)}, {self.run(region)}"
+                for region in self.regions if region not in cut]
+        return [*seen, *self.logged("failed")[-3:]]

@@ -1,0 +1,130 @@
+"""What is recorded of a scenario while it runs: what was sent, what was seen, and when."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from recovery.journal import Run
+from rehearsal.drills.emulated.route53 import HealthChange
+from rehearsal.drills.report import model
+from rehearsal.rehearsed_stack import StoreContents
+from rehearsal.workload.load import SentPayment
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """What came of a command of recovery: exit code, and all that it printed."""
+
+    words: str
+    code: int
+    text: str
+
+
+@dataclass
+class PaymentGroup:
+    """Payments that a scenario sends under one name, and every request for one of them, in its order.
+
+    arrived: seconds from the first request until the payments were found, where that was waited for.
+    """
+
+    payments: list[Mapping[str, Any]]
+    sent: list[SentPayment] = field(default_factory=list)
+    arrived: float = 0.0
+
+    @property
+    def answers(self) -> dict[str, Any]:
+        """The bodies of the answers to the acknowledged payments, by payment id."""
+        return {each.payment_id: each.answer.body for each in self.sent if each.acknowledged and each.answer}
+
+    @property
+    def unacknowledged(self) -> list[Mapping[str, Any]]:
+        """The payments that were never acknowledged."""
+        return [each for each in self.payments if each["payment_id"] not in self.answers]
+
+    def ids(self, *, acknowledged: bool = False) -> list[str]:
+        """The ids of all of them, or of the acknowledged ones."""
+        return sorted(self.answers if acknowledged else (str(each["payment_id"]) for each in self.payments))
+
+
+@dataclass(frozen=True, kw_only=True)
+class KillOutcome:
+    """What became of the payments that were acknowledged before a kill.
+
+    acknowledged: how many there were. kept: those that every store had before the repair. repaired: those that every
+    store had only after it. refused: what was answered to the payments that were not acknowledged, and how often.
+    lost: seconds from the acknowledgement to the kill, by payment id. first: moment of the first acknowledgement.
+    """
+
+    acknowledged: int
+    kept: int
+    repaired: int
+    refused: Mapping[str, int]
+    lost: Mapping[str, float]
+    first: float
+
+
+@dataclass(kw_only=True)
+class Recording:
+    """What is recorded of one run of a scenario. Moments are in seconds of the monotonic clock, if not said otherwise.
+
+    began: when it began. offset: what the wall clock is ahead of the monotonic one.
+    active, standby: the regions' names, by their roles at the beginning.
+    outage: when the first fault began (None: there was none). before: what the standby's stores held then.
+    lags: seconds that the standby's copies are behind, by store, as last set.
+    killed: when a database server was last killed. outcome: what the last audit found.
+    groups: payments that actions sent, by name. sent: those of the clients of a drill.
+    runs: recovery runs that ended meanwhile, by id. notified: what people were notified of.
+    """
+
+    began: float
+    offset: float
+    active: str
+    standby: str
+    outage: float | None = None
+    killed: float = 0.0
+    lags: Mapping[str, float] = field(default_factory=dict)
+    before: StoreContents | None = None
+    groups: dict[str, PaymentGroup] = field(default_factory=dict)
+    sent: list[SentPayment] = field(default_factory=list)
+    runs: dict[str, Run] = field(default_factory=dict)
+    notified: list[str] = field(default_factory=list)
+    outcome: KillOutcome | None = None
+    health: list[HealthChange] = field(default_factory=list)
+    events: list[model.TimelineEvent] = field(default_factory=list)
+    checks: list[model.DrillCheck] = field(default_factory=list)
+
+    @property
+    def shortest_lag(self) -> float:
+        """The age in seconds up to which a payment may be in no store of the standby."""
+        return min(self.lags.values(), default=0.0)
+
+    @property
+    def stray(self) -> list[SentPayment]:
+        """What actions sent, not the clients."""
+        return [each for group in self.groups.values() for each in group.sent]
+
+    def at(self, moment: float) -> float:
+        """Seconds from the beginning to a moment."""
+        return round(moment - self.began, 3)
+
+    def note(self, lane: model.Lane, what: str, moment: float) -> None:
+        """Add an event to the timeline."""
+        self.events.append(model.TimelineEvent(at_s=self.at(moment), lane=lane, what=what))
+
+    def check(self, name: str, ok: bool, detail: str = "") -> None:
+        """Add a check."""
+        self.checks.append(model.DrillCheck(name=name, ok=ok, detail=detail))
+
+
+def answer_of(sent: SentPayment) -> str:
+    """What a client was answered in place of an acknowledgement."""
+    if sent.answer is None:
+        return "no answer"
+    body = sent.answer.body
+    return str(body.get("error", sent.answer.status)) if isinstance(body, dict) else str(sent.answer.status)
+
+
+def refusals(sent: Iterable[SentPayment]) -> dict[str, int]:
+    """What was answered in place of acknowledgements, and how often."""
+    return dict(Counter(answer_of(each) for each in sent if not each.acknowledged))

@@ -1,0 +1,165 @@
+"""Commands of recovery, and what is waited for, in an environment that is made up."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from recovery.journal import Run
+from recovery.observation import Observation
+from rehearsal.aws.faults import Cut
+from rehearsal.drills.context import ScenarioContext
+from rehearsal.drills.recording import CommandResult
+from rehearsal.errors import CheckFailed
+from tests.rehearsal.cloud import Cloud
+from tests.rehearsal.drills.fakes import FakeStack, act, context, sent
+from tests.rehearsal.stack import EAST, WEST, Stores
+
+WINS = "one command wins, the other says who runs it"
+
+
+class FakeEnvironment:
+    """What a scenario asks of a drill's environment: `runs` and `told` by region, `answers` of commands."""
+
+    look_seconds = 1.0
+
+    def __init__(self) -> None:
+        self.runs: dict[str, Run] = {}
+        self.told: dict[str, str] = {}
+        self.answers: list[tuple[int, str]] = []
+        self.begun: list[str] = []
+        self.observer = SimpleNamespace(run=self.runs.get, observation=self._observation)
+
+    def _observation(self, region: str) -> Observation | None:
+        return Observation(region=region, at=0, notified=self.told[region]) if region in self.told else None
+
+    def begin(self, words: str) -> Callable[[], CommandResult]:
+        """Start a command."""
+        self.begun.append(words)
+        return lambda: CommandResult(words, *self.answers.pop(0))
+
+    def wait(self, check: Callable[[], object], what: str) -> None:
+        """For something that is so, or will never be."""
+        if not check():
+            raise CheckFailed(f"waited for: {what}")
+
+
+@pytest.fixture
+def environment() -> FakeEnvironment:
+    """An environment in which nothing has happened."""
+    return FakeEnvironment()
+
+
+@pytest.fixture
+def run(environment: Any) -> ScenarioContext:
+    """A drill in it, which began at 1100 s by the wall clock."""
+    return context(FakeStack(), environment)
+
+
+def moved(ended: float | None, name: str = "r") -> Run:
+    """A run to the west."""
+    return Run(id=name, action="failover", target=WEST, driver="d", began=0, why="", ended=ended)
+
+
+def test_time_passes_by_seconds_or_looks(run: ScenarioContext) -> None:
+    act(run, pass_=1.5)
+    act(run, looks=3)
+    assert run.clock.monotonic() == 104.5
+
+
+def test_an_outage_has_no_controllers_whose_looks_could_pass() -> None:
+    with pytest.raises(CheckFailed, match=r"^only a drill can do that$"):
+        act(context(FakeStack()), looks=3)
+
+
+@pytest.mark.parametrize(("ended", "ok"), [(None, False), (1099.0, False), (1101.0, True)])
+def test_a_move_counts_once_it_is_over_and_not_that_of_an_earlier_drill(
+        run: ScenarioContext, environment: FakeEnvironment, ended: float | None, ok: bool) -> None:
+    environment.runs[WEST] = moved(ended)
+    if ok:
+        act(run, wait="moved")
+    else:
+        with pytest.raises(CheckFailed, match=r"^waited for: moved$"):
+            act(run, wait="moved")
+    assert [*run.recording.runs] == ["r"] * ok
+
+
+@pytest.mark.parametrize(("told", "ok"), [({}, False), ({WEST: ""}, False), ({WEST: "it can take over"}, True)])
+def test_what_people_are_told_is_recorded(
+        run: ScenarioContext, environment: FakeEnvironment, told: dict[str, str], ok: bool) -> None:
+    environment.told.update(told)
+    if ok:
+        act(run, wait="notified")
+    else:
+        with pytest.raises(CheckFailed):
+            act(run, wait="notified")
+    assert run.recording.notified == ["it can take over"] * ok
+
+
+@pytest.mark.parametrize(("last", "ok"), [([201] * 10, True), ([*[201] * 9, 503], False), ([201] * 9, False)])
+def test_clients_have_recovered_after_enough_good_payments_in_a_row(
+        run: ScenarioContext, last: list[int], ok: bool) -> None:
+    run.load = SimpleNamespace(sent=[sent("x", 0, status=status) for status in [503, *last]])  # type: ignore[assignment]
+    if ok:
+        act(run, wait="recovered")
+    else:
+        with pytest.raises(CheckFailed):
+            act(run, wait="recovered")
+
+
+@pytest.mark.parametrize(("code", "text", "ok"), [
+    (2, "5 s would be lost", True), (0, "5 s would be lost", False), (2, "all is well", False)])
+@pytest.mark.parametrize("verb", ["run", "begin"])
+def test_a_command_must_end_and_print_as_the_file_says(  # pylint: disable=too-many-positional-arguments
+        run: ScenarioContext, environment: FakeEnvironment, verb: str, code: int, text: str, ok: bool) -> None:
+    environment.answers = [(code, text)]
+    act(run, **{verb: "failover --to {standby}", "exit": 2, "says": "would be lost"})
+    act(run, join="it")
+    (check,) = run.recording.checks
+    assert environment.begun == [f"failover --to {WEST}"]
+    assert (check.name, check.ok, check.detail) == (
+        f"recovery failover --to {WEST}: exit code 2, says 'would be lost'", ok, f"exit {code}: {text}")
+
+
+def test_a_command_that_is_only_begun_may_end_as_it_likes_and_its_run_is_recorded(
+        run: ScenarioContext, environment: FakeEnvironment) -> None:
+    environment.answers = [(1, "")]
+    act(run, begin="switchover --to {standby}")
+    environment.runs.update({EAST: moved(1101.0), WEST: moved(1102.0, "s")})
+    run.stack.faults.inject(Cut(EAST))
+    act(run, join="it")
+    assert (run.recording.checks, [*run.recording.runs], run.begun) == ([], ["s"], [])
+
+
+@pytest.mark.parametrize(("first", "second", "ok"), [
+    ((0, "done"), (2, "operator a is already running: switchover"), True),
+    ((2, "operator b is already running: switchover"), (0, "done"), True),
+    ((0, "done"), (2, "no"), False), ((0, "done"), (0, "done"), False),
+    ((2, "operator b is already running"), (2, "operator a is already running"), False)])
+def test_of_two_operators_one_wins(
+        run: ScenarioContext, environment: FakeEnvironment, first: Any, second: Any, ok: bool) -> None:
+    environment.answers = [first, second]
+    for _ in range(2):
+        act(run, begin="switchover --to {standby}")
+    act(run, join="one wins")
+    assert {check.name: check.ok for check in run.recording.checks} == {WINS: ok}
+
+
+def test_the_writer_is_moved_by_the_plan_from_the_targets_region(run: ScenarioContext, cloud: Cloud) -> None:
+    asked: list[str] = []
+
+    def clients(region: Any) -> Cloud:
+        asked.append(region.name)
+        return cloud
+
+    run.stack.clients_in = clients  # type: ignore[method-assign]
+    stores = Stores(cloud)
+    assert act(run, move="failover", to="standby").startswith("epoch ")
+    assert (asked, stores.leader, stores.writer) == ([WEST], WEST, WEST)
+
+
+def test_roles_can_be_swapped(run: ScenarioContext) -> None:
+    act(run, swap_roles=True)
+    assert (run.active.name, run.standby.name) == (WEST, EAST)
+    assert run.recording.active == EAST

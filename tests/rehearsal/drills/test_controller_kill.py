@@ -1,0 +1,75 @@
+"""Traps for a controller, and the killing of processes by what their environment names."""
+
+import subprocess
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from rehearsal.aws.faults import ApiCall
+from rehearsal.drills.controller_kill import ControllerTrap, KillPoint, kill_processes
+from tests.rehearsal.stack import EAST, WEST
+
+POINT = KillPoint("fence", "dynamodb", "UpdateItem")
+MINE = ApiCall(WEST, WEST, "dynamodb", "UpdateItem")
+
+
+class Trapped:
+    """A trap for the controller of the west, which has so many processes."""
+
+    def __init__(self, point: KillPoint = POINT, *, after: bool = False, processes: int = 1) -> None:
+        self.killed: list[str] = []
+
+        def kill(region: str) -> int:
+            self.killed += [region] * processes
+            return processes
+
+        self.trap = ControllerTrap(kill, point, after=after)
+        self._caught = self.trap.watching(WEST)
+
+    def spring(self, *calls: ApiCall) -> list[bool]:
+        """What it says of calls, each before it is done and after it."""
+        return [self._caught(call, done) for call in calls for done in (False, True)]
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_trap_springs_once_before_the_call_or_after_it(after: bool) -> None:
+    trapped = Trapped(after=after)
+    assert trapped.spring(MINE, MINE) == [not after, after, False, False]
+    assert (trapped.killed, trapped.trap.killed) == ([WEST], 1)
+
+
+@pytest.mark.parametrize("other", [
+    ApiCall(EAST, WEST, "dynamodb", "UpdateItem"), ApiCall(WEST, WEST, "s3", "UpdateItem"),
+    ApiCall(WEST, WEST, "dynamodb", "GetItem")])
+def test_a_trap_lets_any_other_call_pass(other: ApiCall) -> None:
+    trapped = Trapped(after=True)
+    assert (any(trapped.spring(other)), trapped.killed) == (False, [])
+
+
+def test_a_trap_lets_earlier_calls_of_the_same_kind_pass() -> None:
+    invoke = ApiCall(WEST, WEST, "lambda", "POST /2015-03-31/functions/tapstack-reconcile-x/invocations")
+    trapped = Trapped(KillPoint("reconcile", "lambda", "tapstack-reconcile", 1), after=True)
+    assert trapped.spring(invoke, MINE, invoke) == [False, False, False, False, False, True]
+    assert trapped.killed == [WEST]
+
+
+def test_a_trap_that_finds_nothing_to_kill_has_not_sprung() -> None:
+    trapped = Trapped(processes=0)
+    assert (any(trapped.spring(MINE)), trapped.trap.killed) == (False, 0)
+
+
+def test_only_the_processes_that_have_all_variables_are_killed() -> None:
+    name = f"controller-{uuid4().hex}"
+    with subprocess.Popen(["/bin/sleep", "60"], env={"NAME": name, "REGION": EAST}) as mine, subprocess.Popen(
+            ["/bin/sleep", "60"], env={"NAME": name, "REGION": WEST}) as other:
+        wanted = {f"NAME={name}", f"REGION={EAST}"}
+        assert kill_processes(wanted) == 1
+        assert (mine.wait(30), other.poll()) == (-9, None)
+        assert kill_processes(wanted) == 0
+        other.kill()
+
+
+def test_what_cannot_be_read_is_not_killed(tmp_path: Path) -> None:
+    (tmp_path / "1").mkdir()
+    assert kill_processes({"A=1"}, tmp_path) == 0
