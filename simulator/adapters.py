@@ -8,9 +8,7 @@ from typing import Any, TypeVar
 from botocore.credentials import Credentials
 
 from payments.runtime import Runtime
-from recovery.background import Background
-from recovery.environment import Environment
-from recovery.http import HttpReply
+from recovery.environment import Background, Environment, HttpReply
 from simulator.aurora import LedgerSession
 from simulator.network import Network
 from simulator.scheduler import Process, Signal
