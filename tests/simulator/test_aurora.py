@@ -13,15 +13,18 @@ ARN = {region: f"arn:aws:rds:{region}:1:cluster:{region}" for region in (EAST, W
 
 
 def database(machine: Machine) -> Aurora:
+    """A database whose copies take a second."""
     return Aurora(machine.network, machine.history, "global", ARN, EAST, lag=lambda: 1.0)
 
 
 def posting(name: str, epoch: int = 1, fingerprint: str = "f") -> dict[str, Any]:
+    """The values of a posting."""
     return {"payment_id": name, "payer": "a", "payee": "b", "amount": 1, "currency": "EUR", "fingerprint": fingerprint,
             "epoch": epoch, "created_at": "now"}
 
 
 def post(machine: Machine, aurora: Aurora, region: str, **values: Any) -> None:
+    """Post in a region."""
     def work() -> None:
         LedgerSession.connect(aurora, machine.processes[region], region).run(ledger.POST, **values)
 
@@ -29,10 +32,12 @@ def post(machine: Machine, aurora: Aurora, region: str, **values: Any) -> None:
 
 
 def state(raised: pytest.ExceptionInfo[DatabaseError]) -> str:
+    """The SQLSTATE."""
     return str(raised.value.args[0]["C"])
 
 
 def move(machine: Machine, aurora: Aurora, how: str, target: str, asked_in: str) -> None:
+    """Ask for a move."""
     client = RdsClient(aurora, machine.processes[asked_in], asked_in)
     machine.do(lambda: getattr(client, f"{how}_global_cluster")(TargetDbClusterIdentifier=ARN[target]), asked_in)
 

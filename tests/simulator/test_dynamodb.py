@@ -12,20 +12,25 @@ KEY = {"payment_id": {"S": "k"}}
 
 
 def table(machine: Machine, *, strong: bool = False) -> tuple[Table, DynamoClient, DynamoClient]:
+    """A table whose copies take a second, and a client in each region."""
     made = Table(machine.network, (EAST, WEST), strong, lag=lambda: 1.0)
-    return made, *(DynamoClient(made, machine.processes[region], region) for region in (EAST, WEST))
+    east, west = (DynamoClient(made, machine.processes[region], region) for region in (EAST, WEST))
+    return made, east, west
 
 
 def put(value: str, **condition: Any) -> dict[str, Any]:
+    """A request to write a value."""
     return {"Item": {**KEY, "v": {"S": value}}, **condition}
 
 
 def value(machine: Machine, client: DynamoClient) -> str | None:
+    """The value, read consistently."""
     found = machine.do(lambda: client.get_item(Key=KEY, ConsistentRead=True)).get("Item")
-    return found and found["v"]["S"]
+    return str(found["v"]["S"]) if found else None
 
 
 def code(raised: pytest.ExceptionInfo[ClientError]) -> str:
+    """The error's code."""
     return str(raised.value.response["Error"]["Code"])
 
 
@@ -46,7 +51,7 @@ def test_each_region_judges_a_condition_by_its_own_view(machine: Machine) -> Non
     with pytest.raises(ClientError) as raised:
         machine.do(lambda: east.put_item(**put("third", **new, ReturnValuesOnConditionCheckFailure="ALL_OLD")), EAST)
     assert code(raised) == "ConditionalCheckFailedException"
-    assert raised.value.response["Item"]["v"] == {"S": "first"}  # type: ignore[typeddict-item]
+    assert raised.value.response["Item"]["v"] == {"S": "first"}
 
 
 def test_a_stalled_copy_arrives_when_the_stall_ends(machine: Machine) -> None:
@@ -116,7 +121,8 @@ def test_a_scan_gives_pages(machine: Machine) -> None:
 
 @pytest.mark.parametrize(("condition", "wanted"), [
     ("n = :two", True), ("n < :two", False), ("n >= :two AND s = :x", True), ("attribute_not_exists(n)", False),
-    ("attribute_exists(n)", True), ("attribute_not_exists(n) OR s = :x", True), ("(n = :two AND s = :y) OR s = :x", True),
+    ("attribute_exists(n)", True), ("attribute_not_exists(n) OR s = :x", True),
+    ("(n = :two AND s = :y) OR s = :x", True),
     ("missing = :x", False), ("missing <> :x", True), ("s = :two", False)])
 def test_conditions(condition: str, wanted: bool) -> None:
     item = {"n": {"N": "2"}, "s": {"S": "x"}}
@@ -125,11 +131,10 @@ def test_conditions(condition: str, wanted: bool) -> None:
 
 
 def test_a_restore_puts_back_what_was_there_and_removes_the_rest(machine: Machine) -> None:
-    made, east, west = table(machine)
+    made, east, _ = table(machine)
     machine.do(lambda: east.put_item(**put("first")), EAST)
     snapshot = {"other": {"payment_id": {"S": "other"}}}
     made.restore(EAST, snapshot)
     machine.scheduler.run(10.0)
     assert value(machine, east) is None
     assert made.item(WEST, "other") == snapshot["other"]
-    del west

@@ -9,6 +9,7 @@ from tests.simulator.conftest import EAST, Machine
 
 
 def functions(machine: Machine, handler: Any, **limits: Any) -> tuple[Functions, list[Process]]:
+    """A function, and the environments that were started for it."""
     made, started = Functions(machine.network), list[Process]()
 
     def start(process: Process) -> Any:
@@ -20,6 +21,7 @@ def functions(machine: Machine, handler: Any, **limits: Any) -> tuple[Functions,
 
 
 def invoke(machine: Machine, made: Functions) -> dict[str, Any]:
+    """The answer of an invocation."""
     client = LambdaClient(made, machine.network, machine.processes[EAST], EAST, 60.0)
     found: dict[str, Any] = machine.do(lambda: client.invoke(FunctionName="f"), EAST)
     return {**found, "Payload": found["Payload"].read().decode()}

@@ -13,6 +13,7 @@ KNOWN = [Known(name="n", rule="a rule", history=1, issue=11, seeds={"swarm": 7})
 
 
 def result(seed: int, *broken: str) -> Result:
+    """What came of a history."""
     violations = [Violation(each, 1.0, "why") for each in broken]
     return Result(seed, Plan(options=Options(), mix="swarm"), violations, 60.0, Counter(f=1), Counter(s=2), [])
 

@@ -17,10 +17,12 @@ class Doom:
         self._fate, self._strike = (fate, held), strike
 
     def strike(self, call: Call, moment: str) -> None:
+        """Do what it is to do."""
         if self._strike:
             self._strike(call, moment)
 
     def fate(self, call: Call) -> tuple[str, float]:
+        """Always the same."""
         del call
         return self._fate
 
@@ -96,7 +98,11 @@ def test_a_call_that_is_held_back_arrives_after_its_caller_has_given_up(machine:
 
 def test_a_caller_may_be_killed_before_its_call_and_frozen_after_it(machine: Machine) -> None:
     calls: list[float] = []
-    machine.network.adversary = Doom(strike=lambda call, moment: call.caller.freeze(50.0) if moment == "after" else None)
+    def freeze(call: Call, moment: str) -> None:
+        if moment == "after":
+            call.caller.freeze(50.0)
+
+    machine.network.adversary = Doom(strike=freeze)
     machine.call(lambda: calls.append(machine.scheduler.now))
     assert machine.scheduler.now >= 50.0
     machine.network.adversary = Doom(strike=lambda call, _: call.caller.kill())

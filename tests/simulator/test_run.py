@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from simulator.faults import AT_ONCE, FAULTS, Fault
-from simulator.mixes import EAST, EVER, LOSE, MIXES, Person, Plan
+from simulator.faults import AT_ONCE, EVER, FAULTS, Fault
+from simulator.mixes import EAST, LOSE, MIXES, Person, Plan
 from simulator.run import draw, play, shrink
 from simulator.world import Options
 

@@ -10,8 +10,10 @@ from tests.simulator.conftest import EAST, WEST, Machine
 
 
 def buckets(machine: Machine, lag: Callable[[], float] = lambda: 1.0) -> tuple[Buckets, S3Client, S3Client]:
+    """A bucket in each region, copied to the other one, and a client in each."""
     made = Buckets(machine.network, {"east": EAST, "west": WEST}, {"east": "west", "west": "east"}, lag=lag)
-    return made, *(S3Client(made, machine.processes[region], region) for region in (EAST, WEST))
+    east, west = (S3Client(made, machine.processes[region], region) for region in (EAST, WEST))
+    return made, east, west
 
 
 def test_a_conditional_put_writes_only_what_is_new(machine: Machine) -> None:

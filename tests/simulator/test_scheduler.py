@@ -9,6 +9,7 @@ from tests.simulator.conftest import EAST, Machine
 
 
 def note(process: Process, into: list[float], pauses: tuple[float, ...]) -> None:
+    """Sleep again and again, and note when each sleep ends."""
     for pause in pauses:
         process.sleep(pause)
         into.append(process.scheduler.now)
@@ -114,6 +115,7 @@ def test_a_bounded_task_goes_on_after_its_time(machine: Machine) -> None:
 
 
 def order(seed: int) -> list[int]:
+    """The order in which a seed lets things happen."""
     scheduler, found = Scheduler(seed), list[int]()
     for number in range(20):
         scheduler.at(1.0, partial(found.append, number))

@@ -13,9 +13,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PULUMI = {"pulumi", "pulumi_aws", "pulumi_random"}
 FORBIDDEN = {
-    "payments": {*PULUMI, "lib", "recovery", "rehearsal"},
-    "lib": {"payments", "recovery", "rehearsal"},
-    "recovery": {*PULUMI, "lib", "rehearsal"},
+    "payments": {*PULUMI, "lib", "recovery", "rehearsal", "simulator"},
+    "lib": {"payments", "recovery", "rehearsal", "simulator"},
+    "recovery": {*PULUMI, "lib", "rehearsal", "simulator"},
+    "rehearsal": {"simulator"},
+    "simulator": {*PULUMI, "lib", "rehearsal"},
+    "tools": {"simulator"},
 }
 
 
