@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from simulator.hunt import FIXED, LONG, Findings, describe, fixed_set, hunt, shortest
-from simulator.known import Known, load
+from simulator.hunt import FIXED, LONG, Findings, describe, fixed_set, hunt, refreshed, shortest
+from simulator.known import Known, load, save
 from simulator.mixes import MIXES
 from simulator.run import draw, play, shrink
 
@@ -29,7 +29,7 @@ def report(findings: Findings, known: list[Known], pool: ProcessPoolExecutor, *,
     for trace in pool.map(shortest, [(findings.broken[key][0], *key) for key in new]):
         print(f"\n{trace}")
     for mix, seed, rule in gone:
-        print(f"{mix}: {rule}: is known, but seed {seed} shows it no more: take it out of simulator/known.toml")
+        print(f"{mix}: {rule}: is known, but seed {seed} shows it no more: look again with --refresh, or take it out")
     return 1 if new or gone else 0
 
 
@@ -42,12 +42,16 @@ def main(
     smaller: Annotated[bool, typer.Option("--shrink", help="Shrink the replayed history.")] = False,
     fixed: Annotated[bool, typer.Option("--fixed", help="The fixed set of the gate.")] = False,
     long: Annotated[bool, typer.Option("--long", help="The long fixed set.")] = False,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Find the seeds of known violations again.")] = False,
 ) -> None:
     """Hunt for violations. Exit code 1 if there are any that are not known, or a known one that is gone."""
     if mix and mix not in MIXES:
         raise typer.BadParameter(f"{mix}: must be one of {', '.join(sorted(MIXES))}")
     if seed >= 0:
         raise typer.Exit(replay(seed, mix, smaller=smaller))
+    if refresh:
+        save(refreshed(load(), LONG))
+        raise typer.Exit
     known, start = load(), first if first >= 0 else int(time.time()) % 10_000_000 * 1000
     gate = fixed or long
     jobs = fixed_set(known, LONG if long else FIXED) if gate else [(start + number, mix) for number in range(seeds)]

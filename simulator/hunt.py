@@ -4,16 +4,16 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from simulator.checkers import Violation
-from simulator.known import Known, expected, shows
+from simulator.known import Known, find, shows
 from simulator.mixes import MIXES
 from simulator.run import Result, draw, play, shrink
 
 Job = tuple[int, str]
 """A seed, and its mix (empty: the seed draws it)."""
-FIXED, LONG = 4, 60  # seeds of each mix in the fixed sets
+FIXED, LONG = 4, 40  # seeds of each mix in the fixed sets
 
 
 def fixed_set(known: Iterable[Known], seeds: int) -> list[Job]:
@@ -32,6 +32,22 @@ def shortest(job: tuple[int, str, str]) -> str:
     seed, mix, rule = job
     plan = shrink(seed, draw(seed, mix), rule)
     return describe(play(seed, plan, traced=True))
+
+
+def refreshed(known: Iterable[Known], most: int) -> list[Known]:
+    """The same with the first seed up to `most` that shows each in its mixes; a mix in which none does is left out."""
+    found = list(known)
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        jobs = [(each.rule, mix, most) for each in found for mix in each.seeds]
+        first = dict(zip([(rule, mix) for rule, mix, _ in jobs], pool.map(first_seed, jobs), strict=True))
+    return [replace(each, seeds={mix: seed for mix in each.seeds if (seed := first[each.rule, mix])}) for each in found]
+
+
+def first_seed(job: tuple[str, str, int]) -> int:
+    """The first seed of a mix that breaks a rule; 0 if none of the first `most` does."""
+    rule, mix, most = job
+    return next((seed for seed in range(1, most + 1)
+                 if any(each.rule == rule for each in history((seed, mix)).violations)), 0)
 
 
 def describe(result: Result) -> str:
@@ -64,9 +80,9 @@ class Findings:
             self.broken.setdefault(key, []).append(result.seed)
             self.examples.setdefault(key, next(each for each in result.violations if each.rule == rule))
 
-    def unknown(self, known: Iterable[Known]) -> list[tuple[str, str]]:
+    def unknown(self, known: Sequence[Known]) -> list[tuple[str, str]]:
         """The mixes and rules that nobody knows of."""
-        return sorted(self.broken.keys() - expected(known))
+        return sorted(key for key in self.broken if find(known, *key) is None)
 
     def gone(self, known: Iterable[Known]) -> list[tuple[str, int, str]]:
         """What is known and does not show any more on its seed."""
@@ -79,9 +95,8 @@ class Findings:
                f"{self.histories / self.took:.1f} histories and {minutes / self.took:.1f} virtual minutes a second")
         yield "faults: " + ", ".join(f"{name} {number}" for name, number in sorted(self.faults.items()))
         yield "states: " + ", ".join(f"{name} {number}" for name, number in sorted(self.states.items()))
-        names = {(mix, each.rule): each for each in known for mix in each.seeds}
         for (mix, rule), seeds in sorted(self.broken.items()):
-            each = names.get((mix, rule))
+            each = find(known, mix, rule)
             what = f"known: {each.name}" if each else f"NEW: {self.examples[mix, rule]}"
             yield f"  {mix}: {rule}: {len(seeds)} histories, the first is seed {seeds[0]}; {what}"
 

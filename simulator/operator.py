@@ -65,6 +65,7 @@ class Operator:
         self._number += 1
         process = Process(world.scheduler, f"operator-{self._number}", OUTSIDE)
         process.skew = world.options.skews.get(OUTSIDE, 0.0)
+        process.ended.append(partial(setattr, self, "_busy", False))
         world.drivers.append(process)
         world.history.note(world.scheduler.now, "types", process.name, words=words)
 

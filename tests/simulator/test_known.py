@@ -1,10 +1,11 @@
 """Known violations, and what the gate makes of them."""
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from simulator.checkers import Violation
-from simulator.hunt import Findings, fixed_set, hunt
-from simulator.known import Known, expected, load, shows
+from simulator.hunt import Findings, fixed_set, hunt, refreshed
+from simulator.known import Known, find, load, save, shows
 from simulator.mixes import MIXES, Plan
 from simulator.run import Result
 from simulator.world import Options
@@ -45,16 +46,31 @@ def test_the_fixed_set_has_the_seeds_of_known_violations() -> None:
 
 def test_the_file_is_sound() -> None:
     known = load()
-    assert {mix for mix, _ in expected(known)} <= MIXES.keys()
+    assert {mix for mix, _, _ in shows(known)} <= MIXES.keys()
     assert len(shows(known)) == sum(len(each.seeds) for each in known)
+    assert {each.history for each in known} >= set(range(1, 19))
     names = [each.name for each in known]
     assert len(set(names)) == len(names)
 
 
-def test_a_file_names_what_it_knows(tmp_path: Path) -> None:
-    path = tmp_path / "known.toml"
-    path.write_text('[[known]]\nname = "n"\nrule = "a rule"\nhistory = 1\nissue = 11\nseeds = { swarm = 7 }\n')
-    assert load(path) == KNOWN
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    known = [*KNOWN, replace(KNOWN[0], name='a "quoted" name', anywhere=True)]
+    save(known, tmp_path / "known.toml")
+    assert load(tmp_path / "known.toml") == known
+
+
+def test_a_violation_is_known_in_its_mix_or_anywhere() -> None:
+    here, anywhere = replace(KNOWN[0], seeds={"heals": 1}), replace(KNOWN[0], seeds={}, anywhere=True)
+    assert find([here], "heals", "a rule") == find([here], "swarm", "a rule") == here
+    assert find([here], "large", "a rule") is None
+    assert find([anywhere, here], "large", "a rule") == anywhere
+    assert find([anywhere, here], "heals", "a rule") == here
+    assert find([anywhere, here], "heals", "another") is None
+
+
+def test_seeds_are_looked_for_again() -> None:
+    gone = replace(KNOWN[0], rule="failover of a throttled region", seeds={"flooded": 9, "region-lost": 9})
+    assert [each.seeds for each in refreshed([gone], 1)] == [{"flooded": 1}]
 
 
 def test_a_hunt_plays_its_histories_in_several_processes() -> None:
