@@ -121,6 +121,11 @@ def done(call: Callable[[], Any]) -> Outcome:
     return found if isinstance(found, tuple) else None
 
 
+def content(client: Any, **given: Any) -> Any:
+    """The content of an object."""
+    return client.get_object(**given)["Body"].read()
+
+
 KEY = {"payment_id": {"S": "p"}}
 ITEM = {**KEY, "epoch": {"N": "1"}, "status": {"S": "PENDING"}}
 NEW: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(payment_id)",
@@ -161,14 +166,14 @@ def bucket(clients: Clients) -> Iterator[Outcome]:
     yield done(lambda: client.put_object(**thing, Body=b"1", IfNoneMatch="*"))
     yield done(lambda: client.put_object(**thing, Body=b"2", IfNoneMatch="*"))
     yield done(lambda: client.put_object(**thing, Body=b"33"))
-    yield outcome(lambda: client.get_object(**thing)["Body"].read())
+    yield outcome(partial(content, client, **thing))
     yield outcome(lambda: client.head_object(**thing)["ContentLength"])
     yield done(partial(client.delete_object, **thing))
     yield outcome(partial(client.head_object, **thing))
     listed = client.list_object_versions(Bucket="bucket", Prefix="receipts/")
     yield [(each["Key"], each["Size"], each["IsLatest"]) for each in listed["Versions"]]
     yield [(each["Key"], each["IsLatest"]) for each in listed["DeleteMarkers"]], listed["IsTruncated"]
-    yield outcome(lambda: client.get_object(**thing, VersionId=listed["Versions"][-1]["VersionId"])["Body"].read())
+    yield outcome(partial(content, client, **thing, VersionId=listed["Versions"][-1]["VersionId"]))
 
 
 def function(clients: Clients) -> Iterator[Outcome]:

@@ -49,6 +49,7 @@ def test_the_file_is_sound() -> None:
     assert {mix for mix, _, _ in shows(known)} <= MIXES.keys()
     assert len(shows(known)) == sum(len(each.seeds) for each in known)
     assert {each.history for each in known} >= set(range(1, 19))
+    assert all(each.seeds for each in known)
     names = [each.name for each in known]
     assert len(set(names)) == len(names)
 
