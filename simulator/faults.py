@@ -77,6 +77,7 @@ AT_ONCE: Mapping[str, Change] = {
     "malformed-item": _malform,
     "newer-release": lambda world, where: world.newer.add(where),
     "table-restored": lambda world, where: world.restore_table(where),
+    "clock-jumps": lambda world, where: world.jump(where, world.scheduler.random.uniform(-120.0, 120.0)),
     "functions-killed": lambda world, where: world.kill_in(where),
 }
 FAULTS: Mapping[str, tuple[Change, Change]] = {

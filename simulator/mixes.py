@@ -331,7 +331,8 @@ def swarm(draw: Random) -> Plan:
     """A subset of everything, with small rates of pauses and kills at every call."""
     names = ["region-lost", "way-cut", "one-way-cut", "table-stalls", "receipts-stall", "ledger-stalls", "flooded",
              "no-quorum", "api-down", "controller-stopped", "receipts-denied", "promotion-denied", "driver-frozen",
-             "functions-killed", "witness-cut", *(f"{service}-{how}" for service in SERVICES for how in REFUSALS)]
+             "functions-killed", "clock-jumps", "witness-cut",
+             *(f"{service}-{how}" for service in SERVICES for how in REFUSALS)]
     faults = []
     for name in draw.sample(names, draw.randint(1, 4)):
         for _ in range(draw.randint(1, 2)):

@@ -79,6 +79,8 @@ def play(seed: int, plan: Plan, *, traced: bool = False) -> Result:
     states = Counter(" ".join(filter(None, (event.what, event.facts.get("action") or event.facts.get("how"))))
                      for event in world.history.events if event.what in STATES)
     states.update(operator.outcomes)
+    states["asked to promote just after the run was lost"] += sum(
+        event.facts["proved"] and not event.facts["holds"] for event in world.history.of("asked to promote"))
     return Result(seed, plan, violations, scheduler.now, counts + strikes.counts, states, [
         str(event) for event in world.history.events if traced and event.what not in UNTRACED])
 

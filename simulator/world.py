@@ -107,6 +107,7 @@ class World:  # pylint: disable=too-many-instance-attributes  # everything of a 
         """Acknowledged payments that no store of the region had that took over: an eventual table may lose them."""
         self.contested: set[str] = set()
         """Payment ids under which two requests were acknowledged."""
+        self.skews = dict(options.skews)
         self.drivers: list[Process] = []
         self.permanent: list[Any] = []
         """The faults that stay for ever, in the second phase."""
@@ -258,7 +259,7 @@ class World:  # pylint: disable=too-many-instance-attributes  # everything of a 
 
     def _controller(self, region: str, process: Process) -> Any:
         self._environments.append((region, "controller", process))
-        process.skew = self.options.skews.get(region, 0.0)
+        process.skew = self.skews.get(region, 0.0)
         self.drivers.append(process)
         environ = {**self.environ(region), "STACK_OUTPUTS": json.dumps(self.outputs), "PROBE_SECONDS": "10",
                    "WATCH_SECONDS": "60", "COOL_DOWN_SECONDS": "300"}
@@ -480,6 +481,13 @@ class World:  # pylint: disable=too-many-instance-attributes  # everything of a 
     def snapshot(self) -> None:
         """Keep the table as it is, for a restore."""
         self._snapshot = {key: deepcopy(item) for key, (item, _) in self.table.views[REGIONS[0]].items()}
+
+    def jump(self, region: str, seconds: float) -> None:
+        """Let the wall clocks of a region's functions jump."""
+        self.skews[region] = self.skews.get(region, 0.0) + seconds
+        for place, _, process in self._environments:
+            if place == region:
+                process.skew += seconds
 
     def freeze_driver(self, seconds: float) -> None:
         """Freeze the newest driver that lives."""
