@@ -6,6 +6,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from contract import OBSERVATION_PREFIX, Store
+from payments.deadline import Timing
+from payments.leadership import LEASE
 from recovery.plan import RECONCILE, STALE
 
 if TYPE_CHECKING:
@@ -140,6 +142,22 @@ def one_region_settles_under_an_epoch(world: "World") -> Iterator[Violation]:
         if first != event.who:
             yield Violation("two regions under one epoch", event.at,
                             f"epoch {event.facts['epoch']}: {first} and {event.who}")
+            return
+
+
+@safety
+def a_lease_ends(world: "World") -> Iterator[Violation]:
+    """Nothing is settled under an epoch that ended longer ago than a lease and a request last (strong).
+
+    Where a process was struck while a write was under way, that write may be late.
+    """
+    if not world.options.strong or any("freeze" in name for name in world.struck):
+        return
+    ends = [(event.at + LEASE + Timing().budget, event.facts["epoch"]) for event in world.history.of("leads")]
+    for event in world.history.of("settled"):
+        if any(event.at > at and event.facts["epoch"] < epoch for at, epoch in ends):
+            yield Violation("a lease outlives its time", event.at,
+                            f"{event.who} settles {event.facts['id']} under epoch {event.facts['epoch']}")
             return
 
 

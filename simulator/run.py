@@ -46,7 +46,7 @@ def play(seed: int, plan: Plan, *, traced: bool = False) -> Result:
     """Play a plan from its seed; the same two give the same history."""
     strikes = Strikes(Random(f"strikes {seed}"), **{**plan.strikes, "fates": plan.fates})  # type: ignore[arg-type]
     world = World(crc32(str(seed).encode()), plan.options, strikes)
-    scheduler, counts = world.scheduler, Counter[str]()
+    scheduler, counts, world.struck = world.scheduler, Counter[str](), strikes.counts
 
     def begin(fault: Fault) -> None:
         counts[fault.name] += 1

@@ -1,6 +1,7 @@
 """Everything of one history: simulated AWS in two regions, the product deployed on it, clients, and what is true."""
 import json
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -111,6 +112,8 @@ class World:  # pylint: disable=too-many-instance-attributes  # everything of a 
         self.drivers: list[Process] = []
         self.permanent: list[Any] = []
         """The faults that stay for ever, in the second phase."""
+        self.struck: Counter[str] = Counter()
+        """How often processes were struck, by what struck them."""
         self.healed = 0.0
         """When the second phase began."""
         self.served = dict.fromkeys(REGIONS, 0.0)

@@ -12,8 +12,8 @@ from tests.simulator.conftest import EAST, WEST
 
 NOW = 1000.0
 LED: dict[str, Any] = {
-    "action": "failover", "accepted": False, "missing": 3, "exposure": 20.0, "reported": 25.0, "other_pays": False,
-    "seen": True, "flooded": False, "resumed": False, "automatic": True, "by": "c", "run": "r",
+    "epoch": 2, "action": "failover", "accepted": False, "missing": 3, "exposure": 20.0, "reported": 25.0,
+    "other_pays": False, "seen": True, "flooded": False, "resumed": False, "automatic": True, "by": "c", "run": "r",
     "dead": None, "looked": 5.0}
 
 
@@ -26,7 +26,8 @@ class FakeWorld(SimpleNamespace):
             history.note(float(moment), "paid", "client")
         super().__init__(**{
             "history": history, "options": Options(), "regions": (EAST, WEST), "scheduler": SimpleNamespace(now=NOW),
-            "served": {EAST: NOW, WEST: 0.0}, "permanent": [], "given_up": set(), "contested": set(), "healed": 0.0,
+            "served": {EAST: NOW, WEST: 0.0}, "permanent": [], "struck": {}, "given_up": set(),
+            "contested": set(), "healed": 0.0,
             "acknowledged": {}, "table": SimpleNamespace(views={EAST: {}, WEST: {}}, item=lambda _region, _key: None),
             "route53": SimpleNamespace(leads_to=lambda: EAST), "aurora": SimpleNamespace(writer=EAST),
             "takes_payments": lambda region: region == EAST, "leader": lambda _: (EAST, 1), "lever": lambda _: False,
@@ -88,6 +89,8 @@ BROKEN: list[tuple[FakeWorld, str]] = [
      "two regions under one epoch"),
     (FakeWorld(options=Options(strong=True)).note("repaired", WEST, epoch=2, pending=["p"]).note(
         "settled", EAST, 600.0, id="p", epoch=1), "settled by a fenced writer"),
+    (FakeWorld(options=Options(strong=True)).note("leads", WEST, **LED).note(
+        "settled", EAST, 510.0, id="p", epoch=1), "a lease outlives its time"),
     (FakeWorld().note("another answer", id="p", status=409, region=EAST, now={}), "acknowledged, then 409"),
     (FakeWorld().note("another answer", id="p", status=201, region=EAST, now={}), "another answer"),
     (FakeWorld().note("refused its own", id="p", region=EAST), "conflict with itself"),
@@ -119,6 +122,10 @@ SOUND: list[FakeWorld] = [
     FakeWorld().note("settled", EAST, id="p", epoch=1).note("settled", WEST, id="q", epoch=2),
     FakeWorld(options=Options(strong=True)).note("repaired", WEST, epoch=2, pending=["p"]).note(
         "settled", WEST, 600.0, id="p", epoch=2),
+    FakeWorld(options=Options(strong=True)).note("leads", WEST, **LED).note(
+        "settled", EAST, 502.0, id="p", epoch=1).note("settled", WEST, 510.0, id="q", epoch=2),
+    FakeWorld(options=Options(strong=True), struck={"freeze before": 1}).note("leads", WEST, **LED).note(
+        "settled", EAST, 510.0, id="p", epoch=1),
     FakeWorld(contested={"p"}).note("another answer", id="p", status=409, region=EAST, now={}),
     FakeWorld(history=paying(100.0, 900.0)).note("notified", at=200.0),
     FakeWorld(history=paying(100.0, 900.0)).note("fault", name="region-lost"),
