@@ -57,8 +57,8 @@ class RehearsedStack:
     emulator: str
     faults: Faults
     copies: ReplicationControl
-    pair: GlobalDatabase
-    relays: AwsProxies
+    database: GlobalDatabase
+    proxies: AwsProxies
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     @property
@@ -68,7 +68,7 @@ class RehearsedStack:
 
     def writer_and_standby(self) -> tuple[RegionClient, RegionClient]:
         """The region of the database's writer, and the other one. Raises ClientError."""
-        roles = sorted(ROLES, key=lambda role: self.outputs[f"{role}_region"] != self.pair.writer)
+        roles = sorted(ROLES, key=lambda role: self.outputs[f"{role}_region"] != self.database.writer)
         writer, standby = (RegionClient.of(role, self.outputs, self.clients) for role in roles)
         return writer, standby
 
@@ -91,14 +91,14 @@ class RehearsedStack:
 
     def ledger(self, region: RegionClient) -> PostgresLedger:
         """The region's ledger, as the function reaches it."""
-        port = self.pair.member(region.name).endpoint.port
+        port = self.database.member(region.name).endpoint.port
         database = DatabaseAddress(host="localhost", port=port, name=DATABASE_NAME)
         login = partial(iam_login, database, DATABASE_USER, region.name, Credentials(*CREDENTIALS.values()))
-        return PostgresLedger(partial(open_connection, database, Timing(), login, self.pair.ca_file))
+        return PostgresLedger(partial(open_connection, database, Timing(), login, self.database.ca_file))
 
     def clients_in(self, region: RegionClient) -> EmulatorClients:
         """AWS clients of a caller in that region."""
-        return EmulatorClients(self.relays.url(region.name), CONNECTIONS)
+        return EmulatorClients(self.proxies.url(region.name), CONNECTIONS)
 
     def contents(self, region: RegionClient) -> StoreContents:
         """What the region's stores hold. Raises CheckFailed."""
@@ -109,7 +109,7 @@ class RehearsedStack:
             versions = Counter(version.payment_id for version in receipts.versions(_deadline))
         except StoreUnavailable as error:
             raise CheckFailed(str(error)) from error
-        with closing(self.pair.member(region.name).server.connect(database=DATABASE_NAME)) as session:
+        with closing(self.database.member(region.name).server.connect(database=DATABASE_NAME)) as session:
             posted = frozenset(row[0] for row in session.run("SELECT payment_id FROM ledger.postings") or ())
         return StoreContents(records, posted, versions)
 

@@ -146,7 +146,7 @@ class Rehearsal:
             self._check("traffic", parts.smoke_test(clients, deployment.outputs))
             rehearsed = RehearsedStack(
                 outputs=deployment.outputs, clients=clients, emulator=emulator.endpoint, faults=faults,
-                copies=ReplicationControl(emulator.endpoint, faults), pair=aurora.database, relays=proxies)
+                copies=ReplicationControl(emulator.endpoint, faults), database=aurora.database, proxies=proxies)
             self._show_outages(rehearsed)
             self._drill(rehearsed, deployment)
             self._execute(clients)

@@ -97,7 +97,7 @@ class DrillEnvironment:
         """That of a stack that `engine` has deployed. environment, folder: for commands, see `CommandLine`."""
         clients = EmulatorClients(rehearsed.emulator, CLIENTS)
         observer = StackObserver(rehearsed, clients)
-        apis = {region: replace(client.api, key="", via=rehearsed.relays.url(WORLD), timeout=ANSWER)
+        apis = {region: replace(client.api, key="", via=rehearsed.proxies.url(WORLD), timeout=ANSWER)
                 for region, client in observer.regions.items()}
         checker = HealthChecker(HostedZone.of(engine.scopes), apis, factor)
         tasks = [*checker.tasks, telemetry(rehearsed, factor, clients), *controller_schedule(rehearsed, factor)]
@@ -138,7 +138,7 @@ class DrillEnvironment:
 
     def where(self, keep: float) -> Callable[[], ApiClient]:
         """Resolves the service's name for clients that keep an answer for its TTL, and for `keep` seconds at least."""
-        apis = {region: replace(client.api, via=self.rehearsed.relays.url(WORLD), timeout=CLIENT_TIMEOUT)
+        apis = {region: replace(client.api, via=self.rehearsed.proxies.url(WORLD), timeout=CLIENT_TIMEOUT)
                 for region, client in self.observer.regions.items()}
         region, until = "", 0.0
 
@@ -155,7 +155,7 @@ class DrillEnvironment:
         """Kill the processes of a region's controller; gives how many there were."""
         return self.kill({  # of this rehearsal: others on the machine have other proxies
             f"AWS_LAMBDA_FUNCTION_NAME={self.stack.site(region).controller_function_name}", f"AWS_REGION={region}",
-            f"AWS_ENDPOINT_URL={self.rehearsed.relays.url(region)}"})
+            f"AWS_ENDPOINT_URL={self.rehearsed.proxies.url(region)}"})
 
     def wait(self, check: Callable[[], object], what: str) -> None:
         """Wait until something is true. Raises CheckFailed, with what the controllers see."""
@@ -193,7 +193,7 @@ class DrillEnvironment:
         results: list[CommandResult] = []
         for _ in range(FAILBACKS):
             self.wait(self._idle, "no run is under way")
-            if self.observer.active() != home or rehearsed.pair.writer != home:
+            if self.observer.active() != home or rehearsed.database.writer != home:
                 results.append(self.begin("failback")())
         try:
             self._until_in_order()
@@ -222,11 +222,11 @@ class DrillEnvironment:
 
     def _in_order(self) -> None:
         """Raise CheckFailed unless everything is as it was when the stack was deployed."""
-        observer, pair, home = self.observer, self.rehearsed.pair, self.stack.sites[0].region
+        observer, database, home = self.observer, self.rehearsed.database, self.stack.sites[0].region
         standby = observer.other(home)
         seen = [observer.observation(region) for region in observer.regions]
-        expect((observer.active(), pair.writer), (home, home), "leader and writer")
-        expect(pair.role(standby).value, "standby", f"database in {standby}")
+        expect((observer.active(), database.writer), (home, home), "leader and writer")
+        expect(database.role(standby).value, "standby", f"database in {standby}")
         expect(observer.levers(), [], "levers")
         expect(self.resolve()[0], home, "DNS leads to")
         expect([each.why for each in seen if each and (each.dead or each.unready)], [], "what controllers see")

@@ -47,7 +47,7 @@ def outages(stack: RehearsedStack, scenarios: Sequence[Scenario], clock: Clock =
         try:
             run = ScenarioContext.of(stack, clock=clock)
             for check in scenario.checks:
-                run.first_call = len(stack.relays.calls)
+                run.first_call = len(stack.proxies.calls)
                 yield attempt(f"{scenario.name}: {run.named(check.name)}", partial(perform, check.do, run), clock)
         finally:
             if run.load:
@@ -63,8 +63,8 @@ def restore(stack: RehearsedStack, clock: Clock) -> None:
     """Move leadership and the writer back, if they are elsewhere, and wait until all copies are made."""
     writer, standby = stack.writer_and_standby()
     home = stack.outputs["primary_region"]
-    arrives(lambda: expect(stack.pair.role(standby.name).value, "standby", f"{standby.name}"), PATIENCE, clock)
-    stack.pair.catch_up(standby.name)
+    arrives(lambda: expect(stack.database.role(standby.name).value, "standby", f"{standby.name}"), PATIENCE, clock)
+    stack.database.catch_up(standby.name)
     if (stack.leadership(writer).region, writer.name) != (home, home):
         move_writer(Action.SWITCHOVER, home, stack.outputs, stack.clients, clock)
     expect([each for each in stack.copies.report() if each["waiting"]], [], "copies that wait")
@@ -100,14 +100,14 @@ def _drill(environment: DrillEnvironment, scenario: Scenario, clock: Clock,
     try:
         environment.ready()
         run = ScenarioContext.of(environment.rehearsed, environment, clock)
-        recording, first_call = run.recording, len(run.stack.relays.calls)
+        recording, first_call = run.recording, len(run.stack.proxies.calls)
         trap = ControllerTrap(environment.kill_controller, run.standby.name, kill, after) if kill else None
         if trap:
             run.stack.faults.intercept = trap
         _carry_out(run, scenario)
         stored = run.contents(scenario.expect.active)
         verdict.judge(recording, scenario.expect, environment.stack, stored, active=environment.observer.active(),
-                      writer=run.stack.pair.writer, calls=run.stack.relays.calls[first_call:])
+                      writer=run.stack.database.writer, calls=run.stack.proxies.calls[first_call:])
         if scenario.overhead:
             verdict.judge_overhead(recording, environment.stack, environment.factor)
         if trap:

@@ -51,7 +51,7 @@ def stack(cloud: Cloud, switches: Any) -> RehearsedStack:
     """A stack whose parts are canned."""
     Stores(cloud)
     cloud.answers["GetApiKey"] = {"value": "k"}
-    return RehearsedStack(OUTPUTS, cloud, ENDPOINT, faults=switches, copies=switches, pair=switches, relays=switches)
+    return RehearsedStack(OUTPUTS, cloud, ENDPOINT, switches, switches, switches, switches)
 
 
 @pytest.mark.parametrize(("writer", "names"), [(EAST, [EAST, WEST]), (WEST, [WEST, EAST])])

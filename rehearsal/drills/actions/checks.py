@@ -22,7 +22,7 @@ SLACK = 0.1  # seconds: a kill and a cut take time
 @action("isolated")
 def isolated(run: ScenarioContext, role: Role) -> str:
     """Expect that a region's functions made calls since the present check began, and that none was answered."""
-    calls = [call for call in run.stack.relays.calls[run.first_call:] if call.caller == run.region(role).name]
+    calls = [call for call in run.stack.proxies.calls[run.first_call:] if call.caller == run.region(role).name]
     expect([call for call in calls if call.status], [], "calls that were answered")
     if not calls:
         raise CheckFailed("no call was made")
@@ -32,7 +32,7 @@ def isolated(run: ScenarioContext, role: Role) -> str:
 @action("behind")
 def behind(run: ScenarioContext, store: Literal["ledger"]) -> str:  # noqa: ARG001  # pylint: disable=unused-argument
     """Expect that the standby's database is behind, by what is known of its lag."""
-    lag = run.stack.pair.lag(run.standby.name)
+    lag = run.stack.database.lag(run.standby.name)
     expect(lag.commits > 0, True, "commits behind")
     return f"{lag.commits} commits and {lag.milliseconds:.0f} ms behind"
 
@@ -41,7 +41,7 @@ def behind(run: ScenarioContext, store: Literal["ledger"]) -> str:  # noqa: ARG0
 def database(run: ScenarioContext, role: Role, *, is_: Literal["writer", "standby"]) -> None:
     """Wait until a region's database server has a role."""
     region = run.region(role).name
-    run.eventually(lambda: expect(run.stack.pair.role(region).value, is_, f"database in {region}"))
+    run.eventually(lambda: expect(run.stack.database.role(region).value, is_, f"database in {region}"))
 
 
 @action("reconcile")

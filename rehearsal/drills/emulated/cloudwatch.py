@@ -23,7 +23,7 @@ def telemetry(rehearsed: RehearsedStack, factor: float, clients: EmulatorClients
     how far it is behind is then unknown, and the last figure before remains the newest. `clients` are those of the
     emulator itself, since AWS is not behind a cut.
     """
-    outputs, pair, faults = rehearsed.outputs, rehearsed.pair, rehearsed.faults
+    outputs, database, faults = rehearsed.outputs, rehearsed.database, rehearsed.faults
     clusters = {outputs[f"{role}_region"]: outputs[f"{role}_cluster_id"] for role in ROLES}
     rules = {region.name: _rule(region, clients) for region in rehearsed.writer_and_standby()}
 
@@ -32,12 +32,13 @@ def telemetry(rehearsed: RehearsedStack, factor: float, clients: EmulatorClients
             **datum, "Dimensions": [{"Name": name, "Value": each} for name, each in dimensions.items()]}])
 
     def publish() -> None:
-        cut = any(pair.member(region).is_cut for region in clusters)
+        cut = any(database.member(region).is_cut for region in clusters)
         for region, cluster in clusters.items():
-            if not cut and pair.role(pair.writer) is ServerRole.WRITER and pair.role(region) is ServerRole.STANDBY:
+            roles = database.role(database.writer), database.role(region)
+            if not cut and roles == (ServerRole.WRITER, ServerRole.STANDBY):
                 with suppress(PostgresError):  # it has ended, or become the writer, since it was asked for its role
                     put(region, "AWS/RDS", {"DBClusterIdentifier": cluster}, Unit="Milliseconds",
-                        MetricName="AuroraGlobalDBReplicationLag", Value=pair.lag(region).milliseconds)
+                        MetricName="AuroraGlobalDBReplicationLag", Value=database.lag(region).milliseconds)
         gone = {*faults.cut_off(), *(region for store, region in faults.lost() if store == RECEIPTS)}
         for lane in rehearsed.copies.report():
             if lane["store"] == RECEIPTS and not gone & {lane["source"], lane["target"]}:

@@ -51,9 +51,9 @@ class FakeStack:
         self.reports: list[dict[str, Any]] = []
         self.faults = Faults()
         self.faults.listen(self.done.append)
-        self.relays = SimpleNamespace(calls=[], url=lambda name: f"http://proxy/{name}")
+        self.proxies = SimpleNamespace(calls=[], url=lambda name: f"http://proxy/{name}")
         self.copies = SimpleNamespace(report=lambda: self.waiting)
-        self.pair: Any = SimpleNamespace(
+        self.database: Any = SimpleNamespace(
             writer=EAST, role=self.roles.__getitem__, catch_up=lambda region: self.done.append(("catch up", region)),
             lag=lambda _: SimpleNamespace(commits=1, milliseconds=70.0))
         self.regions: dict[str, Any] = {name: SimpleNamespace(
@@ -63,8 +63,8 @@ class FakeStack:
 
     def writer_and_standby(self) -> tuple[Any, Any]:
         """The regions."""
-        other = WEST if self.pair.writer == EAST else EAST
-        return self.regions[self.pair.writer], self.regions[other]
+        other = WEST if self.database.writer == EAST else EAST
+        return self.regions[self.database.writer], self.regions[other]
 
     def within(self, region: Any) -> str:
         """The URL behind a cut."""
@@ -82,7 +82,7 @@ class FakeStack:
 
     def _is_in(self, region: str, payment_id: str) -> bool:
         made = self.made.get(payment_id)
-        return made is not None and (region == self.pair.writer or self.clock.now >= made + self.late)
+        return made is not None and (region == self.database.writer or self.clock.now >= made + self.late)
 
     def _answerer(self, region: str) -> Callable[[httpx.Request], Reply]:
         def answer(request: httpx.Request) -> Reply:

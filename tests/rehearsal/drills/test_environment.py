@@ -129,8 +129,8 @@ def unseen(world: World) -> None:
 
 @pytest.mark.parametrize(("change", "complaint"), [
     (lambda world: world.leaders.update({EAST: (2, WEST)}), "leader and writer"),
-    (lambda world: setattr(world.pair, "writer", WEST), "leader and writer"),
-    (lambda world: setattr(world.pair, "role", lambda _: ServerRole.STALE), f"database in {WEST}: 'stale writer'"),
+    (lambda world: setattr(world.database, "writer", WEST), "leader and writer"),
+    (lambda world: setattr(world.database, "role", lambda _: ServerRole.STALE), f"database in {WEST}: 'stale writer'"),
     (lambda world: world.levers.add(WEST), f"levers: ['{WEST}']"),
     (lambda world: setattr(world, "leads_to", WEST), "DNS leads to"),
     (unseen, "what controllers see: ['ledger']"),
@@ -164,7 +164,7 @@ def test_all_works_again_without_a_lag(world: World, environment: DrillEnvironme
     (EAST, EAST, 0), (WEST, WEST, 1), (EAST, WEST, 1), (WEST, EAST, 1)])
 def test_what_has_moved_is_brought_back_by_the_products_own_means(
         world: World, environment: DrillEnvironment, leader: str, writer: str, needed: int) -> None:
-    world.leaders, world.pair.writer = dict.fromkeys(REGIONS, (2, leader)), writer
+    world.leaders, world.database.writer = dict.fromkeys(REGIONS, (2, leader)), writer
     environment.restore()
     assert world.done.count("failback") == needed
 
@@ -172,7 +172,7 @@ def test_what_has_moved_is_brought_back_by_the_products_own_means(
 @pytest.mark.parametrize("refused", range(FAILBACKS + 1))
 def test_a_failback_that_is_refused_is_asked_for_again_but_not_for_ever(
         world: World, environment: DrillEnvironment, refused: int) -> None:
-    world.leaders, world.pair.writer = dict.fromkeys(REGIONS, (2, WEST)), WEST
+    world.leaders, world.database.writer = dict.fromkeys(REGIONS, (2, WEST)), WEST
     world.failbacks = [2] * refused + [0]
     if refused < FAILBACKS:
         environment.restore()
@@ -185,7 +185,7 @@ def test_a_failback_that_is_refused_is_asked_for_again_but_not_for_ever(
 
 def test_a_last_failback_that_fails_is_an_error_though_everything_is_in_order(
         world: World, environment: DrillEnvironment) -> None:
-    world.pair.writer = WEST
+    world.database.writer = WEST
 
     def begin(words: str) -> Callable[[], CommandResult]:
         world.go_home()

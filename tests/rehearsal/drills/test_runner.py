@@ -162,8 +162,8 @@ class FakeEnvironment:
             id=f"{driver} {began}", action="failover", target=WEST, driver=driver, began=began, seen=began,
             ended=began + 1, why="it is dead", steps={key: StepProgress(began=began, ended=began + 1, note="done")
                                                       for key in ("fence", "promote")})
-        self.leader = self.rehearsed.pair.writer = WEST
-        self.rehearsed.relays.calls.append(ApiCall(WEST, WEST, "dynamodb", "UpdateItem", at=began))
+        self.leader = self.rehearsed.database.writer = WEST
+        self.rehearsed.proxies.calls.append(ApiCall(WEST, WEST, "dynamodb", "UpdateItem", at=began))
 
     def ready(self) -> None:
         """It is."""
@@ -325,7 +325,7 @@ def deadly() -> Any:
         environment.move()
 
     def mend() -> None:
-        environment.leader = environment.rehearsed.pair.writer = EAST
+        environment.leader = environment.rehearsed.database.writer = EAST
         environment.rehearsed.faults.inject(Heal(EAST))
 
     environment.lose, environment.mend = lose, mend

@@ -42,13 +42,13 @@ class World:
 
     def __post_init__(self) -> None:
         self.faults = Faults()
-        pair: Any = SimpleNamespace(writer=EAST, role=lambda _: ServerRole.STANDBY)
-        self.pair = pair
+        database: Any = SimpleNamespace(writer=EAST, role=lambda _: ServerRole.STANDBY)
+        self.database = database
         copies: Any = SimpleNamespace(report=lambda: [{"store": "table", "waiting": self.waiting}])
-        relays: Any = SimpleNamespace(url=lambda name: f"http://127.0.0.1:9/{name}")
+        proxies: Any = SimpleNamespace(url=lambda name: f"http://127.0.0.1:9/{name}")
         self.rehearsed = RehearsedStack(
-            outputs=OUTPUTS, clients=self.cloud, emulator=ENDPOINT, faults=self.faults, copies=copies, pair=pair,
-            relays=relays)
+            outputs=OUTPUTS, clients=self.cloud, emulator=ENDPOINT, faults=self.faults, copies=copies,
+            database=database, proxies=proxies)
         self.cloud.answers.update(
             GetApiKey={"value": "k"}, GetItem=self._item,
             ListObjectsV2=lambda _: {"KeyCount": int(self._asked in self.levers)},
@@ -71,7 +71,7 @@ class World:
 
     def go_home(self) -> None:
         """The east leads and writes again."""
-        self.leaders, self.pair.writer = dict.fromkeys(REGIONS, (9, EAST)), EAST
+        self.leaders, self.database.writer = dict.fromkeys(REGIONS, (9, EAST)), EAST
 
     def _warm(self, api: Any) -> None:
         self.done.append(f"warm {api.region}")

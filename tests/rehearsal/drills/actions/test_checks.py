@@ -32,10 +32,10 @@ def call(caller: str, status: int = 0) -> ApiCall:
 
 def test_a_region_is_isolated_if_it_calls_and_is_not_answered(stack: Any) -> None:
     run = context(stack)
-    stack.relays.calls += [call(EAST, 200), call(EAST), call(EAST), call(WEST, 200)]
+    stack.proxies.calls += [call(EAST, 200), call(EAST), call(EAST), call(WEST, 200)]
     run.first_call = 1
     assert act(run, isolated="active") == "2 calls, none answered"
-    stack.relays.calls.append(call(EAST, 200))
+    stack.proxies.calls.append(call(EAST, 200))
     with pytest.raises(CheckFailed, match=r"^calls that were answered"):
         act(run, isolated="active")
     run.first_call = 5
@@ -46,7 +46,7 @@ def test_a_region_is_isolated_if_it_calls_and_is_not_answered(stack: Any) -> Non
 def test_a_database_is_behind_by_its_commits(stack: Any) -> None:
     run = context(stack)
     assert act(run, behind="ledger") == "1 commits and 70 ms behind"
-    stack.pair.lag = lambda _: SimpleNamespace(commits=0, milliseconds=0.0)
+    stack.database.lag = lambda _: SimpleNamespace(commits=0, milliseconds=0.0)
     with pytest.raises(CheckFailed, match=r"^commits behind"):
         act(run, behind="ledger")
 

@@ -16,7 +16,7 @@ from tests.rehearsal.cloud import Cloud
 EAST, WEST = "us-east-1", "us-west-2"
 
 
-class FakePair:
+class FakeGlobalDatabase:
     """Two databases, of which the western one follows, 120 ms behind."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ def rehearsed() -> Any:
     """What is published of: a stack whose receipts go both ways."""
     lanes = [lane(RECEIPTS, EAST, WEST, 1500.0), lane(RECEIPTS, WEST, EAST, 0.0), lane(TABLE, EAST, WEST, 700.0)]
     return SimpleNamespace(
-        faults=Faults(), pair=FakePair(), copies=SimpleNamespace(report=lambda: lanes),
+        faults=Faults(), database=FakeGlobalDatabase(), copies=SimpleNamespace(report=lambda: lanes),
         writer_and_standby=lambda: [SimpleNamespace(name=name, bucket=f"receipts-{name}") for name in (EAST, WEST)],
         outputs={"primary_region": EAST, "dr_region": WEST, "primary_cluster_id": "c-east", "dr_cluster_id": "c-west"})
 
@@ -94,7 +94,7 @@ def test_each_lag_is_published_where_its_copy_is(published: PeriodicTask, cloud:
 
 def test_after_a_switchover_the_other_region_publishes_its_lag(
         published: PeriodicTask, rehearsed: Any, cloud: Cloud) -> None:
-    rehearsed.pair.writer, rehearsed.pair.roles = WEST, {EAST: ServerRole.STANDBY, WEST: ServerRole.WRITER}
+    rehearsed.database.writer, rehearsed.database.roles = WEST, {EAST: ServerRole.STANDBY, WEST: ServerRole.WRITER}
     published.work()
     assert figures(cloud)[0] == (EAST, "AuroraGlobalDBReplicationLag", 120.0)
 
@@ -102,7 +102,7 @@ def test_after_a_switchover_the_other_region_publishes_its_lag(
 @pytest.mark.parametrize("region", [EAST, WEST])
 def test_nothing_is_published_across_a_cut(published: PeriodicTask, rehearsed: Any, cloud: Cloud, region: str) -> None:
     rehearsed.faults.inject(Cut(region))
-    rehearsed.pair.cut.add(region)
+    rehearsed.database.cut.add(region)
     published.work()
     assert figures(cloud) == []
 
@@ -121,14 +121,14 @@ def test_a_store_that_is_lost_tells_nothing_and_the_other_does(
 def test_a_database_that_follows_nobody_has_no_lag(
     published: PeriodicTask, rehearsed: Any, cloud: Cloud, roles: dict[str, ServerRole]
 ) -> None:
-    rehearsed.pair.roles = roles
+    rehearsed.database.roles = roles
     published.work()
     assert figures(cloud) == [THERE, BACK]
 
 
 def test_a_database_that_ends_while_it_is_asked_has_no_lag(
         published: PeriodicTask, rehearsed: Any, cloud: Cloud) -> None:
-    rehearsed.pair.ended = True
+    rehearsed.database.ended = True
     published.work()
     assert figures(cloud) == [THERE, BACK]
 

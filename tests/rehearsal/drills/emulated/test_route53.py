@@ -230,7 +230,7 @@ def faults() -> Faults:
 
 
 @pytest.fixture
-def relays(faults: Faults) -> Iterator[AwsProxies]:
+def proxies(faults: Faults) -> Iterator[AwsProxies]:
     """Relays in front of a region's API."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
@@ -244,33 +244,33 @@ def relays(faults: Faults) -> Iterator[AwsProxies]:
         thread.join()
 
 
-def healthy(relays: AwsProxies, path: str, via: str = WORLD, timeout: float = route53.ANSWER) -> bool:
+def healthy(proxies: AwsProxies, path: str, via: str = WORLD, timeout: float = route53.ANSWER) -> bool:
     """What a checker makes of the answer of the region's API, for which it waits so many seconds."""
-    url = f"{relays.url(EAST)}/_aws/execute-api/a/live"
-    return answers(ApiClient(region=EAST, url=url, via=relays.url(via), timeout=timeout), path)
+    url = f"{proxies.url(EAST)}/_aws/execute-api/a/live"
+    return answers(ApiClient(region=EAST, url=url, via=proxies.url(via), timeout=timeout), path)
 
 
 @pytest.mark.parametrize(
     ("path", "expected"),
     [("/200", True), ("/204", True), ("/302", True), ("/404", False), ("/503", False), ("/what", False)])
-def test_success_and_redirection_are_healthy(relays: AwsProxies, path: str, expected: bool) -> None:
-    assert healthy(relays, path) is expected
-    (call,) = relays.calls
+def test_success_and_redirection_are_healthy(proxies: AwsProxies, path: str, expected: bool) -> None:
+    assert healthy(proxies, path) is expected
+    (call,) = proxies.calls
     assert (call.caller, call.region, call.operation) == (WORLD, EAST, f"GET /_aws/execute-api/a/live{path}")
 
 
-def test_no_answer_in_time_is_not_healthy(relays: AwsProxies, faults: Faults) -> None:
+def test_no_answer_in_time_is_not_healthy(proxies: AwsProxies, faults: Faults) -> None:
     assert route53.ANSWER == 2
-    assert not healthy(relays, "/hang", timeout=0.05)
+    assert not healthy(proxies, "/hang", timeout=0.05)
     faults.inject(Cut(EAST, FailureMode.HANG))
-    assert not healthy(relays, "/200", timeout=0.05)
+    assert not healthy(proxies, "/200", timeout=0.05)
 
 
 def test_no_connection_is_not_healthy() -> None:
     assert not answers(ApiClient(region=EAST, url="http://127.0.0.1:9"), "/health")
 
 
-def test_a_region_that_lives_on_behind_a_cut_is_dead_to_the_world(relays: AwsProxies, faults: Faults) -> None:
+def test_a_region_that_lives_on_behind_a_cut_is_dead_to_the_world(proxies: AwsProxies, faults: Faults) -> None:
     faults.inject(Cut(EAST, inside=True))
-    assert healthy(relays, "/200", OUTSIDE)
-    assert not healthy(relays, "/200", WORLD)
+    assert healthy(proxies, "/200", OUTSIDE)
+    assert not healthy(proxies, "/200", WORLD)
