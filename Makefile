@@ -12,7 +12,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 RDS_AUTHORITIES := https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem
 OUTPUTS := cfn-outputs/flat-outputs.json
-CODE := contract.py lib payments recovery rehearsal tests tools __main__.py
+CODE := contract.py lib payments recovery rehearsal simulator tests tools __main__.py
 
 # For dead code: what only a test uses is dead.
 PRODUCT := contract.py lib payments recovery rehearsal tools __main__.py
@@ -74,12 +74,12 @@ test: $(READY) ## The gate, which must pass before a change is merged: check, un
 
 .PHONY: gate-code gate-stacks
 gate-code:
-	@$(MAKE) lint && $(MAKE) types && $(MAKE) unit && $(MAKE) parts
+	@$(MAKE) lint && $(MAKE) types && $(MAKE) unit && $(MAKE) parts && $(MAKE) simulated
 gate-stacks:
 	@$(MAKE) integration && $(MAKE) outages
 
 .PHONY: prove
-prove: loaded ## Proofs that take too long for the gate, 30 minutes at most
+prove: loaded hunted ## Proofs that take too long for the gate, 30 minutes at most
 
 .PHONY: loaded
 loaded: $(READY) ## The fast tests ten times, in random order and with every processor kept busy
@@ -110,6 +110,15 @@ unit: $(READY) ## The unit tests, with coverage (coverage/coverage-summary.json)
 .PHONY: parts
 parts: $(READY) ## The rehearsal's own parts, and the ledger's SQL on a real PostgreSQL
 	$(call stage,parts,$(PY) -m pytest tests/rehearsal tests/postgres)
+
+# SEEDS=n hunts over that many fresh seeds, SEED=n replays one, MIX=name does either in one mix only.
+.PHONY: simulate simulated hunted
+simulate: $(READY) ## Hunt for violations in histories under a virtual clock (SEEDS=1000), or replay one (SEED=n); MIX=name
+	@$(PY) -m simulator $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200)) $(if $(MIX),--mix $(MIX)) $(ARGS)
+simulated: $(READY)
+	$(call stage,simulated,$(PY) -m pytest tests/simulator && $(PY) -m simulator --fixed)
+hunted: $(READY)
+	$(call stage,hunted,$(PY) -m simulator --long)
 
 .PHONY: integration
 integration: $(READY) ## The integration tests, on a stack deployed onto an emulator

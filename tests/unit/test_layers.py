@@ -14,9 +14,12 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("lib", "payments", "recovery", "rehearsal", "tools")
 PULUMI = {"pulumi", "pulumi_aws", "pulumi_random"}
 FORBIDDEN = {
-    "payments": {*PULUMI, "lib", "recovery", "rehearsal"},
-    "lib": {"payments", "recovery", "rehearsal"},
-    "recovery": {*PULUMI, "lib", "rehearsal"},
+    "payments": {*PULUMI, "lib", "recovery", "rehearsal", "simulator"},
+    "lib": {"payments", "recovery", "rehearsal", "simulator"},
+    "recovery": {*PULUMI, "lib", "rehearsal", "simulator"},
+    "rehearsal": {"simulator"},
+    "simulator": {*PULUMI, "lib", "rehearsal"},
+    "tools": {"simulator"},
 }
 
 

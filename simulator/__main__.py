@@ -1,0 +1,64 @@
+"""`python -m simulator`: hunt with every core, replay a seed, or play a fixed set as a gate."""
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor
+from typing import Annotated
+
+import typer
+
+from simulator.hunt import FIXED, LONG, Findings, describe, fixed_set, hunt, refreshed, shortest
+from simulator.known import Known, load, save
+from simulator.mixes import MIXES
+from simulator.run import draw, play, shrink
+
+
+def replay(seed: int, mix: str, *, smaller: bool) -> int:
+    """Play one seed and print its trace. Returns the exit code."""
+    plan = draw(seed, mix)
+    result = play(seed, plan, traced=True)
+    if smaller and result.violations:
+        result = play(seed, shrink(seed, plan, result.violations[0].rule), traced=True)
+    print(describe(result))
+    return 1 if result.violations else 0
+
+
+def report(findings: Findings, known: list[Known], pool: ProcessPoolExecutor, *, gate: bool) -> int:
+    """Print what was found, and a short trace of all that is not known. Returns the exit code."""
+    print("\n".join(findings.lines(known)))
+    new, gone = findings.unknown(known), findings.gone(known) if gate else []
+    for trace in pool.map(shortest, [(findings.broken[key][0], *key) for key in new]):
+        print(f"\n{trace}")
+    for mix, seed, rule in gone:
+        print(f"{mix}: {rule}: is known, but seed {seed} shows it no more: look again with --refresh, or take it out")
+    return 1 if new or gone else 0
+
+
+def main(
+    seeds: Annotated[int, typer.Option(min=1, help="How many histories.")] = 200,
+    first: Annotated[int, typer.Option(help="The first seed; otherwise a fresh one.")] = -1,
+    seed: Annotated[int, typer.Option(help="Replay this one, with its trace.")] = -1,
+    mix: Annotated[str, typer.Option(help=f"Only this mix: {', '.join(sorted(MIXES))}.")] = "",
+    *,
+    smaller: Annotated[bool, typer.Option("--shrink", help="Shrink the replayed history.")] = False,
+    fixed: Annotated[bool, typer.Option("--fixed", help="The fixed set of the gate.")] = False,
+    long: Annotated[bool, typer.Option("--long", help="The long fixed set.")] = False,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Find the seeds of known violations again.")] = False,
+) -> None:
+    """Hunt for violations. Exit code 1 if there are any that are not known, or a known one that is gone."""
+    if mix and mix not in MIXES:
+        raise typer.BadParameter(f"{mix}: must be one of {', '.join(sorted(MIXES))}")
+    if seed >= 0:
+        raise typer.Exit(replay(seed, mix, smaller=smaller))
+    if refresh:
+        save(refreshed(load(), LONG))
+        raise typer.Exit
+    known, start = load(), first if first >= 0 else int(time.time()) % 10_000_000 * 1000
+    gate = fixed or long
+    jobs = fixed_set(known, LONG if long else FIXED) if gate else [(start + number, mix) for number in range(seeds)]
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        code = report(hunt(jobs, pool), known, pool, gate=gate)
+    raise typer.Exit(code)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,351 @@
+"""An Aurora global database as the product sees it: the ledger over SQL, and RDS's operations.
+
+The writer's commits reach the standby in their order, each after a lag. A failover promotes the standby with what it
+has; the old writer is fenced where it can be reached, which may take too long, and comes back as a standby once its
+region does: what it alone had is gone. A switchover waits until the standby has everything, and may complete late.
+What RDS says of a region that it cannot reach, and of a cluster that changes its role, the seed draws.
+"""
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from pg8000.exceptions import DatabaseError
+
+from payments import ledger
+from simulator.dynamodb import calling, failure
+from simulator.history import History
+from simulator.network import Call, Network, NoAnswer, Unavailable
+from simulator.scheduler import Process
+
+CONNECT, STATEMENT = 0.4, 0.8
+SWITCHOVER_WAITS = 600.0  # seconds that a switchover waits for the standby before it is given up
+REJOIN_SECONDS = 30.0, 120.0  # that the old writer takes to follow the new one, once they reach each other
+
+
+@dataclass
+class Books:
+    """What one region's database holds: postings by payment id in the order of posting, and the newest epoch."""
+
+    postings: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    epoch: int = 0
+    sequence: int = 0
+
+    def copy(self) -> "Books":
+        """Another one with the same content."""
+        return Books(dict(self.postings), self.epoch, self.sequence)
+
+    def post(self, values: dict[str, Any]) -> None:
+        """What `ledger.post_payment` does."""
+        if values["epoch"] < self.epoch:
+            raise _sql("TS001")
+        found = self.postings.get(values["payment_id"])
+        if found is not None and found[6] != values["fingerprint"]:
+            raise _sql("TS002")
+        self.epoch = values["epoch"]
+        if found is None:
+            self.sequence += 1
+            self.postings[values["payment_id"]] = (
+                self.sequence, *(values[key] for key in ("payment_id", "payer", "payee", "amount", "currency",
+                                                         "fingerprint", "epoch", "created_at")))
+
+
+@dataclass
+class Aurora:  # pylint: disable=too-many-instance-attributes  # one object for all that a global database is
+    """A global database over two regions; `lag` draws how long a commit takes to reach the standby."""
+
+    network: Network
+    history: History
+    global_cluster: str
+    clusters: dict[str, str]
+    """The ARN of each region's cluster."""
+    writer: str
+    lag: Callable[[], float] = lambda: 0.1
+    stalled: bool = False
+    failover_takes: tuple[float, float] = (4.0, 40.0)
+    switchover_takes: tuple[float, float] = (4.0, 60.0)
+    fenced: float = 0.9
+    """How likely a failover fences the old writer where it reaches it."""
+    books: dict[str, Books] = field(default_factory=dict)
+    accepting: dict[str, bool] = field(default_factory=dict)
+    """Whether a region's database takes writes."""
+    status: dict[str, str] = field(default_factory=dict)
+    asked: Callable[[Process, str, str, int], None] = lambda _caller, _target, _how, _number: None
+    """Called with who asks for a move, where to, which, and the number of that call among the caller's."""
+    moving: str = ""
+    """The kind of a move that is under way: `failover` or `switchover`."""
+    _behind: deque[dict[str, Any]] = field(default_factory=deque)
+    _shipping: int = 0
+    _due: float = 0.0
+    _returning: bool = False
+    _generation: int = 0
+    _move: int = 0
+    _rejoining: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.books = {region: Books() for region in self.clusters}
+        self.accepting = {region: region == self.writer for region in self.clusters}
+        self.status = dict.fromkeys(self.clusters, "available")
+
+    def other(self, region: str) -> str:
+        """The other region."""
+        return next(each for each in self.clusters if each != region)
+
+    def rejoining(self, region: str) -> bool:
+        """Whether a region's database was the writer and does not follow the new one yet."""
+        return region in self._rejoining
+
+    # --- The log
+
+    def commit(self, region: str, values: dict[str, Any]) -> None:
+        """A posting in a region whose database takes writes."""
+        if not self.accepting[region]:
+            raise _sql("25006")
+        self.books[region].post(values)
+        if region == self.writer:
+            self._behind.append(values)
+            self._ship()
+
+    def _ship(self) -> None:
+        """Let the oldest commit that is not on its way leave."""
+        scheduler, generation = self.network.scheduler, self._generation
+        self._shipping += 1
+        self._due = max(self._due, scheduler.now + self.lag())
+        scheduler.at(self._due - scheduler.now, lambda: self._arrive(generation))
+
+    def _arrive(self, generation: int) -> None:
+        if generation != self._generation:
+            return
+        self._shipping -= 1
+        target = self.other(self.writer)
+        if self._behind and not self.stalled and target not in self._rejoining and (
+                self.network.reaches(self.writer, target)):
+            self.books[target].post(self._behind.popleft())
+
+    def drain(self) -> None:
+        """Let commits that waited go on, and let an old writer that is back begin to rejoin."""
+        old = self.other(self.writer)
+        if not self.stalled and self.network.reaches(self.writer, old) and old not in self._rejoining:
+            for _ in range(len(self._behind) - self._shipping):
+                self._ship()
+        if self._back(old) and not self._returning:
+            self._returning = True
+            self.network.scheduler.at(self.network.scheduler.random.uniform(*REJOIN_SECONDS), lambda: self._rejoin(old))
+
+    def _back(self, old: str) -> bool:
+        return old in self._rejoining and not self.moving and self.network.connected(self.writer, old)
+
+    def _rejoin(self, old: str) -> None:
+        """Let an old writer follow: what it alone has is discarded."""
+        self._returning = False
+        if self._back(old):
+            self._rejoining.discard(old)
+            self.status[old] = "available"
+            self.accepting[old] = False
+            lost = self.books[old].postings.keys() - self.books[self.writer].postings.keys()
+            self.books[old] = self.books[self.writer].copy()
+            self._forget()
+            self.history.note(self.network.scheduler.now, "rejoined", old, discarded=len(lost))
+
+    def _forget(self) -> None:
+        """Drop what has not reached the standby."""
+        self._behind.clear()
+        self._generation += 1
+        self._shipping = 0
+
+    # --- Moves
+
+    def fail_over(self, target: str) -> None:
+        """Begin a failover with loss of data."""
+        scheduler, draw, old = self.network.scheduler, self.network.scheduler.random, self.writer
+        self.moving, self.status[target] = "failover", "failing-over"
+        self._move += 1
+        number = self._move
+
+        def fence() -> None:
+            if self._move == number and self.network.reaches(target, old) and draw.random() < self.fenced:
+                self.accepting[old] = False
+
+        def promote() -> None:
+            if self._move != number:
+                return
+            self.writer, self.moving, self.status[target] = target, "", "available"
+            self.accepting[target] = True
+            self._forget()
+            self._rejoining.discard(target)
+            self._rejoining.add(old)
+            self.history.note(scheduler.now, "promoted", target, how="failover")
+
+        scheduler.at(draw.uniform(0.5, 3.0), fence)
+        scheduler.at(draw.uniform(*self.failover_takes), promote)
+
+    def switch_over(self, target: str) -> None:
+        """Begin a switchover, which waits for the standby and completes late or not at all."""
+        scheduler, draw, old = self.network.scheduler, self.network.scheduler.random, self.writer
+        self.moving = "switchover"
+        self._move += 1
+        number = self._move
+        until = scheduler.now + SWITCHOVER_WAITS
+
+        def swap() -> None:
+            if self._move != number:
+                return
+            there = self.network.connected(old, target)
+            if scheduler.now > until:
+                self.moving, self.accepting[old] = "", True
+                self.status = dict.fromkeys(self.clusters, "available")
+            elif not there or (self._behind and self.stalled):
+                scheduler.at(2.0, swap)
+            else:
+                for values in self._behind:
+                    self.books[target].post(values)
+                self._forget()
+                self.writer, self.moving, self.accepting = target, "", {old: False, target: True}
+                self.status = dict.fromkeys(self.clusters, "available")
+                self.history.note(scheduler.now, "promoted", target, how="switchover")
+
+        scheduler.at(draw.uniform(1.0, 3.0), lambda: self.moving and self.status.update(
+            {target: draw.choice(("available", "switching-over", "modifying"))}))
+        def demote() -> None:
+            if self._move == number and self.network.connected(old, target):
+                self.accepting[old] = False
+
+        takes = draw.uniform(*self.switchover_takes)
+        scheduler.at(takes * draw.random(), demote)
+        scheduler.at(takes, swap)
+
+
+class LedgerSession:
+    """A PostgreSQL session of the product's driver, at a cluster's writer or reader endpoint."""
+
+    def __init__(self, aurora: Aurora, caller: Process, region: str) -> None:
+        self._aurora, self._caller, self._region = aurora, caller, region
+
+    @classmethod
+    def connect(cls, aurora: Aurora, caller: Process, region: str, *, reader: bool = False) -> "LedgerSession":
+        """Log in; the writer endpoint of a standby leads nowhere."""
+        def serve() -> bool:
+            return reader or aurora.accepting[region]
+
+        with _driver():
+            if not aurora.network.call(Call(caller, region, "postgres", "connect", CONNECT), serve):
+                raise OSError("no route to host")
+        return cls(aurora, caller, region)
+
+    def prepare(self, sql: str) -> "LedgerSession":
+        """A prepared statement; it parses nothing."""
+        if sql != ledger.POST:
+            raise ValueError(sql)
+        return self
+
+    def run(self, sql: str = ledger.POST, **values: Any) -> list[list[Any]]:
+        """The rows of one of the product's statements."""
+        def serve() -> list[list[Any]]:
+            books = self._aurora.books[self._region]
+            match sql:
+                case ledger.POST:
+                    self._aurora.commit(self._region, values)
+                    return [[""]]
+                case ledger.PROBE:
+                    return [[not self._aurora.accepting[self._region]]]
+                case ledger.FENCE:
+                    return [[books.epoch]]
+                case ledger.READ:
+                    rows = [list(row) for row in books.postings.values() if row[0] > values["after"]]
+                    return [[row[0], *row[1:7], row[7], row[8]] for row in rows[:values["page"]]]
+            raise AssertionError(sql)
+
+        with _driver():
+            rows: list[list[Any]] = self._aurora.network.call(
+                Call(self._caller, self._region, "postgres", "query", STATEMENT), serve)
+        return rows
+
+    def close(self) -> None:
+        """End it."""
+
+
+class RdsClient:
+    """A boto3 client of RDS in one region, in the hands of a process."""
+
+    def __init__(self, aurora: Aurora, caller: Process, region: str) -> None:
+        self._aurora, self._caller, self._region = aurora, caller, region
+
+    def describe_global_clusters(self, **_: Any) -> dict[str, Any]:
+        """DescribeGlobalClusters, as this region's control plane knows it."""
+        def serve() -> dict[str, Any]:
+            aurora = self._aurora
+            members = [{"DBClusterArn": arn, "IsWriter": region == aurora.writer,
+                        "SynchronizationStatus": "pending-resync" if aurora.rejoining(region) else "connected"}
+                       for region, arn in aurora.clusters.items()]
+            state = {"FailoverState": {"Status": f"{aurora.moving}-in-progress"}} if aurora.moving else {}
+            return {"GlobalClusters": [{"GlobalClusterIdentifier": aurora.global_cluster,
+                                        "GlobalClusterMembers": members, **state}]}
+
+        return self._call("DescribeGlobalClusters", serve)
+
+    def describe_db_clusters(self, **_: Any) -> dict[str, Any]:
+        """DescribeDBClusters, of the region's own."""
+        return self._call("DescribeDBClusters", lambda: {"DBClusters": [
+            {"Status": self._aurora.status[self._region], "DBClusterArn": self._aurora.clusters[self._region]}]})
+
+    def describe_db_instances(self, **_: Any) -> dict[str, Any]:
+        """DescribeDBInstances, of the region's own."""
+        return self._call("DescribeDBInstances", lambda: {"DBInstances": [{"DBInstanceStatus": "available"}]})
+
+    def failover_global_cluster(self, *, TargetDbClusterIdentifier: str, **_: Any) -> dict[str, Any]:  # noqa: N803
+        """FailoverGlobalCluster with AllowDataLoss."""
+        target, number = TargetDbClusterIdentifier.split(":")[3], self._caller.calls + 1
+
+        def serve() -> dict[str, Any]:
+            aurora = self._aurora
+            aurora.asked(self._caller, target, "failover", number)
+            if aurora.writer == target or aurora.moving == "failover":
+                raise failure("FailoverGlobalCluster", "InvalidGlobalClusterStateFault", 400)
+            aurora.fail_over(target)
+            return {}
+
+        return self._call("FailoverGlobalCluster", serve, record=True)
+
+    def switchover_global_cluster(self, *, TargetDbClusterIdentifier: str, **_: Any) -> dict[str, Any]:  # noqa: N803
+        """SwitchoverGlobalCluster; AWS wants it asked in the writer's region."""
+        target, number = TargetDbClusterIdentifier.split(":")[3], self._caller.calls + 1
+
+        def serve() -> dict[str, Any]:
+            aurora = self._aurora
+            aurora.asked(self._caller, target, "switchover", number)
+            if aurora.writer == target or aurora.moving or aurora.writer != self._region:
+                raise failure("SwitchoverGlobalCluster", "InvalidGlobalClusterStateFault", 400)
+            aurora.switch_over(target)
+            return {}
+
+        return self._call("SwitchoverGlobalCluster", serve, record=True)
+
+    def get_paginator(self, operation: str) -> "RdsClient":
+        """Of snapshots, of which there are none."""
+        if operation != "describe_db_cluster_snapshots":
+            raise ValueError(operation)
+        return self
+
+    def paginate(self, **_: Any) -> Iterator[dict[str, Any]]:
+        """One empty page."""
+        yield self._call("DescribeDBClusterSnapshots", lambda: {"DBClusterSnapshots": []})
+
+    def _call(self, operation: str, serve: Callable[[], Any], *, record: bool = False) -> dict[str, Any]:
+        call = Call(self._caller, self._region, "rds", operation, 5.0, 2.0, record)
+        return calling(self._aurora.network, call, serve)
+
+
+@contextmanager
+def _driver() -> Iterator[None]:
+    """What the driver raises where there is no answer."""
+    try:
+        yield
+    except NoAnswer as error:
+        raise TimeoutError("no answer") from error
+    except Unavailable as error:
+        raise _sql("57P03") from error
+
+
+def _sql(code: str) -> DatabaseError:
+    return DatabaseError({"C": code, "M": code})

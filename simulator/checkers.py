@@ -1,0 +1,307 @@
+"""What must hold of a history: pure functions over its events and over what the world holds at its end."""
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from contract import OBSERVATION_PREFIX, Store
+from payments.deadline import Timing
+from payments.leadership import LEASE
+from recovery.plan import RECONCILE, STALE
+
+if TYPE_CHECKING:
+    from simulator.world import World
+
+SLACK = 3.0  # seconds: copies lag by so much where nothing is wrong
+QUIET = 120.0  # seconds without a payment that count as nobody taking any
+DECLARED = 460.0  # seconds: a recovery time of 900 s, of which Aurora may take 480 s on AWS, and here 40 s
+UNWATCHED = frozenset({"region-lost", "controller-stopped", "way-cut", "one-way-cut"})
+SETTLING = 60.0  # seconds that copies may take before they are looked for
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A rule that a history broke: which, when (virtual seconds), and how."""
+
+    rule: str
+    at: float
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.rule} at {self.at:.1f} s: {self.detail}"
+
+
+Checker = Callable[["World"], Iterator[Violation]]
+SAFETY: list[Checker] = []
+LIVENESS: list[Checker] = []
+
+
+def safety(check: Checker) -> Checker:
+    """Register a checker of the whole history."""
+    SAFETY.append(check)
+    return check
+
+
+def liveness(check: Checker) -> Checker:
+    """Register a checker of the end, when all that may heal has healed."""
+    LIVENESS.append(check)
+    return check
+
+
+@safety
+def exposure_is_an_upper_bound(world: "World") -> Iterator[Violation]:
+    """No failover loses more than was reported, or than the objective, unless a person accepted it."""
+    objective = world.options.recovery_point
+    for event in world.history.of("leads"):
+        facts = event.facts
+        if facts["action"] != "failover" or facts["accepted"] or not facts["missing"]:
+            continue
+        reported, lost = facts["reported"], facts["exposure"]
+        if reported is None or lost > reported + SLACK:
+            said = "none" if reported is None else f"{reported:.1f} s"
+            yield Violation("exposure understated", event.at,
+                            f"{lost:.0f} s of payments were in no store of {event.who}; reported were {said}")
+        if lost > objective + SLACK:
+            yield Violation("more lost than the objective", event.at,
+                            f"{lost:.0f} s of payments were in no store of {event.who}, the objective is {objective} s")
+
+
+@safety
+def nobody_moves_from_a_region_that_pays(world: "World") -> Iterator[Violation]:
+    """No automatic failover of a region that takes payments and that Route 53 sees, or that only throttles.
+
+    A person may do so, but not by continuing what another driver began.
+    """
+    for event in world.history.of("leads"):
+        facts = event.facts
+        accepted = facts["accepted"] and not (facts["resumed"] and facts["automatic"])
+        if facts["action"] != "failover" or not facts["other_pays"] or accepted:
+            continue
+        if facts["flooded"]:
+            yield Violation("failover of a throttled region", event.at, f"by {facts['by']}, run {facts['run']}")
+        elif facts["seen"]:
+            if facts["resumed"]:
+                yield Violation("refusals skipped", event.at, f"{facts['by']} resumed run {facts['run']}")
+            elif facts["automatic"]:
+                yield Violation("failover of a healthy region", event.at, f"by {facts['by']}, run {facts['run']}")
+
+
+@safety
+def the_threshold_is_elapsed_time(world: "World") -> Iterator[Violation]:
+    """No automatic failover of a region that was lost for less than the detection threshold."""
+    threshold = world.options.interval * world.options.threshold
+    for event in world.history.of("leads"):
+        facts = event.facts
+        if facts["action"] == "failover" and facts["automatic"] and facts["dead"] is not None and (
+                facts["dead"] < threshold - 1.0):
+            yield Violation("decided too early", event.at, f"{facts['dead']} s after the region was lost")
+
+
+@safety
+def evidence_is_recent(world: "World") -> Iterator[Violation]:
+    """No failover on an observation that is old by the true clock, unless a person accepted the loss."""
+    for event in world.history.of("leads"):
+        facts = event.facts
+        if facts["action"] == "failover" and not facts["accepted"] and facts["looked"] > STALE + 15.0:
+            yield Violation("stale evidence", event.at, f"the controller's last look was {facts['looked']} s ago")
+
+
+@safety
+def who_promotes_holds_the_run(world: "World") -> Iterator[Violation]:
+    """Nobody asks for a promotion while somebody else, or nobody, holds the run, but for a proof immediately before."""
+    for event in world.history.of("asked to promote"):
+        if not event.facts["holds"] and not event.facts["proved"]:
+            yield Violation("promotion without the run", event.at,
+                            f"{event.who} asked for a {event.facts['how']} to {event.facts['target']}; the run is "
+                            f"{event.facts['holder']}'s")
+
+
+@safety
+def what_has_ended_stays_so(world: "World") -> Iterator[Violation]:
+    """No run that has ended is open again."""
+    for event in world.history.of("reopened"):
+        yield Violation("an ended run is open again", event.at, f"{event.facts['run']}, by {event.who}")
+        return
+
+
+@safety
+def the_lost_region_is_left_alone(world: "World") -> Iterator[Violation]:
+    """The driver of a failover calls nothing in the other region."""
+    for event in world.history.of("called"):
+        yield Violation("the lost region was called", event.at, f"{event.facts['operation']} by {event.who}")
+        return
+
+
+@safety
+def one_region_settles_under_an_epoch(world: "World") -> Iterator[Violation]:
+    """Two regions never both settle payments under one epoch."""
+    found: dict[int, str] = {}
+    for event in world.history.of("settled"):
+        first = found.setdefault(event.facts["epoch"], event.who)
+        if first != event.who:
+            yield Violation("two regions under one epoch", event.at,
+                            f"epoch {event.facts['epoch']}: {first} and {event.who}")
+            return
+
+
+@safety
+def a_lease_ends(world: "World") -> Iterator[Violation]:
+    """Nothing is settled under an epoch that ended longer ago than a lease and a request last (strong).
+
+    Where a process was struck while a write was under way, that write may be late.
+    """
+    if not world.options.strong or any("freeze" in name for name in world.struck):
+        return
+    ends = [(event.at + LEASE + Timing().budget, event.facts["epoch"]) for event in world.history.of("leads")]
+    for event in world.history.of("settled"):
+        if any(event.at > at and event.facts["epoch"] < epoch for at, epoch in ends):
+            yield Violation("a lease outlives its time", event.at,
+                            f"{event.who} settles {event.facts['id']} under epoch {event.facts['epoch']}")
+            return
+
+
+@safety
+def what_repair_found_pending_stays_so(world: "World") -> Iterator[Violation]:
+    """A payment that a repair listed as pending is not settled under an older epoch afterwards (strong)."""
+    settled = world.history.of("settled") if world.options.strong else []
+    for repair in world.history.of("repaired"):
+        pending = set(repair.facts["pending"])
+        for event in settled:
+            if event.at > repair.at and event.facts["id"] in pending and event.facts["epoch"] < repair.facts["epoch"]:
+                yield Violation("settled by a fenced writer", event.at,
+                                f"{event.facts['id']} under epoch {event.facts['epoch']}, after a repair under "
+                                f"{repair.facts['epoch']} had found it pending")
+                return
+
+
+@safety
+def a_repeat_gets_the_first_answer(world: "World") -> Iterator[Violation]:
+    """An acknowledged request that is repeated gets its first answer, and a request under its own id no conflict."""
+    for event in world.history.of("another answer"):
+        if event.facts["id"] not in world.given_up | world.contested:
+            rule = "acknowledged, then 409" if event.facts["status"] == HTTPStatus.CONFLICT else "another answer"
+            yield Violation(rule, event.at, f"{event.facts['id']} in {event.facts['region']}: {event.facts['now']}")
+            return
+    for event in world.history.of("refused its own"):
+        if event.facts["id"] not in world.contested:
+            yield Violation("conflict with itself", event.at, f"{event.facts['id']} in {event.facts['region']}")
+            return
+
+
+@safety
+def nothing_crashes(world: "World") -> Iterator[Violation]:
+    """No function and no command ends by an error in the program."""
+    for event in world.history.of("crashed"):
+        yield Violation("internal error", event.at, f"{event.who}: {event.facts['why']}")
+        return
+    for event in world.history.of("exits"):
+        if "internal error" in event.facts["text"]:
+            yield Violation("internal error", event.at, f"{event.who}: {event.facts['text']}")
+            return
+
+
+@safety
+def the_drill_counts_what_is_kept(world: "World") -> Iterator[Violation]:
+    """A drill counts no payment as kept that no store of the region has."""
+    for event in world.history.of("audited"):
+        if event.facts["counted"] < event.facts["lost"]:
+            yield Violation("lost and counted as kept", event.at,
+                            f"the drill counts {event.facts['counted']} of {event.facts['lost']} payments as lost")
+
+
+@liveness
+def somebody_takes_payments(world: "World") -> Iterator[Violation]:
+    """Clients are served at the end."""
+    last = max(world.served.values())
+    if last < world.scheduler.now - QUIET:
+        able = [region for region in world.regions if world.takes_payments(region)]
+        leads = world.route53.leads_to()
+        rule = "clients led astray" if able and leads not in able else "nobody takes payments"
+        yield Violation(rule, last, f"able: {', '.join(able) or 'none'}; DNS leads to {leads}; leaders "
+                        f"{[world.leader(region) for region in world.regions]}, writer {world.aurora.writer}, levers "
+                        f"{[region for region in world.regions if world.lever(region)]}")
+
+
+@liveness
+def nobody_stops_again(world: "World") -> Iterator[Violation]:
+    """Once the declared time is over, payments do not stop again."""
+    times = [event.at for event in world.history.of("paid") if event.at > world.healed + DECLARED]
+    for earlier, later in pairwise(times):
+        if later - earlier > QUIET:
+            yield Violation("payments stop again", earlier, f"no payment until {later:.0f} s")
+            return
+
+
+@liveness
+def somebody_is_notified(world: "World") -> Iterator[Violation]:
+    """Where nobody takes payments for long although both regions answer and are watched, a controller says so."""
+    if any(event.facts["name"] in UNWATCHED for event in world.history.of("fault")):
+        return
+    times = sorted({0.0, *(event.at for event in world.history.of("paid")), world.scheduler.now})
+    for earlier, later in pairwise(times):
+        if later - earlier > 2 * QUIET and not any(
+                earlier - QUIET < event.at < later for event in world.history.of("notified")):
+            yield Violation("nobody is notified", earlier, f"no payment until {later:.0f} s, and no word of it")
+            return
+
+
+@liveness
+def no_run_is_stuck(world: "World") -> Iterator[Violation]:
+    """A run has ended, and so has its repair."""
+    if world.permanent:
+        return
+    for region in world.regions:
+        run = world.run(region)
+        begun = [event.at for event in world.history.of("runs") if run and event.facts["run"] == run["id"]]
+        if run and run["ended"] is None and begun and world.scheduler.now - begun[0] > 2 * QUIET:
+            step = next((key for key, done in run["steps"].items() if done["ended"] is None), "its beginning")
+            rule = "a repair does not end" if step == RECONCILE.key else "a run is left open"
+            yield Violation(rule, begun[0], f"{run['action']} to {run['target']} by {run['driver']}, in {step}")
+            return
+
+
+@liveness
+def leader_and_writer_agree(world: "World") -> Iterator[Violation]:
+    """The leading region has the database's writer, and every region knows it."""
+    leaders = {world.leader(region)[0] for region in world.regions}
+    if not world.permanent and leaders != {world.aurora.writer}:
+        yield Violation("leader and writer differ", world.scheduler.now, f"{leaders}, writer {world.aurora.writer}")
+
+
+@liveness
+def controllers_see(world: "World") -> Iterator[Violation]:
+    """The controller of a region that lives reports, unless it is stopped."""
+    for region in world.regions:
+        item = world.table.views[region].get(f"{OBSERVATION_PREFIX}{region}")
+        if not world.permanent and item and item[1][0] < world.scheduler.now - 2 * QUIET:
+            yield Violation("a controller is blind", item[1][0], f"nothing from {region} since")
+
+
+@liveness
+def what_was_acknowledged_is_kept(world: "World") -> Iterator[Violation]:
+    """Every acknowledged payment is settled and in each store, unless no surviving store had it at a failover."""
+    able = [region for region in world.regions if world.takes_payments(region)]
+    if len(able) != 1:
+        return
+    region, found = able[0], set[str]()
+    for each in world.acknowledged.values():
+        if each.payment_id in world.contested or each.at > world.scheduler.now - SETTLING:
+            continue
+        stores = world.stores_with(region, each.payment_id)
+        item = world.table.item(region, each.payment_id)
+        rule = ""
+        if not stores:
+            rule = "" if each.payment_id in world.given_up else "acknowledged and lost"
+        elif item is None:
+            rule = "kept and not found"
+        elif "table" not in stores:
+            rule = "acknowledged and pending"
+        elif int(item["amount"]["N"]) != each.body["amount"]:
+            rule = "acknowledged and changed"
+        elif len(stores) < len(Store) and not world.permanent:
+            rule = "acknowledged and not whole"
+        if rule and rule not in found:
+            found.add(rule)
+            yield Violation(rule, each.at, f"{each.payment_id}, acknowledged by {each.region}: {region} has it in "
+                            f"{', '.join(sorted(stores)) or 'no store'}")

@@ -1,0 +1,163 @@
+"""What may go wrong: the faults of a history, drawn from its seed, and the strikes at the seams.
+
+A `Fault` is set and lifted by name at moments that the seed draws, so a history can be printed, replayed and shrunk.
+`Strikes` kill or freeze who makes a call, and fail, lose, repeat or delay the call itself.
+"""
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING
+
+from simulator.network import WITNESS, Call
+
+if TYPE_CHECKING:
+    from simulator.world import World
+
+Change = Callable[["World", str], object]
+EVER = float("inf")
+SERVICES = ("dynamodb", "s3", "postgres", "rds", "lambda", "cloudwatch", "sns")
+REFUSALS = {"refuses": "error", "hangs": "hang", "throttles": "throttle"}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault in a region (`where`), from one moment to another (virtual seconds)."""
+
+    name: str
+    where: str
+    begins: float
+    ends: float = EVER
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it stays for ever: not so what happens at once and is over."""
+        return self.ends == EVER and self.name not in AT_ONCE
+
+    def __str__(self) -> str:
+        until = "" if self.name in AT_ONCE else " for ever" if self.ends == EVER else f" until {self.ends:.0f} s"
+        return f"{self.name} in {self.where} from {self.begins:.0f} s{until}"
+
+
+def _ways(world: "World", region: str) -> set[tuple[str, str]]:
+    other = world.other(region)
+    return {(region, other), (other, region)}
+
+
+def _refusal(service: str, how: str) -> tuple[Change, Change]:
+    return (lambda world, where: world.network.refusing.update({(where, service): how}),
+            lambda world, where: world.network.refusing.pop((where, service), None))
+
+
+def _denial(operation: str, resource: Callable[["World", str], str]) -> tuple[Change, Change]:
+    return (lambda world, where: world.network.denied.add((where, operation, resource(world, where))),
+            lambda world, where: world.network.denied.discard((where, operation, resource(world, where))))
+
+
+def _nothing(_world: "World", _where: str) -> None:
+    """What happens at once is over at once."""
+
+
+def _lose(world: "World", where: str) -> None:
+    """Half of the lost regions are only cut off: what runs in them goes on, and comes back as it is."""
+    world.lose(where, ends=world.scheduler.random.random() < 1 / 2)
+
+
+def _stop_controller(world: "World", where: str) -> None:
+    world.schedule.stopped.add(where)
+    world.kill_in(where, "controller")
+
+
+def _malform(world: "World", where: str) -> None:
+    world.table.put(where, "malformed", {"payment_id": {"S": "malformed"}, "amount": {"S": "not a number"}})
+
+
+AT_ONCE: Mapping[str, Change] = {
+    "driver-frozen": lambda world, _: world.freeze_driver(world.scheduler.random.uniform(10.0, 400.0)),
+    "malformed-item": _malform,
+    "newer-release": lambda world, where: world.newer.add(where),
+    "table-restored": lambda world, where: world.restore_table(where),
+    "clock-jumps": lambda world, where: world.jump(where, world.scheduler.random.uniform(-120.0, 120.0)),
+    "functions-killed": lambda world, where: world.kill_in(where),
+}
+FAULTS: Mapping[str, tuple[Change, Change]] = {
+    **{name: (change, _nothing) for name, change in AT_ONCE.items()},
+    **{f"{service}-{word}": _refusal(service, how) for service in SERVICES for word, how in REFUSALS.items()},
+    "region-lost": (_lose, lambda world, where: world.network.dead.pop(where, None)),
+    "way-cut": (lambda world, where: world.network.cuts.update(_ways(world, where)),
+                lambda world, where: world.network.cuts.difference_update(_ways(world, where))),
+    "one-way-cut": (lambda world, where: world.network.cuts.add((where, world.other(where))),
+                    lambda world, where: world.network.cuts.discard((where, world.other(where)))),
+    "no-quorum": (lambda world, where: world.table.alone.add(where),
+                  lambda world, where: world.table.alone.discard(where)),
+    "witness-cut": (lambda world, where: world.network.cuts.update({(where, WITNESS), (WITNESS, where)}),
+                    lambda world, where: world.network.cuts.difference_update({(where, WITNESS), (WITNESS, where)})),
+    "table-stalls": (lambda world, where: world.table.stalled.add((where, world.other(where))),
+                     lambda world, where: world.table.stalled.discard((where, world.other(where)))),
+    "receipts-stall": (lambda world, where: world.buckets.stalled.add((where, world.other(where))),
+                       lambda world, where: world.buckets.stalled.discard((where, world.other(where)))),
+    "ledger-stalls": (lambda world, _: setattr(world.aurora, "stalled", True),
+                      lambda world, _: setattr(world.aurora, "stalled", False)),
+    "receipts-denied": _denial("PutObject", lambda world, where: world.receipts[where]),
+    "promotion-denied": _denial("FailoverGlobalCluster", lambda _world, _where: ""),
+    "flooded": (lambda world, where: world.gateway.flooded.add(where),
+                lambda world, where: world.gateway.flooded.discard(where)),
+    "api-down": (lambda world, where: world.gateway.down.add(where),
+                 lambda world, where: world.gateway.down.discard(where)),
+    "controller-stopped": (_stop_controller, lambda world, where: world.schedule.stopped.discard(where)),
+}
+"""By name: how a fault is set, and how it is lifted; each is given the world and the region."""
+
+
+@dataclass
+class Strikes:
+    """Strikes at seams.
+
+    Rates of kills and freezes at every call, at what changes the record of a run (`record_`), and at the calls of the
+    payments functions (`payments_`).
+
+    `fates` are the rates of what happens to a call: `fail`, `lose`, `twice`, `late`. A freeze takes `longest` seconds
+    at most, and a late call is held back for `latest` at most.
+    """
+
+    random: Random
+    kill: float = 0.0
+    freeze: float = 0.0
+    record_kill: float = 0.0
+    record_freeze: float = 0.0
+    payments_freeze: float = 0.0
+    longest: float = 120.0
+    latest: float = 3.0
+    fates: Mapping[str, float] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    active: bool = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether it never does anything."""
+        rates = self.kill, self.freeze, self.record_kill, self.record_freeze, self.payments_freeze, *self.fates.values()
+        return not any(rates)
+
+    def strike(self, call: Call, moment: str) -> None:
+        """May kill or freeze the caller."""
+        kill, freeze = (self.record_kill, self.record_freeze) if call.record else (self.kill, self.freeze)
+        if call.caller.name.startswith("tapstack-payments"):
+            freeze += self.payments_freeze
+        draw = self.random.random()
+        if draw < kill:
+            self.counts[f"kill {moment}"] += 1
+            call.caller.kill()
+        elif draw < kill + freeze:
+            self.counts[f"freeze {moment}"] += 1
+            call.caller.freeze(self.random.uniform(0.5, self.longest))
+
+    def fate(self, call: Call) -> tuple[str, float]:
+        """What happens to a call, and how long it is held back."""
+        del call
+        draw = self.random.random()
+        for name, rate in self.fates.items():
+            if draw < rate:
+                self.counts[name] += 1
+                return (name, 0.0) if name != "late" else ("", self.random.uniform(0.0, self.latest))
+            draw -= rate
+        return "", 0.0

@@ -1,0 +1,244 @@
+"""Lambda and what starts it: execution environments that freeze between invocations, API Gateway, and EventBridge."""
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from io import BytesIO
+from typing import Any
+
+from contract import HEALTH_PATH, LEVER_PATH
+from simulator.dynamodb import as_boto
+from simulator.memory import size_of
+from simulator.network import Answer, Call, Network, Unavailable
+from simulator.scheduler import Process, Scheduler
+
+Handler = Callable[[Mapping[str, Any], "Invocation"], Any]
+MINUTE = 60.0
+STANDS_STILL = 0.5  # the part of the environments whose monotonic clock stands still while they are frozen
+THROTTLED = 0.95  # the part of the keyless requests that a flooded region answers with 429
+RETRIES = 2  # of an asynchronous start that fails
+RETRY_SECONDS = 60.0
+SAMPLE_SECONDS = 0.01  # between two looks at the memory of a function that has a limit
+KEYLESS = frozenset({HEALTH_PATH, LEVER_PATH})
+
+
+@dataclass
+class Invocation:
+    """Lambda's context object."""
+
+    scheduler: Scheduler
+    aws_request_id: str
+    until: float
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Until Lambda ends the invocation."""
+        return int((self.until - self.scheduler.now) * 1000)
+
+
+@dataclass
+class Function:
+    """A function of one region: `start` gives the handler of a new execution environment; timeout in seconds.
+
+    memory: bytes of data that it may hold, and answer: bytes of JSON that it may return; 0: no limit.
+    """
+
+    name: str
+    region: str
+    start: Callable[[Process], Handler]
+    timeout: float
+    idle: list[tuple[Process, Handler]] = field(default_factory=list)
+    busy: int = 0
+    memory: int = 0
+    answer: int = 0
+
+
+class FunctionFailed(Exception):
+    """An invocation that Lambda ended, or whose handler raised."""
+
+
+class Functions:
+    """The functions of all regions, by region and name."""
+
+    def __init__(self, network: Network) -> None:
+        self._network, self._scheduler = network, network.scheduler
+        self._functions: dict[tuple[str, str], Function] = {}
+        self._number = 0
+        self.concurrency = 50
+        self.throttled: set[tuple[str, str]] = set()
+        """Functions by region and name that may not run: nobody may start them."""
+        self.peak = 0
+        """The most memory that a function with a limit has held (bytes)."""
+
+    def add(self, function: Function) -> None:
+        """Deploy a function."""
+        self._functions[function.region, function.name] = function
+
+    def invoke(self, region: str, name: str, event: Mapping[str, Any], reply: Answer) -> None:
+        """Begin an invocation; `reply` is called with what the handler returned or raised."""
+        function = self._functions[region, name]
+        if function.busy >= self.concurrency or (region, name) in self.throttled:
+            reply(None, Unavailable(throttled=True))
+            return
+        scheduler = self._scheduler
+        self._number += 1
+        cold = 0.0
+        while function.idle and not function.idle[-1][0].alive:
+            function.idle.pop()
+        if function.idle:
+            process, handle = function.idle.pop()
+            process.resume()
+        else:
+            process = Process(scheduler, f"{name}@{region}#{self._number}", region,
+                              stands_still=scheduler.random.random() < STANDS_STILL)
+            handle, cold = function.start(process), scheduler.random.uniform(0.2, 0.8)
+        context = Invocation(scheduler, f"r{self._number}", scheduler.now + cold + function.timeout)
+        running = Running(self, function, process, reply)
+        scheduler.spawn(process, lambda: running.work(handle, event, context), cold)
+        scheduler.at(cold + function.timeout, lambda: running.end("Task timed out"))
+        if function.memory:
+            scheduler.at(SAMPLE_SECONDS, running.sample)
+
+    def failed(self, process: Process, why: str, *, crashed: bool) -> None:
+        """Note that an invocation failed, or `crashed` by an error in its code."""
+        self._network.history.note(self._scheduler.now, "crashed" if crashed else "failed", process.name, why=why)
+
+
+class Running:
+    """An invocation that runs in an execution environment."""
+
+    def __init__(self, functions: Functions, function: Function, process: Process, reply: Answer) -> None:
+        self._functions, self._function, self._process, self._reply = functions, function, process, reply
+        self._open = True
+        function.busy += 1
+        process.ended[:] = [lambda: self._finish(None, FunctionFailed("Runtime.ExitError"))]
+
+    def work(self, handle: Handler, event: Mapping[str, Any], context: Invocation) -> None:
+        """Call the handler; the environment idles afterwards."""
+        limit = self._function.answer
+        found, error = None, None
+        try:
+            found = handle(event, context)
+        except Exception as raised:  # noqa: BLE001  # pylint: disable=broad-exception-caught
+            error = FunctionFailed(f"{type(raised).__name__}: {raised}")
+            self._functions.failed(self._process, str(error), crashed=True)
+        if error is None and limit and len(json.dumps(found)) > limit:
+            error = FunctionFailed("Function.ResponseSizeTooLarge")
+            self._functions.failed(self._process, str(error), crashed=False)
+        if self._open:
+            self._finish(found, error)
+            self._process.idle()
+            self._function.idle.append((self._process, handle))
+
+    def end(self, why: str) -> None:
+        """End it with its environment, if it still runs."""
+        if self._open:
+            self._functions.failed(self._process, why, crashed=False)
+            self._finish(None, FunctionFailed(why))
+            self._process.kill()
+
+    def sample(self) -> None:
+        """Look at its memory again and again; end it if that is too much."""
+        if self._open:
+            scheduler = self._process.scheduler
+            held = size_of(scheduler.tasks_of(self._process))
+            self._functions.peak = max(held, self._functions.peak)
+            if held > self._function.memory:
+                self.end("Runtime.OutOfMemory")
+            scheduler.at(SAMPLE_SECONDS, self.sample)
+
+    def _finish(self, found: Any, error: BaseException | None) -> None:
+        if self._open:
+            self._open = False
+            self._function.busy -= 1
+            self._reply(None if error else found, error)
+
+
+class LambdaClient:
+    """A boto3 client of Lambda in one region, in the hands of a process."""
+
+    def __init__(self, functions: Functions, network: Network, caller: Process, region: str, read: float) -> None:
+        self._functions, self._network = functions, network
+        self._caller, self._region, self._read = caller, region, read
+
+    def invoke(self, *, FunctionName: str, Payload: str | bytes = b"{}", **_: Any) -> dict[str, Any]:  # noqa: N803
+        """Invoke, and wait for the answer."""
+        name = FunctionName.split(":")[6] if FunctionName.startswith("arn:") else FunctionName
+        event = json.loads(Payload)
+
+        def arrive(answer: Answer) -> None:
+            self._functions.invoke(self._region, name, event, answer)
+
+        call = Call(self._caller, self._region, "lambda", "Invoke", self._read, 2.0)
+        try:
+            found = as_boto("Invoke", lambda: self._network.request(call, arrive))
+        except FunctionFailed as error:
+            return {"FunctionError": "Unhandled", "Payload": BytesIO(json.dumps({"errorMessage": str(error)}).encode())}
+        return {"Payload": BytesIO(json.dumps(found).encode())}
+
+
+class Gateway:
+    """API Gateway in front of the payments function; `flooded` regions throttle requests that need no key."""
+
+    def __init__(self, network: Network, functions: Functions, function: str) -> None:
+        self._network, self._functions, self._function = network, functions, function
+        self.flooded: set[str] = set()
+        self.down: set[str] = set()
+
+    def request(self, caller: Process, region: str, method: str, path: str, *, body: str | None = None,
+                patience: float, connect: float = 1.0) -> tuple[int, dict[str, Any]]:
+        """Status and JSON body. Raises NoAnswer."""
+        event = _proxy_event(method, path, body)
+        resource = event["resource"]
+
+        def answered(answer: Answer, found: Any, error: BaseException | None) -> None:
+            if error is None:
+                answer((found["statusCode"], json.loads(found["body"])), None)
+            else:
+                answer((429 if isinstance(error, Unavailable) and error.throttled else 502, {}), None)
+
+        def arrive(answer: Answer) -> None:
+            if region in self.down:
+                answer((503, {"message": "Service Unavailable"}), None)
+            elif region in self.flooded and resource in KEYLESS and self._network.scheduler.random.random() < THROTTLED:
+                answer((429, {"message": "Too Many Requests"}), None)
+            else:
+                self._functions.invoke(region, self._function, event, partial(answered, answer))
+
+        call = Call(caller, region, "execute-api", f"{method} {resource}", patience, connect)
+        try:
+            found: tuple[int, dict[str, Any]] = self._network.request(call, arrive)
+        except Unavailable as error:
+            return (429 if error.throttled else 503), {}
+        return found
+
+
+def _proxy_event(method: str, path: str, body: str | None) -> dict[str, Any]:
+    """The event of API Gateway's proxy integration."""
+    resource, _, query = path.partition("?")
+    parameters = {"payment_id": resource.rpartition("/")[2]} if resource.startswith("/payment/") else None
+    return {"resource": "/payment/{payment_id}" if parameters else resource, "httpMethod": method,
+            "headers": {"Content-Type": "application/json"}, "body": body, "pathParameters": parameters,
+            "queryStringParameters": dict(part.split("=") for part in query.split("&")) if query else None,
+            "isBase64Encoded": False}
+
+
+class Schedule:
+    """EventBridge: starts a function of each region every minute, for as long as the region lives."""
+
+    def __init__(self, network: Network, functions: Functions, name: str, regions: tuple[str, ...]) -> None:
+        self._network, self._functions, self._name = network, functions, name
+        self.stopped: set[str] = set()
+        for region in regions:
+            network.scheduler.at(network.scheduler.random.uniform(0.0, 5.0), partial(self._start, region))
+
+    def _start(self, region: str) -> None:
+        self._invoke(region, RETRIES)
+        self._network.scheduler.at(MINUTE, lambda: self._start(region))
+
+    def _invoke(self, region: str, retries: int) -> None:
+        def answered(_: Any, error: BaseException | None) -> None:
+            if error is not None and retries:
+                self._network.scheduler.at(RETRY_SECONDS, lambda: self._invoke(region, retries - 1))
+
+        if region not in self.stopped and region not in self._network.dead:
+            self._functions.invoke(region, self._name, {}, answered)

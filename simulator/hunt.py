@@ -1,0 +1,113 @@
+"""Many histories on every core, and what came of them together."""
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+
+from simulator.checkers import Violation
+from simulator.known import Known, find, shows
+from simulator.mixes import MIXES
+from simulator.run import Result, draw, play, shrink
+
+Job = tuple[int, str]
+"""A seed, and its mix (empty: the seed draws it)."""
+FIXED, LONG = 4, 40  # seeds of each mix in the fixed sets
+
+
+def fixed_set(known: Iterable[Known], seeds: int) -> list[Job]:
+    """The first seeds of each mix, and those that show known violations."""
+    jobs = {(seed, mix) for mix in MIXES for seed in range(1, seeds + 1)}
+    return sorted(jobs | {(seed, mix) for mix, seed, _ in shows(known)})
+
+
+def history(job: Job) -> Result:
+    """Play a seed."""
+    return play(job[0], draw(*job))
+
+
+def shortest(job: tuple[int, str, str]) -> str:
+    """The shortest history in which a seed of a mix still breaks a rule, as a readable trace."""
+    seed, mix, rule = job
+    plan = shrink(seed, draw(seed, mix), rule)
+    return describe(play(seed, plan, traced=True))
+
+
+def refreshed(known: Iterable[Known], most: int) -> list[Known]:
+    """The same with the first seed up to `most` that shows each in its mixes; a mix in which none does is left out."""
+    found = list(known)
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        jobs = [(each.rule, mix, most) for each in found for mix in each.seeds]
+        first = dict(zip([(rule, mix) for rule, mix, _ in jobs], pool.map(first_seed, jobs), strict=True))
+    return [replace(each, seeds={mix: seed for mix in each.seeds if (seed := first[each.rule, mix])}) for each in found]
+
+
+def first_seed(job: tuple[str, str, int]) -> int:
+    """The first seed of a mix that breaks a rule; 0 if none of the first `most` does."""
+    rule, mix, most = job
+    return next((seed for seed in range(1, most + 1)
+                 if any(each.rule == rule for each in history((seed, mix)).violations)), 0)
+
+
+def describe(result: Result) -> str:
+    """A history: its seed and plan, its trace, and the rules that it broke."""
+    return "\n".join([f"seed {result.seed}, {result.plan}", *result.trace,
+                      *(f"VIOLATION {each}" for each in result.violations)])
+
+
+@dataclass
+class Findings:
+    """What many histories came to; `seconds` are virtual, `took` real ones."""
+
+    histories: int = 0
+    seconds: float = 0.0
+    took: float = 0.0
+    faults: Counter[str] = field(default_factory=Counter)
+    states: Counter[str] = field(default_factory=Counter)
+    broken: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    """The seeds by mix and rule."""
+    examples: dict[tuple[str, str], Violation] = field(default_factory=dict)
+
+    def add(self, result: Result) -> None:
+        """Count a history."""
+        self.histories += 1
+        self.seconds += result.seconds
+        self.faults += result.faults
+        self.states += result.states
+        for rule in dict.fromkeys(each.rule for each in result.violations):
+            key = result.plan.mix, rule
+            self.broken.setdefault(key, []).append(result.seed)
+            self.examples.setdefault(key, next(each for each in result.violations if each.rule == rule))
+
+    def unknown(self, known: Sequence[Known]) -> list[tuple[str, str]]:
+        """The mixes and rules that nobody knows of."""
+        return sorted(key for key in self.broken if find(known, *key) is None)
+
+    def gone(self, known: Iterable[Known]) -> list[tuple[str, int, str]]:
+        """What is known and does not show any more on its seed."""
+        return sorted(each for each in shows(known) if each[1] not in self.broken.get((each[0], each[2]), ()))
+
+    def lines(self, known: Sequence[Known]) -> Iterable[str]:
+        """The report."""
+        minutes = self.seconds / 60
+        yield (f"{self.histories} histories, {minutes:.0f} virtual minutes in {self.took:.1f} s: "
+               f"{self.histories / self.took:.1f} histories and {minutes / self.took:.1f} virtual minutes a second")
+        yield "faults: " + ", ".join(f"{name} {number}" for name, number in sorted(self.faults.items()))
+        yield "states: " + ", ".join(f"{name} {number}" for name, number in sorted(self.states.items()))
+        for (mix, rule), seeds in sorted(self.broken.items()):
+            each = find(known, mix, rule)
+            what = f"known: {each.name}" if each else f"NEW: {self.examples[mix, rule]}"
+            yield f"  {mix}: {rule}: {len(seeds)} histories, the first is seed {seeds[0]}; {what}"
+
+
+def hunt(jobs: Sequence[Job], pool: Executor | None = None) -> Findings:
+    """Play all of them, on every core."""
+    findings, began = Findings(), time.monotonic()
+    if pool is None:
+        with ProcessPoolExecutor(os.cpu_count()) as own:
+            return hunt(jobs, own)
+    for result in pool.map(history, jobs, chunksize=max(1, min(8, len(jobs) // 50))):
+        findings.add(result)
+    findings.took = time.monotonic() - began
+    return findings

@@ -1,0 +1,91 @@
+"""The simulated person: what they type and when, and how they answer what they are told.
+
+Besides what a mix lets them type, they read their mail. While nobody pays they type the command that the newest
+notification or alarm names, some time after it came. If that ends unfinished or refused, they type it again a minute
+later, a few times; once everything that may heal has healed, they also accept the loss.
+"""
+import re
+from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING
+
+from simulator.network import OUTSIDE
+from simulator.scheduler import Process
+
+if TYPE_CHECKING:
+    from simulator.mixes import Person
+    from simulator.world import World
+
+COMMAND = re.compile(r"recovery ((failover|switchover|failback)( --to [a-z0-9-]+)?)")
+POLL = 10.0  # seconds between two looks at the mail
+AGAIN = 60.0  # seconds until a command that did not finish is typed again
+TRIES = 5
+DOWN = 40.0  # seconds without a payment after which a person believes that something is wrong
+
+
+class Operator:
+    """Types commands of recovery, each in a process of its own."""
+
+    def __init__(self, world: "World", person: "Person") -> None:
+        self._world, self._person = world, person
+        self.outcomes: Counter[str] = Counter()
+        self.patient = person.accepts
+        """Whether they accept the loss of data."""
+        self._number = 0
+        self._busy = False
+        for at, words in person.typed:
+            world.scheduler.at(at, partial(self._type, words, 1))
+        mail = Process(world.scheduler, "mail", OUTSIDE)
+        world.scheduler.spawn(mail, lambda: self._read(mail))
+
+    def _down(self) -> bool:
+        return self._world.scheduler.now - max(self._world.served.values()) > DOWN
+
+    def _read(self, mail: Process) -> None:
+        history, read = self._world.history, [0, 0]
+        while True:
+            mail.sleep(POLL)
+            kinds = history.of("notified"), history.of("alarm")
+            news = [note for kind, seen in zip(kinds, read, strict=True) for note in kind[seen:]]
+            read = [len(kind) for kind in kinds]
+            advice = [found[1] for note in news if (found := COMMAND.search(note.facts["message"]))]
+            if advice and not self._busy and self._person.waits is not None:
+                self._busy = True
+                self._world.scheduler.at(self._person.waits, partial(self._answer, advice[0]))
+
+    def _answer(self, words: str) -> None:
+        if self._down():
+            accepts = self.patient and words.startswith("failover")
+            self._type(words + (" --accept-data-loss" if accepts else ""), 1)
+        else:
+            self._busy = False
+
+    def _type(self, words: str, attempt: int) -> None:
+        world = self._world
+        self._number += 1
+        process = Process(world.scheduler, f"operator-{self._number}", OUTSIDE)
+        process.skew = world.options.skews.get(OUTSIDE, 0.0)
+        process.ended.append(partial(setattr, self, "_busy", False))
+        world.drivers.append(process)
+        world.history.note(world.scheduler.now, "types", process.name, words=words)
+
+        def work() -> None:
+            code, text = world.command(process, words)
+            self.outcomes[f"{words.partition(' ')[0]} exit {code}"] += 1
+            world.history.note(world.scheduler.now, "exits", process.name, code=code, text=text[:400])
+            if code in (1, 2) and attempt < TRIES:
+                world.scheduler.at(AGAIN, partial(self._again, words, code, attempt + 1))
+            else:
+                self._busy = False
+
+        world.scheduler.spawn(process, work)
+        if self._person.interrupts is not None and self._number == 1:
+            world.scheduler.at(self._person.interrupts, process.kill)
+
+    def _again(self, words: str, code: int, attempt: int) -> None:
+        """A refused command is typed again only while nobody pays, an unfinished one in any case."""
+        if code == 1 or self._down():
+            loses = self.patient and words.startswith("failover") and "--accept" not in words
+            self._type(words + (" --accept-data-loss" if loses else ""), attempt)
+        else:
+            self._busy = False

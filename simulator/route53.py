@@ -1,0 +1,100 @@
+"""Route 53 as clients see it: checkers that vote, calculated and inverted checks, failover records, and a TTL."""
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from contract import DNS_TTL, HEALTH_PATH, LEVER_PATH
+from simulator.network import OUTSIDE, Network, NoAnswer
+from simulator.scheduler import Process
+
+HEALTHY_SHARE = 0.18
+PATIENCE = 2.0  # seconds
+
+Ask = Callable[[Process, str, str, float], int]
+"""The status that a checker gets from a region's API for a path, within so many seconds. Raises NoAnswer."""
+
+
+@dataclass
+class Check:
+    """An HTTPS check of one region's path; of each checker its vote, and how many answers in a row speak against it."""
+
+    region: str
+    path: str
+    threshold: int
+    inverted: bool = False
+    votes: list[bool] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+
+    @property
+    def healthy(self) -> bool:
+        """By the vote of the checkers."""
+        return (sum(self.votes) / len(self.votes) > HEALTHY_SHARE) is not self.inverted
+
+    def hear(self, number: int, *, answered: bool) -> None:
+        """Count an answer that a checker got."""
+        if answered is self.votes[number]:
+            self.rows[number] = 0
+            return
+        self.rows[number] += 1
+        if self.rows[number] >= self.threshold:
+            self.votes[number], self.rows[number] = answered, 0
+
+
+class Route53:
+    """The checks and the two failover records of the service's name: the primary one while two of three hold."""
+
+    def __init__(self, network: Network, regions: tuple[str, str], ask: Ask, *, interval: float, threshold: int,
+                 checkers: int = 1) -> None:
+        self._network, self.regions, self._ask, self._interval = network, regions, ask, interval
+        primary, standby = regions
+        self.checks = {
+            "primary": Check(primary, HEALTH_PATH, threshold), "dr": Check(standby, HEALTH_PATH, threshold),
+            "primary_takeover": Check(primary, LEVER_PATH, 1),
+            "dr_takeover": Check(standby, LEVER_PATH, 1, inverted=True)}
+        for number in range(checkers):
+            checker = Process(network.scheduler, f"checker-{number}", OUTSIDE)
+            checker.spared = True
+            for name, check in self.checks.items():
+                check.votes.append(name != "primary_takeover" and not check.inverted)
+                check.rows.append(0)
+                network.scheduler.spawn(checker, partial(self._watch, check, number, checker),
+                                        network.scheduler.random.uniform(0.0, interval))
+
+    def _watch(self, check: Check, number: int, checker: Process) -> None:
+        while True:
+            try:
+                answered = 200 <= self._ask(checker, check.region, check.path, PATIENCE) < 400
+            except NoAnswer:
+                answered = False
+            check.hear(number, answered=answered)
+            checker.sleep(self._interval)
+
+    @property
+    def stays(self) -> bool:
+        """Whether the calculated check of the primary record is healthy."""
+        children = ("primary", "dr_takeover", "primary_takeover")
+        return sum(self.checks[child].healthy for child in children) >= 2
+
+    def sees(self, region: str) -> bool:
+        """Whether a region is healthy from outside."""
+        return self.checks["primary" if region == self.regions[0] else "dr"].healthy
+
+    def leads_to(self) -> str:
+        """The region that the name leads to now."""
+        primary, standby = self.regions
+        return standby if not self.stays and self.checks["dr"].healthy else primary
+
+
+class Resolver:
+    """A client's resolver, which keeps an answer for its TTL."""
+
+    def __init__(self, route53: Route53, process: Process) -> None:
+        self._route53, self._process = route53, process
+        self._region, self._until = "", 0.0
+
+    def region(self) -> str:
+        """Where the name leads, as far as this client knows."""
+        now = self._process.monotonic()
+        if now >= self._until:
+            self._region, self._until = self._route53.leads_to(), now + DNS_TTL
+        return self._region

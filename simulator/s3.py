@@ -1,0 +1,160 @@
+"""S3 as the product sees it: versions, delete markers, conditional puts, and unordered copies between two buckets."""
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from io import BytesIO
+from typing import Any
+
+from contract import LEVER_KEY
+from simulator.dynamodb import CONNECT, READ, calling, failure
+from simulator.network import Call, Network
+from simulator.scheduler import EPOCH, Process
+
+PAGE = 200  # versions of a listing's page
+READ_ALREADY = 0.5  # the part of the copies under way that have left a region when it is lost
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of an object; without a body it is a delete marker."""
+
+    number: int
+    at: float
+    body: bytes | None
+
+
+@dataclass
+class Buckets:
+    """The buckets of all regions. `copied` names the one that each bucket's objects are copied to."""
+
+    network: Network
+    regions: dict[str, str]
+    """The region of each bucket."""
+    copied: dict[str, str] = field(default_factory=dict)
+    lag: Callable[[], float] = lambda: 1.0
+    stalled: set[tuple[str, str]] = field(default_factory=set)
+    objects: dict[str, dict[str, list[Version]]] = field(default_factory=dict)
+    _waiting: list[tuple[str, str, Version]] = field(default_factory=list)
+    _number: int = 0
+
+    def __post_init__(self) -> None:
+        self.objects = {bucket: {} for bucket in self.regions}
+
+    def newest(self, bucket: str, key: str) -> bytes | None:
+        """What a GET finds."""
+        versions = self.objects[bucket].get(key)
+        return versions[-1].body if versions else None
+
+    def write(self, bucket: str, key: str, body: bytes | None) -> None:
+        """Add a version, and begin to copy it."""
+        self._number += 1
+        version = Version(self._number, self.network.scheduler.now, body)
+        self.objects[bucket].setdefault(key, []).append(version)
+        target = self.copied.get(bucket)
+        if target:
+            self._copy(bucket, key, version)
+
+    def _copy(self, bucket: str, key: str, version: Version) -> None:
+        target = self.copied[bucket]
+        way = self.regions[bucket], self.regions[target]
+
+        def arrive() -> None:
+            read = way[0] in self.network.dead and self.network.scheduler.random.random() < READ_ALREADY
+            if way in self.stalled or not (read or self.network.reaches(*way)):
+                self._waiting.append((bucket, key, version))
+                return
+            versions = self.objects[target].setdefault(key, [])
+            if version not in versions:
+                versions.append(version)
+                versions.sort(key=lambda each: (each.at, each.number))
+
+        self.network.scheduler.at(self.lag(), arrive)
+
+    def drain(self) -> None:
+        """Let copies that waited for a way or a stall to end go on."""
+        waiting, self._waiting = self._waiting, []
+        for copy in waiting:
+            way = self.regions[copy[0]], self.regions[self.copied[copy[0]]]
+            if way not in self.stalled and self.network.reaches(*way):
+                self._copy(*copy)
+            else:
+                self._waiting.append(copy)
+
+
+class S3Client:
+    """A boto3 client of S3 in one region, in the hands of a process."""
+
+    def __init__(self, buckets: Buckets, caller: Process, region: str) -> None:
+        self._buckets, self._caller, self._region = buckets, caller, region
+
+    def head_bucket(self, *, Bucket: str) -> dict[str, Any]:  # noqa: N803
+        """HeadBucket."""
+        return self._call("HeadBucket", dict, Bucket)
+
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes = b"", IfNoneMatch: str = "",  # noqa: N803
+                   **_: Any) -> dict[str, Any]:
+        """PutObject, with `If-None-Match: *` or without."""
+        def serve() -> dict[str, Any]:
+            if IfNoneMatch and self._buckets.newest(Bucket, Key) is not None:
+                raise failure("PutObject", "PreconditionFailed", 412)
+            self._buckets.write(Bucket, Key, bytes(Body))
+            return {}
+
+        return self._call("PutObject", serve, Bucket, record=Key == LEVER_KEY)
+
+    def get_object(self, *, Bucket: str, Key: str, VersionId: str = "") -> dict[str, Any]:  # noqa: N803
+        """GetObject."""
+        def serve() -> dict[str, Any]:
+            if VersionId:
+                found = [each.body for each in self._buckets.objects[Bucket].get(Key, ())
+                         if str(each.number) == VersionId]
+                body = found[0] if found else None
+            else:
+                body = self._buckets.newest(Bucket, Key)
+            if body is None:
+                raise failure("GetObject", "NoSuchKey", 404)
+            return {"Body": BytesIO(body), "ContentLength": len(body)}
+
+        return self._call("GetObject", serve, Bucket)
+
+    def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+        """HeadObject."""
+        def serve() -> dict[str, Any]:
+            body = self._buckets.newest(Bucket, Key)
+            if body is None:
+                raise failure("HeadObject", "404", 404)
+            return {"ContentLength": len(body)}
+
+        return self._call("HeadObject", serve, Bucket)
+
+    def delete_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+        """DeleteObject: a delete marker on top."""
+        def serve() -> dict[str, Any]:
+            self._buckets.write(Bucket, Key, None)
+            return {}
+
+        return self._call("DeleteObject", serve, Bucket, record=Key == LEVER_KEY)
+
+    def list_object_versions(self, *, Bucket: str, Prefix: str = "", KeyMarker: str = "",  # noqa: N803
+                             VersionIdMarker: str = "", **_: Any) -> dict[str, Any]:  # noqa: N803
+        """ListObjectVersions, newest first of each key."""
+        def serve() -> dict[str, Any]:
+            rows = [(key, version, version is versions[-1])
+                    for key, versions in sorted(self._buckets.objects[Bucket].items())
+                    if key.startswith(Prefix) for version in reversed(versions)]
+            if KeyMarker:
+                marker = (KeyMarker, -int(VersionIdMarker or 0))
+                rows = [row for row in rows if (row[0], -row[1].number) > marker]
+            page, more = rows[:PAGE], len(rows) > PAGE
+            listed = [({"Key": key, "VersionId": str(version.number), "IsLatest": latest,
+                        "LastModified": datetime.fromtimestamp(int(EPOCH + version.at), UTC),
+                        "Size": len(version.body or b"")}, version.body is None) for key, version, latest in page]
+            return {"Versions": [row for row, marker in listed if not marker],
+                    "DeleteMarkers": [row for row, marker in listed if marker], "IsTruncated": more,
+                    **({"NextKeyMarker": page[-1][0], "NextVersionIdMarker": str(page[-1][1].number)} if more else {})}
+
+        return self._call("ListObjectVersions", serve, Bucket)
+
+    def _call(self, operation: str, serve: Callable[[], Any], bucket: str, *, record: bool = False) -> dict[str, Any]:
+        call = Call(self._caller, self._region, "s3", operation, READ, CONNECT, record)
+        return calling(self._buckets.network, call, serve, bucket)

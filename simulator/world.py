@@ -1,0 +1,499 @@
+"""Everything of one history: simulated AWS in two regions, the product deployed on it, clients, and what is true."""
+import json
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from contract import ALIAS, JOURNAL_KEY, LEADERSHIP_KEY, LEVER_KEY, OBSERVATION_PREFIX, RECEIPTS_PREFIX, Metric
+from payments.deadline import Timing
+from payments.payment import Payment, Record
+from payments.reconcile import Reconciliation
+from payments.region import Transport, create_api, create_service
+from recovery import cli, controller
+from recovery.observation import Observation
+from simulator import adapters
+from simulator.aurora import Aurora, RdsClient
+from simulator.clients import Acknowledged, Client
+from simulator.dynamodb import DynamoClient, Table
+from simulator.functions import MINUTE, Function, Functions, Gateway, LambdaClient, Schedule
+from simulator.history import History
+from simulator.metrics import CloudWatchClient, Metrics, SnsClient
+from simulator.network import OUTSIDE, Call, Network, NoAnswer
+from simulator.route53 import Route53
+from simulator.s3 import Buckets, S3Client
+from simulator.scheduler import Process, Scheduler
+
+SILENT = logging.Logger("silent", logging.CRITICAL)  # noqa: LOG001  # it has no parent
+REGIONS = ("us-east-1", "us-west-2")
+TABLE, GLOBAL = "payment-transactions-sim", "tapstack-sim"
+PAYMENTS, RECONCILE, CONTROLLER = "tapstack-payments-sim", "tapstack-reconcile-sim", "tapstack-controller-sim"
+MEMORY, ANSWER = 1024 * 1024 * 1024, 6_291_556  # bytes: what the repair may hold, and what Lambda lets it answer
+DRAIN_SECONDS = 5.0
+RECENT = 15.0  # seconds within which a region that takes payments has acknowledged one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a seed draws for its world; times in seconds.
+
+    `older` payments are there from the start; each payment stands for `scale` of them where memory and answers are
+    limited (0: they are not). `reuse` is the part of repeats that have another body.
+    """
+
+    strong: bool = False
+    automatic: bool = True
+    recovery_point: int = 60
+    recovery_time: int = 900
+    interval: int = 10
+    threshold: int = 3
+    pay_every: float = 5.0
+    clients: int = 2
+    reuse: float = 0.0
+    older: int = 0
+    scale: int = 0
+    table_lag: tuple[float, float] = (0.1, 1.0)
+    receipts_lag: tuple[float, float] = (0.5, 5.0)
+    ledger_lag: tuple[float, float] = (0.05, 0.5)
+    failover_takes: tuple[float, float] = (4.0, 40.0)
+    switchover_takes: tuple[float, float] = (4.0, 60.0)
+    skews: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Screen(cli.Terminal):
+    """A terminal whose outputs need no file."""
+
+    known: Mapping[str, Any]
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs."""
+        return dict(self.known)
+
+
+class World:  # pylint: disable=too-many-instance-attributes  # everything of a history
+    """The history's world, from its start."""
+
+    def __init__(self, seed: int, options: Options, adversary: Any = None) -> None:
+        self.options, self.history, self.regions = options, History(), REGIONS
+        self.scheduler = scheduler = Scheduler(seed)
+        self.network = Network(scheduler, self.history, shunned=self._shunned)
+        if adversary is not None:
+            self.network.adversary = adversary
+        primary, standby = REGIONS
+        draw = scheduler.random
+        self.table = Table(self.network, REGIONS, options.strong, lag=lambda: draw.uniform(*options.table_lag),
+                           reads=self._as_read, writes=self._as_written)
+        self.receipts = {region: f"receipts-{region}" for region in REGIONS}
+        self.control = {region: f"control-{region}" for region in REGIONS}
+        self.buckets = Buckets(
+            self.network, {name: region for kind in (self.receipts, self.control) for region, name in kind.items()},
+            {self.receipts[primary]: self.receipts[standby], self.receipts[standby]: self.receipts[primary]},
+            lag=lambda: draw.uniform(*options.receipts_lag))
+        self.aurora = Aurora(
+            self.network, self.history, GLOBAL,
+            {region: f"arn:aws:rds:{region}:123456789012:cluster:tapstack-sim-{region}" for region in REGIONS}, primary,
+            lag=lambda: draw.uniform(*options.ledger_lag), failover_takes=options.failover_takes,
+            switchover_takes=options.switchover_takes, asked=self._asked)
+        self.metrics = Metrics(self.network, self.history)
+        self.functions = Functions(self.network)
+        self.gateway = Gateway(self.network, self.functions, PAYMENTS)
+        self.newer: set[str] = set()
+        """Regions that have the next release."""
+        self.acknowledged: dict[str, Acknowledged] = {}
+        self.given_up: set[str] = set()
+        """Acknowledged payments that no store of the region had that took over: an eventual table may lose them."""
+        self.contested: set[str] = set()
+        """Payment ids under which two requests were acknowledged."""
+        self.skews = dict(options.skews)
+        self.drivers: list[Process] = []
+        self.permanent: list[Any] = []
+        """The faults that stay for ever, in the second phase."""
+        self.struck: Counter[str] = Counter()
+        """How often processes were struck, by what struck them."""
+        self.healed = 0.0
+        """When the second phase began."""
+        self.served = dict.fromkeys(REGIONS, 0.0)
+        """When each region acknowledged a payment last."""
+        self._environments: list[tuple[str, str, Process]] = []
+        self._holders: dict[str, Process] = {}  # who wrote the run last, by region; of a strong table under ""
+        self._names: dict[str, str] = {}  # by process, what it calls itself in a run
+        self._looked: dict[str, float] = {}  # by region, when its controller wrote its last observation
+        self._snapshot: dict[str, Any] = {}
+        self._silent_lag = draw.random() < 1 / 2
+        self.outputs = self._outputs()
+        for region in REGIONS:
+            self._deploy(region)
+        self._fill()
+        put = self.table.put
+        self.table.put = partial(self._put, put)  # type: ignore[method-assign]
+        self.route53 = Route53(self.network, REGIONS, self._check, interval=options.interval,
+                               threshold=options.threshold)
+        self.schedule = Schedule(self.network, self.functions, CONTROLLER, REGIONS)
+        self._publish_lags()
+        self._alarms()
+        self._drain_again()
+        for number in range(options.clients):
+            Client(self, number)
+
+    # --- What is deployed
+
+    def _outputs(self) -> dict[str, Any]:
+        options = self.options
+        found: dict[str, Any] = {
+            "environment_suffix": "sim", "profile": "dev", "payments_table_name": TABLE,
+            "table_consistency": "strong" if options.strong else "eventual", "global_cluster_id": GLOBAL,
+            "failover_mode": "automatic" if options.automatic else "manual",
+            "health_check_interval": options.interval, "health_check_threshold": options.threshold,
+            "recovery_time_objective": options.recovery_time, "recovery_point_objective": options.recovery_point,
+            "dns": "on", "service_url": "https://pay.example.com"}
+        for role, region in zip(("primary", "dr"), REGIONS, strict=True):
+            arn = f"arn:aws:lambda:{region}:123456789012:function:{PAYMENTS}:{ALIAS}"
+            found |= {f"{role}_{key}": value for key, value in {
+                "region": region, "api_endpoint": f"https://{region}.pay.example.com",
+                "cluster_arn": self.aurora.clusters[region], "cluster_id": f"tapstack-sim-{region}",
+                "control_bucket": self.control[region], "receipts_bucket": self.receipts[region],
+                "topic_arn": f"arn:aws:sns:{region}:123456789012:alarms", "function_alias_arn": arn,
+                "reconcile_function_name": RECONCILE, "controller_function_name": CONTROLLER,
+                "key_arn": f"arn:aws:kms:{region}:123456789012:key/1"}.items()}
+        return found
+
+    def _deploy(self, region: str) -> None:
+        scale = self.options.scale
+        self.functions.add(Function(PAYMENTS, region, partial(self._payments, region), 10.0))
+        self.functions.add(Function(RECONCILE, region, partial(self._reconcile, region), 900.0,
+                                    memory=MEMORY // scale if scale else 0, answer=ANSWER // scale if scale else 0))
+        self.functions.add(Function(CONTROLLER, region, partial(self._controller, region), 900.0))
+
+    def _fill(self) -> None:
+        """Give all stores the leadership of the primary region, and the older payments."""
+        self.table.put(REGIONS[0], LEADERSHIP_KEY, {
+            "payment_id": {"S": LEADERSHIP_KEY}, "epoch": {"N": "1"}, "region": {"S": REGIONS[0]}})
+        for number in range(self.options.older):
+            payment = Payment(payment_id=f"older-{number}", amount=1, currency="EUR", payer="payer", payee="shop")
+            record = Record(payment=payment, fingerprint=payment.fingerprint(), epoch=1, settled=True,
+                            created_at=f"2027-01-15T07:{number // 60:02}:{number % 60:02}.000+00:00")
+            texts = {**{key: value for key, value in vars(payment).items() if key != "amount"}, "status": "SETTLED",
+                     "fingerprint": record.fingerprint, "created_at": record.created_at}
+            self.table.put(REGIONS[0], payment.payment_id, {
+                "amount": {"N": "1"}, "epoch": {"N": "1"}, **{key: {"S": each} for key, each in texts.items()}})
+            key = f"{RECEIPTS_PREFIX}{payment.payment_id}.json"
+            self.buckets.write(self.receipts[REGIONS[0]], key, record.receipt())
+            for books in self.aurora.books.values():
+                books.post({**texts, "amount": 1, "epoch": 1})
+        for view in self.table.views.values():
+            view.update(self.table.views[REGIONS[0]])
+
+    def environ(self, region: str) -> dict[str, str]:
+        """The environment of a region's functions."""
+        return {"AWS_REGION": region, "TABLE_NAME": TABLE, "RECEIPTS_BUCKET": self.receipts[region],
+                "CONTROL_BUCKET": self.control[region], "DATABASE_HOST": f"writer.{region}",
+                "DATABASE_READER_HOST": f"reader.{region}", "DATABASE_PORT": "5432", "DATABASE_NAME": "payments",
+                "DATABASE_USER": "payments_app"}
+
+    def clients(self, process: Process) -> Any:
+        """The AWS clients of a process, as its code asks for them."""
+        made: dict[tuple[str, str, float], Any] = {}
+
+        def client(service: str, region: str, read: float = 5.0) -> Any:
+            if (service, region, read) not in made:
+                made[service, region, read] = self._client_of(process, service, region, read)
+            return made[service, region, read]
+
+        return client
+
+    def _client_of(self, process: Process, service: str, region: str, read: float) -> Any:
+        match service:
+            case "dynamodb":
+                return DynamoClient(self.table, process, region)
+            case "s3":
+                return S3Client(self.buckets, process, region)
+            case "rds":
+                return RdsClient(self.aurora, process, region)
+            case "lambda":
+                return LambdaClient(self.functions, self.network, process, region, read)
+            case "cloudwatch":
+                return CloudWatchClient(self.metrics, process, region)
+            case "sns":
+                return SnsClient(self.metrics, process, region)
+        raise AssertionError(service)
+
+    def transport(self, process: Process) -> Transport:
+        """How a function's process reaches AWS."""
+        clients = self.clients(process)
+        return Transport(lambda region: adapters.Session(clients, region), adapters.connecting(self.aurora, process))
+
+    def environment(self, process: Process) -> Any:
+        """What recovery takes from the machine of a process."""
+        return adapters.environment(process, self.network, self.clients(process), self.http)
+
+    def command(self, process: Process, words: str) -> tuple[int, str]:
+        """Run a command of recovery; its exit code, and what it printed."""
+        console = adapters.Silence()
+        given: Any = {"console": lambda _: console, "confirm": lambda _: True}
+        screen = Screen(environ={}, driver=process.name, connect=lambda: self.environment(process), known=self.outputs,
+                        **given)
+        code = cli.run(words.split(), screen)
+        return code, " | ".join(console.lines)
+
+    def _payments(self, region: str, process: Process) -> Any:
+        self._environments.append((region, "payments", process))
+        runtime = adapters.runtime(process, self.network)
+        api = create_api(self.environ(region), Timing(), runtime, self.transport(process))
+        return replace(api, logger=SILENT).answer
+
+    def _reconcile(self, region: str, process: Process) -> Any:
+        self._environments.append((region, "reconcile", process))
+        timing, runtime = Timing(), adapters.runtime(process, self.network)
+        made = Reconciliation(region, create_service(self.environ(region), timing, runtime, self.transport(process)),
+                              timing, runtime)
+
+        def answer(event: Any, context: Any) -> Any:
+            found = made.answer(event, context)
+            if found.get("done"):
+                self.history.note(self.scheduler.now, "repaired", region, epoch=self.leader(region)[1],
+                                  pending=found["pending"], repaired=len(found["repaired"]), refused=found["refused"])
+            return found
+
+        return answer
+
+    def _controller(self, region: str, process: Process) -> Any:
+        self._environments.append((region, "controller", process))
+        process.skew = self.skews.get(region, 0.0)
+        self.drivers.append(process)
+        environ = {**self.environ(region), "STACK_OUTPUTS": json.dumps(self.outputs), "PROBE_SECONDS": "10",
+                   "WATCH_SECONDS": "60", "COOL_DOWN_SECONDS": "300"}
+        controller.logger.setLevel(logging.CRITICAL)
+        made = controller.create(environ, self.environment(process))
+        return lambda _event, context: made.watch(f"controller in {region} ({context.aws_request_id})")
+
+    # --- HTTP
+
+    def http(self, process: Process, url: str, method: str, body: bytes | None, timeout: float) -> tuple[int, bytes]:
+        """Status and body of an answer to a request for a region's own host, or for the service's name. 0: none."""
+        host, _, path = url.removeprefix("https://").partition("/")
+        region = next((each for each in REGIONS if host.startswith(each)), "") or self.route53.leads_to()
+        try:
+            status, found = self.gateway.request(
+                process, region, method, f"/{path}", body=body.decode() if body else None, patience=timeout,
+                connect=min(timeout, 1.0))
+        except NoAnswer:
+            return 0, b""
+        return status, json.dumps(found).encode()
+
+    def _check(self, checker: Process, region: str, path: str, patience: float) -> int:
+        return self.gateway.request(checker, region, "GET", path, patience=patience)[0]
+
+    def acknowledge(self, payment: Acknowledged) -> None:
+        """Remember what a client was told."""
+        self.acknowledged.setdefault(payment.payment_id, payment)
+        self.served[payment.region] = payment.at
+
+    # --- What is true
+
+    def stores_with(self, region: str, payment_id: str) -> set[str]:
+        """The stores of a region that keep a payment: the item settled, its posting, a receipt."""
+        found = set()
+        item = self.table.item(region, payment_id)
+        if item and item.get("status", {}).get("S") == "SETTLED":
+            found.add("table")
+        if payment_id in self.aurora.books[region].postings:
+            found.add("ledger")
+        if self.buckets.newest(self.receipts[region], f"{RECEIPTS_PREFIX}{payment_id}.json") is not None:
+            found.add("receipts")
+        return found
+
+    def leader(self, region: str) -> tuple[str, int]:
+        """Who leads and under which epoch, as a region's replica says."""
+        item = self.table.item(region, LEADERSHIP_KEY)
+        return (item["region"]["S"], int(item["epoch"]["N"])) if item else ("", 0)
+
+    def run(self, region: str) -> dict[str, Any] | None:
+        """The journal's latest run, as a region's replica says."""
+        item = self.table.item(region, JOURNAL_KEY)
+        return json.loads(item["document"]["S"]) if item else None
+
+    def reported(self, region: str) -> float | None:
+        """The seconds of payments that would be lost by what a region's controller wrote last, None if unknown."""
+        item = self.table.item(region, f"{OBSERVATION_PREFIX}{region}")
+        document = json.loads(item["document"]["S"]) if item else {}
+        document.pop("release", None)
+        return Observation.of(document).exposure if document else None
+
+    def lever(self, region: str) -> bool:
+        """Whether a region's lever is set."""
+        return self.buckets.newest(self.control[region], LEVER_KEY) is not None
+
+    def takes_payments(self, region: str) -> bool:
+        """Whether a region leads by its own replica, and its database takes writes."""
+        return region not in self.network.dead and self.leader(region)[0] == region and self.aurora.accepting[region]
+
+    def other(self, region: str) -> str:
+        """The other region."""
+        return REGIONS[REGIONS[0] == region]
+
+    # --- What is noted of writes
+
+    def _put(self, put: Any, region: str, key: str, item: dict[str, Any]) -> None:
+        """Write an item, and note what that changes."""
+        before, now, writer = self.table.item(region, key), self.scheduler.now, self.table.writer
+        if writer is not None:
+            if key == JOURNAL_KEY:
+                self._hold(region, writer, json.loads(item["document"]["S"]))
+            elif key == LEADERSHIP_KEY and before is not None and before["region"] != item["region"]:
+                self._led(now, item["region"]["S"], int(item["epoch"]["N"]), writer)
+            elif key.startswith(OBSERVATION_PREFIX):
+                self._looked[region] = now
+            elif item.get("status", {}).get("S") == "SETTLED" and (before or {}).get("status") != item["status"]:
+                self.history.note(now, "settled", region, id=key, epoch=int(item["epoch"]["N"]))
+        put(region, key, item)
+
+    def _hold(self, region: str, writer: Process, run: dict[str, Any]) -> None:
+        """Somebody wrote the run in a region: it is theirs, and has been proved to be."""
+        record = "" if self.options.strong else region
+        holder = self._holders.get(record)
+        if holder is not None and holder is not writer:
+            holder.shuns = ""
+        writer.proved, self._names[writer.name] = writer.calls, run["driver"]
+        writer.shuns = self.other(run["target"]) if run["action"] == "failover" and run["ended"] is None else ""
+        before = self.run(region)
+        if before and before["id"] == run["id"] and before["ended"] is not None and run["ended"] is None:
+            self.history.note(self.scheduler.now, "reopened", writer.name, run=run["id"])
+        if before is None or any(before[key] != run[key] for key in ("id", "driver", "ended")):
+            self.history.note(self.scheduler.now, "runs" if run["ended"] is None else "ends", writer.name,
+                              action=run["action"], target=run["target"], run=run["id"], why=run["why"])
+        self._holders[record] = writer
+
+    def _shunned(self, call: Call) -> None:
+        """Note a call to the region that a failover leaves alone, if its caller still drives that failover."""
+        run = self.run(self.other(call.region))
+        if run and run["ended"] is None and run["driver"] == self._names[call.caller.name]:
+            self.history.note(self.scheduler.now, "called", call.caller.name, region=call.region,
+                              operation=call.operation)
+        else:
+            call.caller.shuns = ""
+
+    def _led(self, now: float, leader: str, epoch: int, writer: Process) -> None:
+        """Note a change of leadership with what is true at that moment."""
+        other = self.other(leader)
+        run = self.run(leader) or {}
+        missing = [each for each in self.acknowledged.values()
+                   if each.payment_id not in self.given_up and not self.stores_with(leader, each.payment_id)]
+        oldest = min((each.at for each in missing), default=0.0)
+        failover = run.get("action") == "failover"
+        begun = next((event.who for event in self.history.of("runs") if event.facts["run"] == run.get("id")), "")
+        if failover and not self.options.strong:
+            self.given_up.update(each.payment_id for each in missing)
+        self.history.note(
+            now, "leads", leader, epoch=epoch, action=run.get("action"), run=run.get("id"), by=writer.name,
+            resumed=begun != writer.name, automatic=writer.place != OUTSIDE, accepted=run.get("accepted"),
+            missing=len(missing),
+            exposure=round(self.served[other] - oldest, 1) if missing else 0.0, reported=self.reported(leader),
+            looked=round(now - self._looked.get(leader, 0.0), 1), served=round(now - self.served[other], 1),
+            other_pays=self.takes_payments(other) and now - self.served[other] < RECENT,
+            seen=self.route53.sees(other), flooded=other in self.gateway.flooded,
+            dead=round(now - self.network.dead[other], 1) if other in self.network.dead else None)
+
+    def _asked(self, caller: Process, target: str, how: str, number: int) -> None:
+        holder, run = self._holders.get("" if self.options.strong else target), self.run(target)
+        holds = holder is caller and run is not None and run["ended"] is None
+        self.history.note(self.scheduler.now, "asked to promote", caller.name, target=target, how=how, holds=holds,
+                          holder=holder.name if holder else "nobody", proved=number == caller.proved + 1)
+
+    def _as_written(self, writer: Process, key: str, item: dict[str, Any]) -> dict[str, Any]:
+        """An item as the release of its writer has it: the next one has another field."""
+        if writer.place in self.newer and (key == JOURNAL_KEY or key.startswith(OBSERVATION_PREFIX)):
+            return {**item, "document": {"S": json.dumps({**json.loads(item["document"]["S"]), "release": 2})}}
+        return item
+
+    def _as_read(self, reader: Process, key: str, item: dict[str, Any]) -> dict[str, Any]:
+        """An item as its reader understands it: the next release knows its field."""
+        if reader.place in self.newer and (key == JOURNAL_KEY or key.startswith(OBSERVATION_PREFIX)):
+            document = json.loads(item["document"]["S"])
+            document.pop("release", None)
+            return {**item, "document": {"S": json.dumps(document)}}
+        return item
+
+    # --- What AWS does by itself
+
+    def _publish_lags(self) -> None:
+        def lag(region: str, *, stalled: bool, usual: tuple[float, float]) -> float | None:
+            """What CloudWatch shows of a copy: of a stalled one nothing, or for how long; nobody documents which."""
+            if stalled or not self.network.reaches(self.other(region), region):
+                return None if self._silent_lag else self.scheduler.now - self.served[self.other(region)]
+            return self.scheduler.random.uniform(*usual)
+
+        for region in REGIONS:
+            def ledger(region: str = region) -> float | None:
+                if self.aurora.writer == region:
+                    return None
+                found = lag(region, stalled=self.aurora.stalled, usual=self.options.ledger_lag)
+                return None if found is None else found * 1000
+
+            def receipts(region: str = region) -> float | None:
+                return lag(region, stalled=(self.other(region), region) in self.buckets.stalled,
+                           usual=self.options.receipts_lag)
+
+            self.metrics.publish_every(60.0, region, "AuroraGlobalDBReplicationLag", ledger)
+            self.metrics.publish_every(60.0, region, "ReplicationLatency", receipts)
+
+    def _alarms(self) -> None:
+        """Once a minute: people hear of it if a controller sees the other region unhealthy, or reports nothing."""
+        for region in REGIONS:
+            if region not in self.network.dead and self.scheduler.now > 2 * MINUTE:
+                points = self.metrics.points.get((region, Metric.OTHER_REGION_HEALTHY), [])
+                values = [value for at, value in points if at > self.scheduler.now - MINUTE]
+                if not values or min(values) < 1:
+                    self.history.note(self.scheduler.now, "alarm", region, message=(
+                        f"{self.other(region)} does not answer, or it is not watched: `python -m recovery failover "
+                        f"--to {region}`"))
+        self.scheduler.at(MINUTE, self._alarms)
+
+    def _drain_again(self) -> None:
+        self.drain()
+        self.scheduler.at(DRAIN_SECONDS, self._drain_again)
+
+    def drain(self) -> None:
+        """Let copies that waited go on where nothing holds them any more."""
+        self.table.drain()
+        self.buckets.drain()
+        self.aurora.drain()
+
+    # --- What faults do
+
+    def lose(self, region: str, *, ends: bool) -> None:
+        """Cut a region off from everything; `ends`: what runs in it ends, too."""
+        self.network.dead[region] = self.scheduler.now
+        if ends:
+            self.kill_in(region)
+
+    def kill_in(self, region: str, kind: str = "") -> None:
+        """Kill the environments of a region's functions, or of one kind of them."""
+        for place, what, process in self._environments:
+            if place == region and kind in ("", what):
+                process.kill()
+        self._environments = [each for each in self._environments if each[2].alive]
+
+    def restore_table(self, region: str) -> None:
+        """Put the snapshot of the table in place of its items."""
+        self.table.restore(region, self._snapshot)
+
+    def snapshot(self) -> None:
+        """Keep the table as it is, for a restore."""
+        self._snapshot = {key: deepcopy(item) for key, (item, _) in self.table.views[REGIONS[0]].items()}
+
+    def jump(self, region: str, seconds: float) -> None:
+        """Let the wall clocks of a region's functions jump."""
+        self.skews[region] = self.skews.get(region, 0.0) + seconds
+        for place, _, process in self._environments:
+            if place == region:
+                process.skew += seconds
+
+    def freeze_driver(self, seconds: float) -> None:
+        """Freeze the newest driver that lives."""
+        living = [process for process in self.drivers if process.alive]
+        if living:
+            living[-1].freeze(seconds)

@@ -1,0 +1,152 @@
+"""Each checker fires on a history that breaks its rule, and not on one that does not."""
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from simulator import checkers
+from simulator.clients import Acknowledged
+from simulator.history import History
+from simulator.world import Options
+from tests.simulator.conftest import EAST, WEST
+
+NOW = 1000.0
+LED: dict[str, Any] = {
+    "epoch": 2, "action": "failover", "accepted": False, "missing": 3, "exposure": 20.0, "reported": 25.0,
+    "other_pays": False, "seen": True, "flooded": False, "resumed": False, "automatic": True, "by": "c", "run": "r",
+    "dead": None, "looked": 5.0}
+
+
+class FakeWorld(SimpleNamespace):
+    """As much of a world as checkers ask for; everything is well in it."""
+
+    def __init__(self, **changes: Any) -> None:
+        history = History()
+        for moment in range(0, 1000, 10):
+            history.note(float(moment), "paid", "client")
+        super().__init__(**{
+            "history": history, "options": Options(), "regions": (EAST, WEST), "scheduler": SimpleNamespace(now=NOW),
+            "served": {EAST: NOW, WEST: 0.0}, "permanent": [], "struck": {}, "given_up": set(),
+            "contested": set(), "healed": 0.0,
+            "acknowledged": {}, "table": SimpleNamespace(views={EAST: {}, WEST: {}}, item=lambda _region, _key: None),
+            "route53": SimpleNamespace(leads_to=lambda: EAST), "aurora": SimpleNamespace(writer=EAST),
+            "takes_payments": lambda region: region == EAST, "leader": lambda _: (EAST, 1), "lever": lambda _: False,
+            "run": lambda _: None, "stores_with": lambda _region, _id: {"table", "ledger", "receipts"}, **changes})
+
+    def note(self, what: str, who: str = EAST, at: float = 500.0, **facts: Any) -> "FakeWorld":
+        """With an event."""
+        self.history.note(at, what, who, **facts)
+        return self
+
+
+def rules(world: Any) -> list[str]:
+    """The rules that a world breaks."""
+    return [found.rule for check in (*checkers.SAFETY, *checkers.LIVENESS) for found in check(world)]
+
+
+def led(**changes: Any) -> FakeWorld:
+    """A world in which leadership was taken."""
+    return FakeWorld().note("leads", WEST, **{**LED, **changes})
+
+
+def run(**changes: Any) -> dict[str, Any]:
+    """A run."""
+    return {"id": "r", "action": "failover", "target": WEST, "driver": "c", "ended": None, "steps": {}, **changes}
+
+
+def paying(*moments: float) -> History:
+    """A history of payments."""
+    history = History()
+    for moment in moments:
+        history.note(moment, "paid", "client")
+    return history
+
+
+def holding(stores: set[str], item: dict[str, Any] | None, **changes: Any) -> FakeWorld:
+    """A world with an acknowledged payment of 7, which the leading region has in these stores."""
+    payment = Acknowledged("p", 100.0, EAST, {"amount": 7})
+    return FakeWorld(acknowledged={"p": payment}, stores_with=lambda _region, _id: stores, **{
+        "table": SimpleNamespace(views={EAST: {}, WEST: {}}, item=lambda _region, _key: item), **changes})
+
+
+ITEM = {"amount": {"N": "7"}, "status": {"S": "SETTLED"}}
+WHOLE = {"table", "ledger", "receipts"}
+BROKEN: list[tuple[FakeWorld, str]] = [
+    (led(exposure=30.0), "exposure understated"),
+    (led(reported=None), "exposure understated"),
+    (led(exposure=70.0, reported=80.0), "more lost than the objective"),
+    (led(other_pays=True), "failover of a healthy region"),
+    (led(other_pays=True, seen=False, flooded=True), "failover of a throttled region"),
+    (led(other_pays=True, resumed=True), "refusals skipped"),
+    (led(other_pays=True, resumed=True, automatic=False), "refusals skipped"),
+    (led(dead=20.0), "decided too early"),
+    (led(looked=200.0), "stale evidence"),
+    (FakeWorld().note("asked to promote", holds=False, proved=False, how="failover", target=WEST, holder="x"),
+     "promotion without the run"),
+    (FakeWorld().note("reopened", run="r"), "an ended run is open again"),
+    (FakeWorld().note("called", operation="GET /health"), "the lost region was called"),
+    (FakeWorld().note("settled", EAST, id="p", epoch=1).note("settled", WEST, id="q", epoch=1),
+     "two regions under one epoch"),
+    (FakeWorld(options=Options(strong=True)).note("repaired", WEST, epoch=2, pending=["p"]).note(
+        "settled", EAST, 600.0, id="p", epoch=1), "settled by a fenced writer"),
+    (FakeWorld(options=Options(strong=True)).note("leads", WEST, **LED).note(
+        "settled", EAST, 510.0, id="p", epoch=1), "a lease outlives its time"),
+    (FakeWorld().note("another answer", id="p", status=409, region=EAST, now={}), "acknowledged, then 409"),
+    (FakeWorld().note("another answer", id="p", status=201, region=EAST, now={}), "another answer"),
+    (FakeWorld().note("refused its own", id="p", region=EAST), "conflict with itself"),
+    (FakeWorld().note("crashed", why="KeyError"), "internal error"),
+    (FakeWorld().note("exits", code=1, text="internal error in x"), "internal error"),
+    (FakeWorld().note("audited", counted=1, lost=2), "lost and counted as kept"),
+    (FakeWorld(served={EAST: 100.0, WEST: 0.0}, takes_payments=lambda _: False), "nobody takes payments"),
+    (FakeWorld(served={EAST: 100.0, WEST: 0.0}, takes_payments=lambda region: region == WEST), "clients led astray"),
+    (FakeWorld(history=paying(100.0, 300.0, 500.0, 700.0, 900.0)), "payments stop again"),
+    (FakeWorld(history=paying(100.0, 900.0)), "nobody is notified"),
+    (FakeWorld(run=lambda _: run()).note("runs", at=100.0, run="r"), "a run is left open"),
+    (FakeWorld(run=lambda _: run(steps={"reconcile": {"ended": None}})).note("runs", at=100.0, run="r"),
+     "a repair does not end"),
+    (FakeWorld(aurora=SimpleNamespace(writer=WEST)), "leader and writer differ"),
+    (FakeWorld(table=SimpleNamespace(views={EAST: {f"!watch:{EAST}": ({}, (100.0, 1))}, WEST: {}})),
+     "a controller is blind"),
+    (holding(set(), None), "acknowledged and lost"),
+    (holding({"receipts"}, None), "kept and not found"),
+    (holding({"ledger"}, {"status": {"S": "PENDING"}}), "acknowledged and pending"),
+    (holding(WHOLE, {**ITEM, "amount": {"N": "8"}}), "acknowledged and changed"),
+    (holding({"table"}, ITEM), "acknowledged and not whole"),
+]
+SOUND: list[FakeWorld] = [
+    FakeWorld(),
+    led(), led(accepted=True, exposure=700.0, other_pays=True), led(missing=0, exposure=0.0), led(dead=31.0),
+    led(action="switchover", other_pays=True, exposure=99.0), led(other_pays=True, seen=False),
+    led(other_pays=True, automatic=False),
+    FakeWorld().note("asked to promote", holds=False, proved=True),
+    FakeWorld().note("settled", EAST, id="p", epoch=1).note("settled", WEST, id="q", epoch=2),
+    FakeWorld(options=Options(strong=True)).note("repaired", WEST, epoch=2, pending=["p"]).note(
+        "settled", WEST, 600.0, id="p", epoch=2),
+    FakeWorld(options=Options(strong=True)).note("leads", WEST, **LED).note(
+        "settled", EAST, 502.0, id="p", epoch=1).note("settled", WEST, 510.0, id="q", epoch=2),
+    FakeWorld(options=Options(strong=True), struck={"freeze before": 1}).note("leads", WEST, **LED).note(
+        "settled", EAST, 510.0, id="p", epoch=1),
+    FakeWorld(contested={"p"}).note("another answer", id="p", status=409, region=EAST, now={}),
+    FakeWorld(history=paying(100.0, 900.0)).note("notified", at=200.0),
+    FakeWorld(history=paying(100.0, 900.0)).note("fault", name="region-lost"),
+    FakeWorld(run=lambda _: run(ended=5.0)).note("runs", at=100.0, run="r"),
+    FakeWorld(run=lambda _: run()).note("runs", at=900.0, run="r"),
+    FakeWorld(aurora=SimpleNamespace(writer=WEST), permanent=["a fault"]),
+    holding(WHOLE, ITEM), holding(set(), None, given_up={"p"}), holding({"table"}, ITEM, permanent=["a fault"]),
+]
+
+
+@pytest.mark.parametrize(("world", "rule"), BROKEN, ids=[rule for _, rule in BROKEN])
+def test_a_broken_rule_is_found(world: FakeWorld, rule: str) -> None:
+    assert rules(world) == [rule]
+
+
+@pytest.mark.parametrize("world", SOUND)
+def test_a_sound_history_breaks_no_rule(world: FakeWorld) -> None:
+    assert rules(world) == []
+
+
+def test_every_checker_has_a_history_that_breaks_it() -> None:
+    every = {*checkers.SAFETY, *checkers.LIVENESS}
+    worlds: list[Any] = [world for world, _ in BROKEN]
+    assert {check for world in worlds for check in every if list(check(world))} == every

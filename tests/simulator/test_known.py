@@ -1,0 +1,80 @@
+"""Known violations, and what the gate makes of them."""
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from simulator.checkers import Violation
+from simulator.hunt import Findings, fixed_set, hunt, refreshed
+from simulator.known import Known, find, load, save, shows
+from simulator.mixes import MIXES, Plan
+from simulator.run import Result
+from simulator.world import Options
+
+KNOWN = [Known(name="n", rule="a rule", history=1, issue=11, seeds={"swarm": 7})]
+
+
+def result(seed: int, *broken: str) -> Result:
+    """What came of a history."""
+    violations = [Violation(each, 1.0, "why") for each in broken]
+    return Result(seed, Plan(options=Options(), mix="swarm"), violations, 60.0, Counter(f=1), Counter(s=2), [])
+
+
+def test_a_known_violation_that_shows_is_in_order() -> None:
+    findings = Findings(took=1.0)
+    findings.add(result(7, "a rule", "a rule"))
+    findings.add(result(8))
+    assert (findings.unknown(KNOWN), findings.gone(KNOWN)) == ([], [])
+    assert findings.broken == {("swarm", "a rule"): [7]}
+    text = "\n".join(findings.lines(KNOWN))
+    assert "2 histories, 2 virtual minutes" in text
+    assert "known: n" in text
+
+
+def test_a_new_violation_and_one_that_is_gone_are_named() -> None:
+    findings = Findings(took=1.0)
+    findings.add(result(7, "another rule"))
+    assert findings.unknown(KNOWN) == [("swarm", "another rule")]
+    assert findings.gone(KNOWN) == [("swarm", 7, "a rule")]
+    assert "NEW: another rule at 1.0 s: why" in "\n".join(findings.lines(KNOWN))
+
+
+def test_the_fixed_set_has_the_seeds_of_known_violations() -> None:
+    jobs = fixed_set(KNOWN, 2)
+    assert (7, "swarm") in jobs
+    assert len(jobs) == 2 * len(MIXES) + 1
+
+
+def test_the_file_is_sound() -> None:
+    known = load()
+    assert {mix for mix, _, _ in shows(known)} <= MIXES.keys()
+    assert len(shows(known)) == sum(len(each.seeds) for each in known)
+    assert {each.history for each in known} >= set(range(1, 19))
+    assert all(each.seeds for each in known)
+    names = [each.name for each in known]
+    assert len(set(names)) == len(names)
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    known = [*KNOWN, replace(KNOWN[0], name='a "quoted" name', anywhere=True)]
+    save(known, tmp_path / "known.toml")
+    assert load(tmp_path / "known.toml") == known
+
+
+def test_a_violation_is_known_in_its_mix_or_anywhere() -> None:
+    here, anywhere = replace(KNOWN[0], seeds={"heals": 1}), replace(KNOWN[0], seeds={}, anywhere=True)
+    assert find([here], "heals", "a rule") == find([here], "swarm", "a rule") == here
+    assert find([here], "large", "a rule") is None
+    assert find([anywhere, here], "large", "a rule") == anywhere
+    assert find([anywhere, here], "heals", "a rule") == here
+    assert find([anywhere, here], "heals", "another") is None
+
+
+def test_seeds_are_looked_for_again() -> None:
+    gone = replace(KNOWN[0], rule="failover of a throttled region", seeds={"flooded": 9, "region-lost": 9})
+    assert [each.seeds for each in refreshed([gone], 1)] == [{"flooded": 1}]
+
+
+def test_a_hunt_plays_its_histories_in_several_processes() -> None:
+    findings = hunt([(1, "flooded"), (2, "flooded")])
+    assert findings.histories == 2
+    assert findings.broken["flooded", "failover of a throttled region"] == [1, 2]

@@ -1,0 +1,99 @@
+"""A history is played, replayed, judged and shrunk."""
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from simulator.faults import AT_ONCE, EVER, FAULTS, Fault
+from simulator.mixes import EAST, LOSE, MIXES, Person, Plan
+from simulator.run import draw, play, shrink
+from simulator.world import Options
+
+ROOT = Path(__file__).parents[2]
+TRACE = """
+import json, sys
+from simulator.run import draw, play
+result = play(int(sys.argv[1]), draw(int(sys.argv[1]), sys.argv[2]), traced=True)
+print(json.dumps([result.trace, [str(each) for each in result.violations], result.faults, result.states]))
+"""
+
+
+def trace(seed: int, mix: str, hash_seed: str) -> list[object]:
+    """What another process says of a history."""
+    done = subprocess.run([sys.executable, "-c", TRACE, str(seed), mix], cwd=ROOT, check=True, capture_output=True,
+                          env={"PYTHONHASHSEED": hash_seed, "PATH": ""}, timeout=120)
+    found: list[object] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize(("seed", "mix"), [(3, "swarm"), (9, "late-copies"), (2, "large")])
+def test_a_seed_gives_the_same_history_in_every_process(seed: int, mix: str) -> None:
+    assert trace(seed, mix, "1") == trace(seed, mix, "2")
+
+
+def test_nothing_goes_wrong_where_nothing_goes_wrong() -> None:
+    result = play(1, Plan(mix="none", options=Options(), safety=200.0))
+    assert not result.violations
+    assert result.seconds == 320.0  # it ends early, since it is decided
+
+
+@pytest.mark.parametrize("strong", [True, False])
+def test_a_person_moves_the_traffic_there_and_back(strong: bool) -> None:
+    typed = [(110.0, "switchover --to us-west-2"), (250.0, "failback")]
+    result = play(2, Plan(options=Options(strong=strong), person=Person(typed=typed), safety=300.0), traced=True)
+    assert not result.violations
+    assert (result.states["switchover exit 0"], result.states["failback exit 0"]) == (1, 1)
+    assert any("leads epoch=3" in line for line in result.trace)
+
+
+@pytest.mark.parametrize("strong", [True, False])
+def test_a_controller_takes_over_from_a_region_that_is_lost_for_ever(strong: bool) -> None:
+    plan = Plan(options=Options(strong=strong), faults=[Fault("region-lost", EAST, 150.0)], safety=200.0)
+    result = play(4, plan)
+    assert {each.rule for each in result.violations} <= {"decided too early"}
+    assert result.states["promoted failover"] == 1
+
+
+def test_a_violation_is_shrunk_to_what_it_needs() -> None:
+    plan = Plan(options=Options(), safety=320.0, faults=[
+        Fault("flooded", EAST, 120.0, 200.0), Fault("sns-refuses", EAST, 130.0, 140.0)],
+        person=Person(typed=[(300.0, "failover --to us-east-1")]), fates={"twice": 0.001})
+    smaller = shrink(1, plan, "failover of a throttled region")
+    assert [fault.name for fault in smaller.faults] == ["flooded"]
+    assert not smaller.person.typed
+    assert not smaller.fates
+    assert smaller.safety < plan.safety
+
+
+def test_every_mix_draws_a_plan_that_can_be_printed_and_uses_known_faults() -> None:
+    for mix in MIXES:
+        for seed in range(20):
+            plan = draw(seed, mix)
+            assert plan.mix == mix
+            assert {fault.name for fault in plan.faults} <= FAULTS.keys()
+            assert mix in str(plan)
+            assert draw(seed, mix) == plan
+
+
+def test_a_seed_draws_its_own_mix() -> None:
+    assert len({draw(seed).mix for seed in range(200)}) > len(MIXES) / 2
+
+
+@pytest.mark.parametrize("name", sorted(FAULTS))
+def test_every_fault_can_be_set_and_lifted(name: str) -> None:
+    ends = EVER if name in AT_ONCE else 160.0
+    plan = Plan(options=Options(), faults=[Fault(name, EAST, 110.0, ends)], safety=170.0, liveness=30.0)
+    assert not plan.faults[0].lasts
+    result = play(5, plan)
+    assert result.faults[name] == 1
+    assert "two regions under one epoch" not in {each.rule for each in result.violations}
+
+
+def test_what_a_person_types_again_is_bounded() -> None:
+    plan = Plan(options=Options(automatic=False), faults=[
+        Fault("region-lost", EAST, 110.0), Fault("promotion-denied", "us-west-2", 0.0)], safety=200.0)
+    result = play(6, replace(plan, person=Person(typed=[(150.0, LOSE)])))
+    assert 1 <= sum(number for name, number in result.states.items() if name.startswith("failover exit")) <= 10
