@@ -54,7 +54,7 @@ def decide(plan: Plan, facts: Facts, now: float, cool_down: float) -> Decision |
                         f"{why}. {describe_lags(observation)}. To take over: {command}")
     run = facts.run
     if run and run.action == Action.FAILOVER and run.ended is not None and now - run.ended < cool_down:
-        return Decision(f"{what}: {region} waits, since the last failover was just now",
+        return Decision(f"{what}: {region} waits, because the last failover was recent",
                         f"{why}. The last one ({run.what}) ended {now - run.ended:.0f} s ago, and the controller waits "
                         f"for {cool_down:.0f} s after a failover. To take over now: {command}")
     return Decision(f"{region} takes over", f"{why}; {describe_lags(observation)}", takes_over=True)

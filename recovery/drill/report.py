@@ -91,7 +91,7 @@ def _text(recovery: Recovery) -> str:
     if recovery.began is None:
         return "no payment failed"
     if not recovery.recovered:
-        return f"none: there were no {GOOD} accepted payments in a row again"
+        return f"not recovered: fewer than {GOOD} payments in a row were accepted afterwards"
     phases = ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in recovery.phases.items())
     return f"{recovery.whole:.1f} s{phases and f' ({phases})'}; longest gap {recovery.gap:.1f} s"
 

@@ -72,7 +72,7 @@ def test_after_a_failover_a_controller_waits_and_after_a_planned_move_it_does_no
 
 def test_a_controller_that_waits_says_why() -> None:
     assert decided("automatic", run=RUN) == Decision(
-        f"{HOME} does not answer: {AWAY} waits, since the last failover was just now",
+        f"{HOME} does not answer: {AWAY} waits, because the last failover was recent",
         f"{HOME} does not answer: no answer. The last one (failover to {HOME}) ended 299 s ago, and the "
         f"controller waits for 300 s after a failover. To take over now: python -m recovery failover --to {AWAY}")
 
