@@ -1,10 +1,10 @@
-# Every target sets up what it needs: Python 3.11 to 3.13, make and a package index are enough to begin.
+# Every target sets up what it needs: Python 3.11 to 3.13, make and a package index are enough to start.
 
 PYTHON ?= python3
 STACK ?= dev
 export STACK
 MAKEFLAGS += --no-print-directory
-# The first import must be allowed to keep its bytecode, which the set-up does not make.
+# The set-up writes no bytecode, so the first import must be allowed to.
 unexport PYTHONDONTWRITEBYTECODE
 
 VENV := .venv
@@ -14,10 +14,10 @@ RDS_AUTHORITIES := https://truststore.pki.rds.amazonaws.com/global/global-bundle
 OUTPUTS := cfn-outputs/flat-outputs.json
 CODE := contract.py lib payments recovery rehearsal simulator tests tools __main__.py
 
-# Dead code: only what the product itself uses counts as used, not what only a test uses.
+# For dead code: what only a test uses is dead.
 PRODUCT := contract.py lib payments recovery rehearsal tools __main__.py
 
-# Two targets at once where make can keep their outputs apart; the make that macOS ships (3.81) cannot.
+# Two targets run at once if make can keep their outputs apart; the make that macOS ships (3.81) cannot.
 PARALLEL := $(if $(filter output-sync,$(.FEATURES)),-j2 --output-sync=target)
 
 # $(call stage,NAME,COMMAND): runs COMMAND, then prints its seconds; fails as COMMAND fails.
@@ -35,13 +35,13 @@ help: ## List the targets
 .PHONY: setup
 setup: $(READY) ## Make .venv, or bring it up to date
 
-# Messages go to stderr: a target's own output may be read by a program. A .venv that is broken or half made is made
-# anew; without the test of the prefixes pip would install into the interpreter that it is based on. Bytecode is left to
-# the first import: all of it would be 200 MB. PostgreSQL's C headers serve nobody here.
+# Messages go to stderr: a target's own output may be read by a program. A broken or half-made .venv is made
+# again; without the test of the prefixes pip would install into the base interpreter. Bytecode is left to the first
+# import: all of it would be 200 MB. PostgreSQL's C headers are not needed.
 $(READY): requirements.txt requirements-recovery.txt requirements-dev.txt constraints.txt
 	@$(PY) -c 'import pip, sys; sys.exit(sys.prefix == sys.base_prefix)' 2>/dev/null || { \
 		$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || \
-			{ echo "Python 3.11, 3.12 or 3.13 is needed and $(PYTHON) is not: name another, as in make PYTHON=python3.12" >&2; exit 1; }; \
+			{ echo "Python 3.11, 3.12 or 3.13 is needed and $(PYTHON) is none of them: name one, as in make PYTHON=python3.12" >&2; exit 1; }; \
 		echo "set-up 1/2: $(VENV), with $$($(PYTHON) --version): about 5 s" >&2; \
 		$(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1 || \
 			{ echo "$(PYTHON) cannot make a virtual environment: install its venv module (Debian: apt install python3-venv)" >&2; exit 1; }; \
@@ -53,7 +53,7 @@ $(READY): requirements.txt requirements-recovery.txt requirements-dev.txt constr
 	@touch $@
 
 .PHONY: lock
-lock: ## Pin anew what the required packages bring along (constraints.txt)
+lock: ## Pin the dependencies of the required packages again (constraints.txt)
 	@rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
 	@grep -hv '^-' requirements.txt requirements-recovery.txt requirements-dev.txt > $(VENV)-lock/requirements.txt
 	@$(VENV)-lock/bin/python -m pip install -qq --no-compile --disable-pip-version-check -r $(VENV)-lock/requirements.txt
@@ -66,10 +66,10 @@ lock: ## Pin anew what the required packages bring along (constraints.txt)
 rehearse: $(READY) ## Deploy both regions onto an emulator, send payments, delete everything
 	@$(PY) -m rehearsal $(ARGS)
 
-# A stack on the emulator waits more than it computes, and the checks of the code compute: the two go side by side. One
+# Stacks on the emulator mostly wait, and the checks of the code mostly compute, so the two run side by side. Only one
 # deployment at a time: each writes $(OUTPUTS).
 .PHONY: test
-test: $(READY) ## The gate, all that must hold before a change is merged: check, unit, parts, integration, outages
+test: $(READY) ## The gate, which must pass before a change is merged: check, unit, parts, integration, outages
 	$(call stage,test,$(MAKE) $(PARALLEL) gate-code gate-stacks)
 
 .PHONY: gate-code gate-stacks
@@ -129,7 +129,7 @@ STRONG := kill9-short,failover,quorum
 STRONG_TABLE := --config tableConsistency=strong --config witnessRegion=us-east-2
 
 .PHONY: outages
-outages: $(READY) ## The loss of the writer, and recovery drills, with an eventual and with a strong table
+outages: $(READY) ## The loss of the writer and the drills of the gate, with an eventual and with a strong table
 	$(call stage,outages,$(PY) -m rehearsal --outages $(EVENTUAL) --drills gate && \
 		$(PY) -m rehearsal --outages $(STRONG) --drills gate $(STRONG_TABLE))
 
@@ -145,7 +145,7 @@ picture: $(READY) ## Run the drill region-lost, and put its timeline into docs/i
 	@mkdir -p docs/images && cp reports/region-lost.svg docs/images/region-lost.svg
 
 .PHONY: bench
-bench: $(READY) ## Time payments on a stack deployed onto an emulator, and hold what they take against its bounds
+bench: $(READY) ## Time payments on a stack deployed onto an emulator, and fail if a bound is broken
 	$(call stage,bench,$(PY) -m rehearsal --config apiRateLimit=10000 --config apiBurstLimit=10000 \
 		--exec "$(PY) -m rehearsal.bench $(ARGS)")
 
@@ -195,7 +195,7 @@ cost: $(READY) ## Estimate what a stack costs a month without traffic (ARGS="pro
 # --- Tidying
 
 .PHONY: clean
-clean: ## Remove what make made
+clean: ## Remove everything that make creates
 	@rm -rf $(VENV) build tapstack.egg-info reports .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find coverage cfn-outputs -type f ! -name README.md -exec rm -f {} +
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -19,7 +19,7 @@ ALIAS = "live"
 
 
 class Store(StrEnum):
-    """Where a region keeps payments."""
+    """Where a region stores payments."""
 
     TABLE = "table"
     LEDGER = "ledger"
@@ -45,7 +45,7 @@ class FailoverMode(StrEnum):
 
 
 class Consistency(StrEnum):
-    """Of the payments table between regions."""
+    """The consistency of the payments table between the two regions."""
 
     EVENTUAL = "eventual"
     STRONG = "strong"
@@ -54,15 +54,15 @@ class Consistency(StrEnum):
 # --- Times, in seconds
 
 DNS_TTL = 60
-"""Of an alias record to API Gateway; Route 53 sets it."""
+"""The TTL of an alias record to API Gateway, which Route 53 sets."""
 LOOK_SECONDS = 10
-"""Between two looks of a controller at the other region."""
+"""The time between two looks of a controller at the other region."""
 WATCH_SECONDS = 60
-"""From one start of a controller to the next."""
+"""The time from one start of a controller to the next."""
 COOL_DOWN_SECONDS = 300
-"""After a failover, before a controller may begin another one."""
+"""How long a controller waits after a failover before it may begin another one."""
 
-# --- The payments table: no payment id has a "!", so none of these keys is ever taken for a payment
+# --- The payments table: no payment id contains "!", so none of these keys can be a payment
 
 KEY_ATTRIBUTE = "payment_id"
 LEADERSHIP_KEY = "!right"
@@ -124,7 +124,7 @@ class Variable(StrEnum):
 class StackOutputs:
     """The outputs of the whole stack that recovery reads; times in seconds.
 
-    Each is a text, or a whole number that is at least `least`.
+    Each is a string, or a whole number that is at least `least`.
     """
 
     environment_suffix: str

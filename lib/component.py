@@ -27,7 +27,7 @@ class Component(pulumi.ComponentResource):
         """Options of a child that can be created again at any time.
 
         Physical names are fixed, so a replacement must delete before it creates, unless `delete_before_replace`
-        is overridden for a resource that others keep using meanwhile.
+        is overridden for a resource that others use meanwhile.
         """
         return pulumi.ResourceOptions(parent=self, **{"delete_before_replace": True, **overrides})
 

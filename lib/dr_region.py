@@ -1,4 +1,4 @@
-"""The region that stands by."""
+"""The region that starts as the standby."""
 import pulumi
 import pulumi_aws as aws
 

@@ -1,4 +1,4 @@
-"""The errors with which the program ends. The Pulumi CLI prints a `RunError` as one line, without a traceback.
+"""The errors that end the program. The Pulumi CLI prints a `RunError` as one line, without a traceback.
 
 pulumi.RunError
 └── ProgramError        a region lacks what the stack needs

@@ -22,7 +22,7 @@ class PhysicalName:
 
 @dataclass(frozen=True)
 class Names:
-    """The names of one region: suffix, region (`us-east-1`) and account (12 digits) put into the catalogue."""
+    """The names of one region: the templates filled with suffix, region (`us-east-1`) and account (12 digits)."""
 
     suffix: str
     region: str
@@ -48,7 +48,7 @@ class Names:
     backup_plan = PhysicalName("tapstack-{suffix}", 50, "backup plan")
     flow_logs = PhysicalName("/tapstack/{suffix}/vpc-flow", 512, "log group")
     api_logs = PhysicalName("/tapstack/{suffix}/api-access", 512, "log group")
-    # regional name spaces whose names are shown side by side
+    # regional name spaces, but the names of both regions are shown together
     cluster = PhysicalName("tapstack-{suffix}-{region}", 55, "Aurora cluster")
     subnet_group = PhysicalName("tapstack-{suffix}-{region}", 255, "database subnet group")
     parameter_group = PhysicalName("tapstack-{suffix}-{region}", 252, "cluster parameter group")

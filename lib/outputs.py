@@ -18,7 +18,7 @@ def catalogue(settings: Settings, foundation: GlobalFoundation, primary: Region,
               shared: GlobalResources) -> Outputs:
     """Every output by its name, except those of the controllers, which are created from these.
 
-    Without a domain the names and checks of DNS are empty texts, and `dns` says why.
+    Without a domain the names and checks of DNS are empty strings, and `dns` says why.
     """
     return {
         **settings.outputs(),
@@ -34,7 +34,7 @@ def catalogue(settings: Settings, foundation: GlobalFoundation, primary: Region,
 
 
 def description(outputs: Outputs) -> pulumi.Output[str]:
-    """What a controller knows of the stack: a JSON object of the outputs that recovery reads."""
+    """What a controller knows about the stack: a JSON object of the outputs that recovery reads."""
     return pulumi.Output.json_dumps({key: outputs[key] for key in RECOVERY_OUTPUTS}, separators=(",", ":"))
 
 

@@ -1,4 +1,4 @@
-"""Parsers of settings: each takes the text of a value, and raises ValueError with the reason why it is unusable."""
+"""Parsers of settings: each takes a value as text, and raises ValueError with the reason if it cannot be used."""
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ CERTIFICATE_NAME_LIMIT = 64  # characters of a certificate's first name
 TAGS_OF_THE_STACK = ("Project", "Environment", "ManagedBy")
 TAG_LIMIT = 40  # AWS takes 50 on a resource; the rest is for the stack's own and for what an organisation adds
 
-# By area, how many regions the aws partition has there; they are numbered from 1 without gaps.
+# How many regions the aws partition has in each area; they are numbered from 1 without gaps.
 _AREAS = {
     "af-south": 1, "ap-east": 2, "ap-northeast": 3, "ap-south": 2, "ap-southeast": 7, "ca-central": 1, "ca-west": 1,
     "eu-central": 2, "eu-north": 1, "eu-south": 2, "eu-west": 3, "il-central": 1, "me-central": 1, "me-south": 1,
@@ -37,7 +37,7 @@ _PRIVATE = tuple(IPv4Network(network) for network in ("10.0.0.0/8", "172.16.0.0/
 
 
 def one_of(values: Mapping[str, T]) -> Parser[T]:
-    """One of the keys, as what it stands for."""
+    """Accepts one of the keys, and returns its value."""
     def parse(text: str) -> T:
         if text not in values:
             raise ValueError(f"must be {' or '.join(values)}")

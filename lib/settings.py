@@ -4,7 +4,7 @@ A declaration is a field with `setting(...)` or `optional(...)`. Pulumi.yaml and
 declarations: run `make settings` after a change.
 
 A key is looked up in the stack's configuration (`pulumi config set KEY VALUE`), then in the environment, then in the
-defaults. An empty text counts as unset: Pulumi.yaml declares each key with an empty default, because Pulumi demands a
+defaults. An empty string counts as unset: Pulumi.yaml declares each key with an empty default, because Pulumi demands a
 value for every declared key, and any other default would hide the environment.
 """
 # `setting`, `optional` and `group` make dataclass fields.
@@ -26,13 +26,13 @@ from lib.parsers import Parser
 
 T = TypeVar("T")
 
-REQUEST_SECONDS = 3  # at most, of the function; with fewer executions a dead store would make a region look dead
+REQUEST_SECONDS = 3  # the longest that a request takes, while a store is dead
 _FLAGS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """What separates a stack for trying things out from one that keeps payments."""
+    """What differs between a stack for experiments and one with real payments."""
 
     name: str
     protect: Annotated[bool, "data is protected against deletion, unless `deletionProtection` is set"]
@@ -133,10 +133,10 @@ class PrimarySettings(RegionSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class StandbySettings(RegionSettings):
-    """The region that stands by."""
+    """The region that starts as the standby."""
 
     region: str = setting(
-        "drRegion", parsers.region, "Region that stands by; differs from primaryRegion.", "us-west-2")
+        "drRegion", parsers.region, "Region that starts as the standby; must differ from primaryRegion.", "us-west-2")
     vpc_cidr: IPv4Network = setting(
         "drVpcCidr", parsers.network,
         "Private IPv4 network of the standby region's VPC, /16 to /24; must not overlap primaryVpcCidr.", "10.1.0.0/16")
@@ -202,7 +202,7 @@ class Objectives:
 
 @dataclass(frozen=True, kw_only=True)
 class ApiSettings:
-    """Throttling (requests a second, and at once), and whether this stack owns API Gateway's account-wide log role."""
+    """Throttling (requests per second, and burst), and whether this stack owns API Gateway's account-wide log role."""
 
     rate_limit: int = setting(
         "apiRateLimit", parsers.whole(1, 1_000_000), "Requests per second of an API key.", "100")
@@ -211,7 +211,7 @@ class ApiSettings:
         "200")
     manage_account: bool = setting(
         "manageApiGatewayAccount", parsers.one_of(_FLAGS),
-        "true or false: set API Gateway's log role, of which an account has one in each region.", "true")
+        "true or false: whether to set API Gateway's log role, which exists once per account and region.", "true")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,10 +252,10 @@ class Settings:
         "Reserved executions of a region's function, 1 to 1000; -1 reserves none.", {"dev": "-1", "prod": "300"})
     alarm_email: str | None = optional("alarmEmail", parsers.email, "E-mail address that alarms are sent to.")
     tags: Mapping[str, str] = setting(
-        "tags", parsers.tags, f"Tags of every resource, at most {parsers.TAG_LIMIT}: an object of strings.", "{}",
+        "tags", parsers.tags, f"Tags of every resource, at most {parsers.TAG_LIMIT}, as an object of strings.", "{}",
         variable=None, pulumi_type="object")
     aws_endpoint: str | None = optional(
-        "awsEndpoint", parsers.loopback_url, "URL of an emulator on this machine, in place of AWS.",
+        "awsEndpoint", parsers.loopback_url, "URL of an emulator on this machine to use instead of AWS.",
         variable=None)  # a developer's shell must not redirect a deployment
 
     @property
@@ -292,7 +292,7 @@ class Settings:
         return settings
 
     def outputs(self) -> dict[str, Any]:
-        """The outputs of the stack that show settings; one that is unset is an empty text."""
+        """The outputs of the stack that show settings; one that is unset is an empty string."""
         return {declared.output: "" if value is None else value.name if isinstance(value, Profile) else value
                 for declared, value in declarations(self) if declared.output}
 
@@ -308,7 +308,7 @@ def declarations(settings: Any = Settings) -> Iterator[tuple[Setting, Any]]:
 
 
 def _rules(settings: Settings) -> tuple[tuple[object, str, str], ...]:
-    """What the settings must observe together: whether a rule is broken, the key that is refused for it, and why."""
+    """What the settings must observe together: whether a rule is broken, the key to refuse for it, and why."""
     primary, dr, database, table, api = settings.primary, settings.dr, settings.database, settings.table, settings.api
     strong, replicas = table.consistency is Consistency.STRONG, {primary.region, dr.region}
     witnesses = next((sorted(whole - replicas) for whole in parsers.REGION_SETS if replicas <= whole), [])

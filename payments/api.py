@@ -1,4 +1,4 @@
-"""The HTTP side: turns API Gateway's proxy events into responses, and every failure into one too."""
+"""The HTTP side: turns API Gateway's proxy events into responses, and every failure too."""
 import base64
 import json
 import logging
@@ -60,12 +60,12 @@ def unavailable(body: Mapping[str, Any]) -> Response:
 
 @dataclass(frozen=True, kw_only=True)
 class Api:
-    """The routes of the payments function in `region`; `takeover` reads its lever."""
+    """The routes of the payments function in `region`."""
 
     region: str
     service: PaymentService
     probes: Mapping[str, Callable[[Deadline], State]]
-    takeover: Callable[[Deadline], bool]
+    lever_is_pulled: Callable[[Deadline], bool]
     logger: logging.Logger
     timing: Timing
     runtime: Runtime
@@ -136,7 +136,7 @@ class Api:
         return Response(200, record.answer())
 
     def _health(self, request: ApiRequest) -> Response:
-        """Liveness, which asks no store; with `deep=1` readiness of each store. A standby that can be read is ready."""
+        """Liveness, without calling a store; with `deep=1` readiness of each store, for which reading is enough."""
         if (request.event.get("queryStringParameters") or {}).get("deep") != "1":
             return Response(200, {"status": "ok", "region": self.region})
         states, failures = dict[str, State](), list[str]()
@@ -153,5 +153,5 @@ class Api:
         return unavailable({"status": "unavailable", **body})
 
     def _takeover(self, request: ApiRequest) -> Response:
-        takeover = self.takeover(request.deadline.within(self.timing.probe))
+        takeover = self.lever_is_pulled(request.deadline.within(self.timing.probe))
         return Response(200 if takeover else 404, {"takeover": takeover})

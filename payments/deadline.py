@@ -13,7 +13,7 @@ class Timing:
     """Times in seconds.
 
     `budget` bounds a request, `probe` the check of one store (a Route 53 health check gives up 2 s after connecting);
-    `margin` is kept back from Lambda's own time to send the answer. `connect` and `read` are the clients' timeouts;
+    `margin` is reserved from Lambda's own time to send the answer. `connect` and `read` are the clients' timeouts;
     `pause` is the longest before the first retry, and doubles with each.
     """
 
@@ -51,7 +51,7 @@ class Deadline:
         """This deadline for calls that need permission: `guard` runs before each attempt and raises to refuse it."""
         return Deadline(self._timing, self.remaining(), self._runtime, guard)
 
-    def hurried(self, part: float) -> "Deadline":
+    def scaled(self, part: float) -> "Deadline":
         """This deadline for calls whose attempts and pauses take at most `part` (0 to 1) of their usual time."""
         timing = self._timing
         timing = replace(timing, connect=timing.connect * part, read=timing.read * part, pause=timing.pause * part)

@@ -1,7 +1,7 @@
 """Leadership: one region leads at a time and only it may write. A takeover makes another region the leader.
 
-The payments table keeps leadership as an item: the region that leads, and an epoch that every takeover raises. A region
-trusts what it has read for one lease (LEASE), so a former leader may go on for that long. A takeover waits that long
+Leadership is an item of the payments table: the region that leads, and an epoch that every takeover raises. A region
+trusts what it has read for one lease (LEASE), so a former leader may write for that long. A takeover waits that long
 before it makes the new leader's ledger a writer.
 """
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class DynamoLeadership:
     table: str
 
     def read(self, deadline: Deadline) -> Leadership:
-        """A consistent read. Raises StoreUnavailable, also if no region was ever made the leader."""
+        """A consistent read. Raises StoreUnavailable, also if there has never been a leader."""
         answer = call(Store.TABLE, deadline, self.client.get_item, TableName=self.table, Key=_KEY, ConsistentRead=True)
         if "Item" not in answer:
             raise StoreUnavailable(Store.TABLE, "LeadershipMissing")
@@ -46,25 +46,25 @@ class DynamoLeadership:
         call(Store.TABLE, deadline, self.client.put_item, CONDITION_FAILED, TableName=self.table,
              ConditionExpression=IS_NEW, Item={**_KEY, "epoch": {"N": str(FIRST_EPOCH)}, "region": {"S": region}})
 
-    def take(self, region: str, deadline: Deadline, seen: int = 0) -> Leadership:
+    def take(self, region: str, deadline: Deadline, ledger_epoch: int = 0) -> Leadership:
         """Make a region the leader under the next epoch; does nothing if it leads already.
 
-        `seen` is the newest epoch that the region's ledger has seen (`PostgresLedger.epoch`). If the table's replica
-        here lags, the ledger may be ahead of it; the new epoch is higher than both. If two regions take leadership at
-        once, one gets it. Raises NotTheWriter, which names that one, and StoreUnavailable.
+        `ledger_epoch` is the newest that the region's ledger has seen (`PostgresLedger.epoch`). It may be ahead of a
+        table whose replica here lags; the new epoch is higher than both. If two regions take leadership at once, one
+        gets it. Raises NotTheWriter, which names that one, and StoreUnavailable.
 
         The caller must wait LEASE before it makes the region's ledger a writer, even if the region led already: it may
         have taken leadership just now. The former leader may begin writes during that time. They may arrive later by
         one attempt (`Timing.attempt`), but carry the older epoch.
         """
         found = self.read(deadline)
-        if found.region == region and found.epoch >= seen:
+        if found.region == region and found.epoch >= ledger_epoch:
             return found
         answer = call(Store.TABLE, deadline, self.client.update_item, CONDITION_FAILED, TableName=self.table, Key=_KEY,
                       UpdateExpression="SET #epoch = :next, #region = :region", ConditionExpression="#epoch = :epoch",
                       ExpressionAttributeNames={"#epoch": "epoch", "#region": "region"},
                       ExpressionAttributeValues={":epoch": {"N": str(found.epoch)}, ":region": {"S": region},
-                                                 ":next": {"N": str(max(found.epoch, seen) + 1)}},
+                                                 ":next": {"N": str(max(found.epoch, ledger_epoch) + 1)}},
                       ReturnValues="ALL_NEW", ReturnValuesOnConditionCheckFailure="ALL_OLD")
         now = _leadership(answer.get("Attributes") or answer["Item"])
         if now.region != region:
@@ -100,7 +100,7 @@ class Lease:
             raise NotTheWriter(self._region)
 
     def drop(self) -> None:
-        """Forget what was read: a store has refused it."""
+        """Forget what was read, because a store has refused it."""
         self._known = None
 
 

@@ -30,8 +30,8 @@ T = TypeVar("T")
 RDS_CA = Path(__file__).parent / "rds-ca.pem"
 TOKEN_SECONDS = 900  # RDS checks a token only when a session begins
 PAGE = 5000  # postings
-# The writer endpoint gets this part of a probe's time. Attempts are shortened by the same factor, so that a second one
-# fits in if the open session has ended meanwhile.
+# The share of a probe's time for the writer endpoint. Attempts are shortened by the same factor, so that there is time
+# for a second one if the open session has ended meanwhile.
 _PART = 2 / 3
 
 POST = "SELECT ledger.post_payment(:payment_id, :payer, :payee, :amount, :currency, :fingerprint, :created_at, :epoch)"
@@ -224,11 +224,11 @@ class PostgresLedger:
         Raises StoreUnavailable if neither answers, or if only the reader endpoint does and reaches a writer: the writer
         endpoint is broken then.
         """
-        hurried = deadline.hurried(_PART)
+        scaled = deadline.scaled(_PART)
         try:
-            state = self._writer.call(hurried.within(hurried.remaining() * _PART), _state)
+            state = self._writer.call(scaled.within(scaled.remaining() * _PART), _state)
         except StoreUnavailable:
-            if self._reader.call(hurried, _state) is State.OK:
+            if self._reader.call(scaled, _state) is State.OK:
                 raise
             return State.STANDBY
         if state is State.STANDBY:

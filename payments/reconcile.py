@@ -1,4 +1,4 @@
-"""Compares the payments in table, ledger and receipts, and restores what one store lost and another one kept.
+"""Compares the payments in table, ledger and receipts, and restores what one store has lost and another still has.
 
 Runs as a function (`payments.reconcile.handler`) and as a command (`python -m payments.reconcile`). Only the leader
 repairs; the other region reports. A second run changes nothing. It can be stopped at any moment; a run that ends early
@@ -27,7 +27,7 @@ from payments.runtime import LambdaContext, Runtime, system_runtime
 from payments.service import PaymentService
 from payments.stores import NextDeadline
 
-MARGIN = 10.0  # seconds of Lambda's time kept back for the call in progress and the answer
+MARGIN = 10.0  # seconds of Lambda's time reserved for the call in progress and the answer
 UNLIMITED = 10.0**9  # seconds
 
 
@@ -35,12 +35,12 @@ UNLIMITED = 10.0**9  # seconds
 class Receipt:
     """A payment's receipt: the number of its versions, when the first arrived, and the size of the newest in bytes.
 
-    `content` is the record in it, if it had to be read; it is `broken` if that is no payment of this id.
+    `content` is the record in it, if it had to be read; it is `broken` if that is not a payment of this id.
     """
 
     payment_id: str
     versions: int
-    kept_at: datetime
+    arrived_at: datetime
     size: int
     content: Record | None = None
     broken: bool = False
@@ -126,10 +126,10 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What is wrong in one store: payment ids, and how many of its `kept` payments arrived out of order.
+    """What is wrong in one store: `kept` counts its payments, and `reordered` those that arrived out of order.
 
-    `lost` are payments that only other stores have, `duplicated` those it has more than once, and `conflicting` those
-    for which it has another request.
+    `lost` are the ids of payments that only other stores have, `duplicated` those it has more than once, and
+    `conflicting` those for which it has another request.
     """
 
     kept: int
@@ -154,7 +154,7 @@ def compare(snapshot: Snapshot) -> Findings:
     ages = {case.payment_id: _age(case.payment) for case in cases if case.payment}
     postings = Counter(record.payment.payment_id for record in snapshot.ledger)
     # S3 gives an object's time only to the second, so nothing within one second is out of order.
-    arrivals = sorted((receipt.kept_at, ages[receipt.payment_id])
+    arrivals = sorted((receipt.arrived_at, ages[receipt.payment_id])
                       for receipt in snapshot.receipts.values() if receipt.payment_id in ages)
     counts: dict[Store, Mapping[str, int]] = {
         Store.TABLE: dict.fromkeys(snapshot.table, 1), Store.LEDGER: postings,
@@ -254,8 +254,8 @@ class Reconciliation:
     def _receipts(self, deadline: NextDeadline) -> dict[str, Receipt]:
         receipts: dict[str, Receipt] = {}
         for version in self.service.receipts.versions(deadline):
-            newest = receipts.get(version.payment_id, Receipt(version.payment_id, 0, version.kept_at, version.size))
-            receipts[version.payment_id] = replace(newest, versions=newest.versions + 1, kept_at=version.kept_at)
+            newest = receipts.get(version.payment_id, Receipt(version.payment_id, 0, version.arrived_at, version.size))
+            receipts[version.payment_id] = replace(newest, versions=newest.versions + 1, arrived_at=version.arrived_at)
         return receipts
 
 

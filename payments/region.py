@@ -16,7 +16,7 @@ from payments.ledger import Connection, DatabaseAddress, Login, PostgresLedger, 
 from payments.logs import request_logger
 from payments.runtime import Runtime
 from payments.service import PaymentService
-from payments.stores import DynamoTable, S3Receipts, takeover
+from payments.stores import DynamoTable, S3Receipts, lever_is_pulled
 
 
 @dataclass(frozen=True)
@@ -64,4 +64,4 @@ def create_api(environ: Mapping[str, str], timing: Timing, runtime: Runtime, tra
                logger=request_logger(sys.stdout, runtime.clock),
                probes={Store.TABLE: service.table.probe, Store.LEDGER: service.ledger.probe,
                        Store.RECEIPTS: service.receipts.probe},
-               takeover=partial(takeover, service.receipts.client, environ[Variable.CONTROL_BUCKET]))
+               lever_is_pulled=partial(lever_is_pulled, service.receipts.client, environ[Variable.CONTROL_BUCKET]))

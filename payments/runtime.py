@@ -33,9 +33,9 @@ class Caller(Protocol):
 class ThreadCaller:
     """Makes each call on a thread, at most MAX_CALLS at once.
 
-    A client's own timeouts do not bound a call: name resolution has none, each address of a name gets the connect
-    timeout anew, the TLS handshake again, and each byte of an answer gets the read timeout. So the caller stops waiting
-    in time, and the call ends by itself later. That does no harm, because every write carries a condition.
+    A client's own timeouts do not bound a call: name resolution has none, the connect timeout starts again
+    for each address and for the TLS handshake, and the read timeout for each byte of an answer. So the caller stops
+    waiting in time, and the call ends by itself later. That does no harm, because every write carries a condition.
     """
 
     def __init__(self) -> None:

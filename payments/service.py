@@ -40,28 +40,28 @@ class PaymentService:
         created_at = utc_now(self.clock).isoformat(timespec="milliseconds")
         with self._writing(deadline) as (epoch, writing):
             new = Record(payment=payment, fingerprint=payment.fingerprint(), created_at=created_at, epoch=epoch)
-            kept = self.table.register(new, writing)
-            if kept.fingerprint != new.fingerprint:
+            registered = self.table.register(new, writing)
+            if registered.fingerprint != new.fingerprint:
                 raise Conflict
-            return kept if kept.settled else self._complete(kept, epoch, writing)
+            return registered if registered.settled else self._complete(registered, epoch, writing)
 
     def restore(self, record: Record, deadline: Deadline) -> None:
-        """Write what any store lacks of a payment that another store has kept. Raises what `accept` raises.
+        """Write what any store lacks of a payment that another store still has. Raises what `accept` raises.
 
         If the table has a pending payment of another request, and the ledger accepts this one, this one replaces it:
         the other can never be posted then, so it was never settled.
         """
         with self._writing(deadline) as (epoch, writing):
             lost = replace(record, epoch=epoch, settled=False)
-            kept = self.table.register(lost, writing)
-            if kept.fingerprint != lost.fingerprint:
-                if kept.settled:
+            registered = self.table.register(lost, writing)
+            if registered.fingerprint != lost.fingerprint:
+                if registered.settled:
                     raise Conflict
                 self.ledger.post(lost, writing)
-                if not self.table.replace(kept, lost, writing):
+                if not self.table.replace(registered, lost, writing):
                     raise Conflict
-                kept = lost
-            self._complete(kept, epoch, writing)
+                registered = lost
+            self._complete(registered, epoch, writing)
 
     def find(self, payment_id: str, deadline: Deadline) -> Record | None:
         """The record of an id, settled or pending. Raises StoreUnavailable."""
@@ -77,13 +77,13 @@ class PaymentService:
             self.lease.drop()
             raise
 
-    def _complete(self, kept: Record, epoch: int, deadline: Deadline) -> Record:
+    def _complete(self, registered: Record, epoch: int, deadline: Deadline) -> Record:
         """Write all that a registered record stands for: the posting, then the receipt, and `settled` last.
 
         A pending record of an older epoch is first moved to this one, so that its writer can no longer settle it.
         """
-        old = not kept.settled and kept.epoch < epoch
-        record = _own(kept, self.table.adopt(kept, epoch, deadline) if old else kept, epoch)
+        old = not registered.settled and registered.epoch < epoch
+        record = _own(registered, self.table.adopt(registered, epoch, deadline) if old else registered, epoch)
         self.ledger.post(replace(record, epoch=epoch), deadline)
         self.receipts.put(record, deadline)
         return record if record.settled else _own(record, self.table.settle(record, deadline), epoch)

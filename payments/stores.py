@@ -20,7 +20,7 @@ from payments.payment import PAYMENT_ID, Payment, Record
 
 AwsResponse = dict[str, Any]
 NextDeadline = Callable[[], Deadline]
-"""Gives each call of a long read a deadline of its own."""
+"""Returns a new deadline for each call of a long read."""
 
 _FAILURES = (exceptions.ClientError, exceptions.BotoCoreError, ResponseParserError, TimeoutError)
 _NO_ANSWER = (exceptions.HTTPClientError, exceptions.ConnectionError, ResponseParserError, TimeoutError)
@@ -46,8 +46,8 @@ class State(StrEnum):
 class DynamoTable:
     """One record per payment id, in a DynamoDB table; it decides which request an id belongs to.
 
-    The table holds other items too: leadership and what recovery keeps. Their keys begin with `!`, which no payment id
-    contains, so they are never taken for payments.
+    The table has other items too: leadership and what recovery stores. Their keys begin with `!`, which no payment id
+    contains, so they cannot be payments.
     """
 
     client: Any
@@ -80,7 +80,7 @@ class DynamoTable:
         return "Error" not in answer
 
     def find(self, payment_id: str, deadline: Deadline) -> Record | None:
-        """The record of an id, by a consistent read; None if there is none. Asks nothing for an invalid id."""
+        """The record of an id, by a consistent read; None if there is none. Calls nothing for an invalid id."""
         if not PAYMENT_ID.fullmatch(payment_id):
             return None
         answer = call(Store.TABLE, deadline, self.client.get_item, TableName=self.name, Key=_key(payment_id),
@@ -120,7 +120,7 @@ class Version:
     """A version of a payment's receipt: when it arrived in this bucket (to the second) and its size in bytes."""
 
     payment_id: str
-    kept_at: datetime
+    arrived_at: datetime
     size: int
 
 
@@ -162,8 +162,8 @@ class S3Receipts:
         return State.OK
 
 
-def takeover(client: Any, bucket: str, deadline: Deadline) -> bool:
-    """Whether the lever is set: whether the region's control bucket has the object `takeover`.
+def lever_is_pulled(client: Any, bucket: str, deadline: Deadline) -> bool:
+    """Whether the lever is pulled: whether the region's control bucket has the object `takeover`.
 
     The caller may list the bucket, so 404 means that there is no such object, and 403 says nothing about it.
     """

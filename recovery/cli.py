@@ -37,19 +37,19 @@ from recovery.journal import Run, StepProgress
 from recovery.plan import Action, Plan, Step, predict, refusals, resumes
 from recovery.runner import Runner, claim
 from recovery.stack import Stack
-from recovery.status import take_status
+from recovery.status import read_status
 from recovery.steps import AwsSteps
 
 UNFINISHED, REFUSED, INTERRUPTED = 1, 2, 130
 CONTINUE = "to continue, run the same command again"
-WIDTH = 160  # columns: lines are not broken where the width of the terminal is unknown
+WIDTH = 160  # columns, where the width of the terminal is unknown: long lines are not broken
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and the rest on stderr.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and everything else on stderr.")]
 To = Annotated[str, typer.Option("--to", metavar="REGION", help="The region that is to take payments.")]
 Loss = Annotated[bool, typer.Option(
-    "--accept-data-loss", help="Begin even if payments will be lost, or it is unknown how many.")]
+    "--accept-data-loss", help="Begin even if payments will be lost, or if it is unknown how many.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask. Required for the profile prod.")]
-Seconds = Annotated[float, typer.Option(min=1, help="How long clients pay at most.")]
+Seconds = Annotated[float, typer.Option(min=1, help="The longest that clients pay, in seconds.")]
 app = typer.Typer(add_completion=False, help=(
     "Moves the payment service from one region to the other. Exit codes: 0 done, 1 not finished (run the same command "
     "again to continue), 2 refused, and nothing was changed, 130 interrupted."))
@@ -57,9 +57,9 @@ app = typer.Typer(add_completion=False, help=(
 
 @dataclass(frozen=True, kw_only=True)
 class Terminal:
-    """Where a command is typed: `driver` names the user to others, `confirm` asks a question and is false by default.
+    """Where a command runs: `driver` names the user to others, and `confirm` asks a question, whose default is no.
 
-    `console(stderr)` is where text goes, `connect` makes what the command calls.
+    `console(stderr)` prints text, and `connect` creates the environment that the command calls.
     """
 
     environ: Mapping[str, str]
@@ -114,7 +114,7 @@ def status(context: typer.Context, *, as_json: Json = False) -> None:
     """Show leader, writer, lags, health, levers, alarms, latest run and drill; works while a region is cut off."""
     terminal: Terminal = context.obj
     stack = Stack.of(terminal.outputs())
-    found = take_status(terminal.connect(), stack)
+    found = read_status(terminal.connect(), stack)
     terminal.show(found, _table(show.regions(found)), *show.stack(found), as_json=as_json)
 
 
@@ -144,7 +144,7 @@ def switchover(context: typer.Context, *, to: To, as_json: Json = False) -> None
 
 @app.command()
 def failover(context: typer.Context, *, to: To, as_json: Json = False, accept_data_loss: Loss = False) -> None:
-    """Take over from a region that is down, without asking anything of it."""
+    """Take over from a region that is down, without calling it."""
     carry_out(context.obj, context.obj.plan(Action.FAILOVER, to), accepts_loss=accept_data_loss, as_json=as_json)
 
 
@@ -181,10 +181,10 @@ def drill(context: typer.Context, practice: Practice, *, to: To = "", as_json: J
 
 def practise(terminal: Terminal, console: Console, environment: Environment, planned: Plan,
              targets: Mapping[str, drills.DrillTargets], *, yes: bool, seconds: float) -> drills.DrillReport:
-    """Carry out a drill. Raises CommandStopped if it must not begin, or is not confirmed, and as `Drill.run`."""
-    against = drills.drill_refusals(environment, planned, yes=yes)
-    if against:
-        raise CommandStopped(REFUSED, *against)
+    """Carry out a drill. Raises CommandStopped if it is refused or not confirmed, and what `Drill.run` raises."""
+    refused = drills.drill_refusals(environment, planned, yes=yes)
+    if refused:
+        raise CommandStopped(REFUSED, *refused)
     if not yes and not terminal.confirm(f"{drills.warning(planned, targets)}\nBegin?"):
         raise CommandStopped(REFUSED, "not confirmed")
 
@@ -199,10 +199,10 @@ def carry_out(terminal: Terminal, planned: Plan, *, as_json: bool, accepts_loss:
     """Check a plan, carry it out and report. Raises CommandStopped, AlreadyRunning, JournalGone, StoreUnavailable."""
     cloud = Cloud(plan=planned, environment=terminal.connect())
     facts = cloud.facts()
-    against = [] if resumes(planned, facts.run) else refusals(planned, facts, cloud.clock.time())
-    reasons = [refusal.reason for refusal in against]
-    if not all(accepts_loss and refusal.loses for refusal in against):
-        hint = ["to begin in spite of that, add --accept-data-loss"] if all(each.loses for each in against) else []
+    refused = [] if resumes(planned, facts.run) else refusals(planned, facts, cloud.clock.time())
+    reasons = [refusal.reason for refusal in refused]
+    if not all(accepts_loss and refusal.loses for refusal in refused):
+        hint = ["to begin anyway, add --accept-data-loss"] if all(each.loses for each in refused) else []
         raise CommandStopped(REFUSED, *reasons, *hint)
     why = f"accepted: {'; '.join(reasons)}" if reasons else f"{planned.action} requested"
     run = claim(cloud, terminal.driver, why=why, accepted=bool(reasons))
@@ -224,7 +224,7 @@ def carry_out(terminal: Terminal, planned: Plan, *, as_json: bool, accepts_loss:
 
 
 def drive(cloud: Cloud, run: Run, console: Console) -> Run:
-    """Carry out a claimed run, and print a line for each step. Raises as `Runner.drive`."""
+    """Carry out a claimed run, and print a line for each step. Raises what `Runner.drive` raises."""
     with console.status(run.what) as line:
         def report(step: Step, progress: StepProgress) -> None:
             line.update(f"{step.key}: {step.does}")
@@ -242,7 +242,7 @@ def _table(rows: show.Rows, title: str | None = None) -> Table:
 
 
 def run(arguments: Sequence[str], terminal: Terminal) -> int:
-    """Run a command, and return its exit code. Whatever goes wrong is printed, one line for each reason."""
+    """Run a command, and return its exit code. Every failure is printed, one line for each reason."""
     code, *reasons = _outcome(arguments, terminal)
     for each in reasons:
         terminal.warn(each)
@@ -267,7 +267,7 @@ def _outcome(arguments: Sequence[str], terminal: Terminal) -> tuple[Any, ...]:
 
 
 def console_of(stderr: bool) -> Console:
-    """A console that prints text as it is, since names in AWS may look like markup."""
+    """A console that prints text unchanged, since names in AWS may look like markup."""
     width = None if (sys.stderr if stderr else sys.stdout).isatty() else WIDTH
     return Console(stderr=stderr, width=width, soft_wrap=True, markup=False, emoji=False, highlight=False)
 
@@ -281,7 +281,7 @@ def ask(question: str) -> bool:
 
 
 def user() -> str:
-    """Who runs this process, for others."""
+    """The user of this process, as other operators see it."""
     try:
         name = getpass.getuser()
     except (OSError, KeyError):  # the user has no name, as in some containers
@@ -298,6 +298,6 @@ def main() -> NoReturn:
     """Run the command that was typed, and exit."""
     code = run(sys.argv[1:], Terminal(environ=os.environ, driver=user(), console=console_of, confirm=ask,
                                       connect=connect))
-    # What still runs are calls that were given up, and end by themselves: an interrupt is to end them silently.
+    # Calls that were given up may still be running: an interrupt must end them silently.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(code)

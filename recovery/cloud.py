@@ -21,7 +21,7 @@ from recovery.observation import ProbeResult, look
 from recovery.plan import AVAILABLE, Action, Facts, Plan
 from recovery.stack import Site
 
-METRICS_TIMEOUT = 1.0  # seconds: publishing must not delay what is to be done about a look
+METRICS_TIMEOUT = 1.0  # seconds: publishing must not delay the reaction to a look
 MAX_SUBJECT = 99  # characters: SNS takes fewer than 100
 RECENT = timedelta(minutes=15)  # CloudWatch publishes lag once a minute, and late
 
@@ -52,7 +52,7 @@ class Cloud:
         return look(self.environment, site.api_endpoint)
 
     def facts(self) -> Facts:
-        """Everything that speaks for or against the plan; what cannot be read is None, or `wrong` says why.
+        """Everything on which `refusals` depends; what cannot be read is None, or `wrong` says why.
 
         Never raises for what AWS does. Calls the other region's API, unless the plan is a failover.
         """

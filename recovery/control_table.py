@@ -1,4 +1,4 @@
-"""What recovery keeps in the payments table of one region, under keys that no payment can have."""
+"""What recovery stores in the payments table of one region, under keys that no payment can have."""
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,9 +29,9 @@ class ControlTable:
         """Which region leads."""
         return DynamoLeadership(self.client, self.name).read(self._deadline())
 
-    def take_leadership(self, region: str, seen: int) -> Leadership:
-        """Make a region the leader. Raises as `DynamoLeadership.take`."""
-        return DynamoLeadership(self.client, self.name).take(region, self._deadline(), seen)
+    def take_leadership(self, region: str, ledger_epoch: int) -> Leadership:
+        """Make a region the leader. Raises what `DynamoLeadership.take` raises."""
+        return DynamoLeadership(self.client, self.name).take(region, self._deadline(), ledger_epoch)
 
     def observation(self, region: str) -> Observation | None:
         """What the controller of a region wrote last, as far as it has been copied here."""
@@ -47,14 +47,15 @@ class ControlTable:
         document = self.document(JOURNAL_KEY)
         return None if document is None else Run.of(document)
 
-    def write_run(self, run: Run, before: Run | None) -> None:
-        """Write a run if the journal still holds the run and driver of `before` (None: if there is no journal).
+    def write_run(self, run: Run, previous: Run | None) -> None:
+        """Write a run if the journal still holds the run and driver of `previous` (None: if there is none).
 
         Raises AlreadyRunning if it holds others, and JournalGone. If the answer to a first attempt was lost, the
         second attempt finds the run itself there, which is success.
         """
         item = {"run": {"S": run.id}, "driver": {"S": run.driver}, "document": {"S": json.dumps(run.document())}}
-        found = self.write(JOURNAL_KEY, item, {} if before is None else {"run": before.id, "driver": before.driver})
+        expected = {"run": previous.id, "driver": previous.driver} if previous else {}
+        found = self.write(JOURNAL_KEY, item, expected)
         if found == {}:
             raise JournalGone(f"the journal of this run was deleted: {run.what}")
         if found:
@@ -77,9 +78,9 @@ class ControlTable:
                                                        ConsistentRead=True)).get("Item")
 
     def write(self, key: str, item: Mapping[str, Any], expected: Mapping[str, str] | None = None) -> AwsResponse | None:
-        """Write an item: with `expected`, only if the present item has these texts (empty: only if there is no item).
+        """Write an item: with `expected`, only if the present item has these values (empty: only if there is no item).
 
-        Returns None if it is written, else the present item, which is empty if there is none.
+        Returns None if it is written, or else the present item, empty if there is none.
         """
         request: AwsResponse = {"TableName": self.name, "Item": {**_key(key), **item}}
         if expected is not None:

@@ -58,7 +58,7 @@ class Controller:
     def watch(self, driver: str) -> None:
         """Look again and again until the next start, whatever goes wrong.
 
-        Raises at the end what only an error in this program can raise, so that the function's error metric counts it.
+        At the end it raises the first internal error, so that the function's error metric counts it.
         """
         self._internal_errors.clear()
         clock = self.cloud.clock
@@ -71,7 +71,7 @@ class Controller:
             raise self._internal_errors[0]
 
     def look_once(self, driver: str) -> None:
-        """Look, write down what is seen, and act on it.
+        """Look, store the observation, and act on it.
 
         While another driver carries out a failover, nothing is done: the other region must be left alone. While it
         carries out another run, the looks go on, since the run waits for the lags that they report, but nothing else.
@@ -153,14 +153,14 @@ class Controller:
         self.cloud.notify(subject, message)
 
     def _reset_stale_lever(self, seen: ProbeResult) -> None:
-        """Reset this region's lever if it does not mean anything any more: it would hold back the next takeover.
+        """Reset this region's lever if it has no meaning any more: it would block the next takeover.
 
-        That is so in a standby, and in the region that Route 53 prefers once the other one's lever is not pulled.
+        It has none in a standby, nor in the region that Route 53 prefers, once the other region's lever is reset.
         """
         cloud, own, other = self.cloud, self.cloud.plan.target, self.cloud.plan.other
         if not seen.alive or not cloud.lever(own):
             return
-        # What this look began with may be outdated. A driver that pulled the lever since is in the journal, or leads.
+        # What was read first may be outdated: a driver that has pulled the lever since is in the journal, or leads.
         run = cloud.table.latest_run()
         if run and run.ended is None:
             return
@@ -227,7 +227,7 @@ def log_to_stdout(clock: Clock) -> None:
 
 @cache
 def resident() -> Controller:
-    """The controller of this execution environment, made by its first start."""
+    """The controller of this execution environment, created by its first start."""
     environment = system_environment(BotoClients())
     log_to_stdout(environment.clock)
     return create(os.environ, environment)

@@ -10,7 +10,7 @@ from recovery.stack import Stack
 
 @dataclass(frozen=True)
 class Decision:
-    """To take over, or else to notify people; and why. `subject` stays the same while there is no news."""
+    """Whether to take over or to notify people, and why. `subject` stays the same while nothing changes."""
 
     subject: str
     why: str
@@ -33,7 +33,7 @@ def decide(plan: Plan, facts: Facts, now: float, cool_down: float) -> Decision |
     """What the controller of the plan's target does, None if nothing is alarming. `cool_down` in seconds.
 
     It takes over only in automatic mode, if nothing forbids it and the last failover is long enough ago. A planned
-    move since then resets that: a person has put things in order. A controller never fails back.
+    move since then ends that wait: a person has repaired the stack. A controller never fails back.
     """
     stack, region, observation = plan.stack, plan.target.region, facts.observation
     if observation is None or facts.leadership is None:
@@ -42,13 +42,13 @@ def decide(plan: Plan, facts: Facts, now: float, cool_down: float) -> Decision |
     if not why:
         return None
     what, command = why.partition(":")[0], f"python -m recovery failover --to {region}"
-    against = refusals(plan, facts, now)
-    if against:
-        loses = all(refusal.loses for refusal in against)
+    refused = refusals(plan, facts, now)
+    if refused:
+        loses = all(refusal.loses for refusal in refused)
         override = (f"If the loss is acceptable: {command} --accept-data-loss" if loses
                     else "No option overrides this")
         return Decision(f"{what}, and {region} must not take over",
-                        f"{why}. {'; '.join(refusal.reason for refusal in against)}. {override}.")
+                        f"{why}. {'; '.join(refusal.reason for refusal in refused)}. {override}.")
     if stack.failover_mode != FailoverMode.AUTOMATIC:
         return Decision(f"{what}: {region} can take over",
                         f"{why}. {describe_lags(observation)}. To take over: {command}")

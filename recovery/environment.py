@@ -22,8 +22,8 @@ K = TypeVar("K")
 T = TypeVar("T")
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 2.0, 5.0  # seconds
-# Attempts per call, where the caller repeats it: for the table the call's deadline, after which a repeat would undo
-# a later write; for a function the plan.
+# Attempts per call where the caller does the repeats: for the table within the call's deadline, after which a repeat
+# would undo a later write; for a function within the step's budget.
 ATTEMPTS = {"dynamodb": 1, "lambda": 1}
 
 ClientFactory = Callable[..., Any]
@@ -31,7 +31,7 @@ ClientFactory = Callable[..., Any]
 
 
 class BotoClients:
-    """A ClientFactory that makes each client once; retries are botocore's, but for `ATTEMPTS`."""
+    """A ClientFactory that makes each client once; retries are botocore's, except for `ATTEMPTS`."""
 
     def __init__(self) -> None:
         self._session = boto3.Session()
@@ -98,7 +98,7 @@ class Background:
 
     @contextmanager
     def every(self, seconds: float, task: Callable[[], object], *, workers: int = 1) -> Iterator[None]:
-        """Do `task` every so many seconds until the block ends: by several workers, evenly spread over the period.
+        """Do `task` every `seconds` until the block ends, by several workers that are evenly spread over the period.
 
         The end of the block waits for tasks under way. A worker whose task raises stops.
         """
@@ -162,5 +162,5 @@ class Environment:
 
 
 def system_environment(clients: ClientFactory) -> Environment:
-    """The machine's own, with these clients."""
+    """The environment of this machine, with these clients."""
     return Environment(clients=clients, http=send, background=Background(), runtime=system_runtime())

@@ -61,7 +61,7 @@ class CommandStopped(RecoveryError):
 
 @contextmanager
 def aws_failures(what: str) -> Iterator[None]:
-    """Raise AwsFailure, which begins with `what`, for whatever AWS refuses or does not answer."""
+    """Turn every refusal or missing answer of AWS into an AwsFailure that begins with `what`."""
     try:
         yield
     except (ClientError, BotoCoreError, ResponseParserError, StoreUnavailable, OSError) as error:

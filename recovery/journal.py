@@ -1,6 +1,6 @@
 """The journal of the latest run, in the payments table of the region that takes over. It is also the lock.
 
-A live driver raises the run's heartbeat all the time. A driver that finds an unfinished run reads it twice: if the
+A live driver keeps raising the run's heartbeat. A driver that finds an unfinished run reads it twice: if the
 heartbeat stands still for HOLD seconds of its own clock, the run's driver counts as dead, and the first to write the
 journal continues the run. A driver whose own heartbeat is that old may have been taken for dead, and does nothing
 before it has written a new one. No two clocks are compared.
@@ -25,7 +25,7 @@ class StepProgress:
 class Run:
     """A run of a plan; times in seconds since the epoch. `why` is the evidence on which it was begun.
 
-    `driver` is a name that no other driver has. `accepted`: a person accepts that data is lost. `seen` is when the
+    `driver` is a name that no other driver has. `accepted`: a person has accepted the loss of data. `seen` is when the
     evidence was complete. `beat` is the heartbeat.
     """
 

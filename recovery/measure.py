@@ -22,7 +22,7 @@ class ClientWrite:
     """A write that a client sent, and its outcome; times in seconds of the client's monotonic clock.
 
     `answered_at` is when the client had an answer, or gave up. `where` is the region that it was sent to, empty if
-    unknown; `kind` is the error if it was not accepted.
+    unknown. `kind` is the error if it was not accepted.
     """
 
     sent_at: float
@@ -37,7 +37,7 @@ class Recovery:
     """The outage that a client saw, if any; times in seconds.
 
     `began` is when it sent the first write that failed (None: none did), `ended` when the first of GOOD accepted
-    writes in a row was answered (None: there were not so many); both since the epoch. `phases` are those of
+    writes in a row was answered (None: there were too few); both since the epoch. `phases` are those of
     `contract.Phase`, in their order, and add up to the whole; empty if there is no run, or no end. `errors` counts the
     failed writes by kind, and `gap` is the longest time from one accepted payment to the next.
     """
@@ -73,7 +73,7 @@ def measure(requests: Sequence[ClientWrite], run: Run | None, offset: float) -> 
     """The outage that belongs to the run (None: there was no run), by the writes in the order of sending.
 
     `offset` is how far the wall clock is ahead of the monotonic one. Of several outages the longest one that overlaps
-    the run counts: not a failure long before, nor the way back.
+    the run counts: not a failure long before, nor the move back.
 
     `detect` ends when the evidence was complete (as the run began, if the run does not say), `decide` when the run
     began, `fence` and `promote` with these steps, so that those between count to the next, `dns` when a client first
@@ -91,7 +91,7 @@ def measure(requests: Sequence[ClientWrite], run: Run | None, offset: float) -> 
 
 
 def _outages(requests: Sequence[ClientWrite], offset: float) -> Iterator[Outage]:
-    """Each from a failed write to the first of the next GOOD accepted ones in a row."""
+    """Outages, each from a failed write to the first of the next GOOD accepted ones in a row."""
     began: float | None = None
     row: list[ClientWrite] = []
     for request in requests:

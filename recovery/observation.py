@@ -14,16 +14,16 @@ from payments.deadline import Deadline, Timing
 from recovery.environment import Environment, HttpReply
 from recovery.stack import Stack
 
-# Seconds for a whole answer: a region that is cut off must not delay what is to be done about it.
+# Seconds for a whole answer: a region that is cut off must not delay the reaction to it.
 LIVENESS_TIMEOUT = 2.0
 READINESS_TIMEOUT = 4.0  # the API queries its stores for as long as a payment may take
 UNREADY = 2  # times the detection threshold: a database that fails over within its own region is back by then
-MAX_INTERVAL = 180.0  # seconds between two looks; beyond that they are not "in a row". A few starts of the controller
+MAX_INTERVAL = 180.0  # seconds between two looks; beyond that they are not "in a row"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeResult:
-    """What a region shows: whether it answers at all, whether it can take payments, and in a few words why not."""
+    """The result of a look: whether a region answers at all, whether it can take payments, and briefly why not."""
 
     alive: bool
     ready: bool
@@ -46,7 +46,7 @@ def lever_is_pulled(environment: Environment, url: str) -> bool:
 
 
 def get(environment: Environment, url: str, timeout: float) -> tuple[dict[str, Any], str]:
-    """The JSON object that is answered within `timeout` seconds (empty if there is none), and what was wrong."""
+    """The JSON object in the answer within `timeout` seconds (empty if there is none), and what was wrong."""
     deadline = Deadline(Timing(connect=timeout, read=0, attempts=1), timeout, environment.runtime)
     try:
         reply = deadline.call(partial(environment.http, "GET", url, timeout), lambda _: False)
@@ -109,13 +109,13 @@ class Observation:
         return cls(**{"notified" if key == "told" else key: value for key, value in document.items()})
 
 
-def observe(before: Observation | None, now: Observation, other: ProbeResult, *, leads: bool) -> Observation:
+def observe(previous: Observation | None, now: Observation, other: ProbeResult, *, leads: bool) -> Observation:
     """What is known after a look at the `other` region, which may be the one that `leads`.
 
-    `now` has the time of the look and the lags. A standby need not be ready. What was seen before a long pause is
-    forgotten.
+    `now` has the time of the look and the lags. A standby need not be ready. What was seen before a long pause does
+    not count.
     """
-    last = before if before and now.at - before.at <= MAX_INTERVAL else Observation(region=now.region, at=0.0)
+    last = previous if previous and now.at - previous.at <= MAX_INTERVAL else Observation(region=now.region, at=0.0)
     return replace(now, why=other.why, notified=last.notified, dead=0 if other.alive else last.dead + 1,
                    unready=0 if other.ready or not leads else last.unready + 1,
                    alive_at=now.at if other.alive else last.alive_at, lags=now.lags if other.alive else last.lags)

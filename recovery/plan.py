@@ -12,7 +12,7 @@ from recovery.journal import Run
 from recovery.observation import UNREADY, Observation, ProbeResult
 from recovery.stack import Site, Stack
 
-STALE = 60.0  # seconds after which what a controller has written says nothing about the present
+STALE = 60.0  # seconds after which what a controller has written no longer counts
 PROMOTION = 60.0, 480.0  # seconds, at least and at most, that Aurora takes to make another cluster the writer
 AVAILABLE = "available"  # what RDS calls the state of a cluster, instance or snapshot that can be used
 
@@ -46,7 +46,7 @@ SNAPSHOT = Step("snapshot", "keep the snapshot that Aurora took of what the old 
 CATCH_UP = Step("caught-up", "wait until its table and its database have caught up", "both replicas have caught up",
                 900)
 FENCE = Step("fence", "take leadership under a new epoch", "the table names the region as the leader", 10)
-MOVE_TRAFFIC = Step("traffic", "move the lever that Route 53 watches",
+MOVE_TRAFFIC = Step("traffic", "pull or reset the levers that Route 53 watches",
                     "the object `takeover` exists where it must, and only there", 10)
 FAIL_OVER = Step("promote", "make its database the writer, whatever the other region's has",
                  "its cluster is the writer, and available", PROMOTION[1])
@@ -54,8 +54,8 @@ SWITCH_OVER = Step("promote", "swap the databases' roles", "its cluster is the w
 RAISE_EPOCH = Step("epoch", "raise the epoch above any that its ledger has seen",
                    "the leader's epoch is not below the ledger's", 15)
 VERIFY = Step("verify", "make a payment", "it is accepted", 30)
-RECONCILE = Step("reconcile", "replay what one store has and another lacks", "the function says that it is done", 900,
-                 after=True)
+RECONCILE = Step("reconcile", "replay what one store has and another lacks", "the function reports that it is done",
+                 900, after=True)
 
 _TAKE_OVER = (FENCE, MOVE_TRAFFIC, FAIL_OVER, RAISE_EPOCH, VERIFY, RECONCILE)
 _SWAP = (CATCH_UP, MOVE_TRAFFIC, FENCE, SWITCH_OVER, RAISE_EPOCH, VERIFY, RECONCILE)
@@ -118,10 +118,10 @@ def predict(stack: Stack) -> list[Prediction]:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What is known before an action: all of it from the target's own region, except `other`.
+    """What is known before an action: all of it read in the target's own region, except `other`.
 
     `writer` is the region of the database's writer according to RDS, `cluster` the state of the target's cluster,
-    `instances` the number of its available instances. `wrong` says what its stores fail with, by store. `other` is the
+    `instances` the number of its available instances. `wrong` has the errors of its stores, by store. `other` is the
     other region seen from outside, None where it must not be called.
     """
 
@@ -138,7 +138,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why an action must not begin. `loses`: it may, if a person accepts the loss of data."""
+    """Why an action must not begin. `loses`: it may begin if a person accepts the loss of data."""
 
     reason: str
     loses: bool = False
@@ -147,7 +147,7 @@ class Refusal:
 def refusals(plan: Plan, facts: Facts, now: float) -> list[Refusal]:
     """Everything that forbids the plan at `now` (seconds since the epoch); empty if it may begin.
 
-    What would be lost is asked last: for a region that cannot take over it does not matter.
+    What would be lost comes last: for a region that cannot take over it does not matter.
     """
     return [*_role(plan, facts)] or [*_unhealthy(plan, facts)] or [
         *(_losses if plan.action is Action.FAILOVER else _planned)(plan, facts, now)]
@@ -166,7 +166,7 @@ def _role(plan: Plan, facts: Facts) -> Iterator[Refusal]:
     if facts.leadership is None or facts.writer is None:
         store, unknown = (Store.TABLE, "which region leads") if facts.leadership is None else (
             Store.LEDGER, "where the database's writer is")
-        yield Refusal(f"unknown state: {target} cannot tell {unknown}: {facts.wrong.get(store, 'there is none')}")
+        yield Refusal(f"unknown state: {target} does not know {unknown}: {facts.wrong.get(store, 'none is reported')}")
     elif facts.leadership.region == target == facts.writer:
         yield Refusal(f"{target} already leads and already has the database's writer")
 

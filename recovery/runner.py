@@ -76,7 +76,7 @@ class Runner:
         while True:
             why = "it is not finished"
             try:
-                self._make_sure_it_is_ours()
+                self._check_ownership()
                 note = self.do(step, self.run)
                 if note is not None:
                     self._note(step, replace(progress, ended=clock.time(), note=note))
@@ -92,8 +92,8 @@ class Runner:
         self._write(steps={**self.run.steps, step.key: progress})
         self.report(step, progress)
 
-    def _make_sure_it_is_ours(self) -> None:
-        """Another driver may have taken over if the last heartbeat is HOLD seconds old."""
+    def _check_ownership(self) -> None:
+        """Write a heartbeat if the last one is HOLD seconds old: it fails if another driver has taken over."""
         if self.cloud.clock.monotonic() >= self._held_until:
             self._write()
 
@@ -105,6 +105,6 @@ class Runner:
             self.run, self._held_until = run, held_until
 
     def _beat(self) -> None:
-        """Show that this driver is alive. If it cannot be written, `_make_sure_it_is_ours` finds out why."""
+        """Show that this driver is alive. If it cannot be written, `_check_ownership` finds out why."""
         with suppress(RecoveryError, StoreUnavailable):
             self._write()

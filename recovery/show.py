@@ -9,20 +9,20 @@ ROWS = {"alive": "answers", "ready": "can take payments", "why": "why not", "rig
         "writer": "database writer", "cluster": "database cluster", "instances": "instances available",
         "lever": "lever pulled", "lags": "replica lag, s", "watched_s": "controller looked, s ago", "alarms": "alarms"}
 
-PARTS = {"right": "leader", "watch": "controller"}  # other parts of a region are shown as they are called
+PARTS = {"right": "leader", "watch": "controller"}  # other parts of a region are shown under their own names
 
 Rows = list[list[str]]
 
 
 def regions(status: Mapping[str, Any]) -> Rows:
-    """What `take_status` found in each region: a row for each thing; the first row names the regions."""
+    """What `read_status` found in each region: a row for each thing; the first row names the regions."""
     found: Mapping[str, Mapping[str, Any]] = status["regions"]
     return [["", *(f"{name} ({region['role']})" for name, region in found.items())],
             *([label, *(text(region[key]) for region in found.values())] for key, label in ROWS.items())]
 
 
 def stack(status: Mapping[str, Any]) -> list[str]:
-    """What it found of the stack as a whole."""
+    """What it found about the stack as a whole."""
     known = f"leader: {status['active']}, epoch {status['epoch']}; database writer: {text(status['writer'])}; "
     return [known + f"failoverMode: {status['mode']}", f"latest run: {_dated(status['run'], _run)}",
             f"last drill: {_dated(status['drill'], _drill)}",
@@ -61,7 +61,7 @@ def expected(predictions: Sequence[Prediction]) -> Rows:
 
 
 def text(value: Any) -> str:
-    """A value of a JSON document."""
+    """A value of a JSON document in words."""
     match value:
         case bool():
             return "yes" if value else "no"

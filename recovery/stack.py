@@ -68,7 +68,7 @@ def _value(outputs: Mapping[str, Any], key: str, least: int | None) -> Any:
     if least is None:
         if isinstance(value, str):
             return value
-        raise StackError(f"{key} = {value!r}: must be a text")
+        raise StackError(f"{key} = {value!r}: must be a string")
     if isinstance(value, bool) or not isinstance(value, int | float) or value % 1 or value < least:
         raise StackError(f"{key} = {value!r}: must be a whole number, at least {least}")
     return int(value)

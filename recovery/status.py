@@ -1,4 +1,4 @@
-"""How the stack is doing, as each region reports it. What a region does not report is `unknown`."""
+"""The state of the stack, as each region reports it. What a region does not report is `unknown`."""
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from functools import partial
@@ -19,7 +19,7 @@ KEYS = ("alive", "ready", "why", "right", "writer", "cluster", "instances", "lev
 Part = dict[str, Any]
 
 
-def take_status(environment: Environment, stack: Stack) -> Part:
+def read_status(environment: Environment, stack: Stack) -> Part:
     """The status as JSON. All questions are asked at the same time. Never raises for what AWS does.
 
     {active: region, epoch, writer: region, mode, run, drill, regions: {region: {role, alive, ready, why, right,

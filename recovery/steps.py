@@ -23,9 +23,9 @@ from recovery.plan import AVAILABLE, Action, Step
 from recovery.stack import Site
 
 RECONCILE_TIMEOUT = 900.0  # seconds, the most that Lambda gives a function
-MAX_LAG = 2.0  # seconds of lag that a switchover need not wait for: it waits itself, with payments held back
+MAX_LAG = 2.0  # seconds: a switchover begins with this lag, and waits for the rest while payments are held back
 RESYNCING = "pending-resync"
-LOST_SNAPSHOT, KEPT_SNAPSHOT = "rds:unplanned-global-failover-", "lost-"  # prefixes
+LOST_SNAPSHOT, SNAPSHOT_COPY = "rds:unplanned-global-failover-", "lost-"  # prefixes
 MAX_SNAPSHOT_NAME = 63  # characters
 
 
@@ -44,7 +44,7 @@ class AwsSteps:
 
     @property
     def is_failover(self) -> bool:
-        """Whether the other region must not be called."""
+        """Whether this is a failover, which must not call the other region."""
         return self.cloud.plan.action is Action.FAILOVER
 
     def do(self, step: Step, run: Run) -> str | None:
@@ -52,10 +52,10 @@ class AwsSteps:
         with aws_failures(step.key):
             return _IMPLEMENTATIONS[step](self, run)
 
-    def take_leadership(self, seen: int) -> Leadership:
-        """Make the target the leader, under an epoch that is not below `seen`."""
+    def take_leadership(self, ledger_epoch: int) -> Leadership:
+        """Make the target the leader, under an epoch that is not below the ledger's."""
         try:
-            return self.cloud.table.take_leadership(self.target.region, seen)
+            return self.cloud.table.take_leadership(self.target.region, ledger_epoch)
         except NotTheWriter as error:
             raise AwsFailure(f"{error.writer} took leadership at the same moment") from error
 
@@ -95,16 +95,16 @@ def keep_snapshots(steps: AwsSteps, _: Run) -> str | None:
             rds.copy_db_cluster_snapshot(SourceDBClusterSnapshotIdentifier=each, KmsKeyId=target.key_arn,
                                          TargetDBClusterSnapshotIdentifier=copy, CopyTags=True)
     finished = all(states.get(copy) == AVAILABLE for copy in copies.values())
-    return f"kept: {', '.join(copies.values()) or 'none to keep'}" if finished else None
+    return f"copied: {', '.join(copies.values()) or 'no snapshot'}" if finished else None
 
 
 def copy_name(snapshot: str) -> str:
     """The name of a snapshot's copy: shortened from the left, since the time at the end is what makes it unique."""
-    return KEPT_SNAPSHOT + snapshot.removeprefix(LOST_SNAPSHOT)[len(KEPT_SNAPSHOT) - MAX_SNAPSHOT_NAME:].lstrip("-")
+    return SNAPSHOT_COPY + snapshot.removeprefix(LOST_SNAPSHOT)[len(SNAPSHOT_COPY) - MAX_SNAPSHOT_NAME:].lstrip("-")
 
 
 def catch_up(steps: AwsSteps, _: Run) -> str:
-    """The ledger's lag may be unknown, since Aurora's switchover waits for it; nothing else waits for the table."""
+    """The ledger's lag may be unknown, since Aurora's switchover waits for it; nothing later waits for the table."""
     region, observation = steps.target.region, steps.cloud.table.observation(steps.target.region)
     if observation is None or steps.cloud.clock.time() - observation.alive_at > plan.STALE:
         raise AwsFailure(f"the controller of {region} has had no recent answer from {steps.cloud.plan.other.region}")
@@ -143,7 +143,7 @@ def promote(steps: AwsSteps, run: Run) -> str | None:
         return f"writer {target.cluster_id}" if cloud.cluster() == AVAILABLE else None
     if database.get("FailoverState"):
         return None
-    # Where another driver fenced in this run, the moment is unknown: the whole lease is waited for.
+    # If another driver of this run fenced, the moment is unknown: wait for a whole lease.
     fenced_at = steps.fenced_at.setdefault(run.id, cloud.clock.monotonic())
     cloud.clock.sleep(max(0.0, fenced_at + LEASE - cloud.clock.monotonic()))
     request = {"GlobalClusterIdentifier": cloud.plan.stack.global_cluster_id,
@@ -177,7 +177,7 @@ def verify(steps: AwsSteps, run: Run) -> str:
 
 
 def reconcile(steps: AwsSteps, _: Run) -> str:
-    """Start from the beginning each time: what is repaired already needs no repair."""
+    """Reconcile from the beginning each time: what is repaired already needs no repair."""
     answer = steps.invoke(steps.target.reconcile_function_name, {"cursor": ""}, RECONCILE_TIMEOUT)
     if not answer.get("done"):
         raise AwsFailure(f"reconcile: {answer.get('error')}")

@@ -102,7 +102,7 @@ def _words(command: str) -> list[str]:
     except ValueError as error:
         raise ProjectError(f"--exec {command}: {error}") from None
     if words and not shutil.which(words[0]):
-        raise ProjectError(f"--exec {command}: there is no program {words[0]}")
+        raise ProjectError(f"--exec {command}: program not found: {words[0]}")
     return words
 
 
@@ -119,7 +119,7 @@ def _drills(words: str, settings: Settings) -> list[Scenario]:
 
 
 def run(arguments: Sequence[str], parts: Parts) -> int:
-    """Run the command line with these arguments, and give the exit code. Bad input is reported in one line."""
+    """Run the command line with these arguments, and return the exit code. Bad input is reported in one line."""
     try:
         code: int = typer.main.get_command(app).main(arguments, "rehearsal", standalone_mode=False, obj=parts)
     except (TyperException, ProjectError, SettingsError) as error:
@@ -130,11 +130,11 @@ def run(arguments: Sequence[str], parts: Parts) -> int:
 
 
 def isolate(environ: MutableMapping[str, str]) -> None:
-    """Remove the caller's AWS account from the environment, whether it is in variables or in files."""
+    """Hide the caller's AWS account: its environment variables, and its configuration files."""
     for key in [key for key in environ if key.startswith("AWS_")]:
         del environ[key]
     environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull,
-                   PULUMI_ERROR_OUTPUT_STRING="1")  # an Output in an f-string is an error, not a text
+                   PULUMI_ERROR_OUTPUT_STRING="1")  # an Output in an f-string raises an error
 
 
 def main() -> NoReturn:

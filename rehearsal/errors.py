@@ -9,7 +9,7 @@ RehearsalError
 ├── NoAnswer           a request was sent, and no response came back
 ├── CheckFailed        a check found something other than it expects
 │   └── TimedOut       what was waited for did not come in time
-└── BenchError         something makes the figures of the bench worthless
+└── BenchError         something makes the figures of the bench meaningless
 """
 
 
@@ -50,4 +50,4 @@ class TimedOut(CheckFailed):
 
 
 class BenchError(RehearsalError):
-    """Something makes the figures of the bench worthless."""
+    """Something makes the figures of the bench meaningless."""

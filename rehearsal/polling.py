@@ -1,4 +1,4 @@
-"""Waiting for something that happens elsewhere: the rehearsal's only polling loop."""
+"""Waiting for a condition: the rehearsal's only polling loop."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -14,9 +14,9 @@ PAUSE = 0.02  # seconds between two tries
 
 def retry(check: Callable[[], T], failures: tuple[type[Exception], ...] = (CheckFailed,), *, patience: float = PATIENCE,
           pause: float = PAUSE, clock: Clock = SYSTEM) -> T:
-    """Call `check` until it raises none of `failures`, and give its result.
+    """Call `check` until it raises none of `failures`, and return its result.
 
-    It is called at least once. After `patience` seconds its latest failure is raised as it is.
+    It is called at least once. After `patience` seconds its latest failure is raised unchanged.
     """
     end = clock.monotonic() + patience
     while True:
@@ -30,10 +30,10 @@ def retry(check: Callable[[], T], failures: tuple[type[Exception], ...] = (Check
 
 def wait_until(check: Callable[[], T | None], what: str, patience: float = PATIENCE, *,
                failures: tuple[type[Exception], ...] = (), pause: float = PAUSE, clock: Clock = SYSTEM) -> T:
-    """Call `check` until it gives something true, and give that; `failures` that it raises mean: not yet.
+    """Call `check` until it returns something true, and return that; `failures` that it raises mean: not yet.
 
-    It is called at least once. After `patience` seconds its latest failure is raised as it is; if it gave nothing true,
-    that is a TimedOut that says `what` was waited for.
+    It is called at least once. After `patience` seconds its latest failure is raised unchanged or, if it returned
+    nothing true, TimedOut, which says `what` was waited for.
     """
     def found() -> T:
         result = check()

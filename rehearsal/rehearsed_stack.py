@@ -1,4 +1,4 @@
-"""A deployed stack with everything that can be made to go wrong with it, and what its stores hold."""
+"""A deployed stack, the faults to inject into it, and what its stores hold."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ from rehearsal.errors import CheckFailed
 from rehearsal.postgres.global_database import GlobalDatabase
 from rehearsal.workload.region import RegionClient
 
-PATIENCE = 10.0  # seconds for one look at a store
+PATIENCE = 10.0  # seconds to read one store
 CONNECTIONS = 4
 
 
@@ -40,7 +40,7 @@ class StoreContents:
     receipts: Mapping[str, int]
 
     def settled(self, payment_id: str) -> bool:
-        """Whether the payment is made according to the table, which decides."""
+        """Whether the payment is settled according to the table, which decides."""
         return payment_id in self.table and self.table[payment_id].settled
 
     def whole(self, payment_id: str) -> bool:
@@ -50,7 +50,7 @@ class StoreContents:
 
 @dataclass(frozen=True)
 class RehearsedStack:
-    """The stack and the switches of its faults. `tables` collects, by title, the rows that are reported at the end."""
+    """The stack and what controls its faults. `tables` collects the rows to report at the end, by title."""
 
     outputs: Mapping[str, Any]
     clients: EmulatorClients
@@ -73,11 +73,11 @@ class RehearsedStack:
         return writer, standby
 
     def within(self, region: RegionClient) -> str:
-        """The URL of the region's API for a client inside the region, which reaches it whatever is cut off."""
+        """The URL of the region's API for a client inside the region, which no cut affects."""
         return self.emulator + urlsplit(region.url).path
 
     def heal(self) -> None:
-        """Let everything work again, without lag."""
+        """End every fault and every lag."""
         names = [region.name for region in self.writer_and_standby()]
         for name in names:
             self.faults.inject(Heal(name))
@@ -86,7 +86,7 @@ class RehearsedStack:
                 self.faults.inject(Lag(store, source, target, 0))
 
     def leadership(self, region: RegionClient) -> Leadership:
-        """Which region leads, by this region's replica of the table. Raises StoreUnavailable."""
+        """Which region leads, according to this region's replica of the table. Raises StoreUnavailable."""
         return DynamoLeadership(self.clients("dynamodb", region.name), region.table).read(_deadline())
 
     def ledger(self, region: RegionClient) -> PostgresLedger:

@@ -15,8 +15,8 @@ from rich.text import Text
 from payments.clock import SYSTEM, Clock
 from rehearsal.workload.checks import CheckResult
 
-SPARSE = 5.0  # seconds between two lines of progress where there is no terminal
-WIDTH = 160  # columns of a table; nobody knows how wide the reader's terminal is, so lines are not broken for it
+PROGRESS_INTERVAL = 5.0  # seconds between two lines of progress where there is no terminal
+WIDTH = 160  # columns of a table; the width of the reader's terminal is unknown, so no line is broken to fit it
 
 
 class RunReport:
@@ -40,7 +40,7 @@ class RunReport:
     def phase(self, title: str, *, live: bool = True) -> Iterator[list[str]]:
         """A timed phase of the run; its line ends with what the block puts into the list.
 
-        On a terminal, a live line shows the steps. It must not be `live` if something else writes to it meanwhile.
+        On a terminal, a live line shows the steps. It must not be `live` if something else writes to the terminal.
         """
         self._title, self._done, self._under_way = title, 0, {}
         began = self._began = self._printed = self._clock.monotonic()
@@ -66,7 +66,7 @@ class RunReport:
                 self._under_way.pop(label, None)
                 self._done += 1
                 now = self._clock.monotonic()
-                due = not self._console.is_terminal and now - self._printed >= SPARSE
+                due = not self._console.is_terminal and now - self._printed >= PROGRESS_INTERVAL
                 self._printed = now if due else self._printed
             if due:
                 self._console.print(self._line())
@@ -79,20 +79,20 @@ class RunReport:
         return Text(text.rstrip(), overflow="ellipsis", no_wrap=True)
 
     def fail(self, what: str, why: str) -> None:
-        """Report something that must not be; the run goes on to clean up, and fails."""
+        """Report a failure; the run still cleans up, and fails."""
         self.ok = False
         self.document["errors"].append(f"{what}: {why}")
         self.say(f"FAILED {what}: {why}", style="red")
 
     def check(self, check: CheckResult) -> None:
-        """Report what came of a check."""
+        """Report the result of a check."""
         self.ok = self.ok and check.ok
         self.document["checks"].append({**vars(check), "milliseconds": round(check.milliseconds, 1)})
         verdict, style = ("ok    ", "") if check.ok else ("FAILED", "red")
         self.say(f"  {verdict} {check.name}  {check.milliseconds:.0f} ms  {check.detail}".rstrip(), style=style)
 
     def conclude(self, verdict: str, seconds: float) -> None:
-        """Print the last line, after what an emulator cannot show of what was deployed."""
+        """Print what the emulator cannot show of this deployment, and the verdict."""
         for gap in self.document.get("not_exercised", ()):
             self.say(f"  not exercised here: {gap}", style="dim")
         self.document.update(ok=self.ok, verdict=verdict, seconds=round(seconds, 3))

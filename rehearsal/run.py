@@ -1,4 +1,4 @@
-"""One rehearsal, phase by phase, made of parts that a test can replace."""
+"""One rehearsal, phase by phase. Tests replace its parts."""
 
 import json
 import os
@@ -52,7 +52,7 @@ def _wait_for_interrupt() -> None:
 
 @dataclass(frozen=True)
 class Parts:
-    """What a rehearsal is made of; a test replaces what it does not want to happen."""
+    """The parts of a rehearsal; a test replaces those with effects that it does not want."""
 
     emulator: Callable[[], Emulator] = Emulator
     databases: Callable[[Sequence[str], Faults], Aurora] = Aurora
@@ -73,7 +73,7 @@ class Parts:
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What is rehearsed.
+    """The options of a run.
 
     regions: those of the two databases first.
     command: run while the stack is up; its stdout goes to the file descriptor `output`, None for this process's own.
@@ -94,7 +94,7 @@ class RunOptions:
 
 
 class Rehearsal:
-    """One run of all phases. Whatever happens, the emulator and the databases end, and everything in them."""
+    """One run of all phases. However it ends, the emulator and the databases are stopped and removed."""
 
     def __init__(self, options: RunOptions, report: RunReport, parts: Parts) -> None:
         self._options, self._report, self._parts = options, report, parts
@@ -102,7 +102,7 @@ class Rehearsal:
         self._ca_file = ""
 
     def run(self) -> int:
-        """Run, report the verdict, and give the exit code."""
+        """Run, report the verdict, and return the exit code."""
         clock = self._parts.clock
         began, verdict, code = clock.monotonic(), "FAILED", FAILED
         try:
@@ -189,7 +189,7 @@ class Rehearsal:
             notes.append(f"{held.count(True)} of {len(held)} checks hold")
 
     def _show_outages(self, rehearsed: RehearsedStack) -> None:
-        """Show what an outage does, unless something is wrong without one."""
+        """Show what the outages do, unless something has failed already."""
         if not (self._options.outages and self._report.ok):
             return
         self._check("outages", self._parts.show_outages(rehearsed, self._options.outages))
@@ -198,7 +198,7 @@ class Rehearsal:
             self._report.say(*lines(title, rows))
 
     def _drill(self, rehearsed: RehearsedStack, deployment: Deployment) -> None:
-        """Run the drills, unless something is wrong without them, and write their report."""
+        """Run the drills, unless something has failed already, and write their report."""
         options, report = self._options, self._report
         if not (options.drills and report.ok):
             return
@@ -213,7 +213,7 @@ class Rehearsal:
         report.say(*lines("drills", page.rows(run)), f"  the drills with their timelines: {written}")
 
     def _drilled(self, environment: DrillEnvironment) -> Iterator[DrillResult]:
-        """The drills, each as soon as it is over; one that cannot be run is the last."""
+        """Run the drills and yield each result; stop after one that cannot be run."""
         for scenario in self._options.drills:
             title = f"drill {scenario.name}"
             with self._report.phase(title) as notes:
@@ -228,7 +228,7 @@ class Rehearsal:
             yield drill
 
     def _execute(self, clients: EmulatorClients) -> None:
-        """Run the command, which finds the deployment by its environment."""
+        """Run the command, which finds the deployment by its environment variables."""
         command, words = self._options.command, shlex.join(self._options.command)
         if not command:
             return
@@ -281,4 +281,4 @@ class Rehearsal:
         for name in left:
             report.fail("left over", name)
         for name in sorted(before - after):
-            report.fail("gone, though it was there before", name)
+            report.fail("existed before, now missing", name)

@@ -1,7 +1,7 @@
 """What both proxies are built on: a thread with an event loop, a listener that leaks no connection, and a clock.
 
-A connection belongs to the task that serves it from the moment it is accepted. asyncio's own server hands it to a task
-that is not ours first; to cancel that task before its first step leaks the socket.
+A connection belongs to the task that serves it from the moment it is accepted. asyncio's own server first
+hands it to a task of its own; cancelling that task before its first step leaks the socket.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _LINGER = struct.pack("ii", 1, 0)  # SO_LINGER: closing discards what is unsent,
 
 
 class LoopClock:
-    """The time by which a proxy delays what it carries; tests pass one that they move themselves."""
+    """The clock that times a proxy's delays; tests pass one that they move themselves."""
 
     def time(self) -> float:
         """Seconds since an arbitrary moment."""
@@ -60,8 +60,8 @@ class LoopThread:
 class Listener:
     """Accepts the connections of a listening socket, and serves each in a task of its own, until `close`.
 
-    It works on the event loop in which it is made. `serve` may raise OSError and EOFError: either side of a connection
-    may vanish at any moment.
+    It runs on the event loop that creates it. `serve` may raise OSError and EOFError: either side of a connection may
+    vanish at any moment.
     """
 
     def __init__(self, listening: socket.socket,
@@ -83,12 +83,12 @@ class Listener:
         await self.drop()
 
     def _accept(self) -> None:
-        with suppress(BlockingIOError, ConnectionAbortedError):  # the client was gone again
+        with suppress(BlockingIOError, ConnectionAbortedError):  # the client has gone already
             accepted, _ = self._listening.accept()
             task = self._loop.create_task(self._handle(accepted))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-            # A task that is cancelled before its first step has not done it.
+            # Not left to the task, which may be cancelled before its first step.
             task.add_done_callback(lambda _: accepted.close())
 
     async def _handle(self, accepted: socket.socket) -> None:
@@ -113,7 +113,7 @@ async def closing_stream(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
     finally:
         writer.close()
         try:
-            # The timeout is an OSError too: TLS waits for a farewell, which a client that is gone never sends.
+            # The timeout is an OSError too: TLS waits for a last message, which a client that is gone never sends.
             with suppress(OSError):
                 async with asyncio.timeout(GRACE):
                     await writer.wait_closed()

@@ -17,7 +17,7 @@ from typing import Any
 def figures(total: int, covered: int, skipped: int = 0) -> dict[str, float]:
     """`total` things, of which tests reached `covered`; `skipped` more were excluded by a pragma.
 
-    `pct` is cut to two places rather than rounded: 100 means all.
+    `pct` is truncated to two places, not rounded, so that 100 means all.
     """
     pct = covered * 10_000 // total / 100 if total else 100.0
     return {"total": total, "covered": covered, "skipped": skipped, "pct": pct}

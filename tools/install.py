@@ -19,7 +19,7 @@ TAIL = 20  # lines of pip's output that are shown if it fails
 
 
 def follow(output: Iterable[str], total: int, screen: TextIO) -> str:
-    """Show on `screen` how many of `total` packages pip has got, by its output; returns the end of the output."""
+    """Show on `screen` how many of `total` packages pip has collected; returns the end of its output."""
     live, got, last = screen.isatty(), 0, deque[str](maxlen=TAIL)
     for line in output:
         last.append(line)

@@ -1,6 +1,6 @@
 """Runs the fast tests many times, in random order and on a busy machine: none may depend on speed or on order.
 
-`python -m tools.loaded [RUNS]`. Every processor is kept busy all the while, and each folder of tests runs in a process
+`python -m tools.loaded [RUNS]`. Every processor is busy all the time, and each folder of tests runs in a process
 of its own. Each run has a seed, which is printed: the same seed gives the same order.
 """
 import os
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 
 FOLDERS = ("tests/unit", "tests/rehearsal")
-# Ends with the process that started it, in whatever way that one ends.
+# Ends with the process that started it, however that one ends.
 BUSY = "import os, sys\nwhile os.getppid() == int(sys.argv[1]):\n    sum(range(100_000))"
 
 Execute = Callable[[Sequence[str]], tuple[int, str]]
@@ -20,7 +20,7 @@ Execute = Callable[[Sequence[str]], tuple[int, str]]
 
 
 def keep_busy(processors: int) -> None:
-    """Keep so many processors busy until this process ends."""
+    """Keep this many processors busy until this process ends."""
     for _ in range(processors):
         subprocess.Popen([sys.executable, "-c", BUSY, str(os.getpid())])  # noqa: S603  # pylint: disable=consider-using-with
 
@@ -33,7 +33,7 @@ def execute(command: Sequence[str]) -> tuple[int, str]:
 
 
 def run_once(seed: int, run: Execute) -> bool:
-    """Whether the tests of every folder pass in the order of this seed; prints what each folder said."""
+    """Whether the tests of every folder pass in the order of this seed; prints the result of each folder."""
     passed = True
     for folder in FOLDERS:
         began = time.monotonic()

@@ -17,7 +17,7 @@ class AlarmSpec:
     """One metric and the threshold that it may not cross for `periods` minutes in a row.
 
     Missing data is not a breach unless `missing` says so: both regions have the same alarms, and the metrics of a
-    role (lag, copies) are emitted only in the region that has the role.
+    role (lag, copies) are emitted only in the region with that role.
     """
 
     key: str
@@ -41,7 +41,7 @@ def alarm_specs(names: Names, peer: Names, objectives: Objectives, table: TableS
     sent, received = ({"SourceBucket": source.receipts, "DestinationBucket": destination.receipts,
                        "RuleId": REPLICATION_RULE} for source, destination in ((names, peer), (peer, names)))
     found = [
-        # A controller that publishes nothing is a reason to look, too.
+        # A controller that publishes nothing must raise the alarm, too.
         AlarmSpec(key="other-region", what=f"{peer.region} does not answer, or it is not watched: "
                   f"`python -m recovery status`, then `python -m recovery failover --to {names.region}`",
                   namespace=METRICS_NAMESPACE, metric=Metric.OTHER_REGION_HEALTHY,
@@ -63,7 +63,7 @@ def alarm_specs(names: Names, peer: Names, objectives: Objectives, table: TableS
         AlarmSpec(key="database-lag", what="The reader cluster lags behind the recovery point", namespace="AWS/RDS",
                   metric="AuroraGlobalDBReplicationLag", dimensions=cluster, statistic="Maximum",
                   threshold=behind),
-        # Documents disagree on the region that emits it, so both have the alarm.
+        # AWS's documents disagree on which region emits it, so both have the alarm.
         AlarmSpec(key="database-rpo-lag", what="A failover now would lose more than the recovery point",
                   namespace="AWS/RDS", metric="AuroraGlobalDBRPOLag", dimensions=cluster, statistic="Maximum",
                   threshold=behind),

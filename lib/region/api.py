@@ -81,7 +81,7 @@ class RestApi(Component, type_name="Api"):
     def _routes(self) -> list[pulumi.Resource]:
         """Create a resource for each path, and a method and an integration for each route. Returns the integrations."""
         names = self._names
-        # The function's alias is named before it exists, so that the API need not wait for it.
+        # The ARN is composed, so that the API need not wait until the function's alias exists.
         alias = names.arn("lambda", f"function:{names.function}:{ALIAS}")
         uri = f"arn:aws:apigateway:{names.region}:lambda:path/2015-03-31/functions/{alias}/invocations"
         parents: dict[str, pulumi.Input[str]] = {"": self.rest.root_resource_id}

@@ -31,7 +31,7 @@ EVERY_MINUTE = "rate(1 minute)"
 
 
 def permissions(names: Names, peer: Names) -> list[policies.Statement]:
-    """What watching and a failover to the region of `names` need; `peer` is the region that may be lost."""
+    """What a controller needs to watch `peer`, the region that may be lost, and to fail over to that of `names`."""
     receipts, control = (f"arn:aws:s3:::{bucket}" for bucket in (names.receipts, names.control))
     everywhere = f"arn:aws:rds::{names.account}:global-cluster:{names.global_cluster}"
     own, other = (each.arn("rds", f"cluster:{each.cluster}") for each in (names, peer))
@@ -66,7 +66,7 @@ class ControllerFunction(LiveFunction, type_name="Controller"):
         name, names = f"{region.name}-controller", region.names
         spec = FunctionSpec(
             function=names.controller, role=names.controller_role, handler="recovery.controller.handler",
-            permissions=permissions(names, peer), timeout=900, memory=256, through=("dynamodb", "s3", "sns"))
+            permissions=permissions(names, peer), timeout=900, memory=256, key_services=("dynamodb", "s3", "sns"))
         super().__init__(
             name, spec, names=names, profile=profile, key_arn=region.key.arn,
             code=package(CONTRACT, PAYMENTS, RECOVERY, pattern="*.py"),

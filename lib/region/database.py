@@ -31,7 +31,7 @@ class Writer:
 
 @dataclass(frozen=True, kw_only=True)
 class Reader:
-    """A member that replicates. AWS takes its login from the writer, which must have an instance before.
+    """A member that replicates. AWS takes its login from the writer, which must have an instance first.
 
     `source_region` is the writer's: without it the provider cannot sign the request to copy encrypted data from there.
     """

@@ -56,7 +56,7 @@ def require_authorities(bundle: Path, *regions: str) -> None:
 class FunctionSpec:
     """What a function is created from: its name, role and handler, its permissions, and its limits in seconds and MB.
 
-    `concurrency` are its reserved executions, -1 for none. `through` are the services that use the region's key for it.
+    `concurrency` are its reserved executions, -1 for none. `key_services` use the region's key for it.
     """
 
     function: str
@@ -66,11 +66,11 @@ class FunctionSpec:
     timeout: int
     memory: int = 512
     concurrency: int = -1
-    through: Sequence[str] = ("dynamodb", "s3")
+    key_services: Sequence[str] = ("dynamodb", "s3")
 
 
 def function_specs(names: Names, concurrency: int) -> dict[str, FunctionSpec]:
-    """The functions in the VPC, by their purpose; `concurrency` is that of the function that accepts payments."""
+    """The functions in the VPC, by purpose; `concurrency` is reserved for the one that accepts payments."""
     receipts, control = (f"arn:aws:s3:::{bucket}" for bucket in (names.receipts, names.control))
     records = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
     return {
@@ -130,7 +130,7 @@ class LiveFunction(Component, type_name="LiveFunction"):
         arn = names.arn("lambda", f"function:{spec.function}")
         return [
             policies.key_use(key_arn, ["kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey*", "kms:DescribeKey"],
-                             [f"{service}.{names.region}" for service in spec.through]),
+                             [f"{service}.{names.region}" for service in spec.key_services]),
             # Lambda decrypts the environment with the role's own permission, through no other service.
             policies.allow("kms:Decrypt", key_arn, {"StringLike": {
                 "kms:EncryptionContext:aws:lambda:FunctionArn": [arn, f"{arn}:*"]}}),

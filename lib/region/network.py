@@ -57,7 +57,7 @@ class Network(Component, type_name="Network"):
     def _subnets(self, cidr: IPv4Network, table: aws.ec2.RouteTable) -> list[aws.ec2.Subnet]:
         offered = aws.get_availability_zones(
             state="available", filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
-            opts=pulumi.InvokeOptions(parent=self))  # without the parent it would ask about another region
+            opts=pulumi.InvokeOptions(parent=self))  # the parent's provider sets the region
         subnets = []
         zones = first_zones(offered.names, self._names.region)
         for index, (zone, block) in enumerate(zip(zones, subnet_cidrs(cidr), strict=True)):

@@ -1,4 +1,4 @@
-"""How a region notifies people of what is wrong: topic, alarms, dashboard."""
+"""How a region reports what is wrong: topic, alarms, dashboard."""
 import pulumi
 import pulumi_aws as aws
 

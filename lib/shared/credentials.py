@@ -1,4 +1,4 @@
-"""The database's master login, kept where both regions can read it."""
+"""The database's master login, stored where both regions can read it."""
 import pulumi
 import pulumi_aws as aws
 

@@ -12,7 +12,7 @@ from lib.region.region import Region
 from lib.settings import Settings
 
 METRICS_REGION = "us-east-1"
-NORMALLY_UNHEALTHY = "primary_takeover"  # a region that has the traffic need not take it back
+NORMALLY_UNHEALTHY = "primary_takeover"  # its lever is pulled only to take the traffic back
 
 
 class RegionalDomain(Component, type_name="RegionalDomain"):
@@ -121,7 +121,7 @@ class Dns(Component, type_name="Dns"):
         checks = {
             "primary": self._https("primary", primary, HEALTH_PATH, threshold),
             "dr": self._https("dr", standby, HEALTH_PATH, threshold),
-            # A pulled lever is no failure that needs confirming: it counts at once.
+            # A pulled lever is not a failure to be confirmed: it counts at once.
             "primary_takeover": self._https("primary_takeover", primary, LEVER_PATH, 1),
             "dr_takeover": self._https("dr_takeover", standby, LEVER_PATH, 1, invert=True),
         }

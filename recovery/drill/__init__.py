@@ -1,7 +1,7 @@
 """A drill on AWS: an action carried out for practice, while clients pay, and a report of what those clients saw.
 
-Before a failover the active region is broken by what AWS allows (`outage`). What was there before is in the table
-before anything is changed, so that anybody can restore what a drill has left broken.
+Before a failover the active region is broken by the means that AWS offers (`outage`). Its state is stored in the table
+first, so that anyone can restore what a drill has left broken.
 """
 from recovery.drill.drill import DURATION, Drill, drill_refusals, plan_drill, warning
 from recovery.drill.outage import RESTORE, DrillTargets, SavedState, restore

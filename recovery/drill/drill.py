@@ -1,4 +1,4 @@
-"""The drill itself; before it, where it leads, what forbids it, and what it will do."""
+"""The drill itself; and before it: its target, what forbids it, and a warning of what it will do."""
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -33,16 +33,16 @@ T = TypeVar("T")
 
 PRODUCTION = "prod"
 DURATION = 3600.0  # seconds that clients pay at most, by default
-POLL = 1.0  # seconds between two looks at what is waited for
+POLL = 1.0  # seconds between two attempts while waiting
 SETTLE = 3 * DNS_TTL  # seconds for clients to follow: some resolvers keep a name for longer than they should
 
 Drive = Callable[[Cloud, str, float | None], Run]
-"""Carries out the plan of a cloud, for the reason given, on evidence that was complete at a time (seconds since the
-epoch; None: there is none). Raises as `claim` and `Runner.drive`."""
+"""Carries out the plan of a cloud, for a reason, on evidence that was complete at a time (seconds since the epoch;
+None: without evidence). Raises what `claim` and `Runner.drive` raise."""
 
 
 def default_target(environment: Environment, stack: Stack, action: Action) -> Site:
-    """Where a drill leads by default: a failback to the primary region, anything else to the region that stands by."""
+    """The default target of a drill: the primary region for a failback, or else the standby."""
     if action is not Action.FAILBACK:
         for site in stack.sites:
             with suppress(StoreUnavailable):
@@ -52,7 +52,7 @@ def default_target(environment: Environment, stack: Stack, action: Action) -> Si
 
 def plan_drill(environment: Environment, outputs: Mapping[str, Any], action: Action,
                to: str) -> tuple[Plan, dict[str, DrillTargets]]:
-    """The plan of a drill, to a region or by default (empty), and its targets by region. Raises StackError."""
+    """The plan of a drill, to a region or the default one (empty), and its targets by region. Raises StackError."""
     stack = Stack.of(outputs)
     target = stack.site(to) if to else default_target(environment, stack, action)
     targets = {site.region: DrillTargets.of(outputs, site) for site in stack.sites}
@@ -60,13 +60,13 @@ def plan_drill(environment: Environment, outputs: Mapping[str, Any], action: Act
 
 
 def drill_refusals(environment: Environment, plan: Plan, *, yes: bool) -> list[str]:
-    """Everything that forbids the drill; changes nothing. `yes`: it may be done to the profile prod."""
+    """Everything that forbids the drill; changes nothing. `yes`: the profile prod is allowed."""
     stack = plan.stack
     if stack.profile == PRODUCTION and not yes:
         return [f"the profile is {PRODUCTION}: a drill there needs --yes"]
     switchover = replace(plan, action=Action.SWITCHOVER)
     facts, now = Cloud(plan=switchover, environment=environment).facts(), environment.clock.time()
-    # Whether a failover could begin if the other region were down, as it is going to be.
+    # As if the other region were down already: could a failover begin then?
     down = facts.observation and replace(facts.observation, dead=stack.failures)
     found = [refusal.reason for each in (switchover, plan)
              for refusal in refusals(each, replace(facts, observation=down), now)]
@@ -74,7 +74,7 @@ def drill_refusals(environment: Environment, plan: Plan, *, yes: bool) -> list[s
         found.append(f"unknown state: {facts.leadership.region} leads, and {facts.writer} has the database's writer")
     if facts.run and facts.run.ended is None:
         found.append(f"a run is unfinished: {facts.run.what}, by {facts.run.driver}")
-    with suppress(StoreUnavailable):  # the facts have said so
+    with suppress(StoreUnavailable):  # the facts report it
         last = last_drill(environment, stack)
         if last and last["broken"]:
             found.append(f"a drill has left {last['broken']['region']} broken: `{RESTORE}`")
@@ -101,7 +101,7 @@ def warning(plan: Plan, targets: Mapping[str, DrillTargets]) -> str:
 
 @dataclass(frozen=True)
 class Drill:
-    """A drill of the cloud's plan. `targets` are by region; `say` is called with what happens meanwhile.
+    """A drill of the cloud's plan. `targets` are by region; `say` prints a line of progress.
 
     Clients pay for `seconds` at most.
     """
@@ -150,16 +150,16 @@ class Drill:
     def _fail_over(self, payer: Payer, record: DrillRecord, moves: Moves) -> None:
         clients, active = self.cloud.environment.clients, self.cloud.plan.other.region
         last = self.cloud.table.latest_run()
-        before = current_state(clients, active, self.targets[active])
+        saved = current_state(clients, active, self.targets[active])
         try:
-            record.update(broken=asdict(before))
-            break_region(clients, before)
+            record.update(broken=asdict(saved))
+            break_region(clients, saved)
             self.say(f"{active} is broken")
             moves.run = self._take_over(last.id if last else "")
             self.say(f"{self.cloud.plan.target.region} has taken over")
             self._settles(payer)
         finally:
-            restore_region(clients, before)
+            restore_region(clients, saved)
             record.update(broken=None)
             self.say(f"{active} is restored")
 
@@ -176,11 +176,11 @@ class Drill:
     def _return(self, moves: Moves) -> None:
         """Move back to the region that was broken, once it can take payments again."""
         plan = self.cloud.plan
-        moves.turned = self.cloud.clock.monotonic()
+        moves.return_began = self.cloud.clock.monotonic()
         action = Action.FAILBACK if plan.other is plan.stack.sites[0] else Action.SWITCHOVER
         cloud = replace(self.cloud, plan=Plan(action=action, stack=plan.stack, target=plan.other))
         self._wait(partial(self._evidence, cloud), REJOIN.budget)
-        moves.back = self.drive(cloud, "drill of a failover, the way back", None)
+        moves.back = self.drive(cloud, "drill of a failover, moving back", None)
 
     def _wait(self, look: Callable[[], T], seconds: float) -> T:
         """The result of the first look that does not raise AwsFailure. Raises what the last look raised."""

@@ -1,4 +1,4 @@
-"""What a drill breaks in a region, the record of it in the table, and how anybody restores it by that record."""
+"""What a drill breaks in a region, its record in the table, and how anyone can restore the region from that record."""
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -17,7 +17,7 @@ RESTORE = "python -m recovery drill restore"
 
 @dataclass(frozen=True, kw_only=True)
 class DrillTargets:
-    """What a drill needs to know of a region, from the stack's outputs; without DNS `health_check_id` is empty."""
+    """What a drill needs to know about a region, from the stack's outputs; without DNS `health_check_id` is empty."""
 
     function_name: str
     api_key_id: str
@@ -29,13 +29,13 @@ class DrillTargets:
         found: dict[str, Any] = {each.name: outputs.get(f"{site.role}_{each.name}") for each in fields(cls)}
         for name, value in found.items():
             if not isinstance(value, str):
-                raise StackError(f"{site.role}_{name} = {value!r}: must be a text")
+                raise StackError(f"{site.role}_{name} = {value!r}: must be a string")
         return cls(**found)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SavedState:
-    """What was there before a drill broke it. It is stored, so its fields never change.
+    """The state of a region before a drill broke it. It is stored, so its fields never change.
 
     `reserved` is the number of executions reserved for the payments function of a region, None if none are;
     `inverted` and `disabled` are settings of the health check `check`, if there is one.
@@ -50,7 +50,7 @@ class SavedState:
 
 
 def current_state(clients: ClientFactory, region: str, targets: DrillTargets) -> SavedState:
-    """What is there now. Raises AwsFailure."""
+    """The present state of a region. Raises AwsFailure."""
     function, check = targets.function_name, targets.health_check_id
     with aws_failures(f"payments function in {region}"):
         reserved = clients("lambda", region).get_function_concurrency(FunctionName=function)
@@ -62,22 +62,22 @@ def current_state(clients: ClientFactory, region: str, targets: DrillTargets) ->
     return replace(found, check=check, inverted=config.get("Inverted", False), disabled=config.get("Disabled", False))
 
 
-def break_region(clients: ClientFactory, before: SavedState) -> None:
+def break_region(clients: ClientFactory, saved: SavedState) -> None:
     """Make the region's API fail, and its health check. Raises AwsFailure.
 
     A check that is only inverted would become healthy when the API fails; one that is disabled as well stays
     unhealthy. The check comes first: it needs Route 53's control plane, which a failover must not depend on.
     """
-    _set_check(clients, replace(before, inverted=True, disabled=True))
-    _set_reserved(clients, replace(before, reserved=0))
+    _set_check(clients, replace(saved, inverted=True, disabled=True))
+    _set_reserved(clients, replace(saved, reserved=0))
 
 
-def restore_region(clients: ClientFactory, before: SavedState) -> None:
+def restore_region(clients: ClientFactory, saved: SavedState) -> None:
     """Put everything back; doing so again changes nothing. Raises AwsFailure after it has tried everything."""
     failed = []
     for put_back in (_set_reserved, _set_check):
         try:
-            put_back(clients, before)
+            put_back(clients, saved)
         except AwsFailure as error:
             failed.append(str(error))
     if failed:
@@ -154,7 +154,7 @@ def restore(environment: Environment, stack: Stack) -> SavedState | None:
     document = last_drill(environment, stack)
     if document is None or document["broken"] is None:
         return None
-    before = SavedState(**document["broken"])
-    restore_region(environment.clients, before)
+    saved = SavedState(**document["broken"])
+    restore_region(environment.clients, saved)
     table_of(environment, stack, stack.site(document["to"])).write_document(DRILL_KEY, {**document, "broken": None})
-    return before
+    return saved

@@ -9,10 +9,10 @@ from recovery.measure import GOOD, ClientWrite
 from recovery.observation import json_object
 from recovery.stack import Site, Stack
 
-CLIENTS, PERIOD = 4, 1.0  # and seconds from one payment of a client to its next
+CLIENTS, PERIOD = 4, 1.0  # PERIOD: seconds from one payment of a client to its next
 TIMEOUT = 5.0  # seconds for each step of a request
 PAUSE = 1.0  # seconds between two attempts to find a payment
-PROOF, ATTEMPTS = 900.0, 5  # seconds and attempts to find the acknowledged payments
+SEARCH, ATTEMPTS = 900.0, 5  # seconds and attempts to find the acknowledged payments
 
 
 class Payer:
@@ -58,8 +58,8 @@ class Payer:
             self._region = stack.other(region).region
             # The payments function says what is wrong in `error`, API Gateway in `message`.
             answer = json_object(reply.body)
-            said = answer.get("error") or answer.get("message") or ""
-            error = f"{reply.status} {said}".strip() if reply.status else reply.why
+            message = answer.get("error") or answer.get("message") or ""
+            error = f"{reply.status} {message}".strip() if reply.status else reply.why
         self._writes.append(ClientWrite(
             sent_at=sent_at, answered_at=answered_at, accepted=accepted, kind=error,
             where=reply.headers.get("X-Region", "") if stack.service_url else region))
@@ -72,7 +72,7 @@ class Payer:
     def lost(self, site: Site) -> int:
         """How many acknowledged payments are not found in a region; a copy may need a moment to arrive."""
         clock = self._environment.clock
-        until = clock.monotonic() + PROOF
+        until = clock.monotonic() + SEARCH
         missing = self.acknowledged
         for attempt in range(ATTEMPTS):
             if attempt:

@@ -1,4 +1,4 @@
-"""What a drill found."""
+"""The report of a drill."""
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ NO_DNS = "DNS is not part of it: clients turn from one region's API to the other
 
 @dataclass(kw_only=True)
 class Moves:
-    """The runs of a drill: the practised action, and the way back, which began at `turned` (monotonic seconds)."""
+    """The runs of a drill: the practised action, and the move back; `return_began` is in monotonic seconds."""
 
     run: Run | None = None
     back: Run | None = None
-    turned: float = math.inf
+    return_began: float = math.inf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +27,8 @@ class DrillReport:
     """The outcome of a drill; times in seconds since the epoch.
 
     `why` says what went wrong: in the drill itself, or else that payments were not accepted again within the recovery
-    time objective, or that acknowledged ones are lost; empty if all went well. `back` is the way back of a failover,
-    None if there was none, or no payment was made.
+    time objective, or that acknowledged ones are lost; empty if all went well. `back` is the move back after a
+    failover, None if there was none, or if no payment was made.
     """
 
     began: float
@@ -62,7 +62,7 @@ class DrillReport:
         errors = ", ".join(f"{count} x {kind}" for kind, count in self.errors.items()) or "none"
         return "\n".join([
             head, f"recovery: {_text(self.recovery)}",
-            *([f"way back: {_text(self.back)}"] if self.back else []),
+            *([f"moving back: {_text(self.back)}"] if self.back else []),
             f"payments: {self.acknowledged} acknowledged, {self.lost} of them lost; errors: {errors}",
             *([] if self.dns else [NO_DNS])])
 
@@ -74,8 +74,8 @@ def write_report(plan: Plan, payer: Payer, moves: Moves, *, began: float, ended:
     `offset` is how far the wall clock is ahead of the monotonic one; `why` is what went wrong in the drill itself.
     """
     lost = payer.lost(plan.other if moves.back else plan.target)
-    recovery = measure([write for write in payer.writes if write.sent_at <= moves.turned], moves.run, offset)
-    returning = [write for write in payer.writes if write.sent_at > moves.turned]
+    recovery = measure([write for write in payer.writes if write.sent_at <= moves.return_began], moves.run, offset)
+    returning = [write for write in payer.writes if write.sent_at > moves.return_began]
     back = measure(returning, moves.back, offset) if returning else None
     objective = plan.stack.recovery_time_objective
     wrong = [*(_late(each, objective) for each in (recovery, back) if each),

@@ -1,4 +1,4 @@
-"""boto3 clients of the emulator: made once per service and region, whichever thread asks first."""
+"""boto3 clients of the emulator, created once per service and region and shared by all threads."""
 
 import threading
 from typing import Any
@@ -28,7 +28,7 @@ class EmulatorClients:
 
     def __call__(self, service: str, region: str, read: float = READ) -> Any:
         """The client, which waits at most `read` seconds for an answer."""
-        with self._lock:  # a session must not make two clients at the same time
+        with self._lock:  # a session must not create two clients at the same time
             if (service, region, read) not in self._clients:
                 self._clients[service, region, read] = self._session.client(
                     service, region_name=region, endpoint_url=self.endpoint,

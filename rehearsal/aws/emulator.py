@@ -1,4 +1,4 @@
-"""MiniStack, the emulator that stands in for AWS, as a child process on a free loopback port; `ministack` runs it."""
+"""MiniStack, the emulator that stands in for AWS, as a child process on a free loopback port."""
 
 import importlib.util
 import os
@@ -21,7 +21,7 @@ PROGRAM = (sys.executable, "-P", str(Path(__file__).with_name("ministack.py")))
 
 
 class Emulator:
-    """A MiniStack from `start` to `stop`, which may be called at any time and removes its files. `program` runs it."""
+    """A MiniStack from `start` to `stop`, which may be called at any time. `program` is its command line."""
 
     def __init__(self, program: Sequence[str] = PROGRAM) -> None:
         self._program = program
@@ -37,7 +37,7 @@ class Emulator:
         with undisturbed():
             self._folder = Path(tempfile.mkdtemp(prefix="rehearsal-"))
             with (self._folder / "emulator.log").open("wb") as log:
-                # In a session of its own: a terminal's Ctrl-C is only for this process, which stops things in order.
+                # In a session of its own: Ctrl-C must reach only this process, which stops everything in order.
                 self._process = subprocess.Popen(  # pylint: disable=consider-using-with
                     self._program, env=self._environment(self._folder), stdout=log, stderr=log, cwd=self._folder,
                     start_new_session=True)

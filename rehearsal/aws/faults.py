@@ -1,8 +1,8 @@
 """Everything that goes wrong in a rehearsal, behind one interface: `Faults`.
 
 Each fault is a class; its fields are the fault's parameters. What a fault does to calls is in `Faults.refusal`, `delay`
-and `draw`, which the HTTP proxies ask. What it does to copies and databases is done by those who `listen`. So a new
-fault touches two places: its class, and where it has its effect.
+and `draw`, which the HTTP proxies ask. Listeners carry out what it does to copies and databases. So a new fault
+touches two places: its class, and where it takes effect.
 """
 
 import random
@@ -16,15 +16,15 @@ from enum import StrEnum
 from contract import Store
 
 OUTSIDE = "outside"  # where clients and the operator are: in no region
-WORLD = "world"  # outside too, but never behind a region's cut: Route 53's checkers, and clients that resolve the name
+WORLD = "world"  # outside too, but never inside a cut region: Route 53's checkers, and clients that resolve the name
 
-# The service behind each store of the payments, and those that go by another name than their signing name.
+# The signing names of the services that faults call by another name: those of two stores, the function and the API.
 SERVICES: Mapping[str, str] = {
     Store.TABLE: "dynamodb", Store.RECEIPTS: "s3", "function": "lambda", "api": "execute-api"}
 
 
 class FailureMode(StrEnum):
-    """How a call fails: the connection is reset, nothing comes until it times out, or an error is the answer."""
+    """How a call fails: the connection is reset, it hangs until it times out, or the answer is an error."""
 
     RESET = "reset"
     HANG = "hang"
@@ -33,9 +33,9 @@ class FailureMode(StrEnum):
 
 @dataclass(slots=True)
 class ApiCall:
-    """A call as a proxy sees it, kept for the record. `region` is the one that is called, empty where none is named.
+    """A call as a proxy records it. `region` is the one that is called, empty if the call names none.
 
-    `at`: seconds since the epoch. `status`: 0 until there is an answer, and if there is none.
+    `at`: seconds since the epoch. `status`: 0 unless it has been answered.
     """
 
     caller: str
@@ -48,7 +48,7 @@ class ApiCall:
 
 @dataclass(frozen=True)
 class InjectedFailure:
-    """A failure that was drawn for a call: before it is done or, `late`, after that, so that its answer is lost."""
+    """A failure drawn for a call: before it is carried out or, if `late`, afterwards, so that its answer is lost."""
 
     mode: FailureMode
     late: bool
@@ -66,13 +66,13 @@ class LastingFault(Fault):
 
     @property
     def key(self) -> tuple[object, ...]:
-        """The kind of fault, and where it is."""
+        """What a fault has in common with the one that it replaces."""
         return type(self), self.region
 
 
 @dataclass(frozen=True)
 class Cut(LastingFault):
-    """Cut a region off: no call from it or to it succeeds; with `inside`, none across its border."""
+    """Cut a region off: every call from it or to it fails; with `inside`, only those across its border."""
 
     mode: FailureMode = FailureMode.RESET
     inside: bool = False
@@ -80,14 +80,14 @@ class Cut(LastingFault):
 
 @dataclass(frozen=True)
 class Lose(LastingFault):
-    """Lose one store of a region, or the service that `SERVICES` has by this name; the rest works."""
+    """Lose one store or service of a region, by its name in `SERVICES` or its signing name; the rest works."""
 
     store: str
     mode: FailureMode = FailureMode.ERROR
 
     @property
     def key(self) -> tuple[object, ...]:
-        """The kind of fault, and where it is."""
+        """What a fault has in common with the one that it replaces."""
         return *super().key, self.store
 
 
@@ -100,16 +100,16 @@ class Slow(LastingFault):
 
 @dataclass(frozen=True)
 class Fail(LastingFault):
-    """Let a share (0 to 1) of the calls from a region or to it fail: half by an error, half by a reset."""
+    """Make a share (0 to 1) of the calls from a region or to it fail: half with an error, half with a reset."""
 
     share: float
 
 
 @dataclass(frozen=True)
 class Lag(Fault):
-    """Let what is written to a store in the region `source` reach `target` so many seconds late; infinite: never.
+    """Delay a store's copies from the region `source` to `target` by so many seconds; infinity stops them.
 
-    `growth`: how many seconds longer the lag gets each second, which the ledger's does not. Healing does not end it.
+    `growth`: seconds by which the lag grows each second; the ledger's does not grow. Healing does not end a lag.
     """
 
     store: str
@@ -128,30 +128,30 @@ class Kill(Fault):
 
 @dataclass(frozen=True)
 class Restart(Fault):
-    """Start a region's database server that is down, as what it was."""
+    """Start a region's dead database server in its previous role."""
 
     region: str
 
 
 @dataclass(frozen=True)
 class Destroy(Fault):
-    """Let a region never come back: what it has not copied to the other region is lost."""
+    """Lose a region for good: what it has not copied to the other region is lost."""
 
     region: str
 
 
 @dataclass(frozen=True)
 class Heal(Fault):
-    """Let everything in a region work again; a killed server stays down, and lags stay."""
+    """End a region's lasting faults; a killed server stays down, and lags stay."""
 
     region: str
 
 
 class Faults:
-    """The faults that there are now.
+    """The active faults.
 
-    `intercept` is asked about each call, with False before it is done and with True after that. If it returns true, the
-    caller's connection is reset.
+    `intercept` is called twice for each call: with False before it is carried out, and with True afterwards. If it
+    returns true, the caller's connection is reset.
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -162,12 +162,12 @@ class Faults:
         self.intercept: Callable[[ApiCall, bool], bool] = lambda _call, _done: False
 
     def listen(self, listener: Callable[[Fault], None]) -> None:
-        """Call this with each fault that is injected, once it is active, in the order of these calls."""
+        """Call `listener` with each injected fault once it is active, after the listeners that were added before."""
         self._listeners.append(listener)
 
     def inject(self, fault: Fault) -> None:
-        """Let a fault take effect before this returns, for calls under way too. Raises what the listeners raise."""
-        # Others go without the lock: a server is killed even while another fault waits for its effect.
+        """Inject a fault. It has taken effect on return, for calls under way too. Raises what the listeners raise."""
+        # Other faults need no lock: a server can be killed while another fault is still taking effect.
         with self._lock if isinstance(fault, LastingFault | Heal) else nullcontext():
             if isinstance(fault, Heal):
                 self._active = [each for each in self._active if each.region != fault.region]
@@ -187,7 +187,7 @@ class Faults:
         return sorted((each.store, each.region) for each in self._active if isinstance(each, Lose))
 
     def refusal(self, call: ApiCall) -> FailureMode | None:
-        """How the call is sure to fail; None if it may succeed."""
+        """How the active faults make the call fail; None if it may succeed."""
         services = [call.service]
         if call.service == SERVICES["api"]:
             services.append(SERVICES["function"])  # an API fails with the function behind it

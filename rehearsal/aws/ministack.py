@@ -1,9 +1,9 @@
-"""MiniStack with copies that lag: its own program and its own replication, only later.
+"""MiniStack with copies that lag: its own program and its own replication, delayed.
 
 MiniStack copies items of global tables and objects of replicated buckets within the write itself. Here each copy waits
 in a queue, one queue for each store and direction, and MiniStack's own code makes it once the lag of that direction is
 over. MiniStack's single thread makes due copies before it handles the next request, so no reader sees one late. The
-settings are changed, and the queues read, over HTTP at `PATH` (`replication` is the client).
+settings are changed, and the queues read, over HTTP at `PATH`, by `replication`.
 
 It runs by path, `python -P ministack.py`, in a process of its own, so it imports nothing of the project, and functions
 inherit nothing of the project from it. It replaces private functions of the release that requirements-dev.txt pins, and
@@ -42,7 +42,7 @@ Answer = tuple[int, dict[str, str], bytes]
 
 @dataclass(frozen=True)
 class PendingCopy:
-    """A copy, still to be made, of the write of `name` at `written` (s)."""
+    """A copy that is still to be made of the item or object `name`, written at `written` (s)."""
 
     written: float
     name: str
@@ -57,7 +57,7 @@ class CopyQueue:
         self._seconds, self._growth, self._since = 0.0, 0.0, now
 
     def set(self, seconds: float, growth: float, now: float) -> None:
-        """Lag by `seconds`, and `growth` more each second from now on, copies that wait already too; infinite: stop."""
+        """Set the lag, also of waiting copies: `seconds`, plus `growth` per second from now on; infinity stops them."""
         self._seconds, self._growth, self._since = seconds, growth, now
 
     def make_due(self, now: float) -> None:
@@ -67,7 +67,7 @@ class CopyQueue:
             self.waiting.popleft().make()
 
     def report(self, now: float) -> dict[str, Any]:
-        """The age of the oldest write that is not copied (ms), and the names of all that are not."""
+        """The age of the oldest write that is not copied (ms), and the names of all of them."""
         behind = now - self.waiting[0].written if self.waiting else 0.0
         return {"lag_ms": round(behind * 1000, 1), "waiting": [each.name for each in self.waiting]}
 
@@ -92,10 +92,10 @@ class CopyQueues:
                 queue.make_due(self._clock())
 
     def change(self, settings: Mapping[str, Any]) -> None:
-        """Apply settings, any of these. Raises LookupError, TypeError or ValueError if one is not valid.
+        """Apply any of these settings. Raises LookupError, TypeError or ValueError if one is not valid.
 
         `lag`: {store, source, target, seconds, growth}. `cut`: a list of regions. `lost`: a list of [store, region].
-        `destroy`: a region that will not come back, with what it has not copied.
+        `destroy`: a region that is lost for good, with what it has not copied.
         """
         self.make_due()
         for key, value in settings.items():
@@ -143,25 +143,25 @@ class TableReplication:
                                 "method", "path", "headers", "body", "query_params")
 
     def _write(self, table: Mapping[str, Any], event: str, old: Any, new: Any) -> None:
-        account, home, name = self._scope.get_account_id(), self._scope.get_region(), table["TableName"]
+        account, source, name = self._scope.get_account_id(), self._scope.get_region(), table["TableName"]
         key = _key(table, new if new is not None else old)
         store = STRONG if "_witnesses" in table else TABLE
-        stamp = self._newest[account, home, name, key] = next(self._stamps)
+        stamp = self._newest[account, source, name, key] = next(self._stamps)
         item = copy.deepcopy((old, new))
         for target in table.get("_global_regions") or ():
-            if target != home:
-                self._queues.put(store, home, target, key,
-                                 partial(self._make, (account, home, name, key), target, stamp, event, item))
+            if target != source:
+                self._queues.put(store, source, target, key,
+                                 partial(self._make, (account, source, name, key), target, stamp, event, item))
 
     def _make(self, written: tuple[str, str, str, str], target: str, stamp: int, event: str,
               item: tuple[Any, Any]) -> None:
-        account, home, name, key = written
-        table = self._dynamodb._tables.get_scoped(account, home, name)
+        account, source, name, key = written
+        table = self._dynamodb._tables.get_scoped(account, source, name)
         if table is None or self._newest.get((account, target, name, key), -1) > stamp:
             return
         self._newest[account, target, name, key] = stamp
-        with self._scope.request_scope(account, home):
-            self._copy({**table, "_global_regions": [home, target]}, event, *item)
+        with self._scope.request_scope(account, source):
+            self._copy({**table, "_global_regions": [source, target]}, event, *item)
 
     def _update_table(self, data: Mapping[str, Any]) -> Answer:
         """Keep what MiniStack ignores: the consistency of a global table, and its witness."""
@@ -189,7 +189,7 @@ class TableReplication:
 
     async def _handle_request(self, method: str, path: str, headers: Mapping[str, str], body: bytes,
                               query_params: Any) -> Answer:
-        self._queues.make_due()  # again: others were served while this request waited for its body
+        self._queues.make_due()  # a second time: others were served while this request waited for its body
         if self._queues.cut:
             refusal = self._refusal(headers.get("x-amz-target", "").rpartition(".")[2], body)
             if refusal:
@@ -201,13 +201,13 @@ class TableReplication:
         """The error of a call that strong consistency forbids now, because its region has no quorum."""
         if action not in _WRITES | _READS:
             return None
-        here = self._scope.get_region()
+        region = self._scope.get_region()
         for name, asked in _tables_of(json.loads(body)):
             table = self._dynamodb._tables.get(name)
             if not table or "_witnesses" not in table or not (action in _WRITES or asked.get("ConsistentRead")):
                 continue
-            others = {*table["_global_regions"], *table["_witnesses"]} - {here}
-            if here in self._queues.cut or others <= self._queues.cut:
+            peers = {*table["_global_regions"], *table["_witnesses"]} - {region}
+            if region in self._queues.cut or peers <= self._queues.cut:
                 return (HTTPStatus.INTERNAL_SERVER_ERROR,
                         {"Content-Type": "application/x-amz-json-1.0", "x-amzn-errortype": "InternalServerError"},
                         json.dumps({"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError",
@@ -255,8 +255,8 @@ class BucketReplication:
         version["replication_status"] = obj["replication_status"]
         if obj["replication_status"] != "COMPLETED":
             return
-        target, made, account = obj["_replica"]
-        for record in (self._s3._buckets[target]["objects"][key], self._version(target, key, made)):
+        target, copied, account = obj["_replica"]
+        for record in (self._s3._buckets[target]["objects"][key], self._version(target, key, copied)):
             record["version_id"] = obj["version_id"]
         obj["_replica"] = target, obj["version_id"], account
         if tags is not None:

@@ -1,4 +1,4 @@
-"""Child processes, and the signals that end a rehearsal: none may come between a start and the note of the process."""
+"""Child processes, and the signals that end a rehearsal: none may interrupt the start of a process."""
 
 import os
 import signal
@@ -8,24 +8,24 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 STOP_TIMEOUT = 10.0  # seconds from the request to end until a process is killed
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def raise_interrupts() -> None:
-    """Let each signal that asks for an end raise KeyboardInterrupt, also if the parent process had it ignored."""
-    for number in ENDING:
+    """Make each of `STOP_SIGNALS` raise KeyboardInterrupt, even if the parent process ignored it."""
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.default_int_handler)
 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Let such a signal raise KeyboardInterrupt only at the end of the block. Only the main thread may do that."""
+    """Let `STOP_SIGNALS` raise KeyboardInterrupt only at the end of the block. Only for the main thread."""
     pending: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
         pending.append(number)
 
-    before = {number: signal.signal(number, note) for number in ENDING}
+    before = {number: signal.signal(number, note) for number in STOP_SIGNALS}
     try:
         yield
     finally:

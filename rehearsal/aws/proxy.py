@@ -1,6 +1,6 @@
 """HTTP proxies in front of the emulator, one for each region and one outside, where calls fail and are recorded.
 
-What runs in a region calls AWS through the region's proxy, and clients call a region's API through it. The scope of a
+Code in a region calls AWS through the region's proxy, and clients call a region's API through it. The scope of a
 call's signature says which region and service it is for; an unsigned call is a client's, for the region whose proxy it
 uses. Each is also a forward proxy (`HTTP_PROXY`) for calls from its region to another one's proxy; the proxy of `WORLD`
 is only that. Requests and answers pass byte for byte, except for `Expect`, which the proxy answers itself.
@@ -50,20 +50,20 @@ class HttpMessage:
 
     @classmethod
     async def read_head(cls, reader: asyncio.StreamReader) -> "HttpMessage":
-        """Raises IncompleteReadError at the end of the connection."""
+        """Read a message without its body. Raises IncompleteReadError at the end of the connection."""
         head = await reader.readuntil(b"\r\n\r\n")
         start, *lines = head.decode("latin-1").split("\r\n")[:-2]
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         return cls(start, headers, head)
 
-    async def read_body(self, reader: asyncio.StreamReader, *, endless: bool = False) -> "HttpMessage":
-        """The message with its body, framed as it came; with `endless`, one without a length ends with the stream."""
+    async def read_body(self, reader: asyncio.StreamReader, *, until_eof: bool = False) -> "HttpMessage":
+        """The message with its body, as it is framed; with `until_eof`, one without a length ends with the stream."""
         if "chunked" in self.headers.get("transfer-encoding", ""):
             body = await _chunks(reader)
         elif "content-length" in self.headers:
             body = await reader.readexactly(int(self.headers["content-length"]))
         else:
-            body = await reader.read() if endless else b""
+            body = await reader.read() if until_eof else b""
         return replace(self, body=body)
 
     @property
@@ -214,7 +214,7 @@ class AwsProxies:
         if mode and mode is not FailureMode.ERROR:
             return mode
         if mode or not answer:
-            answer = _error(call, request, "the rehearsal lets this call fail")
+            answer = _error(call, request, "the rehearsal makes this call fail")
         call.status = answer.status
         return answer
 
@@ -241,17 +241,17 @@ class AwsProxies:
         if "expect" in request.headers:
             head = re.sub(rb"(?i)\r\nexpect:[^\r]*", b"", head, count=1)
         reader, writer = await self._connection()
-        kept = False
+        reusable = False
         try:
             writer.write(head + request.body)
             answer = await HttpMessage.read_head(reader)
             while answer.status < HTTPStatus.OK:
                 answer = await HttpMessage.read_head(reader)
             if method != "HEAD" and answer.status not in _EMPTY:
-                answer = await answer.read_body(reader, endless=True)
-            kept = request.keeps_alive and answer.keeps_alive
+                answer = await answer.read_body(reader, until_eof=True)
+            reusable = request.keeps_alive and answer.keeps_alive
         finally:
-            if kept:
+            if reusable:
                 self._idle.append((reader, writer))
             else:
                 writer.transport.abort()

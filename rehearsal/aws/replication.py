@@ -15,10 +15,10 @@ TIMEOUT = 10.0  # seconds
 
 
 class ReplicationControl:
-    """The copies of an emulator that `ministack` runs, which is at `endpoint` itself and not behind a proxy.
+    """Controls the copies of an emulator that `ministack` runs. `endpoint` is the emulator's own, not a proxy's.
 
     It carries out the faults that concern the table and the receipts. Without a lag a copy is there for the next
-    request. `transport` carries the requests; sockets do if it is not given.
+    request. `transport` carries the requests, by default over sockets.
     """
 
     def __init__(self, endpoint: str, faults: Faults, transport: httpx.BaseTransport | None = None) -> None:
@@ -38,7 +38,7 @@ class ReplicationControl:
     def _carry_out(self, fault: Fault) -> None:
         match fault:
             case Lag(store=Store.TABLE | Store.RECEIPTS):
-                # JSON as Python writes it: it has the infinity of a lag that never ends.
+                # Python's JSON can express infinity, for a lag that never ends.
                 self._send(lag=asdict(fault))
             case Destroy():
                 self._send(destroy=fault.region)

@@ -1,4 +1,4 @@
-"""How fast payments are taken, and what one payment takes of the stores and of the processor.
+"""The throughput of payments, and what one payment costs in store calls and CPU time.
 
 Each figure stands next to a floor that is measured in the same run on the same machine. Some have a bound.
 """
@@ -22,5 +22,5 @@ class Measurement:
 
     @property
     def ok(self) -> bool:
-        """Whether it keeps to its bound."""
+        """Whether it is within its bound."""
         return self.bound is None or self.value <= self.bound

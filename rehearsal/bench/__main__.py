@@ -29,7 +29,7 @@ def measure(outputs: Mapping[str, Any], endpoint: str) -> Iterator[Measurement]:
     yield from cold_start()
     yield from own_cpu()
     yield from counts(region, outputs, endpoint)
-    yield from throughput(region)  # the last, since what it leaves behind would slow the others down
+    yield from throughput(region)  # the last, because its payments would slow the others down
 
 
 def show(figures: Sequence[Measurement]) -> Table:

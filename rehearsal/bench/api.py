@@ -1,4 +1,4 @@
-"""What is measured through the deployed API: the throughput, and the calls to the stores that a payment causes."""
+"""Measurements through the deployed API: the throughput, and the calls to the stores that a payment causes."""
 
 import os
 import statistics
@@ -40,7 +40,7 @@ Calls = Counter[tuple[str, str]]
 def client_of(region: RegionClient) -> ApiClient:
     """A client of the region's API that keeps its connections. Raises BenchError unless the API is on loopback."""
     if urlsplit(region.url).hostname not in ("127.0.0.1", "localhost"):
-        raise BenchError(f"{region.url}: is not on loopback, and payments are not to be tried out elsewhere")
+        raise BenchError(f"{region.url}: is not on loopback, and the bench pays nowhere else")
     return replace(region.api, keep_alive=True)
 
 
@@ -57,7 +57,7 @@ def pay(api: ApiClient) -> Answer:
 
 
 def timed(request: Callable[[], Answer], count: int, clock: Clock = SYSTEM) -> tuple[float, float, float]:
-    """Send requests, CLIENTS at a time. Gives how many a second, and the 50th and 99th percentile in milliseconds."""
+    """Send requests, CLIENTS at a time. Returns how many a second, and the 50th and 99th percentile in milliseconds."""
     began = clock.monotonic()
     answers = at_once(lambda _: request(), range(count), CLIENTS)
     seconds = clock.monotonic() - began
@@ -68,7 +68,7 @@ def timed(request: Callable[[], Answer], count: int, clock: Clock = SYSTEM) -> t
 def throughput(region: RegionClient) -> Iterator[Measurement]:
     """Payments per second and how long one takes; the floor is the same path without a store."""
     with client_of(region) as api:
-        timed(partial(pay, api), 3 * CLIENTS)  # starts the execution environments that it takes
+        timed(partial(pay, api), 3 * CLIENTS)  # starts as many execution environments as are needed
         floor = timed(lambda: expected(api.get(HEALTH_PATH), 200), PAYMENTS)
         found = timed(partial(pay, api), PAYMENTS)
     figures = (("payments a second", "/s"), ("p50", "ms"), ("p99", "ms"))
@@ -77,7 +77,7 @@ def throughput(region: RegionClient) -> Iterator[Measurement]:
 
 
 def recorded(proxy: ApiClient, caller: str) -> Calls:
-    """How often a region has made which call, as the proxies have recorded it."""
+    """How often a region has made each call, by the record of the proxies."""
     found = expected(proxy.get(RECORD), 200).body
     return Counter({(each["service"], each["operation"]): each["calls"] for each in found if each["caller"] == caller})
 
@@ -95,7 +95,7 @@ def transactions(outputs: Mapping[str, Any], role: str) -> int:
 
 
 def per_payment(calls: Calls, count: int, seconds: float, statements: int) -> Iterator[Measurement]:
-    """What each of `count` payments took of each store, by the calls that were made in those seconds."""
+    """What each of `count` payments costs each store, from the calls that were made in `seconds`."""
     reads = calls["dynamodb", "GetItem"]  # of the leadership
     table = sum(number for (service, _), number in calls.items() if service == "dynamodb") - reads
     receipts = sum(number for (service, _), number in calls.items() if service == "s3")
@@ -107,7 +107,7 @@ def per_payment(calls: Calls, count: int, seconds: float, statements: int) -> It
 
 def counts(region: RegionClient, outputs: Mapping[str, Any], endpoint: str,
            clock: Clock = SYSTEM) -> Iterator[Measurement]:
-    """What payments take of the stores when they come one after the other, so that they share a ledger session."""
+    """What a payment costs the stores if payments come one after another, and so share a ledger session."""
     proxy = ApiClient(region="", url=endpoint)
     with client_of(region) as api:
         def flushed() -> int:

@@ -1,4 +1,4 @@
-"""What the function takes by itself, without a stack: the time of its cold start and the processor's time."""
+"""What the function costs by itself, without a stack: the duration of its cold start, and CPU time."""
 
 import io
 import json
@@ -53,7 +53,7 @@ _CONTEXT: Any = SimpleNamespace(aws_request_id="request", get_remaining_time_in_
 def cold_start(bare: str = BARE, function: str = FUNCTION, starts: int = STARTS) -> Iterator[Measurement]:
     """The import of the handler, which creates its clients; the floor is to create the same clients without it."""
     seconds: dict[str, list[float]] = {bare: [], function: []}
-    for _ in range(starts + 1):  # in turns, so that other load on the machine affects both
+    for _ in range(starts + 1):  # alternating, so that other load on the machine affects both
         for code, taken in seconds.items():
             taken.append(_start(code))
     floor, found = seconds[bare][1:], seconds[function][1:]  # the first start may write bytecode
@@ -74,7 +74,7 @@ def api_in_memory(region: str = "us-east-1") -> Api:
     items: dict[str, Any] = {LEADERSHIP_KEY: {"epoch": {"N": "1"}, "region": {"S": region}}}
 
     def answer(**request: Any) -> dict[str, Any]:
-        """The item that is put, or the one of the key; after an update, settled."""
+        """The item that is put, or that has the key; settled after an update."""
         item = request.get("Item") or items[request["Key"][KEY_ATTRIBUTE]["S"]]
         if "Item" in request:
             items[item[KEY_ATTRIBUTE]["S"]] = item
@@ -86,7 +86,7 @@ def api_in_memory(region: str = "us-east-1") -> Api:
     lease = Lease(DynamoLeadership(dynamodb, "table"), region, runtime.clock)
     service = PaymentService(lease, DynamoTable(dynamodb, "table"), PostgresLedger(lambda: session),
                              S3Receipts(SimpleNamespace(put_object=lambda **_: {}), "receipts"), runtime.clock)
-    return Api(region=region, service=service, probes={}, takeover=lambda _: False, timing=Timing(),
+    return Api(region=region, service=service, probes={}, lever_is_pulled=lambda _: False, timing=Timing(),
                logger=request_logger(io.StringIO(), runtime.clock), runtime=runtime)
 
 
@@ -96,10 +96,10 @@ def _event(method: str, resource: str, body: Any = None) -> dict[str, Any]:
 
 
 def own_cpu(requests: int = REQUESTS) -> Iterator[Measurement]:
-    """The processor's time for a payment and for /health in all threads of the function; the floor is an empty loop."""
+    """The CPU time for a payment and for /health in all threads of the function; the floor is an empty loop."""
     api = api_in_memory()
     payments = [_event("POST", "/payment", json.dumps(new_payment())) for _ in range(requests + 1)]
-    looks = [_event("GET", HEALTH_PATH)] * requests
+    probes = [_event("GET", HEALTH_PATH)] * requests
 
     def answer(status: int, event: Mapping[str, Any]) -> None:
         if api.answer(event, _CONTEXT)["statusCode"] != status:
@@ -107,7 +107,7 @@ def own_cpu(requests: int = REQUESTS) -> Iterator[Measurement]:
 
     answer(201, payments.pop())  # starts threads, loggers and a session
     floor, of = _milliseconds(lambda _: None, payments), "an empty loop"
-    yield Measurement(f"handler's CPU for {HEALTH_PATH}", _milliseconds(partial(answer, 200), looks), "ms", floor, of,
+    yield Measurement(f"handler's CPU for {HEALTH_PATH}", _milliseconds(partial(answer, 200), probes), "ms", floor, of,
                       MAX_CPU_MS)
     yield Measurement("handler's CPU for a payment", _milliseconds(partial(answer, 201), payments), "ms", floor, of,
                       MAX_CPU_MS)

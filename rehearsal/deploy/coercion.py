@@ -23,7 +23,7 @@ def _spellings(name: str) -> tuple[str, ...]:
 
 
 def member(shape: Any, name: str) -> str | None:
-    """The member of a structure that an input refers to; None if there is none."""
+    """The member of a structure that an input refers to, or None."""
     members = {key.lower(): key for key in shape.members}
     return next((members[spelling] for spelling in _spellings(name) if spelling in members), None)
 

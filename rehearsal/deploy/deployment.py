@@ -91,7 +91,7 @@ class Deployment:
                 ended.set()
 
         # On its own thread, so that Ctrl-C interrupts this wait and nothing inside Pulumi's runtime, which would then
-        # wait forever for what was never registered. Once everything is refused, the program ends by itself.
+        # wait forever for what was never registered. Once `stopping` is set, the program ends by itself.
         try:
             threading.Thread(target=run, name="program", daemon=True).start()
             ended.wait()

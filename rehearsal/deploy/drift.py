@@ -28,7 +28,7 @@ class DriftCheck:
         if resource is None:
             raise DeploymentError(f"+ {short_name(token)} {name}")
         given, scope, name_input = given_inputs(inputs), resource.scope, resource.type.name_input
-        if name_input:  # a name that was made up stays
+        if name_input:  # a generated name stays
             given.setdefault(name_input, scope["in"][name_input])
         region, tags = given.pop("region", config.region), {**config.tags, **given.pop("tags", {})}
         before = {**_comparable(scope["in"]), "region": scope["region"], "tags": scope["tags"],

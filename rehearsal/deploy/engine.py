@@ -1,6 +1,6 @@
 """Creates and deletes resources in the emulator through boto3, as `resources` describes their types.
 
-It knows nothing of Pulumi's protocol: who calls it decides what is created, and in which order.
+It knows nothing of Pulumi's protocol: the caller decides what is created, and in which order.
 """
 
 import threading
@@ -80,7 +80,7 @@ class Engine:
                protected: bool) -> DeployedResource:
         """Create and configure a resource of the type `token`. An input that is null or empty counts as not given.
 
-        If this fails when the resource already exists, it is kept track of.
+        A resource that exists when this fails can be deleted like any other.
         """
         resource_type = RESOURCE_TYPES.get(token)
         if resource_type is None:
@@ -123,7 +123,7 @@ class Engine:
         return lifted
 
     def delete(self, resource: DeployedResource) -> None:
-        """Delete a resource; one that is already gone counts as deleted. Either way it is kept track of no more."""
+        """Delete a resource; one that is already gone counts as deleted. Either way it is no longer tracked."""
         self.resources.remove(resource)
         for call in resource.type.delete:
             try:
@@ -155,7 +155,7 @@ class Engine:
         return {key: evaluate(expression, scope) for key, expression in function.outputs.items()}
 
     def _call(self, resource: DeployedResource, call: Call, *, with_inputs: bool = False) -> bool:
-        """Make one call, or one for each element; whether any was made. Answers are merged into the scope's `out`."""
+        """Make a call, once or for each element; merge answers into the scope's `out`. Returns whether it was made."""
         called = False
         for item in resource.evaluate(call.each) or () if call.each else (None,):
             resource.scope["item"] = item

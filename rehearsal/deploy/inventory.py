@@ -1,4 +1,4 @@
-"""Everything that the emulator holds, by name; taken before and after, it shows whether a teardown left anything."""
+"""The names of everything that the emulator holds. Taken before and after, they show what a teardown has left."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,20 +1,21 @@
 """What the actions of a scenario work with."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 from payments.clock import SYSTEM, Clock
 from rehearsal.drills.environment import DrillEnvironment
 from rehearsal.drills.recording import CommandResult, PaymentGroup, Recording
 from rehearsal.errors import CheckFailed
+from rehearsal.polling import retry
 from rehearsal.rehearsed_stack import RehearsedStack, StoreContents
-from rehearsal.workload.checks import arrives
+from rehearsal.workload.checks import FAILURES
 from rehearsal.workload.http import ApiClient
 from rehearsal.workload.load import LoadGenerator, acknowledged, new_payment
 from rehearsal.workload.region import RegionClient
 
+T = TypeVar("T")
 Role = Literal["active", "standby"]
 """A region, by what it was when the scenario began."""
 
@@ -81,25 +82,12 @@ class ScenarioContext:
         """A text with the regions' names in place of `{active}` and `{standby}`."""
         return text.format(active=self.active.name, standby=self.standby.name)
 
-    def begin_outage(self) -> None:
-        """Record when the first fault began."""
-        if self.recording.outage is None:
-            self.recording.outage = self.clock.monotonic()
-
-    @contextmanager
-    def first_fault(self) -> Iterator[None]:
-        """Record when the first fault began, and in a drill what the standby's stores hold once it is there."""
-        self.begin_outage()
-        yield
-        if self.drill and self.recording.before is None:
-            self.recording.before = self.contents("standby")
-
     def start_load(self, load: LoadGenerator) -> None:
         """Let clients pay, and wait for the first acknowledgement. Raises CheckFailed."""
         self.load = load.__enter__()  # pylint: disable=unnecessary-dunder-call  # it ends in another action
         if not load.wait_for(acknowledged, PATIENCE):
             raise CheckFailed("no payment was acknowledged")
 
-    def eventually(self, check: Callable[[], Any], patience: float = PATIENCE) -> Any:
+    def eventually(self, check: Callable[[], T]) -> T:
         """Try a check until it holds, and give its result."""
-        return arrives(check, patience, self.clock)
+        return retry(check, FAILURES, patience=PATIENCE, clock=self.clock)

@@ -31,28 +31,29 @@ KILLS = (
 MOMENTS = ("before", "after")
 
 
+@dataclass
 class ControllerTrap:
     """Kills a region's controller at a call of its own: `after` it, or before; once. `killed` counts the processes.
 
     kill: kills the processes of a region's controller, and gives how many there were.
     """
 
-    def __init__(self, kill: Callable[[str], int], point: KillPoint, *, after: bool) -> None:
-        self.killed = 0
-        self._kill, self._point, self._after, self._seen = kill, point, after, 0
+    kill: Callable[[str], int]
+    region: str
+    point: KillPoint
+    after: bool
+    killed: int = 0
+    seen: int = 0
 
-    def watching(self, region: str) -> Callable[[ApiCall, bool], bool]:
-        """What a proxy asks at each call, before it and after it: whether its caller was killed, in this region."""
-        def caught(call: ApiCall, done: bool) -> bool:
-            mine = (call.caller, call.service) == (region, self._point.service)
-            if self.killed or not mine or self._point.operation not in call.operation or done is not self._after:
-                return False
-            self._seen += 1
-            if self._seen > self._point.earlier:
-                self.killed = self._kill(region)
-            return bool(self.killed)
-
-        return caught
+    def __call__(self, call: ApiCall, done: bool, /) -> bool:
+        """Asked by a proxy before each call and after it: whether this has killed the caller."""
+        mine = (call.caller, call.service) == (self.region, self.point.service)
+        if self.killed or not mine or self.point.operation not in call.operation or done is not self.after:
+            return False
+        self.seen += 1
+        if self.seen > self.point.earlier:
+            self.killed = self.kill(self.region)
+        return self.killed > 0
 
 
 def kill_processes(variables: set[str], processes: Path = Path("/proc")) -> int:

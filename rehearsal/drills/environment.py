@@ -4,11 +4,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from contract import COOL_DOWN_SECONDS, DNS_TTL, LOOK_SECONDS
@@ -20,9 +18,10 @@ from rehearsal.aws.clients import EmulatorClients
 from rehearsal.aws.faults import WORLD, Heal
 from rehearsal.deploy.engine import Engine
 from rehearsal.drills.controller_kill import kill_processes
-from rehearsal.drills.emulated.cloudwatch import Telemetry
-from rehearsal.drills.emulated.eventbridge import ControllerSchedule
-from rehearsal.drills.emulated.route53 import DnsCache, HealthChecker, HostedZone, asking
+from rehearsal.drills.emulated.cloudwatch import telemetry
+from rehearsal.drills.emulated.eventbridge import controller_schedule
+from rehearsal.drills.emulated.periodic import PeriodicTask
+from rehearsal.drills.emulated.route53 import ANSWER, HealthChecker, HostedZone
 from rehearsal.drills.observer import StackObserver
 from rehearsal.drills.recording import CommandResult
 from rehearsal.errors import CheckFailed
@@ -72,6 +71,7 @@ def warm_up(api: ApiClient) -> None:
 class DrillEnvironment:
     """A stack with its services going, from the beginning of a `with` block to its end.
 
+    checker, tasks: executes the health checks; what goes on meanwhile, with that.
     factor: divides what the functions, the health checks and the records of DNS wait for.
     begin: starts a command of recovery, see `CommandLine`.
     check_drift: deploys the program once more, and gives what that would change.
@@ -82,8 +82,7 @@ class DrillEnvironment:
     rehearsed: RehearsedStack
     observer: StackObserver
     checker: HealthChecker
-    schedule: ControllerSchedule
-    telemetry: Telemetry
+    tasks: Sequence[PeriodicTask]
     factor: float
     begin: Callable[[str], Callable[[], CommandResult]]
     check_drift: Callable[[], Sequence[str]]
@@ -91,7 +90,6 @@ class DrillEnvironment:
     patience: float = PATIENCE
     kill: Callable[[set[str]], int] = kill_processes
     warm: Callable[[ApiClient], object] = warm_up
-    _running: ExitStack = field(default_factory=ExitStack, init=False)
 
     @classmethod
     def of(cls, rehearsed: RehearsedStack, engine: Engine, factor: float, *, environment: Mapping[str, str],
@@ -99,22 +97,20 @@ class DrillEnvironment:
         """That of a stack that `engine` has deployed. environment, folder: for commands, see `CommandLine`."""
         clients = EmulatorClients(rehearsed.emulator, CLIENTS)
         observer = StackObserver(rehearsed, clients)
-        apis = {site.region: site.api_endpoint for site in observer.stack.sites}
-        zone = HostedZone.of(engine.scopes)
-        return cls(rehearsed=rehearsed, observer=observer, factor=factor, check_drift=check_drift,
-                   begin=CommandLine(environment, folder),
-                   checker=HealthChecker(zone, asking(rehearsed.relays.url(WORLD), apis), factor),
-                   schedule=ControllerSchedule(rehearsed, factor), telemetry=Telemetry(rehearsed, factor, clients))
+        apis = {region: replace(client.api, key="", via=rehearsed.relays.url(WORLD), timeout=ANSWER)
+                for region, client in observer.regions.items()}
+        checker = HealthChecker(HostedZone.of(engine.scopes), apis, factor)
+        tasks = [*checker.tasks, telemetry(rehearsed, factor, clients), *controller_schedule(rehearsed, factor)]
+        return cls(rehearsed=rehearsed, observer=observer, factor=factor, check_drift=check_drift, checker=checker,
+                   tasks=tasks, begin=CommandLine(environment, folder))
 
     def __enter__(self) -> Self:
-        for each in (self.checker, self.telemetry, self.schedule):
-            each.start()
-            self._running.callback(each.stop)
+        for task in self.tasks:
+            task.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self._running.close()
+    def __exit__(self, *_: object) -> None:
+        at_once(lambda task: task.stop(), self.tasks)
         for region in self.observer.regions:  # what a drill has left broken must not stop the teardown
             self.rehearsed.faults.inject(Heal(region))
 
@@ -128,8 +124,9 @@ class DrillEnvironment:
         """Seconds between two looks of a controller."""
         return LOOK_SECONDS / self.factor
 
-    def resolve(self, name: str) -> tuple[str, float]:
-        """Route 53's answer: the region that a name leads to now, and the seconds that this may be cached."""
+    def resolve(self) -> tuple[str, float]:
+        """Route 53's answer: the region that the service's name leads to now, and the seconds that it may be cached."""
+        name = self.rehearsed.outputs["domain_name"]
         return self.checker.zone.region(name, self.checker.healthy), DNS_TTL / self.factor
 
     def clients(self, rate: float, keep: float) -> LoadGenerator:
@@ -140,12 +137,19 @@ class DrillEnvironment:
         return LoadGenerator(self.where(keep), pause=CLIENTS / rate, repeat=True)
 
     def where(self, keep: float) -> Callable[[], ApiClient]:
-        """Resolves the service's name at each call, for clients that keep the answer for `keep` seconds, at least."""
-        name, via = self.rehearsed.outputs["domain_name"], self.rehearsed.relays.url(WORLD)
-        apis = {region: replace(client.api, via=via, timeout=CLIENT_TIMEOUT)
+        """Resolves the service's name for clients that keep an answer for its TTL, and for `keep` seconds at least."""
+        apis = {region: replace(client.api, via=self.rehearsed.relays.url(WORLD), timeout=CLIENT_TIMEOUT)
                 for region, client in self.observer.regions.items()}
-        cache = DnsCache(self.resolve, keep, self.clock)
-        return lambda: apis[cache.region(name)]
+        region, until = "", 0.0
+
+        def resolved() -> ApiClient:
+            nonlocal region, until
+            if self.clock.monotonic() >= until or not region:
+                region, ttl = self.resolve()
+                until = self.clock.monotonic() + max(ttl, keep)
+            return apis[region]
+
+        return resolved
 
     def kill_controller(self, region: str) -> int:
         """Kill the processes of a region's controller; gives how many there were."""
@@ -158,8 +162,8 @@ class DrillEnvironment:
         try:
             polling.wait_until(check, what, self.patience, failures=FAILURES, pause=PAUSE, clock=self.clock)
         except FAILURES as error:
-            found = [*self.observer.summary(), *map(str, self.schedule.errors)]
-            raise CheckFailed("; ".join([str(error), *found])) from None
+            errors = dict.fromkeys(str(each) for task in self.tasks for each in task.errors)
+            raise CheckFailed("; ".join([str(error), *self.observer.summary(), *errors])) from None
 
     # --- Before a drill, and after it
 
@@ -174,11 +178,11 @@ class DrillEnvironment:
         self.wait(lambda: all(map(observer.observation, observer.regions)), "the controllers report")
         self._until_in_order()
 
-    def restore(self) -> list[CommandResult]:
+    def restore(self) -> None:
         """Heal everything, and move all back to the primary region by the product's own means.
 
-        A failback may be refused while things recover, and is asked for again. Gives the result of the last one that
-        was needed. Raises CheckFailed.
+        A failback may be refused while things recover, and is asked for again; the last one must succeed. Raises
+        CheckFailed.
         """
         rehearsed, home = self.rehearsed, self.stack.sites[0].region
         # First the one that takes payments: a standby that works again before it sees that would take over.
@@ -195,7 +199,8 @@ class DrillEnvironment:
             self._until_in_order()
         except CheckFailed as error:
             raise CheckFailed("; ".join([str(error), *(each.text for each in results)])) from error
-        return results[-1:]
+        for result in results[-1:]:
+            expect(result.code, 0, f"recovery {result.words}: {result.text}")
 
     def _sees(self, region: str) -> bool:
         """Whether the controller of a region sees the other one, unless it cannot look at all."""
@@ -223,6 +228,6 @@ class DrillEnvironment:
         expect((observer.active(), pair.writer), (home, home), "leader and writer")
         expect(pair.role(standby).value, "standby", f"database in {standby}")
         expect(observer.levers(), [], "levers")
-        expect(self.resolve(self.rehearsed.outputs["domain_name"])[0], home, "DNS leads to")
+        expect(self.resolve()[0], home, "DNS leads to")
         expect([each.why for each in seen if each and (each.dead or each.unready)], [], "what controllers see")
         expect([lane["store"] for lane in self.rehearsed.copies.report() if lane["waiting"]], [], "copies that wait")

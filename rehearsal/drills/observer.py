@@ -6,7 +6,7 @@ where the emulator is too busy to answer in time.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 
 from contract import LEVER_KEY, ROLES
 from payments.runtime import system_runtime
@@ -27,13 +27,9 @@ class StackObserver:
     def __init__(self, rehearsed: RehearsedStack, clients: EmulatorClients) -> None:
         self.stack = Stack.of(rehearsed.outputs)
         self.direct = replace(rehearsed, clients=clients)
+        self.regions: Mapping[str, RegionClient] = {  # by name, the primary one first
+            rehearsed.outputs[f"{role}_region"]: RegionClient.of(role, rehearsed.outputs, clients) for role in ROLES}
         self._clients, self._faults = clients, rehearsed.faults
-
-    @cached_property
-    def regions(self) -> Mapping[str, RegionClient]:
-        """The regions by name, the primary one first."""
-        outputs = self.direct.outputs
-        return {outputs[f"{role}_region"]: RegionClient.of(role, outputs, self._clients) for role in ROLES}
 
     def other(self, region: str) -> str:
         """The region that is not this one."""
@@ -66,19 +62,15 @@ class StackObserver:
         return [site.region for site in self.stack.sites if self._clients("s3", site.region).list_objects_v2(
             Bucket=site.control_bucket, Prefix=LEVER_KEY).get("KeyCount")]
 
-    def logged(self, event: str) -> list[str]:
-        """The lines with an event in the logs of the controllers, oldest first of each region."""
-        found = []
-        for site in self.stack.sites:
-            pages = self._clients("logs", site.region).get_paginator("filter_log_events").paginate(
-                logGroupName=f"/aws/lambda/{site.controller_function_name}")
-            lines = (line["message"] for page in pages for line in page["events"])
-            found += [line for line in lines if f'"event": "{event}"' in line]
-        return found
-
     def summary(self) -> list[str]:
         """What the controllers see, did last and failed at, for a person who wonders why something did not happen."""
         cut = self._faults.cut_off()
         seen = [f"{region}: {self.observation(region)}, {self.run(region)}"
                 for region in self.regions if region not in cut]
-        return [*seen, *self.logged("failed")[-3:]]
+        failed = []
+        for site in self.stack.sites:
+            pages = self._clients("logs", site.region).get_paginator("filter_log_events").paginate(
+                logGroupName=f"/aws/lambda/{site.controller_function_name}")
+            lines = (line["message"] for page in pages for line in page["events"])
+            failed += [line for line in lines if '"event": "failed"' in line]
+        return [*seen, *failed[-3:]]

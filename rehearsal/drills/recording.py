@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recovery.journal import Run
-from rehearsal.drills.emulated.route53 import HealthChange
 from rehearsal.drills.report import model
 from rehearsal.rehearsed_stack import StoreContents
 from rehearsal.workload.load import SentPayment
@@ -47,23 +46,6 @@ class PaymentGroup:
         return sorted(self.answers if acknowledged else (str(each["payment_id"]) for each in self.payments))
 
 
-@dataclass(frozen=True, kw_only=True)
-class KillOutcome:
-    """What became of the payments that were acknowledged before a kill.
-
-    acknowledged: how many there were. kept: those that every store had before the repair. repaired: those that every
-    store had only after it. refused: what was answered to the payments that were not acknowledged, and how often.
-    lost: seconds from the acknowledgement to the kill, by payment id. first: moment of the first acknowledgement.
-    """
-
-    acknowledged: int
-    kept: int
-    repaired: int
-    refused: Mapping[str, int]
-    lost: Mapping[str, float]
-    first: float
-
-
 @dataclass(kw_only=True)
 class Recording:
     """What is recorded of one run of a scenario. Moments are in seconds of the monotonic clock, if not said otherwise.
@@ -72,7 +54,8 @@ class Recording:
     active, standby: the regions' names, by their roles at the beginning.
     outage: when the first fault began (None: there was none). before: what the standby's stores held then.
     lags: seconds that the standby's copies are behind, by store, as last set.
-    killed: when a database server was last killed. outcome: what the last audit found.
+    killed: when a database server was last killed. gone: seconds from the acknowledgement to that, by payment id, of
+    the payments that the last audit found to be lost (None: there was no audit).
     groups: payments that actions sent, by name. sent: those of the clients of a drill.
     runs: recovery runs that ended meanwhile, by id. notified: what people were notified of.
     """
@@ -89,8 +72,7 @@ class Recording:
     sent: list[SentPayment] = field(default_factory=list)
     runs: dict[str, Run] = field(default_factory=dict)
     notified: list[str] = field(default_factory=list)
-    outcome: KillOutcome | None = None
-    health: list[HealthChange] = field(default_factory=list)
+    gone: Mapping[str, float] | None = None
     events: list[model.TimelineEvent] = field(default_factory=list)
     checks: list[model.DrillCheck] = field(default_factory=list)
 

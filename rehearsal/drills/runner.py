@@ -14,7 +14,7 @@ from rehearsal.drills.actions import ScenarioAction
 from rehearsal.drills.actions.faults import set_lag
 from rehearsal.drills.actions.recovery import join
 from rehearsal.drills.context import PATIENCE, ScenarioContext
-from rehearsal.drills.controller_kill import KILLS, MOMENTS, ControllerTrap
+from rehearsal.drills.controller_kill import KILLS, MOMENTS, ControllerTrap, KillPoint
 from rehearsal.drills.environment import DrillEnvironment
 from rehearsal.drills.report import model
 from rehearsal.drills.scenario import Scenario
@@ -30,7 +30,7 @@ def perform(actions: Iterable[ScenarioAction], run: ScenarioContext) -> str:
     """Carry actions out, one after the other; gives what they measured. Raises the first failure."""
     found = []
     for each in actions:
-        run.recording.note(each.verb.lane, str(each), run.clock.monotonic())
+        run.recording.note(each.lane, str(each), run.clock.monotonic())
         found.append(each.perform(run))
     return ", ".join(each for each in found if each)
 
@@ -82,8 +82,7 @@ def drill(environment: DrillEnvironment, scenario: Scenario, clock: Clock = SYST
         return _drill(environment, scenario, clock)
     done: list[tuple[str, str, model.DrillResult]] = []
     for kill, moment in product(KILLS, MOMENTS):
-        trap = ControllerTrap(environment.kill_controller, kill, after=moment == "after")
-        done.append((kill.step, moment, _drill(environment, scenario, clock, trap)))
+        done.append((kill.step, moment, _drill(environment, scenario, clock, kill, after=moment == "after")))
         if not done[-1][2].ok:  # the next would show nothing
             break
     resumed, total = sum(result.ok for _, _, result in done), len(KILLS) * len(MOMENTS)
@@ -96,32 +95,31 @@ def drill(environment: DrillEnvironment, scenario: Scenario, clock: Clock = SYST
 
 
 def _drill(environment: DrillEnvironment, scenario: Scenario, clock: Clock,
-           trap: ControllerTrap | None = None) -> model.DrillResult:
-    """From the first payment until everything is where it was."""
+           kill: KillPoint | None = None, *, after: bool = False) -> model.DrillResult:
+    """From the first payment until everything is where it was; the controller is killed at a call, or `after` it."""
     try:
         environment.ready()
         run = ScenarioContext.of(environment.rehearsed, environment, clock)
         recording, first_call = run.recording, len(run.stack.relays.calls)
-        _carry_out(run, scenario, trap)
-        after = run.contents(scenario.expect.active)
-        verdict.judge(recording, scenario.expect, environment.stack, after, active=environment.observer.active(),
+        trap = ControllerTrap(environment.kill_controller, run.standby.name, kill, after) if kill else None
+        if trap:
+            run.stack.faults.intercept = trap
+        _carry_out(run, scenario)
+        stored = run.contents(scenario.expect.active)
+        verdict.judge(recording, scenario.expect, environment.stack, stored, active=environment.observer.active(),
                       writer=run.stack.pair.writer, calls=run.stack.relays.calls[first_call:])
         if scenario.overhead:
             verdict.judge_overhead(recording, environment.stack, environment.factor)
         if trap:
             recording.check("the controller was killed", trap.killed > 0, f"{trap.killed} processes")
-        _restore(run, after)
+        _restore(run, stored)
     except FAILURES as error:
         raise CheckFailed(f"{type(error).__name__}: {error}") from error
-    return verdict.result(recording, scenario, environment.stack, after=after, factor=environment.factor,
-                          checks={key: each.name for key, each in environment.checker.zone.checks.items()})
+    return verdict.result(recording, scenario, environment.stack, after=stored, factor=environment.factor)
 
 
-def _carry_out(run: ScenarioContext, scenario: Scenario, trap: ControllerTrap | None) -> None:
-    """Do what the scenario says, while clients pay."""
+def _carry_out(run: ScenarioContext, scenario: Scenario) -> None:
     run.recording.lags = set_lag(run, "active", "standby", scenario.lag)
-    if trap:
-        run.stack.faults.intercept = trap.watching(run.standby.name)
 
     def work() -> str:
         run.start_load(clients)
@@ -138,18 +136,15 @@ def _carry_out(run: ScenarioContext, scenario: Scenario, trap: ControllerTrap | 
 def _restore(run: ScenarioContext, after: StoreContents) -> None:
     """Bring everything back to where it was, and check that; `after`: what the stores held before."""
     environment, recording = run.environment, run.recording
-
-    def restored() -> None:
-        for result in environment.restore():
-            expect(result.code, 0, f"recovery {result.words}: {result.text}")
-
-    _check(run, "everything is where it was, by the product's own means", restored)
+    _check(run, "everything is where it was, by the product's own means", environment.restore)
     verdict.judge_whole(recording, after, {
         region: environment.observer.contents(region) for region in environment.observer.regions})
     differences = environment.check_drift()
     recording.check("the program deployed again changes nothing", not differences,
                     "; ".join(differences) or "no difference")
-    recording.health = environment.checker.history
+    for moment, what in environment.checker.history:
+        if moment >= recording.began:
+            recording.note("health", what, moment)
 
 
 def _check(run: ScenarioContext, name: str, work: Callable[[], object]) -> None:

@@ -70,7 +70,6 @@ class Scenario(ScenarioModel):
     """
 
     name: str
-    group: Group
     title: str
     expected: str
     modes: Modes = Field(default_factory=lambda: [*get_args(Mode)])
@@ -108,24 +107,20 @@ class Series(ScenarioModel):
 
 def _filled(given: Any, figures: Mapping[str, float]) -> Any:
     """What a file gives, with the figures in place of their names."""
-    match given:
-        case list():
-            return [_filled(each, figures) for each in given]
-        case dict():
-            return {key: _filled(each, figures) for key, each in given.items()}
-        case str():
-            return figures.get(given, given)
-        case _:
-            return given
+    if isinstance(given, list):
+        return [_filled(each, figures) for each in given]
+    if isinstance(given, dict):
+        return {key: _filled(each, figures) for key, each in given.items()}
+    return figures.get(given, given) if isinstance(given, str) else given
 
 
 def load(path: Path) -> Scenario:
     """Read a scenario's file. Raises ProjectError, which names the file and what is wrong in it, in one line."""
     try:
         given = _read(path)
-        for key in given.keys() & {"name", "group"}:
-            raise ValueError(f"{key} = {given[key]!r}: is not a key that belongs there")
-        return Scenario.model_validate({**given, "name": path.stem, "group": path.parent.name})
+        if "name" in given:
+            raise ValueError(f"name = {given['name']!r}: is not a key that belongs there")
+        return Scenario.model_validate({**given, "name": path.stem})
     except ValidationError as error:
         raise ProjectError(f"{path.name}: {explain(error)}") from None
     except (OSError, ValueError) as error:

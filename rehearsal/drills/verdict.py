@@ -68,7 +68,6 @@ def _judge_losses(recording: Recording, expected: Expectation, gone: Sequence[st
 
 
 def _judge_blackout(recording: Recording, run: Run, stack: Stack, calls: Iterable[ApiCall]) -> None:
-    """In a failover the product calls neither the other region nor the control plane of Route 53 or IAM."""
     impaired = stack.other(run.target).region
     during = [call for call in calls
               if run.began <= call.at <= (run.ended or 0.0) and call.caller not in (impaired, WORLD)]
@@ -136,7 +135,6 @@ def _detection(run: Run, stack: Stack) -> float:
 
 
 def _promotion(run: Run) -> float:
-    """The seconds that the database itself took."""
     fence, promote = run.steps["fence"], run.steps["promote"]
     asked = max(promote.began, (fence.ended or promote.began) + LEASE)
     return max(0.0, (promote.ended or asked) - asked)
@@ -148,24 +146,21 @@ def store_counts(recording: Recording, after: StoreContents) -> list[model.Store
     if before is None or outage is None:
         return []
     paid = [each.payment_id for each in acknowledged(recording.sent) if each.ended <= outage]
-    return [model.StoreCounts(store=store, acknowledged=len(paid), before=_held(before, store, paid),
-                              after=_held(after, store, paid)) for store in Store]
+
+    def held(contents: StoreContents) -> list[int]:
+        known = contents.settled, contents.ledger.__contains__, contents.receipts.__contains__
+        return [sum(map(holds, paid)) for holds in known]
+
+    return [model.StoreCounts(store=store, acknowledged=len(paid), before=had, after=has) for store, had, has in zip(
+        (Store.TABLE, Store.LEDGER, Store.RECEIPTS), held(before), held(after), strict=True)]
 
 
-def _held(contents: StoreContents, store: Store, ids: Iterable[str]) -> int:
-    known = {Store.TABLE: contents.settled, Store.LEDGER: contents.ledger.__contains__,
-             Store.RECEIPTS: contents.receipts.__contains__}
-    return sum(map(known[store], ids))
-
-
-def timeline(recording: Recording, checks: Mapping[str, str]) -> list[model.TimelineEvent]:
-    """Everything that happened, in its order; `checks` has the names of the health checks by their ids."""
+def timeline(recording: Recording) -> list[model.TimelineEvent]:
+    """Everything that happened, in its order."""
     def event(lane: model.Lane, what: str, moment: float) -> model.TimelineEvent:
         return model.TimelineEvent(at_s=recording.at(moment), lane=lane, what=what)
 
     found = [*recording.events,
-             *(event("health", f"{checks[change.check_id]} {'healthy' if change.healthy else 'unhealthy'}", change.at)
-               for change in recording.health if change.at >= recording.began),
              *(event("plan", f"{run.action} {key}: {done.note}", (done.ended or done.began) - recording.offset)
                for run in recording.runs.values() for key, done in run.steps.items()),
              *(event("dns", f"clients go to {each.region}", each.began)
@@ -174,7 +169,7 @@ def timeline(recording: Recording, checks: Mapping[str, str]) -> list[model.Time
     return sorted(found, key=lambda each: each.at_s)
 
 
-def result(recording: Recording, scenario: Scenario, stack: Stack, *, after: StoreContents, checks: Mapping[str, str],
+def result(recording: Recording, scenario: Scenario, stack: Stack, *, after: StoreContents,
            factor: float) -> model.DrillResult:
     """The drill as the report shows it."""
     gone, ok = lost(recording, after), all(each.ok for each in recording.checks)
@@ -186,6 +181,6 @@ def result(recording: Recording, scenario: Scenario, stack: Stack, *, after: Sto
         driver="controller" if scenario.expect.moves else "command line",
         recovery=recovery_time(recording, stack, factor), stores=store_counts(recording, after), lost=gone,
         refused_stale=len(refused(recording)) if scenario.expect.refused or recording.stray else 0,
-        errors=refusals(recording.sent), events=timeline(recording, checks), checks=recording.checks,
+        errors=refusals(recording.sent), events=timeline(recording), checks=recording.checks,
         requests=[model.RequestMark(at_s=recording.at(each.began), ok=each.acknowledged, region=each.region)
                   for each in recording.sent])

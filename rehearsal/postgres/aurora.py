@@ -12,15 +12,15 @@ from rehearsal.postgres.global_database import GlobalDatabase, ServerRole
 class Aurora:
     """A global database of PostgreSQL servers in the first two regions, behind endpoints whose ports never change.
 
-    `make` makes the database from its regions and from the secret keys that may sign a login, by access key.
+    `create` takes the regions, and the secret keys that may sign a login, by access key.
     """
 
     def __init__(self, regions: Sequence[str], faults: Faults,
-                 make: Callable[[tuple[str, str], Mapping[str, str]], GlobalDatabase] = GlobalDatabase) -> None:
+                 create: Callable[[tuple[str, str], Mapping[str, str]], GlobalDatabase] = GlobalDatabase) -> None:
         primary, standby = self._regions = regions[0], regions[1]
         secret = CREDENTIALS["aws_secret_access_key"]
         # The emulator gives functions the account as their access key.
-        self.database = make((primary, standby), {CREDENTIALS["aws_access_key_id"]: secret, ACCOUNT: secret})
+        self.database = create((primary, standby), {CREDENTIALS["aws_access_key_id"]: secret, ACCOUNT: secret})
         self.authority = self.database.ca_file.read_text(encoding="ascii")
         self._faults = faults
         self._cut, self._healed = set[str](), set[str]()
@@ -31,11 +31,11 @@ class Aurora:
         self.database.close()
 
     def port(self, region: str) -> int | None:
-        """The port of a region's cluster on this machine; None for a region that has none."""
+        """The port of a region's cluster on this machine, or None."""
         return self.database.member(region).endpoint.port if region in self._regions else None
 
-    def make(self, region: str, database: str | None, username: str | None, password: str | None) -> None:
-        """Make a region's cluster: the writer with its login, or a reader without."""
+    def create_cluster(self, region: str, database: str | None, username: str | None, password: str | None) -> None:
+        """Create a region's cluster: the writer if it has a login, a reader otherwise."""
         if database and username and password:
             self.database.create(region, database, username, password)
         else:

@@ -1,4 +1,4 @@
-"""How a client and a cluster's endpoint authenticate: a certificate made for the run, passwords, and IAM tokens."""
+"""How a client and a cluster's endpoint authenticate: a certificate of the run's own, passwords, and IAM tokens."""
 
 import hashlib
 import hmac
@@ -20,7 +20,7 @@ SKEW = timedelta(minutes=5)  # by which a client's clock may be ahead
 
 
 def server_tls(ca_file: Path) -> ssl.SSLContext:
-    """What servers at `localhost` need for TLS; the certificate of their authority, which is new, goes to `ca_file`."""
+    """TLS for servers at `localhost`, by a new certificate authority, whose certificate is written to `ca_file`."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(ca_file)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -3,7 +3,7 @@
 The client asks for TLS, gets a certificate, names its role, and is asked for a password in clear text over TLS: a token
 for a role that has `rds_iam`, the role's password for any other. The server trusts the endpoint and asks nothing.
 Left out: SCRAM towards the client, GSSAPI, and PostgreSQL 17's TLS without a request.
-A client that sends anything else than a login only harms itself: it gets an error or waits until it goes.
+A client that sends anything but a login gets an error, or no answer until it disconnects.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class _LoginRefused(RehearsalError):
 
 
 class ClusterEndpoint(SocketProxy):
-    """What a cluster's host name and port lead to."""
+    """The endpoint of a cluster, in front of its server."""
 
     def __init__(self, network: LoopThread, server: PostgresServer, tls: ssl.SSLContext, region: str,
                  keys: Mapping[str, str]) -> None:

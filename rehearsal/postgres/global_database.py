@@ -39,7 +39,7 @@ class ServerRole(StrEnum):
 
 @dataclass(frozen=True)
 class StandbyLag:
-    """What a standby lacks: the age of the oldest commit (AuroraGlobalDBReplicationLag), and how many commits."""
+    """The commits that a standby lacks: the age of the oldest (AuroraGlobalDBReplicationLag), and their number."""
 
     milliseconds: float = 0.0
     commits: int = 0
@@ -90,11 +90,11 @@ class GlobalDatabase:
             self._stack = stack.pop_all()
 
     def close(self) -> None:
-        """End everything and remove it; a second call does nothing."""
+        """End all processes and remove all files; a second call does nothing."""
         self._stack.close()
 
     def member(self, region: str) -> Member:
-        """A region's part. Raises PostgresError if there is none."""
+        """A region's member. Raises PostgresError if it has none."""
         if region not in self._members:
             raise PostgresError(f"{region}: not a region of this database, which has {', '.join(self._members)}")
         return self._members[region]
@@ -109,7 +109,7 @@ class GlobalDatabase:
         return ServerRole.WRITER if region == self.writer else ServerRole.STALE
 
     def create(self, region: str, database: str, master: str, password: str) -> None:
-        """Make the writer, with a database that its master user owns."""
+        """Create the writer, with a database that its master user owns."""
         with self._lock:
             self._require_role(region, ServerRole.DOWN)
             server = self.member(region).server
@@ -123,9 +123,9 @@ class GlobalDatabase:
             server.query(f"CREATE DATABASE {identifier(database)} OWNER {identifier(master)}")
 
     def join(self, region: str) -> None:
-        """Make a region's server, or a former writer, dead or alive, the standby, by a base backup of the writer.
+        """Make a region's server the standby, by a base backup of the writer.
 
-        What only a former writer had is lost.
+        It may be a former writer, dead or alive: what only that one had is lost.
         """
         with self._lock:
             writer, member = self._reach_writer(), self.member(region)
@@ -161,9 +161,9 @@ class GlobalDatabase:
             old.server.start(old.link_folder)
 
     def failover(self, target: str, *, fence: bool = True) -> None:
-        """Promote the standby without the old writer; what has not reached it is lost.
+        """Promote the standby without the old writer; what it has not received is lost.
 
-        With `fence` the old writer is killed first; otherwise it runs on, in a history of its own.
+        With `fence` the old writer is killed first; otherwise it goes on, on a timeline of its own.
         """
         with self._lock:
             self._require_role(target, ServerRole.STANDBY)
@@ -182,7 +182,7 @@ class GlobalDatabase:
         self.member(region).server.kill()
 
     def restart(self, region: str) -> None:
-        """Start a dead server as what it was."""
+        """Start a dead server in its previous role."""
         with self._lock:
             self._require_role(region, ServerRole.DOWN)
             member = self.member(region)
@@ -205,18 +205,19 @@ class GlobalDatabase:
             member.endpoint.heal()
 
     def delay(self, region: str, seconds: float) -> None:
-        """From now on, let the log reach this region so many seconds late, or not at all (`STOPPED`)."""
+        """Delay the log on its way to this region by so many seconds, or stop it (`STOPPED`)."""
         with self._lock:
             member = self.member(region)
             member.delay = seconds
             member.link.slow(seconds)
 
-    def lag(self, region: str) -> StandbyLag:
-        """What a standby lacks of what the writer, which must run, has committed."""
+    def lag(self, region: str, now: datetime | None = None) -> StandbyLag:
+        """The commits of the writer, which must run, that a standby lacks. Their age is as of `now`."""
         with self._lock:
             self._require_role(region, ServerRole.STANDBY)
             missing = self.member(self.writer).server.commits_missing_in(self.member(region).server)
-        age = datetime.now(UTC) - min(missing, default=datetime.now(UTC))
+        now = now or datetime.now(UTC)
+        age = now - min(missing, default=now)
         return StandbyLag(max(age.total_seconds() * 1000, 0.0), len(missing))
 
     def catch_up(self, region: str) -> None:

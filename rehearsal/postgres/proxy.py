@@ -26,12 +26,12 @@ class SocketProxy:
         self._listener = network.call(self._start(listening))
 
     def cut(self) -> None:
-        """Drop every connection with what it carries, and take no more until `heal`."""
+        """Reset every connection, and accept none until `heal`."""
         self._refusing = True
         self._network.call(self._listener.drop())
 
     def heal(self) -> None:
-        """Take connections again."""
+        """Accept connections again."""
         self._refusing = False
 
     def close(self) -> None:
@@ -44,7 +44,7 @@ class SocketProxy:
         return b""
 
     async def carry_down(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        """Carry what the server sends to the client, and its end."""
+        """Pass what the server sends on to the client, and close the connection with the server's."""
         await _carry(source, sink)
 
     async def _start(self, listening: socket.socket) -> Listener:
@@ -65,11 +65,11 @@ class SocketProxy:
                     tasks.create_task(_carry(reader, above))
                     tasks.create_task(self.carry_down(below, writer))
         except* (OSError, EOFError, PostgresError):
-            pass  # either side may vanish at any moment; the other one learns it by the end of its connection
+            pass  # either side may vanish at any moment; then the other side's connection ends
 
 
 class ReplicationLink(SocketProxy):
-    """The way from a standby to its writer. The log can be held up; what the two agree on before and between is not.
+    """The connection of a standby to its writer. The log can be held up; other messages pass at once.
 
     PostgreSQL's own `recovery_min_apply_delay` is no substitute: a standby keeps what it has received when it is
     promoted, and Aurora loses what lags.
@@ -82,7 +82,7 @@ class ReplicationLink(SocketProxy):
         super().__init__(network, upstream, path)
 
     def slow(self, seconds: float) -> None:
-        """Hand everything on so many seconds after it came, also what is held up now."""
+        """Pass the log on so many seconds after it came, including what is held up now."""
         async def change() -> None:
             self._delay = seconds
             self._changed.set()
@@ -91,7 +91,7 @@ class ReplicationLink(SocketProxy):
         self._network.call(change())
 
     async def carry_down(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        """Carry what the writer sends to the standby, late."""
+        """Pass what the writer sends on to the standby, delayed."""
         # Each chunk with the time when it came, or None if it goes on at once; an empty one marks the end. All of it
         # is in memory: the log of a rehearsal is small.
         held, more = deque[tuple[float | None, bytes]](), asyncio.Event()
@@ -131,7 +131,7 @@ class ReplicationLink(SocketProxy):
 
 
 def _before_the_log(chunk: bytes) -> int:
-    """How many bytes at the beginning of what comes after a silence are messages other than the log's."""
+    """How many bytes at the start of a chunk, which starts with a message, are messages other than the log's."""
     end = 0
     while end < len(chunk) and chunk[end:end + 1] != COPY_DATA:
         end += 1 + int.from_bytes(chunk[end + 1:end + 5])
@@ -149,5 +149,5 @@ def _listen(path: Path) -> socket.socket:
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(str(path))
     listening.listen()
-    path.chmod(0o666)  # the folder that it lies in says who may connect
+    path.chmod(0o666)  # the permissions of its folder decide who may connect
     return listening

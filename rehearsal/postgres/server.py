@@ -25,9 +25,9 @@ from rehearsal.postgres.process_group import ProcessGroup, last_lines
 
 ADMIN = "rdsadmin"  # the superuser, as in RDS, where nobody else knows its password
 SOCKET = ".s.PGSQL.5432"
-SEGMENT = 1  # MB of a file of the log; small ones are made and copied quickly
+SEGMENT = 1  # MB of a file of the log; small ones are quick to create and copy
 TIMEOUT = 30.0  # seconds for a start, a stop, a promotion or a query; each takes less than one
-PAUSE = 0.005  # seconds between two looks at a server
+PAUSE = 0.005  # seconds between two polls of a server
 
 # Nothing is flushed to disk: only a crash of the machine could lose it, not the death of a process.
 SETTINGS: Mapping[str, object] = {
@@ -50,9 +50,9 @@ _COMMIT = re.compile(r" desc: COMMIT(?:_PREPARED)? (\S+ \S+) UTC")
 
 
 class PostgresServer:
-    """A server that `initialize` or `copy` makes, and `start` runs as a writer or as a standby of another server.
+    """A server. `initialize` or `copy` creates its data; `start` runs it as a writer or as another server's standby.
 
-    Places in its log are texts, as PostgreSQL writes them (`0/3000148`).
+    Positions in its log are strings, as PostgreSQL writes them (`0/3000148`).
     """
 
     def __init__(self, group: ProcessGroup, name: str) -> None:
@@ -64,29 +64,29 @@ class PostgresServer:
         self._settings: dict[str, object] = {
             **SETTINGS, **_BY_MAJOR.get(group.major, {}), "unix_socket_directories": self.folder}
         self._process: subprocess.Popen[bytes] | None = None
-        self._ended = -1  # reads as ended once no process of this server is left
+        self._ended = -1  # a descriptor that reaches its end once no process of this server is left
         self._session: Connection | None = None
         self._lock = threading.RLock()
 
     @property
     def running(self) -> bool:
-        """Whether the server's first process lives."""
+        """Whether the server's main process is alive."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def is_standby(self) -> bool:
-        """Whether it follows another server, or would if it ran; a promotion ends that."""
+        """Whether it follows another server, or would if it ran, until it is promoted."""
         return (self.data / "standby.signal").exists()
 
     def initialize(self) -> None:
-        """A new, empty database."""
+        """Create a new, empty database."""
         self.group.run("initdb", f"--pgdata={self.data}", f"--username={ADMIN}", "--auth=trust", "--encoding=UTF8",
                       "--locale=C", f"--wal-segsize={SEGMENT}", "--no-sync", "--no-instructions")
 
     def copy(self, source: "PostgresServer") -> None:
         """Replace the data directory by a base backup of a running server."""
         shutil.rmtree(self.data, ignore_errors=True)
-        # The log is fetched at the end: streaming it in parallel may take 10 s, a timer of the stream.
+        # The log is fetched at the end: a timer may prolong a stream in parallel to 10 s.
         self.group.run("pg_basebackup", f"--pgdata={self.data}", f"--host={source.folder}", f"--username={ADMIN}",
                       "--wal-method=fetch", "--checkpoint=fast", "--no-sync", "--no-manifest")
 
@@ -171,14 +171,14 @@ class PostgresServer:
         """How far a running writer's log reaches."""
         return str(self.query("SELECT pg_current_wal_flush_lsn()::text")[0][0])
 
-    def has_applied(self, place: str) -> bool:
-        """Whether a running standby has applied its writer's log up to a place."""
-        return bool(self.query("SELECT pg_last_wal_replay_lsn() >= cast(:place AS pg_lsn)", place=place)[0][0])
+    def has_applied(self, position: str) -> bool:
+        """Whether a running standby has applied its writer's log up to a position."""
+        return bool(self.query("SELECT pg_last_wal_replay_lsn() >= cast(:position AS pg_lsn)", position=position)[0][0])
 
-    def is_followed_to(self, place: str) -> bool:
-        """Whether a standby that streams has confirmed this running writer's log up to a place."""
-        return bool(self.query("SELECT max(flush_lsn) >= cast(:place AS pg_lsn) FROM pg_stat_replication "
-                               "WHERE state = 'streaming'", place=place)[0][0])
+    def is_followed_to(self, position: str) -> bool:
+        """Whether a standby that streams has confirmed this running writer's log up to a position."""
+        return bool(self.query("SELECT max(flush_lsn) >= cast(:position AS pg_lsn) FROM pg_stat_replication "
+                               "WHERE state = 'streaming'", position=position)[0][0])
 
     def shut_down_at(self) -> str:
         """Where the log of a stopped server ends. Raises PostgresError unless it was stopped cleanly."""
@@ -189,14 +189,14 @@ class PostgresServer:
         return end[1]
 
     def commits_missing_in(self, standby: "PostgresServer") -> list[datetime]:
-        """When the transactions of this running writer were committed that a standby has not applied, oldest first."""
-        place = standby.query("SELECT pg_last_wal_replay_lsn()::text")[0][0]
-        # At the end of a file PostgreSQL names that one, and not the next, in which the log continues.
-        first, last = self.query("SELECT pg_walfile_name(cast(:place AS pg_lsn) + 1), "
-                                 "pg_walfile_name(pg_current_wal_flush_lsn())", place=place)[0]
+        """When this running writer committed the transactions that a standby has not applied, oldest first."""
+        position = standby.query("SELECT pg_last_wal_replay_lsn()::text")[0][0]
+        # For a position at the end of a file PostgreSQL names that file, but the log continues in the next one.
+        first, last = self.query("SELECT pg_walfile_name(cast(:position AS pg_lsn) + 1), "
+                                 "pg_walfile_name(pg_current_wal_flush_lsn())", position=position)[0]
         # Without file names it would read the size of a segment from any file, even from one that is not yet written.
-        # It ends with an error where the log ends, and if there is nothing after the place.
-        done = self.group.run("pg_waldump", f"--path={self.data / 'pg_wal'}", f"--start={place}",
+        # It ends with an error where the log ends, and if there is nothing after the position.
+        done = self.group.run("pg_waldump", f"--path={self.data / 'pg_wal'}", f"--start={position}",
                               "--rmgr=Transaction", first, last, check=False)
         return [datetime.fromisoformat(when).replace(tzinfo=UTC) for when in _COMMIT.findall(done.stdout)]
 
@@ -204,7 +204,7 @@ class PostgresServer:
         if self._process is None or not self.running:
             raise PostgresError(f"{self.folder.name}: " + last_lines((self.folder / "log").read_text(errors="replace")))
         with suppress(OSError):
-            # A killed server has left such a file too, so it must name this process.
+            # A killed server leaves such a file behind, so it must name this process.
             lines = (self.data / "postmaster.pid").read_text().splitlines()
             return lines[:1] == [str(self._process.pid)] and lines[7:8] == ["ready   "]
         return False

@@ -1,7 +1,7 @@
 """The program that ends a process group: `python watchdog.py FOLDER DESCRIPTOR`.
 
-It waits until the process that started it closes its standard input, by intent or by dying. Then it ends what is left
-of its process group, and removes the folder. The descriptor reads as ended when every process of the group is gone.
+It waits until the process that started it closes its standard input, or dies. Then it ends what is left of its process
+group, and removes the folder. The descriptor reaches its end when every process of the group is gone.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ def watch(folder: Path, life: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     sys.stdin.buffer.read()
     with contextlib.suppress(ProcessLookupError):
-        # A server takes it as: shut down at once, with your children. Other programs are not in this group: they end by
+        # It makes a server shut down at once, with its children. Other programs are not in this group: they end by
         # themselves without a server, and initdb would leave shared memory behind.
         os.killpg(0, signal.SIGQUIT)
     ended, _, _ = select.select([life], [], [], PATIENCE)

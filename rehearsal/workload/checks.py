@@ -1,4 +1,4 @@
-"""A check: something that is tried on a deployed stack, and what came of it."""
+"""Checks of a deployed stack, and their results."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ FAILURES = (RehearsalError, RecoveryError, PaymentsError, ClientError, BotoCoreE
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What came of a check: whether it held, how long it took, and what was measured, or found if it did not hold."""
+    """The result of a check: whether it held, how long it took, and what was measured, or why it failed."""
 
     name: str
     ok: bool
@@ -32,7 +32,7 @@ def expect(found: object, wanted: object, what: str) -> None:
 
 
 def attempt(name: str, check: Callable[[], object], clock: Clock = SYSTEM) -> CheckResult:
-    """Run one check. A text that it returns is what was measured."""
+    """Run one check. A string that it returns is what was measured."""
     began, ok = clock.monotonic(), True
     try:
         found = check()
@@ -42,5 +42,5 @@ def attempt(name: str, check: Callable[[], object], clock: Clock = SYSTEM) -> Ch
 
 
 def arrives(check: Callable[[], object], patience: float = polling.PATIENCE, clock: Clock = SYSTEM) -> object:
-    """Try a check until it holds, and give its result; raises its last failure after `patience` seconds."""
+    """Try a check until it holds, and return its result; raises its last failure after `patience` seconds."""
     return polling.retry(check, FAILURES, patience=patience, clock=clock)

@@ -15,7 +15,7 @@ TIMEOUT = 10.0  # seconds
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP response: its status, its body (parsed if it is JSON, otherwise a text), headers, and seconds it took."""
+    """An HTTP response: its status, its body (parsed if it is JSON, otherwise a string), headers, and duration (s)."""
 
     status: int
     body: Any
@@ -45,7 +45,7 @@ class ApiClient:
     def _http(self) -> httpx.Client:
         return httpx.Client(
             proxy=self.via or None, transport=self.transport, timeout=self.timeout, trust_env=False,
-            verify=False,  # noqa: S501  # plain HTTP on loopback: to read the certificates would only take time
+            verify=False,  # noqa: S501  # plain HTTP on loopback: reading the certificates would only take time
             limits=httpx.Limits(max_keepalive_connections=None if self.keep_alive else 0))
 
     def __enter__(self) -> Self:
@@ -59,11 +59,11 @@ class ApiClient:
         return self.request("GET", path, key=key)
 
     def pay(self, payment: Mapping[str, Any]) -> Answer:
-        """Ask for a payment; see `request`."""
+        """Request a payment; see `request`."""
         return self.request("POST", "/payment", payment)
 
     def find(self, payment_id: str) -> Answer:
-        """Ask what is known of a payment; see `request`."""
+        """Look a payment up; see `request`."""
         return self.get(f"/payment/{payment_id}")
 
     def request(self, method: str, path: str, body: Mapping[str, Any] | None = None, *,

@@ -1,4 +1,4 @@
-"""Clients that send payments, and what each of them was answered."""
+"""Clients that send payments, and the answers that they get."""
 
 import threading
 import uuid
@@ -40,7 +40,7 @@ class SentPayment:
 
     @property
     def acknowledged(self) -> bool:
-        """Whether the client was answered that the payment is made."""
+        """Whether the client got the answer that the payment is accepted."""
         return self.answer is not None and self.answer.status == HTTPStatus.CREATED
 
 
@@ -50,7 +50,7 @@ def new_payment() -> dict[str, Any]:
 
 
 def send(api: ApiClient, payment: Mapping[str, Any], clock: Clock = SYSTEM) -> SentPayment:
-    """Send a payment; to get no answer is an outcome too."""
+    """Send a payment; no answer is an outcome too."""
     began = clock.monotonic()
     try:
         answer: Answer | None = api.pay(payment)
@@ -60,13 +60,13 @@ def send(api: ApiClient, payment: Mapping[str, Any], clock: Clock = SYSTEM) -> S
 
 
 def at_once(work: Callable[[T], R], items: Iterable[T], clients: int = CLIENTS) -> list[R]:
-    """Do the work for each of the items, so many at a time; the results in the order of the items."""
+    """Call `work` with each item, `clients` at a time; returns the results in the order of the items."""
     with ThreadPoolExecutor(clients, "client") as pool:
         return list(pool.map(work, items))
 
 
 def send_all(api: ApiClient, payments: Iterable[Mapping[str, Any]], clients: int = CLIENTS) -> list[SentPayment]:
-    """Send payments, so many at a time; the outcomes in the order of the payments."""
+    """Send payments, `clients` at a time; returns the outcomes in the order of the payments."""
     return at_once(lambda payment: send(api, payment), payments, clients)
 
 
@@ -78,10 +78,10 @@ def acknowledged(sent: Iterable[SentPayment]) -> list[SentPayment]:
 class LoadGenerator:
     """Clients that send one payment after the other, from the beginning of a `with` block until `stop` or its end.
 
-    where: asked before each request, gives the API to send it to.
+    where: called before each request, returns the API to send it to.
     pause: seconds from one request of a client to its next, which is sent at once if the answer took longer.
     repeat: whether a client sends a payment again, with the same id, until it is acknowledged.
-    wait: waits for an event for so many seconds, and gives whether it is set.
+    wait: waits for an event for so many seconds, and returns whether it is set.
 
     `sent` has every payment whose outcome is known, in the order in which the outcomes came.
     """
@@ -92,7 +92,7 @@ class LoadGenerator:
         self._where, self._pause, self._repeat, self._clock, self._wait = where, pause, repeat, clock, wait
         self.sent: list[SentPayment] = []
         self._changed, self._stopped = threading.Condition(), threading.Event()
-        self._threads = [  # the clients start one after another: they are not to send all at the same moment
+        self._threads = [  # staggered, so that the clients do not all send at the same moment
             threading.Thread(target=self._run, args=(pause * number / clients,), name=f"client {number}", daemon=True)
             for number in range(clients)]
 
@@ -105,7 +105,7 @@ class LoadGenerator:
         self.finish()
 
     def wait_for(self, check: Callable[[Sequence[SentPayment]], object], patience: float) -> bool:
-        """Wait until something is true of `sent`, at most `patience` seconds; gives whether it is."""
+        """Wait until `check(sent)` is true, at most `patience` seconds; returns whether it is."""
         with self._changed:
             return bool(self._changed.wait_for(lambda: check(self.sent), patience))
 
@@ -114,7 +114,7 @@ class LoadGenerator:
         self._stopped.set()
 
     def finish(self) -> Sequence[SentPayment]:
-        """Stop, and give all that was sent, once every outcome is known."""
+        """Stop, wait until every outcome is known, and return all that was sent."""
         self.stop()
         for thread in self._threads:
             thread.join()

@@ -23,7 +23,7 @@ PATIENCE, PAUSE = 10.0, 0.05  # seconds for a step, and between two tries
 
 def move_writer(action: Action, region: str, outputs: Mapping[str, Any], clients: EmulatorClients,
                 clock: Clock = SYSTEM) -> dict[str, str]:
-    """Let a region take the leadership and the database's writer; gives the note of each step by the step's key.
+    """Move the leadership and the database's writer to a region. Returns each step's note by the step's key.
 
     Raises CheckFailed or AwsFailure if a step is not done within PATIENCE.
     """

@@ -36,11 +36,11 @@ class RegionClient:
 
     @cached_property
     def api(self) -> ApiClient:
-        """A client of its API that is in no region."""
+        """A client of its API from outside of all regions."""
         return ApiClient(region=self.name, url=self.url, key=self.key)
 
     def item(self, payment_id: str) -> Any:
-        """The payment as this region's replica of the table holds it, None if it does not. Raises ClientError."""
+        """The payment as this region's replica of the table holds it, or None. Raises ClientError."""
         return self.clients("dynamodb", self.name).get_item(
             TableName=self.table, Key={KEY_ATTRIBUTE: {"S": payment_id}}).get("Item")
 

@@ -15,11 +15,11 @@ from rehearsal.workload.move_writer import move_writer
 from rehearsal.workload.region import RegionClient
 
 Checks = Mapping[str, Callable[[], object]]
-"""What is to be checked, by name."""
+"""Checks by name."""
 
 
 def checks(clients: EmulatorClients, outputs: Mapping[str, Any], clock: Clock = SYSTEM) -> Iterator[CheckResult]:
-    """Run every check of a deployed stack, whatever came of those before; afterwards the primary region leads again."""
+    """Run every check of a deployed stack, even after a failure; afterwards the primary region leads again."""
     regions: dict[str, RegionClient] = {}
     yield attempt("API keys can be read", lambda: regions.update(
         {role: RegionClient.of(role, outputs, clients) for role in ROLES}))
@@ -38,9 +38,9 @@ def checks(clients: EmulatorClients, outputs: Mapping[str, Any], clock: Clock = 
 
 
 def _start_functions(regions: Iterable[RegionClient]) -> None:
-    """Start the functions of all regions at the same time, since the checks would wait for one after the other.
+    """Start the functions of all regions at the same time, because the checks would start them one by one.
 
-    What they answer does not matter yet.
+    Their answers do not matter yet.
     """
     calls: list[Callable[[], object]] = [call for region in regions for call in (
         partial(region.api.find, "x"), region.reconciled)]
@@ -48,7 +48,7 @@ def _start_functions(regions: Iterable[RegionClient]) -> None:
 
 
 def access(region: RegionClient) -> Checks:
-    """Who may ask what of a region's API."""
+    """Which requests a region's API accepts."""
     def answers(status: int, method: str, path: str, key: str = "") -> Callable[[], None]:
         return lambda: expect(region.api.request(method, path, key=key).status, status, "status")
 
@@ -61,7 +61,7 @@ def access(region: RegionClient) -> Checks:
 
 
 def replication(leader: RegionClient, standby: RegionClient, clock: Clock) -> Checks:
-    """A payment made in the region that leads, and looked for in the other one."""
+    """A payment made in the leader and looked for in the standby."""
     payment = new_payment()
     payment_id = payment["payment_id"]
     accepted: dict[str, Any] = {}
@@ -105,7 +105,7 @@ def replication(leader: RegionClient, standby: RegionClient, clock: Clock) -> Ch
 
     return _named(f"{leader.role} to {standby.role}: ", {
         f"POST in {leader.name} 201": post,
-        f"GET in {standby.name} gives it": partial(arrives, get, clock=clock),
+        f"GET in {standby.name} returns it": partial(arrives, get, clock=clock),
         "item equal in both replicas": partial(arrives, items, clock=clock),
         "receipt in both buckets, one version each": partial(arrives, receipts, clock=clock),
         "posted in both ledgers, nothing lost": partial(arrives, ledgers, clock=clock),

@@ -1,6 +1,6 @@
-"""Whether a deployed stack is what the program promises, asked of AWS itself.
+"""Tests of a deployed stack: whether AWS reports what the program promises.
 
 `make integration` deploys to an emulator and runs these; `make up outputs verify` runs them on AWS. They read the
-stack's outputs, make a few small things of their own and remove them again. Payments stay, being payments: their ids
+stack's outputs, create a few small objects and remove them again. Payments cannot be deleted, so they stay: their ids
 begin with `integration-test-`.
 """

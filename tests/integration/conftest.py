@@ -1,4 +1,4 @@
-"""What every test of a deployed stack gets."""
+"""Fixtures for the tests of a deployed stack."""
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from tests.integration.stack import NoStack, Outputs, Region, Secret
 
 @pytest.fixture(scope="session")
 def outputs() -> Outputs:
-    """The stack's outputs. Without a stack to test the whole run ends, with one line."""
+    """The stack's outputs. Without a stack the whole run ends with one line."""
     try:
         found = Outputs.load()
     except NoStack as error:

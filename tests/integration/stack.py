@@ -1,4 +1,4 @@
-"""The deployed stack: its outputs, its regions, and how a test talks to them."""
+"""The deployed stack: its outputs, its regions, and how a test calls them."""
 import http.client
 import json
 import os
@@ -26,7 +26,7 @@ HOW = "`make integration` deploys to an emulator and tests there; `make up outpu
 
 EMULATED = bool(os.environ.get("AWS_ENDPOINT_URL"))
 
-# Seconds within which a copy must be in the other region. S3 promises 15 minutes, DynamoDB about a second.
+# Seconds within which a copy must reach the other region. S3 promises 15 minutes, DynamoDB about a second.
 OBJECT_ARRIVES = 30 if EMULATED else 15 * 60
 ITEM_ARRIVES = 30 if EMULATED else 60
 POLL = 0.05 if EMULATED else 2.0
@@ -34,11 +34,11 @@ REQUEST_TIMEOUT = 10
 
 
 class NoStack(Exception):
-    """There is nothing to test; its text is one line that says why and what to do."""
+    """There is no stack to test; its message says in one line why, and what to do."""
 
 
 def emulator_lacks(what: str, *, run: bool = True) -> pytest.MarkDecorator:
-    """Marks a test of what AWS does and the emulator does not: on AWS it must pass, on the emulator it must fail.
+    """Mark a test of what AWS does and the emulator does not: it must pass on AWS and fail on the emulator.
 
     So the mark must be removed as soon as the emulator can do it. With `run=False` the test is not tried at all.
     """
@@ -46,13 +46,13 @@ def emulator_lacks(what: str, *, run: bool = True) -> pytest.MarkDecorator:
 
 
 def emulator_lacks_in_dr(what: str) -> pytest.MarkDecorator:
-    """The same for a test of each `region`, if the emulator does it in the primary region but not in the other."""
+    """The same for a test of each `region`, if the emulator lacks it in the other region only."""
     return pytest.mark.parametrize(
         "region", ["primary", pytest.param("dr", marks=emulator_lacks(what))], indirect=True)
 
 
 class Secret:
-    """A text that no failure message shows."""
+    """A string that no failure message shows."""
 
     def __init__(self, value: str) -> None:
         self.value = value
@@ -66,7 +66,7 @@ class Secret:
         return self.value in text
 
     def member(self, name: str) -> "Secret":
-        """A member of the JSON object that the text is."""
+        """A member of the secret, which is a JSON object."""
         try:
             found = json.loads(self.value).get(name)
         except (ValueError, AttributeError):
@@ -175,7 +175,7 @@ def ask(request: urllib.request.Request) -> Answer:
 
 
 def eventually(find: Callable[[], T | None], what: str, seconds: float) -> T:
-    """What `find` returns, once it returns something; after that many seconds the test fails with `what`."""
+    """What `find` returns, once it is true; after so many seconds the test fails with `what`."""
     deadline = time.monotonic() + seconds
     while not (found := find()):
         if time.monotonic() > deadline:

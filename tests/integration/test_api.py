@@ -8,7 +8,7 @@ import pytest
 from tests.integration.stack import Region, Secret
 
 DOCUMENT = Path(__file__).parents[2] / "payments" / "openapi.json"
-# What needs an API key; Route 53's checkers can send none.
+# Whether each route needs an API key; Route 53's checkers cannot send one.
 ROUTES = {("POST", "/payment"): True, ("GET", "/payment/{payment_id}"): True,
           ("GET", "/health"): False, ("GET", "/takeover"): False}
 
@@ -78,16 +78,16 @@ def test_one_key_value_opens_both_regions(peer: Region, api_key: Secret) -> None
 
 @pytest.mark.parametrize("key", [None, Secret("no-key-of-ours")], ids=["no-key", "wrong-key"])
 @pytest.mark.parametrize(("method", "path"), [("POST", "/payment"), ("GET", "/payment/unknown")])
-def test_without_the_key_no_request_is_let_through(region: Region, method: str, path: str, key: Secret | None) -> None:
+def test_a_request_without_the_key_is_refused(region: Region, method: str, path: str, key: Secret | None) -> None:
     assert region.call(method, path, key=key).status == 403
 
 
-def test_health_is_free_and_names_the_region(region: Region) -> None:
+def test_health_needs_no_key_and_names_the_region(region: Region) -> None:
     answer = region.call("GET", "/health")
     assert (answer.status, answer.body) == (200, {"status": "ok", "region": region.name})
 
 
-def test_deep_health_says_store_by_store_what_works(region: Region, peer: Region) -> None:
+def test_deep_health_reports_each_store(region: Region, peer: Region) -> None:
     own, others = (each.call("GET", "/health?deep=1") for each in (region, peer))
     assert (own.status, others.status) == (200, 200), (own.body, others.body)
     ledger = own.body["ledger"]
@@ -96,9 +96,9 @@ def test_deep_health_says_store_by_store_what_works(region: Region, peer: Region
                          "writes": ledger == "ok"}
 
 
-def test_the_declared_names_and_no_others_lead_to_the_api(region: Region) -> None:
+def test_only_the_declared_names_lead_to_the_api(region: Region) -> None:
     apigateway = region.client("apigateway")
-    leading = {domain["domainName"] for domain in apigateway.get_domain_names().get("items", ())
+    names = {domain["domainName"] for domain in apigateway.get_domain_names().get("items", ())
                for mapping in apigateway.get_base_path_mappings(domainName=domain["domainName"]).get("items", ())
                if mapping["restApiId"] == region["api_id"]}
-    assert leading == {region.outputs["domain_name"], region["host_name"]} - {""}, "without a domain, none"
+    assert names == {region.outputs["domain_name"], region["host_name"]} - {""}, "without a domain, none"

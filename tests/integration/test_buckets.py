@@ -1,4 +1,4 @@
-"""The buckets: closed, encrypted, versioned; receipts copied both ways."""
+"""The buckets: private, encrypted and versioned; receipts are copied both ways."""
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -42,15 +42,15 @@ def copied(region: Region, key: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def written(region: Region, peer: Region) -> Iterator[str]:
-    """The key of an object put into the region's receipts bucket, its body being the key."""
+    """The key of an object put into the region's receipts bucket, with the key as its body."""
     key = f"integration-test/{uuid.uuid4().hex}"
     region.client("s3").put_object(Bucket=region["receipts_bucket"], Key=key, Body=key.encode())
     yield key
-    for side in (region, peer):
-        purge(side, key)
+    for each in (region, peer):
+        purge(each, key)
 
 
-def test_the_bucket_lies_in_its_region(region: Region, bucket: str) -> None:
+def test_the_bucket_is_in_its_region(region: Region, bucket: str) -> None:
     # us-east-1 is the only region that S3 does not name.
     assert (region.client("s3").get_bucket_location(Bucket=bucket)["LocationConstraint"] or "us-east-1") == region.name
 
@@ -74,7 +74,7 @@ def test_nothing_can_be_made_public(region: Region, bucket: str) -> None:
     assert owner == [{"ObjectOwnership": "BucketOwnerEnforced"}]
 
 
-def test_only_tls_is_let_in(region: Region, bucket: str) -> None:
+def test_only_tls_is_accepted(region: Region, bucket: str) -> None:
     found = statements(region.client("s3").get_bucket_policy(Bucket=bucket)["Policy"])
     arn = f"arn:aws:s3:::{bucket}"
     for statement in found:
@@ -137,8 +137,8 @@ def test_an_object_deleted_in_one_region_is_gone_in_the_other(region: Region, pe
         region.client("s3").delete_object(Bucket=source, Key=key)
         eventually(lambda: existing(peer.client("s3").head_object, Bucket=target, Key=key) is None,
                    f"the delete marker of {key} is in {target}", OBJECT_ARRIVES)
-        kept = peer.client("s3").list_object_versions(Bucket=target, Prefix=key)
-        assert len(kept.get("Versions", ())) == 1, "the marker hides the version, which stays"
+        left = peer.client("s3").list_object_versions(Bucket=target, Prefix=key)
+        assert len(left.get("Versions", ())) == 1, "the marker hides the version, which stays"
     finally:
-        for side in (region, peer):
-            purge(side, key)
+        for each in (region, peer):
+            purge(each, key)

@@ -58,7 +58,7 @@ def test_the_cluster_takes_iam_logins_over_tls_only(region: Region, cluster: dic
     assert values["rds.force_ssl"] == "1"
 
 
-def test_the_cluster_lies_in_the_private_subnets(region: Region, cluster: dict[str, Any]) -> None:
+def test_the_cluster_is_in_the_private_subnets(region: Region, cluster: dict[str, Any]) -> None:
     (group,) = region.client("rds").describe_db_subnet_groups(
         DBSubnetGroupName=cluster["DBSubnetGroup"])["DBSubnetGroups"]
     assert group["VpcId"] == region["vpc_id"]
@@ -76,7 +76,7 @@ def test_the_endpoints_are_the_clusters(outputs: Outputs) -> None:
         assert region["cluster_reader_endpoint"] == cluster["ReaderEndpoint"]
 
 
-def test_instances_are_serverless_private_and_observed(instances: list[dict[str, Any]]) -> None:
+def test_instances_are_serverless_private_and_monitored(instances: list[dict[str, Any]]) -> None:
     for instance in instances:
         assert (instance["DBInstanceStatus"], instance["DBInstanceClass"]) == ("available", "db.serverless")
         assert (instance["PubliclyAccessible"], instance["PerformanceInsightsEnabled"]) == (False, True)

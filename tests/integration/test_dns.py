@@ -1,4 +1,4 @@
-"""The service's name: which region it leads to, and what decides that. Without a domain there is nothing to test."""
+"""The service's name: which region it leads to, and what decides that. Skipped without a domain."""
 import urllib.request
 from typing import Any
 
@@ -8,7 +8,7 @@ from contract import DNS_TTL, ROLES
 from tests.integration.stack import Outputs, Region, ask, emulator_lacks
 
 CHECKS = ("primary", "dr", "primary_takeover", "dr_takeover", "failover")
-UNHEALTHY_AT_REST = "primary_takeover"  # the primary region has not taken back
+NOT_ALARMED = "primary_takeover"  # normally unhealthy: the primary region has not taken back the traffic
 METRICS_REGION = "us-east-1"  # the only one where Route 53 publishes the state of its checks
 
 
@@ -51,13 +51,13 @@ def alias_of(record: dict[str, Any]) -> str:
     return str(record["AliasTarget"]["DNSName"]).rstrip(".")
 
 
-def test_the_zone_is_the_domains(outputs: Outputs, route53: Any) -> None:
+def test_the_zone_contains_the_domain(outputs: Outputs, route53: Any) -> None:
     zone = route53.get_hosted_zone(Id=outputs["hosted_zone_id"])
     name = zone["HostedZone"]["Name"].rstrip(".")
     assert f".{outputs['domain_name']}".endswith(f".{name}"), "the domain, or one above it"
     assert not zone["HostedZone"]["Config"]["PrivateZone"]
     assert outputs["service_url"] == f"https://{outputs['domain_name']}"
-    # An existing zone's name servers are its owner's business.
+    # The stack outputs no name servers of an existing zone.
     assert set(outputs["name_servers"]) in (set(), set(zone["DelegationSet"]["NameServers"]))
 
 
@@ -125,7 +125,7 @@ def test_the_primary_keeps_the_traffic_until_the_standbys_lever_is_pulled(checks
     assert checks["dr_takeover"]["Inverted"]
 
 
-def test_the_primary_has_not_taken_back_until_its_own_lever_is_pulled(checks: dict[str, dict[str, Any]]) -> None:
+def test_the_primary_takes_the_traffic_back_only_by_its_own_lever(checks: dict[str, dict[str, Any]]) -> None:
     assert not checks["primary_takeover"].get("Inverted")
 
 
@@ -135,19 +135,19 @@ def test_the_primary_record_needs_two_of_three_checks(checks: dict[str, dict[str
 
 
 @emulator_lacks("the children of a calculated check come back blank")
-def test_the_three_are_the_primarys_health_and_both_levers(
+def test_the_three_checks_are_the_primarys_health_and_both_levers(
         checks: dict[str, dict[str, Any]], outputs: Outputs) -> None:
     assert set(checks["failover"]["ChildHealthChecks"]) == {
         outputs[f"{check}_health_check_id"] for check in ("primary", "primary_takeover", "dr_takeover")}
 
 
 def test_an_unhealthy_check_raises_an_alarm(outputs: Outputs) -> None:
-    homes = [region for region in (Region(role, outputs) for role in ROLES) if region.name == METRICS_REGION]
-    alarms = [alarm for home in homes for alarm in home.client("cloudwatch").describe_alarms(
+    regions = [region for region in (Region(role, outputs) for role in ROLES) if region.name == METRICS_REGION]
+    alarms = [alarm for region in regions for alarm in region.client("cloudwatch").describe_alarms(
         AlarmNames=outputs["health_alarm_names"])["MetricAlarms"]]
     watched = {each["Value"] for alarm in alarms for each in alarm["Dimensions"] if each["Name"] == "HealthCheckId"}
-    assert watched == {outputs[f"{check}_health_check_id"] for check in CHECKS if homes and check != UNHEALTHY_AT_REST}
-    assert {topic for alarm in alarms for topic in alarm["AlarmActions"]} == {home["topic_arn"] for home in homes}
+    assert watched == {outputs[f"{check}_health_check_id"] for check in CHECKS if regions and check != NOT_ALARMED}
+    assert {topic for alarm in alarms for topic in alarm["AlarmActions"]} == {region["topic_arn"] for region in regions}
 
 
 @emulator_lacks("no DNS answers", run=False)

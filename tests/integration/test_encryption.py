@@ -23,7 +23,7 @@ def secret(region: Region) -> dict[str, Any]:
         SecretId=region.outputs["database_secret_arn"])
     tags = {tag["Key"]: tag["Value"] for tag in described.get("Tags", ())}
     if (tags.get("Project"), tags.get("Environment")) != ("TapStack", region.outputs["environment_suffix"]):
-        pytest.skip("the secret was given (databaseSecretArn): how it is kept is its owner's business")
+        pytest.skip("the secret is not the stack's own (databaseSecretArn)")
     found: dict[str, Any] = region.client("secretsmanager").describe_secret(SecretId=arn)
     return found
 
@@ -33,13 +33,13 @@ def test_the_keys_are_one_multi_region_key_and_its_replica(outputs: Outputs) -> 
             for role in ROLES}
     assert {role: key["KeyState"] for role, key in keys.items()} == dict.fromkeys(ROLES, "Enabled")
     assert {role: key["Arn"] for role, key in keys.items()} == {role: outputs[f"{role}_key_arn"] for role in ROLES}
-    kinds = {role: key["MultiRegionConfiguration"]["MultiRegionKeyType"] for role, key in keys.items()}
-    assert kinds == {"primary": "PRIMARY", "dr": "REPLICA"}
+    key_types = {role: key["MultiRegionConfiguration"]["MultiRegionKeyType"] for role, key in keys.items()}
+    assert key_types == {"primary": "PRIMARY", "dr": "REPLICA"}
     relation = keys["primary"]["MultiRegionConfiguration"]
     assert [replica["Arn"] for replica in relation["ReplicaKeys"]] == [outputs["dr_key_arn"]]
 
 
-def test_the_key_is_a_customers_for_encryption(key: dict[str, Any]) -> None:
+def test_the_key_is_customer_managed_and_for_encryption(key: dict[str, Any]) -> None:
     assert (key["KeyManager"], key["KeyUsage"], key["KeySpec"]) == ("CUSTOMER", "ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT")
 
 
@@ -53,7 +53,7 @@ def test_the_key_has_an_alias(region: Region) -> None:
     assert region.outputs["environment_suffix"] in alias["AliasName"]
 
 
-def test_the_key_is_the_accounts_own(region: Region) -> None:
+def test_only_the_account_may_use_the_key(region: Region) -> None:
     account = region["key_arn"].split(":")[4]
     policy = region.client("kms").get_key_policy(KeyId=region["key_arn"], PolicyName="default")["Policy"]
     for statement in statements(policy):

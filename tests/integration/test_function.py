@@ -6,11 +6,11 @@ import pytest
 
 from tests.integration.stack import EMULATED, Region, statements
 
-# Actions that know no resources, so that a policy cannot name any.
+# Actions without resource types, for which a policy cannot name resources.
 UNBOUND = {"xray:PutTraceSegments", "xray:PutTelemetryRecords", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets",
            "tag:GetResources", "cloudwatch:PutMetricData", "cloudwatch:GetMetricStatistics"}
-# A rehearsal's own: it sends what a function calls through its region's relay.
-RELAYED = {"AWS_ENDPOINT_URL", "HTTP_PROXY"} if EMULATED else set[str]()
+# Set by a rehearsal: a function calls AWS through its region's proxy.
+PROXY_VARIABLES = {"AWS_ENDPOINT_URL", "HTTP_PROXY"} if EMULATED else set[str]()
 # Wildcards that stand for one thing: GenerateDataKey with and without its plaintext, ReEncrypt from and to.
 FAMILIES = {"kms:GenerateDataKey*", "kms:ReEncrypt*"}
 
@@ -39,7 +39,7 @@ def backup_role(region: Region) -> str:
     return str(found["IamRoleArn"].rpartition("/")[2])
 
 
-ROLES = pytest.mark.parametrize(("role", "service"), [
+EACH_ROLE = pytest.mark.parametrize(("role", "service"), [
     pytest.param(function_role, "lambda", id="function"),
     pytest.param(controller_role, "lambda", id="controller"),
     pytest.param(replication_role, "s3", id="replication"),
@@ -49,7 +49,7 @@ ROLES = pytest.mark.parametrize(("role", "service"), [
 def variables_of(function: dict[str, Any]) -> dict[str, str]:
     """The environment that the program gives a function."""
     found: dict[str, str] = function["Environment"]["Variables"]
-    return {key: value for key, value in found.items() if key not in RELAYED}
+    return {key: value for key, value in found.items() if key not in PROXY_VARIABLES}
 
 
 def permissions(region: Region, role: str) -> list[dict[str, Any]]:
@@ -60,10 +60,10 @@ def permissions(region: Region, role: str) -> list[dict[str, Any]]:
             for each in statements(iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"])]
 
 
-def test_the_alias_runs_a_published_version_of_the_present_code(region: Region, function: dict[str, Any]) -> None:
+def test_the_alias_runs_a_published_version_of_the_current_code(region: Region, function: dict[str, Any]) -> None:
     assert function["Version"].isdecimal(), f"the alias runs {function['Version']}"
-    present = region.client("lambda").get_function_configuration(FunctionName=region["function_name"])
-    assert function["CodeSha256"] == present["CodeSha256"]
+    current = region.client("lambda").get_function_configuration(FunctionName=region["function_name"])
+    assert function["CodeSha256"] == current["CodeSha256"]
     assert (function["State"], function["LastUpdateStatus"]) == ("Active", "Successful")
 
 
@@ -101,15 +101,15 @@ def test_only_this_regions_api_may_call_the_function(region: Region) -> None:
     assert f":{region['api_id']}/" in source
 
 
-@ROLES
-def test_a_role_is_its_services_alone(region: Region, role: Any, service: str) -> None:
+@EACH_ROLE
+def test_only_its_service_may_assume_a_role(region: Region, role: Any, service: str) -> None:
     found = region.client("iam").get_role(RoleName=role(region))["Role"]
     (trust,) = statements(found["AssumeRolePolicyDocument"])
     assert trust["Principal"] == {"Service": f"{service}.amazonaws.com"}
 
 
-@ROLES
-def test_a_role_names_what_it_may_do_and_to_what(region: Region, role: Any, service: str) -> None:
+@EACH_ROLE
+def test_a_role_names_its_actions_and_resources(region: Region, role: Any, service: str) -> None:
     name = role(region)
     managed = region.client("iam").list_attached_role_policies(RoleName=name)["AttachedPolicies"]
     assert managed == [], f"{service}: managed policies change without us"
@@ -121,14 +121,14 @@ def test_a_role_names_what_it_may_do_and_to_what(region: Region, role: Any, serv
             assert set(statement["Action"]) <= UNBOUND, statement
 
 
-@ROLES
+@EACH_ROLE
 def test_the_roles_of_the_two_regions_differ_only_by_region(
         region: Region, peer: Region, role: Any, service: str) -> None:
     own, others = permissions(region, role(region)), permissions(peer, role(peer))
     assert region.neutral(own) == peer.neutral(others), service
 
 
-def test_the_function_touches_its_own_regions_stores_alone(region: Region, peer: Region) -> None:
+def test_the_function_may_use_only_its_own_regions_stores(region: Region, peer: Region) -> None:
     found = permissions(region, function_role(region))
     assert peer.name not in json.dumps(found), "in a failover that region does not answer"
     actions = {action for each in found if each["Effect"] == "Allow" for action in each["Action"]}

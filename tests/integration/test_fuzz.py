@@ -1,4 +1,4 @@
-"""Requests generated from the API's own document. Whatever they are, the document describes the answer.
+"""Requests generated from the API's own document, which must describe every answer.
 
 A positive case conforms to the document, a negative one breaks it somewhere. Every run has the same cases.
 """
@@ -43,14 +43,14 @@ def send(region: Region, key: Secret | None, case: schemathesis.Case[Any]) -> in
     """Send a case, compare the answer with the document, and return the status."""
     response = case.call(region["api_endpoint"], headers={"x-api-key": key.value} if key else None,
                          timeout=REQUEST_TIMEOUT)
-    if response.status_code >= 500:  # in a region that does not take payments, and for nothing else
+    if response.status_code >= 500:  # allowed only in the region that does not take payments
         assert (response.status_code, response.json().get("error")) == (503, NOT_THE_WRITER), response.text
     case.validate_response(response, checks=CHECKS)
     return response.status_code
 
 
 def send_all(region: Region, key: Secret | None, label: str, mode: GenerationMode) -> Counter[int]:
-    """Sends cases of an operation, and counts the statuses."""
+    """Send cases of an operation, and count the statuses."""
     statuses: Counter[int] = Counter()
 
     @settings(max_examples=CASES, derandomize=True, database=None, deadline=None, phases=[Phase.generate],
@@ -59,7 +59,7 @@ def send_all(region: Region, key: Secret | None, label: str, mode: GenerationMod
     def each(case: schemathesis.Case[Any]) -> None:
         if isinstance(case.body, dict) and "payment_id" in case.body and PAYMENT_ID.fullmatch(
                 case.headers.get(ID_HEADER, "")):
-            del case.headers[ID_HEADER]  # two ids that differ would hide all else that is wrong
+            del case.headers[ID_HEADER]  # two different ids would hide every other fault
         statuses[send(region, key, case)] += 1
 
     each()  # pylint: disable=no-value-for-parameter
@@ -68,7 +68,7 @@ def send_all(region: Region, key: Secret | None, label: str, mode: GenerationMod
 
 @pytest.mark.parametrize("label", [
     pytest.param(label, marks=pytest.mark.skipif(
-        label == PAY and not EMULATED, reason="would make payments with ids that a client may want"))
+        label == PAY and not EMULATED, reason="would pay with ids that a client may use later"))
     for label in OPERATIONS])
 def test_what_conforms_to_the_document_is_answered_as_it_says(region: Region, api_key: Secret, label: str) -> None:
     statuses = send_all(region, api_key, label, POSITIVE)
@@ -90,7 +90,7 @@ def test_every_single_fault_of_a_payment_is_refused(region: Region, api_key: Sec
              if case.meta and getattr(case.meta.phase.data, "parameter_location", None) is ParameterLocation.BODY]
     faults: Counter[int] = Counter()
     for case in cases:
-        case.headers.pop(ID_HEADER, None)  # it is wrong as well, and would be refused first
+        case.headers.pop(ID_HEADER, None)  # it is invalid as well, and would be refused first
         faults[send(region, api_key, case)] += 1
     assert len(cases) > 40
     assert faults.keys() == {400}
@@ -98,5 +98,5 @@ def test_every_single_fault_of_a_payment_is_refused(region: Region, api_key: Sec
 
 @pytest.mark.parametrize("label", NEEDS_KEY)
 @pytest.mark.parametrize("mode", [POSITIVE, NEGATIVE], ids=lambda mode: str(mode.value))
-def test_without_a_key_nothing_gets_through(region: Region, label: str, mode: GenerationMode) -> None:
+def test_every_request_without_a_key_is_refused(region: Region, label: str, mode: GenerationMode) -> None:
     assert send_all(region, None, label, mode).keys() == {403}

@@ -1,4 +1,4 @@
-"""The VPCs: private, over three zones, open to what the function needs and to nothing else."""
+"""The VPCs: private, over three zones, open only to what the function needs."""
 from ipaddress import ip_network
 from typing import Any
 
@@ -11,7 +11,7 @@ SERVICES = ("s3", "dynamodb")
 
 @pytest.fixture
 def inside(region: Region) -> dict[str, Any]:
-    """Request arguments that select what lies in the region's VPC."""
+    """Request arguments that select what is in the region's VPC."""
     return {"Filters": [{"Name": "vpc-id", "Values": [region["vpc_id"]]}]}
 
 
@@ -52,7 +52,7 @@ def test_the_two_ranges_do_not_overlap(outputs: Outputs) -> None:
     assert not ip_network(outputs["primary_vpc_cidr"]).overlaps(ip_network(outputs["dr_vpc_cidr"]))
 
 
-def test_three_private_subnets_lie_in_three_zones(region: Region, inside: dict[str, Any]) -> None:
+def test_three_private_subnets_are_in_three_zones(region: Region, inside: dict[str, Any]) -> None:
     subnets = region.client("ec2").describe_subnets(**inside)["Subnets"]
     assert {subnet["SubnetId"] for subnet in subnets} == set(region["subnet_ids"])
     assert len({subnet["AvailabilityZone"] for subnet in subnets}) == len(region["subnet_ids"]) == 3

@@ -43,7 +43,7 @@ def controller_group(region: Region) -> str:
 
 
 def api_group(region: Region) -> str:
-    """Where the API's accesses are logged."""
+    """Where the API logs accesses."""
     (stage,) = region.client("apigateway").get_stages(restApiId=region["api_id"])["item"]
     return str(stage["accessLogSettings"]["destinationArn"]).partition(":log-group:")[2].removesuffix(":*")
 
@@ -53,7 +53,7 @@ def database_group(region: Region) -> str:
     return f"/aws/rds/cluster/{region['cluster_id']}/postgresql"
 
 
-def test_the_named_alarms_and_no_others_notify_the_topic(region: Region) -> None:
+def test_only_the_named_alarms_notify_the_topic(region: Region) -> None:
     health = set(region.outputs["health_alarm_names"])
     assert alarms_of(region).keys() - health == set(region["alarm_names"])
     assert len(region["alarm_names"]) == len(set(region["alarm_names"])) > 0
@@ -102,7 +102,7 @@ def test_alarms_may_use_the_topics_key(region: Region) -> None:
     policy = region.client("kms").get_key_policy(KeyId=region["key_arn"], PolicyName="default")["Policy"]
     allowed = {action for each in statements(policy) if each["Effect"] == "Allow"
                and each["Principal"] == {"Service": "cloudwatch.amazonaws.com"} for action in each["Action"]}
-    assert allowed >= {"kms:Decrypt", "kms:GenerateDataKey*"}, "alarms would be lost without a word"
+    assert allowed >= {"kms:Decrypt", "kms:GenerateDataKey*"}, "alarms would be lost silently"
 
 
 @pytest.mark.parametrize("group", [flow_group, function_group, controller_group, api_group, database_group])

@@ -1,4 +1,4 @@
-"""The outputs, and what they say of names."""
+"""The outputs, and the names in them."""
 import json
 import re
 from itertools import chain
@@ -22,7 +22,7 @@ def test_every_output_is_filled_in_unless_dns_is_off(outputs: Outputs) -> None:
     if outputs["table_consistency"] == "eventual":
         empty -= {"witness_region"}
     if outputs["dns"] == "on":
-        # Name servers of an existing zone are its owner's; health is alarmed on where Route 53 publishes it, if at all.
+        # An existing zone has no output of name servers; alarms on health exist only where Route 53 publishes it.
         empty -= {"name_servers"}
         if "us-east-1" not in (outputs["primary_region"], outputs["dr_region"]):
             empty -= {"health_alarm_names"}
@@ -49,8 +49,8 @@ def test_no_output_is_secret(outputs: Outputs, api_key: Secret) -> None:
     login = Secret(Region("primary", outputs).client("secretsmanager").get_secret_value(
         SecretId=outputs["database_secret_arn"])["SecretString"])
     text = json.dumps(outputs)
-    given_away = {"API key": api_key.shown_in(text), "database password": login.member("password").shown_in(text)}
-    assert given_away == {"API key": False, "database password": False}
+    exposed = {"API key": api_key.shown_in(text), "database password": login.member("password").shown_in(text)}
+    assert exposed == {"API key": False, "database password": False}
     suspicious = re.compile("password|token|private|credential|secret(?!_arn$)")
     assert [key for key in outputs if suspicious.search(key)] == []
 
@@ -62,4 +62,4 @@ def test_names_carry_the_suffix_and_no_role(region: Region) -> None:
     whole = re.compile(rf"(?<![a-z0-9]){re.escape(suffix)}(?![a-z0-9])")
     assert [name for name in names if not whole.search(name)] == []
     words = chain.from_iterable(re.split("[^a-z0-9]+", whole.sub("", name)) for name in names)
-    assert set(words) & ROLE_WORDS == set(), "after a failover it would be a lie"
+    assert set(words) & ROLE_WORDS == set(), "after a failover it would be wrong"

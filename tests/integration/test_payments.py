@@ -33,14 +33,14 @@ class Accepted:
 
 
 def payment() -> dict[str, Any]:
-    """A payment that was not made before."""
+    """A new payment."""
     return {"payment_id": f"integration-test-{uuid.uuid4().hex}", "amount": 12_50, "currency": "EUR",
             "payer": "integration-test-payer", "payee": "integration-test-payee"}
 
 
 @pytest.fixture(scope="module")
 def writer(outputs: Outputs) -> Region:
-    """The region that has the right to write, as the item of the table says."""
+    """The region that leads, by the item of the table."""
     item = Region("primary", outputs).client("dynamodb").get_item(
         TableName=outputs["payments_table_name"], Key={"payment_id": {"S": "!right"}}, ConsistentRead=True)["Item"]
     return next(region for region in (Region(role, outputs) for role in ROLES) if region.name == item["region"]["S"])
@@ -71,7 +71,7 @@ def arrived(accepted: Accepted, standby: Region, api_key: Secret) -> Answer:
     return eventually(find, f"{standby.name} knows payment {accepted.payment_id}", ITEM_ARRIVES)
 
 
-def test_an_accepted_payment_is_settled_and_told_back(accepted: Accepted) -> None:
+def test_an_accepted_payment_is_settled_and_returned(accepted: Accepted) -> None:
     found = accepted.answer.body
     assert {field: found[field] for field in accepted.asked} == accepted.asked
     assert found["status"] == "settled"
@@ -90,11 +90,11 @@ def test_another_request_for_the_same_id_is_refused(
         writer: Region, standby: Region, accepted: Accepted, arrived: Answer, api_key: Secret) -> None:
     other = {**accepted.asked, "amount": accepted.asked["amount"] + 1}
     assert writer.call("POST", "/payment", other, api_key).status == 409
-    for side in (writer, standby):
-        assert side.call("GET", f"/payment/{accepted.payment_id}", key=api_key) == arrived, side.name
+    for region in (writer, standby):
+        assert region.call("GET", f"/payment/{accepted.payment_id}", key=api_key) == arrived, region.name
 
 
-def test_only_the_region_with_the_right_takes_payments(writer: Region, standby: Region, api_key: Secret) -> None:
+def test_only_the_leader_takes_payments(writer: Region, standby: Region, api_key: Secret) -> None:
     asked = payment()
     answer = standby.call("POST", "/payment", asked, api_key)
     assert (answer.status, answer.body) == (503, {"error": "not the writer", "writer": writer.name})
@@ -139,20 +139,20 @@ def test_an_unknown_payment_is_not_found(region: Region, api_key: Secret) -> Non
     assert region.call("GET", f"/payment/{payment()['payment_id']}", key=api_key).status == 404
 
 
-@pytest.mark.parametrize("holder", ["writer", "standby"])
+@pytest.mark.parametrize("role", ["writer", "standby"])
 @pytest.mark.usefixtures("arrived")
 def test_table_and_receipts_of_both_regions_hold_the_payment(
-        request: pytest.FixtureRequest, accepted: Accepted, holder: str) -> None:
-    side: Region = request.getfixturevalue(holder)
-    item = side.client("dynamodb").get_item(
-        TableName=side.outputs["payments_table_name"], Key={"payment_id": {"S": accepted.payment_id}},
+        request: pytest.FixtureRequest, accepted: Accepted, role: str) -> None:
+    region: Region = request.getfixturevalue(role)
+    item = region.client("dynamodb").get_item(
+        TableName=region.outputs["payments_table_name"], Key={"payment_id": {"S": accepted.payment_id}},
         ConsistentRead=True)["Item"]
     assert (item["amount"]["N"], item["status"]["S"]) == (str(accepted.asked["amount"]), "SETTLED")
     key = f"receipts/{accepted.payment_id}.json"
-    receipt = eventually(lambda: existing(side.client("s3").get_object, Bucket=side["receipts_bucket"], Key=key),
-                         f"{key} is in {side['receipts_bucket']}", OBJECT_ARRIVES)
+    receipt = eventually(lambda: existing(region.client("s3").get_object, Bucket=region["receipts_bucket"], Key=key),
+                         f"{key} is in {region['receipts_bucket']}", OBJECT_ARRIVES)
     with receipt["Body"] as body:
         assert json.load(body).items() >= accepted.asked.items()
     assert receipt["ServerSideEncryption"] == "aws:kms"
-    versions = side.client("s3").list_object_versions(Bucket=side["receipts_bucket"], Prefix=key)["Versions"]
-    assert len(versions) == 1, "a version more would be a receipt more"
+    versions = region.client("s3").list_object_versions(Bucket=region["receipts_bucket"], Prefix=key)["Versions"]
+    assert len(versions) == 1, "another version would be another receipt"

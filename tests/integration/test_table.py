@@ -1,4 +1,4 @@
-"""The payments table: one in two regions."""
+"""The payments table: one global table in two regions."""
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -54,7 +54,7 @@ def test_the_table_is_protected_as_declared(table: dict[str, Any], profile: Prof
     assert table["DeletionProtectionEnabled"] == profile.protect
 
 
-def test_any_second_of_the_last_weeks_can_be_restored(region: Region) -> None:
+def test_the_table_can_be_restored_to_a_point_in_time(region: Region) -> None:
     backups = region.client("dynamodb").describe_continuous_backups(TableName=region.outputs["payments_table_name"])
     state = backups["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"]
     assert state == "ENABLED"

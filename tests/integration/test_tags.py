@@ -14,7 +14,7 @@ def pairs(tags: list[dict[str, str]], prefix: str = "") -> Tags:
 
 
 def ec2_tags(region: Region, identifier: str) -> Tags:
-    """The tags of something in a VPC."""
+    """The tags of an EC2 resource."""
     found = region.client("ec2").describe_tags(Filters=[{"Name": "resource-id", "Values": [identifier]}])
     return pairs(found["Tags"])
 
@@ -80,7 +80,7 @@ TAGS_OF: dict[str, Callable[[Region], Tags]] = {
 
 
 @pytest.mark.parametrize("what", sorted(TAGS_OF))
-def test_everything_says_whose_it_is(region: Region, what: str) -> None:
+def test_every_resource_names_its_project_and_environment(region: Region, what: str) -> None:
     tags = TAGS_OF[what](region)
     ours = {key: tags.get(key) for key in ("Project", "Environment", "ManagedBy")}
     assert ours == {"Project": "TapStack", "Environment": region.outputs["environment_suffix"], "ManagedBy": "pulumi"}

@@ -29,10 +29,10 @@ class Postgres:
     region: str
 
     @classmethod
-    def of(cls, pair: GlobalDatabase, region: str) -> "Postgres":
+    def of(cls, created: GlobalDatabase, region: str) -> "Postgres":
         """The global database's member in a region."""
-        database = DatabaseAddress(host="localhost", port=pair.member(region).endpoint.port, name=DATABASE_NAME)
-        return cls(database, pair.ca_file, region)
+        database = DatabaseAddress(host="localhost", port=created.member(region).endpoint.port, name=DATABASE_NAME)
+        return cls(database, created.ca_file, region)
 
     def login(self, user: str, password: str) -> Connection:
         """A session of that user."""
@@ -62,9 +62,9 @@ class Postgres:
 @pytest.fixture(scope="package", params=[16, 18])
 def writer(request: pytest.FixtureRequest) -> Iterator[GlobalDatabase]:
     """A writer without a standby."""
-    with closing(GlobalDatabase(REGIONS, {KEY.access_key: KEY.secret_key}, request.param)) as pair:
-        pair.create(REGIONS[0], DATABASE_NAME, *MASTER)
-        yield pair
+    with closing(GlobalDatabase(REGIONS, {KEY.access_key: KEY.secret_key}, request.param)) as created:
+        created.create(REGIONS[0], DATABASE_NAME, *MASTER)
+        yield created
 
 
 @pytest.fixture(scope="package")

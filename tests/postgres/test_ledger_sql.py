@@ -1,4 +1,4 @@
-"""The ledger's schema on a real PostgreSQL: what it refuses to whom, and what concurrent postings do.
+"""The ledger's schema on a real PostgreSQL: who may do what, and what concurrent postings do.
 
 The fixture `postgres` creates an empty database; everything else is the code that ships.
 """
@@ -46,11 +46,11 @@ def ledger(database: Postgres) -> Iterator[PostgresLedger]:
         yield ledger
 
 
-def posting_of(database: Postgres, kept: Record) -> Callable[[], None]:
-    """Posts the record over a session of its own."""
+def posting_of(database: Postgres, posted: Record) -> Callable[[], None]:
+    """A function that posts the record over a session of its own."""
     def work() -> None:
         with closing(PostgresLedger(database.app)) as ledger:
-            ledger.post(kept, deadline())
+            ledger.post(posted, deadline())
     return work
 
 
@@ -69,7 +69,7 @@ def master(database: Postgres) -> Iterator[Connection]:
 
 
 def deadline() -> Deadline:
-    """Time enough."""
+    """A deadline that only a failing test reaches."""
     return Deadline(PATIENT, PATIENT.budget, system_runtime())
 
 
@@ -93,11 +93,11 @@ def code(work: Callable[[], object]) -> str:
 
 
 def at_once(works: list[Callable[[], Any]]) -> list[Any]:
-    """What each returns or raises, all begun at the same moment."""
+    """What each returns or raises, all started at the same moment."""
     barrier = threading.Barrier(len(works))
 
     def begin(work: Callable[[], Any]) -> Any:
-        barrier.wait()
+        barrier.wait(PATIENT.budget)
         try:
             return work()
         except (Conflict, NotTheWriter) as error:
@@ -108,31 +108,31 @@ def at_once(works: list[Callable[[], Any]]) -> list[Any]:
 
 
 def posting(connection: Connection, payment_id: str) -> list[list[Any]]:
-    """What the ledger has of a payment."""
+    """The ledger's posting of a payment."""
     return list(connection.run("SELECT amount, epoch FROM ledger.postings WHERE payment_id = :id", id=payment_id))
 
 
 def test_a_posting_is_read_as_the_record_that_was_posted(ledger: PostgresLedger, master: Connection) -> None:
-    kept = record(epoch=newest(master))
-    ledger.post(kept, deadline())
-    assert replace(kept, settled=True) in list(ledger.postings(deadline))
+    posted = record(epoch=newest(master))
+    ledger.post(posted, deadline())
+    assert replace(posted, settled=True) in list(ledger.postings(deadline))
 
 
 def test_all_pages_are_read(database: Postgres, master: Connection) -> None:
-    kept = [record(epoch=newest(master)) for _ in range(5)]
+    posted = [record(epoch=newest(master)) for _ in range(5)]
     with closing(PostgresLedger(database.app, page=2)) as ledger:
-        for each in kept:
+        for each in posted:
             ledger.post(each, deadline())
-        assert [each.payment for each in ledger.postings(deadline)][-5:] == [each.payment for each in kept]
+        assert [each.payment for each in ledger.postings(deadline)][-5:] == [each.payment for each in posted]
 
 
-def test_one_id_posted_by_many_at_once_is_posted_once(database: Postgres, master: Connection) -> None:
-    kept = record(epoch=newest(master))
-    assert at_once([posting_of(database, kept)] * AT_ONCE) == [None] * AT_ONCE
-    assert posting(master, kept.payment.payment_id) == [[1250, kept.epoch]]
+def test_concurrent_postings_of_one_payment_post_it_once(database: Postgres, master: Connection) -> None:
+    posted = record(epoch=newest(master))
+    assert at_once([posting_of(database, posted)] * AT_ONCE) == [None] * AT_ONCE
+    assert posting(master, posted.payment.payment_id) == [[1250, posted.epoch]]
 
 
-def test_of_different_requests_for_one_id_at_once_one_is_posted(database: Postgres, master: Connection) -> None:
+def test_of_concurrent_requests_that_share_an_id_one_is_posted(database: Postgres, master: Connection) -> None:
     payment_id, epoch = uuid.uuid4().hex, newest(master)
     records = [record(amount=amount, epoch=epoch, payment_id=payment_id) for amount in range(1, AT_ONCE + 1)]
     answers = at_once([posting_of(database, each) for each in records])
@@ -140,7 +140,7 @@ def test_of_different_requests_for_one_id_at_once_one_is_posted(database: Postgr
     assert posting(master, payment_id) == [[answers.index(None) + 1, epoch]]
 
 
-def test_a_newer_epoch_shuts_out_older_ones(ledger: PostgresLedger, master: Connection) -> None:
+def test_after_a_newer_epoch_older_ones_are_refused(ledger: PostgresLedger, master: Connection) -> None:
     epoch = newest(master)
     old, new = record(epoch=epoch), record(epoch=epoch + 1)
     ledger.post(new, deadline())
@@ -152,24 +152,24 @@ def test_a_newer_epoch_shuts_out_older_ones(ledger: PostgresLedger, master: Conn
     assert posting(master, new.payment.payment_id) == [[1250, epoch + 1]]
 
 
-def test_a_conflict_raises_no_epoch(ledger: PostgresLedger, master: Connection) -> None:
-    kept = record(epoch=newest(master))
-    ledger.post(kept, deadline())
-    other = record(amount=1, epoch=kept.epoch + 1, payment_id=kept.payment.payment_id)
+def test_a_conflict_does_not_raise_the_epoch(ledger: PostgresLedger, master: Connection) -> None:
+    posted = record(epoch=newest(master))
+    ledger.post(posted, deadline())
+    other = record(amount=1, epoch=posted.epoch + 1, payment_id=posted.payment.payment_id)
     with pytest.raises(Conflict):
         ledger.post(other, deadline())
-    assert newest(master) == kept.epoch
+    assert newest(master) == posted.epoch
 
 
-def test_epochs_that_rise_at_once_end_with_the_highest(database: Postgres, master: Connection) -> None:
+def test_concurrent_postings_with_rising_epochs_end_with_the_highest(database: Postgres, master: Connection) -> None:
     epoch = newest(master)
     records = [record(epoch=epoch + 1 + number % 4) for number in range(2 * AT_ONCE)]
     answers = at_once([posting_of(database, each) for each in records])
     assert set(answers) <= {None, NotTheWriter}
     assert newest(master) == epoch + 4
-    for kept, answer in zip(records, answers, strict=True):
-        assert bool(posting(master, kept.payment.payment_id)) == (answer is None)
-        assert kept.epoch != epoch + 4 or answer is None
+    for posted, answer in zip(records, answers, strict=True):
+        assert bool(posting(master, posted.payment.payment_id)) == (answer is None)
+        assert posted.epoch != epoch + 4 or answer is None
 
 
 def test_a_newer_epoch_waits_for_a_posting_in_progress(
@@ -180,7 +180,7 @@ def test_a_newer_epoch_waits_for_a_posting_in_progress(
     with ThreadPoolExecutor(1) as pool:
         newer = pool.submit(posting_of(database, new))
         try:
-            await_a_lock(master)
+            wait_for_a_lock(master)
             ledger.post(record(epoch=old.epoch), deadline())  # another posting of the same epoch does not wait
             assert not newer.done()
         finally:
@@ -189,7 +189,7 @@ def test_a_newer_epoch_waits_for_a_posting_in_progress(
     assert code(lambda: post(app, record(epoch=old.epoch))) == "TS001"
 
 
-def await_a_lock(master: Connection) -> None:
+def wait_for_a_lock(master: Connection) -> None:
     """Return when a session waits for a lock."""
     for _ in range(3000):
         if master.run("SELECT FROM pg_locks WHERE NOT granted"):
@@ -198,12 +198,12 @@ def await_a_lock(master: Connection) -> None:
     pytest.fail("no session waits for a lock")
 
 
-def post(connection: Connection, kept: Record) -> None:
+def post(connection: Connection, posted: Record) -> None:
     """Run the statement that posts."""
-    payment = kept.payment
+    payment = posted.payment
     connection.run(POST, payment_id=payment.payment_id, payer=payment.payer, payee=payment.payee, amount=payment.amount,
-                   currency=payment.currency, fingerprint=kept.fingerprint, created_at=kept.created_at,
-                   epoch=kept.epoch)
+                   currency=payment.currency, fingerprint=posted.fingerprint, created_at=posted.created_at,
+                   epoch=posted.epoch)
 
 
 @pytest.mark.parametrize("statement", [
@@ -232,20 +232,20 @@ def test_the_callers_own_tables_and_search_path_are_not_used(app: Connection, ma
     assert code(lambda: post(app, record(epoch=epoch - 1))) == "TS001"
 
 
-@pytest.mark.parametrize("spoilt", [
+@pytest.mark.parametrize("invalid", [
     {"amount": 0}, {"amount": -1}, {"currency": "eur"}, {"payee": "a"}, {"payer": ""}, {"payment_id": LEADERSHIP_KEY},
     {"payment_id": "x" * 65}, {"payee": "x" * 65},
 ])
-def test_an_invalid_payment_is_not_posted(app: Connection, master: Connection, spoilt: dict[str, Any]) -> None:
+def test_an_invalid_payment_is_not_posted(app: Connection, master: Connection, invalid: dict[str, Any]) -> None:
     good = record(epoch=newest(master))
-    assert code(lambda: post(app, replace(good, payment=replace(good.payment, **spoilt)))) == CHECK_VIOLATION
+    assert code(lambda: post(app, replace(good, payment=replace(good.payment, **invalid)))) == CHECK_VIOLATION
     assert code(lambda: post(app, replace(good, fingerprint="x"))) == CHECK_VIOLATION
 
 
 def test_even_the_owner_cannot_post_out_of_balance(ledger: PostgresLedger, master: Connection) -> None:
-    kept = record(epoch=newest(master))
-    ledger.post(kept, deadline())
-    payment_id = kept.payment.payment_id
+    posted = record(epoch=newest(master))
+    ledger.post(posted, deadline())
+    payment_id = posted.payment.payment_id
     master.run("UPDATE ledger.postings SET amount = amount + 1 WHERE payment_id = :id", id=payment_id)
     entries = master.run("SELECT account, amount FROM ledger.entries WHERE payment_id = :id ORDER BY 1", id=payment_id)
     assert entries == [["a", -1251], ["b", 1251]]
@@ -275,7 +275,7 @@ def test_a_probe_tells_the_writer_from_a_standby(
         assert ledger.epoch(deadline()) == newest(master)
 
 
-def test_migrations_at_once_are_applied_once(postgres: Postgres) -> None:
+def test_concurrent_migrations_are_applied_once(postgres: Postgres) -> None:
     with postgres.empty() as fresh:
         def work() -> list[str]:
             with closing(fresh.master()) as connection:

@@ -1,4 +1,4 @@
-"""A rehearsal of which every part is made up."""
+"""A fake for every part of a rehearsal."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ class World:
 
     starting, deploying, migrating, lifting: raised there.
     before, after: what exists before the deployment and after the teardown.
-    bad_drills: end otherwise than expected. impossible_drills: cannot be run.
+    bad_drills: end in another way than expected. impossible_drills: cannot be run.
     shown, drilled: the outages and drills that were asked for. environment: what the drills' environment was given.
     """
 
@@ -67,7 +67,7 @@ class World:
 
     def parts(self) -> Parts:
         """The parts of a rehearsal in this world."""
-        made: dict[str, Any] = {
+        parts: dict[str, Any] = {
             "emulator": lambda: SimpleNamespace(
                 endpoint=ENDPOINT, start=lambda: self._raise(self.starting), stop=lambda: self._stop("emulator")),
             "databases": lambda *_: SimpleNamespace(
@@ -83,7 +83,7 @@ class World:
             "drill_environment": lambda *given, **more: FakeDrillEnvironment(self, *given, **more),
             "run_drill": self._drill, "outputs_file": self.outputs_file, "wait_for_interrupt": self._wait,
             "clock": InstantClock()}
-        return Parts(**made)
+        return Parts(**parts)
 
     @staticmethod
     def _raise(error: BaseException | None) -> None:
@@ -150,7 +150,7 @@ class FakeDeployment:
 
 
 class FakeDrillEnvironment:
-    """Keeps what it was given."""
+    """Records what it was given."""
 
     stack = Stack.of(OUTPUTS)
 
@@ -161,4 +161,4 @@ class FakeDrillEnvironment:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing goes on."""
+        """Nothing to end."""

@@ -11,7 +11,7 @@ PATIENCE = 30.0  # seconds that a test waits for something that is sure to happe
 
 
 class ManualClock(LoopClock):
-    """Stands still until it is moved; whoever sleeps wakes when it has been moved far enough."""
+    """Stands still until it is moved; a sleeper wakes when it has been moved far enough."""
 
     def __init__(self) -> None:
         self._now = 0.0
@@ -19,11 +19,11 @@ class ManualClock(LoopClock):
         self._changed = threading.Condition()
 
     def time(self) -> float:
-        """As far as it was moved."""
+        """The seconds by which it was moved."""
         return self._now
 
     async def sleep(self, seconds: float) -> None:
-        """Return when it has been moved so far."""
+        """Return when it has been moved by so many seconds."""
         future = asyncio.get_running_loop().create_future()
         with self._changed:
             self._sleepers[future] = self._now + seconds
@@ -35,7 +35,7 @@ class ManualClock(LoopClock):
                 del self._sleepers[future]
 
     def advance(self, seconds: float) -> None:
-        """Move it on, and wake those whose time has come."""
+        """Move it on, and wake the sleepers that are due."""
         with self._changed:
             self._now += seconds
             for future, due in self._sleepers.items():
@@ -43,14 +43,14 @@ class ManualClock(LoopClock):
                     future.get_loop().call_soon_threadsafe(_wake, future)
 
     def wait_for_sleeper(self) -> float:
-        """Wait until somebody sleeps. Returns for how long the soonest one will."""
+        """Wait until something sleeps. Returns the seconds until the first sleeper is due."""
         with self._changed:
             assert self._changed.wait_for(lambda: self._sleepers, PATIENCE)
             return min(self._sleepers.values()) - self._now
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Within the block nobody sleeps for long: it is moved on as soon as somebody does."""
+        """Within the block it is moved on as soon as something sleeps."""
         over = threading.Event()
 
         def move() -> None:

@@ -1,4 +1,4 @@
-"""The command line: which options lead to what, and its exit codes."""
+"""The command line: what its options do, and its exit codes."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def test_the_exit_code_is_that_of_the_run(world: World, capsys: pytest.CaptureFi
     assert run(world) == 130
 
 
-def test_with_json_a_document_is_all_there_is_on_stdout(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+def test_with_json_stdout_holds_one_document_and_nothing_else(world: World, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(world, "--json", "--config", "drInstances=0", "--exec", "echo aside") == 0
     out, err = capfd.readouterr()
     assert "aside" in err
@@ -66,7 +66,7 @@ def test_drills_are_run_unless_a_command_is_run(world: World, arguments: list[st
     assert world.drilled == drilled
 
 
-def test_a_stack_is_kept_and_drills_are_fast_if_so_asked(world: World) -> None:
+def test_keep_and_factor_are_passed_on(world: World) -> None:
     assert run(world) == 0
     assert (world.waited, world.environment["factor"]) == (0, 10)
     world.cloud.answers["GetApiKey"] = {"value": "k"}
@@ -79,7 +79,7 @@ def test_a_stack_is_kept_and_drills_are_fast_if_so_asked(world: World) -> None:
     (["--config", "profile"], "--config profile: must be KEY=VALUE"),
     (["--config", "nosuch=1"], "--config nosuch: Pulumi.yaml declares no such key"),
     (["--stack", "nosuch"], "Pulumi.nosuch.yaml is missing in "),
-    (["--exec", "no-such-program-anywhere"], "there is no program no-such-program-anywhere"),
+    (["--exec", "no-such-program-anywhere"], "program not found: no-such-program-anywhere"),
     (["--exec", "'"], "--exec ': No closing quotation"),
     (["--nosuch"], "No such option: --nosuch"),
     (["--outages", "cut,flood"], "--outages flood: must be all, none or some of cut, "),
@@ -101,7 +101,7 @@ def test_bad_input_is_reported_in_one_line(
     assert complaint in err
 
 
-def test_nothing_of_the_callers_account_is_left_in_the_environment() -> None:
+def test_the_callers_account_is_removed_from_the_environment() -> None:
     environ = {"AWS_PROFILE": "mine", "AWS_CA_BUNDLE": "x", "PATH": "/bin"}
     cli.isolate(environ)
     assert environ == {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "PATH": "/bin",

@@ -6,7 +6,7 @@ import re
 from rehearsal import errors
 
 
-def test_the_tree_is_drawn_as_it_is() -> None:
+def test_the_docstring_draws_the_whole_tree() -> None:
     drawn = re.findall(r"[├└]── (\w+)", errors.__doc__ or "")
     found = [name for name, each in inspect.getmembers(errors, inspect.isclass) if each is not errors.RehearsalError]
     assert sorted(drawn) == found

@@ -27,14 +27,14 @@ def test_it_is_tried_until_it_holds() -> None:
     assert clock.slept == [0.5] * 3
 
 
-def test_when_the_time_is_over_it_says_what_was_waited_for() -> None:
+def test_a_timeout_says_what_was_waited_for() -> None:
     clock = InstantClock()
     with pytest.raises(TimedOut, match=r"^waited 3 s for: the standby$"):
         wait_until(lambda: False, "the standby", 3, pause=1, clock=clock)
     assert clock.slept == [1, 1, 1]
 
 
-def test_when_the_time_is_over_the_latest_failure_is_raised() -> None:
+def test_after_a_timeout_the_latest_failure_is_raised() -> None:
     clock, failures = InstantClock(), iter([CheckFailed("first"), CheckFailed("second"), CheckFailed("third")])
 
     def fail() -> None:

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from rehearsal.report import SPARSE, RunReport, lines
+from rehearsal.report import PROGRESS_INTERVAL, RunReport, lines
 from rehearsal.workload.checks import CheckResult
 from tests.rehearsal.workload.api import InstantClock
 
@@ -17,20 +17,20 @@ def printed() -> io.StringIO:
 
 
 def test_the_document_holds_what_was_reported(printed: io.StringIO) -> None:
-    findings = RunReport(Console(file=printed, width=300), InstantClock())
-    with findings.phase("deployment") as notes:
+    report = RunReport(Console(file=printed, width=300), InstantClock())
+    with report.phase("deployment") as notes:
         notes.append("2 resources")
-    findings.check(CheckResult("POST", ok=True, milliseconds=12.345))
-    assert findings.ok
-    findings.check(CheckResult("GET", ok=False, milliseconds=1.0, detail="status: 500 instead of 200"))
-    findings.fail("teardown", "bucket [b] is not empty")
-    findings.document["not_exercised"] = ["Plan: no backup runs"]
-    findings.conclude("FAILED", 1.23)
+    report.check(CheckResult("POST", ok=True, milliseconds=12.345))
+    assert report.ok
+    report.check(CheckResult("GET", ok=False, milliseconds=1.0, detail="status: 500 instead of 200"))
+    report.fail("teardown", "bucket [b] is not empty")
+    report.document["not_exercised"] = ["Plan: no backup runs"]
+    report.conclude("FAILED", 1.23)
     assert [line.rstrip() for line in printed.getvalue().splitlines()] == [
         "deployment 0.0 s: 2 resources", "  ok     POST  12 ms", "  FAILED GET  1 ms  status: 500 instead of 200",
         "FAILED teardown: bucket [b] is not empty", "  not exercised here: Plan: no backup runs",
         "rehearsal FAILED in 1.2 s; every figure is the emulator's, none is AWS's"]
-    document = findings.document
+    document = report.document
     assert (document["ok"], document["verdict"], document["seconds"]) == (False, "FAILED", 1.23)
     assert document["errors"] == ["teardown: bucket [b] is not empty"]
     assert document["checks"][0] == {"name": "POST", "ok": True, "milliseconds": 12.3, "detail": ""}
@@ -52,7 +52,7 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(printed: io.StringIO
                 pass
         assert printed.getvalue() == ""
         with report.step("three"), report.step("four"):
-            clock.sleep(SPARSE)
+            clock.sleep(PROGRESS_INTERVAL)
     assert [line.rstrip() for line in printed.getvalue().splitlines()] == [
         "deployment 5.0 s, 3 done, 1 under way  three", "deployment 5.0 s"]
 

@@ -1,4 +1,4 @@
-"""The phases of a rehearsal, with every part made up."""
+"""The phases of a rehearsal, with a fake for every part."""
 
 import io
 import json
@@ -26,7 +26,7 @@ PHASES = ["emulator", "databases", "inventory", "deployment", "migrations", "tra
 
 
 class Run:
-    """A rehearsal in a made-up world, and what came of it."""
+    """A rehearsal in a fake world, and its result."""
 
     def __init__(self, folder: Path, cloud: Cloud) -> None:
         self.world = World(folder, cloud)
@@ -35,7 +35,7 @@ class Run:
         self.printed, self.document = "", dict[str, Any]()
 
     def __call__(self, *drills: str, **changes: Any) -> int:
-        """Run it with other options, and give the exit code."""
+        """Run it with other options, and return the exit code."""
         found = choose("drills", ",".join(drills) or "none", strong=False)
         output, parts = io.StringIO(), self.world.parts()
         report = RunReport(Console(file=output, width=300), parts.clock)
@@ -78,7 +78,7 @@ def test_a_rehearsal_in_which_all_goes_well_passes(run: Run) -> None:
     ({"smoke": [failed("POST", "500")]}, "  FAILED POST  1 ms  500"),
     ({"outages": [failed("cut", "200")]}, "  FAILED cut  1 ms  200"),
     ({"after": frozenset({"Vpc default", "Bucket b (global)"})}, "FAILED left over: Bucket b (global)"),
-    ({"after": frozenset()}, "FAILED gone, though it was there before: Vpc default"),
+    ({"after": frozenset()}, "FAILED existed before, now missing: Vpc default"),
     ({"undeleted": ["Bucket b: delete_bucket: BucketNotEmpty"]}, "FAILED teardown: Bucket b: delete_bucket"),
     ({"lifting": DeploymentError("Table t: update_table: Busy")}, "FAILED lifting protection: Table t"),
 ])
@@ -121,7 +121,7 @@ def test_drills_and_outages_need_a_stack_that_works(run: Run, change: dict[str, 
     assert run.world.shown == ([] if "smoke" in change else ["cut"])
 
 
-def test_drills_find_the_deployment_and_can_deploy_it_again(run: Run) -> None:
+def test_drills_find_the_deployment_and_can_check_it_for_drift(run: Run) -> None:
     assert run("region-lost", factor=20) == PASSED
     given = run.world.environment
     assert (given["factor"], given["folder"], given["check_drift"]()) == (20, ROOT, [ENDPOINT])

@@ -1,4 +1,4 @@
-"""The loop and the listener below the proxies: no connection is lost, at whatever moment it is dropped."""
+"""The event loop and the listener of the proxies: no connection leaks, whenever it is dropped."""
 
 import asyncio
 import gc
@@ -28,7 +28,7 @@ def leaks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[Any]]]:
         gc.collect()
         return found
 
-    gc.freeze()  # what there is already need not be collected, which takes its time
+    gc.freeze()  # collecting what exists already would take long
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         yield collected
@@ -60,7 +60,7 @@ def ended(client: socket.socket) -> bool:
 
 
 @pytest.mark.parametrize("steps", STEPS)
-def test_a_connection_is_closed_with_its_listener_however_far_it_has_come(
+def test_a_connection_is_closed_with_its_listener_at_every_step(
     leaks: Callable[[], list[Any]], steps: int
 ) -> None:
     async def work() -> socket.socket:

@@ -12,7 +12,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 def pytest_collection_finish() -> None:
-    """Look for garbage seldom from here on: what the imports made stays, and a recorded program makes little."""
+    """Collect garbage seldom from here on: what the imports created stays, and a recorded program creates little."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(200_000, 20, 100)

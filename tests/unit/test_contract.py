@@ -7,7 +7,7 @@ import pytest
 from contract import OUTPUTS_FILE, OutputsError, read_outputs
 
 
-def test_outputs_are_read_from_the_default_file_or_from_the_one_that_is_named(tmp_path: Path) -> None:
+def test_outputs_are_read_from_the_default_file_or_a_named_one(tmp_path: Path) -> None:
     default, named = tmp_path / OUTPUTS_FILE, tmp_path / "named.json"
     default.parent.mkdir()
     for path in (default, named):

@@ -1,6 +1,6 @@
 """What users and deployed stacks depend on, held against `interface.json`: a refactoring must not change any of it.
 
-The snapshot was taken from the code before the refactoring. Write it anew only for a change that is meant:
+The snapshot was taken from the code before the refactoring. Write it again only for an intended change:
 
     python -m tests.unit.test_interface
 """
@@ -23,7 +23,7 @@ from payments.payment import Payment, Record
 from payments.stores import DynamoTable, S3Receipts
 from recovery.controller import Controller
 from recovery.drill import Drill, DrillTargets, SavedState
-from recovery.status import take_status
+from recovery.status import read_status
 from tests.unit.lib.conftest import recording
 from tests.unit.lib.recorder import Recording, Resource
 from tests.unit.payments.fakes import still_runtime
@@ -135,7 +135,7 @@ def plan_document(program: Recording) -> Any:
 def status_document() -> Any:
     """What `recovery status --json` prints."""
     aws = FakeAws()
-    return keys(take_status(aws.environment, aws.stack))
+    return keys(read_status(aws.environment, aws.stack))
 
 
 def payment() -> Record:
@@ -240,7 +240,7 @@ def http() -> dict[str, Any]:
 
 
 def differences(before: Any, now: Any, where: str = "") -> Iterator[str]:
-    """What is not as it was, each with where it is."""
+    """Everything that has changed, each with its place."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in sorted(before.keys() | now.keys()):
             yield from differences(before.get(key, "nothing"), now.get(key, "nothing"), f"{where} > {key}".strip(" >"))

@@ -1,4 +1,4 @@
-"""Who may import whom, read from the sources."""
+"""Which package may import which, and that each class name is used once; read from the sources."""
 
 import ast
 import sys
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PACKAGES = ("lib", "payments", "recovery", "rehearsal", "tools")
 PULUMI = {"pulumi", "pulumi_aws", "pulumi_random"}
 FORBIDDEN = {
     "payments": {*PULUMI, "lib", "recovery", "rehearsal", "simulator"},
@@ -65,8 +66,8 @@ def violations(root: Path) -> list[str]:
     ]
 
 
-def circle(root: Path) -> list[str]:
-    """Packages that import each other in a circle, the first one again at the end; empty if there is none."""
+def cycle(root: Path) -> list[str]:
+    """Packages that import each other in a cycle, the first one again at the end; empty if there is none."""
     try:
         TopologicalSorter(packages(root)).prepare()
     except CycleError as error:
@@ -91,9 +92,9 @@ def test_the_contract_imports_nothing_but_the_standard_library() -> None:
     assert {str(name).partition(".")[0] for name in names} <= sys.stdlib_module_names
 
 
-def test_packages_do_not_import_each_other_in_a_circle() -> None:
+def test_packages_do_not_import_each_other_in_a_cycle() -> None:
     assert packages(ROOT).keys() >= {"lib", "payments", "recovery", "rehearsal", "tests"}
-    assert circle(ROOT) == []
+    assert cycle(ROOT) == []
 
 
 def test_payments_needs_only_what_the_lambda_runtime_has_or_the_package_brings() -> None:
@@ -123,11 +124,32 @@ def test_an_import_inside_a_package_is_allowed(tmp_path: Path) -> None:
     assert violations(tmp_path) == []
 
 
-def test_a_circle_is_found(tmp_path: Path) -> None:
+def test_a_cycle_is_found(tmp_path: Path) -> None:
     write(tmp_path, "one", "import two")
     write(tmp_path, "two", "from three.module import x")
     write(tmp_path, "three", "import one")
-    assert sorted(set(circle(tmp_path))) == ["one", "three", "two"]
+    assert sorted(set(cycle(tmp_path))) == ["one", "three", "two"]
+
+
+def repeated_classes(root: Path) -> dict[str, list[str]]:
+    """The class names that are used more than once, each with its files."""
+    places: dict[str, list[str]] = {}
+    for package in PACKAGES:
+        for path, nodes in sources(root / package):
+            for node in nodes:
+                if isinstance(node, ast.ClassDef):
+                    places.setdefault(node.name, []).append(path.relative_to(root).as_posix())
+    return {name: paths for name, paths in places.items() if len(paths) > 1}
+
+
+def test_each_class_name_is_used_once() -> None:
+    assert repeated_classes(ROOT) == {}
+
+
+def test_a_repeated_class_name_is_found(tmp_path: Path) -> None:
+    write(tmp_path, "lib", "class Plan: ...\nclass Network: ...")
+    write(tmp_path, "recovery", "def plan():\n    class Plan: ...")
+    assert repeated_classes(tmp_path) == {"Plan": ["lib/module.py", "recovery/module.py"]}
 
 
 def services_in_use(root: Path) -> set[str]:

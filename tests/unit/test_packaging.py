@@ -12,7 +12,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 def pins(name: str) -> dict[str, str]:
-    """The packages that a file of requirements pins, in the spelling that pip compares, with their versions."""
+    """The packages that a requirements file pins, by their normalised names, with their versions."""
     lines = (line.partition("#")[0].strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines())
     pinned = (line.partition("==") for line in lines if line and not line.startswith("-"))
     return {package.lower().replace("_", "-"): version for package, _, version in pinned}

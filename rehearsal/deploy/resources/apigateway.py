@@ -30,7 +30,7 @@ def _method_settings(clients: EmulatorClients, *, region: str, api: str, stage: 
     return {}
 
 
-def _attach_twins(clients: EmulatorClients, region: str, regions: list[str], plan: str, key: str) -> dict[str, Any]:
+def _attach_same_keys(clients: EmulatorClients, region: str, regions: list[str], plan: str, key: str) -> dict[str, Any]:
     """Attach the keys with the same value in other regions too.
 
     The emulator looks up a request's key in all regions, and takes the first key with that value.
@@ -39,9 +39,9 @@ def _attach_twins(clients: EmulatorClients, region: str, regions: list[str], pla
     for source in regions:
         pages = clients("apigateway", source).get_paginator("get_api_keys").paginate(includeValues=True)
         values |= {each["id"]: each["value"] for page in pages for each in page.get("items", ())}
-    for twin, value in values.items():
-        if twin != key and value == values.get(key):
-            clients("apigateway", region).create_usage_plan_key(usagePlanId=plan, keyId=twin, keyType="API_KEY")
+    for other, value in values.items():
+        if other != key and value == values.get(key):
+            clients("apigateway", region).create_usage_plan_key(usagePlanId=plan, keyId=other, keyType="API_KEY")
     return {}
 
 
@@ -97,7 +97,7 @@ RESOURCE_TYPES = {
                 Call("delete_usage_plan"))),
     "aws:apigateway/usagePlanKey:UsagePlanKey": ResourceType(
         "apigateway", Call("create_usage_plan_key"), id="out.id",
-        after_create=(Call(_attach_twins,
+        after_create=(Call(_attach_same_keys,
                            {"region": "region", "regions": "regions", "plan": "in.usagePlanId", "key": "in.keyId"}),),
         secrets=frozenset({"value"}), delete=(Call("delete_usage_plan_key"),)),
     # Each account and region has one; it can be set and emptied, but not deleted.

@@ -7,7 +7,7 @@ from rehearsal.deploy.resources.model import Call, ResourceType, Template
 
 
 def _live_keys(clients: EmulatorClients, region: str) -> dict[str, Any]:
-    """The keys that are not scheduled for deletion, which is as deleted as a key can be."""
+    """The keys that are not scheduled for deletion; KMS cannot delete a key at once."""
     client = clients("kms", region)
     keys = [client.describe_key(KeyId=key["KeyId"])["KeyMetadata"]
             for page in client.get_paginator("list_keys").paginate() for key in page["Keys"]]

@@ -95,7 +95,7 @@ class ResourceType:
     """Inputs, at any depth, whose parameter has another name; a path where it is nested deeper."""
     wrapper: str = ""
     name_input: str = ""
-    """The input with the physical name. The engine makes up a name if the program gives none."""
+    """The input with the physical name. The engine generates a name if the program gives none."""
     after_create: tuple[Call, ...] = ()
     outputs: Mapping[str, str] = field(default_factory=dict)
     """Those that the program uses."""
@@ -183,7 +183,7 @@ _OPTIONS = jmespath.Options(custom_functions=_Functions())
 
 
 def evaluate(expression: str, scope: Mapping[str, Any]) -> Any:
-    """The expression's value in the scope, None if there is none."""
+    """The expression's value in the scope, or None."""
     if isinstance(expression, Template):
         return expression.format_map(scope)
     return jmespath.search(expression, scope, _OPTIONS)

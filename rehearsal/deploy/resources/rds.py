@@ -12,7 +12,7 @@ def _create_database(  # pylint: disable=too-many-positional-arguments
         username: str | None, password: str | None) -> dict[str, Any]:
     """Do what RDS does for a cluster: create its database, or a copy of the one in the other region."""
     if databases:
-        databases.make(region, database, username, password)
+        databases.create_cluster(region, database, username, password)
     return {}
 
 

@@ -1,17 +1,22 @@
 """What must hold of the calls, the stores and the databases, apart from single payments."""
 
 import json
-from typing import Literal
+from typing import Any, Literal
 
 from payments.deadline import Deadline, Timing
 from payments.errors import NotTheWriter
 from payments.payment import Record, parse
 from payments.runtime import system_runtime
-from rehearsal.drills.actions.registry import Count, action
+from rehearsal.drills.actions.registry import Count, Seconds, action
 from rehearsal.drills.context import PATIENCE, Role, ScenarioContext
+from rehearsal.drills.recording import refusals
 from rehearsal.errors import CheckFailed
 from rehearsal.workload.checks import expect
-from rehearsal.workload.load import new_payment
+from rehearsal.workload.load import acknowledged, new_payment
+
+AUDITS = "kill9"
+"""The title of the rows that audits add."""
+SLACK = 0.1  # seconds: a kill and a cut take time
 
 
 @action("isolated")
@@ -67,3 +72,60 @@ def stale_postings(run: ScenarioContext, count: Count, *, in_: Role) -> str:
     ledger.close()
     expect(refused, count, "refused")
     return f"{refused} of {count} of epoch {epoch} refused"
+
+
+@action("audit")
+def audit(run: ScenarioContext, role: Role, *, end: str, after: Seconds) -> str:
+    """Repair the stores of the region that takes payments, and count what became of the load's after a kill.
+
+    Adds a row to the table AUDITS: `end` says how the run ended, `after` how many seconds the load had gone on. Raises
+    CheckFailed if a payment that counts as made lacks in another store even then, or if none was acknowledged.
+    """
+    def waiting() -> list[str]:
+        return [each["store"] for each in run.stack.copies.report()
+                if each["source"] == run.active.name and each["waiting"]]
+
+    sent, before = run.group("load").sent, run.contents(role)
+    run.eventually(lambda: expect(waiting(), [], "copies that wait"))
+    reconcile(run, role)
+    accepted = acknowledged(sent)
+    if not accepted:
+        raise CheckFailed(f"nothing was acknowledged: {refusals(sent)}")
+    began, repaired = min(each.began for each in sent), run.contents(role)
+    gone = run.recording.gone = {each.payment_id: run.recording.killed - each.ended for each in accepted
+                                 if not repaired.settled(each.payment_id)}
+    rest = [each.payment_id for each in accepted if each.payment_id not in gone]
+    expect([each for each in rest if not repaired.whole(each)], [], "settled, yet not in every store after the repair")
+    kept = sum(map(before.whole, rest))
+    found: dict[str, Any] = {
+        "acknowledged": len(accepted), "kept": kept, "repaired": len(rest) - kept, "lost": len(gone)}
+    rows = run.stack.tables.setdefault(AUDITS, [])
+    rows.append({
+        "run": len(rows) + 1, "consistency": "strong" if run.stack.strong else "eventual", "end": end,
+        "writer": run.active.name, "first_ms": round((min(each.ended for each in accepted) - began) * 1000),
+        "killed_after_ms": round(after * 1000),
+        "lag_ms": {store: round(seconds * 1000) for store, seconds in run.recording.lags.items()},
+        **found, "refused": refusals(sent), "seconds": round(run.clock.monotonic() - began, 2),
+        "lost_payments": [{"payment_id": each, "ms_before": round(age * 1000)}
+                          for each, age in sorted(gone.items(), key=lambda item: item[1])]})
+    return ", ".join(f"{count} {what}" for what, count in found.items())
+
+
+@action("lost")
+def lost(run: ScenarioContext, what: Literal["nothing", "lag"]) -> None:
+    """Expect that the audited kill lost nothing; or by `lag`, with an eventual table, only what was not copied yet."""
+    if run.recording.gone is None:
+        raise CheckFailed("nothing was audited")
+    excused = what == "lag" and not run.stack.strong
+    wrong = {each: age for each, age in run.recording.gone.items()
+             if not excused or age > run.recording.shortest_lag + SLACK}
+    if wrong:
+        named = ", ".join(f"{each} ({age * 1000:.0f} ms before)" for each, age in sorted(wrong.items()))
+        raise CheckFailed(f"lost, and not within the lag: {named}")
+
+
+@action("total")
+def total(run: ScenarioContext, names: list[str]) -> str:
+    """Give the sums of what the audits found."""
+    rows = run.stack.tables.get(AUDITS, [])
+    return ", ".join(f"{sum(each[name] for each in rows)} {name}" for name in names)

@@ -20,15 +20,13 @@ class StoreLags(ScenarioModel):
 @action("cut", "fault")
 def cut(run: ScenarioContext, role: Role, *, inside: bool = False) -> None:
     """Cut a region off; `inside`: it lives on behind the cut, with its own clients."""
-    with run.first_fault():
-        run.stack.faults.inject(Cut(run.region(role).name, inside=inside))
+    begin_outage(run, Cut(run.region(role).name, inside=inside))
 
 
 @action("lose", "fault")
 def lose(run: ScenarioContext, store: Literal["table", "receipts", "ledger", "function", "api"], *, of: Role) -> None:
     """Lose one store or service of a region."""
-    with run.first_fault():
-        run.stack.faults.inject(Lose(run.region(of).name, store))
+    begin_outage(run, Lose(run.region(of).name, store))
 
 
 @action("heal", "fault")
@@ -52,9 +50,8 @@ def slow(run: ScenarioContext, milliseconds: Seconds, *, of: Role) -> None:
 @action("kill", "fault")
 def kill(run: ScenarioContext, role: Role) -> None:
     """Kill every process of a region's database server."""
-    run.begin_outage()
     run.recording.killed = run.clock.monotonic()
-    run.stack.faults.inject(Kill(run.region(role).name))
+    begin_outage(run, Kill(run.region(role).name))
 
 
 @action("restart", "fault")
@@ -79,6 +76,15 @@ def lag(run: ScenarioContext, given: StoreLags) -> None:
 def lag_back(run: ScenarioContext, given: StoreLags) -> None:
     """From now on, let the active region's copies be behind."""
     set_lag(run, "standby", "active", given)
+
+
+def begin_outage(run: ScenarioContext, fault: Cut | Lose | Kill) -> None:
+    """Inject a fault. Record when the first one began, and in a drill what the standby has once a store is gone."""
+    if run.recording.outage is None:
+        run.recording.outage = run.clock.monotonic()
+    run.stack.faults.inject(fault)
+    if run.drill and run.recording.before is None and not isinstance(fault, Kill):
+        run.recording.before = run.contents("standby")
 
 
 def set_lag(run: ScenarioContext, source: Role, target: Role, given: StoreLags) -> dict[str, float]:

@@ -1,9 +1,9 @@
 """Payments that a scenario sends and looks for, under names of its own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -11,10 +11,9 @@ from rehearsal.drills.actions.registry import Count, Seconds, action
 from rehearsal.drills.context import Role, ScenarioContext
 from rehearsal.drills.recording import PaymentGroup
 from rehearsal.errors import CheckFailed, NoAnswer
-from rehearsal.rehearsed_stack import StoreContents
 from rehearsal.workload.checks import expect
 from rehearsal.workload.http import Answer
-from rehearsal.workload.load import CLIENTS, LoadGenerator, SentPayment, acknowledged, at_once, send
+from rehearsal.workload.load import CLIENTS, LoadGenerator, acknowledged, at_once, send
 
 Status = Annotated[int, Field(ge=0, le=599)]
 """An HTTP status; 0 for no answer."""
@@ -48,7 +47,7 @@ def post(  # pylint: disable=too-many-arguments
                 judge_refusal(each.answer, each.ended - each.began, error)
         return f"{len(sent)} {'refused' if status == HTTPStatus.SERVICE_UNAVAILABLE else 'payments'}"
 
-    found: str = run.eventually(send_them) if eventually else send_them()
+    found = run.eventually(send_them) if eventually else send_them()
     return found if len(group.payments) > 1 else ""
 
 
@@ -103,21 +102,23 @@ def get(  # pylint: disable=too-many-arguments
             if status == HTTPStatus.OK:
                 expect(answer.body, group.answers[payment_id], "answer")
 
+    found = search(run, group, look, eventually=eventually, after=after)
+    if longer_than and not group.arrived > LONGER * run.group(longer_than).arrived:
+        raise CheckFailed(f"{group.arrived:.2f} s, after {run.group(longer_than).arrived:.2f} s for {longer_than}")
+    return found
+
+
+def search(run: ScenarioContext, group: PaymentGroup, look: Callable[[], object], *, eventually: bool,
+           after: float) -> str:
+    """Look once, or until it succeeds, not before `after` seconds from the first request; gives how long that took."""
     if not (eventually or after):
         look()
         return ""
-    arrive(run, group, look, after)
-    if longer_than and not group.arrived > LONGER * run.group(longer_than).arrived:
-        raise CheckFailed(f"{group.arrived:.2f} s, after {run.group(longer_than).arrived:.2f} s for {longer_than}")
-    return f"{group.arrived:.2f} s after it was sent"
-
-
-def arrive(run: ScenarioContext, group: PaymentGroup, look: Callable[[], object], least: float) -> None:
-    """Record how long after the first request a look succeeds. Raises CheckFailed if that is too soon."""
     run.eventually(look)
     group.arrived = run.clock.monotonic() - group.sent[0].began
-    if group.arrived < least:
-        raise CheckFailed(f"there after {group.arrived:.2f} s instead of {least:.2f}")
+    if group.arrived < after:
+        raise CheckFailed(f"there after {group.arrived:.2f} s instead of {after:.2f}")
+    return f"{group.arrived:.2f} s after it was sent"
 
 
 @action("stored", "client")
@@ -133,23 +134,13 @@ def stored(  # pylint: disable=too-many-arguments
     ids = group.ids(acknowledged=acknowledged)
 
     def look() -> None:
-        held = holds(run.contents(in_), store)
-        expect([each for each in ids if held(each) is not found], [], f"{'not ' * found}in {where}")
+        contents = run.contents(in_)
+        holds = {"every": contents.whole, "table": contents.table.__contains__, "ledger": contents.ledger.__contains__,
+                 "receipts": contents.receipts.__contains__}[store]
+        expect([each for each in ids if holds(each) is not found], [], f"{'not ' * found}in {where}")
 
-    if after:
-        arrive(run, group, look, after)
-        return f"{group.arrived:.2f} s after it was sent"
-    if eventually:
-        run.eventually(look)
-    else:
-        look()
-    return f"{len(ids) if found else 'none'} of {len(ids)} payments"
-
-
-def holds(contents: StoreContents, store: str) -> Callable[[str], bool]:
-    """Whether a store has a payment, by its id."""
-    known: dict[str, Any] = {"table": contents.table, "ledger": contents.ledger, "receipts": contents.receipts}
-    return contents.whole if store == "every" else known[store].__contains__
+    seconds = search(run, group, look, eventually=eventually, after=after)
+    return seconds if after else f"{len(ids) if found else 'none'} of {len(ids)} payments"
 
 
 @action("replication", "client")
@@ -174,6 +165,6 @@ def load(run: ScenarioContext, what: Literal["on", "stop", "off"]) -> str | None
     run.load.stop()
     if what == "stop":
         return None
-    sent: Sequence[SentPayment] = run.load.finish()
-    run.recording.groups["load"] = PaymentGroup([*{each.payment_id: each.payment for each in sent}.values()], [*sent])
+    sent = [*run.load.finish()]
+    run.recording.groups["load"] = PaymentGroup([*{each.payment_id: each.payment for each in sent}.values()], sent)
     return f"{len(acknowledged(sent))} acknowledged, {len(sent) - len(acknowledged(sent))} not"

@@ -90,7 +90,8 @@ def begin(run: ScenarioContext, words: Command, *, exit_: ExitCode | None = None
     def conclude() -> CommandResult:
         result = finish()
         if exit_ is not None:
-            judge_command(run, result, exit_, says)
+            run.recording.check(f"recovery {result.words}: exit code {exit_}" + (f", says {says!r}" if says else ""),
+                                result.code == exit_ and says in result.text, f"exit {result.code}: {result.text}")
         return result
 
     run.begun.append(conclude)
@@ -107,12 +108,6 @@ def join(run: ScenarioContext, what: str = "") -> None:  # noqa: ARG001  # pylin
         run.recording.check("one command wins, the other says who runs it",
                             sorted(each.code for each in found) == [0, 2] and named,
                             " | ".join(f"exit {each.code}: {each.text}" for each in found))
-
-
-def judge_command(run: ScenarioContext, result: CommandResult, code: int, says: str) -> None:
-    """Add a check of what a command returned and printed."""
-    run.recording.check(f"recovery {result.words}: exit code {code}" + (f", says {says!r}" if says else ""),
-                        result.code == code and says in result.text, f"exit {result.code}: {result.text}")
 
 
 @action("move")

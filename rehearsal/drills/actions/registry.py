@@ -11,9 +11,8 @@ measured, if anything, and raises CheckFailed if it does not succeed.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from inspect import Parameter, signature
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
@@ -32,35 +31,28 @@ class ScenarioModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-@dataclass(frozen=True)
-class Verb:
-    """A verb: the function that it calls, the model of its arguments, and the lane of a timeline that shows it."""
+class ScenarioAction(ScenarioModel):
+    """One thing that a scenario does. Each verb has a model of its own, whose fields are the verb's arguments.
 
-    name: str
-    lane: Lane
-    work: Callable[..., str | None]
-    model: type[ScenarioModel]
+    lane: that of a timeline which shows it. work: the function that it calls.
+    """
 
-
-@dataclass(frozen=True)
-class ScenarioAction:
-    """One thing that a scenario does: a verb with its arguments."""
-
-    verb: Verb
-    given: ScenarioModel
+    verb: ClassVar[str]
+    lane: ClassVar[Lane]
+    work: ClassVar[Callable[..., str | None]]
 
     def perform(self, run: ScenarioContext) -> str:
         """Carry it out; gives what was measured, empty if nothing was. Raises CheckFailed if it does not succeed."""
-        return self.verb.work(run, **dict(self.given)) or ""
+        return self.work(run, **dict(self)) or ""
 
     def __str__(self) -> str:
         """The action for people: the verb, its object, and the other keys that the file gives."""
-        given = self.given.model_dump(by_alias=True, exclude_unset=True)
-        words = [self.verb.name.replace("_", " "), given.pop(self.verb.name)]
+        given = self.model_dump(by_alias=True, exclude_unset=True)
+        words = [self.verb.replace("_", " "), given.pop(self.verb)]
         return " ".join(map(str, [*words, *(f"{key} {each}" for key, each in given.items())]))
 
 
-ACTIONS: dict[str, Verb] = {}
+ACTIONS: dict[str, type[ScenarioAction]] = {}
 
 
 def action(verb: str, lane: Lane = "plan") -> Callable[[Work], Work]:
@@ -72,7 +64,8 @@ def action(verb: str, lane: Lane = "plan") -> Callable[[Work], Work]:
         for number, (name, parameter) in enumerate([*signature(work).parameters.items()][1:]):
             default = ... if parameter.default is Parameter.empty else parameter.default
             fields[name] = hints[name], Field(default, alias=name.rstrip("_") if number else verb)
-        ACTIONS[verb] = Verb(verb, lane, work, create_model(work.__name__, __base__=ScenarioModel, **fields))
+        model = ACTIONS[verb] = create_model(work.__name__, __base__=ScenarioAction, **fields)
+        model.verb, model.lane, model.work = verb, lane, staticmethod(work)
         return work
 
     return register
@@ -86,7 +79,7 @@ def parse(given: object) -> ScenarioAction:
     if verb is None:
         raise ValueError(f" = {given!r}: must be a table with one of {', '.join(sorted(ACTIONS))}")
     try:
-        return ScenarioAction(ACTIONS[verb], ACTIONS[verb].model.model_validate(given))
+        return ACTIONS[verb].model_validate(given)
     except ValidationError as error:
         raise ValueError(f".{explain(error)}") from None
 

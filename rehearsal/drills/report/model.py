@@ -7,14 +7,12 @@ moment (`at_s`) counts from the beginning of the drill, by the wall clock.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from contract import Phase, Store
 
 Lane = Literal["fault", "health", "plan", "dns", "client"]
-Driver = Literal["controller", "command line"]
-
-LANES: tuple[Lane, ...] = ("fault", "health", "plan", "dns", "client")
+LANES: tuple[Lane, ...] = get_args(Lane)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +132,7 @@ class DrillResult:
     expected: str
     outcome: str
     ok: bool
-    driver: Driver
+    driver: Literal["controller", "command line"]
     recovery: RecoveryTime | None
     stores: Sequence[StoreCounts]
     lost: Sequence[str]

@@ -12,8 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from contract import Phase, Store
 from rehearsal.drills.report.model import DrillResult, DrillRun
-from rehearsal.drills.report.style import COLOURS, both, seconds
-from rehearsal.drills.report.timeline import Timeline, clean
+from rehearsal.drills.report.timeline import COLOURS, Timeline, both, clean, seconds
 
 NAME = "drills"
 WIDE, NARROW = 960.0, 440.0
@@ -49,21 +48,18 @@ def verdict(run: DrillRun) -> str:
 
 def rows(run: DrillRun) -> list[dict[str, Any]]:
     """A row for each drill, for `rehearsal.tables.lines`."""
-    return [_row(drill) for drill in run.drills]
-
-
-def _row(drill: DrillResult) -> dict[str, Any]:
-    recovery = drill.recovery
-    return {
+    return [{
         "scenario": drill.scenario,
         "verdict": "ok" if drill.ok else "FAILED",
         "outcome": drill.outcome,
-        "recovery (uncompressed), emulated": both(recovery.wall_s, recovery.full_s) if recovery else "",
+        "recovery (uncompressed), emulated":
+            both(drill.recovery.wall_s, drill.recovery.full_s) if drill.recovery else "",
         "split uncompressed, emulated":
-            {each.phase: seconds(each.full_s).replace(" ", "") for each in recovery.split} if recovery else "",
+            {each.phase: seconds(each.full_s).replace(" ", "") for each in drill.recovery.split}
+            if drill.recovery else "",
         "lost in each store, emulated": {each.store: each.lost for each in drill.stores},
         "failed": [f"{check.name}: {check.detail}".removesuffix(": ") for check in drill.checks if not check.ok],
-    }
+    } for drill in run.drills]
 
 
 def html(run: DrillRun) -> str:

@@ -11,13 +11,23 @@ from itertools import accumulate, cycle, pairwise
 from operator import attrgetter
 
 from rehearsal.drills.report.model import LANES, DrillResult
-from rehearsal.drills.report.style import both, seconds
 
 SIZE, ROW, PAD, BAND = 10.0, 15.0, 4.0, 36.0  # of text, of a row, around a band's rows, of a band of requests
 RIGHT, MARK, GAP, TICK = 10.0, 7.0, 9.0, 60.0  # the margin; mark to label; label to next mark; between ticks, at least
 LONGEST, MOST = 64, 12  # letters of a label, rows of a lane; the page lists every event in full
 GRID = 0.75  # requests closer together than this are drawn as one, which keeps the picture small
 NO_ADDRESS = "no address"
+# Each in light and in dark, as a variable of CSS. Blue, green and vermilion are Okabe and Ito's, which no common colour
+# blindness confuses. Failures also differ in shape, and regions in place.
+COLOURS = {
+    "paper": ("#ffffff", "#12171d"), "card": ("#f6f8fa", "#1a2129"), "link": ("#0b5cad", "#7cc0ff"),
+    "good": ("#00714f", "#3ccf9f"), "bad": ("#b84300", "#ff9a5c"),
+    "ink": ("#1c2733", "#e6ebf0"), "muted": ("#5a6774", "#a3afbb"), "line": ("#d6dce2", "#37424d"),
+    "first": ("#0072b2", "#56b4e9"), "second": ("#008f68", "#2fc99d"), "nowhere": ("#6b6b6b", "#b0b0b0"),
+    "failed": ("#c94f00", "#ff8f4d"),
+    "phase": ("#7b5aa6", "#b79ae0"), "phase-next": ("#bda6d9", "#7d62a8"),
+    "shade": ("#f7f3fb", "#1c1a29"), "shade-next": ("#ede6f5", "#252136"),
+}
 NARROW_LETTERS, WIDE_LETTERS = frozenset("fijlrtI .,:;'|!()[]/-"), frozenset("mwMWOQ@%…")
 
 
@@ -90,7 +100,6 @@ class Timeline:
         return self.left + self._across * second / self._end
 
     def _phases(self) -> list[float]:
-        """When each phase of the recovery begins, and when the last one ends."""
         recovery = self.drill.recovery
         return [*accumulate((each.wall_s for each in recovery.split), initial=recovery.at_s)] if recovery else []
 
@@ -150,6 +159,17 @@ class Timeline:
         self.labels.append(Label(x=PAD, y=self.axis + PAD + ROW / 2, text=cut(name, self.left - 2 * PAD, bold=True),
                                  colour=colour, bold=True))
         self.axis += height
+
+
+def seconds(value: float) -> str:
+    """Measured seconds, to three digits but no finer than hundredths."""
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2  # noqa: PLR2004
+    return f"{value:.{digits}f} s"
+
+
+def both(wall_s: float, full_s: float) -> str:
+    """A time on both clocks."""
+    return f"{seconds(wall_s)} ({seconds(full_s)})"
 
 
 def text_width(text: str, *, bold: bool = False) -> float:

@@ -1,4 +1,4 @@
-"""The faults: what each does to calls, and who hears of them."""
+"""What each fault does to calls, and how listeners learn of it."""
 
 import threading
 
@@ -31,28 +31,28 @@ def call(caller: str = EAST, region: str = EAST, service: str = "dynamodb") -> A
 
 
 @pytest.mark.parametrize(("caller", "region"), [(EAST, EAST), (EAST, WEST), (WEST, EAST), (OUTSIDE, EAST)])
-def test_a_cut_takes_every_call_from_the_region_and_to_it(caller: str, region: str) -> None:
+def test_a_cut_fails_every_call_from_the_region_and_to_it(caller: str, region: str) -> None:
     faults = Faults()
     faults.inject(Cut(EAST, FailureMode.HANG))
     assert faults.refusal(call(caller, region)) is FailureMode.HANG
     assert faults.cut_off() == [EAST]
 
 
-def test_a_cut_takes_no_other_call() -> None:
+def test_a_cut_fails_no_other_call() -> None:
     faults = Faults()
     faults.inject(Cut(EAST))
     assert faults.refusal(call(WEST, WEST)) is faults.refusal(call(OUTSIDE, WEST)) is None
 
 
-def test_inside_a_cut_a_region_and_its_clients_go_on() -> None:
+def test_with_inside_a_region_that_is_cut_off_still_serves_its_own_clients() -> None:
     faults = Faults()
     faults.inject(Cut(EAST, inside=True))
     assert faults.refusal(call(EAST, EAST)) is faults.refusal(call(OUTSIDE, EAST, "execute-api")) is None
-    for over in (call(EAST, WEST), call(WEST, EAST), call(OUTSIDE, EAST), call(WEST, EAST, "execute-api")):
-        assert faults.refusal(over) is FailureMode.RESET
+    for across in (call(EAST, WEST), call(WEST, EAST), call(OUTSIDE, EAST), call(WEST, EAST, "execute-api")):
+        assert faults.refusal(across) is FailureMode.RESET
 
 
-def test_a_lost_store_takes_the_calls_to_it_in_its_region() -> None:
+def test_a_lost_store_fails_the_calls_to_it_in_its_region() -> None:
     faults = Faults()
     faults.inject(Lose(EAST, "table"))
     faults.inject(Lose(EAST, "receipts", FailureMode.HANG))
@@ -121,18 +121,18 @@ def test_a_cut_comes_before_any_other_refusal() -> None:
     assert faults.refusal(call()) is FailureMode.HANG
 
 
-def test_listeners_hear_of_each_fault_before_the_method_returns() -> None:
-    faults, heard = Faults(), list[tuple[Fault, list[str]]]()
-    faults.listen(lambda fault: heard.append((fault, faults.cut_off())))
+def test_listeners_are_called_with_each_fault_once_it_is_active() -> None:
+    faults, received = Faults(), list[tuple[Fault, list[str]]]()
+    faults.listen(lambda fault: received.append((fault, faults.cut_off())))
     faults.inject(Cut(EAST))
     faults.inject(Lag(Store.LEDGER, EAST, WEST, 3))
     faults.inject(Kill(WEST))
     faults.inject(Heal(EAST))
-    assert heard == [(Cut(EAST), [EAST]), (Lag(Store.LEDGER, EAST, WEST, 3), [EAST]), (Kill(WEST), [EAST]),
+    assert received == [(Cut(EAST), [EAST]), (Lag(Store.LEDGER, EAST, WEST, 3), [EAST]), (Kill(WEST), [EAST]),
                      (Heal(EAST), [])]
 
 
-def test_a_server_is_killed_while_another_fault_waits_for_its_effect() -> None:
+def test_a_server_can_be_killed_while_another_fault_is_taking_effect() -> None:
     faults, killed = Faults(), threading.Event()
 
     def carry_out(fault: Fault) -> None:

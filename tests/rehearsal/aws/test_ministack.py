@@ -1,4 +1,4 @@
-"""Copies that lag: the queues with a clock of their own, then in the emulator's own services."""
+"""Copies that lag: the queues with a fake clock, then in the emulator's own services."""
 
 import asyncio
 import importlib
@@ -41,9 +41,9 @@ class Writes:
         self.queues = CopyQueues(self.clock)
         self.copied: list[str] = []
 
-    def write(self, name: str, store: str = TABLE, way: tuple[str, str] = (EAST, WEST)) -> None:
+    def write(self, name: str, store: str = TABLE, direction: tuple[str, str] = (EAST, WEST)) -> None:
         """Write something now."""
-        self.queues.put(store, *way, name, lambda: self.copied.append(name))
+        self.queues.put(store, *direction, name, lambda: self.copied.append(name))
 
     def lag(self, seconds: float, growth: float = 0.0) -> None:
         """Let the copies of the table lag from east to west."""
@@ -57,7 +57,7 @@ class Writes:
         return self.copied
 
     def report(self) -> dict[str, Any]:
-        """Of the queue that was used first."""
+        """The report of the first queue."""
         return self.queues.report()[0]
 
 
@@ -80,15 +80,15 @@ def test_copies_are_made_after_the_lag_in_order(writes: Writes) -> None:
     assert [list(writes.at(now)) for now in (1.9, 2, 3)] == [[], ["a"], ["a", "b"]]
 
 
-def test_stores_and_directions_lag_apart(writes: Writes) -> None:
+def test_stores_and_directions_lag_independently(writes: Writes) -> None:
     writes.lag(2)
     writes.write("item")
     writes.write("receipt", RECEIPTS)
-    writes.write("back", way=(WEST, EAST))
+    writes.write("back", direction=(WEST, EAST))
     assert writes.at(0) == ["receipt", "back"]
 
 
-def test_a_growing_lag_takes_each_write_longer(writes: Writes) -> None:
+def test_with_a_growing_lag_each_copy_takes_longer(writes: Writes) -> None:
     writes.lag(1, growth=0.5)
     writes.write("a")
     assert [list(writes.at(now)) for now in (1.9, 2)] == [[], ["a"]]  # 1 + 0.5 * 2
@@ -96,7 +96,7 @@ def test_a_growing_lag_takes_each_write_longer(writes: Writes) -> None:
     assert [list(writes.at(now)) for now in (5.9, 6)] == [["a"], ["a", "b"]]  # 4 = 1 + 0.5 * 6
 
 
-def test_stopped_copies_wait_and_a_change_holds_for_them_too(writes: Writes) -> None:
+def test_stopped_copies_wait_and_a_change_applies_to_them_too(writes: Writes) -> None:
     writes.lag(math.inf)
     writes.write("a")
     assert writes.at(1e6) == []
@@ -151,7 +151,7 @@ def test_settings_come_over_http_and_the_report_goes_back(writes: Writes) -> Non
 
 
 @pytest.mark.parametrize("body", [b"{", b'{"lag": {}}', b'{"lag": 1}', b'{"lags": 1}'])
-def test_settings_that_are_none_are_refused(writes: Writes, body: bytes) -> None:
+def test_invalid_settings_are_refused(writes: Writes, body: bytes) -> None:
     assert ask(writes.queues, PATH, body)[0] == 400
 
 
@@ -221,11 +221,11 @@ class World:
         return status, {name.lower(): value for name, value in answered.items()}, content
 
     def make_buckets(self) -> None:
-        """A bucket in each region, called as the region is."""
+        """A bucket in each region, with the region's name."""
         for region in (EAST, WEST):
-            made = "" if region == EAST else (f"<CreateBucketConfiguration><LocationConstraint>{region}"
-                                              "</LocationConstraint></CreateBucketConfiguration>")
-            self.bucket(region, "PUT", body=made.encode())
+            location = "" if region == EAST else (f"<CreateBucketConfiguration><LocationConstraint>{region}"
+                                                  "</LocationConstraint></CreateBucketConfiguration>")
+            self.bucket(region, "PUT", body=location.encode())
             self.bucket(region, "PUT", "?versioning=",
                         b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>")
         for region, other in ((EAST, WEST), (WEST, EAST)):
@@ -312,7 +312,7 @@ def test_a_region_without_a_quorum_neither_writes_nor_reads_consistently(world: 
     assert world.get(EAST, consistent=True) == "3"
 
 
-def test_a_table_that_loses_its_replica_is_strong_no_more(world: World) -> None:
+def test_a_table_that_loses_its_replica_is_no_longer_strong(world: World) -> None:
     world.make_strong_table()
     world.table(EAST, "UpdateTable", ReplicaUpdates=[{"Delete": {"RegionName": WEST}}])
     assert "MultiRegionConsistency" not in world.table(EAST, "DescribeTable")["Table"]
@@ -343,7 +343,7 @@ def test_a_delete_marker_lags_as_well(world: World) -> None:
     assert world.bucket(WEST, "HEAD", "/r")[0] == 404
 
 
-def test_an_object_that_is_gone_for_good_is_not_copied(world: World) -> None:
+def test_an_object_that_was_deleted_for_good_is_not_copied(world: World) -> None:
     world.make_buckets()
     world.lag(RECEIPTS, 2)
     version = world.bucket(EAST, "PUT", "/r", b"receipt")[1]["x-amz-version-id"]

@@ -21,7 +21,7 @@ FAILOVER = "Action=FailoverGlobalCluster&TargetDbClusterIdentifier=arn%3Aaws%3Ar
 
 
 class Upstream(ThreadingHTTPServer):
-    """Stands in for the emulator: keeps each request as it came, and answers with its body."""
+    """Stands in for the emulator: records each request, and answers with its body."""
 
     daemon_threads = True
     request_queue_size = 64
@@ -52,7 +52,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def answer(self) -> None:
-        """Keep the request, and answer as its own header says."""
+        """Record the request, and answer as its own headers say."""
         chunked = self.headers.get("Transfer-Encoding") == "chunked"
         body = self.read_chunks() if chunked else self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.seen.append((f"{self.command} {self.path}", dict(self.headers), body))
@@ -170,7 +170,7 @@ def test_a_chunked_body_keeps_its_framing_both_ways(rig: Rig) -> None:
     assert rig.send(body=frame, Content_Encoding="aws-chunked") == (200, frame)
 
 
-def test_an_expectation_is_met_by_the_proxy(rig: Rig) -> None:
+def test_the_proxy_answers_an_expect_header_itself(rig: Rig) -> None:
     with socket.create_connection(("127.0.0.1", rig.connect().port)) as client:
         client.sendall(b"PUT / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n")
         assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -218,7 +218,7 @@ def test_a_cut_resets_calls_and_records_them_without_an_answer(rig: Rig) -> None
     assert rig.send(WEST, Authorization=signed(EAST))[0] == 200
 
 
-def test_a_cut_resets_calls_under_way_at_once_though_they_are_done(rig: Rig) -> None:
+def test_a_cut_resets_calls_under_way_though_the_emulator_completes_them(rig: Rig) -> None:
     with under_way(rig, Authorization=signed()) as sent:
         rig.faults.inject(Cut(EAST))
         assert isinstance(sent.exception(PATIENCE), ConnectionResetError)
@@ -343,10 +343,17 @@ def test_an_intercepted_call_gets_no_answer_whether_it_is_done_or_not(rig: Rig, 
 
 
 def test_only_a_call_that_gets_through_is_intercepted(rig: Rig) -> None:
-    rig.faults.intercept = lambda _call, _done: pytest.fail("asked")
+    asked: list[ApiCall] = []
+
+    def intercept(call: ApiCall, _done: bool) -> bool:
+        asked.append(call)
+        return False
+
+    rig.faults.intercept = intercept
     rig.faults.inject(Cut(EAST))
     with pytest.raises(ConnectionResetError):
         rig.send(EAST)
+    assert asked == []
 
 
 def test_a_failover_has_all_its_effects_before_its_answer_is_intercepted(rig: Rig) -> None:

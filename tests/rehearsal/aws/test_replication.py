@@ -1,4 +1,4 @@
-"""The client of the copies that lag."""
+"""Control of the copies that lag."""
 
 import json
 import math
@@ -17,7 +17,7 @@ EAST, WEST = "us-east-1", "us-west-2"
 
 
 class Emulator(httpx.MockTransport):
-    """An emulator that does nothing but copy; `sent` has the settings that it was sent."""
+    """An emulator that only copies; `sent` has the settings that it was sent."""
 
     def __init__(self) -> None:
         super().__init__(self._answer)

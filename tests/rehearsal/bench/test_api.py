@@ -1,4 +1,4 @@
-"""What is measured through the API, against answers that are made up."""
+"""Measurements through the API, with canned answers."""
 
 from collections import Counter
 from dataclasses import fields
@@ -15,7 +15,7 @@ from rehearsal.workload.region import RegionClient
 from tests.rehearsal.workload.api import InstantClock, Reply, api
 
 
-def test_what_payments_take_of_the_stores() -> None:
+def test_what_a_payment_costs_each_store() -> None:
     calls = Counter({("dynamodb", "PutItem"): 10, ("dynamodb", "UpdateItem"): 11, ("dynamodb", "GetItem"): 2,
                      ("s3", "PUT /receipts/a"): 5, ("s3", "PUT /receipts/b"): 5})
     figures = {figure.name: figure for figure in bench.per_payment(calls, 10, 4.0, 20)}
@@ -36,7 +36,7 @@ def test_rate_and_percentiles_are_those_of_the_requests() -> None:
     assert bench.timed(request, 101, clock) == pytest.approx((2, 51, 100))
 
 
-def test_a_payment_is_made_or_the_figures_are_worthless() -> None:
+def test_a_payment_that_fails_ends_the_bench() -> None:
     replies: list[Reply] = [(201, {}), (500, "down")]
     asked: list[tuple[str, str]] = []
 

@@ -64,7 +64,7 @@ def test_a_broken_bound_is_the_exit_code(tmp_path: Path, value: float, code: int
     assert run(tmp_path, benchmarks).exit_code == code
 
 
-def test_what_makes_figures_worthless_is_one_line(tmp_path: Path) -> None:
+def test_an_error_of_the_bench_is_one_line(tmp_path: Path) -> None:
     def fail(*_: Any) -> Iterator[Measurement]:
         raise BenchError("500 instead of 200")
 

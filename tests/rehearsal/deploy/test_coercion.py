@@ -83,7 +83,7 @@ def test_an_input_that_does_not_fit_is_named(given: dict[str, Any], complaint: s
         coerce(_shape("dynamodb", "CreateTable"), given, {})
 
 
-def test_a_path_is_created_as_far_as_it_is_missing() -> None:
+def test_missing_parts_of_a_path_are_created() -> None:
     target: dict[str, Any] = {"A": {"X": 1}}
     set_path(target, "A.B.C", 2)
     assert target == {"A": {"X": 1, "B": {"C": 2}}}

@@ -188,7 +188,7 @@ def test_the_same_name_under_a_parent_of_another_type_is_another_resource(cloud:
     assert cloud.operations() == ["CreateLogGroup"] * 2
 
 
-def test_an_error_in_an_apply_comes_out(deployment: Deployment) -> None:
+def test_an_error_in_an_apply_is_raised(deployment: Deployment) -> None:
     with pytest.raises(ZeroDivisionError):
         deployment.up(PROJECT, _late_error)
     assert "LogGroup" in {resource.type_name for resource in deployment.engine.resources}
@@ -211,7 +211,7 @@ def test_an_interrupt_lets_running_calls_end_and_begins_nothing(cloud: Cloud, de
     assert [resource.name for resource in deployment.engine.resources] == ["first"]
 
 
-def test_what_the_program_raises_comes_out(deployment: Deployment) -> None:
+def test_the_programs_own_errors_are_raised(deployment: Deployment) -> None:
     def program() -> None:
         raise pulumi.RunError("profile = 'x': must be dev or prod")
 

@@ -62,7 +62,7 @@ def test_drift_is_reported_and_nothing_is_changed(
     assert (cloud.calls, deployment.engine.resources, deployment.outputs) == before
 
 
-def test_what_the_program_raises_comes_out(deployment: Deployment) -> None:
+def test_the_programs_own_errors_are_raised(deployment: Deployment) -> None:
     def faulty() -> None:
         raise pulumi.RunError("no zones")
 
@@ -116,7 +116,7 @@ def test_tags_region_protection_and_name_are_compared_too(
     assert changed(engine, GROUP, provider, protect=protect, **inputs) == differences
 
 
-def test_a_name_that_was_made_up_stays(engine: Engine) -> None:
+def test_a_generated_name_stays(engine: Engine) -> None:
     group = engine.create(GROUP, "thing", LOGS, {}, False)
     check = DriftCheck(engine.resources)
     assert check.create(GROUP, "thing", LOGS, {}, False) is group

@@ -1,4 +1,4 @@
-"""Creating and deleting resources, the account of those that exist, and calling data functions."""
+"""Creating, tracking and deleting resources, and calling data functions."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ IDENTITY = "aws:index/getCallerIdentity:getCallerIdentity"
 TABLE = {"name": "t", "hashKey": "id", "attributes": [{"name": "id", "type": "S"}]}
 
 
-def test_a_resource_is_created_with_its_inputs_and_both_kinds_of_tags(cloud: Cloud, create: Create) -> None:
+def test_a_resource_is_created_with_its_inputs_and_its_own_and_default_tags(cloud: Cloud, create: Create) -> None:
     cloud.answers["CreateKey"] = {"KeyMetadata": {"KeyId": "k1", "Arn": "arn:k1"}}
     key = create("aws:kms/key:Key", multiRegion=True, enableKeyRotation=True, deletionWindowInDays=7,
                  tags={"Owner": "me"})
@@ -156,7 +156,7 @@ def test_a_resource_that_exists_when_a_later_call_fails_can_be_deleted(
     assert cloud.operations()[-1] == "DeleteLogGroup"
 
 
-def test_a_resource_is_forgotten_even_if_it_cannot_be_deleted(cloud: Cloud, engine: Engine, create: Create) -> None:
+def test_a_resource_that_cannot_be_deleted_is_no_longer_tracked(cloud: Cloud, engine: Engine, create: Create) -> None:
     cloud.answers["DeleteLogGroup"] = refusal("Busy")
     with pytest.raises(DeploymentError, match="Busy"):
         engine.delete(create(GROUP, name="g"))
@@ -172,7 +172,7 @@ def test_protection_is_lifted_and_reported(cloud: Cloud, engine: Engine, create:
     assert cloud.params("ModifyGlobalCluster") == {"GlobalClusterIdentifier": "g", "DeletionProtection": False}
 
 
-def test_only_gaps_of_what_was_given_are_noted(cloud: Cloud, engine: Engine, create: Create) -> None:
+def test_only_gaps_of_given_inputs_are_noted(cloud: Cloud, engine: Engine, create: Create) -> None:
     cloud.answers["CreateVpcEndpoint"] = {"VpcEndpoint": {"VpcEndpointId": "e"}}
     create("aws:ec2/vpcEndpoint:VpcEndpoint", vpcId="v", serviceName="s3")
     assert engine.gaps == set()

@@ -24,12 +24,11 @@ class Trapped:
             self.killed += [region] * processes
             return processes
 
-        self.trap = ControllerTrap(kill, point, after=after)
-        self._caught = self.trap.watching(WEST)
+        self.trap = ControllerTrap(kill, WEST, point, after)
 
     def spring(self, *calls: ApiCall) -> list[bool]:
         """What it says of calls, each before it is done and after it."""
-        return [self._caught(call, done) for call in calls for done in (False, True)]
+        return [self.trap(call, done) for call in calls for done in (False, True)]
 
 
 @pytest.mark.parametrize("after", [False, True])

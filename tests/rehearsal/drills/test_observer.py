@@ -49,19 +49,15 @@ def test_levers_are_objects_in_the_regions_own_buckets(world: World) -> None:
     assert asked[2:] == [(EAST, "control_bucket-primary", "takeover"), (WEST, "control_bucket-dr", "takeover")]
 
 
-def test_only_the_lines_of_an_event_are_read_from_the_logs(world: World) -> None:
-    world.logs = {EAST: ['{"event": "failed", "error": "x"}', '{"event": "look"}'], WEST: ['{"event": "failed"}']}
-    assert world.observer.logged("failed") == ['{"event": "failed", "error": "x"}', '{"event": "failed"}']
-    groups = [params["logGroupName"] for operation, _, params in world.cloud.calls if operation == "FilterLogEvents"]
-    assert groups == [f"/aws/lambda/controller_function_name-{role}" for role in ("primary", "dr")]
-
-
 def test_its_summary_has_what_the_controllers_see_did_last_and_failed_at(world: World) -> None:
     world.observations[WEST] = Observation(region=WEST, at=0, dead=3, why="timed out")
     world.runs[WEST] = Run(id="r", action="failover", target=WEST, driver="d", began=0, why="")
-    world.logs = {WEST: [f'{{"event": "failed", "error": "no {number}"}}' for number in range(5)]}
+    world.logs = {EAST: ['{"event": "look", "error": "none"}'], WEST: [
+        f'{{"event": "failed", "error": "no {number}"}}' for number in range(5)]}
     world.faults.inject(Cut(EAST))
     told: Any = "; ".join(world.observer.summary())
     assert all(each in told for each in ("dead=3", "timed out", "action='failover'", "no 2", "no 3", "no 4"))
     assert "no 1" not in told
     assert f"{EAST}: " not in told  # behind the cut nobody can say
+    groups = [params["logGroupName"] for operation, _, params in world.cloud.calls if operation == "FilterLogEvents"]
+    assert groups == [f"/aws/lambda/controller_function_name-{role}" for role in ("primary", "dr")]

@@ -16,7 +16,6 @@ from rehearsal.drills import runner
 from rehearsal.drills.actions import parse
 from rehearsal.drills.actions.faults import StoreLags
 from rehearsal.drills.controller_kill import KILLS, MOMENTS
-from rehearsal.drills.emulated.route53 import HealthChange
 from rehearsal.drills.recording import CommandResult
 from rehearsal.drills.report import model
 from rehearsal.drills.scenario import Expectation, Scenario, ScenarioCheck
@@ -40,7 +39,7 @@ LOST: dict[str, Any] = {"moves": 1, "active": "standby"}
 
 def outage(*checks: Sequence[dict[str, Any]], name: str = "made-up") -> Scenario:
     """An outage of these checks, each a list of actions."""
-    return Scenario(name=name, group="outages", title="t", expected="e", checks=[
+    return Scenario(name=name, title="t", expected="e", checks=[
         ScenarioCheck(name=f"{{active}} {number}", do=[*map(parse, each)]) for number, each in enumerate(checks, 1)])
 
 
@@ -137,12 +136,11 @@ class FakeEnvironment:
         self.runs: dict[str, Run] = {}
         self.lose: Callable[[], object] = (lambda: None) if stays else self.move
         self.answer: Callable[[str], CommandResult] = lambda words: CommandResult(words, 0, "")
-        self.mend: Callable[[], list[CommandResult]] = list
+        self.mend: Callable[[], object] = lambda: None
         self.differences: list[str] = []
         self.killed: list[str] = []
         self.leader = EAST
-        self.checker = SimpleNamespace(history=[HealthChange(101.0, "c", healthy=False)],
-                                       zone=SimpleNamespace(checks={"c": SimpleNamespace(name="primary")}))
+        self.checker = SimpleNamespace(history=[(99.0, "dr unhealthy"), (101.0, "primary unhealthy")])
         self.observer = SimpleNamespace(
             active=lambda: self.leader, regions=made.regions, other=lambda region: self.stack.other(region).region,
             contents=self._contents, run=self.runs.get,
@@ -191,9 +189,9 @@ class FakeEnvironment:
         self.killed.append(region)
         return 1
 
-    def restore(self) -> list[CommandResult]:
+    def restore(self) -> None:
         """As the test says."""
-        return self.mend()
+        self.mend()
 
     def check_drift(self) -> list[str]:
         """What a deployment would change."""
@@ -203,7 +201,7 @@ class FakeEnvironment:
 def drill(*actions: dict[str, Any], **more: Any) -> Scenario:
     """A drill of these actions; what belongs to an expectation is what is expected."""
     expected = {key: more.pop(key) for key in [*more] if key in vars(Expectation())}
-    return Scenario(name="made-up", group="drills", title="t", expected="e", do=[*map(parse, actions)],
+    return Scenario(name="made-up", title="t", expected="e", do=[*map(parse, actions)],
                     expect=Expectation(**expected), **more)
 
 
@@ -215,6 +213,11 @@ def run(environment: Any, scenario: Scenario) -> model.DrillResult:
 def verdicts(result: model.DrillResult) -> dict[str, bool]:
     """Whether each check held."""
     return {check.name: check.ok for check in result.checks}
+
+
+def refused() -> None:
+    """Everything stays where it is."""
+    raise CheckFailed("failback refused")
 
 
 def details(result: model.DrillResult) -> dict[str, str]:
@@ -283,13 +286,13 @@ def test_what_goes_on_at_the_end_is_waited_for() -> None:
 
 def test_everything_must_be_where_it_was_at_the_end() -> None:
     environment = FakeEnvironment(stays=True)
-    environment.mend = lambda: [CommandResult("failback", 2, "no")]
+    environment.mend = refused
     environment.differences = ["~ Bucket b: versioning", "- Key k"]
     environment.paid = lambda: [sent("a", 100)]
     held = iter([contents("a"), contents("a"), contents()])
     environment.observer.contents = lambda _: next(held)
     result = run(environment, drill({"pass": 0}))
-    assert details(result) == {AS_BEFORE: "recovery failback: no: 2 instead of 0", WHOLE: f"not whole in {WEST}: a",
+    assert details(result) == {AS_BEFORE: "failback refused", WHOLE: f"not whole in {WEST}: a",
                                AGAIN: "~ Bucket b: versioning; - Key k"}
     assert result.outcome == "not as expected: nobody moved; nothing lost"
 
@@ -321,10 +324,9 @@ def deadly() -> Any:
                 environment.rehearsed.faults.intercept(call, done)
         environment.move()
 
-    def mend() -> list[CommandResult]:
+    def mend() -> None:
         environment.leader = environment.rehearsed.pair.writer = EAST
         environment.rehearsed.faults.inject(Heal(EAST))
-        return []
 
     environment.lose, environment.mend = lose, mend
     return environment
@@ -345,7 +347,7 @@ def test_the_controller_is_killed_at_each_call_before_it_and_after_it(deadly: An
 def test_the_first_kill_that_is_not_survived_ends_it_and_what_was_lost_is_told(deadly: Any) -> None:
     mend = deadly.mend
     deadly.lost = {"b"}
-    deadly.mend = lambda: mend() or [CommandResult("failback", 2, "no")] * (len(deadly.killed) == 3)
+    deadly.mend = lambda: refused() if len(deadly.killed) == 3 else mend()
     result = run(deadly, drill(CUT, MOVED, **LOST, lost="lag", lag=StoreLags(table=9, receipts=9, ledger=9), kills=True,
                                overhead=False))
     assert [(kill.step, kill.moment, kill.resumed) for kill in result.kills] == [

@@ -12,7 +12,6 @@ from recovery.journal import Run, StepProgress
 from recovery.stack import Stack
 from rehearsal.aws.faults import WORLD, ApiCall
 from rehearsal.drills import verdict
-from rehearsal.drills.emulated.route53 import HealthChange
 from rehearsal.drills.recording import PaymentGroup, Recording
 from rehearsal.drills.scenario import Expectation, Scenario
 from rehearsal.drills.verdict import OVERHEAD, SLACK
@@ -23,7 +22,7 @@ from tests.rehearsal.stack import EAST, OUTPUTS, WEST
 STACK, STRONG = Stack.of(OUTPUTS), Stack.of({**OUTPUTS, "table_consistency": "strong"})
 CUT = 105.0  # the moment of the outage; the drill began at 100
 WALL = 1000.0  # what the wall clock is ahead
-SCENARIO = Scenario(name="made-up", group="drills", title="t", expected="e", expect=Expectation(moves=1))
+SCENARIO = Scenario(name="made-up", title="t", expected="e", expect=Expectation(moves=1))
 
 
 def run(driver: str = "controller in us-west-2", action: str = "failover", *, why: str = "it is dead",
@@ -211,9 +210,9 @@ def test_each_store_is_counted_before_the_repair_and_after_it() -> None:
 def test_what_happened_is_in_its_order_each_in_its_lane() -> None:
     found = recorded(outage(), run())
     found.note("fault", "cut active", CUT)
-    found.health = [HealthChange(99.0, "c", healthy=False), HealthChange(107.0, "c", healthy=False),
-                    HealthChange(111.0, "c", healthy=True)]
-    assert [(event.at_s, event.lane, event.what) for event in verdict.timeline(found, {"c": "primary"})] == [
+    found.note("health", "primary unhealthy", 107.0)
+    found.note("health", "primary healthy", 111.0)
+    assert [(event.at_s, event.lane, event.what) for event in verdict.timeline(found)] == [
         (5.0, "fault", "cut active"), (5.0, "plan", "failover fence: done"), (6.0, "plan", "failover promote: done"),
         (7.0, "health", "primary unhealthy"), (10.0, "dns", f"clients go to {WEST}"),
         (11.0, "health", "primary healthy")]
@@ -223,18 +222,18 @@ def test_the_result_says_all_of_it() -> None:
     found = recorded(outage(), run(), before=contents())
     found.check("it holds", ok=True)
     kept = contents(*(each.payment_id for each in found.sent))
-    result = verdict.result(found, SCENARIO, STACK, after=kept, checks={}, factor=10)
+    result = verdict.result(found, SCENARIO, STACK, after=kept, factor=10)
     assert (result.ok, result.outcome, result.driver) == (True, f"failover to {WEST}; nothing lost", "controller")
     assert (result.scenario, result.consistency, result.errors) == ("made-up", "eventual", {"no answer": 50})
     assert (len(result.requests), sum(request.ok for request in result.requests)) == (68, 18)
     found.check("it does not", ok=False)
-    assert not verdict.result(found, SCENARIO, STACK, after=kept, checks={}, factor=10).ok
+    assert not verdict.result(found, SCENARIO, STACK, after=kept, factor=10).ok
 
 
 def test_a_drill_that_is_not_as_expected_says_so() -> None:
     found = recorded([sent("x", 104), sent("y", 104, status=503)])
     found.check("it does not hold", ok=False)
     by_hand = SCENARIO.model_copy(update={"expect": Expectation()})
-    result = verdict.result(found, by_hand, STACK, after=contents(), checks={}, factor=10)
+    result = verdict.result(found, by_hand, STACK, after=contents(), factor=10)
     assert (result.outcome, result.driver) == ("not as expected: nobody moved; 1 lost", "command line")
     assert (result.lost, result.errors, result.refused_stale) == (["x"], {"error 503": 1}, 0)

@@ -49,25 +49,25 @@ class World:
         self.rehearsed = RehearsedStack(
             outputs=OUTPUTS, clients=self.cloud, emulator=ENDPOINT, faults=self.faults, copies=copies, pair=pair,
             relays=relays)
-        self.observer = StackObserver(self.rehearsed, self.cloud)
         self.cloud.answers.update(
             GetApiKey={"value": "k"}, GetItem=self._item,
             ListObjectsV2=lambda _: {"KeyCount": int(self._asked in self.levers)},
             FilterLogEvents=lambda _: {"events": [{"message": each} for each in self.logs.get(self._asked, [])]})
+        self.observer = StackObserver(self.rehearsed, self.cloud)
 
     def environment(self) -> DrillEnvironment:
         """The environment of drills in this world, in which nothing goes yet."""
-        zone: Any = SimpleNamespace(region=lambda *_: self.leads_to, checks={})
+        checker: Any = SimpleNamespace(
+            zone=SimpleNamespace(region=lambda *_: self.leads_to, checks={}), healthy=lambda _: True)
         return DrillEnvironment(
             rehearsed=self.rehearsed, observer=self.observer, factor=100.0, begin=self._begin, check_drift=list,
-            checker=self.service("checker", zone=zone, healthy=lambda _: True), telemetry=self.service("telemetry"),
-            schedule=self.service("schedule", errors=[OSError("no start")]), clock=self.clock, warm=self._warm,
-            patience=0.5)
+            checker=checker, tasks=[self._task("checks", []), self._task("schedule", [OSError("no start")] * 2)],
+            clock=self.clock, warm=self._warm, patience=0.5)
 
-    def service(self, name: str, **more: Any) -> Any:
-        """A service that notes when it starts and stops."""
-        return SimpleNamespace(start=lambda: self.done.append(f"start {name}"),
-                               stop=lambda: self.done.append(f"stop {name}"), **more)
+    def _task(self, name: str, errors: list[Exception]) -> Any:
+        """A task that notes when it starts and stops."""
+        return SimpleNamespace(errors=errors, start=lambda: self.done.append(f"start {name}"),
+                               stop=lambda: self.done.append(f"stop {name}"))
 
     def go_home(self) -> None:
         """The east leads and writes again."""

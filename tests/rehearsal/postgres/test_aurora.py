@@ -53,10 +53,10 @@ def faults() -> Faults:
 @pytest.fixture
 def aurora(faults: Faults, tmp_path: Path) -> Aurora:
     """Databases in two of three regions."""
-    def make(regions: tuple[str, str], keys: Mapping[str, str]) -> Any:
+    def create(regions: tuple[str, str], keys: Mapping[str, str]) -> Any:
         return FakeDatabase(regions, keys, tmp_path)
 
-    return Aurora([EAST, WEST, WITNESS], faults, make)
+    return Aurora([EAST, WEST, WITNESS], faults, create)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def database(aurora: Aurora) -> FakeDatabase:
 
 
 def move(action: str) -> WriterMove:
-    """What RDS is told."""
+    """A move to the west, as RDS performs it."""
     return WriterMove(action, f"arn:aws:rds:{WEST}:0:cluster:c")
 
 
@@ -79,8 +79,8 @@ def test_two_regions_have_a_port_and_an_authority(aurora: Aurora, database: Fake
 
 
 def test_a_cluster_with_a_login_is_the_writer(aurora: Aurora, database: FakeDatabase) -> None:
-    aurora.make(EAST, "payments", "admin", "secret")
-    aurora.make(WEST, None, None, None)
+    aurora.create_cluster(EAST, "payments", "admin", "secret")
+    aurora.create_cluster(WEST, None, None, None)
     aurora.close()
     assert database.calls == [("create", EAST, "payments", "admin", "secret"), ("join", WEST), ("close",)]
 
@@ -96,7 +96,7 @@ def test_the_database_follows_rds(
     assert database.calls == calls
 
 
-def test_a_writer_that_is_cut_off_is_not_told_of_a_failover(
+def test_a_failover_does_not_stop_a_writer_that_is_cut_off(
     aurora: Aurora, database: FakeDatabase, faults: Faults
 ) -> None:
     faults.inject(Cut(EAST))
@@ -129,7 +129,7 @@ def test_a_lost_ledger_is_a_cut_and_another_lost_store_is_not(database: FakeData
     [(ServerRole.STALE, WEST, ("join", EAST)), (ServerRole.DOWN, WEST, ("join", EAST)),
      (ServerRole.DOWN, EAST, ("restart", EAST)),
      (ServerRole.STANDBY, WEST, None), (ServerRole.WRITER, EAST, None)])
-def test_a_server_whose_region_is_back_takes_the_place_that_is_left(
+def test_a_server_whose_region_is_back_takes_the_role_that_is_left(
     database: FakeDatabase, faults: Faults, role: ServerRole, writer: str, calls: tuple[object, ...] | None
 ) -> None:
     faults.inject(Cut(EAST))

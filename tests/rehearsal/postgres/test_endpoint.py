@@ -52,11 +52,11 @@ def server(created: GlobalDatabase) -> PostgresServer:
 
 def token(port: int, *, user: str = "service", host: str = "localhost", region: str = EAST, key: str = KEY,
           secret: str = SECRET, session: str | None = None) -> str:
-    """What an AWS SDK makes."""
+    """A token as an AWS SDK creates it."""
     client = boto3.client("rds", region_name=region, aws_access_key_id=key, aws_secret_access_key=secret,
                           aws_session_token=session)
-    made: str = client.generate_db_auth_token(DBHostname=host, Port=port, DBUsername=user, Region=region)
-    return made
+    created_token: str = client.generate_db_auth_token(DBHostname=host, Port=port, DBUsername=user, Region=region)
+    return created_token
 
 
 def test_a_token_lets_an_iam_user_in(endpoint: ClusterEndpoint, connect: Connect) -> None:
@@ -111,7 +111,7 @@ def test_the_master_user_has_a_password(endpoint: ClusterEndpoint, connect: Conn
             connect(EAST, user, password)
 
 
-def test_the_roles_decide_and_they_may_change(endpoint: ClusterEndpoint, connect: Connect) -> None:
+def test_a_roles_grants_decide_how_it_logs_in(endpoint: ClusterEndpoint, connect: Connect) -> None:
     master = connect(EAST)
     master.run("CREATE USER clerk PASSWORD 'first'")
     assert connect(EAST, "clerk", "first").run("SELECT 1") == [[1]]
@@ -127,7 +127,7 @@ def test_the_roles_decide_and_they_may_change(endpoint: ClusterEndpoint, connect
 
 
 @pytest.mark.parametrize("stored", [None, "", "md5c0ffee", "SCRAM-SHA-256$1:YQ==$YQ==:YQ=="])
-def test_no_password_matches_what_is_not_its_verifier(stored: str | None) -> None:
+def test_no_password_matches_an_invalid_verifier(stored: str | None) -> None:
     assert not password_matches("", stored)
 
 
@@ -162,7 +162,7 @@ def test_a_dead_server_takes_no_connections(server: PostgresServer, connect: Con
     assert connect(EAST).run("SELECT 1") == [[1]]
 
 
-def test_much_passes_unchanged(connect: Connect) -> None:
+def test_a_large_result_passes_unchanged(connect: Connect) -> None:
     text = "".join(chr(0x100 + number % 50_000) for number in range(3_000_000))
     assert connect(EAST).run("SELECT cast(:text AS text)", text=text) == [[text]]
 
@@ -190,10 +190,10 @@ def test_a_request_to_cancel_reaches_the_server(
     canceller.join()
 
 
-@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\n\r\n", b"\0\0\0\4", b"\0\0\0\10\0\4\0\0", b"\0\0\0\20\4"])
-def test_what_is_not_a_login_ends_without_harm(endpoint: ClusterEndpoint, connect: Connect, said: bytes) -> None:
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n\r\n", b"\0\0\0\4", b"\0\0\0\10\0\4\0\0", b"\0\0\0\20\4"])
+def test_what_is_not_a_login_ends_without_harm(endpoint: ClusterEndpoint, connect: Connect, sent: bytes) -> None:
     with socket.create_connection(("127.0.0.1", endpoint.port)) as plain:
-        plain.sendall(said)
+        plain.sendall(sent)
         plain.shutdown(socket.SHUT_WR)
         plain.settimeout(PATIENCE)
         answer = plain.recv(100)

@@ -1,4 +1,4 @@
-"""The servers' processes and files: who owns them, and that they end even if the process that made them is killed."""
+"""The servers' processes and files: who owns them, and that they end even if the process that began them is killed."""
 
 import os
 import pwd
@@ -51,7 +51,7 @@ def python(script: str, program: str = sys.executable, **options: object) -> sub
 
 
 def processes(folder: str | Path) -> list[int]:
-    """Processes that work in a folder; one that has ended and waits to be noticed works nowhere."""
+    """The processes that run in a folder; not one that has ended, though its parent has not noticed."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -113,7 +113,7 @@ def test_a_rehearsal_that_ends_without_closing_leaves_nothing() -> None:
 
 
 @AS_ROOT
-def test_an_ordinary_user_can_do_all_of_it() -> None:
+def test_an_ordinary_user_can_run_the_databases() -> None:
     for program in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
         try:
             with python(BEGIN + USE, program, user=USER, group=RUNS_AS, extra_groups=[]) as rehearsal:

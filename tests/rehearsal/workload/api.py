@@ -1,4 +1,4 @@
-"""API clients that are answered by a function instead of a server, and a clock that only tests move."""
+"""API clients that a function answers instead of a server, and a clock that only tests move."""
 
 import threading
 from collections.abc import Callable

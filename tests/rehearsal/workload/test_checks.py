@@ -1,4 +1,4 @@
-"""A check and what comes of it."""
+"""Checks and their results."""
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -42,7 +42,7 @@ def test_an_error_in_the_check_itself_is_not_a_result() -> None:
         attempt("broken", lambda: 1 // 0)
 
 
-def test_what_was_expected_and_found_is_said() -> None:
+def test_a_failure_says_what_was_found_and_expected() -> None:
     with pytest.raises(CheckFailed, match=r"^status: 500 instead of 200$"):
         expect(500, 200, "status")
 

@@ -16,7 +16,7 @@ from tests.rehearsal.workload.api import InstantClock, Reply, api
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Says what it was asked for, and from which port of the client's."""
+    """Answers with the target of the request and the client's port."""
 
     protocol_version = "HTTP/1.1"
 
@@ -51,10 +51,10 @@ def test_a_request_has_the_key_and_the_answer_its_parts() -> None:
     def answer(request: httpx.Request) -> Reply:
         asked.append(request)
         clock.sleep(0.25)
-        return 201, {"made": True}
+        return 201, {"ok": True}
 
     found = api(answer, clock=clock).pay({"payment_id": "a"})
-    assert (found, found.seconds) == (Answer(201, {"made": True}), 0.25)
+    assert (found, found.seconds) == (Answer(201, {"ok": True}), 0.25)
     assert found.headers["content-type"] == found.headers["Content-Type"] == "application/json"
     request = asked[0]
     assert (request.method, str(request.url), json.loads(request.content)) == (
@@ -85,7 +85,7 @@ def test_no_answer_is_one_exception_that_says_why() -> None:
         ApiClient(region="r", url="http://127.0.0.1:9").get("/")
 
 
-def test_each_request_has_its_connection_unless_they_are_kept(server: str) -> None:
+def test_each_request_has_its_own_connection_unless_connections_are_kept(server: str) -> None:
     def ports(client: ApiClient) -> set[int]:
         with client:
             return {client.get("/").body["port"] for _ in range(3)}

@@ -1,4 +1,4 @@
-"""Clients that send payments, against answers that are made up and on a clock that the test moves."""
+"""Clients that send payments, with canned answers and a clock that the test moves."""
 
 import itertools
 import threading
@@ -19,7 +19,7 @@ from rehearsal.workload.load import (
 )
 from tests.rehearsal.workload.api import InstantClock, Reply, api
 
-WITHIN = 30.0  # seconds; only a failing test waits so long
+WITHIN = 30.0  # seconds, reached only by a failing test
 
 
 def answering(*replies: int) -> ApiClient:
@@ -53,7 +53,7 @@ def test_outcomes_come_in_the_order_of_the_payments() -> None:
     assert acknowledged(sent) == sent
 
 
-def test_so_many_are_sent_at_the_same_time() -> None:
+def test_as_many_items_as_clients_are_under_way_at_once() -> None:
     together = threading.Barrier(3)
     assert at_once(lambda number: (together.wait(WITHIN), number)[1], range(6), 3) == list(range(6))
 
@@ -71,7 +71,7 @@ def test_a_load_goes_on_until_it_is_stopped() -> None:
     assert load.finish() == sent
 
 
-def test_there_is_no_wait_for_what_does_not_come() -> None:
+def test_waiting_for_what_does_not_come_ends() -> None:
     with LoadGenerator(lambda: answering(*[503] * 99), clients=1, wait=lambda *_: True) as load:
         assert load.wait_for(acknowledged, 0) is False
 
@@ -82,7 +82,7 @@ def test_each_payment_asks_where_to_go() -> None:
     assert [each.region for each in sent] == [str(number) for number in range(len(sent))]
 
 
-def test_a_payment_is_repeated_with_its_id_until_it_is_acknowledged_if_so_asked() -> None:
+def test_with_repeat_a_payment_is_sent_again_until_it_is_acknowledged() -> None:
     client, clock = answering(503, 0, 201, 201, 503), InstantClock()
     load = LoadGenerator(lambda: client, clients=1, repeat=True, clock=clock, wait=lambda event, _: event.is_set())
     first, second, third, other, next_one, *_ = (each.payment_id for each in run(load, 6))

@@ -1,4 +1,4 @@
-"""The leadership and the writer moved by the plan's own steps, in a cloud of canned answers."""
+"""The leadership and the writer moved by the plan's own steps, with canned answers."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -68,7 +68,7 @@ def test_a_step_is_tried_again(stores: Stores, cloud: Cloud, clock: InstantClock
     ("answer", "failure"), [
         ({}, CheckFailed("waited 10 s for: step promote")),
         (refusal("Throttled"), AwsFailure("promote: Throttled: no"))])
-def test_a_step_that_is_never_done_ends_it(
+def test_a_step_that_is_never_done_fails_the_move(
     stores: Stores, cloud: Cloud, clock: InstantClock, answer: Any, failure: Exception
 ) -> None:
     cloud.answers["FailoverGlobalCluster"] = answer

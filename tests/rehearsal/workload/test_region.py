@@ -1,4 +1,4 @@
-"""What a region's stores and its function say, in a cloud of canned answers."""
+"""What a region's stores and its function say, with canned answers."""
 
 import json
 from io import BytesIO
@@ -26,7 +26,7 @@ def test_a_region_is_described_by_the_outputs_and_its_key(region: RegionClient) 
     assert "the-key" not in repr(region.api)
 
 
-def test_an_item_that_is_not_there_is_none(region: RegionClient, cloud: Cloud) -> None:
+def test_a_missing_item_is_none(region: RegionClient, cloud: Cloud) -> None:
     assert region.item("x") is None
     cloud.answers["GetItem"] = {"Item": {"payment_id": {"S": "x"}}}
     assert region.item("x") == {"payment_id": {"S": "x"}}
@@ -42,7 +42,7 @@ def test_a_receipt_has_its_status_content_and_versions(region: RegionClient, clo
         region.receipt("x")
 
 
-def test_reconcile_gives_its_report_or_fails_the_check(region: RegionClient, cloud: Cloud) -> None:
+def test_reconcile_returns_its_report_or_fails_the_check(region: RegionClient, cloud: Cloud) -> None:
     def answer(**more: Any) -> dict[str, Any]:
         return {"Payload": BytesIO(json.dumps({"error": ""}).encode()), **more}
 

@@ -60,5 +60,5 @@ def prod() -> Recording:
 
 @pytest.fixture
 def domain() -> Recording:
-    """With a domain whose zone is made, strong consistency, and the regions swapped."""
+    """With a domain whose zone is created, strong consistency, and the regions swapped."""
     return recording("dev-domain-strong-swapped")

@@ -20,7 +20,7 @@ class Expected:
     its own. `name` is the input with its physical name, and `limit` how long that may be; `label` is set where `name`
     is a fixed word, a host or a path, and `everywhere` where names must differ between the regions, too.
     `tags`: whether the type has tags, which it takes from its provider. `data`: never deleted before it is replaced,
-    and protected in prod. `kept`: others use it while it is replaced, so it is not deleted first, either.
+    and protected in prod. `in_use`: other resources use it while it is replaced, so it is not deleted first.
     """
 
     encryption: str = ""
@@ -30,7 +30,7 @@ class Expected:
     everywhere: bool = False
     tags: bool = False
     data: bool = False
-    kept: bool = False
+    in_use: bool = False
 
 
 def named(limit: int, name: str = "name", **more: Any) -> Expected:
@@ -42,12 +42,12 @@ PLAIN, TAGGED = Expected(), Expected(tags=True)
 LABELLED = Expected(label=True)
 
 TYPES: Mapping[str, Expected] = MappingProxyType({
-    "acm.Certificate": Expected(label=True, tags=True, kept=True),
-    "acm.CertificateValidation": Expected(kept=True),
+    "acm.Certificate": Expected(label=True, tags=True, in_use=True),
+    "acm.CertificateValidation": Expected(in_use=True),
     "apigateway.Account": PLAIN,
     "apigateway.ApiKey": named(1024, tags=True),
     "apigateway.BasePathMapping": LABELLED,
-    "apigateway.Deployment": Expected(kept=True),
+    "apigateway.Deployment": Expected(in_use=True),
     "apigateway.DocumentationPart": PLAIN,
     "apigateway.DomainName": Expected(label=True, tags=True),
     "apigateway.Integration": PLAIN,
@@ -87,10 +87,10 @@ TYPES: Mapping[str, Expected] = MappingProxyType({
     "rds.Cluster": named(63, "clusterIdentifier", encryption="kmsKeyId", everywhere=True, tags=True, data=True),
     "rds.ClusterInstance": named(
         63, "identifier", encryption="performanceInsightsKmsKeyId", everywhere=True, tags=True),
-    "rds.ClusterParameterGroup": named(255, everywhere=True, tags=True, kept=True),
+    "rds.ClusterParameterGroup": named(255, everywhere=True, tags=True, in_use=True),
     "rds.GlobalCluster": named(63, "globalClusterIdentifier", encryption="storageEncrypted", tags=True, data=True),
     "rds.SubnetGroup": named(255, everywhere=True, tags=True),
-    "route53.HealthCheck": Expected(tags=True, kept=True),
+    "route53.HealthCheck": Expected(tags=True, in_use=True),
     "route53.Record": LABELLED,
     "route53.Zone": Expected(label=True, tags=True, data=True),
     "s3.Bucket": named(63, "bucket", encryption=ELSEWHERE, everywhere=True, tags=True, data=True),
@@ -103,15 +103,15 @@ TYPES: Mapping[str, Expected] = MappingProxyType({
         encryption="rules.0.applyServerSideEncryptionByDefault.kmsMasterKeyId", label=True),
     "s3.BucketVersioning": LABELLED,
     "secretsmanager.Secret": named(512, encryption="kmsKeyId", tags=True, data=True),
-    "secretsmanager.SecretVersion": Expected(kept=True),
+    "secretsmanager.SecretVersion": Expected(in_use=True),
     "sns.Topic": named(256, encryption="kmsMasterKeyId", tags=True),
     "sns.TopicPolicy": PLAIN,
     "sns.TopicSubscription": PLAIN,
     "vpc.SecurityGroupEgressRule": TAGGED,
     "vpc.SecurityGroupIngressRule": TAGGED,
-    "random.RandomPassword": Expected(kept=True),
+    "random.RandomPassword": Expected(in_use=True),
 })
-# Inputs by which AWS names a thing; in some types they refer to another one, or are a label.
+# Inputs that are names in AWS; in some types they refer to another resource, or are a label.
 NAMING = {"name", "bucket", "clusterIdentifier", "globalClusterIdentifier", "identifier", "dashboardName", "domainName",
           "stageName", "functionName"}
 

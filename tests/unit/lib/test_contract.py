@@ -45,7 +45,7 @@ def policies_of(resource: Resource) -> Iterator[dict[str, Any]]:
 
 
 def as_list(value: Any) -> list[Any]:
-    """A policy's one-or-many as many."""
+    """A list of what a policy gives as one value or as a list."""
     return value if isinstance(value, list) else [value]
 
 
@@ -89,7 +89,7 @@ def test_every_resource_lies_in_its_own_region(program: Recording) -> None:
             assert may or other not in str(own), resource.urn
 
 
-def test_what_spans_the_regions_is_where_it_has_to_be(domain: Recording) -> None:
+def test_resources_that_span_the_regions_are_where_they_must_be(domain: Recording) -> None:
     shared = (resource for resource in domain.custom if domain.inside(resource, "GlobalResources"))
     in_standby = {resource.name for resource in shared if domain.region(resource) == "us-east-1"}
     prefix = "tap-seventeen-letters-global-"
@@ -105,7 +105,7 @@ def test_everything_is_a_child_of_the_stack(program: Recording) -> None:
 
 
 def alike(resource: Resource, program: Recording) -> tuple[str, str, str]:
-    """A resource with its region's own words taken out, so that the two regions' can be compared."""
+    """A resource without the names of its region, so that the two regions can be compared."""
     region = program.region(resource)
     zone, cidr = re.compile(re.escape(region) + "[a-d]"), re.compile(r"10\.[01]\.")
     kind = "Key" if resource.kind == "ReplicaKey" else resource.kind
@@ -121,7 +121,7 @@ def alike(resource: Resource, program: Recording) -> tuple[str, str, str]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_both_regions_have_the_same_resources_but_for_the_list(case: str) -> None:
+def test_both_regions_have_the_same_resources_except_those_on_the_list(case: str) -> None:
     program = recording(case)
     primary, standby = (Counter(alike(r, program) for r in resources if r.kind != "ClusterInstance")
                         for resources in regional(program).values())
@@ -155,7 +155,7 @@ def test_every_type_is_classified(program: Recording) -> None:
     assert unclassified(program) == set()
 
 
-def test_the_table_has_no_type_that_the_program_has_not() -> None:
+def test_the_table_has_only_types_of_the_program() -> None:
     assert TYPES.keys() == {short(resource) for case in CASES for resource in recording(case).custom}
 
 
@@ -220,7 +220,7 @@ def test_the_longest_suffix_fits_every_name(key: str) -> None:
 def test_fixed_names_are_deleted_before_they_are_replaced_and_data_never_is(program: Recording) -> None:
     for resource in program.custom:
         expected = TYPES[short(resource)]
-        assert resource.delete_before_replace is not (expected.data or expected.kept), resource.urn
+        assert resource.delete_before_replace is not (expected.data or expected.in_use), resource.urn
 
 
 @pytest.mark.parametrize("case", CASES)

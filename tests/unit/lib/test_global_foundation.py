@@ -7,7 +7,7 @@ from tests.unit.lib.conftest import SECRET_ARN
 from tests.unit.lib.recorder import Recording
 
 
-def test_an_existing_secret_is_used_and_none_is_made(prod: Recording) -> None:
+def test_an_existing_secret_is_used_and_none_is_created(prod: Recording) -> None:
     assert prod.outputs["database_secret_arn"] == SECRET_ARN
     assert not {"Secret", "SecretVersion"} & {r.kind for r in prod.custom}
     writer = prod.one("Cluster", "-primary-")

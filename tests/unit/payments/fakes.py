@@ -97,7 +97,7 @@ class Hang(BaseException):
 
 @dataclass(frozen=True)
 class InlineCaller:
-    """Makes calls in the caller's own thread. A call takes as long as it moves the clock; a Hang takes for ever."""
+    """Makes calls in the caller's own thread. A call takes as long as it moves the clock; a Hang never returns."""
 
     clock: StillClock
 
@@ -429,7 +429,7 @@ class Region:
         self.api = Api(region=name, service=self.service, timing=self.timing, runtime=self.runtime,
                        logger=request_logger(self.output, self.clock),
                        probes={"table": self.table.probe, "ledger": self.ledger.probe, "receipts": self.receipts.probe},
-                       takeover=partial(stores.takeover, self.s3, CONTROL))
+                       lever_is_pulled=partial(stores.lever_is_pulled, self.s3, CONTROL))
         if elsewhere is None:
             self.leadership.create(name, self.deadline())
             self.lease.epoch(self.deadline())

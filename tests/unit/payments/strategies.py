@@ -1,4 +1,4 @@
-"""What hypothesis draws: payments, bodies that are none, and faults."""
+"""What hypothesis draws: payments, invalid bodies, and faults."""
 import string
 from typing import Any
 
@@ -25,11 +25,11 @@ names = st.sampled_from(["payment_id", "amount", "currency", "payer", "payee"]) 
 
 @st.composite
 def bodies(draw: st.DrawFn) -> Any:
-    """Any JSON value; often a payment with some of its fields spoilt."""
+    """Any JSON value; often a payment with some of its fields replaced."""
     if draw(st.booleans()):
         return draw(values)
-    spoilt = draw(st.dictionaries(names, values, max_size=3))
-    return {**draw(payments), **spoilt}
+    replaced = draw(st.dictionaries(names, values, max_size=3))
+    return {**draw(payments), **replaced}
 
 
 errors = st.sampled_from([

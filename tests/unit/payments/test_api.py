@@ -55,7 +55,7 @@ def test_the_idempotency_header_is_found_in_any_case(headers: dict[str, Any]) ->
     {"headers": {"idempotency-key": "pay-1", "Idempotency-Key": "pay-2"}},
     {"headers": {"Idempotency-Key": "pay-1"}, "multiValueHeaders": {"Idempotency-Key": ["pay-2", "pay-1"]}},
 ])
-def test_two_different_keys_are_refused(headers: dict[str, Any]) -> None:
+def test_two_different_idempotency_keys_are_refused(headers: dict[str, Any]) -> None:
     status, body, _ = Region().request(event("POST", "/payment", body=json.dumps(FIELDS), **headers))
     assert (status, body["field"]) == (400, "payment_id")
 
@@ -152,7 +152,7 @@ def test_a_probe_leaves_time_for_the_answer() -> None:
         seconds.append(deadline.remaining())
         return State.OK
 
-    region.api = replace(region.api, takeover=lambda deadline: bool(look(deadline)),
+    region.api = replace(region.api, lever_is_pulled=lambda deadline: bool(look(deadline)),
                          probes={"table": look, "receipts": look})
     region.request(event("GET", "/takeover"))
     region.request(DEEP)
@@ -160,7 +160,7 @@ def test_a_probe_leaves_time_for_the_answer() -> None:
     assert seconds == [Timing().probe] * 3
 
 
-def test_the_lever_is_set_or_not_or_unknown() -> None:
+def test_the_lever_is_pulled_or_not_or_unknown() -> None:
     region = Region()
     lever = event("GET", "/takeover")
     assert region.request(lever)[:2] == (404, {"takeover": False})
@@ -218,10 +218,10 @@ def test_each_request_logs_one_line() -> None:
 
 
 @given(payments, faults, st.integers(0, 9))
-def test_the_log_identifies_no_person(payment: dict[str, Any], injected: list[Fault | None], spoilt: int) -> None:
+def test_the_log_identifies_no_person(payment: dict[str, Any], injected: list[Fault | None], position: int) -> None:
     people = [payment["payer"], payment["payee"]]
     region = Region()
-    region.network.faults = [*injected[:spoilt], Fault(RuntimeError(*people)), *injected[spoilt:]]
+    region.network.faults = [*injected[:position], Fault(RuntimeError(*people)), *injected[position:]]
     wrong = [{**payment, "amount": 0}, {**payment, "payer": 1}, {**payment, people[0]: people[1]}]
     for request in (payment, payment, *wrong):
         with suppress(Crash):

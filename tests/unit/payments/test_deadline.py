@@ -92,7 +92,7 @@ def test_a_retry_that_might_not_end_in_time_is_not_started(clock: StillClock, ca
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(0.5, [0.5]), (10.0, [TIMING.attempt] * TIMING.attempts)])
-def test_a_call_that_never_returns_is_left_after_an_attempts_time(
+def test_a_call_that_never_returns_is_given_up_after_the_time_of_an_attempt(
         clock: StillClock, calls: list[float], seconds: float, expected: list[float]) -> None:
     with pytest.raises(TimeoutError):
         deadline(clock, seconds).call(failing(clock, Hang(), calls), lambda _: True)
@@ -131,10 +131,10 @@ def test_the_guard_runs_before_each_attempt_and_may_end_them(clock: StillClock, 
     assert (len(guards), len(calls), limit.remaining() <= 2.5) == (3, 2, True)
 
 
-def test_a_hurried_deadline_allows_as_many_attempts_in_a_part_of_the_time(
+def test_a_scaled_deadline_allows_as_many_attempts_in_a_part_of_the_time(
         clock: StillClock, calls: list[float]) -> None:
     guards = list[float]()
-    limit = deadline(clock, 1.6).guarded(lambda: guards.append(clock.now)).hurried(0.5)
+    limit = deadline(clock, 1.6).guarded(lambda: guards.append(clock.now)).scaled(0.5)
     assert limit.remaining() == pytest.approx(1.6)
     with pytest.raises(Transient):
         limit.call(failing(clock, Transient(), calls, [TIMING.attempt / 2] * 3), is_transient)

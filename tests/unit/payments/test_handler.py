@@ -256,7 +256,7 @@ def test_a_payment_on_the_wire(api: Api, aws: Aws) -> None:
     assert json.loads(update.body)["Key"] == {"payment_id": {"S": "pay-1"}}
 
 
-def test_refused_conditions_are_answers(api: Api, aws: Aws) -> None:
+def test_a_failed_condition_is_an_answer_not_an_error(api: Api, aws: Aws) -> None:
     aws.answers = [LEADS, REGISTERED]
     first = pay(api)
     aws.answers = [LEADS, DONE, PRECONDITION_FAILED, SETTLED]

@@ -173,7 +173,7 @@ def probed(writer: FakePostgres, reader: FakePostgres, clock: StillClock) -> str
     ("reads", "writes", "standby"), ("reads", "reads", "standby"), ("reads", "refuses", "standby"),
     ("refuses", "writes", "gaierror"), ("refuses", "reads", "standby"), ("refuses", "refuses", "gaierror"),
 ])
-def test_a_probe_tells_a_writer_from_a_standby_by_either_endpoint(writer: str, reader: str, expected: str) -> None:
+def test_a_probe_finds_a_writer_or_a_standby_by_either_endpoint(writer: str, reader: str, expected: str) -> None:
     assert probed(postgres(writer), postgres(reader), StillClock()) == expected
 
 
@@ -284,6 +284,6 @@ def test_without_tls_nothing_else_is_sent(listener: socket.socket, answer: bytes
     assert end() == struct.pack("!ii", 8, 80877103)
 
 
-def test_a_server_that_does_not_answer_is_left(listener: socket.socket) -> None:
+def test_a_server_that_does_not_answer_is_given_up(listener: socket.socket) -> None:
     with pytest.raises(TimeoutError):
         enter(listener, Timing(connect=PATIENCE, read=0.01))

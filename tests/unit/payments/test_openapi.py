@@ -38,7 +38,7 @@ def response(method: str, path: str, status: int | str) -> dict[str, Any]:
 def conforms(value: object, schema: dict[str, Any]) -> bool:
     """Whether the value is what the schema describes."""
     openapi = json.dumps({**schema, "components": DOCUMENT["components"]})
-    # In OpenAPI 3.0 what may be null says so beside its type.
+    # In OpenAPI 3.0 a value that may be null is marked with `nullable`.
     openapi = openapi.replace('"type": "string", "nullable": true', '"type": ["string", "null"]')
     return jsonschema_rs.Draft4Validator(json.loads(openapi), validate_formats=True).is_valid(value)
 
@@ -50,7 +50,7 @@ def media(found: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
-def test_the_routes_are_the_programs() -> None:
+def test_the_document_has_the_routes_of_the_function() -> None:
     keyless = {route for route, operation in OPERATIONS.items() if operation.get("security") == []}
     assert DOCUMENT["security"] == [{"ApiKey": []}]
     assert DOCUMENT["components"]["securitySchemes"]["ApiKey"].items() >= {"in": "header", "name": "x-api-key"}.items()
@@ -58,26 +58,26 @@ def test_the_routes_are_the_programs() -> None:
         route: route not in keyless for route in OPERATIONS}
 
 
-def test_a_key_that_is_needed_may_be_refused() -> None:
+def test_a_route_that_needs_a_key_may_answer_403() -> None:
     for route, operation in OPERATIONS.items():
         assert ("403" in operation["responses"]) is (operation.get("security") != []), route
         assert {"429", "503", "5XX"} <= operation["responses"].keys(), route
 
 
-def test_the_bounds_are_the_codes() -> None:
+def test_the_document_has_the_bounds_of_the_code() -> None:
     assert SCHEMAS["PaymentId"]["pattern"] == f"^{PAYMENT_ID.pattern}$"
     assert SCHEMAS["Party"]["pattern"] == f"^{PARTY.pattern}$"
     assert (SCHEMAS["Amount"]["minimum"], SCHEMAS["Amount"]["maximum"]) == (1, MAX_AMOUNT)
     assert SCHEMAS["Currency"]["enum"] == sorted(CURRENCIES)
     assert f"at most {MAX_BODY_BYTES} bytes" in OPERATIONS["POST", "/payment"]["description"]
-    asked, told = SCHEMAS["PaymentRequest"], SCHEMAS["Payment"]
-    assert asked["properties"].keys() == PAYMENT.keys() == set(asked["required"]) | {"payment_id"}
-    assert {name: told["properties"][name] for name in PAYMENT} == asked["properties"]
-    assert set(told["required"]) == told["properties"].keys()
+    requested, answered = SCHEMAS["PaymentRequest"], SCHEMAS["Payment"]
+    assert requested["properties"].keys() == PAYMENT.keys() == set(requested["required"]) | {"payment_id"}
+    assert {name: answered["properties"][name] for name in PAYMENT} == requested["properties"]
+    assert set(answered["required"]) == answered["properties"].keys()
 
 
 def examples() -> Iterator[tuple[str, object, dict[str, Any]]]:
-    """Every example of the document, and the schema beside it."""
+    """Every example of the document, and its schema."""
     for (method, path), operation in OPERATIONS.items():
         parts = {"request": operation["requestBody"]} if "requestBody" in operation else {}
         for name, part in {**parts, **operation["responses"]}.items():
@@ -88,7 +88,7 @@ def examples() -> Iterator[tuple[str, object, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize(("value", "schema"), [pytest.param(*example[1:], id=example[0]) for example in examples()])
-def test_the_examples_are_what_they_exemplify(value: object, schema: dict[str, Any]) -> None:
+def test_every_example_fits_its_schema(value: object, schema: dict[str, Any]) -> None:
     assert conforms(value, schema)
 
 
@@ -118,7 +118,7 @@ def prepared(name: str) -> Region:
     return region
 
 
-@pytest.mark.parametrize(("state", "asked", "status"), [
+@pytest.mark.parametrize(("state", "requested", "status"), [
     ("new", payable(), 201), ("paid", payable(), 201), ("paid", payable(amount=1), 409),
     ("new", payable(amount=0), 400), ("new", payable(**{"no such field": 1}), 400),
     ("new", event("POST", "/payment", body="{"), 400),
@@ -130,10 +130,10 @@ def prepared(name: str) -> Region:
     ("new", event("GET", "/takeover"), 404), ("taking over", event("GET", "/takeover"), 200),
     ("denied", event("GET", "/takeover"), 503),
 ])
-def test_what_the_function_answers_is_in_the_document(state: str, asked: dict[str, Any], status: int) -> None:
-    found, body, headers = prepared(state).request(asked)
+def test_what_the_function_answers_is_in_the_document(state: str, requested: dict[str, Any], status: int) -> None:
+    found, body, headers = prepared(state).request(requested)
     assert found == status, body
-    described = response(asked["httpMethod"], asked["resource"], status)
+    described = response(requested["httpMethod"], requested["resource"], status)
     assert conforms(body, media(described)["schema"]), body
     assert headers["Content-Type"] == "application/json"
     assert described["headers"].keys() == headers.keys() - {"Content-Type", "Cache-Control"}
@@ -148,9 +148,9 @@ def test_a_schema_refuses_what_it_does_not_describe() -> None:
     assert not conforms({**PAYMENT, "currency": "EURO"}, SCHEMAS["PaymentRequest"])
 
 
-def test_of_a_regions_health_no_more_is_told_than_the_document_says() -> None:
-    for asked, schema in ((event("GET", "/health"), SCHEMAS["Health"]), (DEEP, SCHEMAS["Readiness"])):
-        body = Region().request(asked)[1]
+def test_the_health_of_a_region_reveals_no_more_than_the_document_says() -> None:
+    for requested, schema in ((event("GET", "/health"), SCHEMAS["Health"]), (DEEP, SCHEMAS["Readiness"])):
+        body = Region().request(requested)[1]
         assert conforms(body, schema)
         assert body.keys() == schema["properties"].keys() == set(schema["required"])
         for more in ({"epoch": 1}, {"status": "standby"}, {"table": "standby"}, {"receipts": "standby"}, {"writes": 1}):

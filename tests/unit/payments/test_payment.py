@@ -98,16 +98,16 @@ def test_a_request_has_exactly_one_id(body: bytes, keys: list[object], field: st
     assert refused(body, *keys).field == field
 
 
-def test_what_is_wrong_is_said_without_quoting_it() -> None:
+def test_a_refusal_does_not_quote_the_value() -> None:
     error = refused(encoded(payer="jane doe"))
     assert "jane" not in error.reason
     assert "1 to 64" in error.reason
 
 
-def test_the_fingerprint_is_of_the_request_and_not_of_its_spelling() -> None:
+def test_the_fingerprint_does_not_depend_on_the_spelling_of_the_request() -> None:
     spaced = json.dumps(dict(reversed(PAYMENT.items())), indent=2).encode()
     assert parse(spaced, []).fingerprint() == parse(encoded(payment_id=...), ["pay-1"]).fingerprint()
-    # Kept in the table, so it is a format: it must not change from one version of the function to the next.
+    # Stored in the table, so it must not change from one version of the function to the next.
     assert parse(spaced, []).fingerprint() == "91d27c0dcad5b355a0549cdd97dd722ec70263f976c0dfd52c2b3319fe37dd0e"
 
 
@@ -118,7 +118,7 @@ def test_every_field_is_in_the_fingerprint(change: dict[str, Any]) -> None:
     assert Payment(**PAYMENT).fingerprint() != Payment(**{**PAYMENT, **change}).fingerprint()
 
 
-def test_a_record_tells_its_payment_and_its_status() -> None:
+def test_an_answer_has_the_payment_and_its_status() -> None:
     record = Record(payment=Payment(**PAYMENT), fingerprint="f", created_at="2026-01-01T00:00:00.000+00:00", epoch=1)
     assert record.answer() == {**PAYMENT, "created_at": "2026-01-01T00:00:00.000+00:00", "status": "pending"}
     assert json.loads(record.receipt()) == {**PAYMENT, "created_at": record.created_at, "fingerprint": "f"}

@@ -88,7 +88,7 @@ RIVAL = record(amount=7)
     ([SETTLED], [SETTLED, SETTLED], [receipt(SETTLED, versions=3)],
      {"ledger": {"duplicated": ["pay-1"]}, "receipts": {"duplicated": ["pay-1"]}}),
 ])
-def test_what_is_found_about_a_payment(
+def test_findings_about_one_payment(
         table: list[Record], ledger: list[Record], receipts: list[Receipt], expected: dict[str, Any]) -> None:
     assert summary(snapshot(table, ledger, receipts)) == {"pending": [], "repairs": [], **expected}
 
@@ -113,7 +113,7 @@ def test_each_store_is_compared_with_the_order_of_registration() -> None:
 
 
 @given(st.permutations(range(7)))
-def test_the_fewest_possible_are_out_of_order(places: list[int]) -> None:
+def test_as_few_as_possible_count_as_out_of_order(places: list[int]) -> None:
     rising = [[each for number, each in enumerate(places) if chosen >> number & 1] for chosen in range(2**7)]
     longest = max(len(kept) for kept in rising if kept == sorted(kept))
     assert out_of_order(places) == 7 - longest
@@ -381,7 +381,7 @@ def test_the_command_prints_the_answer(capsys: pytest.CaptureFixture[str]) -> No
     assert json.loads(capsys.readouterr().out)["error"] == "table:AccessDeniedException"
 
 
-def test_the_command_explains_itself(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_has_a_help_text(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["reconcile", "--help"])
     monkeypatch.delitem(sys.modules, "payments.reconcile")
     with pytest.raises(SystemExit) as caught:

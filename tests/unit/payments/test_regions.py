@@ -292,7 +292,7 @@ TestEventual = TwoRegionsEventually.TestCase
 TestEventual.settings = settings(stateful_step_count=25)
 
 
-def test_a_takeover_beats_the_ledgers_epoch_where_the_tables_replica_lags() -> None:
+def test_a_takeover_raises_the_epoch_above_the_ledgers_if_the_tables_replica_lags() -> None:
     regions = TwoRegionsEventually()
     regions.disaster([])
     regions.cut_off(1)

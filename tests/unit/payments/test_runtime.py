@@ -27,7 +27,7 @@ def test_a_call_raises_what_the_function_raises(caller: ThreadCaller) -> None:
         caller.call(work, PATIENCE)
 
 
-def test_a_call_that_does_not_return_in_time_is_left_and_ends_by_itself(caller: ThreadCaller) -> None:
+def test_a_call_that_does_not_return_in_time_is_given_up_and_ends_by_itself(caller: ThreadCaller) -> None:
     begun, release, ended = threading.Event(), threading.Event(), threading.Event()
 
     def work() -> None:

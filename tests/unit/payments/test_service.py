@@ -211,7 +211,7 @@ def test_leadership_that_was_lost_and_regained_has_another_epoch() -> None:
     assert (here.pay(PAYMENT)[0], here.dynamodb.items["pay-1"]["epoch"]) == (201, {"N": "3"})
 
 
-def test_a_payment_that_differs_from_the_ledgers_is_a_conflict() -> None:
+def test_a_payment_that_differs_from_that_in_the_ledger_is_a_conflict() -> None:
     region = Region()
     region.pay(PAYMENT)
     del region.dynamodb.items["pay-1"]

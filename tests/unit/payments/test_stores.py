@@ -8,7 +8,7 @@ from botocore.parsers import ResponseParserError
 from payments.deadline import Deadline, Timing
 from payments.errors import StoreUnavailable
 from payments.payment import Payment, Record
-from payments.stores import takeover
+from payments.stores import lever_is_pulled
 from tests.unit.payments.fakes import CONTROL, PAYMENT, RECEIPTS, Fault, Region, client_error, still_runtime
 
 URL = "https://store"
@@ -152,11 +152,11 @@ def test_a_bug_in_the_function_is_not_reported_as_an_unavailable_store() -> None
         region.table.find("pay-1", deadline())
 
 
-def test_the_lever_is_set_if_the_object_exists() -> None:
+def test_the_lever_is_pulled_if_the_object_exists() -> None:
     region = Region()
-    assert not takeover(region.s3, CONTROL, deadline())
+    assert not lever_is_pulled(region.s3, CONTROL, deadline())
     region.s3.objects[CONTROL, "takeover"] = [b""]
-    assert takeover(region.s3, CONTROL, deadline())
+    assert lever_is_pulled(region.s3, CONTROL, deadline())
 
 
 @pytest.mark.parametrize("status", [400, 403, 500])
@@ -164,5 +164,5 @@ def test_the_lever_may_be_unknown(status: int) -> None:
     region = Region()
     region.network.faults = [Fault(client_error(str(status), status))] * 3
     with pytest.raises(StoreUnavailable) as caught:
-        takeover(region.s3, CONTROL, deadline())
+        lever_is_pulled(region.s3, CONTROL, deadline())
     assert (caught.value.store, caught.value.code) == ("control", str(status))

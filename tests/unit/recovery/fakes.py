@@ -156,7 +156,7 @@ def environment_of(clock: FakeClock, clients: Any = None, http: Http | None = No
 
 
 class FakeTable(FakeDynamoDB):
-    """The table of one region; what recovery writes in it besides the journal is written without a condition."""
+    """The table of one region; everything but the journal is written without a condition."""
 
     refuses = False  # every write
 

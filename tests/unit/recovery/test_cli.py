@@ -93,7 +93,7 @@ def begun(aws: FakeAws, action: Action, to: str, *keys: str) -> Run:
 # --- Without AWS
 
 @pytest.mark.parametrize("line", ["", "--help"])
-def test_nothing_typed_shows_the_help(shell: Shell, line: str) -> None:
+def test_without_a_command_the_help_is_shown(shell: Shell, line: str) -> None:
     result = shell.type(line)
     assert (result.code, result.err) == (0, [])
     for command in ("status", "switchover", "failover", "failback", "plan", "Exit codes"):
@@ -326,10 +326,10 @@ def test_a_failed_notification_is_a_warning(shell: Shell) -> None:
     ("failover --to us-west-2 --accept-data-loss", lambda aws: down(aws).rds.states.update({AWAY: "stopped"}),
      "us-west-2 is not healthy: its database is stopped"),
     ("failover --to us-west-2", lambda aws: aws.faults.update(GetItem=[Fault(NoCredentialsError())] * 9),
-     "us-west-2 cannot tell which region leads: NoCredentialsError"),
+     "us-west-2 does not know which region leads: NoCredentialsError"),
     ("failover --to us-west-2", lambda aws: aws.faults.update(
         DescribeGlobalClusters=[Fault(client_error("ExpiredToken", 403))] * 9),
-     "us-west-2 cannot tell where the database's writer is: global database: ExpiredToken: refused"),
+     "us-west-2 does not know where the database's writer is: global database: ExpiredToken: refused"),
 ])
 def test_what_must_not_begin_is_refused_and_changes_nothing(
         shell: Shell, line: str, prepare: Callable[[FakeAws], object], reason: str) -> None:
@@ -347,7 +347,7 @@ def test_a_loss_must_be_accepted_by_an_option(shell: Shell) -> None:
     assert result.code == 2
     assert [line.partition(",")[0] for line in result.err] == [
         "recovery: us-east-1 is not known to be down", "recovery: the last 75 s of payments would be lost",
-        "recovery: to begin in spite of that"]
+        "recovery: to begin anyway"]
     result = shell.type("failover --to us-west-2 --accept-data-loss")
     assert result.code == 0
     assert shell.aws.run(AWAY).accepted
@@ -366,7 +366,7 @@ def test_an_unfinished_run_is_continued_whatever_would_forbid_it_now(shell: Shel
 
 
 @pytest.mark.parametrize("line", ["failover --to us-west-2", "failover --to us-west-2 --accept-data-loss"])
-def test_of_two_operators_the_second_learns_who_is_the_first(shell: Shell, line: str) -> None:
+def test_of_two_operators_the_second_is_shown_the_first(shell: Shell, line: str) -> None:
     aws = shell.aws
     down(aws)
     found = begun(aws, Action.FAILOVER, AWAY)

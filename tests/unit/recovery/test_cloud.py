@@ -69,7 +69,7 @@ def test_a_database_without_a_writer_has_none() -> None:
 
 
 @pytest.mark.parametrize("site", [0, 1])
-def test_a_lever_is_set_where_it_is(site: int) -> None:
+def test_a_lever_is_pulled_and_reset_in_its_own_region(site: int) -> None:
     aws, cloud = world()
     where = cloud.plan.stack.sites[site]
     for pulled in (False, True, True, False, False):
@@ -80,7 +80,7 @@ def test_a_lever_is_set_where_it_is(site: int) -> None:
     assert [name for name in aws.operations() if name != "HeadObject"] == ["PutObject", "DeleteObject"]
 
 
-def test_a_lever_that_may_not_be_read_is_not_taken_for_one_that_is_not_pulled() -> None:
+def test_a_lever_that_cannot_be_read_does_not_count_as_reset() -> None:
     aws, cloud = world()
     aws.faults["HeadObject"] = [Fault(client_error("403", 403))]
     with pytest.raises(AwsFailure, match="lever in us-west-2: 403"):

@@ -1,4 +1,4 @@
-"""What a region's controller does, look by look, while its surroundings change."""
+"""What a region's controller does, look by look, while the regions around it change."""
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -84,7 +84,7 @@ def beat(aws: FakeAws, region: str = AWAY) -> None:
 
 # --- Looking
 
-def test_a_look_is_written_down_and_published() -> None:
+def test_a_look_is_stored_and_published() -> None:
     aws, _ = begin()
     assert seen(aws) == Observation(region=AWAY, at=NOW, alive_at=NOW, ready=True, lags={"ledger": 0.9})
     assert aws.metrics[AWAY] == [{"OtherRegionHealthy": 1.0, "OtherRegionReady": 1.0, "ThisRegionReady": 0.0}]
@@ -107,7 +107,7 @@ def test_two_controllers_measure_the_lag_of_the_table() -> None:
     assert seen(aws).lags == {"table": 60.0, "ledger": 0.9}
 
 
-def test_the_last_known_lag_is_kept_while_the_other_region_does_not_answer() -> None:
+def test_the_last_known_lag_stays_while_the_other_region_does_not_answer() -> None:
     aws, here = automatic()
     assert seen(aws).lags == {"ledger": 0.9}
     aws.cut = {HOME}
@@ -128,14 +128,14 @@ def test_overlapping_starts_do_not_count_a_look_twice() -> None:
     assert seen(aws).dead == 4
 
 
-def test_a_clock_that_was_put_back_does_not_blind_it() -> None:
+def test_it_looks_again_after_the_clock_was_set_back() -> None:
     aws, here = begin()
     aws.clock.now -= 3600.0
     tick(here)
     assert seen(aws).at == aws.clock.time() - INTERVAL
 
 
-def test_it_looks_as_often_as_it_is_to_and_catches_up_after_a_long_look() -> None:
+def test_it_looks_at_its_interval_and_catches_up_after_a_long_look() -> None:
     aws, here = begin()
     looks: list[float] = []
 
@@ -151,7 +151,7 @@ def test_it_looks_as_often_as_it_is_to_and_catches_up_after_a_long_look() -> Non
     assert looks == [100.0, 110.0, 127.0, 140.0, 150.0]
 
 
-# --- Telling and acting
+# --- Notifying and acting
 
 def test_in_manual_mode_people_are_notified_once_with_the_command() -> None:
     aws, here = begin()
@@ -222,7 +222,7 @@ def test_in_automatic_mode_it_takes_over_once_the_evidence_is_there() -> None:
      "its API does not answer"),
     (lambda aws: aws.faults.update(HeadBucket=[Fault(client_error("403", 403))] * 9), "receipts: bucket: 403"),
 ], ids=["instances", "cluster", "API", "bucket"])
-def test_it_does_not_take_over_into_a_region_that_is_not_well(trouble: Callable[[FakeAws], None], reason: str) -> None:
+def test_it_does_not_take_over_if_its_region_is_not_healthy(trouble: Callable[[FakeAws], None], reason: str) -> None:
     aws, here = automatic()
     aws.cut = {HOME}
     trouble(aws)
@@ -291,7 +291,7 @@ def test_the_leader_must_be_known() -> None:
     assert aws.rds.writer == AWAY
 
 
-def test_flapping_is_no_evidence() -> None:
+def test_flapping_is_not_evidence() -> None:
     aws, here = automatic()
     for _ in range(10):
         aws.cut = {HOME}
@@ -508,7 +508,7 @@ def test_each_look_is_a_line_of_json(capsys: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.usefixtures("logger")
-def test_the_function_is_made_from_its_variables_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_controller_is_created_once_per_execution_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"AWS_REGION": AWAY, "STACK_OUTPUTS": json.dumps(OUTPUTS), "PROBE_SECONDS": "10",
                         "WATCH_SECONDS": "0", "COOL_DOWN_SECONDS": "300"}.items():
         monkeypatch.setenv(name, value)
@@ -519,7 +519,7 @@ def test_the_function_is_made_from_its_variables_once(monkeypatch: pytest.Monkey
         controller.resident.cache_clear()
 
 
-def test_it_is_made_from_its_variables_for_its_own_region_and_nothing_else() -> None:
+def test_it_is_created_from_its_variables_for_its_own_region_only() -> None:
     aws = FakeAws()
     environ = {"AWS_REGION": AWAY, "STACK_OUTPUTS": json.dumps(OUTPUTS), "PROBE_SECONDS": "0.5", "WATCH_SECONDS": "3",
                "COOL_DOWN_SECONDS": "15"}

@@ -45,11 +45,11 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("credentials")
 def test_a_client_is_made_once_for_a_region_and_a_time() -> None:
     clients = BotoClients()
-    made = clients("sns", "us-west-2")
-    assert clients("sns", "us-west-2", 5.0) is made
-    assert clients("sns", "us-west-2", 900.0) is not made
+    client = clients("sns", "us-west-2")
+    assert clients("sns", "us-west-2", 5.0) is client
+    assert clients("sns", "us-west-2", 900.0) is not client
     assert clients("sns", "us-east-1").meta.region_name == "us-east-1"
-    assert (made.meta.config.connect_timeout, made.meta.config.read_timeout) == (2, 5)
+    assert (client.meta.config.connect_timeout, client.meta.config.read_timeout) == (2, 5)
     assert clients("sns", "us-west-2", 900.0).meta.config.read_timeout == 900
 
 
@@ -61,7 +61,7 @@ def test_botocore_does_not_repeat_what_others_repeat(service: str, attempts: int
 
 
 @pytest.mark.usefixtures("credentials")
-def test_buckets_are_asked_for_in_their_own_region() -> None:
+def test_buckets_are_reached_through_their_regional_endpoint() -> None:
     assert BotoClients()("s3", "us-east-1").meta.endpoint_url == "https://s3.us-east-1.amazonaws.com"
 
 

@@ -27,7 +27,7 @@ API = "https://api.example/live"
 
 
 class Web:
-    """What answers at an address: a reply, or nothing for ever (None)."""
+    """What answers at an address: a reply, or never anything (None)."""
 
     def __init__(self) -> None:
         self.replies: dict[str, HttpReply | None] = {}
@@ -147,7 +147,7 @@ def test_the_counts_are_the_failures_in_a_row(seen: list[tuple[ProbeResult, bool
 
 @given(st.integers(1, 10), st.integers(1, 5), st.lists(st.integers(0, 1000), max_size=6))
 @settings(max_examples=60)
-def test_what_flaps_is_never_dead(threshold: int, recovers: int, rows: list[int]) -> None:
+def test_a_region_that_flaps_is_never_dead(threshold: int, recovers: int, rows: list[int]) -> None:
     known, there = None, stack(health_check_threshold=threshold)
     flapping = [shown for row in rows for shown in [*[DEAD] * (row % threshold), *[WELL] * recovers]]
     for number, each in enumerate(flapping):

@@ -65,7 +65,7 @@ def half_done(to: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("action", Action)
-def test_what_may_begin(action: Action) -> None:
+def test_a_healthy_target_may_begin(action: Action) -> None:
     there = target(action)
     for changes in [*half_done(there), {"instances": 2}]:
         assert refusals(plan(action, there), facts(there, **changes), NOW) == []
@@ -75,11 +75,11 @@ def test_what_may_begin(action: Action) -> None:
 def test_a_role_that_is_unclear_or_taken_is_refused(action: Action) -> None:
     there = target(action)
     for changes, reason in (
-            ({"leadership": None}, "unknown state: TARGET cannot tell which region leads: there is none"),
+            ({"leadership": None}, "unknown state: TARGET does not know which region leads: none is reported"),
             ({"leadership": None, "writer": None, "wrong": {"table": "Timeout"}, "own": DOWN},
-             "unknown state: TARGET cannot tell which region leads: Timeout"),
+             "unknown state: TARGET does not know which region leads: Timeout"),
             ({"writer": None, "wrong": {"ledger": "Throttling"}},
-             "unknown state: TARGET cannot tell where the database's writer is: Throttling"),
+             "unknown state: TARGET does not know where the database's writer is: Throttling"),
             ({"leadership": Leadership(2, there), "writer": there},
              "TARGET already leads and already has the database's writer")):
         assert refusals(plan(action, there), facts(there, **changes), NOW) == [
@@ -136,7 +136,7 @@ def test_a_planned_move_needs_a_controller_that_reports_and_a_failback_waits_for
     assert refusals(BACK, facts(HOME, observation=watch), NOW) == []
 
 
-def test_a_planned_move_does_not_ask_whether_the_other_region_is_down_or_how_far_copies_are_behind() -> None:
+def test_a_planned_move_ignores_exposure_and_whether_the_other_region_was_down() -> None:
     for watch in (replace(WATCH, dead=0, unready=0), replace(WATCH, lags={}), replace(WATCH, lags={"table": 900.0})):
         for planned in (SWAP, BACK):
             assert refusals(planned, facts(planned.target.region, observation=watch), NOW) == []

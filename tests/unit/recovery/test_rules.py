@@ -78,7 +78,7 @@ def test_rule_01_data_plane_only() -> None:
     assert {region for _, region, _ in aws.calls} == {AWAY}
     assert {service for service, _, _ in aws.calls} <= {"api", "dynamodb", "s3", "rds", "lambda"}
 
-    both = healthy()  # a planned move does ask both, so the record tells them apart
+    both = healthy()  # a planned move calls both, so the record would show a call
     carry_out(both, Action.SWITCHOVER)
     assert {region for _, region, _ in both.calls} == {HOME, AWAY}
 
@@ -116,7 +116,7 @@ def test_rule_03_no_evidence_may_be_missing(missing: dict[str, Any]) -> None:
     assert decision is None or not decision.takes_over
 
 
-def test_rule_04_a_failover_makes_nothing_new() -> None:
+def test_rule_04_a_failover_creates_nothing() -> None:
     aws = lost()
     carry_out(aws)
     changes = {operation for operation in aws.operations() if not operation.startswith(LOOKS)}
@@ -206,7 +206,7 @@ def test_rule_07_lost_writes_are_found_not_assumed() -> None:
     assert found.postgres.postings.keys() == {f"pay-{number}" for number in range(4)}
 
 
-def test_rule_07_every_plan_ends_with_the_comparison_and_tells_what_it_found() -> None:
+def test_rule_07_every_plan_ends_with_the_comparison_and_reports_its_findings() -> None:
     assert {keys(action)[-1] for action in Action} == {"reconcile"}
     aws = lost()
     aws.reconciled[AWAY] = {"done": True, "error": "", "repaired": ["a", "b"], "refused": ["c"], "pending": []}
@@ -227,7 +227,7 @@ def test_rule_08_failing_back_is_deliberate() -> None:
     aws = lost()
     carry_out(aws)
     come_back(aws)
-    # No controller does it, however well or ill the old region looks.
+    # No controller fails back, whatever the old region looks like.
     for region, alive in ((HOME, True), (AWAY, True), (AWAY, False)):
         watch: Observation | None = None
         for number in range(50):
@@ -364,9 +364,9 @@ REFUSED: dict[str, Callable[[FakeAws], object]] = {
     "unknown lag": sees(lags={}),
     "is not known to be down": sees(dead=0),
     "has not reported for 61 s": sees(at=NOW - 61),
-    "cannot tell which region leads": lambda aws: aws.faults.update(
+    "does not know which region leads": lambda aws: aws.faults.update(
         {"GetItem": [Fault(client_error("AccessDeniedException"))]}),
-    "cannot tell where the database's writer is": has_no_writer,
+    "does not know where the database's writer is": has_no_writer,
     "already leads": has_moved,
 }
 

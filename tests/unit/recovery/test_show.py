@@ -33,7 +33,7 @@ def test_each_region_is_a_column() -> None:
         "alarms": ["a, b", UNKNOWN]}
 
 
-def test_what_holds_for_the_whole_and_why_something_is_unknown() -> None:
+def test_lines_about_the_whole_stack_and_why_a_part_is_unknown() -> None:
     assert show.stack(FOUND) == [
         f"leader: {AWAY}, epoch 3; database writer: {AWAY}; failoverMode: manual", "latest run: none",
         "last drill: none", f"unknown in {AWAY}: leader, run: table: Timeout",
@@ -59,7 +59,7 @@ def test_the_latest_run_and_the_last_drill(key: str, value: Any, line: str) -> N
 @pytest.mark.parametrize(("value", "expected"), [
     (None, "none"), ([], "none"), ({}, "none"), ({"a": [1, 2.0], "b": None}, "a 1, 2.0, b none"), ("", ""), (0, "0"),
 ])
-def test_values(value: Any, expected: str) -> None:
+def test_json_values_in_words(value: Any, expected: str) -> None:
     assert show.text(value) == expected
 
 

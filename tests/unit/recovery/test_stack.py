@@ -34,8 +34,8 @@ def test_an_output_that_is_missing_is_named(key: str) -> None:
 
 
 @pytest.mark.parametrize(("key", "value", "reason"), [
-    ("profile", 1, "must be a text"),
-    ("dr_region", ["us-west-2"], "must be a text"),
+    ("profile", 1, "must be a string"),
+    ("dr_region", ["us-west-2"], "must be a string"),
     *(("health_check_threshold", value, "must be a whole number, at least 1")
       for value in ("3", True, 2.5, 0, -1, float("inf"), float("nan"), [3])),
     ("recovery_point_objective", -1, "must be a whole number, at least 0"),

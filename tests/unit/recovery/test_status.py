@@ -8,7 +8,7 @@ from contract import DRILL_KEY
 from recovery.observation import Observation
 from recovery.plan import Action
 from recovery.runner import claim
-from recovery.status import KEYS, UNKNOWN, alarms, take_status
+from recovery.status import KEYS, UNKNOWN, alarms, read_status
 from tests.unit.payments.fakes import Fault, client_error
 from tests.unit.recovery.fakes import AWAY, HOME, NOW, FakeAws
 
@@ -19,7 +19,7 @@ ALONE = {"action": "failover", "from": HOME, "to": AWAY, "ok": True, "why": "", 
 
 def status_of(aws: FakeAws) -> dict[str, Any]:
     """The status, which is JSON."""
-    found = take_status(aws.environment, aws.stack)
+    found = read_status(aws.environment, aws.stack)
     assert json.loads(json.dumps(found)) == found
     return found
 
@@ -30,7 +30,7 @@ def raised(aws: FakeAws, name: str, region: str = AWAY) -> None:
     aws.alarms[region].append({"AlarmName": f"tapstack-{aws.stack.environment_suffix}-{name}", "AlarmActions": [topic]})
 
 
-def test_all_that_is_known() -> None:
+def test_everything_that_a_region_reports() -> None:
     aws = FakeAws()
     aws.table(AWAY).write_observation(Observation(region=AWAY, at=NOW - 4.04, lags={"table": 1.0}))
     aws.levers[AWAY] = [b"failover"]

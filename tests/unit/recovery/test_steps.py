@@ -126,7 +126,7 @@ def test_the_fence_takes_leadership_once() -> None:
     assert aws.operations("lambda") == []
 
 
-def test_leadership_that_another_region_takes_at_the_same_moment_is_not_taken() -> None:
+def test_if_another_region_takes_leadership_at_the_same_moment_the_fence_fails() -> None:
     aws, steps = world()
     item = {**aws.tables[AWAY].items[LEADERSHIP_KEY], "epoch": {"N": "2"}}
     aws.faults["UpdateItem"] = [Fault(client_error("ConditionalCheckFailedException", item=item))]
@@ -312,7 +312,7 @@ def test_a_region_that_has_caught_up_may_continue(lags: dict[str, float], note: 
 
 
 @pytest.mark.parametrize("lags", [{}, {"ledger": 0.0}, {"table": 2.1}, {"table": 0.0, "ledger": 2.1}])
-def test_a_region_that_lags_or_may_lag_is_waited_for(lags: dict[str, float]) -> None:
+def test_catching_up_waits_for_a_region_that_lags_or_may_lag(lags: dict[str, float]) -> None:
     aws, steps = world(Action.SWITCHOVER)
     see(aws, AWAY, **lags)
     with pytest.raises(AwsFailure, match="us-west-2 has not caught up: "):
@@ -352,13 +352,13 @@ LEFT = "rds:unplanned-global-failover-tapstack-dev-us-east-1-2027-01-15-08-00"
 COPY = "lost-tapstack-dev-us-east-1-2027-01-15-08-00"
 
 
-def test_the_snapshot_of_the_lost_writer_is_kept() -> None:
+def test_the_snapshot_of_the_lost_writer_is_copied() -> None:
     aws, steps = world(Action.FAILBACK, HOME)
     snapshots = aws.rds.snapshots[HOME]
     snapshots |= {LEFT: "available", "rds:tapstack-dev-us-east-1-daily": "available"}
     for _ in range(2):
         assert steps.do(plan.SNAPSHOT, run_of(steps)) is None
-    assert steps.do(plan.SNAPSHOT, run_of(steps)) == f"kept: {COPY}"
+    assert steps.do(plan.SNAPSHOT, run_of(steps)) == f"copied: {COPY}"
     assert aws.operations().count("CopyDBClusterSnapshot") == 1
 
 
@@ -374,9 +374,9 @@ def test_a_snapshot_that_is_still_being_made_is_waited_for() -> None:
     assert aws.operations().count("CopyDBClusterSnapshot") == 2
 
 
-def test_without_a_snapshot_there_is_nothing_to_keep() -> None:
+def test_without_a_snapshot_nothing_is_copied() -> None:
     _, steps = world(Action.FAILBACK, HOME)
-    assert steps.do(plan.SNAPSHOT, run_of(steps)) == "kept: none to keep"
+    assert steps.do(plan.SNAPSHOT, run_of(steps)) == "copied: no snapshot"
 
 
 def test_a_copy_of_a_long_name_keeps_its_time() -> None:

@@ -28,6 +28,6 @@ def test_a_terminal_sees_a_counter_and_a_log_a_line_now_and_then() -> None:
 
 
 @pytest.mark.parametrize("lines", [0, 1, TAIL, TAIL + 1])
-def test_the_last_lines_are_kept_for_an_error(lines: int) -> None:
+def test_the_last_lines_are_shown_after_an_error(lines: int) -> None:
     output = [f"line {number}\n" for number in range(lines)]
     assert follow(output, 1, io.StringIO()) == "".join(output[-TAIL:])

@@ -65,7 +65,7 @@ class Aws:
 
 
 @pytest.mark.parametrize(("writer", "function"), [("us-east-1", "migrate-primary"), ("us-west-2", "migrate-dr")])
-def test_the_function_in_the_writers_region_gets_the_login_kept_there(writer: str, function: str) -> None:
+def test_the_function_in_the_writers_region_gets_the_login_stored_there(writer: str, function: str) -> None:
     aws = Aws(writer)
     assert migrate.migrate(OUTPUTS, aws) == {"applied": ["0001_ledger.sql"], "version": 1}
     _, (secret_region, _, secret), (region, _, invoked) = aws.asked

@@ -38,7 +38,7 @@ def test_a_stale_file_is_named_and_written_again(copy: Path, path: Path, capsys:
     assert (copy / path).read_text(encoding="utf-8") == current
 
 
-def test_what_is_written_by_hand_is_kept(copy: Path) -> None:
+def test_what_is_written_by_hand_stays(copy: Path) -> None:
     path = copy / settings.DOCUMENTATION
     path.write_text("# By hand\n", encoding="utf-8")
     settings.main(root=copy)
@@ -63,4 +63,4 @@ def test_the_documentation_shows_what_a_profile_decides() -> None:
         assert str(profile.log_retention_days) in text
     assert "| `primaryInstances`, unless it is set | 1 | 2 |" in text
     assert "| 0.5 in dev, 2 in prod | `DATABASE_MIN_CAPACITY` |" in text
-    assert "| `awsEndpoint` | URL of an emulator on this machine, in place of AWS. | none | none |" in text
+    assert "| `awsEndpoint` | URL of an emulator on this machine to use instead of AWS. | none | none |" in text

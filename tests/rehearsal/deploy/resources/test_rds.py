@@ -24,7 +24,7 @@ def create_cluster(
 def test_a_cluster_has_a_database_on_this_machine(cloud: Cloud, config: ProviderConfig) -> None:
     created: list[tuple[str | None, ...]] = []
     databases: Any = SimpleNamespace(
-        authority="PEM", port=lambda _region: 5433, make=lambda *arguments: created.append(arguments))
+        authority="PEM", port=lambda _region: 5433, create_cluster=lambda *arguments: created.append(arguments))
     for inputs in (LOGIN, {}):
         outputs = create_cluster(cloud, DeployTarget(databases=databases), config, inputs)
         assert (outputs["endpoint"], outputs["readerEndpoint"], outputs["port"]) == ("localhost", "localhost", 5433)

@@ -14,11 +14,11 @@ def test_an_action_is_a_function_whose_parameters_are_the_keys() -> None:
     run = context(stack)
     assert act(run, pass_=2.5) == ""
     assert stack.clock.slept == [2.5]
-    assert parse({"cut": "active", "inside": True}).verb.work is actions.faults.cut
+    assert parse({"cut": "active", "inside": True}).work is actions.faults.cut
 
 
 def test_every_verb_says_what_it_does() -> None:
-    assert [name for name, verb in ACTIONS.items() if not verb.work.__doc__] == []
+    assert [name for name, model in ACTIONS.items() if not model.work.__doc__] == []
 
 
 def test_a_verb_is_registered_once() -> None:

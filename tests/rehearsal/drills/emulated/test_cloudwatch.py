@@ -7,7 +7,8 @@ import pytest
 
 from rehearsal.aws.faults import Cut, Faults, Lose
 from rehearsal.aws.ministack import RECEIPTS, TABLE
-from rehearsal.drills.emulated.cloudwatch import Telemetry
+from rehearsal.drills.emulated.cloudwatch import telemetry
+from rehearsal.drills.emulated.periodic import PeriodicTask
 from rehearsal.errors import PostgresError
 from rehearsal.postgres.global_database import ServerRole, StandbyLag
 from tests.rehearsal.cloud import Cloud
@@ -55,7 +56,7 @@ def rehearsed() -> Any:
 
 
 @pytest.fixture
-def published(rehearsed: Any, cloud: Cloud) -> Telemetry:
+def published(rehearsed: Any, cloud: Cloud) -> PeriodicTask:
     """Telemetry that publishes into the cloud, which knows where each bucket is copied to."""
     def rules(params: Any) -> dict[str, Any]:
         other = EAST if params["Bucket"].endswith(WEST) else WEST
@@ -63,7 +64,7 @@ def published(rehearsed: Any, cloud: Cloud) -> Telemetry:
             {"ID": "rule", "Status": "Enabled", "Destination": {"Bucket": f"arn:aws:s3:::receipts-{other}"}}]}}
 
     cloud.answers["GetBucketReplication"] = rules
-    made = Telemetry(rehearsed, 1.0, cloud)
+    made = telemetry(rehearsed, 1.0, cloud)
     cloud.calls.clear()
     return made
 
@@ -78,8 +79,8 @@ LEDGER_LAG = (WEST, "AuroraGlobalDBReplicationLag", 120.0)
 THERE, BACK = (WEST, "ReplicationLatency", 1.5), (EAST, "ReplicationLatency", 0.0)
 
 
-def test_each_lag_is_published_where_its_copy_is(published: Telemetry, cloud: Cloud) -> None:
-    published.publish()
+def test_each_lag_is_published_where_its_copy_is(published: PeriodicTask, cloud: Cloud) -> None:
+    published.work()
     assert figures(cloud) == [LEDGER_LAG, THERE, BACK]
     assert [params for _, _, params in cloud.calls[:2]] == [
         {"Namespace": "AWS/RDS", "MetricData": [{
@@ -91,25 +92,26 @@ def test_each_lag_is_published_where_its_copy_is(published: Telemetry, cloud: Cl
                 {"Name": "DestinationBucket", "Value": "receipts-us-west-2"}, {"Name": "RuleId", "Value": "rule"}]}]}]
 
 
-def test_after_a_switchover_the_other_region_tells_its_lag(published: Telemetry, rehearsed: Any, cloud: Cloud) -> None:
+def test_after_a_switchover_the_other_region_publishes_its_lag(
+        published: PeriodicTask, rehearsed: Any, cloud: Cloud) -> None:
     rehearsed.pair.writer, rehearsed.pair.roles = WEST, {EAST: ServerRole.STANDBY, WEST: ServerRole.WRITER}
-    published.publish()
+    published.work()
     assert figures(cloud)[0] == (EAST, "AuroraGlobalDBReplicationLag", 120.0)
 
 
 @pytest.mark.parametrize("region", [EAST, WEST])
-def test_nothing_is_published_across_a_cut(published: Telemetry, rehearsed: Any, cloud: Cloud, region: str) -> None:
+def test_nothing_is_published_across_a_cut(published: PeriodicTask, rehearsed: Any, cloud: Cloud, region: str) -> None:
     rehearsed.faults.inject(Cut(region))
     rehearsed.pair.cut.add(region)
-    published.publish()
+    published.work()
     assert figures(cloud) == []
 
 
 def test_a_store_that_is_lost_tells_nothing_and_the_other_does(
-    published: Telemetry, rehearsed: Any, cloud: Cloud
+    published: PeriodicTask, rehearsed: Any, cloud: Cloud
 ) -> None:
     rehearsed.faults.inject(Lose(EAST, RECEIPTS))
-    published.publish()
+    published.work()
     assert figures(cloud) == [LEDGER_LAG]
 
 
@@ -117,16 +119,17 @@ def test_a_store_that_is_lost_tells_nothing_and_the_other_does(
     {EAST: ServerRole.DOWN, WEST: ServerRole.STANDBY}, {EAST: ServerRole.WRITER, WEST: ServerRole.DOWN},
     {EAST: ServerRole.WRITER, WEST: ServerRole.STALE}])
 def test_a_database_that_follows_nobody_has_no_lag(
-    published: Telemetry, rehearsed: Any, cloud: Cloud, roles: dict[str, ServerRole]
+    published: PeriodicTask, rehearsed: Any, cloud: Cloud, roles: dict[str, ServerRole]
 ) -> None:
     rehearsed.pair.roles = roles
-    published.publish()
+    published.work()
     assert figures(cloud) == [THERE, BACK]
 
 
-def test_a_database_that_ends_while_it_is_asked_has_no_lag(published: Telemetry, rehearsed: Any, cloud: Cloud) -> None:
+def test_a_database_that_ends_while_it_is_asked_has_no_lag(
+        published: PeriodicTask, rehearsed: Any, cloud: Cloud) -> None:
     rehearsed.pair.ended = True
-    published.publish()
+    published.work()
     assert figures(cloud) == [THERE, BACK]
 
 
@@ -134,4 +137,4 @@ def test_a_database_that_ends_while_it_is_asked_has_no_lag(published: Telemetry,
 def test_it_is_published_every_minute_of_the_runs_time(
         rehearsed: Any, cloud: Cloud, factor: float, seconds: float) -> None:
     rehearsed.writer_and_standby = list
-    assert Telemetry(rehearsed, factor, cloud).seconds == seconds
+    assert telemetry(rehearsed, factor, cloud).seconds == seconds

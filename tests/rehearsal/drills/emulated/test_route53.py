@@ -1,13 +1,12 @@
 """Route 53's rules, over every state of the checks, and the checker, against hosts that are made up."""
 
-import asyncio
 import itertools
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,14 +18,14 @@ from rehearsal.drills.emulated.route53 import (
     CHECK,
     DOMAIN,
     RECORD,
-    DnsCache,
     DnsRecord,
     HealthCheck,
     HealthChecker,
     HostedZone,
-    asking,
+    answers,
 )
-from tests.rehearsal.workload.api import InstantClock
+from rehearsal.workload.http import ApiClient
+from tests.rehearsal.workload.api import InstantClock, Reply, api
 
 EAST, WEST = "us-east-1", "us-west-2"
 SERVICE = "pay.example.test"
@@ -70,8 +69,8 @@ ZONE = HostedZone.of(DEPLOYED.__getitem__)
 
 def test_the_zone_is_what_was_deployed() -> None:
     assert ZONE.records == {
-        SERVICE: [DnsRecord(region=EAST, routing="PRIMARY", check="failover"),
-                  DnsRecord(region=WEST, routing="SECONDARY", check="dr")],
+        SERVICE: [DnsRecord(region=EAST, check="failover"),
+                  DnsRecord(region=WEST, check="dr")],
         f"{EAST}.{SERVICE}": [DnsRecord(region=EAST)], f"{WEST}.{SERVICE}": [DnsRecord(region=WEST)]}
     assert ZONE.checks["dr_takeover"] == HealthCheck(
         name="dns-dr_takeover", inverted=True, host=f"{WEST}.{SERVICE}", path="/takeover", interval=10, threshold=1)
@@ -90,8 +89,8 @@ def test_an_alias_of_something_else_and_a_check_of_another_type_are_refused() ->
        secondary=st.sampled_from(["healthy", "unhealthy", "no check", "no record"]))
 def test_the_secondary_is_the_answer_if_it_is_healthy_and_the_primary_is_not(primary: str, secondary: str) -> None:
     states = {"primary": primary, "secondary": secondary}
-    records = [DnsRecord(region=EAST, routing="PRIMARY", check="" if primary == "no check" else "primary"),
-               DnsRecord(region=WEST, routing="SECONDARY", check="" if secondary == "no check" else "secondary")]
+    records = [DnsRecord(region=EAST, check="" if primary == "no check" else "primary"),
+               DnsRecord(region=WEST, check="" if secondary == "no check" else "secondary")]
     zone = HostedZone(records={SERVICE: records[:1] if secondary == "no record" else records}, checks={})
     found = zone.region(SERVICE, lambda check: states[check] == "healthy")
     assert (found == WEST) == (primary == "unhealthy" and secondary in {"healthy", "no check"})
@@ -128,129 +127,76 @@ def test_an_unknown_name_has_no_answer() -> None:
         ZONE.region("other.test", lambda _: True)
 
 
-@pytest.mark.parametrize(("least", "seen"), [(0.0, "11222"), (3.5, "11112")])
-def test_an_answer_is_kept_for_its_time_or_longer_by_who_ignores_it(least: float, seen: str) -> None:
-    clock, answers = InstantClock(), itertools.count(1)
-    cache = DnsCache(lambda _: (str(next(answers)), 3.0), least, clock)
-    found = []
-    for moment in (100.0, 102.9, 103.0, 103.4, 103.5):
-        clock.now = moment
-        found.append(cache.region(SERVICE))
-    assert "".join(found) == seen
-
-
 # --- The checker
 
 
 class Hosts:
-    """Hosts that are healthy by region and path, and a clock that moves while nobody asks.
+    """Hosts that are healthy by region and path, and the answers that a checker gets from them."""
 
-    Each check is executed `turns` times; `then`, by turn, changes the hosts before it. `asked` has the moments.
-    """
-
-    def __init__(self, turns: int) -> None:
+    def __init__(self) -> None:
         self.healthy = {(EAST, "/health"), (WEST, "/health")}
-        self.clock, self.asked = InstantClock(), dict[tuple[str, str], list[float]]()
-        self.then: dict[int, Callable[[], object]] = {}
-        self._turns, self._turn, self._waiting = turns, 0, list[asyncio.Event]()
+        self.clock, self.asked = InstantClock(), list[tuple[str, str]]()
+        apis = {region: api(self._answerer(region), url=f"http://{region}") for region in (EAST, WEST)}
+        self.checker = HealthChecker(ZONE, apis, 10, self.clock)
 
-    async def ask(self, region: str, path: str) -> bool:
-        """Answer at once."""
-        self.asked.setdefault((region, path), []).append(self.clock.now)
-        return (region, path) in self.healthy
+    def execute(self, turns: int, then: dict[int, Callable[[], object]]) -> list[tuple[float, str]]:
+        """What changed after the first turn, and when: a turn a second; `then`, by turn, changes the hosts before."""
+        for turn in range(turns):
+            then.get(turn, lambda: None)()
+            for task in self.checker.tasks:
+                task.work()
+            self.clock.now += 1
+        return [change for change in self.checker.history if change[0] > 100]
 
-    async def sleep(self, seconds: float) -> None:
-        """Let the clock move once all four checks wait; end them after the last turn."""
-        self._waiting.append(asyncio.Event())
-        if len(self._waiting) < 4:
-            await self._waiting[-1].wait()
-            return
-        self._turn += 1
-        if self._turn == self._turns:
-            raise asyncio.CancelledError
-        self.clock.now += seconds
-        self.then.get(self._turn, lambda: None)()
-        for each in self._waiting:
-            each.set()
-        self._waiting.clear()
+    def _answerer(self, region: str) -> Callable[[httpx.Request], Reply]:
+        def answer(request: httpx.Request) -> Reply:
+            self.asked.append((region, request.url.path))
+            return (200 if self.asked[-1] in self.healthy else 404), {}
 
-
-def execute(hosts: Hosts) -> HealthChecker:
-    """A checker of the deployed zone that has executed its checks in turn."""
-    checker = HealthChecker(ZONE, hosts.ask, 10, clock=hosts.clock, sleep=hosts.sleep)
-
-    async def together() -> None:
-        await asyncio.gather(*(checker.repeat(each) for each, check in ZONE.checks.items() if not check.children))
-
-    with suppress(asyncio.CancelledError):
-        asyncio.run(together())
-    return checker
-
-
-def changes(checker: HealthChecker) -> list[tuple[float, str, bool]]:
-    """What changed, and when."""
-    return [(change.at, change.check_id, change.healthy) for change in checker.history]
+        return answer
 
 
 def test_a_check_starts_healthy_and_an_inverted_one_unhealthy() -> None:
-    checker = HealthChecker(ZONE, Hosts(1).ask)
+    checker = Hosts().checker
     assert {each: checker.healthy(each) for each in ZONE.checks} == {
         "primary": True, "dr": True, "primary_takeover": True, "dr_takeover": False, "failover": True}
     assert checker.history == []
 
 
 def test_the_lever_moves_the_traffic_and_brings_it_back() -> None:
-    hosts = Hosts(3)
-    hosts.then = {1: lambda: hosts.healthy.add((WEST, "/takeover")), 2: lambda: hosts.healthy.add((EAST, "/takeover"))}
-    checker = execute(hosts)
-    assert [change for change in changes(checker) if change[0] > 100] == [
-        (101, "dr_takeover", False), (101, "failover", False),
-        (102, "primary_takeover", True), (102, "failover", True)]
-    assert ZONE.region(SERVICE, checker.healthy) == EAST
+    hosts = Hosts()
+    assert hosts.execute(3, {1: lambda: hosts.healthy.add((WEST, "/takeover")),
+                             2: lambda: hosts.healthy.add((EAST, "/takeover"))}) == [
+        (101, "dns-dr_takeover unhealthy"), (101, "dns-failover unhealthy"),
+        (102, "dns-primary_takeover healthy"), (102, "dns-failover healthy")]
+    assert ZONE.region(SERVICE, hosts.checker.healthy) == EAST
 
 
 def test_a_lost_region_is_seen_after_its_threshold_and_seen_to_be_back() -> None:
-    hosts = Hosts(8)
-    hosts.then = {1: lambda: hosts.healthy.remove((EAST, "/health")), 4: lambda: hosts.healthy.add((EAST, "/health"))}
-    seen = changes(execute(hosts))
-    assert [(at, healthy) for at, check_id, healthy in seen if check_id == "failover" and at > 100] == [
-        (103, False), (106, True)]
+    hosts = Hosts()
+    seen = hosts.execute(8, {1: lambda: hosts.healthy.remove((EAST, "/health")),
+                             4: lambda: hosts.healthy.add((EAST, "/health"))})
+    assert [change for change in seen if "failover" in change[1]] == [
+        (103, "dns-failover unhealthy"), (106, "dns-failover healthy")]
 
 
-def test_hosts_are_asked_at_their_interval_divided_by_the_factor() -> None:
-    hosts = Hosts(4)
-    execute(hosts)
-    assert hosts.asked == {
-        host: [100, 101, 102, 103] for host in itertools.product((EAST, WEST), ("/health", "/takeover"))}
+def test_each_host_is_asked_at_its_interval_divided_by_the_factor() -> None:
+    hosts = Hosts()
+    hosts.execute(1, {})
+    assert {*hosts.asked} == {*itertools.product((EAST, WEST), ("/health", "/takeover"))}
+    assert [task.seconds for task in hosts.checker.tasks] == [1] * 4
 
 
 @given(threshold=st.integers(1, 10), answers=st.lists(st.booleans(), max_size=40))
 def test_so_many_answers_in_a_row_change_the_state(threshold: int, answers: list[bool]) -> None:
     zone = HostedZone(records={}, checks={"c": HealthCheck(name="c", host="h", threshold=threshold)})
-    checker = HealthChecker(zone, Hosts(1).ask)
+    checker = HealthChecker(zone, {})
     for answer in answers:
         checker.judge("c", answered=answer)
     decisive = [value for value, run in itertools.groupby(answers) if len(list(run)) >= threshold]
     assert checker.healthy("c") == ([True, *decisive][-1])
-    assert [change.healthy for change in checker.history] == [
+    assert [what == "c healthy" for _, what in checker.history] == [
         value for before, value in itertools.pairwise([True, *decisive]) if before is not value]
-
-
-def test_a_checker_stops_while_it_waits_before_it_starts_and_twice() -> None:
-    waiting = threading.Event()
-
-    async def hang(_region: str, _path: str) -> bool:
-        waiting.set()
-        await asyncio.Event().wait()
-        return True
-
-    checker = HealthChecker(ZONE, hang)
-    checker.stop()
-    checker.start()
-    assert waiting.wait(30)
-    checker.stop()
-    checker.stop()
-    assert checker.history == []
 
 
 # --- The way to a host
@@ -298,10 +244,10 @@ def relays(faults: Faults) -> Iterator[AwsProxies]:
         thread.join()
 
 
-def healthy(relays: AwsProxies, path: str, via: str = WORLD, answer: float = route53.ANSWER) -> bool:
+def healthy(relays: AwsProxies, path: str, via: str = WORLD, timeout: float = route53.ANSWER) -> bool:
     """What a checker makes of the answer of the region's API, for which it waits so many seconds."""
-    ask = asking(relays.url(via), {EAST: f"{relays.url(EAST)}/_aws/execute-api/a/live"}, answer=answer)
-    return asyncio.run(ask(EAST, path))
+    url = f"{relays.url(EAST)}/_aws/execute-api/a/live"
+    return answers(ApiClient(region=EAST, url=url, via=relays.url(via), timeout=timeout), path)
 
 
 @pytest.mark.parametrize(
@@ -314,14 +260,14 @@ def test_success_and_redirection_are_healthy(relays: AwsProxies, path: str, expe
 
 
 def test_no_answer_in_time_is_not_healthy(relays: AwsProxies, faults: Faults) -> None:
-    assert (route53.CONNECT, route53.ANSWER) == (4, 2)
-    assert not healthy(relays, "/hang", answer=0.05)
+    assert route53.ANSWER == 2
+    assert not healthy(relays, "/hang", timeout=0.05)
     faults.inject(Cut(EAST, FailureMode.HANG))
-    assert not healthy(relays, "/200", answer=0.05)
+    assert not healthy(relays, "/200", timeout=0.05)
 
 
 def test_no_connection_is_not_healthy() -> None:
-    assert not asyncio.run(asking("http://127.0.0.1:9", {EAST: "http://127.0.0.1:9"})(EAST, "/health"))
+    assert not answers(ApiClient(region=EAST, url="http://127.0.0.1:9"), "/health")
 
 
 def test_a_region_that_lives_on_behind_a_cut_is_dead_to_the_world(relays: AwsProxies, faults: Faults) -> None:

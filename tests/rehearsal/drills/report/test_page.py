@@ -27,7 +27,7 @@ from rehearsal.drills.report.model import (
     StoreCounts,
     TimelineEvent,
 )
-from rehearsal.drills.report.style import COLOURS, both, seconds
+from rehearsal.drills.report.timeline import COLOURS, both, seconds
 
 EAST, WEST = "us-east-1", "us-west-2"
 NASTY = "</desc><script src='http://evil/'>x</script> & \"$x_{1$ \x00\x1b\n 支払い \ud800"

@@ -60,7 +60,7 @@ def test_a_rule_starts_it_every_minute_and_nothing_tries_again(dev: Recording, r
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_both_know_the_same_of_the_stack_and_how_often_to_look(case: str) -> None:
+def test_both_controllers_know_the_same_about_the_stack_and_their_interval(case: str) -> None:
     program = recording(case)
     expected = {key: program.outputs[key] for key in RECOVERY_OUTPUTS}
     for role in ROLES:

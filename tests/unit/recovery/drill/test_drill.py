@@ -21,7 +21,7 @@ from tests.unit.recovery.fakes import AWAY, HOME, NOW, REGIONS
 
 # --- A failover
 
-def test_a_failover_is_drilled_there_and_back_and_leaves_everything_as_it_was() -> None:
+def test_a_failover_drill_moves_back_and_leaves_everything_as_it_was() -> None:
     world = World()
     world.delay = 10.0
     found: list[Any] = []
@@ -36,7 +36,7 @@ def test_a_failover_is_drilled_there_and_back_and_leaves_everything_as_it_was() 
     world.assert_as_found()
 
 
-def test_its_report_says_what_clients_saw_there_and_back_and_is_stored() -> None:
+def test_its_report_has_what_clients_saw_both_ways_and_is_stored() -> None:
     world = World()
     world.delay = 10.0
     report = world.drill().run()
@@ -76,7 +76,7 @@ def test_the_key_is_read_first_and_route_53_is_not_called_from_the_outage_to_its
     assert calls[end + 1] == f"update_health_check {HOME}"
 
 
-def test_the_region_that_home_failed_over_to_is_drilled_as_well() -> None:
+def test_a_failover_away_from_the_dr_region_is_drilled_as_well() -> None:
     world = World({"health_check_threshold": 1}, active=AWAY)
     report = world.drill(to=HOME).run()
     assert report.ok, report
@@ -156,7 +156,7 @@ def test_what_forbids_the_failover_is_reported_and_everything_is_restored() -> N
     world.assert_as_found()
 
 
-def test_a_failover_that_times_out_is_not_followed_by_a_way_back() -> None:
+def test_after_a_failover_that_times_out_the_drill_does_not_move_back() -> None:
     world = quick()
 
     def drive(cloud: Cloud, _why: str, _seen: float | None) -> Run:
@@ -192,10 +192,10 @@ def test_after_a_kill_at_any_call_restore_restores_everything_and_a_second_one_c
     assert len(changing) == 8
     for killed in {number + after for number in changing for after in (0, 1)}:
         again = quick()
-        made = again.drill()
+        planned = again.drill()
         again.network.left = killed
         with suppress(Crash):
-            made.run()
+            planned.run()
         again.network.left = None
         restore(again.environment, again.stack)
         if DRILL_KEY in again.tables[AWAY].items:
@@ -258,14 +258,14 @@ def test_clients_whose_time_is_over_pay_no_more() -> None:
 
 def test_a_report_that_cannot_be_stored_is_printed_all_the_same() -> None:
     world = quick()
-    made = world.drill(Action.SWITCHOVER)
+    planned = world.drill(Action.SWITCHOVER)
 
     def drive(cloud: Cloud, why: str, seen: float | None) -> Run:
         run = world.drive(cloud, why, seen)
         world.network.denied = frozenset({"PutItem"})
         return run
 
-    report = replace(made, drive=drive).run()
+    report = replace(planned, drive=drive).run()
     assert report.ok
     assert world.said == ["the report could not be stored: table: AccessDeniedException"]
 
@@ -275,10 +275,10 @@ def test_a_report_that_cannot_be_stored_is_printed_all_the_same() -> None:
 @pytest.mark.parametrize(("action", "active", "to"), [(Action.SWITCHOVER, HOME, AWAY), (Action.FAILBACK, AWAY, HOME)])
 def test_a_planned_move_breaks_nothing_and_stays(action: Action, active: str, to: str) -> None:
     world = World(active=active)
-    made = world.drill(action, to)
+    planned = world.drill(action, to)
     assert world.refusals(action, to) == []
     assert "to stay" in warning(world.plan(action, to), world.targets())
-    report = made.run()
+    report = planned.run()
     assert report.ok, report
     assert world.driven == [(action.value, to, None)]
     assert world.active == to
@@ -306,31 +306,31 @@ def test_a_move_that_no_client_noticed_has_no_recovery() -> None:
 
 def test_of_two_drills_at_once_one_is_refused() -> None:
     world = quick()
-    made = world.drill()
+    planned = world.drill()
     other = {"document": {"S": json.dumps({"began": NOW, "to": AWAY, "broken": None})}, "payment_id": {"S": DRILL_KEY}}
     world.network.meanwhile[2] = lambda: world.tables[AWAY].items.update({DRILL_KEY: other})
     with pytest.raises(AlreadyRunning):
-        made.run()
+        planned.run()
     assert world.broken is None
 
 
 def test_a_claim_whose_answer_is_lost_is_the_drills_own() -> None:
     world = quick()
-    made = world.drill(Action.SWITCHOVER)
+    planned = world.drill(Action.SWITCHOVER)
     world.network.faults = [None, None, Fault(client_error("RequestTimeout"), done=True)]
-    assert made.run().ok
+    assert planned.run().ok
 
 
 def test_without_the_key_nothing_is_begun() -> None:
     world = quick()
-    made = world.drill()
+    planned = world.drill()
     world.network.faults = [Fault(client_error("NotFoundException"))]
     with pytest.raises(AwsFailure, match="API key: NotFoundException"):
-        made.run()
+        planned.run()
     assert DRILL_KEY not in world.tables[AWAY].items
 
 
-# --- Before it begins: where it leads, what forbids it, and what it warns of
+# --- Before it begins: its target, what forbids it, and what it warns of
 
 def unfinished(world: World) -> None:
     """A run that broke off."""
@@ -348,7 +348,7 @@ def silent(world: World) -> None:
 
 
 REFUSED: Mapping[str, tuple[Callable[[World], object], str]] = {
-    "unknown state": (silent, f"unknown state: {AWAY} cannot tell which region leads"),
+    "unknown state": (silent, f"unknown state: {AWAY} does not know which region leads"),
     "the active region is down": (lambda world: world.reserved.update({FUNCTIONS[HOME]: 0}), f"{HOME} does not answer"),
     "the active region is not ready": (lambda world: setattr(world, "active", ""), f"{HOME} cannot take payments"),
     "the standby is down": (lambda world: world.reserved.update({FUNCTIONS[AWAY]: 0}), f"{AWAY} is not healthy"),

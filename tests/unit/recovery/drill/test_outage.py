@@ -12,11 +12,11 @@ from tests.unit.recovery.fakes import AWAY, HOME
 
 @pytest.mark.parametrize("value", [None, 7])
 def test_outputs_that_a_drill_needs_must_be_there(value: object) -> None:
-    with pytest.raises(StackError, match=r"dr_api_key_id = .*: must be a text"):
+    with pytest.raises(StackError, match=r"dr_api_key_id = .*: must be a string"):
         DrillTargets.of({**MORE, "dr_api_key_id": value}, World().stack.sites[1])
 
 
-def test_the_newest_record_counts_and_of_two_that_of_the_region_that_stood_by() -> None:
+def test_the_newest_record_counts_and_of_two_equally_new_ones_that_of_the_standby() -> None:
     world = World()
     assert last_drill(world.environment, world.stack) is None
     assert restore(world.environment, world.stack) is None

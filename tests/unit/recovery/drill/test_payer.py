@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from recovery.drill.payer import PROOF, Payer
+from recovery.drill.payer import SEARCH, Payer
 from recovery.environment import HttpReply
 from tests.unit.recovery.drill.world import KEY, World, quick
 from tests.unit.recovery.fakes import AWAY
@@ -39,14 +39,14 @@ def test_a_copy_may_need_a_moment_to_arrive() -> None:
     assert [payer.over, payer.acknowledged] == [False, list(late)]
 
 
-def test_after_the_time_for_it_a_payment_is_not_asked_for_any_more() -> None:
+def test_after_the_time_limit_no_payment_is_looked_up() -> None:
     world = World()
     asked: list[str] = []
 
     def slow(method: str, url: str, timeout: float, **_more: object) -> HttpReply:
         if method == "GET" and timeout:
             asked.append(url)
-            world.clock.now += PROOF
+            world.clock.now += SEARCH
         return HttpReply(404 if method == "GET" else 201)
 
     payer = Payer(world.stack, KEY, replace(world.environment, http=slow), 60.0)
