@@ -105,7 +105,8 @@ def interrupted(draw: Random) -> Plan:
     typed = [(at, draw.choice((SWITCH, LOSE)))]
     if draw.random() < 0.3:
         typed.append((at + draw.uniform(250, 350), TO_WEST))
-    return Plan(options=_options(draw), safety=450.0, person=Person(typed=typed, interrupts=draw.uniform(0.0, 3.0)))
+    return Plan(options=_options(draw), safety=450.0, person=Person(
+        typed=typed, interrupts=draw.choice((draw.uniform(0.0, 3.0), draw.uniform(1.0, 1.6)))))
 
 
 @mix
