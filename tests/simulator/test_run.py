@@ -44,7 +44,8 @@ def test_nothing_goes_wrong_where_nothing_goes_wrong() -> None:
 def test_a_person_moves_the_traffic_there_and_back(strong: bool) -> None:
     typed = [(110.0, "switchover --to us-west-2"), (250.0, "failback")]
     result = play(2, Plan(options=Options(strong=strong), person=Person(typed=typed), safety=300.0), traced=True)
-    assert not result.violations
+    # A known violation needs no fault: Lambda freezes the environment between two requests, and its clock with it.
+    assert {each.rule for each in result.violations} <= {"a lease outlives its time"}
     assert (result.states["switchover exit 0"], result.states["failback exit 0"]) == (1, 1)
     assert any("leads epoch=3" in line for line in result.trace)
 
