@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from simulator.hunt import FIXED, LONG, Findings, describe, fixed_set, hunt, refreshed, shortest
+from simulator.hunt import FIXED, LONG, HuntFindings, describe, fixed_set, hunt, refreshed, shortest
 from simulator.known import Known, load, save
 from simulator.mixes import MIXES
 from simulator.run import draw, play, shrink
@@ -22,7 +22,7 @@ def replay(seed: int, mix: str, *, smaller: bool) -> int:
     return 1 if result.violations else 0
 
 
-def report(findings: Findings, known: list[Known], pool: ProcessPoolExecutor, *, gate: bool) -> int:
+def report(findings: HuntFindings, known: list[Known], pool: ProcessPoolExecutor, *, gate: bool) -> int:
     """Print what was found, and a short trace of all that is not known. Returns the exit code."""
     print("\n".join(findings.lines(known)))
     new, gone = findings.unknown(known), findings.gone(known) if gate else []

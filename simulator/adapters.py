@@ -10,7 +10,7 @@ from botocore.credentials import Credentials
 from payments.runtime import Runtime
 from recovery.environment import Background, Environment, HttpReply
 from simulator.aurora import LedgerSession
-from simulator.network import Network
+from simulator.network import SimulatedNetwork
 from simulator.scheduler import Process, Signal
 
 T = TypeVar("T")
@@ -19,7 +19,7 @@ T = TypeVar("T")
 class BoundedCaller:
     """Makes a call as a task of its own, which goes on when the caller has given up; in a calm network at once."""
 
-    def __init__(self, process: Process, network: Network) -> None:
+    def __init__(self, process: Process, network: SimulatedNetwork) -> None:
         self._process, self._network = process, network
 
     def call(self, function: Callable[[], T], seconds: float) -> T:
@@ -94,12 +94,12 @@ class Tasks(Background):
         return answers
 
 
-def runtime(process: Process, network: Network) -> Runtime:
+def runtime(process: Process, network: SimulatedNetwork) -> Runtime:
     """The runtime of a process; what it draws follows from the seed."""
     return Runtime(process, BoundedCaller(process, network), Random(process.scheduler.random.getrandbits(32)))
 
 
-class Session:
+class BotoSession:
     """boto3's session of a process in a region."""
 
     def __init__(self, clients: Callable[..., Any], region: str) -> None:
@@ -135,7 +135,7 @@ def http(process: Process, ask: Callable[[Process, str, str, bytes | None, float
     return send
 
 
-def environment(process: Process, network: Network, clients: Any, ask: Any) -> Environment:
+def environment(process: Process, network: SimulatedNetwork, clients: Any, ask: Any) -> Environment:
     """Recovery's environment of a process."""
     return Environment(clients=clients, http=http(process, ask), background=Tasks(process),
                        runtime=runtime(process, network))

@@ -16,7 +16,7 @@ from pg8000.exceptions import DatabaseError
 from payments import ledger
 from simulator.dynamodb import calling, failure
 from simulator.history import History
-from simulator.network import Call, Network, NoAnswer, Unavailable
+from simulator.network import NetworkCall, SimulatedNetwork, Unanswered, Unavailable
 from simulator.scheduler import Process
 
 CONNECT, STATEMENT = 0.4, 0.8
@@ -52,10 +52,10 @@ class Books:
 
 
 @dataclass
-class Aurora:  # pylint: disable=too-many-instance-attributes  # one object for all that a global database is
+class SimulatedAurora:  # pylint: disable=too-many-instance-attributes  # one object for all that a global database is
     """A global database over two regions; `lag` draws how long a commit takes to reach the standby."""
 
-    network: Network
+    network: SimulatedNetwork
     history: History
     global_cluster: str
     clusters: dict[str, str]
@@ -219,17 +219,17 @@ class Aurora:  # pylint: disable=too-many-instance-attributes  # one object for 
 class LedgerSession:
     """A PostgreSQL session of the product's driver, at a cluster's writer or reader endpoint."""
 
-    def __init__(self, aurora: Aurora, caller: Process, region: str) -> None:
+    def __init__(self, aurora: SimulatedAurora, caller: Process, region: str) -> None:
         self._aurora, self._caller, self._region = aurora, caller, region
 
     @classmethod
-    def connect(cls, aurora: Aurora, caller: Process, region: str, *, reader: bool = False) -> "LedgerSession":
+    def connect(cls, aurora: SimulatedAurora, caller: Process, region: str, *, reader: bool = False) -> "LedgerSession":
         """Log in; the writer endpoint of a standby leads nowhere."""
         def serve() -> bool:
             return reader or aurora.accepting[region]
 
         with _driver():
-            if not aurora.network.call(Call(caller, region, "postgres", "connect", CONNECT), serve):
+            if not aurora.network.call(NetworkCall(caller, region, "postgres", "connect", CONNECT), serve):
                 raise OSError("no route to host")
         return cls(aurora, caller, region)
 
@@ -258,7 +258,7 @@ class LedgerSession:
 
         with _driver():
             rows: list[list[Any]] = self._aurora.network.call(
-                Call(self._caller, self._region, "postgres", "query", STATEMENT), serve)
+                NetworkCall(self._caller, self._region, "postgres", "query", STATEMENT), serve)
         return rows
 
     def close(self) -> None:
@@ -268,7 +268,7 @@ class LedgerSession:
 class RdsClient:
     """A boto3 client of RDS in one region, in the hands of a process."""
 
-    def __init__(self, aurora: Aurora, caller: Process, region: str) -> None:
+    def __init__(self, aurora: SimulatedAurora, caller: Process, region: str) -> None:
         self._aurora, self._caller, self._region = aurora, caller, region
 
     def describe_global_clusters(self, **_: Any) -> dict[str, Any]:
@@ -332,7 +332,7 @@ class RdsClient:
         yield self._call("DescribeDBClusterSnapshots", lambda: {"DBClusterSnapshots": []})
 
     def _call(self, operation: str, serve: Callable[[], Any], *, record: bool = False) -> dict[str, Any]:
-        call = Call(self._caller, self._region, "rds", operation, 5.0, 2.0, record)
+        call = NetworkCall(self._caller, self._region, "rds", operation, 5.0, 2.0, record)
         return calling(self._aurora.network, call, serve)
 
 
@@ -341,7 +341,7 @@ def _driver() -> Iterator[None]:
     """What the driver raises where there is no answer."""
     try:
         yield
-    except NoAnswer as error:
+    except Unanswered as error:
         raise TimeoutError("no answer") from error
     except Unavailable as error:
         raise _sql("57P03") from error

@@ -5,7 +5,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from simulator.network import OUTSIDE, NoAnswer
+from simulator.network import OUTSIDE, Unanswered
 from simulator.route53 import Resolver
 from simulator.scheduler import Process
 
@@ -83,5 +83,5 @@ class Client:
         try:
             return *self._world.gateway.request(self._process, region, "POST", "/payment", body=json.dumps(payment),
                                                 patience=PATIENCE), region
-        except NoAnswer:
+        except Unanswered:
             return 0, {}, region

@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
 from contract import JOURNAL_KEY, LEADERSHIP_KEY
-from simulator.network import WITNESS, Call, Network, NoAnswer, Unavailable
+from simulator.network import WITNESS, NetworkCall, SimulatedNetwork, Unanswered, Unavailable
 from simulator.scheduler import Process
 
 Item = dict[str, Any]
@@ -32,7 +32,8 @@ def failure(operation: str, code: str, status: int, **more: Any) -> ClientError:
                         **more}, operation)
 
 
-def calling(network: Network, call: Call, serve: Callable[[], Any], resource: str = "") -> dict[str, Any]:
+def calling(network: SimulatedNetwork, call: NetworkCall, serve: Callable[[], Any],
+            resource: str = "") -> dict[str, Any]:
     """An AWS call: what the service answers, or what boto3 raises. `resource` is what it may be denied for."""
     def permitted() -> Any:
         if (call.region, call.operation, resource) in network.denied:
@@ -47,7 +48,7 @@ def as_boto(operation: str, call: Callable[[], Any]) -> Any:
     """What a call gives, or what boto3 raises where there is no answer, or an error of the service itself."""
     try:
         return call()
-    except NoAnswer as error:
+    except Unanswered as error:
         if error.connected:
             raise ReadTimeoutError(endpoint_url=operation) from error
         raise ConnectTimeoutError(endpoint_url=operation) from error
@@ -60,7 +61,7 @@ def as_boto(operation: str, call: Callable[[], Any]) -> Any:
 class Table:
     """A global table. `lags` draws the seconds that a copy takes; `stalled` are directions in which none arrives."""
 
-    network: Network
+    network: SimulatedNetwork
     regions: tuple[str, str]
     strong: bool
     lag: Callable[[], float] = lambda: 0.2
@@ -222,7 +223,7 @@ class DynamoClient:
             raise failure(operation, "InternalServerError", 500)
 
     def _call(self, operation: str, serve: Callable[[], Any], *, record: bool = False) -> Item:
-        call = Call(self._caller, self._region, "dynamodb", operation, READ, CONNECT, record)
+        call = NetworkCall(self._caller, self._region, "dynamodb", operation, READ, CONNECT, record)
         return calling(self._table.network, call, serve)
 
 

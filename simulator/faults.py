@@ -1,7 +1,7 @@
 """What may go wrong: the faults of a history, drawn from its seed, and the strikes at the seams.
 
-A `Fault` is set and lifted by name at moments that the seed draws, so a history can be printed, replayed and shrunk.
-`Strikes` kill or freeze who makes a call, and fail, lose, repeat or delay the call itself.
+A `TimedFault` is set and lifted by name at moments that the seed draws, so a history can be printed, replayed and
+shrunk. `Strikes` kill or freeze who makes a call, and fail, lose, repeat or delay the call itself.
 """
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
-from simulator.network import WITNESS, Call
+from simulator.network import WITNESS, NetworkCall
 
 if TYPE_CHECKING:
     from simulator.world import World
@@ -21,7 +21,7 @@ REFUSALS = {"refuses": "error", "hangs": "hang", "throttles": "throttle"}
 
 
 @dataclass(frozen=True)
-class Fault:
+class TimedFault:
     """A fault in a region (`where`), from one moment to another (virtual seconds)."""
 
     name: str
@@ -138,7 +138,7 @@ class Strikes:
         rates = self.kill, self.freeze, self.record_kill, self.record_freeze, self.payments_freeze, *self.fates.values()
         return not any(rates)
 
-    def strike(self, call: Call, moment: str) -> None:
+    def strike(self, call: NetworkCall, moment: str) -> None:
         """May kill or freeze the caller."""
         kill, freeze = (self.record_kill, self.record_freeze) if call.record else (self.kill, self.freeze)
         if call.caller.name.startswith("tapstack-payments"):
@@ -151,7 +151,7 @@ class Strikes:
             self.counts[f"freeze {moment}"] += 1
             call.caller.freeze(self.random.uniform(0.5, self.longest))
 
-    def fate(self, call: Call) -> tuple[str, float]:
+    def fate(self, call: NetworkCall) -> tuple[str, float]:
         """What happens to a call, and how long it is held back."""
         del call
         draw = self.random.random()

@@ -9,7 +9,7 @@ from typing import Any
 from contract import HEALTH_PATH, LEVER_PATH
 from simulator.dynamodb import as_boto
 from simulator.memory import size_of
-from simulator.network import Answer, Call, Network, Unavailable
+from simulator.network import Answer, NetworkCall, SimulatedNetwork, Unavailable
 from simulator.scheduler import Process, Scheduler
 
 Handler = Callable[[Mapping[str, Any], "Invocation"], Any]
@@ -59,7 +59,7 @@ class FunctionFailed(Exception):
 class Functions:
     """The functions of all regions, by region and name."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: SimulatedNetwork) -> None:
         self._network, self._scheduler = network, network.scheduler
         self._functions: dict[tuple[str, str], Function] = {}
         self._number = 0
@@ -156,7 +156,8 @@ class Running:
 class LambdaClient:
     """A boto3 client of Lambda in one region, in the hands of a process."""
 
-    def __init__(self, functions: Functions, network: Network, caller: Process, region: str, read: float) -> None:
+    def __init__(self, functions: Functions, network: SimulatedNetwork, caller: Process, region: str,
+                 read: float) -> None:
         self._functions, self._network = functions, network
         self._caller, self._region, self._read = caller, region, read
 
@@ -168,7 +169,7 @@ class LambdaClient:
         def arrive(answer: Answer) -> None:
             self._functions.invoke(self._region, name, event, answer)
 
-        call = Call(self._caller, self._region, "lambda", "Invoke", self._read, 2.0)
+        call = NetworkCall(self._caller, self._region, "lambda", "Invoke", self._read, 2.0)
         try:
             found = as_boto("Invoke", lambda: self._network.request(call, arrive))
         except FunctionFailed as error:
@@ -179,7 +180,7 @@ class LambdaClient:
 class Gateway:
     """API Gateway in front of the payments function; `flooded` regions throttle requests that need no key."""
 
-    def __init__(self, network: Network, functions: Functions, function: str) -> None:
+    def __init__(self, network: SimulatedNetwork, functions: Functions, function: str) -> None:
         self._network, self._functions, self._function = network, functions, function
         self.flooded: set[str] = set()
         self.down: set[str] = set()
@@ -204,7 +205,7 @@ class Gateway:
             else:
                 self._functions.invoke(region, self._function, event, partial(answered, answer))
 
-        call = Call(caller, region, "execute-api", f"{method} {resource}", patience, connect)
+        call = NetworkCall(caller, region, "execute-api", f"{method} {resource}", patience, connect)
         try:
             found: tuple[int, dict[str, Any]] = self._network.request(call, arrive)
         except Unavailable as error:
@@ -225,7 +226,7 @@ def _proxy_event(method: str, path: str, body: str | None) -> dict[str, Any]:
 class Schedule:
     """EventBridge: starts a function of each region every minute, for as long as the region lives."""
 
-    def __init__(self, network: Network, functions: Functions, name: str, regions: tuple[str, ...]) -> None:
+    def __init__(self, network: SimulatedNetwork, functions: Functions, name: str, regions: tuple[str, ...]) -> None:
         self._network, self._functions, self._name = network, functions, name
         self.stopped: set[str] = set()
         for region in regions:

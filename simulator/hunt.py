@@ -57,7 +57,7 @@ def describe(result: Result) -> str:
 
 
 @dataclass
-class Findings:
+class HuntFindings:
     """What many histories came to; `seconds` are virtual, `took` real ones."""
 
     histories: int = 0
@@ -101,9 +101,9 @@ class Findings:
             yield f"  {mix}: {rule}: {len(seeds)} histories, the first is seed {seeds[0]}; {what}"
 
 
-def hunt(jobs: Sequence[Job], pool: Executor | None = None) -> Findings:
+def hunt(jobs: Sequence[Job], pool: Executor | None = None) -> HuntFindings:
     """Play all of them, on every core."""
-    findings, began = Findings(), time.monotonic()
+    findings, began = HuntFindings(), time.monotonic()
     if pool is None:
         with ProcessPoolExecutor(os.cpu_count()) as own:
             return hunt(jobs, own)

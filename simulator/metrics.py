@@ -6,7 +6,7 @@ from typing import Any
 
 from simulator.dynamodb import calling
 from simulator.history import History
-from simulator.network import Call, Network
+from simulator.network import NetworkCall, SimulatedNetwork
 from simulator.scheduler import EPOCH, Process
 
 
@@ -14,7 +14,7 @@ from simulator.scheduler import EPOCH, Process
 class Metrics:
     """The metrics of all regions."""
 
-    network: Network
+    network: SimulatedNetwork
     history: History
     points: dict[tuple[str, str], list[tuple[float, float]]] = field(default_factory=dict)
 
@@ -72,7 +72,8 @@ class CloudWatchClient:
         yield self._call("DescribeAlarms", lambda: {"MetricAlarms": []})
 
     def _call(self, operation: str, serve: Callable[[], Any]) -> dict[str, Any]:
-        return calling(self._metrics.network, Call(self._caller, self._region, "cloudwatch", operation, 1.0), serve)
+        call = NetworkCall(self._caller, self._region, "cloudwatch", operation, 1.0)
+        return calling(self._metrics.network, call, serve)
 
 
 class SnsClient:
@@ -88,4 +89,4 @@ class SnsClient:
                                        message=Message)
             return {}
 
-        return calling(self._metrics.network, Call(self._caller, self._region, "sns", "Publish", 5.0), serve)
+        return calling(self._metrics.network, NetworkCall(self._caller, self._region, "sns", "Publish", 5.0), serve)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from simulator.faults import EVER, REFUSALS, SERVICES, Fault
+from simulator.faults import EVER, REFUSALS, SERVICES, TimedFault
 from simulator.network import OUTSIDE
 from simulator.world import REGIONS, Options
 
@@ -33,12 +33,12 @@ class Person:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class HistoryPlan:
     """A history as it was drawn."""
 
     options: Options
     mix: str = ""
-    faults: Sequence[Fault] = ()
+    faults: Sequence[TimedFault] = ()
     person: Person = Person()
     safety: float = 500.0
     """Seconds of the first phase, with faults that come and go."""
@@ -62,7 +62,7 @@ class Plan:
             person, f"  heals at {self.safety:.0f} s"]))
 
 
-Draw = Callable[[Random], Plan]
+Draw = Callable[[Random], HistoryPlan]
 MIXES: dict[str, Draw] = {}
 
 
@@ -78,257 +78,260 @@ def _options(draw: Random, **given: Any) -> Options:
 
 
 @mix
-def region_lost(draw: Random) -> Plan:
+def region_lost(draw: Random) -> HistoryPlan:
     """A region is lost for a while or for ever."""
     begins = WARM + draw.uniform(0, 60)
     ends = draw.choice((begins + draw.uniform(20, 300), EVER))
-    return Plan(options=_options(draw), faults=[Fault("region-lost", draw.choice((EAST, EAST, WEST)), begins, ends)],
-                person=Person(waits=draw.uniform(20, 90), accepts=draw.random() < 0.5), safety=450.0)
+    options, region = _options(draw), draw.choice((EAST, EAST, WEST))
+    return HistoryPlan(options=options, faults=[TimedFault("region-lost", region, begins, ends)],
+                       person=Person(waits=draw.uniform(20, 90), accepts=draw.random() < 0.5), safety=450.0)
 
 
 @mix
-def driver_dies_early(draw: Random) -> Plan:
+def driver_dies_early(draw: Random) -> HistoryPlan:
     """A run is claimed and its driver dies before it fences; the region heals; somebody resumes."""
     begins = WARM + draw.uniform(0, 30)
     died = begins + draw.uniform(25, 70)
-    return Plan(options=_options(draw), safety=700.0, faults=[
-        Fault("region-lost", EAST, begins, died + draw.uniform(1, 20)),
-        Fault("controller-stopped", WEST, died, died + draw.uniform(100, 350))],
+    return HistoryPlan(options=_options(draw), safety=700.0, faults=[
+        TimedFault("region-lost", EAST, begins, died + draw.uniform(1, 20)),
+        TimedFault("controller-stopped", WEST, died, died + draw.uniform(100, 350))],
         strikes={"record_kill": draw.uniform(0.1, 0.5)},
         person=Person(typed=[(draw.uniform(450, 600), TO_WEST)]))
 
 
 @mix
-def interrupted(draw: Random) -> Plan:
+def interrupted(draw: Random) -> HistoryPlan:
     """A person breaks a command off at any moment, and nobody types anything for long."""
     at = WARM + draw.uniform(0, 30)
     typed = [(at, draw.choice((SWITCH, LOSE)))]
     if draw.random() < 0.3:
         typed.append((at + draw.uniform(250, 350), TO_WEST))
-    return Plan(options=_options(draw), safety=450.0, person=Person(
+    return HistoryPlan(options=_options(draw), safety=450.0, person=Person(
         typed=typed, interrupts=draw.choice((draw.uniform(0.0, 3.0), draw.uniform(1.0, 1.6)))))
 
 
 @mix
-def stall_then_loss(draw: Random) -> Plan:
+def stall_then_loss(draw: Random) -> HistoryPlan:
     """Copies stall; the region is lost some time later."""
     later = WARM + draw.uniform(5, 600)
     stalled = draw.sample(("table-stalls", "receipts-stall", "ledger-stalls"), draw.randint(1, 3))
-    return Plan(options=_options(draw, strong=False, automatic=True), safety=later + 150, faults=[
-        *(Fault(name, EAST, WARM, later + 100) for name in stalled),
-        Fault("region-lost", EAST, later, later + draw.uniform(80, 140))])
+    return HistoryPlan(options=_options(draw, strong=False, automatic=True), safety=later + 150, faults=[
+        *(TimedFault(name, EAST, WARM, later + 100) for name in stalled),
+        TimedFault("region-lost", EAST, later, later + draw.uniform(80, 140))])
 
 
 @mix
-def slow_copies(draw: Random) -> Plan:
+def slow_copies(draw: Random) -> HistoryPlan:
     """All copies lag by about the recovery point objective when the region is lost."""
     later = WARM + draw.uniform(60, 160)
     lag = draw.uniform(40, 75)
     lags = dict.fromkeys(("table_lag", "receipts_lag", "ledger_lag"), (lag * 0.9, lag * 1.1))
-    return Plan(options=_options(draw, strong=False, automatic=True, clients=3, pay_every=3.0, **lags),
-                safety=later + 150, faults=[Fault("region-lost", EAST, later, later + draw.uniform(80, 140))])
+    return HistoryPlan(options=_options(draw, strong=False, automatic=True, clients=3, pay_every=3.0, **lags),
+                safety=later + 150, faults=[TimedFault("region-lost", EAST, later, later + draw.uniform(80, 140))])
 
 
 @mix
-def frozen_driver(draw: Random) -> Plan:
+def frozen_driver(draw: Random) -> HistoryPlan:
     """A driver is frozen in the middle, others finish, the traffic goes back, and it wakes up."""
     at = WARM + draw.uniform(0, 30)
     begin = draw.choice((SWITCH, LOSE, LOSE))
     rate = draw.uniform(0.05, 0.3)
-    return Plan(options=_options(draw), safety=650.0,
+    return HistoryPlan(options=_options(draw), safety=650.0,
                 strikes={"record_freeze": rate, "freeze": rate / 20, "longest": 400.0},
                 person=Person(typed=[(at, begin), (at + draw.uniform(10, 60), begin), (at + 130, "failback"),
                                      (at + 260, "failback")]))
 
 
 @mix
-def cannot_write(draw: Random) -> Plan:
+def cannot_write(draw: Random) -> HistoryPlan:
     """The leading region can read but not write."""
     begins = WARM + draw.uniform(0, 60)
     name = draw.choice(("receipts-denied", "no-quorum", "s3-refuses", "postgres-refuses"))
-    return Plan(options=_options(draw, strong=name == "no-quorum" or draw.random() < 0.5), safety=begins + 60,
-                faults=[Fault(name, EAST, begins, EVER)], person=Person(waits=draw.uniform(20, 90), accepts=True))
+    return HistoryPlan(options=_options(draw, strong=name == "no-quorum" or draw.random() < 0.5), safety=begins + 60,
+                faults=[TimedFault(name, EAST, begins, EVER)], person=Person(waits=draw.uniform(20, 90), accepts=True))
 
 
 @mix
-def late_copies(draw: Random) -> Plan:
+def late_copies(draw: Random) -> HistoryPlan:
     """Copies of one store are much later than of the others when the region is lost; a drill counts what is lost."""
     slow = draw.choice(("table_lag", "receipts_lag", "ledger_lag"))
     begins = WARM + draw.uniform(0, 60)
     ends = begins + draw.uniform(150, 250)
     lags: dict[str, Any] = {"ledger_lag": (3.0, 8.0), "receipts_lag": (3.0, 12.0), "table_lag": (0.05, 3.0),
                             slow: (5.0, draw.uniform(10, 40))}
-    return Plan(options=_options(draw, strong=False, automatic=True, pay_every=1.0, clients=3, **lags),
+    return HistoryPlan(options=_options(draw, strong=False, automatic=True, pay_every=1.0, clients=3, **lags),
                 safety=ends + 60, audited=ends - 40,
-                faults=[Fault(draw.choice(("region-lost", "api-down")), EAST, begins, ends)],
+                faults=[TimedFault(draw.choice(("region-lost", "api-down")), EAST, begins, ends)],
                 person=Person(typed=[(begins + 40, LOSE)]))
 
 
 @mix
-def late_receipts(draw: Random) -> Plan:
+def late_receipts(draw: Random) -> HistoryPlan:
     """The table's copies stall for ever, receipts are late, and the API is lost: what arrives after the repair."""
     begins = WARM + draw.uniform(30, 90)
-    return Plan(options=_options(draw, strong=False, pay_every=1.5, receipts_lag=(20.0, draw.uniform(60, 150))),
+    return HistoryPlan(options=_options(draw, strong=False, pay_every=1.5, receipts_lag=(20.0, draw.uniform(60, 150))),
                 safety=begins + 100, faults=[
-                    Fault("table-stalls", EAST, begins - 60, EVER), Fault("api-down", EAST, begins, EVER),
-                    Fault("ledger-stalls", EAST, begins - 60, begins + 99)], person=Person(typed=[(begins + 35, LOSE)]))
+                    TimedFault("table-stalls", EAST, begins - 60, EVER), TimedFault("api-down", EAST, begins, EVER),
+                    TimedFault("ledger-stalls", EAST, begins - 60, begins + 99)],
+                person=Person(typed=[(begins + 35, LOSE)]))
 
 
 @mix
-def heals(draw: Random) -> Plan:
+def heals(draw: Random) -> HistoryPlan:
     """The way between the regions is cut, one takes over, clients go to either, and the way heals."""
     begins = WARM + draw.uniform(0, 60)
     ends = begins + draw.uniform(80, 200)
-    return Plan(options=_options(draw, strong=False, pay_every=1.5, clients=3, reuse=draw.choice((0.0, 0.3))),
-                safety=ends + 30, faults=[Fault("way-cut", EAST, begins, ends)],
+    return HistoryPlan(options=_options(draw, strong=False, pay_every=1.5, clients=3, reuse=draw.choice((0.0, 0.3))),
+                safety=ends + 30, faults=[TimedFault("way-cut", EAST, begins, ends)],
                 person=Person(typed=[(begins + draw.uniform(10, 40), LOSE)]))
 
 
 @mix
-def late_writes(draw: Random) -> Plan:
+def late_writes(draw: Random) -> HistoryPlan:
     """Calls are held back, done twice or not answered, while the leadership moves there and back."""
     at = WARM + draw.uniform(0, 30)
-    return Plan(options=_options(draw, pay_every=1.5, clients=3, failover_takes=(2.0, 6.0)), safety=at + 150,
+    return HistoryPlan(options=_options(draw, pay_every=1.5, clients=3, failover_takes=(2.0, 6.0)), safety=at + 150,
                 strikes={"latest": 9.0}, fates={"late": draw.uniform(0.005, 0.05), "twice": 0.01, "lose": 0.01},
                 person=Person(typed=[(at, LOSE), (at + 80, "failback")]))
 
 
 @mix
-def frozen_payments(draw: Random) -> Plan:
+def frozen_payments(draw: Random) -> HistoryPlan:
     """Payments functions freeze in the middle of a payment while the leadership moves, as fast as it ever does."""
     at = WARM + draw.uniform(0, 30)
-    return Plan(options=_options(draw, strong=draw.random() < 0.8, pay_every=0.6, clients=4, failover_takes=(0.5, 2.0)),
+    options = _options(draw, strong=draw.random() < 0.8, pay_every=0.6, clients=4, failover_takes=(0.5, 2.0))
+    return HistoryPlan(options=options,
                 safety=at + 40, liveness=180.0, strikes={"payments_freeze": draw.uniform(0.02, 0.08), "longest": 9.9},
                 person=Person(typed=[(at, LOSE)]))
 
 
 @mix
-def switchover_dies(draw: Random) -> Plan:
+def switchover_dies(draw: Random) -> HistoryPlan:
     """A switchover's driver dies at any step, and nobody types anything more; Aurora may complete it late."""
     at = WARM + draw.uniform(0, 30)
     takes = draw.choice(((4.0, 60.0), (60.0, 160.0)))
-    return Plan(options=_options(draw, switchover_takes=takes), safety=at + 60,
+    return HistoryPlan(options=_options(draw, switchover_takes=takes), safety=at + 60,
                 strikes={"record_kill": draw.uniform(0.03, 0.25)}, person=Person(typed=[(at, SWITCH)], waits=None))
 
 
 @mix
-def late_switchover(draw: Random) -> Plan:
+def late_switchover(draw: Random) -> HistoryPlan:
     """A switchover's driver dies while Aurora works on it, which takes longer than the other region waits."""
     at = WARM + draw.uniform(0, 30)
-    return Plan(options=_options(draw, automatic=True, switchover_takes=(70.0, 200.0)), safety=at + 60,
+    return HistoryPlan(options=_options(draw, automatic=True, switchover_takes=(70.0, 200.0)), safety=at + 60,
                 person=Person(typed=[(at, SWITCH)], interrupts=draw.uniform(2.0, 10.0), waits=None))
 
 
 @mix
-def flooded(draw: Random) -> Plan:
+def flooded(draw: Random) -> HistoryPlan:
     """Strangers flood what needs no key."""
     begins = WARM + draw.uniform(0, 60)
-    return Plan(options=_options(draw, automatic=True), safety=begins + 150,
-                faults=[Fault("flooded", EAST, begins, begins + draw.uniform(60, 140))])
+    return HistoryPlan(options=_options(draw, automatic=True), safety=begins + 150,
+                faults=[TimedFault("flooded", EAST, begins, begins + draw.uniform(60, 140))])
 
 
 @mix
-def two_releases(draw: Random) -> Plan:
+def two_releases(draw: Random) -> HistoryPlan:
     """One region has the next release, whose records have a field more; a planned move, and then a region is lost."""
     at = WARM + draw.uniform(0, 60)
     lost = at + draw.uniform(100, 140)
-    return Plan(options=_options(draw), safety=lost + 100, faults=[
-        Fault("newer-release", draw.choice(REGIONS), at - 40), Fault("region-lost", EAST, lost, lost + 90)],
+    return HistoryPlan(options=_options(draw), safety=lost + 100, faults=[
+        TimedFault("newer-release", draw.choice(REGIONS), at - 40), TimedFault("region-lost", EAST, lost, lost + 90)],
         person=Person(typed=[(at, SWITCH), (at + 60, SWITCH_BACK)]))
 
 
 @mix
-def skewed(draw: Random) -> Plan:
+def skewed(draw: Random) -> HistoryPlan:
     """Clocks disagree, by up to ten minutes, when copies stall and a region is lost, or a controller has stopped."""
     begins = WARM + draw.uniform(80, 150)
     skews = {place: draw.choice((0.0, draw.uniform(-100, 100), draw.uniform(-600, 600)))
              for place in (*REGIONS, OUTSIDE)}
     if draw.random() < 0.5:
         # The standby's controller sees the region dead and stops; the region is back when a person asks for a failover.
-        return Plan(options=_options(draw, skews=skews, automatic=False), safety=begins + 200, faults=[
-            Fault("region-lost", EAST, begins, begins + draw.uniform(50, 70)),
-            Fault("controller-stopped", WEST, begins + draw.uniform(40, 50), begins + 190)],
+        return HistoryPlan(options=_options(draw, skews=skews, automatic=False), safety=begins + 200, faults=[
+            TimedFault("region-lost", EAST, begins, begins + draw.uniform(50, 70)),
+            TimedFault("controller-stopped", WEST, begins + draw.uniform(40, 50), begins + 190)],
             person=Person(typed=[(begins + 150, TO_WEST)], waits=None))
-    stalls = [Fault(name, EAST, begins - draw.uniform(0, 90), begins + 90)
+    stalls = [TimedFault(name, EAST, begins - draw.uniform(0, 90), begins + 90)
               for name in ("table-stalls", "ledger-stalls", "receipts-stall")]
-    return Plan(options=_options(draw, skews=skews, strong=False), safety=begins + 150, faults=[
-        *stalls, Fault("region-lost", EAST, begins, begins + 120)],
+    return HistoryPlan(options=_options(draw, skews=skews, strong=False), safety=begins + 150, faults=[
+        *stalls, TimedFault("region-lost", EAST, begins, begins + 120)],
         person=Person(typed=[(begins + 45, TO_WEST)], waits=60.0))
 
 
 @mix
-def malformed(draw: Random) -> Plan:
+def malformed(draw: Random) -> HistoryPlan:
     """One malformed item lies in the table when a region is lost, or when the traffic moves."""
     begins = WARM + draw.uniform(0, 60)
-    lost = [Fault("region-lost", EAST, begins, begins + 150)] if draw.random() < 0.7 else []
-    return Plan(options=_options(draw, automatic=True), safety=begins + 200, faults=[
-        Fault("malformed-item", EAST, WARM / 2), *lost], person=Person(typed=[] if lost else [(begins, SWITCH)]))
+    lost = [TimedFault("region-lost", EAST, begins, begins + 150)] if draw.random() < 0.7 else []
+    return HistoryPlan(options=_options(draw, automatic=True), safety=begins + 200, faults=[
+        TimedFault("malformed-item", EAST, WARM / 2), *lost], person=Person(typed=[] if lost else [(begins, SWITCH)]))
 
 
 @mix
-def may_not_promote(draw: Random) -> Plan:
+def may_not_promote(draw: Random) -> HistoryPlan:
     """The permission to promote is missing when a region is lost for a while."""
     begins = WARM + draw.uniform(0, 60)
     lasts = draw.uniform(60, 200)
-    return Plan(options=_options(draw, automatic=True), safety=begins + lasts + 30, faults=[
-        Fault("promotion-denied", WEST, 0.0, EVER), Fault("region-lost", EAST, begins, begins + lasts)],
+    return HistoryPlan(options=_options(draw, automatic=True), safety=begins + lasts + 30, faults=[
+        TimedFault("promotion-denied", WEST, 0.0, EVER), TimedFault("region-lost", EAST, begins, begins + lasts)],
         person=Person(typed=[(begins + lasts + 40, "failback")]))
 
 
 @mix
-def way_cut_for_ever(draw: Random) -> Plan:
+def way_cut_for_ever(draw: Random) -> HistoryPlan:
     """Only the way between the regions is cut, both ways or one way, for ever."""
     begins = WARM + draw.uniform(0, 60)
-    return Plan(options=_options(draw, automatic=True), safety=begins + 100, liveness=960.0, faults=[
-        Fault(draw.choice(("way-cut", "way-cut", "one-way-cut")), draw.choice(REGIONS), begins, EVER)],
+    return HistoryPlan(options=_options(draw, automatic=True), safety=begins + 100, liveness=960.0, faults=[
+        TimedFault(draw.choice(("way-cut", "way-cut", "one-way-cut")), draw.choice(REGIONS), begins, EVER)],
         person=Person(waits=draw.choice((None, 60.0))))
 
 
 @mix
-def loss_in_a_move(draw: Random) -> Plan:
+def loss_in_a_move(draw: Random) -> HistoryPlan:
     """The leading region is lost for ever while a planned move waits: for copies, or for the old region."""
     at = WARM + draw.uniform(0, 30)
     lost = at + draw.uniform(3, 60)
     if draw.random() < 0.5:
-        return Plan(options=_options(draw, automatic=True, strong=False), safety=lost + 60, faults=[
-            Fault("table-stalls", EAST, at - 20, lost + 50), Fault("region-lost", EAST, lost, EVER)],
+        return HistoryPlan(options=_options(draw, automatic=True, strong=False), safety=lost + 60, faults=[
+            TimedFault("table-stalls", EAST, at - 20, lost + 50), TimedFault("region-lost", EAST, lost, EVER)],
             person=Person(typed=[(at, SWITCH)]))
     # Once the other region leads, it is lost for ever, and the old one is back: a failback waits for its database.
-    return Plan(options=_options(draw, automatic=True), safety=at + 420, faults=[
-        Fault("region-lost", EAST, at, at + 300), Fault("rds-refuses", EAST, at + 300, at + 400),
-        Fault("region-lost", WEST, at + 330 + draw.uniform(0, 60), EVER)],
+    return HistoryPlan(options=_options(draw, automatic=True), safety=at + 420, faults=[
+        TimedFault("region-lost", EAST, at, at + 300), TimedFault("rds-refuses", EAST, at + 300, at + 400),
+        TimedFault("region-lost", WEST, at + 330 + draw.uniform(0, 60), EVER)],
         person=Person(typed=[(at + 310, "failback")]))
 
 
 @mix
-def one_store_lost(draw: Random) -> Plan:
+def one_store_lost(draw: Random) -> HistoryPlan:
     """One store of one region refuses, hangs or throttles for ever."""
     begins = WARM + draw.uniform(0, 60)
-    return Plan(options=_options(draw), safety=begins + 60, faults=[
-        Fault(f"{draw.choice(SERVICES)}-{draw.choice(list(REFUSALS))}", draw.choice(REGIONS), begins, EVER)],
+    return HistoryPlan(options=_options(draw), safety=begins + 60, faults=[
+        TimedFault(f"{draw.choice(SERVICES)}-{draw.choice(list(REFUSALS))}", draw.choice(REGIONS), begins, EVER)],
         person=Person(waits=draw.uniform(20, 90), accepts=True))
 
 
 @mix
-def restored(draw: Random) -> Plan:
+def restored(draw: Random) -> HistoryPlan:
     """The table is restored to an earlier moment after a move."""
     at = WARM + draw.uniform(0, 30)
     restored_at = at + draw.uniform(100, 150)
-    return Plan(options=_options(draw), safety=restored_at + 60, faults=[
-        Fault("table-restored", draw.choice(REGIONS), restored_at)], person=Person(typed=[(at, SWITCH)]))
+    return HistoryPlan(options=_options(draw), safety=restored_at + 60, faults=[
+        TimedFault("table-restored", draw.choice(REGIONS), restored_at)], person=Person(typed=[(at, SWITCH)]))
 
 
 @mix
-def large(draw: Random) -> Plan:
+def large(draw: Random) -> HistoryPlan:
     """Hundreds of thousands of payments, a tenth of which one store has lost, when the traffic moves."""
     at = WARM + draw.uniform(0, 30)
-    return Plan(options=_options(draw, older=draw.randint(50, 350), scale=4000, clients=1, receipts_lag=(
+    return HistoryPlan(options=_options(draw, older=draw.randint(50, 350), scale=4000, clients=1, receipts_lag=(
         0.5, draw.choice((5.0, 400.0)))), safety=at + 60, liveness=320.0,
         person=Person(typed=[(at, draw.choice((SWITCH, LOSE)))]))
 
 
 @mix
-def swarm(draw: Random) -> Plan:
+def swarm(draw: Random) -> HistoryPlan:
     """A subset of everything, with small rates of pauses and kills at every call."""
     names = ["region-lost", "way-cut", "one-way-cut", "table-stalls", "receipts-stall", "ledger-stalls", "flooded",
              "no-quorum", "api-down", "controller-stopped", "receipts-denied", "promotion-denied", "driver-frozen",
@@ -338,14 +341,14 @@ def swarm(draw: Random) -> Plan:
     for name in draw.sample(names, draw.randint(1, 4)):
         for _ in range(draw.randint(1, 2)):
             begins = WARM + draw.uniform(0, 400)
-            faults.append(Fault(name, draw.choice(REGIONS), begins, begins + draw.choice((20, 60, 150, 300))))
+            faults.append(TimedFault(name, draw.choice(REGIONS), begins, begins + draw.choice((20, 60, 150, 300))))
     lasting = draw.choice(("", "", "region-lost", "way-cut", "one-way-cut", "controller-stopped", "dynamodb-refuses"))
     if lasting:
-        faults.append(Fault(lasting, draw.choice(REGIONS), WARM + draw.uniform(0, 450), EVER))
+        faults.append(TimedFault(lasting, draw.choice(REGIONS), WARM + draw.uniform(0, 450), EVER))
     commands = (SWITCH, SWITCH_BACK, TO_WEST, LOSE, "failback")
     typed = sorted((WARM + draw.uniform(0, 450), draw.choice(commands)) for _ in range(draw.randint(0, 3)))
     rate, record = draw.choice((0.0, 0.0005, 0.003)), draw.choice((0.0, 0.02, 0.1))
-    return Plan(options=_options(draw), faults=faults, safety=600.0, strikes={
+    return HistoryPlan(options=_options(draw), faults=faults, safety=600.0, strikes={
         "kill": rate, "freeze": rate, "record_kill": record, "record_freeze": draw.choice((0.0, 0.02, 0.1))},
         fates={name: draw.choice((0.0, 0.002, 0.01)) for name in ("fail", "lose", "twice", "late")},
         person=Person(typed=typed, waits=draw.uniform(20, 120), accepts=draw.random() < 0.5,

@@ -17,7 +17,7 @@ HERE, AWAY = 0.002, 0.035  # seconds that a packet takes within a region, and be
 Answer = Callable[[Any, BaseException | None], None]
 
 
-class NoAnswer(Exception):
+class Unanswered(Exception):
     """Nothing came back: `connected` distinguishes a call that may have been done from one that never left."""
 
     def __init__(self, *, connected: bool) -> None:
@@ -34,7 +34,7 @@ class Unavailable(Exception):
 
 
 @dataclass(slots=True)
-class Call:
+class NetworkCall:
     """A call at a seam: who makes it, where it goes, and what it asks for.
 
     `record`: it changes the record of a run, leadership, a lever or the writer. `patience` is how long its caller waits
@@ -55,10 +55,10 @@ class Adversary(Protocol):
 
     active: bool
 
-    def strike(self, call: Call, moment: str) -> None:
+    def strike(self, call: NetworkCall, moment: str) -> None:
         """May kill or freeze the caller `before` a call leaves it, or `after` its answer is there."""
 
-    def fate(self, call: Call) -> tuple[str, float]:
+    def fate(self, call: NetworkCall) -> tuple[str, float]:
         """What happens to the call (nothing, `fail`, `lose` or `twice`), and seconds that it is held back."""
 
 
@@ -67,17 +67,17 @@ class Calm:
 
     active = False
 
-    def strike(self, call: Call, moment: str) -> None:
+    def strike(self, call: NetworkCall, moment: str) -> None:
         """Does nothing."""
 
-    def fate(self, call: Call) -> tuple[str, float]:
+    def fate(self, call: NetworkCall) -> tuple[str, float]:
         """Nothing happens to it."""
         del call
         return "", 0.0
 
 
 @dataclass
-class Network:
+class SimulatedNetwork:
     """The ways between places, and which of them are cut: `cuts` holds (from, to), both ways if both are in it."""
 
     scheduler: Scheduler
@@ -91,7 +91,7 @@ class Network:
     denied: set[tuple[str, str, str]] = field(default_factory=set)
     """Operations by (region, name, resource) that nobody is permitted to call."""
 
-    shunned: Callable[[Call], None] = lambda _: None
+    shunned: Callable[[NetworkCall], None] = lambda _: None
     """Called with each call to a region that its caller shuns."""
 
     @property
@@ -109,7 +109,7 @@ class Network:
         """Whether packets get there and back."""
         return self.reaches(one, other) and self.reaches(other, one)
 
-    def call(self, call: Call, serve: Callable[[], Any]) -> Any:
+    def call(self, call: NetworkCall, serve: Callable[[], Any]) -> Any:
         """What `serve` gives at the moment at which the call arrives.
 
         Raises NoAnswer within `connect` seconds if nobody is reached, and within `patience` if no answer comes.
@@ -143,13 +143,13 @@ class Network:
         scheduler.suspend(call.patience if delay >= call.patience else None)
         self._return(call)
         if not answer:
-            raise NoAnswer(connected=True)
+            raise Unanswered(connected=True)
         found, error = answer[0]
         if error is not None:
             raise error
         return found
 
-    def request(self, call: Call, arrive: Callable[[Answer], None]) -> Any:
+    def request(self, call: NetworkCall, arrive: Callable[[Answer], None]) -> Any:
         """As `call`, of something that takes its own time: `arrive` is given what to call with the answer."""
         fate, delay = self._leave(call)
         scheduler, answered = self.scheduler, Signal(self.scheduler)
@@ -168,14 +168,14 @@ class Network:
         answered.wait(call.patience)
         self._return(call)
         if not answered.set:
-            raise NoAnswer(connected=True)
+            raise Unanswered(connected=True)
         return answered.result()
 
     def latency(self, source: str, target: str) -> float:
         """Seconds that a packet takes."""
         return (HERE if source == target else AWAY) * (0.5 + 1.5 * self.scheduler.random.random())
 
-    def _leave(self, call: Call) -> tuple[str, float]:
+    def _leave(self, call: NetworkCall) -> tuple[str, float]:
         """The call's fate, and seconds until it arrives. Raises NoAnswer and Unavailable if it never does."""
         caller, region = call.caller, call.region
         caller.calls += 1
@@ -188,12 +188,12 @@ class Network:
         if (self.cuts or self.dead) and not self.connected(caller.place, region):
             hangs = self.scheduler.random.random() < 1 / 2 or caller.place in self.dead
             self.scheduler.suspend(call.connect if hangs else 0.01)
-            raise NoAnswer(connected=False)
+            raise Unanswered(connected=False)
         mood = self.refusing.get((region, call.service), "")
         if mood:
             self.scheduler.suspend(call.patience if mood == "hang" else 0.01)
             if mood == "hang":
-                raise NoAnswer(connected=True)
+                raise Unanswered(connected=True)
             raise Unavailable(throttled=mood == "throttle")
         fate, held = self.adversary.fate(call) if struck else ("", 0.0)
         if fate == "fail":
@@ -201,7 +201,7 @@ class Network:
             raise Unavailable
         return fate, held + self.latency(caller.place, region)
 
-    def _return(self, call: Call) -> None:
+    def _return(self, call: NetworkCall) -> None:
         if self.adversary.active and not call.caller.spared:
             self.adversary.strike(call, "after")
             self._pause(call.caller)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from contract import DNS_TTL, HEALTH_PATH, LEVER_PATH
-from simulator.network import OUTSIDE, Network, NoAnswer
+from simulator.network import OUTSIDE, SimulatedNetwork, Unanswered
 from simulator.scheduler import Process
 
 HEALTHY_SHARE = 0.18
@@ -43,7 +43,8 @@ class Check:
 class Route53:
     """The checks and the two failover records of the service's name: the primary one while two of three hold."""
 
-    def __init__(self, network: Network, regions: tuple[str, str], ask: Ask, *, interval: float, threshold: int,
+    def __init__(self, network: SimulatedNetwork, regions: tuple[str, str], ask: Ask, *, interval: float,
+                 threshold: int,
                  checkers: int = 1) -> None:
         self._network, self.regions, self._ask, self._interval = network, regions, ask, interval
         primary, standby = regions
@@ -64,7 +65,7 @@ class Route53:
         while True:
             try:
                 answered = 200 <= self._ask(checker, check.region, check.path, PATIENCE) < 400
-            except NoAnswer:
+            except Unanswered:
                 answered = False
             check.hear(number, answered=answered)
             checker.sleep(self._interval)

@@ -10,8 +10,8 @@ from zlib import crc32
 from recovery.drill.payer import Payer
 from recovery.stack import Stack
 from simulator.checkers import LIVENESS, QUIET, SAFETY, Violation
-from simulator.faults import EVER, FAULTS, Fault, Strikes
-from simulator.mixes import MIXES, Plan
+from simulator.faults import EVER, FAULTS, Strikes, TimedFault
+from simulator.mixes import MIXES, HistoryPlan
 from simulator.network import OUTSIDE
 from simulator.operator import Operator
 from simulator.scheduler import Process
@@ -27,7 +27,7 @@ class Result:
     """What came of a history: `seconds` are virtual ones."""
 
     seed: int
-    plan: Plan
+    plan: HistoryPlan
     violations: list[Violation]
     seconds: float
     faults: Counter[str]
@@ -35,25 +35,25 @@ class Result:
     trace: list[str]
 
 
-def draw(seed: int, mix: str = "") -> Plan:
+def draw(seed: int, mix: str = "") -> HistoryPlan:
     """The plan of a seed, of one mix or of any."""
     random = Random(f"plan {seed}")
     name = mix or random.choice(sorted(MIXES))
     return replace(MIXES[name](random), mix=name)
 
 
-def play(seed: int, plan: Plan, *, traced: bool = False) -> Result:
+def play(seed: int, plan: HistoryPlan, *, traced: bool = False) -> Result:
     """Play a plan from its seed; the same two give the same history."""
     strikes = Strikes(Random(f"strikes {seed}"), **{**plan.strikes, "fates": plan.fates})  # type: ignore[arg-type]
     world = World(crc32(str(seed).encode()), plan.options, strikes)
     scheduler, counts, world.struck = world.scheduler, Counter[str](), strikes.counts
 
-    def begin(fault: Fault) -> None:
+    def begin(fault: TimedFault) -> None:
         counts[fault.name] += 1
         world.history.note(scheduler.now, "fault", fault.where, name=fault.name)
         FAULTS[fault.name][0](world, fault.where)
 
-    def lift(fault: Fault) -> None:
+    def lift(fault: TimedFault) -> None:
         world.history.note(scheduler.now, "healed", fault.where, name=fault.name)
         FAULTS[fault.name][1](world, fault.where)
         world.drain()
@@ -89,7 +89,7 @@ STATES = frozenset({
     "leads", "promoted", "asked to promote", "notified", "rejoined", "runs", "ends", "repaired", "crashed"})
 
 
-def _end(world: World, plan: Plan) -> Iterator[Violation]:
+def _end(world: World, plan: HistoryPlan) -> Iterator[Violation]:
     """Play the second phase until its end, or until nothing is left to happen, and judge the history."""
     until = world.scheduler.now + plan.liveness
     steady, cut = 0, any("cut" in fault.name for fault in world.permanent)
@@ -129,9 +129,9 @@ def audit(world: World) -> None:
         world.scheduler.spawn(auditor, count)
 
 
-def shrink(seed: int, plan: Plan, rule: str) -> Plan:
+def shrink(seed: int, plan: HistoryPlan, rule: str) -> HistoryPlan:
     """The plan with everything left out that the violation of a rule does not need, and as short as it can be."""
-    def breaks(smaller: Plan) -> bool:
+    def breaks(smaller: HistoryPlan) -> bool:
         return any(found.rule == rule for found in play(seed, smaller).violations)
 
     changed = True
@@ -144,7 +144,7 @@ def shrink(seed: int, plan: Plan, rule: str) -> Plan:
     return plan
 
 
-def _smaller(plan: Plan) -> Iterator[Plan]:
+def _smaller(plan: HistoryPlan) -> Iterator[HistoryPlan]:
     """Each plan with one thing less, or a shorter phase."""
     person = plan.person
     for each in plan.faults:

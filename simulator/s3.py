@@ -7,7 +7,7 @@ from typing import Any
 
 from contract import LEVER_KEY
 from simulator.dynamodb import CONNECT, READ, calling, failure
-from simulator.network import Call, Network
+from simulator.network import NetworkCall, SimulatedNetwork
 from simulator.scheduler import EPOCH, Process
 
 PAGE = 200  # versions of a listing's page
@@ -15,7 +15,7 @@ READ_ALREADY = 0.5  # the part of the copies under way that have left a region w
 
 
 @dataclass(frozen=True)
-class Version:
+class StoredVersion:
     """A version of an object; without a body it is a delete marker."""
 
     number: int
@@ -27,14 +27,14 @@ class Version:
 class Buckets:
     """The buckets of all regions. `copied` names the one that each bucket's objects are copied to."""
 
-    network: Network
+    network: SimulatedNetwork
     regions: dict[str, str]
     """The region of each bucket."""
     copied: dict[str, str] = field(default_factory=dict)
     lag: Callable[[], float] = lambda: 1.0
     stalled: set[tuple[str, str]] = field(default_factory=set)
-    objects: dict[str, dict[str, list[Version]]] = field(default_factory=dict)
-    _waiting: list[tuple[str, str, Version]] = field(default_factory=list)
+    objects: dict[str, dict[str, list[StoredVersion]]] = field(default_factory=dict)
+    _waiting: list[tuple[str, str, StoredVersion]] = field(default_factory=list)
     _number: int = 0
 
     def __post_init__(self) -> None:
@@ -48,13 +48,13 @@ class Buckets:
     def write(self, bucket: str, key: str, body: bytes | None) -> None:
         """Add a version, and begin to copy it."""
         self._number += 1
-        version = Version(self._number, self.network.scheduler.now, body)
+        version = StoredVersion(self._number, self.network.scheduler.now, body)
         self.objects[bucket].setdefault(key, []).append(version)
         target = self.copied.get(bucket)
         if target:
             self._copy(bucket, key, version)
 
-    def _copy(self, bucket: str, key: str, version: Version) -> None:
+    def _copy(self, bucket: str, key: str, version: StoredVersion) -> None:
         target = self.copied[bucket]
         way = self.regions[bucket], self.regions[target]
 
@@ -156,5 +156,5 @@ class S3Client:
         return self._call("ListObjectVersions", serve, Bucket)
 
     def _call(self, operation: str, serve: Callable[[], Any], bucket: str, *, record: bool = False) -> dict[str, Any]:
-        call = Call(self._caller, self._region, "s3", operation, READ, CONNECT, record)
+        call = NetworkCall(self._caller, self._region, "s3", operation, READ, CONNECT, record)
         return calling(self._buckets.network, call, serve, bucket)

@@ -16,13 +16,13 @@ from payments.region import Transport, create_api, create_service
 from recovery import cli, controller
 from recovery.observation import Observation
 from simulator import adapters
-from simulator.aurora import Aurora, RdsClient
+from simulator.aurora import RdsClient, SimulatedAurora
 from simulator.clients import Acknowledged, Client
 from simulator.dynamodb import DynamoClient, Table
 from simulator.functions import MINUTE, Function, Functions, Gateway, LambdaClient, Schedule
 from simulator.history import History
 from simulator.metrics import CloudWatchClient, Metrics, SnsClient
-from simulator.network import OUTSIDE, Call, Network, NoAnswer
+from simulator.network import OUTSIDE, NetworkCall, SimulatedNetwork, Unanswered
 from simulator.route53 import Route53
 from simulator.s3 import Buckets, S3Client
 from simulator.scheduler import Process, Scheduler
@@ -74,13 +74,13 @@ class Screen(cli.Terminal):
         return dict(self.known)
 
 
-class World:  # pylint: disable=too-many-instance-attributes  # everything of a history
+class World:  # pylint: disable=too-many-instance-attributes,too-many-public-methods  # everything of a history
     """The history's world, from its start."""
 
     def __init__(self, seed: int, options: Options, adversary: Any = None) -> None:
         self.options, self.history, self.regions = options, History(), REGIONS
         self.scheduler = scheduler = Scheduler(seed)
-        self.network = Network(scheduler, self.history, shunned=self._shunned)
+        self.network = SimulatedNetwork(scheduler, self.history, shunned=self._shunned)
         if adversary is not None:
             self.network.adversary = adversary
         primary, standby = REGIONS
@@ -93,7 +93,7 @@ class World:  # pylint: disable=too-many-instance-attributes  # everything of a 
             self.network, {name: region for kind in (self.receipts, self.control) for region, name in kind.items()},
             {self.receipts[primary]: self.receipts[standby], self.receipts[standby]: self.receipts[primary]},
             lag=lambda: draw.uniform(*options.receipts_lag))
-        self.aurora = Aurora(
+        self.aurora = SimulatedAurora(
             self.network, self.history, GLOBAL,
             {region: f"arn:aws:rds:{region}:123456789012:cluster:tapstack-sim-{region}" for region in REGIONS}, primary,
             lag=lambda: draw.uniform(*options.ledger_lag), failover_takes=options.failover_takes,
@@ -224,7 +224,8 @@ class World:  # pylint: disable=too-many-instance-attributes  # everything of a 
     def transport(self, process: Process) -> Transport:
         """How a function's process reaches AWS."""
         clients = self.clients(process)
-        return Transport(lambda region: adapters.Session(clients, region), adapters.connecting(self.aurora, process))
+        connect = adapters.connecting(self.aurora, process)
+        return Transport(lambda region: adapters.BotoSession(clients, region), connect)
 
     def environment(self, process: Process) -> Any:
         """What recovery takes from the machine of a process."""
@@ -280,7 +281,7 @@ class World:  # pylint: disable=too-many-instance-attributes  # everything of a 
             status, found = self.gateway.request(
                 process, region, method, f"/{path}", body=body.decode() if body else None, patience=timeout,
                 connect=min(timeout, 1.0))
-        except NoAnswer:
+        except Unanswered:
             return 0, b""
         return status, json.dumps(found).encode()
 
@@ -367,7 +368,7 @@ class World:  # pylint: disable=too-many-instance-attributes  # everything of a 
                               action=run["action"], target=run["target"], run=run["id"], why=run["why"])
         self._holders[record] = writer
 
-    def _shunned(self, call: Call) -> None:
+    def _shunned(self, call: NetworkCall) -> None:
         """Note a call to the region that a failover leaves alone, if its caller still drives that failover."""
         run = self.run(self.other(call.region))
         if run and run["ended"] is None and run["driver"] == self._names[call.caller.name]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from simulator.history import History
-from simulator.network import OUTSIDE, Call, Network
+from simulator.network import OUTSIDE, NetworkCall, SimulatedNetwork
 from simulator.scheduler import Process, Scheduler
 
 EAST, WEST = "us-east-1", "us-west-2"
@@ -17,7 +17,7 @@ class Machine:
     def __init__(self) -> None:
         self.scheduler = Scheduler(1)
         self.history = History()
-        self.network = Network(self.scheduler, self.history)
+        self.network = SimulatedNetwork(self.scheduler, self.history)
         self.processes = {place: Process(self.scheduler, place, place) for place in (EAST, WEST, OUTSIDE)}
 
     def do(self, work: Callable[[], Any], place: str = OUTSIDE, seconds: float = 1000.0) -> Any:
@@ -30,7 +30,8 @@ class Machine:
 
     def call(self, serve: Callable[[], Any], to: str = WEST, place: str = OUTSIDE) -> Any:
         """What a call from a place to a region gives."""
-        return self.do(lambda: self.network.call(Call(self.processes[place], to, "s3", "Get", 1.0, 0.5), serve), place)
+        call = NetworkCall(self.processes[place], to, "s3", "Get", 1.0, 0.5)
+        return self.do(lambda: self.network.call(call, serve), place)
 
 
 @pytest.fixture

@@ -6,15 +6,15 @@ from botocore.exceptions import ClientError
 from pg8000.exceptions import DatabaseError
 
 from payments import ledger
-from simulator.aurora import Aurora, LedgerSession, RdsClient
+from simulator.aurora import LedgerSession, RdsClient, SimulatedAurora
 from tests.simulator.conftest import EAST, WEST, Machine
 
 ARN = {region: f"arn:aws:rds:{region}:1:cluster:{region}" for region in (EAST, WEST)}
 
 
-def database(machine: Machine) -> Aurora:
+def database(machine: Machine) -> SimulatedAurora:
     """A database whose copies take a second."""
-    return Aurora(machine.network, machine.history, "global", ARN, EAST, lag=lambda: 1.0)
+    return SimulatedAurora(machine.network, machine.history, "global", ARN, EAST, lag=lambda: 1.0)
 
 
 def posting(name: str, epoch: int = 1, fingerprint: str = "f") -> dict[str, Any]:
@@ -23,7 +23,7 @@ def posting(name: str, epoch: int = 1, fingerprint: str = "f") -> dict[str, Any]
             "epoch": epoch, "created_at": "now"}
 
 
-def post(machine: Machine, aurora: Aurora, region: str, **values: Any) -> None:
+def post(machine: Machine, aurora: SimulatedAurora, region: str, **values: Any) -> None:
     """Post in a region."""
     def work() -> None:
         LedgerSession.connect(aurora, machine.processes[region], region).run(ledger.POST, **values)
@@ -36,7 +36,7 @@ def state(raised: pytest.ExceptionInfo[DatabaseError]) -> str:
     return str(raised.value.args[0]["C"])
 
 
-def move(machine: Machine, aurora: Aurora, how: str, target: str, asked_in: str) -> None:
+def move(machine: Machine, aurora: SimulatedAurora, how: str, target: str, asked_in: str) -> None:
     """Ask for a move."""
     client = RdsClient(aurora, machine.processes[asked_in], asked_in)
     machine.do(lambda: getattr(client, f"{how}_global_cluster")(TargetDbClusterIdentifier=ARN[target]), asked_in)

@@ -32,7 +32,7 @@ from botocore.exceptions import ClientError
 
 from rehearsal.aws.clients import EmulatorClients
 from rehearsal.aws.emulator import Emulator
-from simulator.aurora import Aurora, RdsClient
+from simulator.aurora import RdsClient, SimulatedAurora
 from simulator.dynamodb import DynamoClient, Table
 from simulator.functions import Function, Functions, LambdaClient
 from simulator.metrics import CloudWatchClient, Metrics, SnsClient
@@ -99,7 +99,7 @@ def simulated(machine: Machine) -> Clients:
 
     functions.add(Function("function", EAST, lambda _: handle, 10.0))
     metrics = Metrics(network, machine.history)
-    aurora = Aurora(network, machine.history, "global", CLUSTERS, EAST)
+    aurora = SimulatedAurora(network, machine.history, "global", CLUSTERS, EAST)
     return {"dynamodb": DynamoClient(Table(network, (EAST, WEST), strong=False), process, EAST),
             "s3": S3Client(Buckets(network, {"bucket": EAST}), process, EAST), "sns": SnsClient(metrics, process, EAST),
             "lambda": LambdaClient(functions, network, process, EAST, 10.0), "rds": RdsClient(aurora, process, EAST),

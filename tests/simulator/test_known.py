@@ -4,9 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from simulator.checkers import Violation
-from simulator.hunt import Findings, fixed_set, hunt, refreshed
+from simulator.hunt import HuntFindings, fixed_set, hunt, refreshed
 from simulator.known import Known, find, load, save, shows
-from simulator.mixes import MIXES, Plan
+from simulator.mixes import MIXES, HistoryPlan
 from simulator.run import Result
 from simulator.world import Options
 
@@ -16,11 +16,11 @@ KNOWN = [Known(name="n", rule="a rule", history=1, issue=11, seeds={"swarm": 7})
 def result(seed: int, *broken: str) -> Result:
     """What came of a history."""
     violations = [Violation(each, 1.0, "why") for each in broken]
-    return Result(seed, Plan(options=Options(), mix="swarm"), violations, 60.0, Counter(f=1), Counter(s=2), [])
+    return Result(seed, HistoryPlan(options=Options(), mix="swarm"), violations, 60.0, Counter(f=1), Counter(s=2), [])
 
 
 def test_a_known_violation_that_shows_is_in_order() -> None:
-    findings = Findings(took=1.0)
+    findings = HuntFindings(took=1.0)
     findings.add(result(7, "a rule", "a rule"))
     findings.add(result(8))
     assert (findings.unknown(KNOWN), findings.gone(KNOWN)) == ([], [])
@@ -31,7 +31,7 @@ def test_a_known_violation_that_shows_is_in_order() -> None:
 
 
 def test_a_new_violation_and_one_that_is_gone_are_named() -> None:
-    findings = Findings(took=1.0)
+    findings = HuntFindings(took=1.0)
     findings.add(result(7, "another rule"))
     assert findings.unknown(KNOWN) == [("swarm", "another rule")]
     assert findings.gone(KNOWN) == [("swarm", 7, "a rule")]

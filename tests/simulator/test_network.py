@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from simulator.network import OUTSIDE, Call, NoAnswer, Unavailable
+from simulator.network import OUTSIDE, NetworkCall, Unanswered, Unavailable
 from tests.simulator.conftest import EAST, WEST, Machine
 
 
@@ -13,15 +13,16 @@ class Doom:
 
     active = True
 
-    def __init__(self, fate: str = "", held: float = 0.0, strike: Callable[[Call, str], object] | None = None) -> None:
+    def __init__(self, fate: str = "", held: float = 0.0,
+                 strike: Callable[[NetworkCall, str], object] | None = None) -> None:
         self._fate, self._strike = (fate, held), strike
 
-    def strike(self, call: Call, moment: str) -> None:
+    def strike(self, call: NetworkCall, moment: str) -> None:
         """Do what it is to do."""
         if self._strike:
             self._strike(call, moment)
 
-    def fate(self, call: Call) -> tuple[str, float]:
+    def fate(self, call: NetworkCall) -> tuple[str, float]:
         """Always the same."""
         del call
         return self._fate
@@ -40,7 +41,7 @@ def test_what_the_service_raises_reaches_its_caller(machine: Machine) -> None:
 @pytest.mark.parametrize("lost", [WEST, EAST])
 def test_nobody_reaches_a_lost_region_or_calls_from_it(machine: Machine, lost: str) -> None:
     machine.network.dead[lost] = 0.0
-    with pytest.raises(NoAnswer) as raised:
+    with pytest.raises(Unanswered) as raised:
         machine.call(lambda: 1, WEST, EAST)
     assert not raised.value.connected
 
@@ -49,7 +50,7 @@ def test_a_cut_in_one_direction_leaves_no_answer(machine: Machine) -> None:
     machine.network.cuts.add((WEST, EAST))
     assert machine.network.reaches(EAST, WEST)
     assert not machine.network.connected(EAST, WEST)
-    with pytest.raises(NoAnswer):
+    with pytest.raises(Unanswered):
         machine.call(lambda: 1, WEST, EAST)
     assert machine.call(lambda: 1, WEST, OUTSIDE) == 1
 
@@ -64,7 +65,7 @@ def test_a_service_refuses(machine: Machine, mood: str, throttled: bool) -> None
 
 def test_a_service_hangs_for_as_long_as_its_caller_waits(machine: Machine) -> None:
     machine.network.refusing[WEST, "s3"] = "hang"
-    with pytest.raises(NoAnswer) as raised:
+    with pytest.raises(Unanswered) as raised:
         machine.call(lambda: 1)
     assert raised.value.connected
     assert machine.scheduler.now >= 1.0
@@ -77,7 +78,7 @@ def test_the_fates_of_a_call(machine: Machine, fate: str, served: int, answered:
     machine.network.adversary = Doom(fate)
     try:
         assert machine.call(lambda: calls.append(1)) is None
-    except (NoAnswer, Unavailable):
+    except (Unanswered, Unavailable):
         assert not answered
     else:
         assert answered
@@ -88,7 +89,7 @@ def test_the_fates_of_a_call(machine: Machine, fate: str, served: int, answered:
 def test_a_call_that_is_held_back_arrives_after_its_caller_has_given_up(machine: Machine) -> None:
     calls: list[float] = []
     machine.network.adversary = Doom(held=20.0)
-    with pytest.raises(NoAnswer):
+    with pytest.raises(Unanswered):
         machine.call(lambda: calls.append(machine.scheduler.now))
     assert machine.scheduler.now < 5.0
     machine.scheduler.run(30.0)
@@ -98,7 +99,7 @@ def test_a_call_that_is_held_back_arrives_after_its_caller_has_given_up(machine:
 
 def test_a_caller_may_be_killed_before_its_call_and_frozen_after_it(machine: Machine) -> None:
     calls: list[float] = []
-    def freeze(call: Call, moment: str) -> None:
+    def freeze(call: NetworkCall, moment: str) -> None:
         if moment == "after":
             call.caller.freeze(50.0)
 
@@ -121,14 +122,14 @@ def test_a_request_waits_for_whoever_answers_it(machine: Machine) -> None:
     def arrive(answer: Any) -> None:
         machine.scheduler.at(0.5, lambda: answer("late", None))
 
-    call = Call(machine.processes[EAST], WEST, "lambda", "Invoke", 1.0)
+    call = NetworkCall(machine.processes[EAST], WEST, "lambda", "Invoke", 1.0)
     assert machine.do(lambda: machine.network.request(call, arrive), EAST) == "late"
-    with pytest.raises(NoAnswer):
+    with pytest.raises(Unanswered):
         machine.do(lambda: machine.network.request(call, lambda _: None), EAST)
 
 
 def test_a_call_to_a_shunned_region_is_reported(machine: Machine) -> None:
-    calls: list[Call] = []
+    calls: list[NetworkCall] = []
     machine.network.shunned = calls.append
     machine.processes[EAST].shuns = WEST
     machine.call(lambda: 1, EAST, EAST)

@@ -1,7 +1,7 @@
 """Health checks and failover records."""
 import pytest
 
-from simulator.network import OUTSIDE, NoAnswer
+from simulator.network import OUTSIDE, Unanswered
 from simulator.route53 import Check, Resolver, Route53
 from simulator.scheduler import Process
 from tests.simulator.conftest import EAST, WEST, Machine
@@ -19,7 +19,7 @@ class World:
         """What a checker gets."""
         status = self.status[region, path]
         if not status:
-            raise NoAnswer(connected=False)
+            raise Unanswered(connected=False)
         return status
 
 

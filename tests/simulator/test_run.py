@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from simulator.faults import AT_ONCE, EVER, FAULTS, Fault
-from simulator.mixes import EAST, LOSE, MIXES, Person, Plan
+from simulator.faults import AT_ONCE, EVER, FAULTS, TimedFault
+from simulator.mixes import EAST, LOSE, MIXES, HistoryPlan, Person
 from simulator.run import draw, play, shrink
 from simulator.world import Options
 
@@ -35,7 +35,7 @@ def test_a_seed_gives_the_same_history_in_every_process(seed: int, mix: str) -> 
 
 
 def test_nothing_goes_wrong_where_nothing_goes_wrong() -> None:
-    result = play(1, Plan(mix="none", options=Options(), safety=200.0))
+    result = play(1, HistoryPlan(mix="none", options=Options(), safety=200.0))
     assert not result.violations
     assert result.seconds == 320.0  # it ends early, since it is decided
 
@@ -43,7 +43,7 @@ def test_nothing_goes_wrong_where_nothing_goes_wrong() -> None:
 @pytest.mark.parametrize("strong", [True, False])
 def test_a_person_moves_the_traffic_there_and_back(strong: bool) -> None:
     typed = [(110.0, "switchover --to us-west-2"), (250.0, "failback")]
-    result = play(2, Plan(options=Options(strong=strong), person=Person(typed=typed), safety=300.0), traced=True)
+    result = play(2, HistoryPlan(options=Options(strong=strong), person=Person(typed=typed), safety=300.0), traced=True)
     # A known violation needs no fault: Lambda freezes the environment between two requests, and its clock with it.
     assert {each.rule for each in result.violations} <= {"a lease outlives its time"}
     assert (result.states["switchover exit 0"], result.states["failback exit 0"]) == (1, 1)
@@ -52,15 +52,15 @@ def test_a_person_moves_the_traffic_there_and_back(strong: bool) -> None:
 
 @pytest.mark.parametrize("strong", [True, False])
 def test_a_controller_takes_over_from_a_region_that_is_lost_for_ever(strong: bool) -> None:
-    plan = Plan(options=Options(strong=strong), faults=[Fault("region-lost", EAST, 150.0)], safety=200.0)
+    plan = HistoryPlan(options=Options(strong=strong), faults=[TimedFault("region-lost", EAST, 150.0)], safety=200.0)
     result = play(4, plan)
     assert {each.rule for each in result.violations} <= {"decided too early"}
     assert result.states["promoted failover"] == 1
 
 
 def test_a_violation_is_shrunk_to_what_it_needs() -> None:
-    plan = Plan(options=Options(), safety=320.0, faults=[
-        Fault("flooded", EAST, 120.0, 200.0), Fault("sns-refuses", EAST, 130.0, 140.0)],
+    plan = HistoryPlan(options=Options(), safety=320.0, faults=[
+        TimedFault("flooded", EAST, 120.0, 200.0), TimedFault("sns-refuses", EAST, 130.0, 140.0)],
         person=Person(typed=[(300.0, "failover --to us-east-1")]), fates={"twice": 0.001})
     smaller = shrink(1, plan, "failover of a throttled region")
     assert [fault.name for fault in smaller.faults] == ["flooded"]
@@ -86,7 +86,7 @@ def test_a_seed_draws_its_own_mix() -> None:
 @pytest.mark.parametrize("name", sorted(FAULTS))
 def test_every_fault_can_be_set_and_lifted(name: str) -> None:
     ends = EVER if name in AT_ONCE else 160.0
-    plan = Plan(options=Options(), faults=[Fault(name, EAST, 110.0, ends)], safety=170.0, liveness=30.0)
+    plan = HistoryPlan(options=Options(), faults=[TimedFault(name, EAST, 110.0, ends)], safety=170.0, liveness=30.0)
     assert not plan.faults[0].lasts
     result = play(5, plan)
     assert result.faults[name] == 1
@@ -94,7 +94,7 @@ def test_every_fault_can_be_set_and_lifted(name: str) -> None:
 
 
 def test_what_a_person_types_again_is_bounded() -> None:
-    plan = Plan(options=Options(automatic=False), faults=[
-        Fault("region-lost", EAST, 110.0), Fault("promotion-denied", "us-west-2", 0.0)], safety=200.0)
+    plan = HistoryPlan(options=Options(automatic=False), faults=[
+        TimedFault("region-lost", EAST, 110.0), TimedFault("promotion-denied", "us-west-2", 0.0)], safety=200.0)
     result = play(6, replace(plan, person=Person(typed=[(150.0, LOSE)])))
     assert 1 <= sum(number for name, number in result.states.items() if name.startswith("failover exit")) <= 10

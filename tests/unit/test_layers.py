@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("lib", "payments", "recovery", "rehearsal", "tools")
+PACKAGES = ("lib", "payments", "recovery", "rehearsal", "simulator", "tools")
 PULUMI = {"pulumi", "pulumi_aws", "pulumi_random"}
 FORBIDDEN = {
     "payments": {*PULUMI, "lib", "recovery", "rehearsal", "simulator"},
