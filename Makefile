@@ -79,7 +79,7 @@ gate-stacks:
 	@$(MAKE) integration && $(MAKE) outages && $(MAKE) simulated
 
 .PHONY: prove
-prove: loaded hunted ## Proofs that take too long for the gate, 30 minutes at most
+prove: hunted ## Deterministic proofs that take too long for the gate, 30 minutes at most
 
 .PHONY: loaded
 loaded: $(READY) ## The fast tests ten times, in random order and with every processor kept busy
