@@ -79,7 +79,8 @@ gate-stacks:
 	@$(MAKE) integration && $(MAKE) outages && $(MAKE) simulated
 
 .PHONY: prove
-prove: hunted ## Deterministic proofs that take too long for the gate, 30 minutes at most
+prove: $(READY) ## Deterministic proofs that take too long for the gate, 30 minutes at most
+	$(call stage,prove,$(PY) -m simulator --long)
 
 .PHONY: loaded
 loaded: $(READY) ## The fast tests ten times, in random order and with every processor kept busy
@@ -112,13 +113,11 @@ parts: $(READY) ## The rehearsal's own parts, and the ledger's SQL on a real Pos
 	$(call stage,parts,$(PY) -m pytest tests/rehearsal tests/postgres)
 
 # SEEDS=n hunts over that many fresh seeds, SEED=n replays one, MIX=name does either in one mix only.
-.PHONY: simulate simulated hunted
+.PHONY: simulate simulated
 simulate: $(READY) ## Hunt for violations in histories under a virtual clock (SEEDS=1000), or replay one (SEED=n); MIX=name
 	@$(PY) -m simulator $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200)) $(if $(MIX),--mix $(MIX)) $(ARGS)
 simulated: $(READY)
 	$(call stage,simulated,$(PY) -m pytest tests/simulator && $(PY) -m simulator --fixed)
-hunted: $(READY)
-	$(call stage,hunted,$(PY) -m simulator --long)
 
 .PHONY: integration
 integration: $(READY) ## The integration tests, on a stack deployed onto an emulator

@@ -65,7 +65,7 @@ class Tasks(Background):
 
     @contextmanager
     def every(self, seconds: float, task: Callable[[], object], *, workers: int = 1) -> Iterator[None]:
-        """As `recovery.background.Background`."""
+        """As `recovery.environment.Background`."""
         scheduler, over = self._process.scheduler, Signal(self._process.scheduler)
 
         def work(delay: float) -> None:
@@ -83,7 +83,7 @@ class Tasks(Background):
                 each.wait()
 
     def gather(self, questions: Mapping[Any, Callable[[], T]], seconds: float) -> dict[Any, T]:
-        """As `recovery.background.Background`."""
+        """As `recovery.environment.Background`."""
         scheduler = self._process.scheduler
         asked = {name: scheduler.spawn(self._process, question) for name, question in questions.items()}
         until = scheduler.now + seconds
