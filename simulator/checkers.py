@@ -236,7 +236,7 @@ def nobody_stops_again(world: "World") -> Iterator[Violation]:
 @liveness
 def somebody_is_notified(world: "World") -> Iterator[Violation]:
     """Where nobody takes payments for long although both regions answer and are watched, a controller says so."""
-    if any(event.facts["name"] in UNWATCHED for event in world.history.of("fault")):
+    if world.struck or any(event.facts["name"] in UNWATCHED for event in world.history.of("fault")):
         return
     times = sorted({0.0, *(event.at for event in world.history.of("paid")), world.scheduler.now})
     for earlier, later in pairwise(times):

@@ -135,11 +135,15 @@ def frozen_driver(draw: Random) -> HistoryPlan:
     """A driver is frozen in the middle, others finish, the traffic goes back, and it wakes up."""
     at = WARM + draw.uniform(0, 30)
     begin = draw.choice((SWITCH, LOSE, LOSE))
+    person = Person(typed=[(at, begin), (at + draw.uniform(10, 60), begin), (at + 130, "failback"),
+                           (at + 260, "failback")])
+    if draw.random() < 0.7:
+        # Only the first driver freezes: from about its claim to about its promotion.
+        return HistoryPlan(options=_options(draw), safety=at + 450, person=person,
+                           faults=[TimedFault("driver-frozen", WEST, at + draw.uniform(1.2, 2.8))])
     rate = draw.uniform(0.05, 0.3)
-    return HistoryPlan(options=_options(draw), safety=650.0,
-                strikes={"record_freeze": rate, "freeze": rate / 20, "longest": 400.0},
-                person=Person(typed=[(at, begin), (at + draw.uniform(10, 60), begin), (at + 130, "failback"),
-                                     (at + 260, "failback")]))
+    return HistoryPlan(options=_options(draw), safety=650.0, person=person,
+                       strikes={"record_freeze": rate, "freeze": rate / 20, "longest": 400.0})
 
 
 @mix

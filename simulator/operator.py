@@ -43,22 +43,22 @@ class Operator:
 
     def _read(self, mail: Process) -> None:
         history, read = self._world.history, [0, 0]
+        advice, at = "", 0.0
         while True:
             mail.sleep(POLL)
             kinds = history.of("notified"), history.of("alarm")
             news = [note for kind, seen in zip(kinds, read, strict=True) for note in kind[seen:]]
             read = [len(kind) for kind in kinds]
-            advice = [found[1] for note in news if (found := COMMAND.search(note.facts["message"]))]
-            if advice and not self._busy and self._person.waits is not None:
-                self._busy = True
-                self._world.scheduler.at(self._person.waits, partial(self._answer, advice[0]))
-
-    def _answer(self, words: str) -> None:
-        if self._down():
-            accepts = self.patient and words.startswith("failover")
-            self._type(words + (" --accept-data-loss" if accepts else ""), 1)
-        else:
-            self._busy = False
+            named = [found[1] for note in news if (found := COMMAND.search(note.facts["message"]))]
+            if named and not advice:
+                advice, at = named[0], self._world.scheduler.now
+            waits = self._person.waits
+            if advice and waits is not None and self._world.scheduler.now >= at + waits and self._down():
+                if not self._busy:
+                    self._busy = True
+                    accepts = self.patient and advice.startswith("failover")
+                    self._type(advice + (" --accept-data-loss" if accepts else ""), 1)
+                advice = ""
 
     def _type(self, words: str, attempt: int) -> None:
         world = self._world
