@@ -80,6 +80,8 @@ LEVER_KEY = "takeover"
 """The object in a region's control bucket that moves the traffic there."""
 HEALTH_PATH, LEVER_PATH = "/health", "/takeover"
 DATABASE_NAME, DATABASE_USER = "payments", "payments_app"
+DATABASE_EVENTS = ("failover", "global-failover", "failure")
+"""The categories of a cluster's events that people are told of. Only they say whether Aurora fenced an old writer."""
 
 # --- Metrics that the controllers publish
 

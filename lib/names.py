@@ -44,6 +44,7 @@ class Names:
     api = PhysicalName("tapstack-payments-{suffix}", 255, "REST API")
     topic = PhysicalName("tapstack-alarms-{suffix}", 256, "SNS topic")
     alarm = PhysicalName("tapstack-{suffix}", 180, "CloudWatch alarm")
+    database_events = PhysicalName("tapstack-{suffix}", 254, "RDS event subscription")
     vault = PhysicalName("tapstack-{suffix}", 50, "backup vault")
     backup_plan = PhysicalName("tapstack-{suffix}", 50, "backup plan")
     flow_logs = PhysicalName("/tapstack/{suffix}/vpc-flow", 512, "log group")

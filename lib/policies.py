@@ -4,6 +4,10 @@ from typing import Any
 
 import pulumi
 
+# What publishes to the topic: alarms and events of RDS.
+# https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/USER_Events.GrantingPermissions.html
+PUBLISHERS = ["cloudwatch.amazonaws.com", "events.rds.amazonaws.com"]
+
 Statement = dict[str, Any]
 Resources = pulumi.Input[str] | Sequence[pulumi.Input[str]]
 Conditions = Mapping[str, Mapping[str, Any]]
@@ -46,9 +50,9 @@ def tls_only(bucket_arn: pulumi.Input[str]) -> pulumi.Output[str]:
 
 
 def key_policy(region: str, account: str) -> pulumi.Output[str]:
-    """The policy of a region's key: the account's own identity policies decide, and two services may encrypt with it.
+    """The policy of a region's key: the account's own identity policies decide, and three services may encrypt with it.
 
-    CloudWatch Logs for this region's log groups; CloudWatch for alarms that are published to an encrypted topic.
+    CloudWatch Logs for this region's log groups; CloudWatch and RDS for what they publish to an encrypted topic.
     """
     logs = f"arn:aws:logs:{region}:{account}:log-group:*"
     return document(
@@ -57,14 +61,14 @@ def key_policy(region: str, account: str) -> pulumi.Output[str]:
         {"Sid": "Logs", "Effect": "Allow", "Principal": {"Service": f"logs.{region}.amazonaws.com"},
          "Action": ["kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"],
          "Resource": "*", "Condition": {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": logs}}},
-        {"Sid": "Alarms", "Effect": "Allow", "Principal": {"Service": "cloudwatch.amazonaws.com"},
+        {"Sid": "Topic", "Effect": "Allow", "Principal": {"Service": PUBLISHERS},
          "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
          "Resource": "*", "Condition": {"StringEquals": {"aws:SourceAccount": account}}})
 
 
 def topic_policy(topic_arn: pulumi.Input[str], account: str) -> pulumi.Output[str]:
-    """Who may publish to a topic: this account's alarms."""
-    return document({"Sid": "Alarms", "Effect": "Allow", "Principal": {"Service": "cloudwatch.amazonaws.com"},
+    """Who may publish to a topic: this account's alarms, and its databases."""
+    return document({"Sid": "Publishers", "Effect": "Allow", "Principal": {"Service": PUBLISHERS},
                      "Action": "sns:Publish", "Resource": topic_arn,
                      "Condition": {"StringEquals": {"aws:SourceAccount": account}}})
 

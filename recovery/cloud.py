@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from contract import LEVER_KEY, METRICS_NAMESPACE, REPLICATION_RULE, STACK_DIMENSION, Metric, Store
+from contract import DATABASE_EVENTS, LEVER_KEY, METRICS_NAMESPACE, REPLICATION_RULE, STACK_DIMENSION, Metric, Store
 from payments.clock import Clock
 from payments.errors import StoreUnavailable
 from recovery.control_table import ControlTable
@@ -23,6 +23,7 @@ from recovery.stack import Site
 
 METRICS_TIMEOUT = 1.0  # seconds: publishing must not delay the reaction to a look
 MAX_SUBJECT = 99  # characters: SNS takes fewer than 100
+EVENT_MINUTES = 14 * 24 * 60
 RECENT = timedelta(minutes=15)  # CloudWatch publishes lag once a minute, and late
 
 
@@ -102,6 +103,16 @@ class Cloud:
             found = self.client("rds").describe_db_instances(
                 Filters=[{"Name": "db-cluster-id", "Values": [self.plan.target.cluster_id]}])["DBInstances"]
         return sum(each["DBInstanceStatus"] == AVAILABLE for each in found)
+
+    def latest_event(self) -> dict[str, str] | None:
+        """The latest event of the region's cluster within the last 14 days, which is as long as RDS keeps them."""
+        with aws_failures("events"):
+            pages = self.client("rds").get_paginator("describe_events").paginate(
+                SourceType="db-cluster", SourceIdentifier=self.plan.target.cluster_id, Duration=EVENT_MINUTES,
+                EventCategories=list(DATABASE_EVENTS))
+            newest = max((each for page in pages for each in page["Events"]), key=lambda event: event["Date"],
+                         default=None)
+        return newest and {"at": newest["Date"].isoformat(), "message": newest["Message"]}
 
     def lever(self, site: Site) -> bool:
         """Whether the lever of `site` is pulled; calls that region."""

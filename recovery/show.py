@@ -7,7 +7,8 @@ from recovery.plan import Plan, Prediction
 
 ROWS = {"alive": "answers", "ready": "can take payments", "why": "why not", "right": "leader",
         "writer": "database writer", "cluster": "database cluster", "instances": "instances available",
-        "lever": "lever pulled", "lags": "replica lag, s", "watched_s": "controller looked, s ago", "alarms": "alarms"}
+        "lever": "lever pulled", "lags": "replica lag, s", "watched_s": "controller looked, s ago", "alarms": "alarms",
+        "event": "latest event of the database"}
 
 PARTS = {"right": "leader", "watch": "controller"}  # other parts of a region are shown under their own names
 

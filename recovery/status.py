@@ -14,7 +14,7 @@ from recovery.stack import Site, Stack
 UNKNOWN = "unknown"
 PATIENCE = 10.0  # seconds
 KEYS = ("alive", "ready", "why", "right", "writer", "cluster", "instances", "lever", "lags", "watched_s", "alarms",
-        "run", "drill")
+        "event", "run", "drill")
 
 Part = dict[str, Any]
 
@@ -23,9 +23,9 @@ def read_status(environment: Environment, stack: Stack) -> Part:
     """The status as JSON. All questions are asked at the same time. Never raises for what AWS does.
 
     {active: region, epoch, writer: region, mode, run, drill, regions: {region: {role, alive, ready, why, right,
-    writer, cluster, instances, lever, lags (s by store), watched_s (age), alarms, run, drill, unknown: {what:
-    why}}}}. `right` is the leadership. The top `run` and `drill` are the newest that any region reports, null if
-    there never was one.
+    writer, cluster, instances, lever, lags (s by store), watched_s (age), alarms, event: {at, message}, run, drill,
+    unknown: {what: why}}}}. `right` is the leadership, `event` the latest of the database, null if none is recent. The
+    top `run` and `drill` are the newest that any region reports, null if there never was one.
     """
     questions = {(site, what): partial(_answer, question) for site in stack.sites
                  for what, question in _questions(environment, stack, site).items()}
@@ -60,7 +60,8 @@ def _questions(environment: Environment, stack: Stack, site: Site) -> dict[str, 
         "drill": lambda: {"drill": cloud.table.document(DRILL_KEY)},
         "writer": lambda: {"writer": cloud.writer()}, "cluster": lambda: {"cluster": cloud.cluster()},
         "instances": lambda: {"instances": cloud.instances()}, "lever": lambda: {"lever": cloud.lever(site)},
-        "alarms": lambda: {"alarms": alarms(environment, stack, site)}}
+        "alarms": lambda: {"alarms": alarms(environment, stack, site)},
+        "event": lambda: {"event": cloud.latest_event()}}
 
 
 def _region(site: Site, answers: Mapping[str, Part | Exception | None]) -> Part:

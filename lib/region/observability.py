@@ -1,7 +1,8 @@
-"""How a region reports what is wrong: topic, alarms, dashboard."""
+"""How a region reports what is wrong: topic, alarms, events of the database, dashboard."""
 import pulumi
 import pulumi_aws as aws
 
+from contract import DATABASE_EVENTS
 from lib import policies
 from lib.component import Component
 from lib.names import Names
@@ -10,14 +11,22 @@ from lib.settings import Settings
 
 
 class Observability(Component, type_name="Observability"):
-    """An encrypted topic (with a subscription where an e-mail address is given), the alarms, and a dashboard."""
+    """An encrypted topic (with a subscription where an e-mail address is given), what is published to it, a dashboard.
+
+    Published are the alarms, and the events of the cluster `cluster_id`.
+    """
 
     def __init__(self, name: str, *, names: Names, peer: Names, settings: Settings, key_arn: pulumi.Input[str],
-                 opts: pulumi.ResourceOptions) -> None:
+                 cluster_id: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
         super().__init__(name, opts)
         self.topic = aws.sns.Topic(f"{name}-topic", name=names.topic, kms_master_key_id=key_arn, opts=self.opts())
-        aws.sns.TopicPolicy(f"{name}-topic-policy", arn=self.topic.arn,
-                            policy=policies.topic_policy(self.topic.arn, names.account), opts=self.opts())
+        admitted = aws.sns.TopicPolicy(
+            f"{name}-topic-policy", arn=self.topic.arn, opts=self.opts(),
+            policy=policies.topic_policy(self.topic.arn, names.account))
+        # RDS publishes a first message at once, and refuses a topic to which it cannot.
+        aws.rds.EventSubscription(
+            f"{name}-database-events", name=names.database_events, sns_topic=self.topic.arn, source_type="db-cluster",
+            source_ids=[cluster_id], event_categories=[*DATABASE_EVENTS], opts=self.opts(depends_on=[admitted]))
         if settings.alarm_email:
             aws.sns.TopicSubscription(f"{name}-email", topic=self.topic.arn, protocol="email",
                                       endpoint=settings.alarm_email, opts=self.opts())

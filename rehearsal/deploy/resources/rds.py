@@ -16,6 +16,11 @@ def _create_database(  # pylint: disable=too-many-positional-arguments
     return {}
 
 
+def _keep(_clients: EmulatorClients, **_params: Any) -> dict[str, Any]:
+    """Do nothing, in place of an operation that the emulator lacks."""
+    return {}
+
+
 RESOURCE_TYPES = {
     "aws:rds/globalCluster:GlobalCluster": ResourceType(
         "rds", Call("create_global_cluster"), name_input="globalClusterIdentifier",
@@ -70,4 +75,7 @@ RESOURCE_TYPES = {
                            when="in.parameters"),),
         listings={"describe_db_cluster_parameter_groups": "DBClusterParameterGroups[].DBClusterParameterGroupName"},
         delete=(Call("delete_db_cluster_parameter_group"),)),
+    "aws:rds/eventSubscription:EventSubscription": ResourceType(
+        "rds", Call(_keep, {"topic": "in.snsTopic", "type": "in.sourceType", "sources": "in.sourceIds",
+                            "categories": "in.eventCategories", "tags": "tags"}), name_input="name", id="in.name"),
 }

@@ -289,6 +289,7 @@ class FakeRds:
     moving: dict[str, Any] | None = None
     left: int = 0
     snapshots: dict[str, dict[str, str]] = field(default_factory=lambda: {name: {} for name in REGIONS})
+    events: dict[str, list[Item]] = field(default_factory=lambda: {name: [] for name in REGIONS})
 
     def look(self) -> Item:
         """The global database; time goes by."""
@@ -466,6 +467,7 @@ class FakeClient:
             "HeadBucket": self._head_bucket, "HeadObject": self._head, "PutObject": self._put,
             "DeleteObject": self._delete, "Invoke": self._invoke, "Publish": self._publish,
             "PutMetricData": self._metrics, "GetMetricStatistics": self._statistics, "DescribeAlarms": self._alarms,
+            "DescribeEvents": self._events,
             **self.aws.more}
         return answers[operation](request) or {}
 
@@ -508,6 +510,11 @@ class FakeClient:
         if name in snapshots:
             raise client_error("DBClusterSnapshotAlreadyExistsFault")
         snapshots[name] = "creating"
+
+    def _events(self, request: Item) -> Item:
+        assert (request["SourceType"], request["SourceIdentifier"]) == ("db-cluster", self._site.cluster_id)
+        assert (request["Duration"], {"failover", "global-failover"} - {*request["EventCategories"]}) == (20160, set())
+        return {"Events": self.aws.rds.events[self.region]}
 
     # --- S3
 

@@ -11,7 +11,8 @@ from tests.unit.recovery.fakes import AWAY, HOME, NOW, plan, stack
 REGION: dict[str, Any] = {
     "role": "primary", "alive": True, "ready": False, "why": "ledger unavailable",
     "right": {"epoch": 3, "region": AWAY}, "writer": AWAY, "cluster": "available", "instances": 2, "lever": False,
-    "lags": {"ledger": 0.25, "table": 2.0}, "watched_s": 4.0, "alarms": ["a", "b"], "run": None, "drill": None,
+    "lags": {"ledger": 0.25, "table": 2.0}, "watched_s": 4.0, "alarms": ["a", "b"],
+    "event": {"at": "2026-01-02T00:00:00+00:00", "message": "Failed."}, "run": None, "drill": None,
     "unknown": {}}
 SILENT = {**dict.fromkeys(REGION, UNKNOWN), "role": "dr",
           "unknown": {"run": "table: Timeout", "lever": "lever in us-west-2: 403", "right": "table: Timeout"}}
@@ -30,7 +31,8 @@ def test_each_region_is_a_column() -> None:
         "database writer": [AWAY, UNKNOWN], "database cluster": ["available", UNKNOWN],
         "instances available": ["2", UNKNOWN], "lever pulled": ["no", UNKNOWN],
         "replica lag, s": ["ledger 0.2, table 2.0", UNKNOWN], "controller looked, s ago": ["4.0", UNKNOWN],
-        "alarms": ["a, b", UNKNOWN]}
+        "alarms": ["a, b", UNKNOWN],
+        "latest event of the database": ["at 2026-01-02T00:00:00+00:00, message Failed.", UNKNOWN]}
 
 
 def test_lines_about_the_whole_stack_and_why_a_part_is_unknown() -> None:

@@ -1,5 +1,6 @@
 """How the stack is doing: what each region reports, and what is unknown."""
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from tests.unit.payments.fakes import Fault, client_error
 from tests.unit.recovery.fakes import AWAY, HOME, NOW, FakeAws
 
 QUESTIONS = ("GetItem", "DescribeGlobalClusters", "DescribeDBClusters", "DescribeDBInstances", "HeadObject",
-             "DescribeAlarms")
+             "DescribeAlarms", "DescribeEvents")
 ALONE = {"action": "failover", "from": HOME, "to": AWAY, "ok": True, "why": "", "broken": None}
 
 
@@ -36,6 +37,8 @@ def test_everything_that_a_region_reports() -> None:
     aws.levers[AWAY] = [b"failover"]
     raised(aws, "b")
     raised(aws, "a")
+    for day, message in ((1, "Global failover started."), (2, "Global failover completed.")):
+        aws.rds.events[AWAY].append({"Date": datetime(2026, 1, day, tzinfo=UTC), "Message": message})
     run = claim(aws.cloud(), "somebody", why="requested")
     aws.table(AWAY).write_document(DRILL_KEY, {**ALONE, "began": NOW})
     found = status_of(aws)
@@ -43,7 +46,9 @@ def test_everything_that_a_region_reports() -> None:
         "role": "dr", "alive": True, "ready": False, "why": "", "right": {"epoch": 1, "region": HOME}, "writer": HOME,
         "cluster": "available", "instances": 1, "lever": True, "lags": {"table": 1.0}, "watched_s": 4.0,
         "alarms": [f"tapstack-{aws.stack.environment_suffix}-a", f"tapstack-{aws.stack.environment_suffix}-b"],
+        "event": {"at": "2026-01-02T00:00:00+00:00", "message": "Global failover completed."},
         "run": run.document(), "drill": {**ALONE, "began": NOW}, "unknown": {}}
+    assert found["regions"][HOME]["event"] is None
     assert found["regions"][HOME]["lags"] is found["regions"][HOME]["watched_s"] is None
     assert {key: value for key, value in found.items() if key != "regions"} == {
         "active": HOME, "epoch": 1, "writer": HOME, "mode": "manual", "run": run.document(),
