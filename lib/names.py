@@ -42,6 +42,7 @@ class Names:
     controller = PhysicalName("tapstack-controller-{suffix}", 64, "Lambda function")
     watch_rule = PhysicalName("tapstack-watch-{suffix}", 64, "EventBridge rule")
     api = PhysicalName("tapstack-payments-{suffix}", 255, "REST API")
+    untraced = PhysicalName("tap-{suffix}", 23, "X-Ray sampling rule, before -takeover")
     topic = PhysicalName("tapstack-alarms-{suffix}", 256, "SNS topic")
     alarm = PhysicalName("tapstack-{suffix}", 180, "CloudWatch alarm")
     database_events = PhysicalName("tapstack-{suffix}", 254, "RDS event subscription")

@@ -19,7 +19,7 @@ from lib.settings import Profile, RegionSettings, Settings
 
 # The services that the stack calls, by the provider's own keys: an unknown one is rejected.
 SERVICES = ("acm", "apigateway", "backup", "cloudwatch", "dynamodb", "ec2", "events", "iam", "kms", "lambda_", "logs",
-            "rds", "route53", "s3", "secretsmanager", "sns", "sts")
+            "rds", "route53", "s3", "secretsmanager", "sns", "sts", "xray")
 
 
 class TapStack(Component, type_name="TapStack"):

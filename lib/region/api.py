@@ -61,8 +61,6 @@ class RestApi(Component, type_name="Api"):
         self.rest = aws.apigateway.RestApi(
             f"{name}-rest", name=names.api, description="Payments", opts=self.opts(),
             endpoint_configuration={"types": "REGIONAL"}, security_policy="TLS_1_2")
-        aws.apigateway.DocumentationPart(f"{name}-document", rest_api_id=self.rest.id, location={"type": "API"},
-                                         properties=json.dumps(DOCUMENT), opts=self.opts())
         integrations = self._routes()
         aws.lambda_.Permission(f"{name}-invoke", action="lambda:InvokeFunction", function=function.function.name,
                                qualifier=ALIAS, principal="apigateway.amazonaws.com",
@@ -70,6 +68,7 @@ class RestApi(Component, type_name="Api"):
                                opts=self.opts(depends_on=[function.alias]))
         self.stage = self._stage(integrations, self._account(api), profile, key_arn)
         self._limits(api)
+        self._untraced()
         self.plan = aws.apigateway.UsagePlan(
             f"{name}-plan", name=names.api, api_stages=[{"api_id": self.rest.id, "stage": self.stage.stage_name}],
             throttle_settings={"rate_limit": api.rate_limit, "burst_limit": api.burst_limit}, opts=self.opts())
@@ -105,7 +104,10 @@ class RestApi(Component, type_name="Api"):
         return integrations
 
     def _limits(self, api: ApiSettings) -> None:
-        """Limit the requests to the configured rates; routes that need no key have higher ones."""
+        """Limit the requests to the configured rates; routes that need no key have higher ones, and no metrics.
+
+        CloudWatch charges for the metrics of each method, and health checks have their own.
+        """
         limits = {"*/*": (api.rate_limit, api.burst_limit)} | {
             f"{route.path.strip('/')}/{route.method}": (KEYLESS_RATE, KEYLESS_BURST)
             for route in ROUTES if not route.key_required}
@@ -114,8 +116,20 @@ class RestApi(Component, type_name="Api"):
             aws.apigateway.MethodSettings(
                 f"{self.name}-limits-{label}", rest_api=self.rest.id, stage_name=self.stage.stage_name,
                 method_path=path, opts=self.opts(),
-                settings={"throttling_rate_limit": rate, "throttling_burst_limit": burst, "metrics_enabled": True,
-                          "logging_level": "OFF", "data_trace_enabled": False})
+                settings={"throttling_rate_limit": rate, "throttling_burst_limit": burst,
+                          "metrics_enabled": path == "*/*", "logging_level": "OFF", "data_trace_enabled": False})
+
+    def _untraced(self) -> None:
+        """Keep health checks out of the traces: they would fill what X-Ray samples each second.
+
+        https://docs.aws.amazon.com/xray/latest/devguide/xray-console-sampling.html
+        """
+        for path in sorted({route.path for route in ROUTES if not route.key_required}):
+            label = path.strip("/")
+            aws.xray.SamplingRule(
+                f"{self.name}-untraced-{label}", rule_name=f"{self._names.untraced}-{label}", version=1, priority=100,
+                service_type="AWS::ApiGateway::Stage", service_name=f"{self._names.api}/{STAGE}", resource_arn="*",
+                host="*", http_method="*", url_path=f"*{path}*", reservoir_size=0, fixed_rate=0, opts=self.opts())
 
     def _account(self, api: ApiSettings) -> list[pulumi.Resource]:
         """The role by which API Gateway writes logs: one for each account and region.

@@ -2,7 +2,7 @@
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import files
+from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,23 @@ def package(*sources: Path, distributions: Sequence[str] = (), pattern: str = "*
     found = {path.relative_to(source.parent).as_posix(): path for source in sources
              for path in ([source] if source.is_file() else source.rglob(pattern))}
     for distribution in distributions:
-        # Some look up their own version, which is in METADATA, when they are imported.
-        found |= {str(file): Path(str(file.locate())) for file in files(distribution) or ()
-                  if file.suffix == ".py" or file.name == "METADATA"}
+        found |= _sources(distribution)
     return pulumi.AssetArchive({name: pulumi.FileAsset(path) for name, path in sorted(found.items())
                                 if path.is_file() and "__pycache__" not in path.parts})
+
+
+def _sources(distribution: str) -> dict[str, Path]:
+    """The files of an installed distribution that are shipped. Raises ProgramError if any is missing."""
+    try:
+        # Some look up their own version, which is in METADATA, when they are imported.
+        found = {str(file): Path(str(file.locate())) for file in files(distribution) or ()
+                 if file.suffix == ".py" or file.name == "METADATA"}
+    except PackageNotFoundError:
+        found = {}
+    missing = [name for name, path in found.items() if not path.is_file()] or ([] if found else ["all its files"])
+    if missing:
+        raise ProgramError(f"{distribution}: {missing[0]} is missing from this environment: run `make setup`")
+    return found
 
 
 def require_authorities(bundle: Path, *regions: str) -> None:

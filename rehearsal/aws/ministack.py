@@ -1,4 +1,4 @@
-"""MiniStack with copies that lag: its own program and its own replication, delayed.
+"""MiniStack with copies that lag, and that refuses what AWS refuses of a global database: its own program, changed.
 
 MiniStack copies items of global tables and objects of replicated buckets within the write itself. Here each copy waits
 in a queue, one queue for each store and direction, and MiniStack's own code makes it once the lag of that direction is
@@ -271,6 +271,28 @@ class BucketReplication:
         return found
 
 
+class HeadlessClusters:
+    """Refuses to promote a cluster without an instance, as AWS does; MiniStack would promote it.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-global-database-attach.console.headless.html
+    """
+
+    def __init__(self, rds: Any) -> None:
+        self._rds = rds
+        self._resolve = _replace(rds, "_resolve_global_writer_switch", self._checked, "p", "exact_two")
+
+    def _checked(self, p: Mapping[str, Any], *, exact_two: bool = False) -> Any:
+        resolved, error = self._resolve(p, exact_two=exact_two)
+        if resolved:
+            cluster = resolved[1]
+            _, _, _, region, account, _, name = cluster["DBClusterArn"].split(":")
+            if not any(instance["DBClusterIdentifier"] == name and owner[:2] == (account, region)
+                       for owner, instance in self._rds._instances.all_items()):
+                return None, self._rds._error("InvalidDBClusterStateFault",
+                                              f"DBCluster {name} has no DB instance to promote.", 400)
+        return resolved, error
+
+
 def _replace(module: Any, name: str, function: Callable[..., Any], *parameters: str) -> Callable[..., Any]:
     """Replace the module's function, and return the original. Exits if its name or parameters are not as expected."""
     original: Callable[..., Any] | None = getattr(module, name, None)
@@ -320,12 +342,13 @@ def controlled(emulator: Application, queues: CopyQueues) -> Application:
 def main() -> None:
     """Run MiniStack's own program with these changes."""
     app: Any
-    app, scope, dynamodb, s3 = (
+    app, scope, dynamodb, s3, rds = (
         import_module(f"ministack.{name}")
-        for name in ("app", "core.responses", "services.dynamodb", "services.s3"))
+        for name in ("app", "core.responses", "services.dynamodb", "services.s3", "services.rds"))
     queues = CopyQueues()
     TableReplication(dynamodb, scope, queues)
     BucketReplication(s3, scope, queues)
+    HeadlessClusters(rds)
     app.app = controlled(app.app, queues)
     app.main()
 

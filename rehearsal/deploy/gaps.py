@@ -16,6 +16,7 @@ GAPS = {
     "Cluster": "runs PostgreSQL 18 whatever the engine version; size, storage and backups are stored only",
     "Cluster.enabledCloudwatchLogsExports": "ignored",
     "ClusterInstance.performanceInsightsKmsKeyId": "ignored",
+    "SamplingRule": "not created: the emulator traces nothing",
     "EventSubscription": "not created: the emulator has none, so no event of the database is published",
     "ReplicaKey": "does not show the rotation of its primary key",
     "Table.replicas": "copied with the rehearsal's lag, without a replica's own key",

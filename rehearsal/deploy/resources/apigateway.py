@@ -59,8 +59,6 @@ RESOURCE_TYPES = {
         listings={"get_rest_apis": "items[].id"}, delete=(Call("delete_rest_api"),)),
     "aws:apigateway/resource:Resource": ResourceType(
         "apigateway", Call("create_resource"), renames=_REST, id="out.id", delete=(Call("delete_resource"),)),
-    "aws:apigateway/documentationPart:DocumentationPart": ResourceType(
-        "apigateway", Call("create_documentation_part"), id="out.id", delete=(Call("delete_documentation_part"),)),
     "aws:apigateway/method:Method": ResourceType(
         "apigateway", Call("put_method"), renames={**_REST, "authorization": "authorizationType"},
         id=Template("agm-{in[restApi]}-{in[resourceId]}-{in[httpMethod]}"), delete=(Call("delete_method"),)),

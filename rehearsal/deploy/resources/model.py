@@ -50,6 +50,11 @@ Function = Callable[..., Mapping[str, Any]]
 """Replaces an operation: takes the clients and the parameters, returns an answer. A ValueError means that it failed."""
 
 
+def not_created(_clients: object, **_params: object) -> Mapping[str, Any]:
+    """Create nothing, in place of an operation that the emulator lacks; `gaps` says so."""
+    return {}
+
+
 class Template(str):
     """A template for `str.format`, filled from the scope."""
 

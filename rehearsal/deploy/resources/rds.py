@@ -3,7 +3,7 @@
 from typing import Any
 
 from rehearsal.aws.clients import EmulatorClients
-from rehearsal.deploy.resources.model import Call, ResourceType, Template
+from rehearsal.deploy.resources.model import Call, ResourceType, Template, not_created
 from rehearsal.postgres.aurora import Aurora
 
 
@@ -13,11 +13,6 @@ def _create_database(  # pylint: disable=too-many-positional-arguments
     """Do what RDS does for a cluster: create its database, or a copy of the one in the other region."""
     if databases:
         databases.create_cluster(region, database, username, password)
-    return {}
-
-
-def _keep(_clients: EmulatorClients, **_params: Any) -> dict[str, Any]:
-    """Do nothing, in place of an operation that the emulator lacks."""
     return {}
 
 
@@ -76,6 +71,7 @@ RESOURCE_TYPES = {
         listings={"describe_db_cluster_parameter_groups": "DBClusterParameterGroups[].DBClusterParameterGroupName"},
         delete=(Call("delete_db_cluster_parameter_group"),)),
     "aws:rds/eventSubscription:EventSubscription": ResourceType(
-        "rds", Call(_keep, {"topic": "in.snsTopic", "type": "in.sourceType", "sources": "in.sourceIds",
-                            "categories": "in.eventCategories", "tags": "tags"}), name_input="name", id="in.name"),
+        "rds", Call(not_created, {"topic": "in.snsTopic", "type": "in.sourceType", "sources": "in.sourceIds",
+                                  "categories": "in.eventCategories", "tags": "tags"}),
+        name_input="name", id="in.name"),
 }

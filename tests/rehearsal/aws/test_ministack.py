@@ -4,8 +4,10 @@ import asyncio
 import importlib
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -15,6 +17,7 @@ from rehearsal.aws.ministack import (
     TABLE,
     BucketReplication,
     CopyQueues,
+    HeadlessClusters,
     TableReplication,
     controlled,
 )
@@ -351,6 +354,55 @@ def test_an_object_that_was_deleted_for_good_is_not_copied(world: World) -> None
     world.clock.now = 2
     assert world.bucket(WEST, "HEAD", "/r")[0] == 404
     assert world.queues.report()[0]["waiting"] == []
+
+
+class GlobalDatabase:
+    """The emulator's own RDS, with a global database of a cluster in each of two regions."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.scope: Any = importlib.import_module("ministack.core.responses")
+        self.rds: Any = importlib.import_module("ministack.services.rds")
+        monkeypatch.setattr(self.rds, "_resolve_global_writer_switch", self.rds._resolve_global_writer_switch)
+        HeadlessClusters(self.rds)
+        engine = {"Engine": "aurora-postgresql", "GlobalClusterIdentifier": "ledger"}
+        self.call(EAST, "CreateGlobalCluster", **engine)
+        for region in (EAST, WEST):
+            self.call(region, "CreateDBCluster", DBClusterIdentifier="ledger", **engine,
+                      **({"MasterUsername": "me", "MasterUserPassword": "not-a-secret"} if region == EAST else {}))
+        self.instance(EAST)
+
+    def call(self, region: str, action: str, **parameters: str) -> str:
+        """What RDS answers in a region."""
+        with self.scope.request_scope(ACCOUNT, region):
+            _, _, answer = asyncio.run(self.rds.handle_request(
+                "POST", "/", {}, urlencode({"Action": action, **parameters}).encode(), {}))
+        return str(answer.decode())
+
+    def instance(self, region: str) -> None:
+        """Add an instance."""
+        self.call(region, "CreateDBInstance", DBInstanceIdentifier="one", DBClusterIdentifier="ledger",
+                  DBInstanceClass="db.serverless", Engine="aurora-postgresql")
+
+
+@pytest.mark.parametrize(("action", "asked_in", "more"), [
+    ("FailoverGlobalCluster", WEST, {"AllowDataLoss": "true"}), ("SwitchoverGlobalCluster", EAST, {})])
+def test_a_cluster_without_an_instance_cannot_be_promoted(
+        monkeypatch: pytest.MonkeyPatch, action: str, asked_in: str, more: dict[str, str]) -> None:
+    database = GlobalDatabase(monkeypatch)
+    request = {"GlobalClusterIdentifier": "ledger", **more,
+               "TargetDbClusterIdentifier": f"arn:aws:rds:{WEST}:{ACCOUNT}:cluster:ledger"}
+    try:
+        answer = database.call(asked_in, action, **request)
+        assert "<Code>InvalidDBClusterStateFault</Code>" in answer
+        assert "DBCluster ledger has no DB instance to promote." in answer
+        assert re.search(rf"<DBClusterArn>[^<]*{EAST}[^<]*</DBClusterArn>(?:(?!</?DBClusterArn).)*<IsWriter>true",
+                         database.call(EAST, "DescribeGlobalClusters"), re.DOTALL)
+        database.instance(WEST)
+        assert "Fault" not in database.call(asked_in, action, **request)
+        unknown = database.call(asked_in, action, **{**request, "GlobalClusterIdentifier": "another"})
+        assert "GlobalClusterNotFoundFault" in unknown
+    finally:
+        database.rds.reset()
 
 
 def test_another_release_of_the_emulator_is_refused(world: World) -> None:

@@ -48,7 +48,6 @@ TYPES: Mapping[str, Expected] = MappingProxyType({
     "apigateway.ApiKey": named(1024, tags=True),
     "apigateway.BasePathMapping": LABELLED,
     "apigateway.Deployment": Expected(in_use=True),
-    "apigateway.DocumentationPart": PLAIN,
     "apigateway.DomainName": Expected(label=True, tags=True),
     "apigateway.Integration": PLAIN,
     "apigateway.Method": PLAIN,
@@ -110,6 +109,7 @@ TYPES: Mapping[str, Expected] = MappingProxyType({
     "sns.TopicSubscription": PLAIN,
     "vpc.SecurityGroupEgressRule": TAGGED,
     "vpc.SecurityGroupIngressRule": TAGGED,
+    "xray.SamplingRule": named(32, "ruleName", tags=True),
     "random.RandomPassword": Expected(in_use=True),
 })
 # Inputs that are names in AWS; in some types they refer to another resource, or are a label.

@@ -1,10 +1,30 @@
 """The API of a region."""
+from fnmatch import fnmatch
+
+from lib.region.api import ROUTES
 from tests.unit.lib.recorder import ACCOUNT, Recording
 
 
 def test_routes_without_a_key_have_higher_limits_than_payments(dev: Recording) -> None:
     limits = {r.inputs["methodPath"]: r.inputs["settings"]["throttlingRateLimit"] for r in dev.of("MethodSettings")}
     assert limits == {"*/*": 100, "health/GET": 2000, "takeover/GET": 2000}
+
+
+def test_health_checks_are_neither_traced_nor_metered_by_method(deployed: Recording) -> None:
+    keyless = {route.path for route in ROUTES if not route.key_required}
+    assert "/health" in keyless
+    metered = {r.inputs["methodPath"]: r.inputs["settings"]["metricsEnabled"] for r in deployed.of("MethodSettings")}
+    assert metered == {"*/*": True, **{f"{path.strip('/')}/GET": False for path in keyless}}
+    for region in {deployed.region(stage) for stage in deployed.of("Stage")}:
+        rules = [r.inputs for r in deployed.of("SamplingRule") if deployed.region(r) == region]
+        (api,) = (r.inputs["name"] for r in deployed.of("RestApi") if deployed.region(r) == region)
+        for path in keyless:
+            # A custom domain has no stage in its path, the API's own host does.
+            (rule,) = (each for each in rules if fnmatch(f"/live{path}", each["urlPath"]))
+            assert fnmatch(path, rule["urlPath"])
+            assert (rule["reservoirSize"], rule["fixedRate"]) == (0, 0)
+            assert (rule["serviceType"], rule["serviceName"]) == ("AWS::ApiGateway::Stage", f"{api}/live")
+        assert not [rule for rule in rules if fnmatch("/live/payment", rule["urlPath"])]
 
 
 def test_the_same_api_key_works_in_both_regions(dev: Recording) -> None:

@@ -1,10 +1,13 @@
 """The functions in the VPC, and what is shipped with them."""
 import json
+from importlib.metadata import PackageNotFoundError, PackagePath
 from pathlib import Path
+from types import SimpleNamespace
 
 import pulumi
 import pytest
 
+from lib.errors import ProgramError
 from lib.region.function import AUTHORITIES, PAYMENTS, SHIPPED, package, require_authorities
 from tests.unit.lib.recorder import ACCOUNT, Recording
 
@@ -35,6 +38,26 @@ def test_a_package_has_sources_only(tmp_path: Path) -> None:
     for name in ("b.py", "a.py", "sub/c.json", "__pycache__/a.cpython-311.pyc"):
         (folder / name).write_text("x", encoding="utf-8")
     assert list(package(folder).assets) == ["code/a.py", "code/b.py", "code/sub/c.json"]
+
+
+@pytest.mark.parametrize(("installed", "why"), [
+    (None, "all its files"), ([], "all its files"), (["pkg/here.py", "pkg/gone.py"], "pkg/gone.py")])
+def test_a_distribution_with_missing_files_is_refused_by_name(
+        monkeypatch: pytest.MonkeyPatch, tmp_path: Path, installed: list[str] | None, why: str) -> None:
+    (tmp_path / "pkg").mkdir()
+    (tmp_path / "pkg" / "here.py").touch()
+
+    def files_of(name: str) -> list[PackagePath]:
+        if installed is None:
+            raise PackageNotFoundError(name)
+        found = [PackagePath(each) for each in installed]
+        for each in found:
+            monkeypatch.setattr(each, "dist", SimpleNamespace(locate_file=lambda file: tmp_path / file), raising=False)
+        return found
+
+    monkeypatch.setattr("lib.region.function.files", files_of)
+    with pytest.raises(ProgramError, match=f"^pg8000: {why} is missing from this environment: run `make setup`$"):
+        package(distributions=["pg8000"])
 
 
 def test_the_shipped_package_has_handlers_migrations_and_driver() -> None:
