@@ -1,4 +1,5 @@
 """One history: a seed's plan, played on its world in two phases, and judged."""
+import gc
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -67,6 +68,7 @@ def play(seed: int, plan: HistoryPlan, *, traced: bool = False) -> Result:
     scheduler.at(CALM, lambda: setattr(strikes, "active", not strikes.idle))
     if plan.audited:
         scheduler.at(plan.audited, lambda: audit(world))
+    gc.disable()  # a collection in a task would keep that task, and with it the world, for ever
     try:
         scheduler.run(plan.safety)
         strikes.active, operator.patient, world.healed = False, True, scheduler.now
@@ -76,6 +78,7 @@ def play(seed: int, plan: HistoryPlan, *, traced: bool = False) -> Result:
         violations = list(_end(world, plan))
     finally:
         scheduler.end()
+        gc.enable()
     states = Counter(" ".join(filter(None, (event.what, event.facts.get("action") or event.facts.get("how"))))
                      for event in world.history.events if event.what in STATES)
     states.update(operator.outcomes)

@@ -222,4 +222,6 @@ class Scheduler:
         """Drop everything; nothing of it runs any more."""
         self.ended = True
         self._queue.clear()
+        for task in list(self._tasks):
+            task.throw()  # what a suspended task refers to is invisible to Python's collector
         self._tasks.clear()

@@ -1,4 +1,5 @@
 """A history is played, replayed, judged and shrunk."""
+import gc
 import json
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 from simulator.faults import AT_ONCE, EVER, FAULTS, TimedFault
 from simulator.mixes import EAST, LOSE, MIXES, HistoryPlan, Person
 from simulator.run import draw, play, shrink
-from simulator.world import Options
+from simulator.world import Options, World
 
 ROOT = Path(__file__).parents[2]
 TRACE = """
@@ -32,6 +33,16 @@ def trace(seed: int, mix: str, hash_seed: str) -> list[object]:
 @pytest.mark.parametrize(("seed", "mix"), [(3, "swarm"), (9, "late-copies"), (2, "large")])
 def test_a_seed_gives_the_same_history_in_every_process(seed: int, mix: str) -> None:
     assert trace(seed, mix, "1") == trace(seed, mix, "2")
+
+
+def test_nothing_of_a_history_is_kept() -> None:
+    def worlds() -> int:
+        gc.collect()
+        return sum(isinstance(each, World) for each in gc.get_objects())
+
+    before = worlds()
+    play(1, draw(1, "swarm"))
+    assert worlds() == before
 
 
 def test_nothing_goes_wrong_where_nothing_goes_wrong() -> None:
