@@ -6,15 +6,15 @@ region does: what it alone had is gone. A switchover waits until the standby has
 What RDS says of a region that it cannot reach, and of a cluster that changes its role, the seed draws.
 """
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from pg8000.exceptions import DatabaseError
 
 from payments import ledger
-from simulator.dynamodb import calling, failure
+from simulator.aws import AwsClient, failure
 from simulator.history import History
 from simulator.network import NetworkCall, SimulatedNetwork, Unanswered, Unavailable
 from simulator.scheduler import Process
@@ -265,16 +265,17 @@ class LedgerSession:
         """End it."""
 
 
-class RdsClient:
-    """A boto3 client of RDS in one region, in the hands of a process."""
+class RdsClient(AwsClient[SimulatedAurora]):
+    """RDS's; there are no snapshots."""
 
-    def __init__(self, aurora: SimulatedAurora, caller: Process, region: str) -> None:
-        self._aurora, self._caller, self._region = aurora, caller, region
+    service = "rds"
+    empty: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "describe_db_cluster_snapshots": ("DescribeDBClusterSnapshots", "DBClusterSnapshots")}
 
     def describe_global_clusters(self, **_: Any) -> dict[str, Any]:
         """DescribeGlobalClusters, as this region's control plane knows it."""
         def serve() -> dict[str, Any]:
-            aurora = self._aurora
+            aurora = self._part
             members = [{"DBClusterArn": arn, "IsWriter": region == aurora.writer,
                         "SynchronizationStatus": "pending-resync" if aurora.rejoining(region) else "connected"}
                        for region, arn in aurora.clusters.items()]
@@ -287,7 +288,7 @@ class RdsClient:
     def describe_db_clusters(self, **_: Any) -> dict[str, Any]:
         """DescribeDBClusters, of the region's own."""
         return self._call("DescribeDBClusters", lambda: {"DBClusters": [
-            {"Status": self._aurora.status[self._region], "DBClusterArn": self._aurora.clusters[self._region]}]})
+            {"Status": self._part.status[self._region], "DBClusterArn": self._part.clusters[self._region]}]})
 
     def describe_db_instances(self, **_: Any) -> dict[str, Any]:
         """DescribeDBInstances, of the region's own."""
@@ -295,45 +296,26 @@ class RdsClient:
 
     def failover_global_cluster(self, *, TargetDbClusterIdentifier: str, **_: Any) -> dict[str, Any]:  # noqa: N803
         """FailoverGlobalCluster with AllowDataLoss."""
-        target, number = TargetDbClusterIdentifier.split(":")[3], self._caller.calls + 1
-
-        def serve() -> dict[str, Any]:
-            aurora = self._aurora
-            aurora.asked(self._caller, target, "failover", number)
-            if aurora.writer == target or aurora.moving == "failover":
-                raise failure("FailoverGlobalCluster", "InvalidGlobalClusterStateFault", 400)
-            aurora.fail_over(target)
-            return {}
-
-        return self._call("FailoverGlobalCluster", serve, record=True)
+        aurora = self._part
+        return self._move("failover", TargetDbClusterIdentifier, aurora.fail_over, lambda: aurora.moving != "failover")
 
     def switchover_global_cluster(self, *, TargetDbClusterIdentifier: str, **_: Any) -> dict[str, Any]:  # noqa: N803
         """SwitchoverGlobalCluster; AWS wants it asked in the writer's region."""
-        target, number = TargetDbClusterIdentifier.split(":")[3], self._caller.calls + 1
+        aurora = self._part
+        return self._move("switchover", TargetDbClusterIdentifier, aurora.switch_over,
+                          lambda: not aurora.moving and aurora.writer == self._region)
+
+    def _move(self, how: str, arn: str, begin: Callable[[str], None], possible: Callable[[], bool]) -> dict[str, Any]:
+        target, number, operation = arn.split(":")[3], self._caller.calls + 1, f"{how.capitalize()}GlobalCluster"
 
         def serve() -> dict[str, Any]:
-            aurora = self._aurora
-            aurora.asked(self._caller, target, "switchover", number)
-            if aurora.writer == target or aurora.moving or aurora.writer != self._region:
-                raise failure("SwitchoverGlobalCluster", "InvalidGlobalClusterStateFault", 400)
-            aurora.switch_over(target)
+            self._part.asked(self._caller, target, how, number)
+            if self._part.writer == target or not possible():
+                raise failure(operation, "InvalidGlobalClusterStateFault", 400)
+            begin(target)
             return {}
 
-        return self._call("SwitchoverGlobalCluster", serve, record=True)
-
-    def get_paginator(self, operation: str) -> "RdsClient":
-        """Of snapshots, of which there are none."""
-        if operation != "describe_db_cluster_snapshots":
-            raise ValueError(operation)
-        return self
-
-    def paginate(self, **_: Any) -> Iterator[dict[str, Any]]:
-        """One empty page."""
-        yield self._call("DescribeDBClusterSnapshots", lambda: {"DBClusterSnapshots": []})
-
-    def _call(self, operation: str, serve: Callable[[], Any], *, record: bool = False) -> dict[str, Any]:
-        call = NetworkCall(self._caller, self._region, "rds", operation, 5.0, 2.0, record)
-        return calling(self._aurora.network, call, serve)
+        return self._call(operation, serve, record=True)
 
 
 @contextmanager

@@ -11,50 +11,17 @@ from functools import cache, partial
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any
 
-from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
-
 from contract import JOURNAL_KEY, LEADERSHIP_KEY
-from simulator.network import WITNESS, NetworkCall, SimulatedNetwork, Unanswered, Unavailable
+from simulator.aws import AwsClient, failure
+from simulator.network import WITNESS, SimulatedNetwork
 from simulator.scheduler import Process
 
 Item = dict[str, Any]
 Stamp = tuple[float, int]  # when an item was written, and a number that no other write has
 
-CONNECT, READ = 0.4, 0.8
 CONFLICTS = 0.05  # seconds for which another region's write of an item conflicts (strong)
 PAGE = 50  # items of a scan's page
 _BEAT = re.compile(r'"beat": \d+')
-
-
-def failure(operation: str, code: str, status: int, **more: Any) -> ClientError:
-    """An error as boto3 raises it."""
-    return ClientError({"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": status},
-                        **more}, operation)
-
-
-def calling(network: SimulatedNetwork, call: NetworkCall, serve: Callable[[], Any],
-            resource: str = "") -> dict[str, Any]:
-    """An AWS call: what the service answers, or what boto3 raises. `resource` is what it may be denied for."""
-    def permitted() -> Any:
-        if (call.region, call.operation, resource) in network.denied:
-            raise failure(call.operation, "AccessDenied", 403)
-        return serve()
-
-    found: dict[str, Any] = as_boto(call.operation, lambda: network.call(call, permitted if network.denied else serve))
-    return found
-
-
-def as_boto(operation: str, call: Callable[[], Any]) -> Any:
-    """What a call gives, or what boto3 raises where there is no answer, or an error of the service itself."""
-    try:
-        return call()
-    except Unanswered as error:
-        if error.connected:
-            raise ReadTimeoutError(endpoint_url=operation) from error
-        raise ConnectTimeoutError(endpoint_url=operation) from error
-    except Unavailable as error:
-        code, status = ("ThrottlingException", 400) if error.throttled else ("InternalServerError", 500)
-        raise failure(operation, code, status) from error
 
 
 @dataclass
@@ -145,19 +112,18 @@ class Table:
             self.put(region, key, dict(item))
 
 
-class DynamoClient:
-    """A boto3 client of DynamoDB in one region, in the hands of a process."""
+class DynamoClient(AwsClient[Table]):
+    """DynamoDB's."""
 
-    def __init__(self, table: Table, caller: Process, region: str) -> None:
-        self._table, self._caller, self._region = table, caller, region
+    service, connect, read = "dynamodb", 0.4, 0.8
 
     def get_item(self, *, Key: Item, ConsistentRead: bool = False, **_: Any) -> Item:  # noqa: N803
         """GetItem."""
         def serve() -> Item:
             self._need_quorum("GetItem", needed=ConsistentRead)
-            item = self._table.item(self._region, Key["payment_id"]["S"])
+            item = self._part.item(self._region, Key["payment_id"]["S"])
             return {} if item is None else {
-                "Item": self._table.reads(self._caller, Key["payment_id"]["S"], dict(item))}
+                "Item": self._part.reads(self._caller, Key["payment_id"]["S"], dict(item))}
 
         return self._call("GetItem", serve)
 
@@ -167,7 +133,7 @@ class DynamoClient:
 
         def serve() -> dict[str, Any]:
             before = self._judge("PutItem", key, given)
-            self._table.put(self._region, key, self._table.writes(self._caller, key, dict(Item)))
+            self._part.put(self._region, key, self._part.writes(self._caller, key, dict(Item)))
             return {"Attributes": before} if before and given.get("ReturnValues") == "ALL_OLD" else {}
 
         return self._call("PutItem", serve, record=self._of_the_record(key, Item))
@@ -179,7 +145,7 @@ class DynamoClient:
         def serve() -> dict[str, Any]:
             before = self._judge("UpdateItem", key, given)
             item = {**(before or Key), **_assignments(UpdateExpression, given)}
-            self._table.put(self._region, key, item)
+            self._part.put(self._region, key, item)
             return {"Attributes": dict(item)} if given.get("ReturnValues") == "ALL_NEW" else {}
 
         return self._call("UpdateItem", serve, record=key == LEADERSHIP_KEY)
@@ -190,8 +156,8 @@ class DynamoClient:
         def serve() -> dict[str, Any]:
             self._need_quorum("Scan", needed=ConsistentRead)
             after = ExclusiveStartKey["payment_id"]["S"] if ExclusiveStartKey else ""
-            keys = sorted(key for key in self._table.views[self._region] if key > after)
-            found = [dict(self._table.views[self._region][key][0]) for key in keys[:Limit]]
+            keys = sorted(key for key in self._part.views[self._region] if key > after)
+            found = [dict(self._part.views[self._region][key][0]) for key in keys[:Limit]]
             more = {"LastEvaluatedKey": {"payment_id": {"S": keys[Limit - 1]}}} if len(keys) > Limit else {}
             return {"Items": found, "Count": len(found), **more}
 
@@ -200,10 +166,10 @@ class DynamoClient:
     def _judge(self, operation: str, key: str, given: Mapping[str, Any]) -> Item | None:
         """The item that is there, if the condition holds."""
         self._need_quorum(operation, needed=True)
-        self._table.writer = self._caller
-        if self._table.conflicts(self._region, key):
+        self._part.writer = self._caller
+        if self._part.conflicts(self._region, key):
             raise failure(operation, "ReplicatedWriteConflictException", 400)
-        before = self._table.item(self._region, key)
+        before = self._part.item(self._region, key)
         condition = given.get("ConditionExpression")
         if condition and not holds(condition, before, given):
             old = {"Item": dict(before)} if before is not None and (
@@ -213,18 +179,14 @@ class DynamoClient:
 
     def _of_the_record(self, key: str, item: Item) -> bool:
         """Whether a write is more than a heartbeat of a run."""
-        if key != JOURNAL_KEY or not self._table.network.adversary.active:
+        if key != JOURNAL_KEY or not self._part.network.adversary.active:
             return False
-        before = self._table.item(self._region, key)
+        before = self._part.item(self._region, key)
         return before is None or _BEAT.sub("", before["document"]["S"]) != _BEAT.sub("", item["document"]["S"])
 
     def _need_quorum(self, operation: str, *, needed: bool) -> None:
-        if needed and self._table.strong and not self._table.quorum(self._region):
+        if needed and self._part.strong and not self._part.quorum(self._region):
             raise failure(operation, "InternalServerError", 500)
-
-    def _call(self, operation: str, serve: Callable[[], Any], *, record: bool = False) -> Item:
-        call = NetworkCall(self._caller, self._region, "dynamodb", operation, READ, CONNECT, record)
-        return calling(self._table.network, call, serve)
 
 
 Term = tuple[str, str, str]

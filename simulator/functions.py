@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import Any
 
 from contract import HEALTH_PATH, LEVER_PATH
-from simulator.dynamodb import as_boto
+from simulator.aws import AwsClient
 from simulator.memory import size_of
 from simulator.network import Answer, NetworkCall, SimulatedNetwork, Unavailable
 from simulator.scheduler import Process, Scheduler
@@ -60,7 +60,7 @@ class Functions:
     """The functions of all regions, by region and name."""
 
     def __init__(self, network: SimulatedNetwork) -> None:
-        self._network, self._scheduler = network, network.scheduler
+        self.network, self._scheduler = network, network.scheduler
         self._functions: dict[tuple[str, str], Function] = {}
         self._number = 0
         self.concurrency = 50
@@ -100,7 +100,7 @@ class Functions:
 
     def failed(self, process: Process, why: str, *, crashed: bool) -> None:
         """Note that an invocation failed, or `crashed` by an error in its code."""
-        self._network.history.note(self._scheduler.now, "crashed" if crashed else "failed", process.name, why=why)
+        self.network.history.note(self._scheduler.now, "crashed" if crashed else "failed", process.name, why=why)
 
 
 class Running:
@@ -153,13 +153,14 @@ class Running:
             self._reply(None if error else found, error)
 
 
-class LambdaClient:
-    """A boto3 client of Lambda in one region, in the hands of a process."""
+class LambdaClient(AwsClient[Functions]):
+    """Lambda's."""
 
-    def __init__(self, functions: Functions, network: SimulatedNetwork, caller: Process, region: str,
-                 read: float) -> None:
-        self._functions, self._network = functions, network
-        self._caller, self._region, self._read = caller, region, read
+    service = "lambda"
+
+    def __init__(self, functions: Functions, caller: Process, region: str, read: float) -> None:
+        super().__init__(functions, caller, region)
+        self.read = read
 
     def invoke(self, *, FunctionName: str, Payload: str | bytes = b"{}", **_: Any) -> dict[str, Any]:  # noqa: N803
         """Invoke, and wait for the answer."""
@@ -167,11 +168,11 @@ class LambdaClient:
         event = json.loads(Payload)
 
         def arrive(answer: Answer) -> None:
-            self._functions.invoke(self._region, name, event, answer)
+            self._part.invoke(self._region, name, event, answer)
 
-        call = NetworkCall(self._caller, self._region, "lambda", "Invoke", self._read, 2.0)
+        call = self._network_call("Invoke")
         try:
-            found = as_boto("Invoke", lambda: self._network.request(call, arrive))
+            found = self._answered("Invoke", lambda: self._part.network.request(call, arrive))
         except FunctionFailed as error:
             return {"FunctionError": "Unhandled", "Payload": BytesIO(json.dumps({"errorMessage": str(error)}).encode())}
         return {"Payload": BytesIO(json.dumps(found).encode())}

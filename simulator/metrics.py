@@ -1,13 +1,13 @@
 """CloudWatch and SNS as the product sees them: datapoints as old as their timestamps, alarms, and what people read."""
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
-from simulator.dynamodb import calling
+from simulator.aws import AwsClient
 from simulator.history import History
-from simulator.network import NetworkCall, SimulatedNetwork
-from simulator.scheduler import EPOCH, Process
+from simulator.network import SimulatedNetwork
+from simulator.scheduler import EPOCH
 
 
 @dataclass
@@ -35,17 +35,17 @@ class Metrics:
         self.network.scheduler.at(self.network.scheduler.random.uniform(0.0, seconds), publish)
 
 
-class CloudWatchClient:
-    """A boto3 client of CloudWatch in one region, in the hands of a process."""
+class CloudWatchClient(AwsClient[Metrics]):
+    """CloudWatch's; no alarm is raised."""
 
-    def __init__(self, metrics: Metrics, caller: Process, region: str) -> None:
-        self._metrics, self._caller, self._region = metrics, caller, region
+    service, connect, read = "cloudwatch", 1.0, 1.0
+    empty: ClassVar[Mapping[str, tuple[str, str]]] = {"describe_alarms": ("DescribeAlarms", "MetricAlarms")}
 
     def put_metric_data(self, *, MetricData: list[dict[str, Any]], **_: Any) -> dict[str, Any]:  # noqa: N803
         """PutMetricData."""
         def serve() -> dict[str, Any]:
             for datum in MetricData:
-                self._metrics.put(self._region, datum["MetricName"], datum["Value"])
+                self._part.put(self._region, datum["MetricName"], datum["Value"])
             return {}
 
         return self._call("PutMetricData", serve)
@@ -54,39 +54,24 @@ class CloudWatchClient:
                               **_: Any) -> dict[str, Any]:
         """GetMetricStatistics, a datapoint a minute."""
         def serve() -> dict[str, Any]:
-            points = self._metrics.points.get((self._region, MetricName), ())
+            points = self._part.points.get((self._region, MetricName), ())
             found = [(datetime.fromtimestamp(EPOCH + at, UTC), value) for at, value in points]
             return {"Datapoints": [{"Timestamp": at, "Maximum": value}
                                    for at, value in found if StartTime <= at <= EndTime]}
 
         return self._call("GetMetricStatistics", serve)
 
-    def get_paginator(self, operation: str) -> "CloudWatchClient":
-        """Of alarms, of which none is raised."""
-        if operation != "describe_alarms":
-            raise ValueError(operation)
-        return self
 
-    def paginate(self, **_: Any) -> Iterator[dict[str, Any]]:
-        """One empty page."""
-        yield self._call("DescribeAlarms", lambda: {"MetricAlarms": []})
+class SnsClient(AwsClient[Metrics]):
+    """SNS's: people read what is published."""
 
-    def _call(self, operation: str, serve: Callable[[], Any]) -> dict[str, Any]:
-        call = NetworkCall(self._caller, self._region, "cloudwatch", operation, 1.0)
-        return calling(self._metrics.network, call, serve)
-
-
-class SnsClient:
-    """A boto3 client of SNS in one region, in the hands of a process."""
-
-    def __init__(self, metrics: Metrics, caller: Process, region: str) -> None:
-        self._metrics, self._caller, self._region = metrics, caller, region
+    service, connect = "sns", 1.0
 
     def publish(self, *, Subject: str, Message: str, **_: Any) -> dict[str, Any]:  # noqa: N803
-        """Publish: people read it."""
+        """Publish."""
         def serve() -> dict[str, Any]:
-            self._metrics.history.note(self._metrics.network.scheduler.now, "notified", self._region, subject=Subject,
-                                       message=Message)
+            self._part.history.note(self._part.network.scheduler.now, "notified", self._region, subject=Subject,
+                                    message=Message)
             return {}
 
-        return calling(self._metrics.network, NetworkCall(self._caller, self._region, "sns", "Publish", 5.0), serve)
+        return self._call("Publish", serve)

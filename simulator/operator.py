@@ -73,6 +73,8 @@ class Operator:
             code, text = world.command(process, words)
             self.outcomes[f"{words.partition(' ')[0]} exit {code}"] += 1
             world.history.note(world.scheduler.now, "exits", process.name, code=code, text=text[:400])
+            if "internal error" in text:
+                world.history.note(world.scheduler.now, "crashed", process.name, why=text[:400])
             if code in (1, 2) and attempt < TRIES:
                 world.scheduler.at(AGAIN, partial(self._again, words, code, attempt + 1))
             else:

@@ -6,9 +6,9 @@ from io import BytesIO
 from typing import Any
 
 from contract import LEVER_KEY
-from simulator.dynamodb import CONNECT, READ, calling, failure
-from simulator.network import NetworkCall, SimulatedNetwork
-from simulator.scheduler import EPOCH, Process
+from simulator.aws import AwsClient, failure
+from simulator.network import SimulatedNetwork
+from simulator.scheduler import EPOCH
 
 PAGE = 200  # versions of a listing's page
 READ_ALREADY = 0.5  # the part of the copies under way that have left a region when it is lost
@@ -81,11 +81,10 @@ class Buckets:
                 self._waiting.append(copy)
 
 
-class S3Client:
-    """A boto3 client of S3 in one region, in the hands of a process."""
+class S3Client(AwsClient[Buckets]):
+    """S3's."""
 
-    def __init__(self, buckets: Buckets, caller: Process, region: str) -> None:
-        self._buckets, self._caller, self._region = buckets, caller, region
+    service, connect, read = "s3", 0.4, 0.8
 
     def head_bucket(self, *, Bucket: str) -> dict[str, Any]:  # noqa: N803
         """HeadBucket."""
@@ -95,9 +94,9 @@ class S3Client:
                    **_: Any) -> dict[str, Any]:
         """PutObject, with `If-None-Match: *` or without."""
         def serve() -> dict[str, Any]:
-            if IfNoneMatch and self._buckets.newest(Bucket, Key) is not None:
+            if IfNoneMatch and self._part.newest(Bucket, Key) is not None:
                 raise failure("PutObject", "PreconditionFailed", 412)
-            self._buckets.write(Bucket, Key, bytes(Body))
+            self._part.write(Bucket, Key, bytes(Body))
             return {}
 
         return self._call("PutObject", serve, Bucket, record=Key == LEVER_KEY)
@@ -106,11 +105,11 @@ class S3Client:
         """GetObject."""
         def serve() -> dict[str, Any]:
             if VersionId:
-                found = [each.body for each in self._buckets.objects[Bucket].get(Key, ())
+                found = [each.body for each in self._part.objects[Bucket].get(Key, ())
                          if str(each.number) == VersionId]
                 body = found[0] if found else None
             else:
-                body = self._buckets.newest(Bucket, Key)
+                body = self._part.newest(Bucket, Key)
             if body is None:
                 raise failure("GetObject", "NoSuchKey", 404)
             return {"Body": BytesIO(body), "ContentLength": len(body)}
@@ -120,7 +119,7 @@ class S3Client:
     def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
         """HeadObject."""
         def serve() -> dict[str, Any]:
-            body = self._buckets.newest(Bucket, Key)
+            body = self._part.newest(Bucket, Key)
             if body is None:
                 raise failure("HeadObject", "404", 404)
             return {"ContentLength": len(body)}
@@ -130,7 +129,7 @@ class S3Client:
     def delete_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
         """DeleteObject: a delete marker on top."""
         def serve() -> dict[str, Any]:
-            self._buckets.write(Bucket, Key, None)
+            self._part.write(Bucket, Key, None)
             return {}
 
         return self._call("DeleteObject", serve, Bucket, record=Key == LEVER_KEY)
@@ -140,7 +139,7 @@ class S3Client:
         """ListObjectVersions, newest first of each key."""
         def serve() -> dict[str, Any]:
             rows = [(key, version, version is versions[-1])
-                    for key, versions in sorted(self._buckets.objects[Bucket].items())
+                    for key, versions in sorted(self._part.objects[Bucket].items())
                     if key.startswith(Prefix) for version in reversed(versions)]
             if KeyMarker:
                 marker = (KeyMarker, -int(VersionIdMarker or 0))
@@ -154,7 +153,3 @@ class S3Client:
                     **({"NextKeyMarker": page[-1][0], "NextVersionIdMarker": str(page[-1][1].number)} if more else {})}
 
         return self._call("ListObjectVersions", serve, Bucket)
-
-    def _call(self, operation: str, serve: Callable[[], Any], bucket: str, *, record: bool = False) -> dict[str, Any]:
-        call = NetworkCall(self._caller, self._region, "s3", operation, READ, CONNECT, record)
-        return calling(self._buckets.network, call, serve, bucket)

@@ -214,7 +214,7 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
             case "rds":
                 return RdsClient(self.aurora, process, region)
             case "lambda":
-                return LambdaClient(self.functions, self.network, process, region, read)
+                return LambdaClient(self.functions, process, region, read)
             case "cloudwatch":
                 return CloudWatchClient(self.metrics, process, region)
             case "sns":

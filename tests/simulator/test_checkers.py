@@ -95,7 +95,6 @@ BROKEN: list[tuple[FakeWorld, str]] = [
     (FakeWorld().note("another answer", id="p", status=201, region=EAST, now={}), "another answer"),
     (FakeWorld().note("refused its own", id="p", region=EAST), "conflict with itself"),
     (FakeWorld().note("crashed", why="KeyError"), "internal error"),
-    (FakeWorld().note("exits", code=1, text="internal error in x"), "internal error"),
     (FakeWorld().note("audited", counted=1, lost=2), "lost and counted as kept"),
     (FakeWorld(served={EAST: 100.0, WEST: 0.0}, takes_payments=lambda _: False), "nobody takes payments"),
     (FakeWorld(served={EAST: 100.0, WEST: 0.0}, takes_payments=lambda region: region == WEST), "clients led astray"),

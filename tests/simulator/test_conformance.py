@@ -102,7 +102,7 @@ def simulated(machine: Machine) -> Clients:
     aurora = SimulatedAurora(network, machine.history, "global", CLUSTERS, EAST)
     return {"dynamodb": DynamoClient(Table(network, (EAST, WEST), strong=False), process, EAST),
             "s3": S3Client(Buckets(network, {"bucket": EAST}), process, EAST), "sns": SnsClient(metrics, process, EAST),
-            "lambda": LambdaClient(functions, network, process, EAST, 10.0), "rds": RdsClient(aurora, process, EAST),
+            "lambda": LambdaClient(functions, process, EAST, 10.0), "rds": RdsClient(aurora, process, EAST),
             "cloudwatch": CloudWatchClient(metrics, process, EAST)}
 
 

@@ -22,7 +22,7 @@ def functions(machine: Machine, handler: Any, **limits: Any) -> tuple[Functions,
 
 def invoke(machine: Machine, made: Functions) -> dict[str, Any]:
     """The answer of an invocation."""
-    client = LambdaClient(made, machine.network, machine.processes[EAST], EAST, 60.0)
+    client = LambdaClient(made, machine.processes[EAST], EAST, 60.0)
     found: dict[str, Any] = machine.do(lambda: client.invoke(FunctionName="f"), EAST)
     return {**found, "Payload": found["Payload"].read().decode()}
 

@@ -1,0 +1,82 @@
+"""What the simulated clients of AWS share: how a call is made, and the errors of boto3."""
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
+
+from simulator.network import NetworkCall, SimulatedNetwork, Unanswered, Unavailable
+from simulator.scheduler import Process
+
+
+class Part(Protocol):
+    """A simulated service."""
+
+    network: SimulatedNetwork
+
+
+P = TypeVar("P", bound=Part)
+Reply = dict[str, Any]
+
+
+def failure(operation: str, code: str, status: int, **more: Any) -> ClientError:
+    """An error as boto3 raises it."""
+    return ClientError({"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": status},
+                        **more}, operation)
+
+
+class AwsClient(Generic[P]):
+    """A boto3 client of a part in one region, in the hands of a process; `read` and `connect` in seconds."""
+
+    service: ClassVar[str]
+    connect: ClassVar[float] = 2.0
+    read = 5.0
+    empty: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    """The operation and the key of the answer of each paginator; all have one empty page."""
+
+    def __init__(self, part: P, caller: Process, region: str) -> None:
+        self._part, self._caller, self._region = part, caller, region
+
+    def get_paginator(self, operation: str) -> "Paginator":
+        """A paginator of nothing."""
+        name, key = self.empty[operation]
+        return Paginator(lambda: self._call(name, lambda: {key: []}))
+
+    def _call(self, operation: str, serve: Callable[[], Any], resource: str = "", *, record: bool = False) -> Reply:
+        """What the service answers, or what boto3 raises. `resource` is what the call may be denied for."""
+        network = self._part.network
+
+        def permitted() -> Any:
+            if (self._region, operation, resource) in network.denied:
+                raise failure(operation, "AccessDenied", 403)
+            return serve()
+
+        call = self._network_call(operation, record=record)
+        found: Reply = self._answered(operation, lambda: network.call(call, permitted if network.denied else serve))
+        return found
+
+    def _network_call(self, operation: str, *, record: bool = False) -> NetworkCall:
+        return NetworkCall(self._caller, self._region, self.service, operation, self.read, self.connect, record)
+
+    @staticmethod
+    def _answered(operation: str, call: Callable[[], Any]) -> Any:
+        """What a call gives, or what boto3 raises where there is no answer, or an error of the service itself."""
+        try:
+            return call()
+        except Unanswered as error:
+            if error.connected:
+                raise ReadTimeoutError(endpoint_url=operation) from error
+            raise ConnectTimeoutError(endpoint_url=operation) from error
+        except Unavailable as error:
+            code, status = ("ThrottlingException", 400) if error.throttled else ("InternalServerError", 500)
+            raise failure(operation, code, status) from error
+
+
+class Paginator:
+    """A paginator of boto3 with one page."""
+
+    def __init__(self, page: Callable[[], dict[str, Any]]) -> None:
+        self._page = page
+
+    def paginate(self, **_: Any) -> Iterator[dict[str, Any]]:
+        """The page."""
+        yield self._page()
