@@ -1,7 +1,7 @@
 """`python -m simulator`: hunt with every core, replay a seed, or play a fixed set as a gate."""
 import os
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from typing import Annotated
 
 import typer
@@ -22,7 +22,7 @@ def replay(seed: int, mix: str, *, smaller: bool) -> int:
     return 1 if result.violations else 0
 
 
-def report(findings: HuntFindings, known: list[Known], pool: ProcessPoolExecutor, *, gate: bool) -> int:
+def report(findings: HuntFindings, known: list[Known], pool: Executor, *, gate: bool) -> int:
     """Print what was found, and a short trace of all that is not known. Returns the exit code."""
     print("\n".join(findings.lines(known)))
     new, gone = findings.unknown(known), findings.gone(known) if gate else []

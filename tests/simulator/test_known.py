@@ -1,8 +1,12 @@
 """Known violations, and what the gate makes of them."""
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from simulator import __main__ as commands
 from simulator.checkers import Violation
 from simulator.hunt import HuntFindings, fixed_set, hunt, refreshed
 from simulator.known import Known, find, load, save, shows
@@ -36,6 +40,21 @@ def test_a_new_violation_and_one_that_is_gone_are_named() -> None:
     assert findings.unknown(KNOWN) == [("swarm", "another rule")]
     assert findings.gone(KNOWN) == [("swarm", 7, "a rule")]
     assert "NEW: another rule at 1.0 s: why" in "\n".join(findings.lines(KNOWN))
+
+
+@pytest.mark.parametrize(("broken", "known", "code"), [
+    ([], [], 0), (["a rule"], KNOWN, 0), (["a rule"], [], 1), (["a rule", "another"], KNOWN, 1), ([], KNOWN, 1)])
+def test_the_gate_fails_if_a_violation_is_not_listed_and_if_a_listed_one_is_not_found(
+        broken: list[str], known: list[Known], code: int, capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "shortest", str)
+    findings = HuntFindings(took=1.0)
+    findings.add(result(7, *broken))
+    with ThreadPoolExecutor(1) as pool:
+        assert commands.report(findings, known, pool, gate=True) == code
+    printed = capsys.readouterr().out
+    assert ("(7, 'swarm', 'another')" in printed) == ("another" in broken)
+    assert ("no more" in printed) == (not broken and code == 1)
 
 
 def test_the_fixed_set_has_the_seeds_of_known_violations() -> None:
