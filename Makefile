@@ -155,14 +155,22 @@ pulumi:
 	@command -v pulumi >/dev/null || \
 		{ echo "The Pulumi CLI is not installed: see https://www.pulumi.com/docs/iac/download-install/" >&2; exit 1; }
 
+.PHONY: init
+init: pulumi $(READY) ## Make STACK, and write account, suffix, regions and zones into its file (ARGS for pulumi stack init)
+	@$(PY) -m tools.init "$$STACK" $(ARGS)
+
+# With a terminal, Pulumi would offer to make a stack whose name is misspelt.
+.PHONY: stack
+stack: pulumi
+	@pulumi stack output --json --stack "$$STACK" >/dev/null || \
+		{ echo "make init STACK=$$STACK makes a stack" >&2; exit 1; }
+
 .PHONY: preview
-preview: pulumi $(READY) ## Show what up would change
-	@pulumi stack select --create "$$STACK"
+preview: stack $(READY) ## Show what up would change
 	@pulumi preview --stack "$$STACK" $(ARGS)
 
 .PHONY: up
-up: pulumi $(READY) ## Deploy STACK to AWS, and bring its ledger up to date
-	@pulumi stack select --create "$$STACK"
+up: stack $(READY) ## Deploy STACK to AWS, and bring its ledger up to date
 	@pulumi up --stack "$$STACK" $(ARGS)
 	@$(MAKE) outputs migrate ARGS=
 
@@ -177,7 +185,9 @@ authorities: ## Fetch the certificate authorities of RDS in every region (paymen
 
 .PHONY: outputs
 outputs: pulumi ## Write STACK's outputs to cfn-outputs/flat-outputs.json
-	@outputs=$$(pulumi stack output --json --stack "$$STACK") && printf '%s\n' "$$outputs" > $(OUTPUTS)
+	@outputs=$$(pulumi stack output --json --stack "$$STACK") && \
+		if [ "$$outputs" = "{}" ]; then echo "$$STACK has no outputs: $(OUTPUTS) stays as it was" >&2; exit 1; fi && \
+		printf '%s\n' "$$outputs" > $(OUTPUTS)
 
 .PHONY: verify
 verify: $(READY) ## The integration tests, on what cfn-outputs/flat-outputs.json describes, with your credentials

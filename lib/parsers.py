@@ -13,6 +13,7 @@ T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 Parser = Callable[[str], T]
 
+ZONES = 3  # that the stack uses in a region
 CERTIFICATE_NAME_LIMIT = 64  # characters of a certificate's first name
 TAGS_OF_THE_STACK = ("Project", "Environment", "ManagedBy")
 TAG_LIMIT = 40  # AWS takes 50 on a resource; the rest is for the stack's own and for what an organisation adds
@@ -92,6 +93,21 @@ def region(text: str) -> str:
         accepted = ", ".join(f"{area}-1" + (f"..{count}" if count > 1 else "") for area, count in _AREAS.items())
         raise ValueError(f"must be a region of the aws partition: {accepted}")
     return text
+
+
+def account(text: str) -> str:
+    """The number of an AWS account."""
+    if not text:
+        raise ValueError("must be given: `make init` asks AWS and writes it into the stack's file")
+    return matching("[0-9]{12}", "must be 12 digits, in quotes")(text)
+
+
+def zones(text: str) -> tuple[str, ...]:
+    """The names of three availability zones."""
+    found = tuple(text.split(","))
+    if len(set(found)) != ZONES or not all(re.fullmatch("[a-z]+(-[a-z]+)+-[0-9][a-z]", zone) for zone in found):
+        raise ValueError(f"must be {ZONES} zones with commas between them, such as us-east-1a,us-east-1b,us-east-1c")
+    return found
 
 
 def network(text: str) -> IPv4Network:

@@ -12,7 +12,7 @@ value for every declared key, and any other default would hide the environment.
 # pylint: disable=invalid-field-call
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from ipaddress import IPv4Network
 from typing import Annotated, Any, TypeVar, cast
@@ -26,6 +26,7 @@ from lib.parsers import Parser
 
 T = TypeVar("T")
 
+EMULATOR_ACCOUNT = "000000000000"
 REQUEST_SECONDS = 3  # the longest that a request takes, while a store is dead
 _FLAGS = {"true": True, "false": False}
 
@@ -55,13 +56,15 @@ PROFILES: Mapping[str, Profile] = {profile.name: profile for profile in (
 
 # --- How a setting is declared
 
+Default = str | Mapping[str, str] | Callable[[Mapping[str, str]], str]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
     """The declaration of a setting.
 
-    `default` is the text that counts where the key is unset: one for all profiles, or one for each by its name. `unset`
-    says what an empty default means. `variable` is the environment variable that may set the key, and `output` the
+    `default` is the text that counts where the key is unset: one for all profiles, one for each by its name, or made
+    from the texts of the keys above. `unset` says what an empty or made default is. `variable` is the environment variable that may set the key, and `output` the
     output of the stack that shows the value. `pulumi_type` is `object` for a JSON object; numbers are strings, too,
     because they can be empty.
     """
@@ -69,25 +72,27 @@ class Setting:
     key: str
     parse: Parser[Any]
     description: str
-    default: str | Mapping[str, str]
+    default: Default
     unset: str = "none"
     variable: str | None
     output: str | None = None
     pulumi_type: str = "string"
 
-    def default_in(self, profile: str) -> str:
-        """The default in a profile."""
-        return self.default if isinstance(self.default, str) else self.default[profile]
+    def default_in(self, texts: Mapping[str, str]) -> str:
+        """The default, where the keys above have these texts."""
+        if isinstance(self.default, Mapping):
+            return self.default[texts["profile"]]
+        return self.default if isinstance(self.default, str) else self.default(texts)
 
     @property
     def default_in_words(self) -> str:
         """The default as the documentation shows it: `1 in dev, 2 in prod`."""
-        if isinstance(self.default, str):
-            return self.unset if self.default in ("", "{}") else self.default
-        return ", ".join(f"{value} in {profile}" for profile, value in self.default.items())
+        if isinstance(self.default, Mapping):
+            return ", ".join(f"{value} in {profile}" for profile, value in self.default.items())
+        return self.default if isinstance(self.default, str) and self.default not in ("", "{}") else self.unset
 
 
-def setting(key: str, parse: Parser[T], description: str, default: str | Mapping[str, str], **more: Any) -> T:
+def setting(key: str, parse: Parser[T], description: str, default: Default, **more: Any) -> T:
     """Declare a setting. Its variable is the key in capitals (`DR_REGION`), unless another, or None, is given."""
     variable = re.sub("(?=[A-Z])", "_", key).upper()
     declared = Setting(key=key, parse=parse, description=description, default=default,
@@ -100,6 +105,13 @@ def optional(key: str, parse: Parser[T], description: str, **more: Any) -> T | N
     return setting(key, lambda text: parse(text) if text else None, description, "", **more)
 
 
+def zones(key: str, region: str) -> tuple[str, ...]:
+    """Declare the availability zones of the region that the key `region` names."""
+    return setting(key, parsers.zones, f"Three availability zones of {region}, with commas between them.",
+                   lambda texts: ",".join(texts[region] + letter for letter in "abc"), unset="its zones a, b and c",
+                   variable=None)
+
+
 def group(kind: type[T]) -> T:
     """Declare a group of settings."""
     return cast("T", field(metadata={"group": kind}))
@@ -110,9 +122,10 @@ def group(kind: type[T]) -> T:
 
 @dataclass(frozen=True, kw_only=True)
 class RegionSettings:
-    """One of the two regions; `instances` counts its database instances."""
+    """One of the two regions: three of its availability zones, and how many database instances it has."""
 
     region: str
+    zones: tuple[str, ...]
     vpc_cidr: IPv4Network
     instances: int
 
@@ -123,6 +136,7 @@ class PrimarySettings(RegionSettings):
 
     region: str = setting(
         "primaryRegion", parsers.region, "Region that starts with the database's writer.", "us-east-1")
+    zones: tuple[str, ...] = zones("primaryZones", "primaryRegion")
     vpc_cidr: IPv4Network = setting(
         "primaryVpcCidr", parsers.network, "Private IPv4 network of the primary region's VPC, /16 to /24.",
         "10.0.0.0/16")
@@ -137,6 +151,7 @@ class StandbySettings(RegionSettings):
 
     region: str = setting(
         "drRegion", parsers.region, "Region that starts as the standby; must differ from primaryRegion.", "us-west-2")
+    zones: tuple[str, ...] = zones("drZones", "drRegion")
     vpc_cidr: IPv4Network = setting(
         "drVpcCidr", parsers.network,
         "Private IPv4 network of the standby region's VPC, /16 to /24; must not overlap primaryVpcCidr.", "10.1.0.0/16")
@@ -223,6 +238,13 @@ class Settings:
         "profile", parsers.one_of(PROFILES),
         "dev is destroyed without a trace; prod protects its data and has two database instances in each region.",
         "dev", variable="TAPSTACK_PROFILE", output="profile")
+    aws_endpoint: str | None = optional(
+        "awsEndpoint", parsers.loopback_url, "URL of an emulator on this machine to use instead of AWS.",
+        variable=None)  # a developer's shell must not redirect a deployment
+    account: str = setting(
+        "account", parsers.account, "AWS account of the stack, 12 digits; `make init` writes it.",
+        lambda texts: EMULATOR_ACCOUNT if texts["awsEndpoint"] else "", unset="none: it must be given, except to an "
+        "emulator", variable=None)
     deletion_protection: bool = setting(
         "deletionProtection", parsers.one_of(_FLAGS),
         "true or false; to destroy a prod stack, set false and deploy once more.",
@@ -254,9 +276,6 @@ class Settings:
     tags: Mapping[str, str] = setting(
         "tags", parsers.tags, f"Tags of every resource, at most {parsers.TAG_LIMIT}, as an object of strings.", "{}",
         variable=None, pulumi_type="object")
-    aws_endpoint: str | None = optional(
-        "awsEndpoint", parsers.loopback_url, "URL of an emulator on this machine to use instead of AWS.",
-        variable=None)  # a developer's shell must not redirect a deployment
 
     @property
     def profile(self) -> Profile:
@@ -275,7 +294,7 @@ class Settings:
         def read(declared: Setting) -> Any:
             key, variable = declared.key, declared.variable
             texts[key] = (configured.get(key) or (variable and environ.get(variable))
-                          or declared.default_in(texts.get("profile", "")))
+                          or declared.default_in(texts))
             try:
                 return declared.parse(texts[key])
             except ValueError as error:
@@ -316,6 +335,8 @@ def _rules(settings: Settings) -> tuple[tuple[object, str, str], ...]:
     soonest = settings.health_check.interval * settings.health_check.threshold + DNS_TTL
     return (
         (dr.region == primary.region, "drRegion", "must differ from primaryRegion"),
+        *((any(zone[:-1] != each.region for zone in each.zones), key, f"must be in {each.region}")
+          for key, each in (("primaryZones", primary), ("drZones", dr))),
         (dr.vpc_cidr.overlaps(primary.vpc_cidr), "drVpcCidr", f"overlaps primaryVpcCidr {primary.vpc_cidr}"),
         (settings.profile.name == "prod" and not dr.instances, "drInstances",
          "must be at least 1 in prod: a standby without an instance cannot be promoted"),

@@ -32,7 +32,8 @@ class TapStack(Component, type_name="TapStack"):
         require_authorities(AUTHORITIES, settings.primary.region, settings.dr.region)  # before anything is registered
         super().__init__(name, opts)
         primary_aws, standby_aws = (self._aws(region, settings) for region in (settings.primary, settings.dr))
-        primary_names, standby_names = self._names(settings, primary_aws)
+        primary_names, standby_names = (Names(settings.environment_suffix, each.region, settings.account)
+                                        for each in (settings.primary, settings.dr))
         inside = pulumi.ResourceOptions(parent=self)
         in_primary = pulumi.ResourceOptions(parent=self, provider=primary_aws)
 
@@ -59,20 +60,18 @@ class TapStack(Component, type_name="TapStack"):
                        for role, region, peer in (("primary", primary, standby), ("dr", standby, primary))}
         return {**outputs, **{f"{role}_controller_alias_arn": each.alias.arn for role, each in controllers.items()}}
 
-    @staticmethod
-    def _names(settings: Settings, provider: aws.Provider) -> list[Names]:
-        """The names of both regions, in the account that the provider is signed in to."""
-        account = aws.get_caller_identity(opts=pulumi.InvokeOptions(provider=provider)).account_id
-        return [Names(settings.environment_suffix, each.region, account) for each in (settings.primary, settings.dr)]
-
     def _aws(self, region: RegionSettings, settings: Settings) -> aws.Provider:
-        """The one provider of a region; for an emulator it needs neither credentials nor AWS's own host names."""
+        """The one provider of a region; for an emulator it needs neither credentials nor AWS's own host names.
+
+        It refuses another account's credentials, also in a refresh and in a destroy, which do not run the program.
+        """
         tags = {"Project": PROJECT, "Environment": settings.environment_suffix, "ManagedBy": "pulumi",
                 **settings.tags}
         endpoint = settings.aws_endpoint
         emulated = True if endpoint else None
         return aws.Provider(
-            f"{self.name}-{region.region}", region=region.region, default_tags={"tags": tags},
+            f"{self.name}-{region.region}", region=region.region,
+            allowed_account_ids=None if endpoint else [settings.account], default_tags={"tags": tags},
             endpoints=[aws.ProviderEndpointArgs(**dict.fromkeys(SERVICES, endpoint))] if endpoint else None,
             access_key="test" if endpoint else None, secret_key="test" if endpoint else None,
             skip_credentials_validation=emulated, skip_metadata_api_check=emulated,

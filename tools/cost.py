@@ -18,7 +18,7 @@ from contract import LOOK_SECONDS, PROJECT, Metric
 from lib.errors import SettingsError
 from lib.names import Names
 from lib.region.alarms import alarm_specs
-from lib.settings import Settings
+from lib.settings import EMULATOR_ACCOUNT, Settings
 
 HOURS = 730
 ACU_HOUR = 0.12
@@ -100,7 +100,7 @@ def main(
 ) -> None:
     """Estimate what a stack costs in a month without traffic, in US dollars."""
     config = dict(pair.partition("=")[::2] for pair in settings or [])
-    set_all_config({f"{PROJECT}:{key}": value for key, value in config.items()})
+    set_all_config({f"{PROJECT}:{key}": value for key, value in {"account": EMULATOR_ACCOUNT, **config}.items()})
     try:
         items = list(bill(Settings.load()))
     except SettingsError as error:

@@ -6,7 +6,7 @@
 In both files everything after a marker line is generated; what stands before it is written by hand.
 """
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, get_type_hints
@@ -49,8 +49,8 @@ def documentation() -> Iterator[str]:
         shown = ({True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value) for value in values)
         yield f"| {meanings[field.name].__metadata__[0]} | {' | '.join(shown)} |"
     for each, _ in declarations():
-        if not isinstance(each.default, str) and each.key != "deletionProtection":
-            yield f"| `{each.key}`, unless it is set | {' | '.join(each.default_in(name) for name in PROFILES)} |"
+        if isinstance(each.default, Mapping) and each.key != "deletionProtection":
+            yield f"| `{each.key}`, unless it is set | {' | '.join(each.default[name] for name in PROFILES)} |"
 
 
 def main(*, check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a file is stale.")] = False,

@@ -1,5 +1,4 @@
 """The private network of one region: nothing in it can reach the internet, or be reached from it."""
-from collections.abc import Sequence
 from ipaddress import IPv4Network
 
 import pulumi
@@ -7,11 +6,10 @@ import pulumi_aws as aws
 
 from lib import policies
 from lib.component import Component
-from lib.errors import ProgramError
 from lib.names import Names
-from lib.settings import Profile
+from lib.parsers import ZONES
+from lib.settings import Profile, RegionSettings
 
-ZONES = 3
 POSTGRES = 5432
 HTTPS = 443
 
@@ -19,13 +17,6 @@ HTTPS = 443
 def subnet_cidrs(vpc: IPv4Network) -> list[IPv4Network]:
     """The first three quarters of a VPC's range, one a zone; the last quarter stays free for growth."""
     return list(vpc.subnets(prefixlen_diff=2))[:ZONES]
-
-
-def first_zones(offered: Sequence[str], region: str) -> list[str]:
-    """The first three zone names in order. Raises ProgramError if the region offers fewer."""
-    if len(offered) < ZONES:
-        raise ProgramError(f"region {region!r}: offers {len(offered)} availability zones; {ZONES} are needed")
-    return sorted(offered)[:ZONES]
 
 
 class Network(Component, type_name="Network"):
@@ -36,17 +27,17 @@ class Network(Component, type_name="Network"):
     gateway or interface endpoint: database tokens are signed locally, and logs and traces leave through Lambda itself.
     """
 
-    def __init__(self, name: str, *, names: Names, cidr: IPv4Network, profile: Profile,
+    def __init__(self, name: str, *, names: Names, region: RegionSettings, profile: Profile,
                  key_arn: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
         super().__init__(name, opts)
         self._names = names
-        self.vpc = aws.ec2.Vpc(f"{name}-vpc", cidr_block=str(cidr), enable_dns_hostnames=True, enable_dns_support=True,
-                               tags={"Name": names.network}, opts=self.opts())
+        self.vpc = aws.ec2.Vpc(f"{name}-vpc", cidr_block=str(region.vpc_cidr), enable_dns_hostnames=True,
+                               enable_dns_support=True, tags={"Name": names.network}, opts=self.opts())
         aws.ec2.DefaultSecurityGroup(f"{name}-default-group", vpc_id=self.vpc.id, ingress=[], egress=[],
                                      tags={"Name": f"{names.network}-default"}, opts=self.opts())
         table = aws.ec2.RouteTable(f"{name}-routes", vpc_id=self.vpc.id, tags={"Name": names.network},
                                    opts=self.opts())
-        self.subnets = self._subnets(cidr, table)
+        self.subnets = self._subnets(region, table)
         self.function_group = self._group("function", names.function_group, "Payments function")
         self.database_group = self._group("database", names.database_group, "Aurora cluster")
         self._rules(table)
@@ -54,18 +45,12 @@ class Network(Component, type_name="Network"):
         self.subnet_ids: list[pulumi.Output[str]] = [subnet.id for subnet in self.subnets]
         self.register_outputs({"vpc_id": self.vpc.id, "subnet_ids": self.subnet_ids})
 
-    def _subnets(self, cidr: IPv4Network, table: aws.ec2.RouteTable) -> list[aws.ec2.Subnet]:
-        offered = aws.get_availability_zones(
-            state="available", filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
-            opts=pulumi.InvokeOptions(parent=self))  # the parent's provider sets the region
+    def _subnets(self, region: RegionSettings, table: aws.ec2.RouteTable) -> list[aws.ec2.Subnet]:
         subnets = []
-        zones = first_zones(offered.names, self._names.region)
-        for index, (zone, block) in enumerate(zip(zones, subnet_cidrs(cidr), strict=True)):
-            # A zone that AWS adds or withdraws later must not move existing subnets.
+        for index, (zone, block) in enumerate(zip(region.zones, subnet_cidrs(region.vpc_cidr), strict=True)):
             subnet = aws.ec2.Subnet(f"{self.name}-subnet-{index}", vpc_id=self.vpc.id, cidr_block=str(block),
                                     availability_zone=zone, map_public_ip_on_launch=False,
-                                    tags={"Name": f"{self._names.network}-{zone}"},
-                                    opts=self.opts(ignore_changes=["availabilityZone"]))
+                                    tags={"Name": f"{self._names.network}-{zone}"}, opts=self.opts())
             aws.ec2.RouteTableAssociation(f"{self.name}-subnet-{index}-routes", subnet_id=subnet.id,
                                           route_table_id=table.id, opts=self.opts())
             subnets.append(subnet)

@@ -43,7 +43,7 @@ class Region(Component, type_name="Region"):
         self.names = names
         self.provider = provider
         self.key = Encryption(f"{name}-key", names=names, profile=profile, replica_of=key_replica_of, opts=inside)
-        self.network = Network(f"{name}-network", names=names, cidr=args.region.vpc_cidr, profile=profile,
+        self.network = Network(f"{name}-network", names=names, region=args.region, profile=profile,
                                key_arn=self.key.arn, opts=inside)
         self.database = Database(
             f"{name}-database", names=names, database=settings.database, instances=args.region.instances,

@@ -370,7 +370,6 @@ def test_a_failover_leaves_nothing_to_change(program: Recording) -> None:
         assert "availabilityZones" not in resource.inputs
     for resource in program.of("ClusterInstance"):
         assert resource.ignore_changes == {"engineVersion", "performanceInsightsKmsKeyId"}
-    assert all(r.ignore_changes == {"availabilityZone"} for r in program.of("Subnet"))
 
 
 def test_nothing_secret_is_an_output_or_in_the_environment_of_a_function(deployed: Recording) -> None:

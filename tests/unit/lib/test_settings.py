@@ -32,12 +32,16 @@ from lib.settings import (
 ROOT = Path(__file__).parents[3]
 SECRET_ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:payments/database-AbCdEf"
 DOMAIN = {"domainName": "payments.example.com"}
+ACCOUNT = "123456789012"
 STRONG = {"tableConsistency": "strong", "witnessRegion": "us-east-2"}
+
+
+ZONES = {region: tuple(region + letter for letter in "abc") for region in ("us-east-1", "us-west-2")}
 
 
 def load(keys: Mapping[str, str], environ: Mapping[str, str] | None = None) -> Settings:
     """The settings of a stack with these keys configured, in this environment."""
-    pulumi.runtime.set_all_config({f"TapStack:{key}": value for key, value in keys.items()})
+    pulumi.runtime.set_all_config({f"TapStack:{key}": value for key, value in {"account": ACCOUNT, **keys}.items()})
     return Settings.load(environ=environ or {})
 
 
@@ -57,10 +61,12 @@ def _no_configuration_left() -> Iterator[None]:
 def test_defaults() -> None:
     assert load({}) == Settings(
         base_profile=PROFILES["dev"],
+        aws_endpoint=None,
+        account=ACCOUNT,
         deletion_protection=False,
         environment_suffix="dev",
-        primary=PrimarySettings(region="us-east-1", vpc_cidr=IPv4Network("10.0.0.0/16"), instances=1),
-        dr=StandbySettings(region="us-west-2", vpc_cidr=IPv4Network("10.1.0.0/16"), instances=1),
+        primary=PrimarySettings(region="us-east-1", zones=ZONES["us-east-1"], vpc_cidr=IPv4Network("10.0.0.0/16"), instances=1),
+        dr=StandbySettings(region="us-west-2", zones=ZONES["us-west-2"], vpc_cidr=IPv4Network("10.1.0.0/16"), instances=1),
         domain_name=None,
         hosted_zone_id=None,
         database=DatabaseSettings(engine_version="17.7", min_capacity=0.5, max_capacity=4, secret_arn=None),
@@ -71,8 +77,7 @@ def test_defaults() -> None:
         api=ApiSettings(rate_limit=100, burst_limit=200, manage_account=True),
         function_concurrency=-1,
         alarm_email=None,
-        tags={},
-        aws_endpoint=None)
+        tags={})
 
 
 def test_prod_has_defaults_of_its_own() -> None:
@@ -94,6 +99,10 @@ ACCEPTED: list[tuple[str, str, Mapping[str, str], str, object]] = [
     ("environmentSuffix", "pr-42", {}, "environment_suffix", "pr-42"),
     ("environmentSuffix", "a" * names.MAX_SUFFIX, {}, "environment_suffix", "a" * names.MAX_SUFFIX),
     ("profile", "prod", {}, "profile", PROFILES["prod"]),
+    ("account", "000123456789", {}, "account", "000123456789"),
+    ("primaryZones", "us-east-1c,us-east-1f,us-east-1b", {}, "primary.zones", ("us-east-1c", "us-east-1f", "us-east-1b")),
+    ("drZones", "ap-northeast-1a,ap-northeast-1c,ap-northeast-1d", {"drRegion": "ap-northeast-1"}, "dr.zones",
+     ("ap-northeast-1a", "ap-northeast-1c", "ap-northeast-1d")),
     ("primaryRegion", "eu-west-1", {}, "primary.region", "eu-west-1"),
     ("primaryRegion", "us-west-2", {"drRegion": "us-east-1"}, "primary.region", "us-west-2"),
     ("drRegion", "ap-southeast-7", {}, "dr.region", "ap-southeast-7"),
@@ -153,7 +162,8 @@ def test_configuration_then_environment_then_default(
 def test_environment_variables() -> None:
     assert {key: VARIABLES[key] for key in ("drRegion", "manageApiGatewayAccount", "profile")} == {
         "drRegion": "DR_REGION", "manageApiGatewayAccount": "MANAGE_API_GATEWAY_ACCOUNT", "profile": "TAPSTACK_PROFILE"}
-    assert [key for key in KEYS if key not in VARIABLES] == ["tags", "awsEndpoint"]
+    assert [key for key in KEYS if key not in VARIABLES] == [
+        "awsEndpoint", "account", "primaryZones", "drZones", "tags"]
 
 
 def test_every_setting_has_an_accepted_and_a_refused_value() -> None:
@@ -174,6 +184,14 @@ def test_a_shell_cannot_redirect_a_deployment() -> None:
 
 
 REFUSED: list[tuple[Mapping[str, str], str]] = [
+    ({"account": ""}, "account = '': must be given: `make init` asks AWS and writes it into the stack's file"),
+    ({"account": "12345678901"}, "account = '12345678901': must be 12 digits, in quotes"),
+    ({"primaryZones": "us-east-1a,us-east-1b"},
+     "primaryZones = 'us-east-1a,us-east-1b': must be 3 zones with commas between them, such as us-east-1a,us-east-1b,"),
+    ({"primaryZones": "us-east-1a,us-east-1b,us-east-1a"}, "primaryZones = 'us-east-1a,us-east-1b,us-east-1a': must be 3"),
+    ({"drZones": "us-west-2a,us-west-2b,us-west-2-lax-1a"}, "drZones = 'us-west-2a,us-west-2b,us-west-2-lax-1a': must be 3"),
+    ({"drZones": "us-west-2a,us-west-2b,us-west-1c"},
+     "drZones = 'us-west-2a,us-west-2b,us-west-1c': must be in us-west-2"),
     ({"environmentSuffix": "Dev"},
      "environmentSuffix = 'Dev': must be lower-case letters and digits, with single hyphens between them"),
     ({"environmentSuffix": "a--b"}, "environmentSuffix = 'a--b': must be lower-case letters"),

@@ -1,12 +1,11 @@
 """Subnets and zones."""
 from ipaddress import IPv4Network
 
-import pulumi
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.region.network import first_zones, subnet_cidrs
+from lib.region.network import subnet_cidrs
+from tests.unit.lib.recorder import record
 
 
 @given(st.integers(16, 24), st.integers(0, 255))
@@ -18,7 +17,9 @@ def test_subnets_are_within_the_network_and_do_not_overlap(prefix: int, block: i
     assert not any(a.overlaps(b) for a in subnets for b in subnets if a is not b)
 
 
-def test_a_region_with_too_few_zones_is_refused() -> None:
-    assert first_zones(["b", "a", "d", "c"], "us-east-1") == ["a", "b", "c"]
-    with pytest.raises(pulumi.RunError, match=r"^region 'us-west-1': offers 2 availability zones; 3 are needed$"):
-        first_zones(["a", "b"], "us-west-1")
+def test_subnets_are_in_the_zones_that_were_chosen_and_are_named_after_them() -> None:
+    program = record({"drZones": "us-west-2d,us-west-2a,us-west-2c"})
+    zones = [subnet.inputs["availabilityZone"] for subnet in program.of("Subnet")]
+    assert zones == [*(f"us-east-1{letter}" for letter in "abc"), *(f"us-west-2{letter}" for letter in "dac")]
+    assert [subnet.inputs["tags"]["Name"] for subnet in program.of("Subnet")] == [
+        f"tapstack-dev-{zone}" for zone in zones]
