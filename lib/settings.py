@@ -64,9 +64,9 @@ class Setting:
     """The declaration of a setting.
 
     `default` is the text that counts where the key is unset: one for all profiles, one for each by its name, or made
-    from the texts of the keys above. `unset` says what an empty or made default is. `variable` is the environment variable that may set the key, and `output` the
-    output of the stack that shows the value. `pulumi_type` is `object` for a JSON object; numbers are strings, too,
-    because they can be empty.
+    from the texts of the keys above. `unset` says what an empty or made default is. `variable` is the environment
+    variable that may set the key, and `output` the output of the stack that shows the value. `pulumi_type` is `object`
+    for a JSON object; numbers are strings, too, because they can be empty.
     """
 
     key: str

@@ -103,7 +103,7 @@ def test_the_cli_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
         return type("Done", (), {"returncode": len(arguments) - 2, "stdout": "answer"})
     monkeypatch.setattr("subprocess.run", failing)
     assert init.run_pulumi(["version"]) == "answer"
-    with pytest.raises(init.InitFailed, match="^pulumi stack failed$"):
+    with pytest.raises(init.InitFailed, match=r"^pulumi stack failed$"):
         init.run_pulumi(["stack", "ls"])
 
 
