@@ -3,7 +3,8 @@ import gc
 import os
 from functools import cache
 
-from botocore.loaders import JSONFileLoader
+import botocore.loaders
+import botocore.session
 from hypothesis import HealthCheck, settings
 
 # A person who waits for the tests gets few examples of a property each time, the gate (`make unit`) the usual hundred.
@@ -12,12 +13,16 @@ settings.register_profile("default", deadline=None, suppress_health_check=[Healt
 settings.register_profile("quick", settings.get_profile("default"), max_examples=20)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
-# Each boto3 session would read the models of its services again: a tenth of a second for each of them.
-JSONFileLoader.load_file = cache(JSONFileLoader.load_file)
+# Each boto3 session would search for the models of all services, and read those of its own, again.
+botocore.session.create_loader = cache(botocore.loaders.create_loader)
 
 
 def pytest_collection_finish() -> None:
-    """Collect garbage seldom from here on: what the imports created stays, and a recorded program creates little."""
+    """Let no garbage be collected during the tests: it took a seventh of their time, and freed little."""
+    gc.disable()
+
+
+def pytest_sessionfinish() -> None:
+    """Collect it now, so that what a test left open is reported; pytest, which does so twice, finds nothing more."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(200_000, 20, 100)

@@ -1,4 +1,5 @@
 """Runs the unchanged program against a monitor that records every registration, for tests to examine."""
+import gc
 import runpy
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -196,5 +197,7 @@ def record(config: Mapping[str, str] | None = None, *, known: bool = True,
     keys = {"account": ACCOUNT, **(config or {})}
     pulumi.runtime.set_all_config({f"{PROJECT}:{key}": value for key, value in keys.items()})
     set_root_resource(None)  # type: ignore[arg-type]  # set_mocks has made a stack; the program gets its own
+    gc.collect()
     _sync_await(run_in_stack(program))
+    gc.freeze()  # Pulumi leaves a hundred thousand objects, which it would take a fifth of a second to search
     return recording
