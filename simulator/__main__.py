@@ -1,4 +1,4 @@
-"""`python -m simulator`: hunt with every core, replay a seed, or play a fixed set as a gate."""
+"""`python -m simulator`: hunt with every core, replay a seed, play a fixed set as a gate, or find every mutant."""
 import os
 import time
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from simulator import mutants
 from simulator.hunt import FIXED, LONG, HuntFindings, describe, fixed_set, hunt, refreshed, shortest
 from simulator.known import Known, load, save
 from simulator.mixes import MIXES
@@ -29,8 +30,23 @@ def report(findings: HuntFindings, known: list[Known], pool: Executor, *, gate: 
     for trace in pool.map(shortest, [(findings.broken[key][0], *key) for key in new]):
         print(f"\n{trace}")
     for mix, seed, rule in gone:
-        print(f"{mix}: {rule}: is known, but seed {seed} shows it no more: look again with --refresh, or take it out")
+        print(f"{mix}: {rule}: is known, but seed {seed} shows it no more: look again with --search, or take it out")
     return 1 if new or gone else 0
+
+
+def prove_mutants(pool: Executor, *, search: bool) -> int:
+    """Play every mutant from its seed, after looking for all seeds again if asked to. Returns the exit code."""
+    if search:
+        seeds = {}
+        for name, seed in mutants.searched(pool):
+            print(f"{name}: {f'seed {seed}' if seed else f'not found in {mutants.MOST} histories'}", flush=True)
+            seeds[name] = seed
+        mutants.save(seeds)
+    code = 0
+    for line, found in mutants.prove(mutants.load(), pool):
+        print(line, flush=True)
+        code = code if found else 1
+    return code
 
 
 def main(
@@ -42,14 +58,18 @@ def main(
     smaller: Annotated[bool, typer.Option("--shrink", help="Shrink the replayed history.")] = False,
     fixed: Annotated[bool, typer.Option("--fixed", help="The fixed set of the gate.")] = False,
     long: Annotated[bool, typer.Option("--long", help="The long fixed set.")] = False,
-    refresh: Annotated[bool, typer.Option("--refresh", help="Find the seeds of known violations again.")] = False,
+    broken: Annotated[bool, typer.Option("--mutants", help="Whether every mutant of the product is found.")] = False,
+    search: Annotated[bool, typer.Option("--search", help="Look for seeds again: of mutants, or known ones.")] = False,
 ) -> None:
     """Hunt for violations. Exit code 1 if there are any that are not known, or a known one that is gone."""
     if mix and mix not in MIXES:
         raise typer.BadParameter(f"{mix}: must be one of {', '.join(sorted(MIXES))}")
     if seed >= 0:
         raise typer.Exit(replay(seed, mix, smaller=smaller))
-    if refresh:
+    if broken:
+        with ProcessPoolExecutor(os.cpu_count()) as pool:
+            raise typer.Exit(prove_mutants(pool, search=search))
+    if search:
         save(refreshed(load(), LONG))
         raise typer.Exit
     known, start = load(), first if first >= 0 else int(time.time()) % 10_000_000 * 1000

@@ -9,7 +9,7 @@ FILE = Path(__file__).with_name("known.toml")
 HEAD = """\
 # The violations that are known, each with the seeds that show it, by mix. Seeds begin with 1, so a seed is also the
 # number of histories of its mix that it took. `history` is the number in issue 10, 0 for what was found besides;
-# `issue` fixes it; `anywhere`: it may break in any mix. `python -m simulator --refresh` looks for other seeds where
+# `issue` fixes it; `anywhere`: it may break in any mix. `python -m simulator --search` looks for other seeds where
 # one shows nothing any more.
 """
 BROAD = "swarm"
