@@ -93,11 +93,19 @@ check: $(READY) ## lint and types
 .PHONY: lint
 lint: $(READY) ## ruff, pylint, vulture (dead code), and whether the generated settings are up to date
 	$(call stage,lint,$(PY) -m ruff check --quiet --output-format=concise $(CODE) && $(PY) -m vulture $(PRODUCT) && \
-		$(PY) -m tools.settings --check && $(PY) -m pylint $(CODE))
+		$(PY) -m tools.settings --check && $(PY) -m tools.iam --check && $(PY) -m pylint $(CODE))
 
 .PHONY: settings
 settings: $(READY) ## Write what is generated from the settings: Pulumi.yaml's section and docs/settings.md
 	@$(PY) -m tools.settings
+
+# The release of cfn-lint whose schemas say what CloudFormation needs to create a type of resource.
+CFN_LINT := cfn-lint==1.58.0
+
+.PHONY: iam
+iam: $(READY) ## Write the IAM policies in docs/iam (HANDLERS=new: take CloudFormation's permissions from cfn-lint again)
+	@$(if $(HANDLERS),rm -rf build/cfn-lint && $(PY) -m pip download -qq --no-deps --dest build/cfn-lint $(CFN_LINT))
+	@$(PY) -m tools.iam $(if $(HANDLERS),--schemas build/cfn-lint/*.whl)
 
 .PHONY: types
 types: $(READY) ## mypy
@@ -169,8 +177,13 @@ stack: pulumi
 preview: stack $(READY) ## Show what up would change
 	@pulumi preview --stack "$$STACK" $(ARGS)
 
+.PHONY: doctor
+doctor: $(READY) ## List what would fail in AWS and what to do about it, before a deployment and on a deployed stack
+	@needs=$$($(PY) -m tools.needs "$$STACK") && printf '%s\n' "$$needs" | $(PY) -m recovery doctor --needs - $(ARGS)
+
 .PHONY: up
-up: stack $(READY) ## Deploy STACK to AWS, and bring its ledger up to date
+up: stack $(READY) ## Deploy STACK to AWS, and bring its ledger up to date (DOCTOR=off: without looking for what would fail)
+	@$(if $(filter off,$(DOCTOR)),,$(MAKE) doctor ARGS=--before-up)
 	@pulumi up --stack "$$STACK" $(ARGS)
 	@$(MAKE) outputs migrate ARGS=
 

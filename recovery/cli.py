@@ -20,6 +20,7 @@ from typer.exceptions import TyperException
 
 from contract import OutputsError, read_outputs
 from payments.errors import StoreUnavailable
+from recovery import doctor as doctors
 from recovery import drill as drills
 from recovery import show
 from recovery.cloud import Cloud
@@ -50,6 +51,10 @@ Loss = Annotated[bool, typer.Option(
     "--accept-data-loss", help="Begin even if payments will be lost, or if it is unknown how many.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask. Required for the profile prod.")]
 Seconds = Annotated[float, typer.Option(min=1, help="The longest that clients pay, in seconds.")]
+NeedsFile = Annotated[typer.FileText | None, typer.Option(
+    "--needs", metavar="FILE", help="What the next deployment needs: `python -m tools.needs` prints it (- for stdin).")]
+BeforeUp = Annotated[bool, typer.Option(
+    "--before-up", help="With --needs: only what the next deployment needs, nothing about the present one.")]
 app = typer.Typer(add_completion=False, help=(
     "Moves the payment service from one region to the other. Exit codes: 0 done, 1 not finished (run the same command "
     "again to continue), 2 refused, and nothing was changed, 130 interrupted."))
@@ -67,6 +72,7 @@ class Terminal:
     console: Callable[[bool], Console]
     confirm: Callable[[str], bool]
     connect: Callable[[], Environment]
+    name_servers: doctors.NameServers = doctors.name_servers
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs. Raises OutputsError."""
@@ -80,6 +86,18 @@ class Terminal:
         stack = Stack.of(self.outputs())
         usual = stack.sites[0 if action is Action.FAILBACK else 1]
         return Plan(action=action, stack=stack, target=stack.site(to) if to else usual)
+
+    def deployed(self, needs: doctors.Needs | None) -> Stack | None:
+        """The stack of the outputs; None if another one is to be deployed. Raises OutputsError and StackError."""
+        try:
+            outputs = self.outputs()
+        except OutputsError:
+            if needs is None:
+                raise
+            return None
+        if needs and outputs.get("environment_suffix") != needs.environment_suffix:
+            return None
+        return Stack.of(outputs)
 
     def show(self, document: Mapping[str, Any], *text: Any, as_json: bool) -> None:
         """Print a result on stdout: as a document, or as text."""
@@ -134,6 +152,24 @@ def plan(context: typer.Context, action: Action, *, to: To = "", as_json: Json =
         _table(show.expected(expected), "Prediction for a failover on AWS (never measured there)"), as_json=as_json)
     if total > objective:
         raise CommandStopped(REFUSED, f"recoveryTimeObjective = {objective}: the plan may take {total:.0f} s")
+
+
+@app.command()
+def doctor(context: typer.Context, *, needs: NeedsFile = None, before_up: BeforeUp = False,
+           as_json: Json = False) -> None:
+    """List what would fail (exit code 1), and what to do about it; changes nothing. Exit code 2: could not look."""
+    terminal: Terminal = context.obj
+    wanted = None if needs is None else doctors.Needs.read(needs)
+    if wanted and wanted.emulated:
+        terminal.warn("awsEndpoint is set: there is no AWS account to look at")
+        return
+    stack = terminal.deployed(wanted)
+    with terminal.console(True).status("looking at AWS"):
+        found = doctors.examine(terminal.connect(), terminal.name_servers, needs=wanted,
+                                stack=None if before_up and wanted else stack, deployed=stack is not None)
+    terminal.show(found.document(), _table(found.rows()), *found.lines(), as_json=as_json)
+    if found.code:
+        raise CommandStopped(found.code)
 
 
 @app.command()

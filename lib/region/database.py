@@ -12,6 +12,7 @@ from lib.region.network import POSTGRES, Network
 from lib.settings import DatabaseSettings, Profile
 
 ENGINE = aws.rds.EngineType.AURORA_POSTGRESQL
+INSTANCE_CLASS = "db.serverless"
 # A failover moves the writer, and an upgrade goes through the global cluster: an update must not undo either.
 # A changed login or database name would replace the cluster.
 MOVED_BY_FAILOVER = ["replicationSourceIdentifier", "globalClusterIdentifier", "engineVersion", "masterUsername",
@@ -79,7 +80,7 @@ class Database(Component, type_name="Database"):
         self.instances = [
             aws.rds.ClusterInstance(
                 f"{name}-instance-{number}", identifier=f"{names.cluster}-{number}",
-                cluster_identifier=self.cluster.id, engine=ENGINE, instance_class="db.serverless",
+                cluster_identifier=self.cluster.id, engine=ENGINE, instance_class=INSTANCE_CLASS,
                 db_subnet_group_name=subnets.name, publicly_accessible=False, auto_minor_version_upgrade=False,
                 performance_insights_enabled=True, performance_insights_kms_key_id=key_arn,
                 performance_insights_retention_period=INSIGHTS_DAYS,

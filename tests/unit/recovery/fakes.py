@@ -30,6 +30,7 @@ from recovery.environment import Background, Environment, Http, HttpReply, K, T
 from recovery.errors import AwsFailure
 from recovery.journal import Run
 from recovery.observation import Observation, ProbeResult
+from recovery.permissions import OPERATOR
 from recovery.plan import Action, Facts, Plan, Step
 from recovery.runner import Runner, claim
 from recovery.stack import Site, Stack
@@ -260,6 +261,14 @@ def _operations(service: str) -> dict[str, Any]:
     return {xform_name(name): model.operation_model(name) for name in list(model.operation_names)}
 
 
+CONTROLLER_ONLY = {"cloudwatch:PutMetricData"}  # its role is that of lib/region/controller.py
+
+
+def assert_declared(service: str, operation: str) -> None:
+    """A call that no policy of docs/iam permits fails: declare it in recovery/permissions.py, and `make iam`."""
+    assert f"{service}:{operation}" in {*OPERATOR, *CONTROLLER_ONLY}
+
+
 def unknown_keys(value: Any, shape: Any, where: str) -> list[str]:
     """What an answer has that AWS does not give."""
     if shape.type_name == "structure":
@@ -439,6 +448,7 @@ class FakeClient:
         return FakePaginator(partial(self._call, operation))
 
     def _call(self, operation: Any, **request: Any) -> Item:
+        assert_declared(self.service, operation.name)
         problems = ParamValidator().validate(request, operation.input_shape)
         assert not problems.has_errors(), problems.generate_report()
         self.aws.calls.append((self.service, self.region, operation.name))

@@ -2,11 +2,12 @@
 import getpass
 import io
 import json
+import re
 import runpy
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,13 +17,16 @@ from botocore.exceptions import NoCredentialsError, ProfileNotFound
 
 from contract import DRILL_KEY, ROLES
 from recovery.cli import ask, connect, run, user
+from recovery.doctor.before import BEFORE
+from recovery.doctor.deployed import DEPLOYED
 from recovery.environment import BotoClients, HttpReply
 from recovery.journal import Run, next_heartbeat
 from recovery.observation import Observation
 from recovery.plan import STEPS, Action
 from recovery.runner import claim
 from tests.unit.payments.fakes import Fault, Item, client_error
-from tests.unit.recovery.fakes import AWAY, HOME, NOW, OUTPUTS, FakeAws, terminal_of
+from tests.unit.recovery.doctor.fakes import FINE, Account, needs
+from tests.unit.recovery.fakes import AWAY, HOME, NOW, OUTPUTS, FakeAws, environment_of, terminal_of
 
 CONTINUE = "recovery: to continue, run the same command again"
 
@@ -531,3 +535,76 @@ def test_restore_restores_what_is_left_broken(drills: Shell) -> None:
     assert drills.type("drill restore") == Result(0, "nothing was left broken\n", [])
     drills.aws.table(AWAY).write_document(DRILL_KEY, {"began": NOW, "to": AWAY, "broken": broken})
     assert drills.type("drill restore").out == f"{HOME} is restored\n"
+
+
+# --- Doctor
+
+@pytest.fixture
+def needs_file(tmp_path: Path) -> Path:
+    """What the stack that is deployed needs, as a file."""
+    path = tmp_path / "needs.json"
+    path.write_text(json.dumps(asdict(needs(environment_suffix="the environment_suffix"))), encoding="utf-8")
+    return path
+
+
+def diagnose(shell: Shell, line: str = "", answers: Mapping[str, Any] = FINE) -> Result:
+    """Let the doctor look at an account, by default one in which nothing is wrong."""
+    account = Account(answers)
+    return shell.type(f"doctor {line}", connect=lambda: environment_of(shell.aws.clock, account.client))
+
+
+def looked(result: Result) -> set[str]:
+    """The checks that were made, by a JSON document."""
+    return {each["check"] for each in json.loads(result.out)["looked"]}
+
+
+def test_the_doctor_looks_at_the_deployed_stack(shell: Shell) -> None:
+    result = diagnose(shell)
+    assert (result.code, result.err) == (0, [])
+    assert "account 123456789012: 6 checks; 0 would fail, 0 notes, 0 could not look" in result.out
+    assert looked(diagnose(shell, "--json")) == {check.name for check in DEPLOYED}
+
+
+def test_with_needs_it_looks_at_the_next_deployment_too(shell: Shell, needs_file: Path) -> None:
+    later = {check.name for check in BEFORE if not check.first}
+    assert looked(diagnose(shell, f"--needs {needs_file} --json")) == {check.name for check in DEPLOYED} | later
+    assert looked(diagnose(shell, f"--needs {needs_file} --before-up --json")) == later
+
+
+@pytest.mark.parametrize("spoil", [
+    Path.unlink, lambda outputs: outputs.write_text('{"environment_suffix": "another"}')])
+def test_outputs_of_another_stack_are_not_this_one(
+        shell: Shell, needs_file: Path, spoil: Callable[[Path], object]) -> None:
+    spoil(shell.outputs)
+    assert looked(diagnose(shell, f"--needs {needs_file} --json")) == {check.name for check in BEFORE}
+
+
+def test_what_would_fail_is_shown_with_what_to_do(shell: Shell) -> None:
+    result = diagnose(shell, answers={**FINE, "rds:DescribeGlobalClusters": {"GlobalClusters": []}})
+    assert (result.code, result.err) == (1, [])
+    assert re.search("writer +the global database has no writer +see `python -m recovery status`", result.out)
+
+
+def test_a_stack_on_an_emulator_has_no_account_to_look_at(shell: Shell, needs_file: Path) -> None:
+    needs_file.write_text(json.dumps(asdict(needs(emulated=True))), encoding="utf-8")
+    assert diagnose(shell, f"--needs {needs_file}") == Result(
+        0, "", ["recovery: awsEndpoint is set: there is no AWS account to look at"])
+
+
+def test_the_doctor_needs_something_to_look_at(shell: Shell, needs_file: Path) -> None:
+    shell.outputs.unlink()
+    needs_file.write_text("{}", encoding="utf-8")
+    for line in ("", f"--needs {needs_file}", "--needs /nowhere"):
+        result = diagnose(shell, line)
+        assert (result.code, result.out, len(result.err)) == (2, "", 1)
+
+
+def test_without_credentials_the_doctor_says_so_in_one_line(shell: Shell) -> None:
+    def refuse(*_: object) -> Any:
+        raise NoCredentialsError
+
+    environment = environment_of(shell.aws.clock, refuse)
+    result = shell.type("doctor", connect=lambda: environment)
+    assert (result.code, result.out) == (2, "")
+    (line,) = result.err
+    assert line.startswith(f"recovery: GetCallerIdentity in {AWAY}: Unable to locate credentials: sign in to AWS (")

@@ -29,6 +29,7 @@ from tests.unit.recovery.fakes import (
     FakeBackground,
     FakeClock,
     FakeTable,
+    assert_declared,
     deadline,
     environment_of,
 )
@@ -48,6 +49,7 @@ def shape(service: str, operation: str) -> Any:
     """What AWS takes for an operation, as botocore has it."""
     model = botocore.session.get_session().get_service_model(service)
     name = "".join(part.capitalize() for part in operation.split("_"))
+    assert_declared(service, name)
     return model.operation_model(name).input_shape
 
 

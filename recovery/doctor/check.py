@@ -1,0 +1,83 @@
+"""What a check is, what it may look at, and what it finds."""
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from recovery.errors import AwsFailure
+
+S = TypeVar("S")
+S_contra = TypeVar("S_contra", contravariant=True)
+
+
+class Look(Protocol):
+    """Reads AWS, with the permissions of docs/iam/doctor.json. `account` is the one that it is signed in to."""
+
+    account: str
+
+    def __call__(self, service: str, operation: str, region: str, absent: Sequence[str] = (), **request: Any) -> Any:
+        """AWS's answer, with all its pages; None if AWS says no with an error code of `absent`. Raises AwsFailure."""
+
+    def name_servers(self, zone: str) -> frozenset[str]:
+        """The hosts that a public resolver names for a zone, none if it is not delegated. Raises AwsFailure."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Symptom:
+    """A finding: what would fail and what to do about it; without `fails` nothing would, but it is good to know."""
+
+    problem: str
+    remedy: str
+    fails: bool = True
+
+
+class Find(Protocol[S_contra]):
+    """What a check does: it looks, and tells what it finds about its subject. Raises what `Look` raises."""
+
+    def __call__(self, look: Look, subject: S_contra, region: str, /) -> Iterable[Symptom]:
+        """`region` is one of the stack's two."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorCheck(Generic[S]):
+    """A check, by the question that it answers.
+
+    It is made in each region, or once; with `first` only while the stack is not deployed.
+    """
+
+    name: str
+    question: str
+    each_region: bool
+    first: bool
+    find: Find[S]
+
+
+class Checks(list[DoctorCheck[S]]):
+    """The checks of one kind of subject, in the order in which they are shown."""
+
+    def add(self, name: str, question: str, *, each_region: bool = False,
+            first: bool = False) -> Callable[[Find[S]], Find[S]]:
+        """Make the decorated function a check."""
+        def register(find: Find[S]) -> Find[S]:
+            self.append(DoctorCheck(name=name, question=question, each_region=each_region, first=first, find=find))
+            return find
+        return register
+
+
+def answer_of_any(look: Look, regions: Iterable[str], service: str, operation: str, **request: Any) -> Any:
+    """The first answer that one of the regions gives. Raises the last AwsFailure if none does."""
+    *others, last = regions
+    for region in others:
+        try:
+            return look(service, operation, region, **request)
+        except AwsFailure:
+            continue
+    return look(service, operation, last, **request)
+
+
+def unlike(pair: Sequence[tuple[str, dict[str, Any]]], remedy: str, *, fails: bool) -> Iterator[Symptom]:
+    """A finding for each key whose value differs between two regions, given as (region, values)."""
+    (here, first), (there, second) = pair
+    for key in sorted(first.keys() | second.keys()):
+        one, other = first.get(key, "none"), second.get(key, "none")
+        if one != other:
+            yield Symptom(problem=f"{key}: {one} in {here}, {other} in {there}", remedy=remedy, fails=fails)

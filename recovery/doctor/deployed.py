@@ -1,0 +1,157 @@
+"""What is wrong with a deployed stack, above all where its regions differ: a failover would make that felt."""
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from contract import ALIAS
+from recovery.cloud import writer_of
+from recovery.doctor.check import Checks, Look, Symptom, answer_of_any, unlike
+from recovery.doctor.needs import Needs
+from recovery.stack import Site, Stack
+
+AGAIN = "`make up`: a deployment that ended early leaves its regions different"
+ACCEPT = "set the two regions alike and deploy, or accept that one of them can carry less after a failover"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployed:
+    """A stack by its outputs, and what its settings say that the next deployment needs, if they are known."""
+
+    stack: Stack
+    needs: Needs | None
+
+    @property
+    def regions(self) -> list[str]:
+        """The primary region first."""
+        return [site.region for site in self.stack.sites]
+
+
+DEPLOYED = Checks[Deployed]()
+
+
+@DEPLOYED.add("account", "Are you signed in to the stack's account?")
+def right_account(look: Look, there: Deployed, _region: str) -> Iterator[Symptom]:
+    """The account is in every ARN of the stack."""
+    account = there.stack.sites[0].cluster_arn.split(":")[4]
+    if account != look.account:
+        yield Symptom(problem=f"the stack is in account {account}, and you are signed in to {look.account}",
+                      remedy="sign in to the stack's account, or use another outputs file")
+
+
+@DEPLOYED.add("writer", "Who is the writer, and do the settings still say so?")
+def writer(look: Look, there: Deployed, _region: str) -> Iterator[Symptom]:
+    """A switchover or failover moves the writer; no deployment does."""
+    found = answer_of_any(look, there.regions, "rds", "DescribeGlobalClusters",
+                          GlobalClusterIdentifier=there.stack.global_cluster_id)["GlobalClusters"]
+    region = writer_of(found[0]) if found else None
+    if region is None:
+        yield Symptom(problem="the global database has no writer", remedy="see `python -m recovery status`")
+    elif region != there.regions[0]:
+        yield Symptom(problem=f"the writer is in {region}, not in the primary region {there.regions[0]}", fails=False,
+                      remedy="leave primaryRegion and drRegion as they are; `failback` before a `destroy`")
+    wanted = there.needs and [each.region for each in there.needs.regions]
+    if wanted and wanted != there.regions:
+        yield Symptom(problem=f"primaryRegion and drRegion are {' and '.join(wanted)}, and the stack was deployed in "
+                      f"{' and '.join(there.regions)}: `up` would replace its data", remedy="set them back")
+
+
+@DEPLOYED.add("versions", "Do both regions run the same code and engine?")
+def versions(look: Look, there: Deployed, _region: str) -> Iterable[Symptom]:
+    """What differs here may make a failover fail."""
+    def read(site: Site) -> dict[str, Any]:
+        functions = {name: _configuration(look, site, arn) for name, arn in _functions(site).items()}
+        return {"engine": _cluster(look, site)["EngineVersion"],
+                **{f"code of {name}": found["CodeSha256"] for name, found in functions.items()},
+                **{f"runtime of {name}": found["Runtime"] for name, found in functions.items()}}
+
+    return unlike([(site.region, read(site)) for site in there.stack.sites], AGAIN, fails=True)
+
+
+@DEPLOYED.add("capacity", "Can either region carry the load?")
+def capacity(look: Look, there: Deployed, _region: str) -> Iterable[Symptom]:
+    """Settings may make the standby smaller on purpose."""
+    def read(site: Site) -> dict[str, Any]:
+        instances = look("rds", "DescribeDBInstances", site.region,
+                         Filters=[{"Name": "db-cluster-id", "Values": [site.cluster_id]}])["DBInstances"]
+        functions = {name: _configuration(look, site, arn) for name, arn in _functions(site).items()}
+        reserved = look("lambda", "GetFunctionConcurrency", site.region, FunctionName=_payments(site))
+        return {"instances": ", ".join(sorted(each["DBInstanceClass"] for each in instances)) or "none",
+                "capacity": _shown(_cluster(look, site).get("ServerlessV2ScalingConfiguration", {})),
+                "reserved executions": reserved.get("ReservedConcurrentExecutions", "none"),
+                **{f"memory of {name}, MB": found["MemorySize"] for name, found in functions.items()}}
+
+    return unlike([(site.region, read(site)) for site in there.stack.sites], ACCEPT, fails=False)
+
+
+@DEPLOYED.add("parameters", "Are database and table configured alike?")
+def parameters(look: Look, there: Deployed, _region: str) -> Iterable[Symptom]:
+    """Parameters of the engine, protection and backups."""
+    table = there.stack.payments_table_name
+
+    def read(site: Site) -> dict[str, Any]:
+        cluster = _cluster(look, site)
+        found = look("rds", "DescribeDBClusterParameters", site.region, Source="user",
+                     DBClusterParameterGroupName=cluster["DBClusterParameterGroup"])["Parameters"]
+        replica = look("dynamodb", "DescribeTable", site.region, TableName=table)["Table"]
+        backups = look("dynamodb", "DescribeContinuousBackups", site.region,
+                       TableName=table)["ContinuousBackupsDescription"]
+        return {**{each["ParameterName"]: each.get("ParameterValue", "") for each in found},
+                "days of backups": cluster["BackupRetentionPeriod"],
+                "database's deletion protection": cluster.get("DeletionProtection", False),
+                "IAM authentication": cluster.get("IAMDatabaseAuthenticationEnabled", False),
+                "table's deletion protection": replica.get("DeletionProtectionEnabled", False),
+                "table's point-in-time recovery":
+                    backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus", "none")}
+
+    return unlike([(site.region, read(site)) for site in there.stack.sites], AGAIN, fails=True)
+
+
+@DEPLOYED.add("permissions", "May the functions do the same in both regions?")
+def permissions(look: Look, there: Deployed, _region: str) -> Iterable[Symptom]:
+    """The roles' policies, each without what its own region is called."""
+    def read(site: Site) -> dict[str, Any]:
+        other = there.stack.other(site.region).region
+        plain = {_cluster(look, site)["DbClusterResourceId"]: "CLUSTER", site.region: "HERE", other: "THERE"}
+        return {f"{name}: {statement}": "permitted" for name, arn in _functions(site).items()
+                for statement in _statements(look, _configuration(look, site, arn)["Role"], site.region, plain)}
+
+    return unlike([(site.region, read(site)) for site in there.stack.sites], AGAIN, fails=True)
+
+
+def _statements(look: Look, role: str, region: str, plain: dict[str, str]) -> Iterator[str]:
+    """The statements of a role's own policies as text, with names replaced as `plain` says."""
+    name = role.rpartition("/")[2]
+    for policy in look("iam", "ListRolePolicies", region, RoleName=name)["PolicyNames"]:
+        found = look("iam", "GetRolePolicy", region, RoleName=name, PolicyName=policy)["PolicyDocument"]
+        for statement in found["Statement"]:
+            text = json.dumps(statement, sort_keys=True)
+            for own, word in plain.items():
+                text = text.replace(own, word)
+            yield text
+
+
+def _cluster(look: Look, site: Site) -> dict[str, Any]:
+    found: dict[str, Any] = look("rds", "DescribeDBClusters", site.region,
+                                 DBClusterIdentifier=site.cluster_id)["DBClusters"][0]
+    return found
+
+
+def _payments(site: Site) -> str:
+    return site.function_alias_arn.split(":")[6]
+
+
+def _functions(site: Site) -> dict[str, str]:
+    """The names of a region's functions, by what they are called in both."""
+    return {"payments": _payments(site), "reconcile": site.reconcile_function_name,
+            "controller": site.controller_function_name}
+
+
+def _configuration(look: Look, site: Site, function: str) -> dict[str, Any]:
+    found: dict[str, Any] = look("lambda", "GetFunctionConfiguration", site.region, FunctionName=function,
+                                 Qualifier=ALIAS)
+    return found
+
+
+def _shown(limits: dict[str, Any]) -> str:
+    return f"{limits.get('MinCapacity', 0):g} to {limits.get('MaxCapacity', 0):g} ACU" if limits else "none"

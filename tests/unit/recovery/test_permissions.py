@@ -1,0 +1,48 @@
+"""The calls that commands make are declared, and none that they do not make; `doctor` only reads."""
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+from botocore import xform_name
+
+from recovery.permissions import DOCTOR, OPERATOR
+from tests.unit.recovery.doctor.fakes import SESSION
+from tests.unit.recovery.fakes import CONTROLLER_ONLY
+
+ROOT = Path(__file__).parents[3]
+
+
+@cache
+def sources() -> str:
+    """The code of the commands without the doctor's, whose calls are counted when they are made."""
+    return "\n".join(path.read_text(encoding="utf-8") for folder in ("payments", "recovery")
+                     for path in (ROOT / folder).rglob("*.py")
+                     if path.parent.name != "doctor" and path.name != "permissions.py")
+
+
+@pytest.mark.parametrize("call", sorted({*OPERATOR, *DOCTOR, *CONTROLLER_ONLY}))
+def test_each_call_is_one_that_aws_has(call: str) -> None:
+    service, operation = call.split(":")
+    assert operation in list(SESSION.get_service_model(service).operation_names)
+
+
+@pytest.mark.parametrize("call", sorted({*OPERATOR, *CONTROLLER_ONLY}))
+def test_each_declared_call_is_still_in_the_code(call: str) -> None:
+    """That none is missing is checked by the fakes, which refuse a call that is not declared."""
+    method = xform_name(call.partition(":")[2])
+    assert re.search(rf'\.{method}\b|"{method}"', sources())
+
+
+def test_the_doctor_only_reads() -> None:
+    actions = {action for call, permission in DOCTOR.items() for action in permission.actions or [call]}
+    assert [each for each in actions if not re.fullmatch("[a-z0-9]+:(Describe|Get|List|GET)[A-Za-z]*", each)] == []
+    assert {use for permission in DOCTOR.values() for use in permission.key} <= {"kms:Decrypt"}
+
+
+def test_an_operator_touches_no_payment_and_nothing_of_another_stack() -> None:
+    everywhere = {call for call, permission in OPERATOR.items() if permission.resources == ("*",)}
+    assert everywhere == {"cloudwatch:DescribeAlarms", "cloudwatch:GetMetricStatistics"}
+    for call in ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"):
+        assert OPERATOR[call].condition["ForAllValues:StringLike"] == {"dynamodb:LeadingKeys": ["!*"]}
+        assert OPERATOR[call].condition["Null"] == {"dynamodb:LeadingKeys": "false"}
