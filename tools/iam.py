@@ -36,7 +36,7 @@ TYPES: Mapping[str, str] = {
     "acm.Certificate": "AWS::CertificateManager::Certificate",
     "acm.CertificateValidation": "AWS::CertificateManager::Certificate",
     **{f"apigateway.{kind}": f"AWS::ApiGateway::{kind}" for kind in (
-        "Account", "ApiKey", "BasePathMapping", "Deployment", "DocumentationPart", "DomainName", "Method", "Resource",
+        "Account", "ApiKey", "BasePathMapping", "Deployment", "DomainName", "Method", "Resource",
         "RestApi", "Stage", "UsagePlan", "UsagePlanKey")},
     "apigateway.Integration": "AWS::ApiGateway::Method",
     "apigateway.MethodSettings": "AWS::ApiGateway::Stage",
@@ -67,6 +67,7 @@ TYPES: Mapping[str, str] = {
     "rds.Cluster": "AWS::RDS::DBCluster",
     "rds.ClusterInstance": "AWS::RDS::DBInstance",
     "rds.ClusterParameterGroup": "AWS::RDS::DBClusterParameterGroup",
+    "rds.EventSubscription": "AWS::RDS::EventSubscription",
     "rds.GlobalCluster": "AWS::RDS::GlobalCluster",
     "rds.SubnetGroup": "AWS::RDS::DBSubnetGroup",
     "route53.HealthCheck": "AWS::Route53::HealthCheck",
@@ -83,6 +84,7 @@ TYPES: Mapping[str, str] = {
     "sns.TopicSubscription": "AWS::SNS::Subscription",
     "vpc.SecurityGroupEgressRule": "AWS::EC2::SecurityGroupEgress",
     "vpc.SecurityGroupIngressRule": "AWS::EC2::SecurityGroupIngress",
+    "xray.SamplingRule": "AWS::XRay::SamplingRule",
 }
 """The provider's types that the program uses, each with the type of CloudFormation that does the same calls."""
 

@@ -15,7 +15,7 @@ from lib.errors import SettingsError
 from lib.names import Names
 from lib.region.database import ENGINE, INSTANCE_CLASS
 from lib.settings import REQUEST_SECONDS, RegionSettings, Settings
-from recovery.doctor.needs import ACCOUNT, Needs, RegionNeeds
+from recovery.doctor.needs import Needs, RegionNeeds
 
 ROOT = Path(__file__).resolve().parents[1]
 HEALTH_CHECKS = 5  # of a stack with a domain: liveness and lever of each region, and the calculated one
@@ -28,8 +28,9 @@ def needs_of(settings: Settings) -> Needs:
     primary, dr = settings.primary, settings.dr
     reserved = max(settings.function_concurrency, 0)
     return Needs(
-        environment_suffix=settings.environment_suffix, emulated=bool(settings.aws_endpoint),
-        function=Names(settings.environment_suffix, primary.region, ACCOUNT).function, reserved=reserved,
+        account=settings.account, environment_suffix=settings.environment_suffix,
+        emulated=bool(settings.aws_endpoint),
+        function=Names(settings.environment_suffix, primary.region, settings.account).function, reserved=reserved,
         busy=settings.api.rate_limit * REQUEST_SECONDS, api_rate=settings.api.rate_limit,
         owns_log_role=settings.api.manage_account, engine=ENGINE.value,
         engine_version=settings.database.engine_version, instance_class=INSTANCE_CLASS,
@@ -40,10 +41,10 @@ def needs_of(settings: Settings) -> Needs:
 
 
 def _region(settings: Settings, region: RegionSettings) -> RegionNeeds:
-    names = Names(settings.environment_suffix, region.region, ACCOUNT)
+    names = Names(settings.environment_suffix, region.region, settings.account)
     functions = (names.function, names.migrate, names.reconcile, names.controller)
     return RegionNeeds(
-        region=region.region,
+        region=region.region, zones=region.zones,
         database_quotas={"DBClusters": 1, "DBInstances": region.instances, "DBSubnetGroups": 1,
                          "DBClusterParameterGroups": 1},
         log_role=names.api_logs_role,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from recovery.doctor.check import Checks, Look, Symptom, answer_of_any
-from recovery.doctor.needs import ACCOUNT, Needs
+from recovery.doctor.needs import Needs
 
 BEFORE = Checks[Needs]()
 UNRESERVED, UNRESERVED_IN_NEW_ACCOUNTS = 100, 10
@@ -20,6 +20,14 @@ def _regions(needs: Needs) -> list[str]:
     return [each.region for each in needs.regions]
 
 
+@BEFORE.add("account", "Are you signed in to the account of the settings?")
+def settings_account(look: Look, needs: Needs, _region: str) -> Iterator[Symptom]:
+    """Pulumi refuses any other account, too."""
+    if needs.account != look.account:
+        yield Symptom(problem=f"account = {needs.account}: you are signed in to {look.account}",
+                      remedy="sign in to the stack's account, or name another stack")
+
+
 @BEFORE.add("regions", "Are the regions, and the witness's, enabled in this account?")
 def regions_enabled(look: Look, needs: Needs, _region: str) -> Iterator[Symptom]:
     """A region that is not enabled refuses every call, so the other one is asked about it.
@@ -32,6 +40,19 @@ def regions_enabled(look: Look, needs: Needs, _region: str) -> Iterator[Symptom]
         if each["OptInStatus"] == "not-opted-in":
             yield Symptom(problem=f"{each['RegionName']} is not enabled in account {look.account}",
                           remedy="enable it (Account, AWS Regions) and wait until it is enabled, or choose another one")
+
+
+@BEFORE.add("zones", "Does the account have the availability zones of the settings?", each_region=True, first=True)
+def zones_offered(look: Look, needs: Needs, region: str) -> Iterator[Symptom]:
+    """Which zones an account has differs between accounts.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeAvailabilityZones.html
+    """
+    found = look("ec2", "DescribeAvailabilityZones", region, Filters=[{"Name": "state", "Values": ["available"]}])
+    offered = {each["ZoneName"] for each in found["AvailabilityZones"]}
+    for missing in sorted(set(needs.of_region(region).zones) - offered):
+        yield Symptom(problem=f"zone {missing} is not available; these are: {', '.join(sorted(offered))}",
+                      remedy="name three of them in primaryZones or drZones")
 
 
 @BEFORE.add("concurrency", "Does Lambda let the function reserve its executions?", each_region=True)
@@ -191,8 +212,7 @@ def names_taken(look: Look, needs: Needs, region: str) -> Iterator[Symptom]:
         for group in look("logs", "DescribeLogGroups", region, logGroupNamePrefix=prefix)["logGroups"]:
             if group["logGroupName"] == prefix:
                 yield _taken("log group", prefix, own=group["arn"].removesuffix(":*") in own)
-    for template in wanted.buckets:
-        name = template.replace(ACCOUNT, look.account)
+    for name in wanted.buckets:
         if look("s3", "HeadBucket", region, absent=("404", "NoSuchBucket"), Bucket=name) is not None:
             yield _taken("bucket", name, own=f"arn:aws:s3:::{name}" in own)
     if wanted.final_snapshot and look("rds", "DescribeDBClusterSnapshots", region, absent=(

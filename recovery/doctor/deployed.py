@@ -30,7 +30,7 @@ class Deployed:
 DEPLOYED = Checks[Deployed]()
 
 
-@DEPLOYED.add("account", "Are you signed in to the stack's account?")
+@DEPLOYED.add("stack's account", "Are you signed in to the stack's account?")
 def right_account(look: Look, there: Deployed, _region: str) -> Iterator[Symptom]:
     """The account is in every ARN of the stack."""
     account = there.stack.sites[0].cluster_arn.split(":")[4]

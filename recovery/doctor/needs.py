@@ -6,15 +6,13 @@ from typing import Any, TextIO
 
 from recovery.errors import StackError
 
-ACCOUNT = "{account}"
-"""Stands in a name for the account, which is known only once somebody is signed in."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class RegionNeeds:
-    """What one region needs: how much of each quota of RDS (by RDS's names), and the names that must be free."""
+    """What one region needs: its zones, how much of each quota of RDS (by RDS's names), and free names."""
 
     region: str
+    zones: tuple[str, ...]
     database_quotas: Mapping[str, int]
     log_role: str
     log_groups: tuple[str, ...]
@@ -31,6 +29,7 @@ class Needs:
     `api_rate` the requests per second that a client may send.
     """
 
+    account: str
     environment_suffix: str
     emulated: bool
     function: str

@@ -8,7 +8,7 @@ import pytest
 from pulumi.runtime import set_all_config
 
 from lib.settings import Settings
-from recovery.doctor.needs import ACCOUNT, Needs
+from recovery.doctor.needs import Needs
 from tests.unit.lib import recorder
 from tests.unit.lib.conftest import CASES, recording
 from tools.needs import main, needs_of
@@ -18,13 +18,15 @@ ROOT = Path(__file__).parents[3]
 
 def needed(case: str) -> Needs:
     """The needs of a recorded case."""
-    set_all_config({f"{recorder.PROJECT}:{key}": value for key, value in CASES[case].items()})
+    set_all_config({f"{recorder.PROJECT}:{key}": value
+                    for key, value in {"account": recorder.ACCOUNT, **CASES[case]}.items()})
     return needs_of(Settings.load({}))
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_they_are_what_the_program_creates(case: str) -> None:
     needs, program = needed(case), recording(case)
+    assert needs.account == recorder.ACCOUNT
     kinds = Counter(resource.kind for resource in program)
     assert kinds["HealthCheck"] == needs.health_checks
     assert kinds["DomainName"] == 2 * needs.custom_domains
@@ -40,8 +42,9 @@ def test_they_are_what_the_program_creates(case: str) -> None:
             return {each.inputs[key] for each in here if each.kind == kind and key in each.inputs}
 
         assert names("LogGroup", "name") == set(region.log_groups)
-        assert names("Bucket", "bucket") == {each.replace(ACCOUNT, recorder.ACCOUNT) for each in region.buckets}
+        assert names("Bucket", "bucket") == set(region.buckets)
         assert names("Cluster", "finalSnapshotIdentifier") == {region.final_snapshot} - {""}
+        assert names("Subnet", "availabilityZone") == set(region.zones)
         assert names("Secret", "name") <= {region.secret}
         assert not needs.owns_log_role or region.log_role in names("Role", "name")
         kinds = Counter(each.kind for each in here)
@@ -65,7 +68,7 @@ def test_the_stacks_file_is_read_and_the_needs_are_printed(capsys: pytest.Captur
 @pytest.mark.parametrize(("content", "message"), [
     (None, "[Errno 2] No such file or directory: "), ("[]", "Pulumi.tea.yaml: is not the file of a stack"),
     ("config: [", "Pulumi.tea.yaml: is not the file of a stack"), ("config:", "Pulumi.tea.yaml: is not the file of a"),
-    ("config: {TapStack:drRegion: mars}", "drRegion = 'mars': must be a region")])
+    ('config: {TapStack:account: "123456789012", TapStack:drRegion: mars}', "drRegion = 'mars': must be a region")])
 def test_what_cannot_be_used_is_one_line(tmp_path: Path, content: str | None, message: str,
                                          capsys: pytest.CaptureFixture[str]) -> None:
     if content:

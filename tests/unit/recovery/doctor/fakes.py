@@ -27,16 +27,17 @@ a function of the request that returns one of these."""
 def region_needs(region: str) -> RegionNeeds:
     """What a region needs."""
     return RegionNeeds(
-        region=region, database_quotas={"DBClusters": 1, "DBInstances": 2}, log_role=f"logs-{region}",
-        log_groups=("/tapstack/dev/api",), buckets=(f"receipts-{region}-{{account}}",), secret="tapstack/dev/database",
+        region=region, zones=(f"{region}a", f"{region}b", f"{region}c"),
+        database_quotas={"DBClusters": 1, "DBInstances": 2}, log_role=f"logs-{region}",
+        log_groups=("/tapstack/dev/api",), buckets=(f"receipts-{region}-{ACCOUNT}",), secret="tapstack/dev/database",
         final_snapshot=f"{region}-final")
 
 
 def needs(**changes: Any) -> Needs:
     """A stack that uses everything but a domain and a secret of its own."""
     return replace(Needs(
-        environment_suffix="dev", emulated=False, function="payments", reserved=300, busy=300, api_rate=100,
-        owns_log_role=True, engine="aurora-postgresql", engine_version="17.7", instance_class="db.serverless",
+        account=ACCOUNT, environment_suffix="dev", emulated=False, function="payments", reserved=300, busy=300,
+        api_rate=100, owns_log_role=True, engine="aurora-postgresql", engine_version="17.7", instance_class="db.serverless",
         domain_name="", hosted_zone_id="", health_checks=0, custom_domains=0, secret_arn="", witness_region="",
         regions=(region_needs(HOME), region_needs(AWAY))), **changes)
 
@@ -87,6 +88,8 @@ FINE: Answers = {
         "ContinuousBackupsStatus": "ENABLED",
         "PointInTimeRecoveryDescription": {"PointInTimeRecoveryStatus": "ENABLED"}}},
     "dynamodb:DescribeTable": {"Table": {"DeletionProtectionEnabled": True}},
+    **{f"ec2:DescribeAvailabilityZones {region}": {"AvailabilityZones": [
+        {"ZoneName": f"{region}{letter}"} for letter in "abcd"]} for region in REGIONS},
     "ec2:DescribeRegions": {"Regions": [{"RegionName": region, "OptInStatus": "opt-in-not-required"}
                                         for region in REGIONS]},
     "ec2:DescribeVpcEndpoints": {"VpcEndpoints": []},

@@ -5,6 +5,7 @@ import pytest
 
 from recovery.doctor.before import BEFORE
 from recovery.doctor.check import Symptom
+from recovery.doctor.deployed import DEPLOYED
 from recovery.errors import AwsFailure
 from tests.unit.recovery.doctor.fakes import (
     ACCOUNT,
@@ -45,7 +46,18 @@ def test_in_a_ready_account_no_check_finds_anything(check: Any, changes: dict[st
 
 
 def test_the_names_of_the_checks_are_unique() -> None:
-    assert len({check.name for check in BEFORE}) == len(BEFORE)
+    names = [*(check.name for check in BEFORE), *(check.name for check in DEPLOYED)]
+    assert len(set(names)) == len(names)
+
+
+def test_the_account_must_be_that_of_the_settings() -> None:
+    assert one("account", account="999999999999").startswith("account = 999999999999: you are signed in to ")
+
+
+def test_a_zone_that_the_account_does_not_have_is_named_with_those_that_it_has() -> None:
+    some = {f"ec2:DescribeAvailabilityZones {HOME}": {"AvailabilityZones": [
+        {"ZoneName": f"{HOME}{letter}"} for letter in "acf"]}}
+    assert f"zone {HOME}b is not available; these are: {HOME}a, {HOME}c, {HOME}f" in one("zones", some)
 
 
 # --- Regions

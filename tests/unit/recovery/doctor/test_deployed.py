@@ -20,7 +20,8 @@ def test_in_a_healthy_stack_no_check_finds_anything(check: Any) -> None:
 
 
 def test_the_account_must_be_the_stacks() -> None:
-    (finding,) = find("account", stack=stack(primary_cluster_arn="arn:aws:rds:us-east-1:999999999999:cluster:x"))
+    theirs = stack(primary_cluster_arn="arn:aws:rds:us-east-1:999999999999:cluster:x")
+    (finding,) = find("stack's account", stack=theirs)
     assert finding.problem == "the stack is in account 999999999999, and you are signed in to 123456789012"
 
 
