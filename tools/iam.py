@@ -31,7 +31,6 @@ ROLES = ["arn:aws:iam::ACCOUNT:role/tapstack-*-SUFFIX-*", "arn:aws:iam::ACCOUNT:
 # What the program and the targets that follow it call themselves: data functions, `make migrate`.
 PROGRAM_CALLS = {"ec2:DescribeAvailabilityZones", "lambda:InvokeFunction", "rds:DescribeGlobalClusters",
                  "secretsmanager:GetSecretValue", "sts:GetCallerIdentity"}
-# What the provider does in handlers that CloudFormation lacks: the types that are only settings of another one.
 TYPES: Mapping[str, str] = {
     "acm.Certificate": "AWS::CertificateManager::Certificate",
     "acm.CertificateValidation": "AWS::CertificateManager::Certificate",

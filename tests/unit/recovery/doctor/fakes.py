@@ -37,7 +37,8 @@ def needs(**changes: Any) -> Needs:
     """A stack that uses everything but a domain and a secret of its own."""
     return replace(Needs(
         account=ACCOUNT, environment_suffix="dev", emulated=False, function="payments", reserved=300, busy=300,
-        api_rate=100, owns_log_role=True, engine="aurora-postgresql", engine_version="17.7", instance_class="db.serverless",
+        api_rate=100, owns_log_role=True,
+        engine="aurora-postgresql", engine_version="17.7", instance_class="db.serverless",
         domain_name="", hosted_zone_id="", health_checks=0, custom_domains=0, secret_arn="", witness_region="",
         regions=(region_needs(HOME), region_needs(AWAY))), **changes)
 
