@@ -63,18 +63,15 @@ class Network(Component, type_name="Network"):
     def _rules(self, table: aws.ec2.RouteTable) -> None:
         """The function may reach S3, DynamoDB and the database; the database may be reached by the function."""
         for service in ("s3", "dynamodb"):
-            # Neither the account of a stack nor AWS's list of a service's addresses ever changes, and an emulator that
-            # does not store them would always show a change: hence `ignore_changes`. A change of the policy here
-            # needs the endpoints of existing stacks to be replaced.
             endpoint = aws.ec2.VpcEndpoint(
                 f"{self.name}-{service}", vpc_id=self.vpc.id, vpc_endpoint_type="Gateway", route_table_ids=[table.id],
                 service_name=f"com.amazonaws.{self._names.region}.{service}",
                 policy=policies.this_account_only(self._names.account),
-                tags={"Name": f"{self._names.network}-{service}"}, opts=self.opts(ignore_changes=["policy"]))
+                tags={"Name": f"{self._names.network}-{service}"}, opts=self.opts())
             aws.vpc.SecurityGroupEgressRule(
                 f"{self.name}-function-to-{service}", security_group_id=self.function_group.id, ip_protocol="tcp",
                 from_port=HTTPS, to_port=HTTPS, prefix_list_id=endpoint.prefix_list_id,
-                opts=self.opts(ignore_changes=["prefixListId"]))
+                opts=self.opts(ignore_changes=["prefixListId"]))  # AWS's own list of a service's addresses
         aws.vpc.SecurityGroupEgressRule(
             f"{self.name}-function-to-database", security_group_id=self.function_group.id, ip_protocol="tcp",
             from_port=POSTGRES, to_port=POSTGRES, referenced_security_group_id=self.database_group.id,
@@ -88,12 +85,15 @@ class Network(Component, type_name="Network"):
         names = self._names
         group = aws.cloudwatch.LogGroup(f"{self.name}-flow-group", name=names.flow_logs, kms_key_id=key_arn,
                                         retention_in_days=profile.log_retention_days, opts=self.opts())
-        role = aws.iam.Role(f"{self.name}-flow-role", name=names.flow_logs_role,
-                            assume_role_policy=policies.trust("vpc-flow-logs", names.account), opts=self.opts())
+        role = aws.iam.Role(
+            f"{self.name}-flow-role", name=names.flow_logs_role, opts=self.opts(),
+            # https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html
+            assume_role_policy=policies.trust("vpc-flow-logs", names.account, names.arn("ec2", "vpc-flow-log/*")))
         grant = aws.iam.RolePolicy(f"{self.name}-flow-policy", role=role.id, name="write", policy=policies.document(
             policies.allow(["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
                            pulumi.Output.concat(group.arn, ":*")),
-            policies.allow("logs:DescribeLogGroups", names.arn("logs", "log-group:*"))), opts=self.opts())
+            policies.allow("logs:DescribeLogGroups", names.arn("logs", "log-group:*")),
+            policies.key_use(key_arn, [f"logs.{names.region}"])), opts=self.opts())
         aws.ec2.FlowLog(f"{self.name}-flow-log", vpc_id=self.vpc.id, traffic_type="ALL", iam_role_arn=role.arn,
                         log_destination_type="cloud-watch-logs", log_destination=group.arn,
                         max_aggregation_interval=60, tags={"Name": names.network}, opts=self.opts(depends_on=[grant]))

@@ -1,4 +1,4 @@
-"""MiniStack with copies that lag, and that refuses what AWS refuses of a global database: its own program, changed.
+"""MiniStack, its own program, changed: copies lag, it refuses what AWS refuses of a global database, it shows policies.
 
 MiniStack copies items of global tables and objects of replicated buckets within the write itself. Here each copy waits
 in a queue, one queue for each store and direction, and MiniStack's own code makes it once the lag of that direction is
@@ -25,6 +25,7 @@ from functools import partial
 from http import HTTPStatus
 from importlib import import_module
 from typing import Any
+from xml.sax.saxutils import escape
 
 PATH = "/_rehearsal/copies"
 TABLE, RECEIPTS = "table", "receipts"  # contract.Store, which cannot be imported here
@@ -293,6 +294,17 @@ class HeadlessClusters:
         return resolved, error
 
 
+class EndpointPolicies:
+    """Shows the policy of a VPC endpoint, which MiniStack keeps to itself."""
+
+    def __init__(self, ec2: Any) -> None:
+        self._show = _replace(ec2, "_vpce_fields_xml", self._fields, "ep", "tag")
+
+    def _fields(self, ep: Mapping[str, Any], tag: str = "item") -> str:
+        policy, end = escape(ep.get("PolicyDocument", "")), f"</{tag}>"
+        return f"{self._show(ep, tag).removesuffix(end)}<policyDocument>{policy}</policyDocument>{end}"
+
+
 def _replace(module: Any, name: str, function: Callable[..., Any], *parameters: str) -> Callable[..., Any]:
     """Replace the module's function, and return the original. Exits if its name or parameters are not as expected."""
     original: Callable[..., Any] | None = getattr(module, name, None)
@@ -342,13 +354,14 @@ def controlled(emulator: Application, queues: CopyQueues) -> Application:
 def main() -> None:
     """Run MiniStack's own program with these changes."""
     app: Any
-    app, scope, dynamodb, s3, rds = (
+    app, scope, dynamodb, s3, rds, ec2 = (
         import_module(f"ministack.{name}")
-        for name in ("app", "core.responses", "services.dynamodb", "services.s3", "services.rds"))
+        for name in ("app", "core.responses", *(f"services.{each}" for each in ("dynamodb", "s3", "rds", "ec2"))))
     queues = CopyQueues()
     TableReplication(dynamodb, scope, queues)
     BucketReplication(s3, scope, queues)
     HeadlessClusters(rds)
+    EndpointPolicies(ec2)
     app.app = controlled(app.app, queues)
     app.main()
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 # By the name of a resource type, or by one argument of a type as `TYPE.ARGUMENT`
 GAPS = {
     "Vpc": "routes, endpoints, security groups and flow logs are stored, but no packets flow",
-    "VpcEndpoint.policy": "ignored",
+    "VpcEndpoint.policy": "stored, not enforced",
     "SecurityGroupEgressRule.prefixListId": "ignored, so two rules of a group that differ only in it become one",
     # With AUTH=true the bucket policies, which require TLS, would refuse the emulator's plain HTTP.
     "RolePolicy": "stored, not enforced",

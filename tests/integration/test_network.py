@@ -83,7 +83,6 @@ def test_gateway_endpoints_serve_the_subnets(region: Region, inside: dict[str, A
         assert (endpoint["VpcEndpointType"], endpoint["RouteTableIds"]) == ("Gateway", serving)
 
 
-@emulator_lacks("an endpoint's policy is not stored")
 def test_an_endpoint_serves_this_account_alone(region: Region, inside: dict[str, Any]) -> None:
     account = region["cluster_arn"].split(":")[4]
     for endpoint in region.client("ec2").describe_vpc_endpoints(**inside)["VpcEndpoints"]:

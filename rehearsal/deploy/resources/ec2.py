@@ -66,8 +66,10 @@ RESOURCE_TYPES = {
     "aws:ec2/vpcEndpoint:VpcEndpoint": ResourceType(
         "ec2", Call("create_vpc_endpoint", _tagged("vpc-endpoint")), renames={"policy": "PolicyDocument"},
         id="out.VpcEndpoint.VpcEndpointId",
-        after_create=(Call("describe_prefix_lists",
-                           {"Filters": "[{Name: 'prefix-list-name', Values: [in.serviceName]}]"}),),
+        # The emulator drops the policy that an endpoint is created with, and keeps the one that it is given later.
+        after_create=(Call("modify_vpc_endpoint", {"VpcEndpointId": "id", "PolicyDocument": "in.policy"}),
+                      Call("describe_prefix_lists",
+                           {"Filters": "[{Name: 'prefix-list-name', Values: [in.serviceName]}]"})),
         outputs={"prefixListId": "out.PrefixLists[0].PrefixListId"},
         listings={"describe_vpc_endpoints": "VpcEndpoints[].VpcEndpointId"}, delete=(Call("delete_vpc_endpoints"),)),
     # AWS gives a new group a rule that allows all outgoing traffic; the provider removes it.

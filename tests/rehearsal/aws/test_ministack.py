@@ -17,6 +17,7 @@ from rehearsal.aws.ministack import (
     TABLE,
     BucketReplication,
     CopyQueues,
+    EndpointPolicies,
     HeadlessClusters,
     TableReplication,
     controlled,
@@ -409,3 +410,21 @@ def test_another_release_of_the_emulator_is_refused(world: World) -> None:
     del world.dynamodb._replicate_write
     with pytest.raises(SystemExit, match=r"_replicate_write\(table, event_name, old_item, new_item\) is not in this"):
         TableReplication(world.dynamodb, world.scope, world.queues)
+
+
+def test_an_endpoint_shows_the_policy_that_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    scope: Any = importlib.import_module("ministack.core.responses")
+    ec2: Any = importlib.import_module("ministack.services.ec2")
+    monkeypatch.setattr(ec2, "_vpce_fields_xml", vars(ec2)["_vpce_fields_xml"])
+    EndpointPolicies(ec2)
+
+    def call(action: str, **parameters: str) -> str:
+        body = urlencode({"Action": action, **parameters}).encode()
+        with scope.request_scope(ACCOUNT, EAST):
+            return str(asyncio.run(ec2.handle_request("POST", "/", {}, body, {}))[2].decode())
+
+    (endpoint,) = re.findall("<vpcEndpointId>(.*?)</vpcEndpointId>", call("CreateVpcEndpoint"))
+    call("ModifyVpcEndpoint", VpcEndpointId=endpoint, PolicyDocument='{"a": "<&>"}')
+    shown = re.findall("<policyDocument>(.*)</policyDocument>", call("DescribeVpcEndpoints"))
+    assert shown == ['{"a": "&lt;&amp;&gt;"}']
+    call("DeleteVpcEndpoints", **{"VpcEndpointId.1": endpoint})

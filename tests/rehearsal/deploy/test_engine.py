@@ -177,4 +177,4 @@ def test_only_gaps_of_given_inputs_are_noted(cloud: Cloud, engine: Engine, creat
     create("aws:ec2/vpcEndpoint:VpcEndpoint", vpcId="v", serviceName="s3")
     assert engine.gaps == set()
     create("aws:ec2/vpcEndpoint:VpcEndpoint", vpcId="v", serviceName="s3", policy="{}")
-    assert engine.gaps == {"VpcEndpoint.policy: ignored"}
+    assert engine.gaps == {"VpcEndpoint.policy: stored, not enforced"}
