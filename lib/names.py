@@ -73,6 +73,11 @@ class Names:
         return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
 
     @property
+    def alarms_arn(self) -> str:
+        """What the ARNs of this region's alarms are like."""
+        return self.arn("cloudwatch", f"alarm:{self.alarm}-*")
+
+    @property
     def table_arn(self) -> str:
         """The ARN of this region's replica of the table."""
         return self.arn("dynamodb", f"table/{self.table}")

@@ -1,16 +1,32 @@
 """Policy documents as plain values. A resource in them may be an `Output`; nothing here calls AWS."""
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pulumi
 
-# What publishes to the topic: alarms and events of RDS.
-# https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/USER_Events.GrantingPermissions.html
-PUBLISHERS = ["cloudwatch.amazonaws.com", "events.rds.amazonaws.com"]
+from lib.names import Names
 
 Statement = dict[str, Any]
 Resources = pulumi.Input[str] | Sequence[pulumi.Input[str]]
 Conditions = Mapping[str, Mapping[str, Any]]
+
+SOURCE_ACCOUNT, SOURCE_ARN = "aws:SourceAccount", "aws:SourceArn"
+# What AWS does not say that a service sends when it assumes a role or publishes to a topic: a condition on what it does
+# not send would refuse it for ever.
+UNSAID: Mapping[str, Collection[str]] = {
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html#set-up-access-logging-permissions
+    "apigateway": (SOURCE_ACCOUNT, SOURCE_ARN),
+    # https://docs.aws.amazon.com/aws-backup/latest/devguide/iam-service-roles.html
+    "backup": (SOURCE_ACCOUNT, SOURCE_ARN),
+    # The message that RDS publishes before there is a subscription has no source (reported, not documented):
+    # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/USER_Events.GrantingPermissions.html
+    "events.rds": (SOURCE_ACCOUNT, SOURCE_ARN),
+    # https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html. An example of AWS's demands the
+    # account: https://github.com/aws/agent-toolkit-for-aws (lambda-trust-policy.json)
+    "lambda": (SOURCE_ARN,),
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/setting-repl-config-perm-overview.html
+    "s3": (SOURCE_ACCOUNT, SOURCE_ARN),
+}
 
 
 def document(*statements: Statement) -> pulumi.Output[str]:
@@ -20,16 +36,39 @@ def document(*statements: Statement) -> pulumi.Output[str]:
 
 def allow(actions: str | Sequence[str], resources: Resources, conditions: Conditions | None = None) -> Statement:
     """An identity's permission for `actions` on `resources` (ARNs)."""
-    statement: Statement = {"Effect": "Allow", "Action": actions, "Resource": resources}
+    statement: Statement = {"Effect": "Allow", "Action": [actions] if isinstance(actions, str) else actions,
+                            "Resource": resources}
     return {**statement, "Condition": conditions} if conditions else statement
 
 
-def trust(service: str, account: str | None = None) -> pulumi.Output[str]:
-    """Who may assume a role: one AWS service, and with `account` only on behalf of that account."""
-    statement: Statement = {"Effect": "Allow", "Action": "sts:AssumeRole",
-                            "Principal": {"Service": f"{service}.amazonaws.com"}}
-    only = {"Condition": {"StringEquals": {"aws:SourceAccount": account}}} if account else {}
-    return document({**statement, **only})
+def for_all(operator: str, key: str, values: Sequence[str]) -> Conditions:
+    """A condition on every value of a key, which must be there: `ForAllValues` alone also holds where it is missing.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html
+    """
+    return {f"ForAllValues:{operator}": {key: values}, "Null": {key: "false"}}
+
+
+def from_service(service: str, account: str, actions: str | Sequence[str], *, source: Resources | None = None,
+                 unsaid: Collection[str] | None = None, conditions: Conditions | None = None, **more: Any) -> Statement:
+    """A service's permission, only for what it does on behalf of this account, or of its resources like `source` (ARN).
+
+    The condition on a key that is `unsaid` (by default, those of the table) holds also where the key is missing. `more`
+    are further parts of the statement.
+    """
+    unsaid = UNSAID.get(service, ()) if unsaid is None else unsaid
+
+    def only(operator: str, key: str, value: Resources) -> Conditions:
+        return {operator + ("IfExists" if key in unsaid else ""): {key: value}}
+
+    return {"Effect": "Allow", "Principal": {"Service": f"{service}.amazonaws.com"}, "Action": actions, **more,
+            "Condition": {**only("StringEquals", SOURCE_ACCOUNT, account),
+                          **(only("ArnLike", SOURCE_ARN, source) if source else {}), **(conditions or {})}}
+
+
+def trust(service: str, account: str, source: Resources | None = None) -> pulumi.Output[str]:
+    """Who may assume a role: one AWS service, on behalf of this account, or of its resources like `source` (ARN)."""
+    return document(from_service(service, account, "sts:AssumeRole", source=source))
 
 
 def this_account_only(account: str) -> pulumi.Output[str]:
@@ -49,30 +88,18 @@ def tls_only(bucket_arn: pulumi.Input[str]) -> pulumi.Output[str]:
                     {**deny, "Sid": "Tls12", "Condition": {"NumericLessThan": {"s3:TlsVersion": "1.2"}}})
 
 
-def key_policy(region: str, account: str) -> pulumi.Output[str]:
-    """The policy of a region's key: the account's own identity policies decide, and three services may encrypt with it.
+def topic_policy(topic_arn: pulumi.Input[str], names: Names) -> pulumi.Output[str]:
+    """Who may publish to a topic: the alarms of `names`, and what RDS tells of this account's databases.
 
-    CloudWatch Logs for this region's log groups; CloudWatch and RDS for what they publish to an encrypted topic.
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
+    https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/USER_Events.GrantingPermissions.html
     """
-    logs = f"arn:aws:logs:{region}:{account}:log-group:*"
-    return document(
-        {"Sid": "Account", "Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
-         "Action": "kms:*", "Resource": "*"},
-        {"Sid": "Logs", "Effect": "Allow", "Principal": {"Service": f"logs.{region}.amazonaws.com"},
-         "Action": ["kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"],
-         "Resource": "*", "Condition": {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": logs}}},
-        {"Sid": "Topic", "Effect": "Allow", "Principal": {"Service": PUBLISHERS},
-         "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
-         "Resource": "*", "Condition": {"StringEquals": {"aws:SourceAccount": account}}})
+    return document(*(
+        from_service(service, names.account, "sns:Publish", source=source, Resource=topic_arn)
+        for service, source in (("cloudwatch", names.alarms_arn), ("events.rds", names.arn("rds", "*")))))
 
 
-def topic_policy(topic_arn: pulumi.Input[str], account: str) -> pulumi.Output[str]:
-    """Who may publish to a topic: this account's alarms, and its databases."""
-    return document({"Sid": "Publishers", "Effect": "Allow", "Principal": {"Service": PUBLISHERS},
-                     "Action": "sns:Publish", "Resource": topic_arn,
-                     "Condition": {"StringEquals": {"aws:SourceAccount": account}}})
-
-
-def key_use(key_arn: Resources, actions: Sequence[str], services: Sequence[str]) -> Statement:
+def key_use(key_arn: Resources, services: Sequence[str], actions: Sequence[str] = (
+        "kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey")) -> Statement:
     """Permission to use a key, but only through the named services (`s3.us-east-1`)."""
     return allow(actions, key_arn, {"StringEquals": {"kms:ViaService": [f"{s}.amazonaws.com" for s in services]}})

@@ -66,7 +66,7 @@ class RestApi(Component, type_name="Api"):
                                qualifier=ALIAS, principal="apigateway.amazonaws.com",
                                source_arn=pulumi.Output.concat(self.rest.execution_arn, f"/{STAGE}/*/*"),
                                opts=self.opts(depends_on=[function.alias]))
-        self.stage = self._stage(integrations, self._account(api), profile, key_arn)
+        self.stage = self._stage(integrations, self._account(api, key_arn), profile, key_arn)
         self._limits(api)
         self._untraced()
         self.plan = aws.apigateway.UsagePlan(
@@ -131,20 +131,22 @@ class RestApi(Component, type_name="Api"):
                 service_type="AWS::ApiGateway::Stage", service_name=f"{self._names.api}/{STAGE}", resource_arn="*",
                 host="*", http_method="*", url_path=f"*{path}*", reservoir_size=0, fixed_rate=0, opts=self.opts())
 
-    def _account(self, api: ApiSettings) -> list[pulumi.Resource]:
+    def _account(self, api: ApiSettings, key_arn: pulumi.Input[str]) -> list[pulumi.Resource]:
         """The role by which API Gateway writes logs: one for each account and region.
 
         It serves every API there, so another stack may own it, and it is not bound to this stack's log group.
         """
+        names = self._names
         if not api.manage_account:
             return []
-        role = aws.iam.Role(f"{self.name}-log-role", name=self._names.api_logs_role,
-                            assume_role_policy=policies.trust("apigateway"), opts=self.opts())
+        role = aws.iam.Role(f"{self.name}-log-role", name=names.api_logs_role,
+                            assume_role_policy=policies.trust("apigateway", names.account), opts=self.opts())
         grant = aws.iam.RolePolicy(
             f"{self.name}-log-policy", role=role.id, name="write", opts=self.opts(), policy=policies.document(
                 policies.allow(["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogGroups",
                                 "logs:DescribeLogStreams", "logs:PutLogEvents", "logs:GetLogEvents",
-                                "logs:FilterLogEvents"], self._names.arn("logs", "*"))))
+                                "logs:FilterLogEvents"], names.arn("logs", "*")),
+                policies.key_use(key_arn, [f"logs.{names.region}"])))
         return [aws.apigateway.Account(f"{self.name}-account", cloudwatch_role_arn=role.arn,
                                        opts=self.opts(depends_on=[grant]))]
 

@@ -38,7 +38,7 @@ def permissions(names: Names, peer: Names) -> list[policies.Statement]:
     functions = [names.arn("lambda", f"function:{function}") for function in (names.function, names.reconcile)]
     return [
         policies.allow(["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], names.table_arn,
-                       {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": CONTROL_ITEMS}}),
+                       policies.for_all("StringLike", "dynamodb:LeadingKeys", CONTROL_ITEMS)),
         # AWS demands permission for each cluster that the call concerns; the call goes to this region alone.
         policies.allow("rds:FailoverGlobalCluster", [everywhere, own, other]),
         policies.allow("rds:DescribeGlobalClusters", everywhere),
@@ -66,7 +66,7 @@ class ControllerFunction(LiveFunction, type_name="Controller"):
         name, names = f"{region.name}-controller", region.names
         spec = FunctionSpec(
             function=names.controller, role=names.controller_role, handler="recovery.controller.handler",
-            permissions=permissions(names, peer), timeout=900, memory=256, key_services=("dynamodb", "s3", "sns"))
+            permissions=permissions(names, peer), timeout=900, memory=256)
         super().__init__(
             name, spec, names=names, profile=profile, key_arn=region.key.arn,
             code=package(CONTRACT, PAYMENTS, RECOVERY, pattern="*.py"),

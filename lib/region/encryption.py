@@ -2,8 +2,8 @@
 import pulumi
 import pulumi_aws as aws
 
-from lib import policies
 from lib.component import Component
+from lib.keys import key_policy
 from lib.names import Names
 from lib.settings import Profile
 
@@ -19,7 +19,7 @@ class Encryption(Component, type_name="Encryption"):
                  opts: pulumi.ResourceOptions) -> None:
         super().__init__(name, opts)
         description = f"TapStack {names.suffix}: everything at rest in {names.region}"
-        policy = policies.key_policy(names.region, names.account)
+        policy = key_policy(names)
         if replica_of is None:
             self.key: aws.kms.Key | aws.kms.ReplicaKey = aws.kms.Key(
                 f"{name}-key", description=description, policy=policy, multi_region=True, enable_key_rotation=True,

@@ -68,7 +68,7 @@ def require_authorities(bundle: Path, *regions: str) -> None:
 class FunctionSpec:
     """What a function is created from: its name, role and handler, its permissions, and its limits in seconds and MB.
 
-    `concurrency` are its reserved executions, -1 for none. `key_services` use the region's key for it.
+    `concurrency` are its reserved executions, -1 for none.
     """
 
     function: str
@@ -78,7 +78,6 @@ class FunctionSpec:
     timeout: int
     memory: int = 512
     concurrency: int = -1
-    key_services: Sequence[str] = ("dynamodb", "s3")
 
 
 def function_specs(names: Names, concurrency: int) -> dict[str, FunctionSpec]:
@@ -96,8 +95,8 @@ def function_specs(names: Names, concurrency: int) -> dict[str, FunctionSpec]:
         # Makes a region the first leader: one item of the table.
         "migrate": FunctionSpec(
             function=names.migrate, role=names.migrate_role, handler="payments.migrate.handler", timeout=120,
-            permissions=[policies.allow("dynamodb:PutItem", names.table_arn, {
-                "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [LEADERSHIP_KEY]}})]),
+            permissions=[policies.allow("dynamodb:PutItem", names.table_arn, policies.for_all(
+                "StringEquals", "dynamodb:LeadingKeys", [LEADERSHIP_KEY]))]),
         "reconcile": FunctionSpec(
             function=names.reconcile, role=names.reconcile_role, handler="payments.reconcile.handler", timeout=900,
             memory=1024, permissions=[
@@ -120,11 +119,12 @@ class LiveFunction(Component, type_name="LiveFunction"):
         self.log_group = f"/aws/lambda/{spec.function}"
         logs = aws.cloudwatch.LogGroup(f"{name}-logs", name=self.log_group, kms_key_id=key_arn,
                                        retention_in_days=profile.log_retention_days, opts=self.opts())
-        self.role = aws.iam.Role(f"{name}-role", name=spec.role, assume_role_policy=policies.trust("lambda"),
-                                 opts=self.opts())
+        arn = names.arn("lambda", f"function:{spec.function}")
+        self.role = aws.iam.Role(f"{name}-role", name=spec.role, opts=self.opts(),
+                                 assume_role_policy=policies.trust("lambda", names.account, [arn, f"{arn}:*"]))
         grant = aws.iam.RolePolicy(
             f"{name}-policy", role=self.role.id, name="function", opts=self.opts(), policy=policies.document(
-                *spec.permissions, *self._runtime(names, spec, self.log_group, key_arn)))
+                *spec.permissions, *self._runtime(names, spec, arn, key_arn)))
         self.function = aws.lambda_.Function(
             f"{name}-function", name=spec.function, role=self.role.arn, code=code, handler=spec.handler,
             runtime="python3.13", architectures=["arm64"], publish=True, memory_size=spec.memory,
@@ -136,18 +136,17 @@ class LiveFunction(Component, type_name="LiveFunction"):
                                        function_version=self.function.version, opts=self.opts())
 
     @staticmethod
-    def _runtime(names: Names, spec: FunctionSpec, log_group: str,
-                 key_arn: pulumi.Input[str]) -> list[policies.Statement]:
+    def _runtime(names: Names, spec: FunctionSpec, arn: str, key_arn: pulumi.Input[str]) -> list[policies.Statement]:
         """What any function of the stack needs to run: keys, logs and traces."""
-        arn = names.arn("lambda", f"function:{spec.function}")
+        encrypted = [service for service in ("dynamodb", "s3", "sns") if any(
+            action.startswith(f"{service}:") for statement in spec.permissions for action in statement["Action"])]
         return [
-            policies.key_use(key_arn, ["kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey*", "kms:DescribeKey"],
-                             [f"{service}.{names.region}" for service in spec.key_services]),
+            policies.key_use(key_arn, [f"{service}.{names.region}" for service in (*encrypted, "logs")]),
             # Lambda decrypts the environment with the role's own permission, through no other service.
             policies.allow("kms:Decrypt", key_arn, {"StringLike": {
                 "kms:EncryptionContext:aws:lambda:FunctionArn": [arn, f"{arn}:*"]}}),
             policies.allow(["logs:CreateLogStream", "logs:PutLogEvents"],
-                           names.arn("logs", f"log-group:{log_group}:*")),
+                           names.arn("logs", f"log-group:/aws/lambda/{spec.function}:*")),
             # X-Ray has no resources.
             policies.allow(["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "*"),
         ]
@@ -182,10 +181,11 @@ class VpcFunction(LiveFunction, type_name="VpcFunction"):
     def _interfaces(names: Names, function: str) -> list[policies.Statement]:
         """Network interfaces for Lambda itself; the function's own code is denied them all."""
         return [
-            # The first two apply to no resource, and a new interface has no identifier yet.
-            policies.allow(["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"], "*"),
-            policies.allow(["ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface",
-                            "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"], names.arn("ec2", "*/*")),
+            # "Allow them on all resources", says AWS:
+            # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
+            policies.allow(["ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets",
+                            "ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses",
+                            "ec2:UnassignPrivateIpAddresses"], "*"),
             {"Effect": "Deny", "Action": "ec2:*", "Resource": "*", "Condition": {
                 "ArnEquals": {"lambda:SourceFunctionArn": names.arn("lambda", f"function:{function}")}}},
         ]

@@ -22,7 +22,7 @@ class Observability(Component, type_name="Observability"):
         self.topic = aws.sns.Topic(f"{name}-topic", name=names.topic, kms_master_key_id=key_arn, opts=self.opts())
         admitted = aws.sns.TopicPolicy(
             f"{name}-topic-policy", arn=self.topic.arn, opts=self.opts(),
-            policy=policies.topic_policy(self.topic.arn, names.account))
+            policy=policies.topic_policy(self.topic.arn, names))
         # RDS publishes a first message at once, and refuses a topic to which it cannot.
         aws.rds.EventSubscription(
             f"{name}-database-events", name=names.database_events, sns_topic=self.topic.arn, source_type="db-cluster",

@@ -26,7 +26,7 @@ class Copies(Component, type_name="Copies"):
         original, copy = source.receipts, destination.receipts
         names = source.names
         role = aws.iam.Role(f"{self.name}-role", name=names.replication_role,
-                            assume_role_policy=policies.trust("s3"), opts=self.opts())
+                            assume_role_policy=policies.trust("s3", names.account), opts=self.opts())
         aws.iam.RolePolicy(
             f"{self.name}-policy", role=role.id, name="replicate", opts=self.opts(), policy=policies.document(
                 policies.allow(["s3:GetReplicationConfiguration", "s3:ListBucket"], original.arn),
@@ -34,9 +34,10 @@ class Copies(Component, type_name="Copies"):
                                 "s3:GetObjectVersionTagging"], pulumi.Output.concat(original.arn, "/*")),
                 policies.allow(["s3:ReplicateObject", "s3:ReplicateDelete", "s3:ReplicateTags"],
                                pulumi.Output.concat(copy.arn, "/*")),
-                policies.key_use(source.key.arn, ["kms:Decrypt"], [f"s3.{names.region}"]),
-                policies.key_use(destination.key.arn, ["kms:Encrypt", "kms:GenerateDataKey"],
-                                 [f"s3.{destination.names.region}"])))
+                policies.key_use(source.key.arn, [f"s3.{names.region}"], ["kms:Decrypt"]),
+                # Decrypt verifies the destination's bucket key.
+                policies.key_use(destination.key.arn, [f"s3.{destination.names.region}"],
+                                 ["kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey"])))
         aws.s3.BucketReplicationConfig(
             f"{self.name}-receipts", bucket=original.bucket.id, role=role.arn,
             rules=[{
@@ -55,7 +56,7 @@ class Copies(Component, type_name="Copies"):
                  table: pulumi.Resource) -> aws.backup.Plan:
         names, days = source.names, profile.backup_retention_days
         role = aws.iam.Role(f"{self.name}-backup-role", name=names.backup_role,
-                            assume_role_policy=policies.trust("backup"), opts=self.opts())
+                            assume_role_policy=policies.trust("backup", names.account), opts=self.opts())
         grant = aws.iam.RolePolicy(
             f"{self.name}-backup-policy", role=role.id, name="backup", opts=self.opts(),
             policy=policies.document(*self._backup_permissions(source, destination)))
@@ -77,7 +78,7 @@ class Copies(Component, type_name="Copies"):
         snapshots = [region.names.arn("rds", "cluster-snapshot:awsbackup:*") for region in (source, destination)]
         keys = [source.key.arn, destination.key.arn]
         through = [f"{service}.{region.names.region}" for region in (source, destination)
-                   for service in ("dynamodb", "rds", "backup")]
+                   for service in ("dynamodb", "backup")]
         return [
             policies.allow(["dynamodb:DescribeTable", "dynamodb:CreateBackup", "dynamodb:StartAwsBackupJob",
                             "dynamodb:ListTagsOfResource"], names.table_arn),
@@ -88,9 +89,12 @@ class Copies(Component, type_name="Copies"):
                            [cluster, *snapshots]),
             policies.allow(["backup:DescribeBackupVault", "backup:CopyIntoBackupVault"],
                            [source.vault.arn, destination.vault.arn]),
+            # A backup and its copy take the tags of what they are of.
+            policies.allow("backup:TagResource", [region.names.arn("backup", "recovery-point:*")
+                                                  for region in (source, destination)]),
             # AWS Backup describes the key itself, through no other service.
             policies.allow("kms:DescribeKey", keys),
-            policies.key_use(keys, ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*"], through),
+            policies.key_use(keys, through, ["kms:Decrypt", "kms:GenerateDataKey"]),
             policies.allow("kms:CreateGrant", keys, {"Bool": {"kms:GrantIsForAWSResource": "true"}}),
             # Resource Groups Tagging has no resources.
             policies.allow("tag:GetResources", "*"),

@@ -1,5 +1,4 @@
 """The regions' keys, and the database's secret."""
-import json
 from typing import Any
 
 import pytest
@@ -58,9 +57,9 @@ def test_only_the_account_may_use_the_key(region: Region) -> None:
     policy = region.client("kms").get_key_policy(KeyId=region["key_arn"], PolicyName="default")["Policy"]
     for statement in statements(policy):
         if "Service" in statement["Principal"]:
-            assert account in json.dumps(statement["Condition"]), statement["Sid"]
+            assert {"aws:SourceAccount": account} in statement["Condition"].values(), statement
         else:
-            assert statement["Principal"] == {"AWS": f"arn:aws:iam::{account}:root"}, statement["Sid"]
+            assert statement["Principal"] == {"AWS": f"arn:aws:iam::{account}:root"}, statement
 
 
 def test_what_one_region_encrypted_the_other_can_read(region: Region, peer: Region) -> None:

@@ -7,8 +7,10 @@ import pytest
 from tests.integration.stack import EMULATED, Region, statements
 
 # Actions without resource types, for which a policy cannot name resources.
-UNBOUND = {"xray:PutTraceSegments", "xray:PutTelemetryRecords", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets",
-           "tag:GetResources", "cloudwatch:PutMetricData", "cloudwatch:GetMetricStatistics"}
+UNBOUND = {"xray:PutTraceSegments", "xray:PutTelemetryRecords", "tag:GetResources", "cloudwatch:PutMetricData",
+           "cloudwatch:GetMetricStatistics", *(f"ec2:{action}" for action in (
+               "CreateNetworkInterface", "DescribeNetworkInterfaces", "DescribeSubnets", "DeleteNetworkInterface",
+               "AssignPrivateIpAddresses", "UnassignPrivateIpAddresses"))}
 # Set by a rehearsal: a function calls AWS through its region's proxy.
 PROXY_VARIABLES = {"AWS_ENDPOINT_URL", "HTTP_PROXY"} if EMULATED else set[str]()
 # Wildcards that stand for one thing: GenerateDataKey with and without its plaintext, ReEncrypt from and to.
@@ -106,6 +108,8 @@ def test_only_its_service_may_assume_a_role(region: Region, role: Any, service: 
     found = region.client("iam").get_role(RoleName=role(region))["Role"]
     (trust,) = statements(found["AssumeRolePolicyDocument"])
     assert trust["Principal"] == {"Service": f"{service}.amazonaws.com"}
+    account = region["cluster_arn"].split(":")[4]
+    assert {"aws:SourceAccount": account} in trust["Condition"].values()
 
 
 @EACH_ROLE

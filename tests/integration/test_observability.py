@@ -12,6 +12,8 @@ DEFINITION = ("AlarmName", "Namespace", "MetricName", "Dimensions", "Statistic",
               "ComparisonOperator", "Period", "EvaluationPeriods", "DatapointsToAlarm", "TreatMissingData",
               "ActionsEnabled", "AlarmActions", "OKActions")
 
+PUBLISHERS = ["cloudwatch.amazonaws.com", "events.rds.amazonaws.com"]
+
 
 def alarms_of(region: Region) -> dict[str, dict[str, Any]]:
     """Every alarm of the region that publishes to the stack's topic."""
@@ -89,20 +91,23 @@ def test_the_dashboard_shows_what_the_alarms_watch(region: Region) -> None:
     assert shown == {(found[name]["Namespace"], found[name]["MetricName"]) for name in region["alarm_names"]}
 
 
-def test_the_topic_is_encrypted_and_open_to_this_accounts_alarms_alone(region: Region) -> None:
+def test_the_topic_is_encrypted_and_open_to_this_accounts_alarms_and_databases_alone(region: Region) -> None:
     topic = region.client("sns").get_topic_attributes(TopicArn=region["topic_arn"])["Attributes"]
     assert topic["KmsMasterKeyId"] == region["key_arn"]
-    (found,) = statements(topic["Policy"])
-    assert (found["Effect"], found["Principal"]) == ("Allow", {"Service": "cloudwatch.amazonaws.com"})
-    assert (found["Action"], found["Resource"]) == (["sns:Publish"], [region["topic_arn"]])
-    assert found["Condition"] == {"StringEquals": {"aws:SourceAccount": topic["Owner"]}}
+    found = statements(topic["Policy"])
+    assert [(each["Effect"], each["Principal"]) for each in found] == [
+        ("Allow", {"Service": service}) for service in PUBLISHERS]
+    for each in found:
+        assert (each["Action"], each["Resource"]) == (["sns:Publish"], [region["topic_arn"]])
+        assert {"aws:SourceAccount": topic["Owner"]} in each["Condition"].values()
 
 
-def test_alarms_may_use_the_topics_key(region: Region) -> None:
+@pytest.mark.parametrize("service", PUBLISHERS)
+def test_what_publishes_to_the_topic_may_use_its_key(region: Region, service: str) -> None:
     policy = region.client("kms").get_key_policy(KeyId=region["key_arn"], PolicyName="default")["Policy"]
     allowed = {action for each in statements(policy) if each["Effect"] == "Allow"
-               and each["Principal"] == {"Service": "cloudwatch.amazonaws.com"} for action in each["Action"]}
-    assert allowed >= {"kms:Decrypt", "kms:GenerateDataKey*"}, "alarms would be lost silently"
+               and each["Principal"] == {"Service": service} for action in each["Action"]}
+    assert allowed >= {"kms:Decrypt", "kms:GenerateDataKey*"}, "messages would be lost silently"
 
 
 @pytest.mark.parametrize("group", [flow_group, function_group, controller_group, api_group, database_group])

@@ -68,6 +68,10 @@ class Recording:
         """Resources that a provider creates: no components and no providers."""
         return [r for r in self if r.custom and not r.type.startswith("pulumi:")]
 
+    def arn(self, resource: Resource) -> str:
+        """The ARN of the resource."""
+        return arn(resource.type, resource.name, self.region(resource), resource.inputs)
+
     def of(self, *kinds: str) -> list[Resource]:
         """Resources whose kind is one of `kinds`, of which there must be some."""
         found = [r for r in self if r.kind in kinds]
@@ -108,11 +112,34 @@ COMPUTED: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def _computed(type_: str, name: str, region: str) -> dict[str, Any]:
-    """Outputs that AWS would assign."""
+# The ARNs that policies name; those of other types are made of the logical name.
+ARNS: Mapping[str, str] = {
+    "aws:apigateway/restApi:RestApi": "execute-api:{at}:{logical}",
+    "aws:backup/vault:Vault": "backup:{at}:backup-vault:{name}",
+    "aws:cloudwatch/eventRule:EventRule": "events:{at}:rule/{name}",
+    "aws:cloudwatch/logGroup:LogGroup": "logs:{at}:log-group:{name}",
+    "aws:iam/role:Role": "iam::{account}:role/{name}",
+    "aws:kms/key:Key": "kms:{at}:key/{logical}",
+    "aws:kms/replicaKey:ReplicaKey": "kms:{at}:key/{logical}",
+    "aws:lambda/function:Function": "lambda:{at}:function:{name}",
+    "aws:rds/cluster:Cluster": "rds:{at}:cluster:{clusterIdentifier}",
+    "aws:s3/bucket:Bucket": "s3:::{bucket}",
+    "aws:sns/topic:Topic": "sns:{at}:{name}",
+}
+
+
+def arn(type_: str, logical: str, region: str, inputs: Mapping[str, Any]) -> str:
+    """The ARN that AWS would give a resource."""
     service = type_.split(":")[1].partition("/")[0] if ":" in type_ else ""
-    texts = {"arn": f"arn:aws:{service}:{region}:{ACCOUNT}:{name}"}
-    for key in ("endpoint", "readerEndpoint", "invokeArn", "invokeUrl", "executionArn", "keyId", "prefixListId",
+    template = ARNS.get(type_, f"{service}:{{at}}:{{logical}}")
+    return "arn:aws:" + template.format_map({**inputs, "logical": logical, "at": f"{region}:{ACCOUNT}",
+                                             "account": ACCOUNT})
+
+
+def _computed(type_: str, name: str, region: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Outputs that AWS would assign."""
+    texts = {key: arn(type_, name, region, inputs) for key in ("arn", "executionArn")}
+    for key in ("endpoint", "readerEndpoint", "invokeArn", "invokeUrl", "keyId", "prefixListId",
                 "defaultSecurityGroupId", "clusterResourceId", "rootResourceId", "regionalDomainName",
                 "regionalZoneId", "fqdn", "version", "certificateArn"):
         texts[key] = f"{name}/{key}"
@@ -146,7 +173,9 @@ class _Monitor(mocks.MockMonitor):
         answer.fields.pop("code", None)
         if not self._known:
             return resource_pb2.RegisterResourceResponse(urn=urn, id="", object=answer)
-        computed = _computed(request.type, request.name, str(inputs.get("region", "")))
+        provider = self._recording.resources.get(request.provider.rpartition("::")[0])
+        region = str(provider.inputs["region"]) if provider else ""
+        computed = _computed(request.type, request.name, region, inputs)
         answer.update({key: value for key, value in computed.items() if key not in answer.fields})
         identifier = f"{request.name}-id" if request.custom else ""
         return resource_pb2.RegisterResourceResponse(urn=urn, id=identifier, object=answer)

@@ -2,7 +2,6 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 from contract import Variable
 from lib.names import CATALOGUE, LONGEST_REGION
 from tests.unit.lib.conftest import CASES, PREVIEWED, recording
+from tests.unit.lib.iam import as_list, policies_of
 from tests.unit.lib.recorder import ACCOUNT, Recording, Resource, record
 from tests.unit.lib.resource_types import (
     TYPES,
@@ -34,19 +34,6 @@ ROLE_DECIDES: dict[str, set[str]] = {
     "ReplicaKey": {"primaryKeyArn"},
     "Cluster": {"databaseName", "masterUsername", "masterPassword", "sourceRegion"},
 }
-
-
-def policies_of(resource: Resource) -> Iterator[dict[str, Any]]:
-    """The statements of every policy document among the resource's inputs."""
-    for key in ("policy", "assumeRolePolicy"):
-        text = resource.inputs.get(key)
-        if isinstance(text, str) and text.startswith("{"):
-            yield from json.loads(text)["Statement"]
-
-
-def as_list(value: Any) -> list[Any]:
-    """A list of what a policy gives as one value or as a list."""
-    return value if isinstance(value, list) else [value]
 
 
 def knows_both(program: Recording, resource: Resource) -> bool:
@@ -84,7 +71,8 @@ def test_every_resource_lies_in_its_own_region(program: Recording) -> None:
         for resource in regional(program)[component]:
             other = next(r for r in regions.values() if r != region)
             allowed = {"MetricAlarm", "Dashboard"}  # their metrics name the other region
-            own = {key: value for key, value in resource.inputs.items() if key != "sourceRegion"}
+            own = {key: value for key, value in resource.inputs.items()
+                   if key not in ("sourceRegion", "primaryKeyArn")}
             may = resource.kind in allowed or knows_both(program, resource)
             assert may or other not in str(own), resource.urn
 
@@ -243,9 +231,8 @@ def test_only_prod_that_is_not_released_protects(case: str) -> None:
 
 
 def key_of(program: Recording, region: str) -> str:
-    """The ARN of a region's key, as the recorder assigns it."""
-    key = next(r for r in program.of("Key", "ReplicaKey") if program.region(r) == region)
-    return f"arn:aws:kms::{ACCOUNT}:{key.name}"
+    """The ARN of a region's key."""
+    return program.arn(next(r for r in program.of("Key", "ReplicaKey") if program.region(r) == region))
 
 
 def test_everything_at_rest_is_encrypted_with_its_regions_key(deployed: Recording) -> None:
@@ -298,9 +285,11 @@ def test_nothing_is_public_but_the_api(deployed: Recording) -> None:
     assert open_methods == {"get-health-method": 2, "get-takeover-method": 2}
 
 
-# These actions have no resources.
-UNSCOPED = {"xray:PutTraceSegments", "xray:PutTelemetryRecords", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets",
-            "tag:GetResources", "cloudwatch:PutMetricData", "cloudwatch:GetMetricStatistics"}
+# These actions have no resources, or, those of EC2, AWS demands them for all.
+UNSCOPED = {"xray:PutTraceSegments", "xray:PutTelemetryRecords", "ec2:CreateNetworkInterface",
+            "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:DeleteNetworkInterface",
+            "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses", "tag:GetResources",
+            "cloudwatch:PutMetricData", "cloudwatch:GetMetricStatistics"}
 
 
 def test_roles_name_actions_and_resources(deployed: Recording) -> None:

@@ -5,8 +5,9 @@ import pytest
 
 from contract import HEALTH_PATH, LEVER_PATH, ROLES
 from tests.unit.lib.conftest import CASES, recording
+from tests.unit.lib.iam import as_list, policies_of
 from tests.unit.lib.recorder import Recording, Resource
-from tests.unit.lib.test_contract import alike, as_list, policies_of, regional
+from tests.unit.lib.test_contract import alike, regional
 
 DOMAIN = "dev-domain-strong-swapped"
 

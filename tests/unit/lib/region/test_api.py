@@ -58,4 +58,5 @@ def test_the_function_is_called_through_its_alias_only(dev: Recording) -> None:
         assert f":lambda:{region}:{ACCOUNT}:function:tapstack-payments-dev:live/" in uri
         permission = dev.one("Permission", f"-{role}-api-")
         assert permission.inputs["qualifier"] == "live"
-        assert permission.inputs["sourceArn"].endswith("/executionArn/live/*/*")
+        assert permission.inputs["sourceArn"] == (
+            f"arn:aws:execute-api:{region}:{ACCOUNT}:tap-dev-{role}-api-rest/live/*/*")

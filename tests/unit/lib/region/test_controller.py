@@ -12,8 +12,8 @@ from contract import RECOVERY_OUTPUTS, ROLES
 from lib.outputs import description
 from recovery.stack import Stack
 from tests.unit.lib.conftest import CASES, recording
+from tests.unit.lib.iam import policies_of
 from tests.unit.lib.recorder import ACCOUNT, Recording, Resource
-from tests.unit.lib.test_contract import policies_of
 
 ROOT = Path(__file__).resolve().parents[4]
 ENVIRONMENT_LIMIT = 4096  # bytes of all variables of a function, with their names
@@ -52,7 +52,7 @@ def test_a_rule_starts_it_every_minute_and_nothing_tries_again(dev: Recording, r
     assert rule.inputs["scheduleExpression"] == "rate(1 minute)"
     assert target.inputs["arn"] == dev.outputs[f"{role}_controller_alias_arn"]
     assert (permission.inputs["principal"], permission.inputs["qualifier"]) == ("events.amazonaws.com", "live")
-    assert permission.inputs["sourceArn"].endswith(f":{rule.name}")
+    assert permission.inputs["sourceArn"] == dev.arn(rule)
     never = {"maximumRetryAttempts": 0, "maximumEventAgeInSeconds": 60}
     assert target.inputs["retryPolicy"] == never
     assert once.inputs == {"functionName": "tapstack-controller-dev", "qualifier": "live", **never}
@@ -141,7 +141,8 @@ def test_it_may_do_what_a_failover_to_its_region_needs_and_no_more(dev: Recordin
     control, receipts = (f"arn:aws:s3:::tapstack-{name}-dev-{region}-{ACCOUNT}" for name in ("control", "receipts"))
     functions = [f"arn:aws:lambda:{region}:{ACCOUNT}:function:tapstack-{name}-dev"
                  for name in ("payments", "reconcile")]
-    items = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["!right", "!watch:*", "!recovery", "!drill"]}}
+    items = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["!right", "!watch:*", "!recovery", "!drill"]},
+             "Null": {"dynamodb:LeadingKeys": "false"}}
     table = f"arn:aws:dynamodb:{region}:{ACCOUNT}:table/payment-transactions-dev"
     assert {action: statement["Resource"] for action, statement in found.items()} == {
         "dynamodb:GetItem": table, "dynamodb:PutItem": table, "dynamodb:UpdateItem": table,
@@ -165,4 +166,4 @@ def test_it_uses_its_regions_key_through_the_services_that_it_calls(dev: Recordi
     region = dev.outputs[f"{role}_region"]
     assert use["Resource"] == dev.outputs[f"{role}_key_arn"]
     assert use["Condition"] == {"StringEquals": {"kms:ViaService": [
-        f"{service}.{region}.amazonaws.com" for service in ("dynamodb", "s3", "sns")]}}
+        f"{service}.{region}.amazonaws.com" for service in ("dynamodb", "s3", "sns", "logs")]}}

@@ -88,7 +88,7 @@ def test_functions_know_where_the_database_is_and_may_log_in_to_it_only(dev: Rec
         for policy in dev.of("RolePolicy"):
             if f"-{role}-" in policy.name and "rds-db:connect" in policy.inputs["policy"]:
                 statements = json.loads(policy.inputs["policy"])["Statement"]
-                (login,) = [s["Resource"] for s in statements if s["Action"] == "rds-db:connect"]
+                (login,) = [s["Resource"] for s in statements if s["Action"] == ["rds-db:connect"]]
                 assert login.startswith(f"arn:aws:rds-db:{dev.outputs[f'{role}_region']}:{ACCOUNT}:dbuser:")
                 assert login.endswith("-cluster/clusterResourceId/payments_app")
 
