@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 STACK ?= dev
+ENGINE ?= offline
 export STACK
 MAKEFLAGS += --no-print-directory
 # The set-up writes no bytecode, so the first import must be allowed to.
@@ -63,8 +64,8 @@ lock: ## Pin the dependencies of the required packages again (constraints.txt)
 # --- Offline
 
 .PHONY: rehearse
-rehearse: $(READY) ## Deploy both regions onto an emulator, send payments, delete everything
-	@$(PY) -m rehearsal $(ARGS)
+rehearse: $(READY) ## Deploy both regions onto an emulator, send payments, delete everything (ENGINE=pulumi for Pulumi's own engine)
+	@$(PY) -m rehearsal --engine $(ENGINE) $(ARGS)
 
 # Stacks on the emulator mostly wait, and the checks of the code mostly compute, so the two run side by side. Only one
 # deployment at a time: each writes $(OUTPUTS).

@@ -20,10 +20,11 @@ from lib.errors import SettingsError
 from lib.settings import Settings
 from rehearsal.aws.processes import raise_interrupts
 from rehearsal.deploy.project import Project
+from rehearsal.deploy.pulumi_engine import PROGRAM
 from rehearsal.drills.scenario import Scenario, choose
 from rehearsal.errors import ProjectError
 from rehearsal.report import RunReport
-from rehearsal.run import Parts, Rehearsal, RunOptions
+from rehearsal.run import ENGINES, Parts, Rehearsal, RunOptions
 
 ROOT = Path(__file__).parents[1]
 REPORTS = Path("reports")
@@ -52,6 +53,8 @@ def rehearse(
         help="How many times faster than on AWS the health checks, TTLs and controllers run; work takes its own time.",
         min=1, max=20)] = FACTOR,
     reports: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the drills' report is written.")] = REPORTS,
+    engine: Annotated[str, typer.Option(
+        metavar="offline|pulumi", help="What deploys: the rehearsal's own engine, or Pulumi's.")] = "offline",
     keep: Annotated[bool, typer.Option("--keep", help="Leave the stack up until Ctrl-C.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, the rest on stderr.")] = False,
 ) -> int:
@@ -65,11 +68,17 @@ def rehearse(
         project=project, regions=_regions(settings), command=_words(command), output=STDERR if as_json else None,
         outages=choose("outages", shown or ("none" if command else "all"), strong=_strong(settings)),
         drills=_drills(drilled or ("none" if command or not settings.domain_name else ""), settings),
-        factor=factor, reports=reports, keep=keep)
-    report = RunReport(Console(stderr=as_json), context.obj.clock)
-    report.document.update(stack=stack, config=project.config, regions=options.regions)
+        factor=factor, reports=reports, keep=keep, engine=_engine(engine))
+    return _run(options, context.obj, as_json=as_json)
+
+
+def _run(options: RunOptions, parts: Parts, *, as_json: bool) -> int:
+    """Run the rehearsal and report it; returns the exit code."""
+    report = RunReport(Console(stderr=as_json), parts.clock)
+    report.document.update(
+        stack=options.project.stack, config=options.project.config, regions=options.regions, engine=options.engine)
     with redirect_stdout(sys.stderr if as_json else sys.stdout):
-        code = Rehearsal(options, report, context.obj).run()
+        code = Rehearsal(options, report, parts).run()
     if as_json:
         print(json.dumps(report.document, indent=2))
     return code
@@ -104,6 +113,15 @@ def _words(command: str) -> list[str]:
     if words and not shutil.which(words[0]):
         raise ProjectError(f"--exec {command}: program not found: {words[0]}")
     return words
+
+
+def _engine(name: str) -> str:
+    if name not in ENGINES:
+        raise ProjectError(f"--engine {name}: must be {' or '.join(ENGINES)}")
+    if name == PROGRAM and not shutil.which(PROGRAM):
+        raise ProjectError("--engine pulumi: the Pulumi CLI is not installed: "
+                           "see https://www.pulumi.com/docs/iac/download-install/")
+    return name
 
 
 def _strong(settings: Settings) -> bool:

@@ -9,7 +9,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from rehearsal.aws.replication import ReplicationControl
 from rehearsal.deploy import inventory
 from rehearsal.deploy.deployment import THREADS, Deployment
 from rehearsal.deploy.project import Project
+from rehearsal.deploy.pulumi_engine import PulumiDeployment
 from rehearsal.deploy.resources.model import DeployTarget
 from rehearsal.drills import runner
 from rehearsal.drills.environment import DrillEnvironment
@@ -43,6 +44,7 @@ from rehearsal.workload.region import RegionClient
 from tools.migrate import MigrationFailed, migrate
 
 PASSED, FAILED, INTERRUPTED = 0, 1, 130
+ENGINES: Mapping[str, Callable[..., Any]] = {"offline": Deployment, "pulumi": PulumiDeployment}
 
 
 def _wait_for_interrupt() -> None:
@@ -58,7 +60,8 @@ class Parts:
     databases: Callable[[Sequence[str], Faults], Aurora] = Aurora
     proxies: Callable[..., AwsProxies] = AwsProxies
     clients: Callable[[str, int], EmulatorClients] = EmulatorClients
-    deployment: Callable[..., Deployment] = Deployment
+    deployments: Mapping[str, Callable[..., Any]] = field(default_factory=lambda: dict(ENGINES))
+    """By the engine that deploys."""
     take_inventory: Callable[..., inventory.Inventory] = inventory.take
     migrate: Callable[..., Mapping[str, Any]] = migrate
     smoke_test: Callable[..., Iterator[CheckResult]] = smoke.checks
@@ -75,7 +78,7 @@ class Parts:
 class RunOptions:
     """The options of a run.
 
-    regions: those of the two databases first.
+    regions: those of the two databases first. engine: one of `ENGINES`.
     command: run while the stack is up; its stdout goes to the file descriptor `output`, None for this process's own.
     outages: shown in this order.
     drills: run after the outages, `factor` times as fast as on AWS; their report goes to the folder `reports`.
@@ -84,6 +87,7 @@ class RunOptions:
 
     project: Project
     regions: Sequence[str]
+    engine: str = "offline"
     command: Sequence[str] = ()
     output: int | None = None
     outages: Sequence[Scenario] = ()
@@ -129,13 +133,15 @@ class Rehearsal:
             aurora = parts.databases(regions, faults)
             stack.callback(aurora.close)
             self._ca_file = str(aurora.database.ca_file)
-            notes.append(", ".join(f"{region}: port {aurora.port(region)}" for region in regions[:2]))
-        proxies = parts.proxies(emulator.endpoint, regions, faults, moved=aurora.follow)
+            notes.append(", ".join(f"{region}: port {port}" for region, port in aurora.ports.items()))
+        proxies = parts.proxies(emulator.endpoint, regions, faults, followed=aurora.follow)
         stack.callback(proxies.stop)
         proxies.start()
         clients = parts.clients(proxies.url(OUTSIDE), THREADS)
-        target = DeployTarget({region: proxies.url(region) for region in regions}, aurora, self._options.factor)
-        deployment = parts.deployment(clients, target, report.step)
+        target = DeployTarget({region: proxies.url(region) for region in regions}, aurora.ports, aurora.authority,
+                              self._options.factor)
+        deployment = parts.deployments[self._options.engine](clients, target, report.step)
+        stack.callback(deployment.close)
         with report.phase("inventory") as notes:
             before = parts.take_inventory(clients, regions)
             notes.append(f"{len(before)} resources before the deployment")

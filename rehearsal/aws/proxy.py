@@ -11,7 +11,7 @@ import json
 import re
 import socket
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from http import HTTPStatus
@@ -23,7 +23,7 @@ from rehearsal.aws.faults import OUTSIDE, WORLD, ApiCall, FailureMode, Fault, Fa
 from rehearsal.sockets import LIMIT, Listener, LoopClock, LoopThread, Stream, first_of, reset
 
 HANG = 30.0  # seconds of silence until a call that hangs is reset
-MOVES = ("SwitchoverGlobalCluster", "FailoverGlobalCluster")
+FOLLOWED = ("CreateDBCluster", "SwitchoverGlobalCluster", "FailoverGlobalCluster")
 FORM = "application/x-www-form-urlencoded"
 RECORD = "/_rehearsal/calls"  # GET from outside: the number of calls by caller, service and operation
 
@@ -32,11 +32,12 @@ _EMPTY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 
 @dataclass(frozen=True)
-class WriterMove:
-    """A move of a global database's writer that the emulator has done: the action of RDS, and the new writer's ARN."""
+class RdsAction:
+    """What RDS has done in a region with a cluster or a global database, and its parameters."""
 
-    action: str
-    target: str
+    name: str
+    region: str
+    params: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -87,14 +88,14 @@ class HttpMessage:
 class AwsProxies:
     """The proxies, from `start` until `stop`. `calls` is the record of every call, oldest first.
 
-    `moved` is called, on another thread, when the emulator has moved a global database's writer, before the caller gets
-    the answer; an exception that it raises becomes that answer. `clock` times delays and calls that hang.
+    `followed` is called, on another thread, when the emulator has done one of `FOLLOWED`, before the caller gets the
+    answer; an exception that it raises becomes that answer. `clock` times delays and calls that hang.
     """
 
     def __init__(self, upstream: str, regions: Sequence[str], faults: Faults,
-                 moved: Callable[[WriterMove], None] = lambda _: None, clock: LoopClock | None = None) -> None:
+                 followed: Callable[[RdsAction], None] = lambda _: None, clock: LoopClock | None = None) -> None:
         self.calls: list[ApiCall] = []
-        self._upstream, self._faults, self._moved = urlsplit(upstream), faults, moved
+        self._upstream, self._faults, self._followed = urlsplit(upstream), faults, followed
         self._clock = clock or LoopClock()
         self._network: LoopThread | None = None
         self._sockets = {name: socket.create_server(("127.0.0.1", 0), backlog=1024)
@@ -208,8 +209,8 @@ class AwsProxies:
         answer, mode = None, self._failure(call, drawn, done=False)
         if not mode:
             answer = await self._forward(request)
-            if call.service == "rds" and call.operation in MOVES and answer.status == HTTPStatus.OK:
-                answer = await self._move(call, request, answer)
+            if call.service == "rds" and call.operation in FOLLOWED and answer.status == HTTPStatus.OK:
+                answer = await self._follow(call, request, answer)
             mode = self._failure(call, drawn, done=True)
         if mode and mode is not FailureMode.ERROR:
             return mode
@@ -223,10 +224,9 @@ class AwsProxies:
         mode = self._faults.refusal(call) or (drawn.mode if drawn and drawn.late is done else None)
         return mode or (FailureMode.RESET if self._faults.intercept(call, done) else None)
 
-    async def _move(self, call: ApiCall, request: HttpMessage, answer: HttpMessage) -> HttpMessage:
-        move = WriterMove(call.operation, request.form.get("TargetDbClusterIdentifier", ""))
+    async def _follow(self, call: ApiCall, request: HttpMessage, answer: HttpMessage) -> HttpMessage:
         try:
-            await asyncio.to_thread(self._moved, move)
+            await asyncio.to_thread(self._followed, RdsAction(call.operation, call.region, request.form))
         except Exception as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
             return _error(call, request, f"{type(error).__name__}: {error}")
         return answer

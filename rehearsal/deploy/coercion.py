@@ -13,10 +13,10 @@ from rehearsal.errors import CoercionError
 _SCALARS: Mapping[str, Callable[[Any], Any]] = {
     "integer": int, "long": int, "boolean": lambda value: str(value).lower() == "true",
     "string": lambda value: str(value).lower() if isinstance(value, bool) else str(value)}
-_PAIRS = ({"key", "value"}, {"name", "value"}, {"tagkey", "tagvalue"})
+PAIRS = ({"key", "value"}, {"name", "value"}, {"tagkey", "tagvalue"})
 
 
-def _spellings(name: str) -> tuple[str, ...]:
+def spellings(name: str) -> tuple[str, ...]:
     """The spellings of a name, in lower case: as it is, plural, singular."""
     plain = name.lower()
     return plain, f"{plain}s", f"{plain.removesuffix('y')}ies", plain.removesuffix("s")
@@ -25,7 +25,7 @@ def _spellings(name: str) -> tuple[str, ...]:
 def member(shape: Any, name: str) -> str | None:
     """The member of a structure that an input refers to, or None."""
     members = {key.lower(): key for key in shape.members}
-    return next((members[spelling] for spelling in _spellings(name) if spelling in members), None)
+    return next((members[spelling] for spelling in spellings(name) if spelling in members), None)
 
 
 def set_path(target: dict[str, Any], path: str, value: Any) -> None:
@@ -70,4 +70,4 @@ def _structure(shape: Any, value: Mapping[str, Any], renames: Mapping[str, str],
 def _pair(shape: Any) -> list[str] | None:
     """The members of a structure that consists of a key and a value, in this order; None for any other structure."""
     names = list(getattr(shape, "members", ()))
-    return sorted(names, key=lambda name: "value" in name.lower()) if {n.lower() for n in names} in _PAIRS else None
+    return sorted(names, key=lambda name: "value" in name.lower()) if {n.lower() for n in names} in PAIRS else None

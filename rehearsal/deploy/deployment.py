@@ -17,8 +17,9 @@ from pulumi.runtime.settings import Settings, configure
 from rehearsal.aws.clients import EmulatorClients
 from rehearsal.deploy.drift import DriftCheck
 from rehearsal.deploy.engine import Engine
-from rehearsal.deploy.monitor import Create, Monitor, Step, plain
+from rehearsal.deploy.monitor import Create, Monitor, Step
 from rehearsal.deploy.project import Project
+from rehearsal.deploy.provider.values import plain
 from rehearsal.deploy.resources.model import DeployTarget
 from rehearsal.errors import DeploymentError
 
@@ -113,6 +114,9 @@ class Deployment:
                 except DeploymentError as error:
                     failures.append(str(error))
         return failures
+
+    def close(self) -> None:
+        """Nothing to end."""
 
 
 async def _deploy(program: Program, monitor: Monitor, project: Project) -> None:

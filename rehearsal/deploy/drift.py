@@ -5,7 +5,7 @@ from typing import Any
 
 import pulumi
 
-from rehearsal.deploy.engine import DeployedResource, ProviderConfig, given_inputs, short_name
+from rehearsal.deploy.provider.handlers import ProviderConfig, Resource, given_inputs, short_name
 from rehearsal.deploy.resources.model import contents
 from rehearsal.errors import DeploymentError
 
@@ -17,12 +17,12 @@ class DriftCheck:
     their files.
     """
 
-    def __init__(self, resources: Sequence[DeployedResource]) -> None:
+    def __init__(self, resources: Sequence[Resource]) -> None:
         self.differences: list[str] = []
         self._unclaimed = {(resource.token, resource.name): resource for resource in resources}
 
     def create(self, token: str, name: str, config: ProviderConfig, inputs: Mapping[str, Any],
-               protected: bool) -> DeployedResource:
+               protected: bool) -> Resource:
         """The existing resource. Raises DeploymentError for a new one, which has no outputs to depend on."""
         resource = self._unclaimed.pop((token, name), None)
         if resource is None:

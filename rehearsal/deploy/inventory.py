@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from rehearsal.aws.clients import EmulatorClients
-from rehearsal.deploy.engine import short_name
+from rehearsal.deploy.provider.handlers import short_name
 from rehearsal.deploy.resources import RESOURCE_TYPES
 from rehearsal.deploy.resources.model import Function, ResourceType, evaluate
 

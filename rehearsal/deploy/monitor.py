@@ -5,27 +5,26 @@ resources are created in parallel. After a failure nothing new begins: the runti
 and ends by itself.
 """
 
-import json
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
 from google.protobuf import empty_pb2
-from pulumi.output import Unknown
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.proto import provider_pb2, resource_pb2
 
-from rehearsal.deploy.engine import DeployedResource, Engine, ProviderConfig, short_name
+from rehearsal.deploy.engine import Engine
+from rehearsal.deploy.provider.handlers import ProviderConfig, Resource, short_name
+from rehearsal.deploy.provider.values import NO_PROVIDER, plain, provider_config
 from rehearsal.errors import DeploymentError
 
-Create = Callable[[str, str, ProviderConfig, Mapping[str, Any], bool], DeployedResource]
+Create = Callable[[str, str, ProviderConfig, Mapping[str, Any], bool], Resource]
 Step = Callable[[str], AbstractContextManager[object]]
 """Called with the label of a resource; the context lasts as long as the work on it."""
 
 STACK = "pulumi:pulumi:Stack"
 AWS_PROVIDER = "pulumi:providers:aws"
-NO_PROVIDER = ProviderConfig("", {}, {})  # for a package without regions, such as random
 
 
 class Monitor(mocks.MockMonitor):
@@ -80,7 +79,7 @@ class Monitor(mocks.MockMonitor):
         response = resource_pb2.ResourceInvokeResponse()
         try:
             arguments = plain(rpc.deserialize_properties(request.args), request.tok)
-            answer = self._engine.invoke(request.tok, self._config(request.tok, request.provider), arguments)
+            answer = self._engine.handlers.invoke(request.tok, self._config(request.tok, request.provider), arguments)
         except DeploymentError as error:
             response.failures.append(provider_pb2.CheckFailure(reason=str(error)))
         else:
@@ -91,7 +90,7 @@ class Monitor(mocks.MockMonitor):
         inputs = plain(rpc.deserialize_properties(request.object, keep_unknowns=True), request.name)
         if request.type.startswith("pulumi:providers:"):
             if request.type == AWS_PROVIDER:
-                self._configs[urn] = _provider_config(request.name, inputs)
+                self._configs[urn] = provider_config(request.name, inputs)
             return request.name, {}
         if request.importId:
             raise DeploymentError(_nothing_to_import(request.name, request.importId))
@@ -112,30 +111,3 @@ class Monitor(mocks.MockMonitor):
 
 def _nothing_to_import(name: str, identifier: str) -> str:
     return f"{name}: a rehearsal begins with nothing, so {identifier} does not exist"
-
-
-def _provider_config(name: str, inputs: Mapping[str, Any]) -> ProviderConfig:
-    # A provider's inputs are texts; lists and objects are JSON.
-    values = {key: json.loads(text) if text[:1] in ("[", "{") else text for key, text in inputs.items()}
-    if "region" not in values:
-        raise DeploymentError(f"{name}: the provider has no region")
-    endpoints = {service: url for each in values.get("endpoints", ()) for service, url in each.items()}
-    return ProviderConfig(values["region"], endpoints, values.get("defaultTags", {}).get("tags", {}))
-
-
-def plain(value: Any, where: str, *, public: bool = False) -> Any:
-    """The value without Pulumi's wrappers of secrets, and with whole numbers as int.
-
-    Raises DeploymentError if it depends on an output that the rehearsal does not provide, and for a `public` secret.
-    """
-    if isinstance(value, Unknown):
-        raise DeploymentError(f"{where}: depends on an output that the rehearsal does not provide")
-    if rpc.is_rpc_secret(value):
-        if public:
-            raise DeploymentError(f"{where}: is secret, so it must not be written to a file")
-        return plain(value["value"], where)
-    if isinstance(value, dict):
-        return {key: plain(item, f"{where}.{key}", public=public) for key, item in value.items()}
-    if isinstance(value, list):
-        return [plain(item, f"{where}[{number}]", public=public) for number, item in enumerate(value)]
-    return int(value) if isinstance(value, float) and value.is_integer() else value

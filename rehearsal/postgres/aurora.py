@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contract import Store
 from rehearsal.aws.clients import ACCOUNT, CREDENTIALS
 from rehearsal.aws.faults import Cut, Fault, Faults, Heal, Kill, Lag, Lose, Restart
-from rehearsal.aws.proxy import WriterMove
+from rehearsal.aws.proxy import RdsAction
 from rehearsal.postgres.global_database import GlobalDatabase, ServerRole
 
 
@@ -30,22 +30,23 @@ class Aurora:
         """End the servers and remove their files."""
         self.database.close()
 
-    def port(self, region: str) -> int | None:
-        """The port of a region's cluster on this machine, or None."""
-        return self.database.member(region).endpoint.port if region in self._regions else None
+    @property
+    def ports(self) -> Mapping[str, int]:
+        """The port of each region's cluster on this machine."""
+        return {region: self.database.member(region).endpoint.port for region in self._regions}
 
-    def create_cluster(self, region: str, database: str | None, username: str | None, password: str | None) -> None:
-        """Create a region's cluster: the writer if it has a login, a reader otherwise."""
-        if database and username and password:
-            self.database.create(region, database, username, password)
-        else:
-            self.database.join(region)
-
-    def follow(self, move: WriterMove) -> None:
-        """Move the writer of the servers as RDS has moved the clusters' writer."""
-        target = move.target.split(":")[3]
+    def follow(self, action: RdsAction) -> None:
+        """Do with the servers what RDS has done: create a cluster, the writer if it has a login, or move the writer."""
+        if action.name == "CreateDBCluster":
+            login = [action.params.get(key, "") for key in ("DatabaseName", "MasterUsername", "MasterUserPassword")]
+            if all(login):
+                self.database.create(action.region, *login)
+            else:
+                self.database.join(action.region)
+            return
+        target = action.params["TargetDbClusterIdentifier"].split(":")[3]
         old = self.database.writer
-        if move.action == "SwitchoverGlobalCluster":
+        if action.name == "SwitchoverGlobalCluster":
             self.database.switchover(target)
             return
         # A writer that is cut off cannot be stopped; Aurora's own fencing is best effort, too.

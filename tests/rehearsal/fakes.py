@@ -71,12 +71,12 @@ class World:
             "emulator": lambda: SimpleNamespace(
                 endpoint=ENDPOINT, start=lambda: self._raise(self.starting), stop=lambda: self._stop("emulator")),
             "databases": lambda *_: SimpleNamespace(
-                database=SimpleNamespace(ca_file="/ca.pem"), port=lambda _: 5432, follow=None,
+                database=SimpleNamespace(ca_file="/ca.pem"), ports={}, authority="", follow=None,
                 close=lambda: self._stop("databases")),
             "proxies": lambda *_, **__: SimpleNamespace(
                 start=lambda: None, stop=lambda: self._stop("proxies"), url=lambda _: ENDPOINT),
             "clients": lambda *_: self.cloud,
-            "deployment": lambda *_: FakeDeployment(self),
+            "deployments": {"offline": lambda *_: FakeDeployment(self)},
             "take_inventory": lambda *_: self.after if self.torn_down else self.before,
             "migrate": self._migrate,
             "smoke_test": lambda *_: iter(self.smoke), "show_outages": self._show,
@@ -147,6 +147,10 @@ class FakeDeployment:
         """What could not be deleted."""
         self._world.torn_down = True
         return self._world.undeleted
+
+    def close(self) -> None:
+        """Record it."""
+        self._world.stopped.append("deployment")
 
 
 class FakeDrillEnvironment:

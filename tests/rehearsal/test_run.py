@@ -66,7 +66,7 @@ def test_a_rehearsal_in_which_all_goes_well_passes(run: Run) -> None:
     assert "teardown 0.0 s: nothing left" in run.printed
     assert "rehearsal passed in 0.0 s" in run.printed
     assert (run.document["ok"], run.document["left"]) == (True, [])
-    assert run.world.stopped == ["proxies", "databases", "emulator"]
+    assert run.world.stopped == ["deployment", "proxies", "databases", "emulator"]
     assert run.world.outputs_file.read_text() == json.dumps(OUTPUTS, indent=2, sort_keys=True) + "\n"
 
 
@@ -88,7 +88,7 @@ def test_whatever_fails_the_run_cleans_up(run: Run, change: dict[str, Any], prin
     assert printed in run.printed
     assert "rehearsal FAILED" in run.printed
     assert (run.phases[-1], run.document["ok"]) == ("teardown", False)
-    assert run.world.stopped == ["proxies", "databases", "emulator"]
+    assert run.world.stopped == ["deployment", "proxies", "databases", "emulator"]
 
 
 def test_an_emulator_that_does_not_start_fails_the_run(run: Run) -> None:
@@ -102,7 +102,7 @@ def test_an_interrupt_ends_everything(run: Run) -> None:
     run.world.deploying = KeyboardInterrupt()
     assert run() == INTERRUPTED
     assert "rehearsal interrupted, the emulator stopped, in 0.0 s" in run.printed
-    assert run.world.stopped == ["proxies", "databases", "emulator"]
+    assert run.world.stopped == ["deployment", "proxies", "databases", "emulator"]
 
 
 def test_the_tables_of_outages_are_printed_and_in_the_document(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""How a resource type is described: the boto3 calls that create and delete it, and where its outputs come from.
+"""How a resource type is described: the boto3 calls that create, read, update and delete it, and its outputs.
 
 A description is data. Its expressions are evaluated against the *scope* of one resource, a mapping of
 
@@ -7,14 +7,17 @@ A description is data. Its expressions are evaluated against the *scope* of one 
     name      the logical name                               item    the element, in a call made once for `each`
     region    the resource's; also `account`, `endpoint`     unique  a text that no other resource has
     port      the port of the region's database              files   texts that replace a package's own files
-    databases  the target's, if it has any                   regions  the regions of the target
+    state     its inputs and outputs before the call         regions  the regions of the target
+    found     what was read of it                            was     its inputs before an update
     factor    how many times faster functions run than configured
+    untagged  the names of tags that an update removes
     unprotected  whether protection is lifted, before a teardown
 
 An expression is JMESPath (`in.vpcId`) or a `Template` (`Template("{region}/{in[name]}")`).
 """
 
 import io
+import json
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,8 +30,6 @@ import jmespath
 import pulumi
 from jmespath import functions
 
-from rehearsal.postgres.aurora import Aurora
-
 Scope = dict[str, Any]
 
 
@@ -37,12 +38,14 @@ class DeployTarget:
     """What stands in for AWS next to the emulator.
 
     `endpoints`: the URL of AWS as the functions of a region reach it, by region.
-    `databases`: without them, clusters are records only.
+    `ports`: of the databases on this machine, by region; without them, clusters are records only.
+    `authority`: the certificate of the databases, which functions trust in place of Amazon's.
     `factor`: how many times faster than configured the functions run.
     """
 
     endpoints: Mapping[str, str] = field(default_factory=dict)
-    databases: Aurora | None = None
+    ports: Mapping[str, int] = field(default_factory=dict)
+    authority: str = ""
     factor: float = 1
 
 
@@ -67,7 +70,8 @@ class Call:
 
     A parameter's name may be a path (`BackupPlan.BackupPlanName`). A parameter whose expression is null is not sent.
     A call after the creation needs no expression for a parameter that the operation requires, if it is an input or
-    the id: without one it takes the input of its name (see `coercion`), or else the id.
+    the id: without one it takes the input of its name (see `coercion`), or else the id. An update also takes the
+    inputs that have changed.
     `each`: one call for every element of a list. `when`: only if this is true. `region`: where the call is made.
     """
 
@@ -111,6 +115,20 @@ class ResourceType:
     listings: Mapping[str | Function, str] = field(default_factory=dict)
     """The operations (or functions of clients and region) that list everything of the type in a region, each with the
     expression for the names in a page of its answer. Empty for what is part of a resource that is listed."""
+    read: tuple[Call, ...] = ()
+    """Calls that tell what exists of it. Without any, a resource is taken to be as it was left."""
+    found: str = "out"
+    """Where it is in their answers; null if it does not exist."""
+    held: Mapping[str, str] = field(default_factory=dict)
+    """Where to find an input, if not by its name in `found`. One whose expression is empty cannot be read."""
+    put: bool = False
+    """Whether the calls that create it also change it."""
+    update: Mapping[str, tuple[Call, ...]] = field(default_factory=dict)
+    """The calls that change inputs, by their names with spaces between; made once if any of them has changed."""
+    volatile: frozenset[str] = frozenset()
+    """Outputs that an update may change."""
+    replace: frozenset[str] = frozenset()
+    """Inputs that AWS cannot change, so that the provider replaces the resource."""
     unprotect: tuple[Call, ...] = ()
     """Calls before a teardown, to lift a protection that AWS would enforce."""
     delete: tuple[Call, ...] = ()
@@ -118,7 +136,8 @@ class ResourceType:
     @property
     def calls(self) -> tuple[Call, ...]:
         """All its calls."""
-        return self.create, *self.after_create, *self.unprotect, *self.delete
+        updates = (call for calls in self.update.values() for call in calls)
+        return self.create, *self.after_create, *self.read, *updates, *self.unprotect, *self.delete
 
     @cached_property
     def used_inputs(self) -> frozenset[str]:
@@ -127,7 +146,7 @@ class ResourceType:
 
     def expressions(self) -> Iterator[str]:
         """Every expression of the description."""
-        yield from (self.id, *self.outputs.values())
+        yield from (self.id, self.found, *self.outputs.values(), *self.held.values())
         for call in self.calls:
             yield from call.expressions()
 
@@ -144,6 +163,18 @@ class DataFunction:
     params: Mapping[str, str]
     outputs: Mapping[str, str]
     ignored: frozenset[str] = frozenset()
+
+
+def tagging(tag: str, untag: str, names: tuple[str, str] = ("Tags", "TagKeys"),
+            **params: str) -> dict[str, tuple[Call, ...]]:
+    """The update of tags by two operations: `names` are their parameters for the tags, and for the keys to remove."""
+    tags, keys = names
+    return {"tags": (Call(tag, {tags: "tags", **params}), Call(untag, {keys: "untagged", **params}, when="untagged"))}
+
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text."""
+    return frozenset(text.split())
 
 
 def inputs_in(expressions: Iterable[str]) -> frozenset[str]:
@@ -172,6 +203,22 @@ class _Functions(functions.Functions):  # type: ignore[misc]
     def _func_speed_up(self, variables: Mapping[str, str], factor: float) -> dict[str, str]:
         return {key: f"{float(value) / factor:g}" if key.endswith("_SECONDS") else value
                 for key, value in variables.items()}
+
+    @functions.signature({"types": ["array"]}, {"types": ["object"]})  # type: ignore[untyped-decorator]
+    def _func_pick(self, elements: list[Scope], wanted: Scope) -> Scope | None:
+        return next((each for each in elements if {key: each.get(key) for key in wanted} == wanted), None)
+
+    @functions.signature({"types": ["string"]})  # type: ignore[untyped-decorator]
+    def _func_trim_dot(self, name: str) -> str:
+        return name.removesuffix(".")
+
+    @functions.signature({"types": ["string"]})  # type: ignore[untyped-decorator]
+    def _func_json(self, text: str) -> Any:
+        return json.loads(text)
+
+    @functions.signature(*[{"types": ["array"]}] * 2, {"types": ["string"]})  # type: ignore[untyped-decorator]
+    def _func_without(self, elements: list[Scope], others: list[Scope], key: str) -> list[Scope]:
+        return [each for each in elements if each[key] not in {other[key] for other in others}]
 
     @functions.signature({"types": []}, {"types": ["object"]})  # type: ignore[untyped-decorator]
     def _func_zip(self, archive: object, replaced: Mapping[str, str]) -> bytes:

@@ -5,7 +5,7 @@ import string
 from typing import Any
 
 from rehearsal.aws.clients import EmulatorClients
-from rehearsal.deploy.resources.model import Call, ResourceType
+from rehearsal.deploy.resources.model import Call, ResourceType, words
 
 SPECIAL = "!@#$%&*()-_=+[]{}<>:?"  # the provider's own set
 
@@ -18,5 +18,5 @@ def _password(_clients: EmulatorClients, length: int, special: bool | None) -> d
 RESOURCE_TYPES = {
     "random:index/randomPassword:RandomPassword": ResourceType(
         "", Call(_password, {"length": "in.length", "special": "in.special"}), id="'none'",
-        outputs={"result": "out.result"}, secrets=frozenset({"result"})),
+        outputs={"result": "out.result"}, secrets=words("result"), replace=words("length special")),
 }

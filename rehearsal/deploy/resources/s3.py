@@ -3,7 +3,7 @@
 from typing import Any
 
 from rehearsal.aws.clients import EmulatorClients
-from rehearsal.deploy.resources.model import Call, ResourceType, Template
+from rehearsal.deploy.resources.model import Call, ResourceType, Template, words
 
 
 def _empty(clients: EmulatorClients, region: str, bucket: str) -> dict[str, Any]:
@@ -18,9 +18,11 @@ def _empty(clients: EmulatorClients, region: str, bucket: str) -> dict[str, Any]
     return {}
 
 
-def _setting(put: str, delete: str, wrapper: str = "") -> ResourceType:
+def _setting(put: str, delete: str, found: str = "out", wrapper: str = "") -> ResourceType:
     """A setting of a bucket, with the bucket's id. Without a `delete` operation it is deleted with the bucket."""
-    return ResourceType("s3", Call(put), wrapper=wrapper, id="in.bucket", delete=(Call(delete),) if delete else ())
+    return ResourceType(
+        "s3", Call(put), wrapper=wrapper, id="in.bucket", read=(Call(put.replace("put", "get", 1)),), found=found,
+        held={"bucket": "in.bucket"}, put=True, replace=words("bucket"), delete=(Call(delete),) if delete else ())
 
 
 RESOURCE_TYPES = {
@@ -32,18 +34,26 @@ RESOURCE_TYPES = {
         name_input="bucket", id="in.bucket",
         after_create=(Call("put_bucket_tagging", {"Tagging.TagSet": "tags"}, when="tags"),),
         outputs={"arn": Template("arn:aws:s3:::{id}")}, listings={"list_buckets": "Buckets[].Name"},
+        read=(Call("head_bucket"), Call("get_bucket_tagging", when="tags")),
+        held={"bucket": "id", "tags": "out.TagSet"},
+        replace=words("bucket"), update={"tags": (Call("put_bucket_tagging", {"Tagging.TagSet": "tags"}),)},
         delete=(Call(_empty, {"region": "region", "bucket": "id"}, when="in.forceDestroy || unprotected"),
                 Call("delete_bucket"))),
-    "aws:s3/bucketVersioning:BucketVersioning": _setting("put_bucket_versioning", ""),
+    "aws:s3/bucketVersioning:BucketVersioning": _setting(
+        "put_bucket_versioning", "", "{versioningConfiguration: out}"),
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": _setting(
-        "put_bucket_encryption", "delete_bucket_encryption", "ServerSideEncryptionConfiguration"),
+        "put_bucket_encryption", "delete_bucket_encryption", "out.ServerSideEncryptionConfiguration",
+        "ServerSideEncryptionConfiguration"),
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": _setting(
-        "put_public_access_block", "delete_public_access_block", "PublicAccessBlockConfiguration"),
+        "put_public_access_block", "delete_public_access_block", "out.PublicAccessBlockConfiguration",
+        "PublicAccessBlockConfiguration"),
     "aws:s3/bucketOwnershipControls:BucketOwnershipControls": _setting(
-        "put_bucket_ownership_controls", "delete_bucket_ownership_controls", "OwnershipControls"),
+        "put_bucket_ownership_controls", "delete_bucket_ownership_controls", "out.OwnershipControls",
+        "OwnershipControls"),
     "aws:s3/bucketPolicy:BucketPolicy": _setting("put_bucket_policy", "delete_bucket_policy"),
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": _setting(
-        "put_bucket_lifecycle_configuration", "delete_bucket_lifecycle", "LifecycleConfiguration"),
+        "put_bucket_lifecycle_configuration", "delete_bucket_lifecycle", "out", "LifecycleConfiguration"),
     "aws:s3/bucketReplicationConfig:BucketReplicationConfig": _setting(
-        "put_bucket_replication", "delete_bucket_replication", "ReplicationConfiguration"),
+        "put_bucket_replication", "delete_bucket_replication", "out.ReplicationConfiguration",
+        "ReplicationConfiguration"),
 }

@@ -1,6 +1,6 @@
 """Secrets Manager."""
 
-from rehearsal.deploy.resources.model import Call, DataFunction, ResourceType, Template
+from rehearsal.deploy.resources.model import Call, DataFunction, ResourceType, Template, tagging, words
 
 RESOURCE_TYPES = {
     "aws:secretsmanager/secret:Secret": ResourceType(
@@ -11,11 +11,21 @@ RESOURCE_TYPES = {
                             "ForceOverwriteReplicaSecret": "in.forceOverwriteReplicaSecret"}, when="in.replicas"),),
         outputs={"arn": "id"}, listings={"list_secrets": "SecretList[].Name"},
         # At once, whatever the recovery window: a rehearsal must leave nothing.
-        provider_only=frozenset({"recoveryWindowInDays"}),
+        provider_only=words("recoveryWindowInDays"),
+        read=(Call("describe_secret"),), held={"replicas": "", "forceOverwriteReplicaSecret": ""},
+        replace=words("name"), update={
+            "description kmsKeyId": (Call("update_secret"),),
+            "replicas": (
+                Call("remove_regions_from_replication", {"RemoveReplicaRegions": "was.replicas[].region"},
+                     when="was.replicas"),
+                Call("replicate_secret_to_regions",
+                     {"AddReplicaRegions": "in.replicas[].{Region: region, KmsKeyId: kmsKeyId}"}, when="in.replicas")),
+            **tagging("tag_resource", "untag_resource")},
         delete=(Call("delete_secret", {"ForceDeleteWithoutRecovery": "`true`"}),)),
     # A version is deleted with its secret.
     "aws:secretsmanager/secretVersion:SecretVersion": ResourceType(
-        "secretsmanager", Call("put_secret_value"), id=Template("{in[secretId]}|{out[VersionId]}")),
+        "secretsmanager", Call("put_secret_value"), id=Template("{in[secretId]}|{out[VersionId]}"),
+        read=(Call("get_secret_value"),), replace=words("secretId secretString")),
 }
 
 DATA_FUNCTIONS = {

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from rehearsal.aws.faults import OUTSIDE, ApiCall, Cut, Fail, FailureMode, Faults, Heal, Lose, Slow
-from rehearsal.aws.proxy import FORM, HANG, AwsProxies, WriterMove
+from rehearsal.aws.proxy import FORM, HANG, AwsProxies, RdsAction
 from tests.rehearsal.manual_clock import PATIENCE, ManualClock
 
 EAST, WEST = "us-east-1", "us-west-2"
+FAILED_OVER = {"Action": "FailoverGlobalCluster", "TargetDbClusterIdentifier": "arn:aws:rds:us-west-2:0:cluster:c"}
 FAILOVER = "Action=FailoverGlobalCluster&TargetDbClusterIdentifier=arn%3Aaws%3Ards%3Aus-west-2%3A0%3Acluster%3Ac"
 
 
@@ -88,7 +89,7 @@ class Rig:
     upstream: Upstream
     faults: Faults
     proxies: AwsProxies
-    moves: list[WriterMove]
+    actions: list[RdsAction]
     clock: ManualClock
 
     def connect(self, name: str = EAST) -> http.client.HTTPConnection:
@@ -110,15 +111,16 @@ def signed(region: str = EAST, service: str = "dynamodb") -> str:
 
 
 @contextmanager
-def rigged(moved: Callable[[WriterMove], None] | None = None) -> Iterator[Rig]:
+def rigged(followed: Callable[[RdsAction], None] | None = None) -> Iterator[Rig]:
     """The proxies, started."""
-    upstream, faults, moves, clock = Upstream(), Faults(), list[WriterMove](), ManualClock()
+    upstream, faults, actions, clock = Upstream(), Faults(), list[RdsAction](), ManualClock()
     thread = threading.Thread(target=upstream.serve_forever, kwargs={"poll_interval": 0.005})
     thread.start()
-    proxies = AwsProxies(f"http://127.0.0.1:{upstream.server_port}", [EAST, WEST], faults, moved or moves.append, clock)
+    proxies = AwsProxies(
+        f"http://127.0.0.1:{upstream.server_port}", [EAST, WEST], faults, followed or actions.append, clock)
     proxies.start()
     try:
-        yield Rig(upstream, faults, proxies, moves, clock)
+        yield Rig(upstream, faults, proxies, actions, clock)
     finally:
         proxies.stop()
         upstream.go_on.set()
@@ -306,20 +308,20 @@ def test_failures_come_before_the_call_is_done_or_after_it(rig: Rig) -> None:
 
 def test_a_failover_of_the_database_is_reported_before_it_is_answered(rig: Rig) -> None:
     rig.send(Authorization=signed(WEST, "rds"), body=FAILOVER, Content_Type=f"{FORM}; charset=utf-8")
-    assert rig.moves == [WriterMove("FailoverGlobalCluster", "arn:aws:rds:us-west-2:0:cluster:c")]
+    assert rig.actions == [RdsAction("FailoverGlobalCluster", WEST, FAILED_OVER)]
 
 
 def test_only_a_failover_that_succeeds_is_reported(rig: Rig) -> None:
     rig.send(Authorization=signed(WEST, "rds"), body=FAILOVER, Content_Type=FORM, x_status="400")
     rig.send(Authorization=signed(WEST, "rds"), body="Action=DescribeGlobalClusters", Content_Type=FORM)
-    assert rig.moves == []
+    assert rig.actions == []
 
 
-def test_what_a_move_raises_becomes_its_answer() -> None:
-    def moved(_move: WriterMove) -> None:
+def test_what_the_follower_raises_becomes_its_answer() -> None:
+    def followed(_action: RdsAction) -> None:
         raise RuntimeError("no <standby>")
 
-    with rigged(moved) as rig:
+    with rigged(followed) as rig:
         status, body = rig.send(WEST, Authorization=signed(WEST, "rds"), body=FAILOVER, Content_Type=FORM)
     assert status == 500
     assert b"<Message>RuntimeError: no &lt;standby&gt;</Message>" in body
@@ -360,7 +362,7 @@ def test_a_failover_has_all_its_effects_before_its_answer_is_intercepted(rig: Ri
     moves: list[int] = []
 
     def intercept(_call: ApiCall, done: bool) -> bool:
-        moves.append(len(rig.moves))
+        moves.append(len(rig.actions))
         return done
 
     rig.faults.intercept = intercept

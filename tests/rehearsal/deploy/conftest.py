@@ -4,7 +4,8 @@ from typing import Any, Protocol
 
 import pytest
 
-from rehearsal.deploy.engine import DeployedResource, Engine, ProviderConfig
+from rehearsal.deploy.engine import Engine
+from rehearsal.deploy.provider.handlers import ProviderConfig, Resource
 from rehearsal.deploy.resources import RESOURCE_TYPES
 from rehearsal.deploy.resources.model import DeployTarget
 from tests.rehearsal.cloud import ENDPOINT, Cloud
@@ -15,7 +16,7 @@ SERVICES = {resource_type.service for resource_type in RESOURCE_TYPES.values()} 
 class Create(Protocol):
     """Creates a resource named `thing` of the type `token`."""
 
-    def __call__(self, token: str, protected: bool = False, /, **inputs: Any) -> DeployedResource: ...
+    def __call__(self, token: str, protected: bool = False, /, **inputs: Any) -> Resource: ...
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def engine(cloud: Cloud) -> Engine:
 @pytest.fixture
 def create(engine: Engine, config: ProviderConfig) -> Create:
     """Creates with `engine`."""
-    def run(token: str, protected: bool = False, /, **inputs: Any) -> DeployedResource:
+    def run(token: str, protected: bool = False, /, **inputs: Any) -> Resource:
         return engine.create(token, "thing", config, inputs, protected)
 
     return run

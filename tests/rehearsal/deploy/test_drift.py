@@ -10,8 +10,9 @@ import pytest
 
 from rehearsal.deploy.deployment import Deployment
 from rehearsal.deploy.drift import DriftCheck
-from rehearsal.deploy.engine import Engine, ProviderConfig
+from rehearsal.deploy.engine import Engine
 from rehearsal.deploy.project import Project
+from rehearsal.deploy.provider.handlers import ProviderConfig
 from rehearsal.deploy.resources.model import DeployTarget
 from rehearsal.errors import DeploymentError
 from tests.rehearsal.cloud import ENDPOINT, Cloud

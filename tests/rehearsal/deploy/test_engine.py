@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from rehearsal.deploy.engine import Engine, ProviderConfig
+from rehearsal.deploy.engine import Engine
+from rehearsal.deploy.provider.handlers import ProviderConfig
 from rehearsal.deploy.resources.model import DeployTarget
 from rehearsal.errors import DeploymentError
 from tests.rehearsal.cloud import ENDPOINT, Cloud, refusal
@@ -77,7 +78,7 @@ def test_an_input_may_be_a_parameter_of_the_wrapper(cloud: Cloud, create: Create
 
 @pytest.mark.parametrize(("token", "inputs", "complaint"), [
     ("aws:sqs/queue:Queue", {}, "^thing: the rehearsal does not support the resource type aws:sqs/queue:Queue$"),
-    (GROUP, {"colour": "red"}, "^LogGroup thing .*: create_log_group: .* does not support the input 'colour'$"),
+    (GROUP, {"colour": "red"}, "^LogGroup thing: the rehearsal does not support the input 'colour'$"),
     ("aws:s3/bucketVersioning:BucketVersioning", {"bucket": "b", "versioningConfiguration": {"state": "on"}},
      "VersioningConfiguration.state: VersioningConfiguration has no such member"),
     ("aws:lambda/function:Function", {"name": "f", "code": "x.zip"}, r"zip\(in.code, files\): cannot package str"),
@@ -123,19 +124,19 @@ def test_a_data_function_is_called_in_the_providers_region(
     cloud: Cloud, engine: Engine, config: ProviderConfig
 ) -> None:
     cloud.answers["GetSecretValue"] = {"ARN": "a", "SecretString": "s", "VersionId": "v"}
-    result = engine.invoke(SECRET, config, {"secretId": "a"})
+    result = engine.handlers.invoke(SECRET, config, {"secretId": "a"})
     assert (result["secretString"], result["id"]) == ("s", "a|v")
     assert cloud.calls == [("GetSecretValue", "us-west-2", {"SecretId": "a"})]
 
 
 def test_a_data_function_that_fails_says_why(cloud: Cloud, engine: Engine, config: ProviderConfig) -> None:
     with pytest.raises(DeploymentError, match="does not support: colour, size"):
-        engine.invoke(IDENTITY, config, {"size": 1, "colour": "red"})
+        engine.handlers.invoke(IDENTITY, config, {"size": 1, "colour": "red"})
     with pytest.raises(DeploymentError, match="does not support the function aws:index/getRegion:getRegion"):
-        engine.invoke("aws:index/getRegion:getRegion", config, {})
+        engine.handlers.invoke("aws:index/getRegion:getRegion", config, {})
     cloud.answers["GetCallerIdentity"] = refusal("ExpiredToken")
     with pytest.raises(DeploymentError, match="get_caller_identity: ExpiredToken: no"):
-        engine.invoke(IDENTITY, config, {})
+        engine.handlers.invoke(IDENTITY, config, {})
 
 
 def test_resources_are_listed_until_they_are_deleted(engine: Engine, create: Create) -> None:

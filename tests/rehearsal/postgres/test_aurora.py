@@ -9,7 +9,7 @@ import pytest
 
 from contract import Store
 from rehearsal.aws.faults import Cut, Faults, Heal, Kill, Lag, Lose, Restart, Slow
-from rehearsal.aws.proxy import WriterMove
+from rehearsal.aws.proxy import RdsAction
 from rehearsal.postgres.aurora import Aurora
 from rehearsal.postgres.global_database import ServerRole
 from rehearsal.postgres.proxy import STOPPED
@@ -67,20 +67,21 @@ def database(aurora: Aurora) -> FakeDatabase:
     return found
 
 
-def move(action: str) -> WriterMove:
+def move(action: str) -> RdsAction:
     """A move to the west, as RDS performs it."""
-    return WriterMove(action, f"arn:aws:rds:{WEST}:0:cluster:c")
+    return RdsAction(action, WEST, {"TargetDbClusterIdentifier": f"arn:aws:rds:{WEST}:0:cluster:c"})
 
 
 def test_two_regions_have_a_port_and_an_authority(aurora: Aurora, database: FakeDatabase) -> None:
-    assert [aurora.port(region) for region in (EAST, WEST, WITNESS)] == [5000, 5001, None]
+    assert aurora.ports == {EAST: 5000, WEST: 5001}
     assert aurora.authority == "an authority"
     assert database.keys == {"test": "test", "000000000000": "test"}
 
 
 def test_a_cluster_with_a_login_is_the_writer(aurora: Aurora, database: FakeDatabase) -> None:
-    aurora.create_cluster(EAST, "payments", "admin", "secret")
-    aurora.create_cluster(WEST, None, None, None)
+    aurora.follow(RdsAction("CreateDBCluster", EAST, {
+        "DatabaseName": "payments", "MasterUsername": "admin", "MasterUserPassword": "secret"}))
+    aurora.follow(RdsAction("CreateDBCluster", WEST, {}))
     aurora.close()
     assert database.calls == [("create", EAST, "payments", "admin", "secret"), ("join", WEST), ("close",)]
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from rehearsal.deploy.engine import Engine, ProviderConfig
+from rehearsal.deploy.engine import Engine
+from rehearsal.deploy.provider.handlers import ProviderConfig
 from rehearsal.deploy.resources.model import DeployTarget
 from rehearsal.errors import DeploymentError
 from tests.rehearsal.cloud import Cloud

@@ -3,7 +3,8 @@
 import pulumi
 import pytest
 
-from rehearsal.deploy.engine import Engine, ProviderConfig
+from rehearsal.deploy.engine import Engine
+from rehearsal.deploy.provider.handlers import ProviderConfig
 from rehearsal.deploy.resources.model import DeployTarget
 from tests.rehearsal.cloud import Cloud
 

@@ -1,9 +1,9 @@
 """Aurora clusters, and the databases behind them."""
 
-from types import SimpleNamespace
 from typing import Any
 
-from rehearsal.deploy.engine import Engine, ProviderConfig
+from rehearsal.deploy.engine import Engine
+from rehearsal.deploy.provider.handlers import ProviderConfig
 from rehearsal.deploy.resources.model import DeployTarget
 from tests.rehearsal.cloud import Cloud
 
@@ -22,14 +22,10 @@ def create_cluster(
 
 
 def test_a_cluster_has_a_database_on_this_machine(cloud: Cloud, config: ProviderConfig) -> None:
-    created: list[tuple[str | None, ...]] = []
-    databases: Any = SimpleNamespace(
-        authority="PEM", port=lambda _region: 5433, create_cluster=lambda *arguments: created.append(arguments))
     for inputs in (LOGIN, {}):
-        outputs = create_cluster(cloud, DeployTarget(databases=databases), config, inputs)
+        outputs = create_cluster(cloud, DeployTarget(ports={"us-west-2": 5433}), config, inputs)
         assert (outputs["endpoint"], outputs["readerEndpoint"], outputs["port"]) == ("localhost", "localhost", 5433)
     assert {params["Port"] for _, _, params in cloud.calls} == {5433}
-    assert created == [("us-west-2", "payments", "admin", "secret"), ("us-west-2", None, None, None)]
 
 
 def test_without_databases_a_cluster_is_a_record(cloud: Cloud, config: ProviderConfig) -> None:

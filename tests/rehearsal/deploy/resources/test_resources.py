@@ -13,8 +13,8 @@ from botocore.session import Session
 from pulumi._types import resource_pulumi_to_py_names
 
 from rehearsal.deploy.coercion import member
-from rehearsal.deploy.engine import short_name
 from rehearsal.deploy.gaps import GAPS
+from rehearsal.deploy.provider.handlers import short_name
 from rehearsal.deploy.resources import DATA_FUNCTIONS, RESOURCE_TYPES
 from rehearsal.deploy.resources.model import Call, ResourceType, Template, inputs_in
 
@@ -86,7 +86,9 @@ def test_every_listing_is_an_operation() -> None:
 
 def test_inputs_and_outputs_have_the_names_of_pulumis_class() -> None:
     for token, each in AWS_TYPES.items():
-        names = {*each.used_inputs, *each.provider_only, *each.outputs, *each.secrets, each.name_input} - {""}
+        updated = " ".join(each.update).split()
+        names = {*each.used_inputs, *each.provider_only, *each.outputs, *each.secrets, *each.held, *each.replace,
+                 *each.volatile, *updated, each.name_input} - {""}
         assert names - properties(token) == set(), token
 
 

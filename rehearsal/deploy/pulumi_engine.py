@@ -1,0 +1,197 @@
+"""The program deployed by Pulumi's own engine, which reaches the rehearsal's resources through their provider.
+
+Everything is in the folder of a run: the engine's home, the state, and copies of the project's and the stack's files.
+The user's own are neither read nor changed.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rehearsal.aws.clients import EmulatorClients
+from rehearsal.aws.processes import end, undisturbed
+from rehearsal.deploy import gaps
+from rehearsal.deploy.monitor import Step
+from rehearsal.deploy.project import Project
+from rehearsal.deploy.provider.handlers import Resource, short_name
+from rehearsal.deploy.resources import RESOURCE_TYPES
+from rehearsal.deploy.resources.model import DeployTarget, Scope
+from rehearsal.errors import DeploymentError
+
+PROGRAM = "pulumi"
+COPIED = "Pulumi"  # files whose names begin so are copied; everything else of the project is linked
+PROVIDER = (sys.executable, "-m", "rehearsal.deploy.provider.server")
+YES = ("--yes", "--skip-preview", "--suppress-outputs")
+CHANGES = ("create", "update", "delete", "replace")
+LAST = 8  # lines
+
+
+class PulumiCommand:
+    """Pulumi's command line for one project and stack, and the process of the provider, until `close`.
+
+    `seconds`: how long each command took, by its name, the latest.
+    """
+
+    def __init__(self, project: Project, clients: EmulatorClients, target: DeployTarget) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="rehearsal-pulumi-"))
+        self.project, self.seconds = project, dict[str, float]()
+        self._work = self._folder / "project"
+        self._work.mkdir()
+        for path in project.folder.iterdir():
+            if path.name == "Pulumi.yaml":
+                shutil.copy(path, self._work)
+            elif not path.name.startswith(COPIED):
+                (self._work / path.name).symlink_to(path)
+        self.configure({})
+        with undisturbed():
+            self._provider = subprocess.Popen(  # pylint: disable=consider-using-with
+                [*PROVIDER, clients.endpoint, json.dumps(asdict(target))], cwd=project.folder, stdout=subprocess.PIPE,
+                start_new_session=True)
+        with self._provider.stdout or nullcontext() as stdout:
+            port = int(stdout.readline() if stdout else 0)
+        self.environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("PULUMI_")},
+            "PULUMI_HOME": str(self._folder / "home"), "PULUMI_BACKEND_URL": f"file://{self._folder}",
+            "PULUMI_CONFIG_PASSPHRASE": "", "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true", "PULUMI_ERROR_OUTPUT_STRING": "1",
+            "PULUMI_DEBUG_PROVIDERS": f"aws:{port},random:{port}"}
+        self("stack", "init", project.stack)
+
+    def configure(self, changes: Mapping[str, str]) -> None:
+        """Write the stack's file: the project's configuration with these changes, by full keys."""
+        values = {key: json.loads(text) if text[:1] in ("{", "[") else text
+                  for key, text in {**self.project.config, **changes}.items() if text}
+        path = self._work / f"Pulumi.{self.project.stack}.yaml"
+        kept = yaml.safe_load(path.read_text()) if path.exists() else {}  # the salt of its secrets
+        path.write_text(yaml.safe_dump({**kept, "config": values}))
+
+    def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
+        """Start a command."""
+        return subprocess.Popen(
+            [PROGRAM, *words, "--stack", self.project.stack, "--non-interactive"] if words[:2] != ("stack", "init")
+            else [PROGRAM, *words, "--non-interactive"], cwd=self._work, env=self.environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, **options)
+
+    def __call__(self, *words: str) -> str:
+        """Run a command, and return what it prints. Raises DeploymentError with its last lines."""
+        began = time.monotonic()
+        with undisturbed():
+            process = self.start(*words)
+        try:
+            printed, errors = process.communicate()
+        except KeyboardInterrupt:
+            process.terminate()  # once: the engine ends what it has begun, and writes down what exists
+            process.wait()
+            raise
+        self.seconds[" ".join(words[:1] if words[0] != "stack" else words[:2])] = time.monotonic() - began
+        if process.returncode:
+            raise DeploymentError(f"pulumi {' '.join(words)}: {_errors(printed + errors)}")
+        return printed
+
+    def refresh(self) -> list[str]:
+        """Bring the state up to date with what exists; a line for each resource that differed."""
+        events = map(json.loads, self("refresh", *YES, "--json").splitlines())
+        found = [event["resOutputsEvent"]["metadata"] for event in events if "resOutputsEvent" in event]
+        return [_change(each["op"], each["urn"], each.get("diffs")) for each in found if each["op"] in CHANGES]
+
+    def preview(self) -> list[str]:
+        """A line for each resource that a deployment would change."""
+        steps = json.loads(self("preview", "--json"))["steps"]
+        return [_change(each["op"], each["urn"], each.get("diffReasons")) for each in steps if each["op"] != "same"]
+
+    def state(self) -> dict[str, Any]:
+        """The stack's state: its resources, and the operations that were not finished."""
+        deployment: dict[str, Any] = json.loads(self("stack", "export", "--show-secrets"))["deployment"]
+        return deployment
+
+    def close(self) -> None:
+        """End the provider, and remove the folder."""
+        end(self._provider)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class PulumiDeployment:
+    """As `deployment.Deployment`, by Pulumi's own engine. Each method raises DeploymentError."""
+
+    def __init__(self, clients: EmulatorClients, target: DeployTarget, step: Step = nullcontext) -> None:
+        self._clients, self._target, self._step = clients, target, step
+        self.pulumi: PulumiCommand | None = None
+        self.engine = self
+        self.outputs: dict[str, Any] = {}
+        self.resources: list[Resource] = []
+        self.gaps: set[str] = set()
+
+    def up(self, project: Project) -> None:
+        """Preview and deploy the program, and deploy it a second time, which must change nothing."""
+        pulumi = self.pulumi = PulumiCommand(project, self._clients, self._target)
+        for words in (("preview",), ("up", *YES), ("up", *YES, "--expect-no-changes")):
+            with self._step(f"pulumi {' '.join(words)}"):
+                pulumi(*words)
+        self._load(pulumi)
+        self.outputs = json.loads(pulumi("stack", "output", "--json"))
+
+    def drift(self, _project: Project) -> list[str]:
+        """A line for each thing that differs from the state, and for each that another deployment would change."""
+        return [*self.pulumi.refresh(), *self.pulumi.preview()] if self.pulumi else []
+
+    def scopes(self, token: str) -> list[Scope]:
+        """What the state says of the resources of a type: inputs, outputs, id and region."""
+        return [resource.scope for resource in self.resources if resource.token == token]
+
+    def lift_protection(self) -> list[Resource]:
+        """Release the stack as its operator does: by the setting, and one more deployment."""
+        protected = [resource for resource in self.resources if resource.protected]
+        if protected and self.pulumi:
+            project = self.pulumi.project
+            self.pulumi.configure({f"{project.name}:deletionProtection": "false"})
+            self.pulumi("up", *YES)
+        return protected
+
+    def down(self) -> list[str]:
+        """Destroy the stack; returns a line for each resource that is left in its state."""
+        if not self.pulumi:
+            return []
+        self.pulumi("destroy", *YES)
+        self._load(self.pulumi)
+        return [resource.label for resource in self.resources]
+
+    def close(self) -> None:
+        """End the provider, and remove the run's folder."""
+        if self.pulumi:
+            self.pulumi.close()
+
+    def _load(self, pulumi: PulumiCommand) -> None:
+        self.resources = [_resource(each) for each in pulumi.state().get("resources") or ()
+                          if each.get("type") in RESOURCE_TYPES]
+        self.gaps = {line for each in self.resources for line in gaps.of(each.type_name, each.scope["in"])}
+
+
+def _resource(record: Mapping[str, Any]) -> Resource:
+    """A resource as the state has it."""
+    token, outputs = record["type"], record.get("outputs", {})
+    return Resource(token, record["urn"].rpartition("::")[2], RESOURCE_TYPES[token], {
+        "id": record["id"], "in": record.get("inputs", {}), "out": outputs, "region": outputs.get("region", "")},
+        record.get("protect", False))
+
+
+def _change(operation: str, urn: str, inputs: Sequence[str] | None) -> str:
+    """What an operation of the engine changes: `update Role NAME: assumeRolePolicy`."""
+    _, _, types, name = urn.split("::", 3)
+    return f"{operation} {short_name(types)} {name}" + (f": {', '.join(sorted(inputs))}" if inputs else "")
+
+
+def _errors(text: str) -> str:
+    """What a command says of its errors, in one line; without any, the end of what it printed."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " | ".join(dict.fromkeys(line for line in lines if "error:" in line.lower())) or " | ".join(lines[-LAST:])
