@@ -203,7 +203,7 @@ class Handlers:
         if function is None:
             raise DeploymentError(f"the rehearsal does not support the function {token}")
         used = inputs_in([*function.params.values(), *function.outputs.values()])
-        if unknown := arguments.keys() - function.ignored - used:
+        if unknown := arguments.keys() - used:
             raise DeploymentError(f"{token}: arguments that the rehearsal does not support: "
                                   f"{', '.join(sorted(unknown))}")
         scope: Scope = {"in": arguments, "region": config.region}

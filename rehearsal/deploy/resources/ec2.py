@@ -1,6 +1,6 @@
 """EC2, and VPC, which is part of its API."""
 
-from rehearsal.deploy.resources.model import Call, DataFunction, ResourceType, words
+from rehearsal.deploy.resources.model import Call, ResourceType, words
 
 
 def _tagged(resource_type: str) -> dict[str, str]:
@@ -128,12 +128,4 @@ RESOURCE_TYPES = {
         listings={"describe_flow_logs": "FlowLogs[].FlowLogId"}, delete=(Call("delete_flow_logs"),)),
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": _rule("ingress"),
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": _rule("egress"),
-}
-
-DATA_FUNCTIONS = {
-    "aws:index/getAvailabilityZones:getAvailabilityZones": DataFunction(
-        "ec2", "describe_availability_zones", {},
-        {"names": "out.AvailabilityZones[].ZoneName", "zoneIds": "out.AvailabilityZones[].ZoneId",
-         "groupNames": "[region]", "id": "region"},
-        ignored=frozenset({"state", "filters"})),
 }

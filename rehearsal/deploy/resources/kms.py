@@ -14,10 +14,10 @@ def _live_keys(clients: EmulatorClients, region: str) -> dict[str, Any]:
     return {"Keys": [key["KeyId"] for key in keys if key["KeyState"] != "PendingDeletion"]}
 
 
-_READ = (Call("describe_key"), Call("get_key_policy"), Call("get_key_rotation_status"))
+_READ = (Call("describe_key"), Call("get_key_policy"))
 _UPDATE = {"description": (Call("update_key_description"),), "policy": (Call("put_key_policy"),),
            **tagging("tag_resource", "untag_resource")}
-_HELD = {"description": "found.Description", "policy": "out.Policy", "enableKeyRotation": "out.KeyRotationEnabled"}
+_HELD = {"description": "found.Description", "policy": "out.Policy"}
 _FOUND = "out.KeyMetadata.KeyState != 'PendingDeletion' && out.KeyMetadata"
 _DELETE = Call("schedule_key_deletion", {"PendingWindowInDays": "in.deletionWindowInDays"})
 
@@ -26,7 +26,8 @@ RESOURCE_TYPES = {
         "kms", Call("create_key"), id="out.KeyMetadata.KeyId",
         after_create=(Call("enable_key_rotation", when="in.enableKeyRotation"),),
         outputs={"keyId": "id", "arn": "out.KeyMetadata.Arn"}, listings={_live_keys: "Keys"},
-        read=_READ, found=_FOUND, held=_HELD, replace=words("multiRegion"), update={
+        read=(*_READ, Call("get_key_rotation_status")), found=_FOUND,
+        held={**_HELD, "enableKeyRotation": "out.KeyRotationEnabled"}, replace=words("multiRegion"), update={
             "enableKeyRotation": (Call("enable_key_rotation", when="in.enableKeyRotation"),
                                   Call("disable_key_rotation", when="!in.enableKeyRotation")), **_UPDATE},
         delete=(_DELETE,)),

@@ -153,16 +153,12 @@ class ResourceType:
 
 @dataclass(frozen=True)
 class DataFunction:
-    """A data function: the operation that it calls, and its result.
-
-    The arguments `ignored` are accepted, because they make no difference in an emulator.
-    """
+    """A data function: the operation that it calls, and its result."""
 
     service: str
     operation: str
     params: Mapping[str, str]
     outputs: Mapping[str, str]
-    ignored: frozenset[str] = frozenset()
 
 
 def tagging(tag: str, untag: str, names: tuple[str, str] = ("Tags", "TagKeys"),

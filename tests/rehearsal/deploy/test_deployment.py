@@ -20,7 +20,7 @@ PROJECT = Project(folder=Path.cwd(), name="Small", stack="test", config={"Small:
 
 
 def _provider(name: str = "west", region: str = "us-west-2") -> aws.Provider:
-    endpoints = aws.ProviderEndpointArgs(**dict.fromkeys(("logs", "sts", "s3"), ENDPOINT))
+    endpoints = aws.ProviderEndpointArgs(**dict.fromkeys(("logs", "s3", "secretsmanager"), ENDPOINT))
     return aws.Provider(name, region=region, endpoints=[endpoints], default_tags={"tags": {"Project": "Small"}})
 
 
@@ -43,18 +43,19 @@ def interruptible() -> Iterator[None]:
 
 
 def test_a_program_is_deployed_and_its_outputs_are_plain(cloud: Cloud, deployment: Deployment) -> None:
-    cloud.answers["GetCallerIdentity"] = {"Account": "000000000000", "Arn": "a", "UserId": "u"}
+    cloud.answers["GetSecretValue"] = {"ARN": "a", "SecretString": "not-a-secret", "VersionId": "v"}
 
     def program() -> None:
         west = _provider()
         pulumi.export("arn", _group("one", west).arn)
-        pulumi.export("account", aws.get_caller_identity(opts=pulumi.InvokeOptions(provider=west)).account_id)
+        pulumi.export("version", aws.secretsmanager.get_secret_version(
+            secret_id="a", opts=pulumi.InvokeOptions(provider=west)).version_id)
         pulumi.export("greeting", pulumi.Config("Small").require("greeting"))
         pulumi.export("numbers", [pulumi.Output.from_input(5432), 0.5])
 
     deployment.up(PROJECT, program)
     assert deployment.outputs == {
-        "arn": "arn:aws:logs:us-west-2:000000000000:log-group:one", "account": "000000000000", "greeting": "hello",
+        "arn": "arn:aws:logs:us-west-2:000000000000:log-group:one", "version": "v", "greeting": "hello",
         "numbers": [5432, 0.5]}
     assert cloud.params("CreateLogGroup") == {"logGroupName": "one", "tags": {"Project": "Small"}}
 

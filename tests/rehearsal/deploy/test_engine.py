@@ -14,7 +14,6 @@ from tests.rehearsal.deploy.conftest import Create
 GROUP = "aws:cloudwatch/logGroup:LogGroup"
 CLUSTER = "aws:rds/globalCluster:GlobalCluster"
 SECRET = "aws:secretsmanager/getSecretVersion:getSecretVersion"
-IDENTITY = "aws:index/getCallerIdentity:getCallerIdentity"
 TABLE = {"name": "t", "hashKey": "id", "attributes": [{"name": "id", "type": "S"}]}
 
 
@@ -131,12 +130,12 @@ def test_a_data_function_is_called_in_the_providers_region(
 
 def test_a_data_function_that_fails_says_why(cloud: Cloud, engine: Engine, config: ProviderConfig) -> None:
     with pytest.raises(DeploymentError, match="does not support: colour, size"):
-        engine.handlers.invoke(IDENTITY, config, {"size": 1, "colour": "red"})
+        engine.handlers.invoke(SECRET, config, {"size": 1, "colour": "red"})
     with pytest.raises(DeploymentError, match="does not support the function aws:index/getRegion:getRegion"):
         engine.handlers.invoke("aws:index/getRegion:getRegion", config, {})
-    cloud.answers["GetCallerIdentity"] = refusal("ExpiredToken")
-    with pytest.raises(DeploymentError, match="get_caller_identity: ExpiredToken: no"):
-        engine.handlers.invoke(IDENTITY, config, {})
+    cloud.answers["GetSecretValue"] = refusal("ExpiredToken")
+    with pytest.raises(DeploymentError, match="get_secret_value: ExpiredToken: no"):
+        engine.handlers.invoke(SECRET, config, {"secretId": "a"})
 
 
 def test_resources_are_listed_until_they_are_deleted(engine: Engine, create: Create) -> None:
