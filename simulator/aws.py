@@ -43,16 +43,17 @@ class AwsClient(Generic[P]):
 
     def _call(self, operation: str, serve: Callable[[], Any], resource: str = "", *, record: bool = False) -> Reply:
         """What the service answers, or what boto3 raises. `resource` is what the call may be denied for."""
-        network = self._part.network
-
         def permitted() -> Any:
-            if (self._region, operation, resource) in network.denied:
-                raise failure(operation, "AccessDenied", 403)
+            self._permit(operation, resource)
             return serve()
 
         call = self._network_call(operation, record=record)
-        found: Reply = self._answered(operation, lambda: network.call(call, permitted if network.denied else serve))
+        found: Reply = self._answered(operation, lambda: self._part.network.call(call, permitted))
         return found
+
+    def _permit(self, operation: str, resource: str = "") -> None:
+        if (self._region, operation, resource) in self._part.network.denied:
+            raise failure(operation, "AccessDenied", 403)
 
     def _network_call(self, operation: str, *, record: bool = False) -> NetworkCall:
         return NetworkCall(self._caller, self._region, self.service, operation, self.read, self.connect, record)

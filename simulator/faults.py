@@ -49,9 +49,14 @@ def _refusal(service: str, how: str) -> tuple[Change, Change]:
             lambda world, where: world.network.refusing.pop((where, service), None))
 
 
-def _denial(operation: str, resource: Callable[["World", str], str]) -> tuple[Change, Change]:
-    return (lambda world, where: world.network.denied.add((where, operation, resource(world, where))),
-            lambda world, where: world.network.denied.discard((where, operation, resource(world, where))))
+def _denial(*operations: str, resource: Callable[["World", str], str] = lambda _world, _where: "") -> tuple[
+        Change, Change]:
+    """A permission that is missing in a region: for what is called there."""
+    def denied(world: "World", where: str) -> set[tuple[str, str, str]]:
+        return {(where, operation, resource(world, where)) for operation in operations}
+
+    return (lambda world, where: world.network.denied.update(denied(world, where)),
+            lambda world, where: world.network.denied.difference_update(denied(world, where)))
 
 
 def _nothing(_world: "World", _where: str) -> None:
@@ -98,8 +103,15 @@ FAULTS: Mapping[str, tuple[Change, Change]] = {
                        lambda world, where: world.buckets.stalled.discard((where, world.other(where)))),
     "ledger-stalls": (lambda world, _: setattr(world.aurora, "stalled", True),
                       lambda world, _: setattr(world.aurora, "stalled", False)),
-    "receipts-denied": _denial("PutObject", lambda world, where: world.receipts[where]),
-    "promotion-denied": _denial("FailoverGlobalCluster", lambda _world, _where: ""),
+    "receipts-denied": _denial("PutObject", resource=lambda world, where: world.receipts[where]),
+    "lever-denied": _denial("PutObject", "DeleteObject", resource=lambda world, where: world.control[where]),
+    "promotion-denied": _denial("FailoverGlobalCluster"),
+    "switchover-denied": _denial("SwitchoverGlobalCluster"),
+    "table-writes-denied": _denial("PutItem", "UpdateItem"),
+    "rds-reads-denied": _denial("DescribeGlobalClusters", "DescribeDBClusters"),
+    "start-denied": _denial("Invoke"),
+    "function-throttled": (lambda world, where: world.functions.throttled.add((where, world.gateway.function)),
+                           lambda world, where: world.functions.throttled.discard((where, world.gateway.function))),
     "flooded": (lambda world, where: world.gateway.flooded.add(where),
                 lambda world, where: world.gateway.flooded.discard(where)),
     "api-down": (lambda world, where: world.gateway.down.add(where),

@@ -6,6 +6,8 @@ from functools import partial
 from io import BytesIO
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from contract import HEALTH_PATH, LEVER_PATH
 from simulator.aws import AwsClient
 from simulator.memory import size_of
@@ -168,7 +170,12 @@ class LambdaClient(AwsClient[Functions]):
         event = json.loads(Payload)
 
         def arrive(answer: Answer) -> None:
-            self._part.invoke(self._region, name, event, answer)
+            try:
+                self._permit("Invoke")
+            except ClientError as error:
+                answer(None, error)
+            else:
+                self._part.invoke(self._region, name, event, answer)
 
         call = self._network_call("Invoke")
         try:
@@ -182,7 +189,7 @@ class Gateway:
     """API Gateway in front of the payments function; `flooded` regions throttle requests that need no key."""
 
     def __init__(self, network: SimulatedNetwork, functions: Functions, function: str) -> None:
-        self._network, self._functions, self._function = network, functions, function
+        self._network, self._functions, self.function = network, functions, function
         self.flooded: set[str] = set()
         self.down: set[str] = set()
 
@@ -204,7 +211,7 @@ class Gateway:
             elif region in self.flooded and resource in KEYLESS and self._network.scheduler.random.random() < THROTTLED:
                 answer((429, {"message": "Too Many Requests"}), None)
             else:
-                self._functions.invoke(region, self._function, event, partial(answered, answer))
+                self._functions.invoke(region, self.function, event, partial(answered, answer))
 
         call = NetworkCall(caller, region, "execute-api", f"{method} {resource}", patience, connect)
         try:

@@ -228,10 +228,10 @@ def late_switchover(draw: Random) -> HistoryPlan:
 
 @mix
 def flooded(draw: Random) -> HistoryPlan:
-    """Strangers flood what needs no key."""
+    """Strangers flood what needs no key, for a while or for ever."""
     begins = WARM + draw.uniform(0, 60)
-    return HistoryPlan(options=_options(draw, automatic=True), safety=begins + 150,
-                faults=[TimedFault("flooded", EAST, begins, begins + draw.uniform(60, 140))])
+    return HistoryPlan(options=_options(draw, automatic=True), safety=begins + 150, faults=[
+        TimedFault("flooded", EAST, begins, draw.choice((begins + draw.uniform(60, 140), EVER)))])
 
 
 @mix
@@ -317,12 +317,75 @@ def one_store_lost(draw: Random) -> HistoryPlan:
 
 
 @mix
+def table_lost(draw: Random) -> HistoryPlan:
+    """The leading region's table alone is lost for ever, while everything else of it answers."""
+    begins = WARM + draw.uniform(0, 60)
+    name = draw.choice(("dynamodb-refuses", "dynamodb-hangs", "table-writes-denied"))
+    return HistoryPlan(options=_options(draw, automatic=True), safety=begins + 60,
+                       faults=[TimedFault(name, EAST, begins, EVER)], person=Person(waits=60.0, accepts=True))
+
+
+@mix
+def permission_removed(draw: Random) -> HistoryPlan:
+    """One permission is missing for ever in one region, and one of them is lost for a while, or a person moves."""
+    at = WARM + draw.uniform(40, 90)
+    name = draw.choice(("promotion-denied", "switchover-denied", "lever-denied", "rds-reads-denied", "start-denied",
+                        "table-writes-denied"))
+    ends = at + draw.uniform(60, 200)
+    lost = draw.random() < 0.5
+    return HistoryPlan(options=_options(draw), safety=ends + 30, faults=[
+        TimedFault(name, draw.choice(REGIONS), at - 60, EVER),
+        *([TimedFault("region-lost", EAST, at, ends)] if lost else [])],
+        person=Person(typed=[] if lost else [(at, draw.choice((SWITCH, TO_WEST)))], waits=60.0))
+
+
+@mix
+def stall_near_the_objective(draw: Random) -> HistoryPlan:
+    """All copies stall for about the recovery point objective when the leading region is lost for ever."""
+    lost = WARM + draw.uniform(30, 75)
+    return HistoryPlan(options=_options(draw, strong=False, automatic=True, pay_every=2.0), safety=lost + 120, faults=[
+        *(TimedFault(name, EAST, WARM, EVER) for name in ("table-stalls", "receipts-stall", "ledger-stalls")),
+        TimedFault("region-lost", EAST, lost, EVER)], person=Person(waits=None))
+
+
+@mix
+def failback_dies(draw: Random) -> HistoryPlan:
+    """After a failover a failback's driver dies at any step, and nobody types anything more."""
+    lost = WARM + draw.uniform(0, 30)
+    back = lost + draw.uniform(300, 400)
+    return HistoryPlan(options=_options(draw, automatic=True), safety=back + 120, faults=[
+        TimedFault("region-lost", EAST, lost, lost + draw.uniform(90, 150))],
+        person=Person(typed=[(back, "failback")], waits=None, interrupts=draw.uniform(0.5, 40.0)))
+
+
+@mix
+def controller_gone(draw: Random) -> HistoryPlan:
+    """A controller is gone for ever when a region is lost for a while: the survivor's, or the other one."""
+    lost = WARM + draw.uniform(60, 90)
+    return HistoryPlan(options=_options(draw), safety=lost + 250, faults=[
+        TimedFault("controller-stopped", draw.choice(REGIONS), WARM, EVER),
+        TimedFault("region-lost", draw.choice((EAST, EAST, WEST)), lost, lost + draw.uniform(60, 200))],
+        person=Person(waits=draw.uniform(20, 60), accepts=draw.random() < 0.5))
+
+
+@mix
+def two_people(draw: Random) -> HistoryPlan:
+    """Two people type at about the same time, the same or the opposite."""
+    at = WARM + draw.uniform(0, 30)
+    words = (SWITCH, TO_WEST, LOSE, SWITCH_BACK, f"failover --to {EAST} --accept-data-loss", "failback")
+    typed = [(at + draw.uniform(0, 8), draw.choice(words)) for _ in range(draw.randint(2, 3))]
+    cut = [TimedFault("way-cut", EAST, at - 10, at + draw.uniform(20, 90))] if draw.random() < 0.4 else []
+    return HistoryPlan(options=_options(draw), safety=at + 120, faults=cut, person=Person(typed=sorted(typed)))
+
+
+@mix
 def restored(draw: Random) -> HistoryPlan:
     """The table is restored to an earlier moment after a move."""
     at = WARM + draw.uniform(0, 30)
     restored_at = at + draw.uniform(100, 150)
     return HistoryPlan(options=_options(draw), safety=restored_at + 60, faults=[
-        TimedFault("table-restored", draw.choice(REGIONS), restored_at)], person=Person(typed=[(at, SWITCH)]))
+        TimedFault("table-restored", draw.choice(REGIONS), restored_at)],
+        person=Person(typed=[(at, draw.choice((SWITCH, LOSE)))]))
 
 
 @mix
