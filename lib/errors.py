@@ -1,9 +1,11 @@
-"""The errors that end the program. The Pulumi CLI prints a `RunError` as one line, without a traceback.
+"""The errors that end the program. The Pulumi CLI prints a `RunError` without a traceback.
 
 pulumi.RunError
-└── ProgramError        a region lacks what the stack needs
-    └── SettingsError   a setting cannot be used
+└── ProgramError        the stack cannot be what it is asked to be
+    └── SettingsError   settings cannot be used
 """
+from typing import NamedTuple
+
 import pulumi
 
 
@@ -11,12 +13,23 @@ class ProgramError(pulumi.RunError):
     """The stack cannot be deployed: says why, in one line. Base of all errors that the program raises on purpose."""
 
 
-class SettingsError(ProgramError):
-    """A setting cannot be used: names its key and value, and says why."""
+class BadSetting(NamedTuple):
+    """A setting that cannot be used: its key and value, and why."""
 
-    def __init__(self, key: str, value: str, reason: str) -> None:
-        super().__init__(key, value, reason)
-        self.key, self.value, self.reason = key, value, reason
+    key: str
+    value: str
+    reason: str
 
     def __str__(self) -> str:
         return f"{self.key} = {self.value!r}: {self.reason}"
+
+
+class SettingsError(ProgramError):
+    """Settings cannot be used: one line for each."""
+
+    def __init__(self, *refusals: BadSetting) -> None:
+        super().__init__(*refusals)
+        self.refusals = refusals
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.refusals))

@@ -6,7 +6,7 @@ import pulumi_aws as aws
 import pulumi_random as random
 
 from lib.component import Component
-from lib.errors import SettingsError
+from lib.errors import BadSetting, SettingsError
 from lib.names import Names
 from lib.region.database import ENGINE, Writer
 from lib.settings import Settings
@@ -21,7 +21,7 @@ def login(secret: str, arn: str) -> dict[str, str]:
         return {"username": str(content["username"]), "password": str(content["password"])}
     except (ValueError, KeyError, TypeError):
         # The cause would quote the secret.
-        raise SettingsError("databaseSecretArn", arn, "must hold JSON with username and password") from None
+        raise SettingsError(BadSetting("databaseSecretArn", arn, "must hold JSON with username and password")) from None
 
 
 class GlobalFoundation(Component, type_name="GlobalFoundation"):

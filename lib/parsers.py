@@ -1,7 +1,9 @@
 """Parsers of settings: each takes a value as text, and raises ValueError with the reason if it cannot be used."""
 import json
 import re
-from collections.abc import Callable, Mapping
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from enum import StrEnum
 from ipaddress import IPv4Network
 from types import MappingProxyType
@@ -17,6 +19,7 @@ ZONES = 3  # that the stack uses in a region
 CERTIFICATE_NAME_LIMIT = 64  # characters of a certificate's first name
 TAGS_OF_THE_STACK = ("Project", "Environment", "ManagedBy")
 TAG_LIMIT = 40  # AWS takes 50 on a resource; the rest is for the stack's own and for what an organisation adds
+TAG_KEY_LIMIT, TAG_VALUE_LIMIT = 128, 256  # characters
 
 # How many regions the aws partition has in each area; they are numbered from 1 without gaps.
 _AREAS = {
@@ -35,6 +38,12 @@ REGION_SETS = (
 
 _PREFIXES = range(16, 25)  # AWS takes no larger VPC; a smaller one has no room for subnets in three zones
 _PRIVATE = tuple(IPv4Network(network) for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+
+
+def did_you_mean(text: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown word: the known one that is most like it, if any is."""
+    alike = get_close_matches(text.lower(), {each.lower(): each for each in known}, n=1)
+    return next((f"; did you mean {each}?" for each in known if each.lower() in alike), "")
 
 
 def one_of(values: Mapping[str, T]) -> Parser[T]:
@@ -82,6 +91,8 @@ def suffix(text: str) -> str:
     """The suffix of physical names, short enough for all of them."""
     if not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", text):
         raise ValueError("must be lower-case letters and digits, with single hyphens between them")
+    if not re.search("[a-z]", text):  # YAML reads 0123 as 83 and 1e3 as 1000, so such a suffix may be a stranger's
+        raise ValueError("must have a letter: YAML would read it as a number")
     if len(text) > names.MAX_SUFFIX:
         raise ValueError(f"must be at most {names.MAX_SUFFIX} characters, because of {names.SUFFIX_LIMITED_BY}")
     return text
@@ -139,8 +150,8 @@ def tags(text: str) -> Mapping[str, str]:
         found = json.loads(text)
     except (ValueError, RecursionError):
         found = None
-    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        raise ValueError("must be an object of strings")
+    if not isinstance(found, dict):
+        raise ValueError("must be an object of strings")  # noqa: TRY004  # what a parser raises
     if len(found) > TAG_LIMIT:
         raise ValueError(f"must be at most {TAG_LIMIT} tags")
     # IAM ignores the case of tag keys, so it refuses two that differ in nothing else.
@@ -149,14 +160,37 @@ def tags(text: str) -> Mapping[str, str]:
         if name.lower() in known:
             raise ValueError(f"the key {name!r} is given twice, or is one of {', '.join(TAGS_OF_THE_STACK)}")
         known.add(name.lower())
-        if name.lower().startswith("aws:"):
-            raise ValueError(f"the key {name!r} is reserved for AWS")
-        # The characters that every service takes; some take more.
-        if not re.fullmatch("[A-Za-z0-9 _.:/=+@-]{1,128}", name):
-            raise ValueError(f"the key {name!r} must be 1 to 128 letters, digits, spaces or _.:/=+@-")
-        if not re.fullmatch("[A-Za-z0-9 _.:/=+@-]{0,256}", value):
-            raise ValueError(f"the value of {name!r} must be at most 256 letters, digits, spaces or _.:/=+@-")
+        _check_tag(name, value)
     return MappingProxyType(found)
+
+
+def _check_tag(name: str, value: object) -> None:
+    """Raise ValueError unless AWS takes the tag.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions
+    """
+    if name.lower().startswith("aws:"):
+        raise ValueError(f"the key {name!r} is reserved for AWS")
+    if not 1 <= len(name) <= TAG_KEY_LIMIT or not _taggable(name):
+        raise ValueError(f"the key {name!r} must be 1 to {TAG_KEY_LIMIT} letters, digits, spaces or _.:/=+@-")
+    if not isinstance(value, str):
+        raise ValueError(f"the value of {name!r} must be text: put {json.dumps(value)} in quotes")  # noqa: TRY004
+    if len(value) > TAG_VALUE_LIMIT or not _taggable(value):
+        raise ValueError(f"the value of {name!r} must be at most {TAG_VALUE_LIMIT} letters, digits, spaces or "
+                         "_.:/=+@-")
+
+
+def _taggable(text: str) -> bool:
+    """Whether these are letters, digits and spaces of any script, and the signs that AWS takes."""
+    return all(unicodedata.category(each)[0] in "LNZ" or each in "_.:/=+@-" for each in text)
+
+
+def changes(text: str) -> Mapping[str, str]:
+    """Keys and values: `drRegion=eu-west-1 profile=prod`."""
+    pairs = [part.partition("=") for part in text.split()]
+    if not all(key and equals for key, equals, _ in pairs):
+        raise ValueError("must be KEY=VALUE, with spaces between several")
+    return MappingProxyType({key: value for key, _, value in pairs})
 
 
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"

@@ -4,8 +4,9 @@ A declaration is a field with `setting(...)` or `optional(...)`. Pulumi.yaml and
 declarations: run `make settings` after a change.
 
 A key is looked up in the stack's configuration (`pulumi config set KEY VALUE`), then in the environment, then in the
-defaults. An empty string counts as unset: Pulumi.yaml declares each key with an empty default, because Pulumi demands a
-value for every declared key, and any other default would hide the environment.
+defaults. What decides which stack this is, or how its data is protected, is not looked up in the environment, and the
+first of these is fixed once the stack is deployed. An empty string counts as unset: Pulumi.yaml declares each key with
+an empty default, because Pulumi demands a value for every declared key, and any other would hide the environment.
 """
 # `setting`, `optional` and `group` make dataclass fields.
 # ruff: noqa: RUF009
@@ -13,19 +14,24 @@ value for every declared key, and any other default would hide the environment.
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from ipaddress import IPv4Network
+from types import MappingProxyType
 from typing import Annotated, Any, TypeVar, cast
 
 import pulumi
+from pulumi.runtime import config as pulumi_config
 
 from contract import DNS_TTL, PROJECT, Consistency, FailoverMode
 from lib import parsers
-from lib.errors import SettingsError
+from lib.errors import BadSetting, SettingsError
 from lib.parsers import Parser
 
 T = TypeVar("T")
 
+REAL_PAYMENTS = ("prod", "production")  # stacks of these names must have the profile prod
 EMULATOR_ACCOUNT = "000000000000"
 REQUEST_SECONDS = 3  # the longest that a request takes, while a store is dead
 _FLAGS = {"true": True, "false": False}
@@ -65,8 +71,9 @@ class Setting:
 
     `default` is the text that counts where the key is unset: one for all profiles, one for each by its name, or made
     from the texts of the keys above. `unset` says what an empty or made default is. `variable` is the environment
-    variable that may set the key, and `output` the output of the stack that shows the value. `pulumi_type` is `object`
-    for a JSON object; numbers are strings, too, because they can be empty.
+    variable that may set the key, and `output` the output of the stack that shows the value. `fixed` says what a change
+    would do once the stack is deployed, where none is allowed. `pulumi_type` is `object` for a JSON object; numbers are
+    strings, too, because they can be empty.
     """
 
     key: str
@@ -76,6 +83,7 @@ class Setting:
     unset: str = "none"
     variable: str | None
     output: str | None = None
+    fixed: str = ""
     pulumi_type: str = "string"
 
     def default_in(self, texts: Mapping[str, str]) -> str:
@@ -83,6 +91,11 @@ class Setting:
         if isinstance(self.default, Mapping):
             return self.default[texts["profile"]]
         return self.default if isinstance(self.default, str) else self.default(texts)
+
+    @property
+    def meaning(self) -> str:
+        """What the setting is for, as the documentation shows it."""
+        return f"{self.description} Fixed once deployed." if self.fixed else self.description
 
     @property
     def default_in_words(self) -> str:
@@ -93,8 +106,8 @@ class Setting:
 
 
 def setting(key: str, parse: Parser[T], description: str, default: Default, **more: Any) -> T:
-    """Declare a setting. Its variable is the key in capitals (`DR_REGION`), unless another, or None, is given."""
-    variable = re.sub("(?=[A-Z])", "_", key).upper()
+    """Declare a setting. Its variable is the key in capitals (`ALARM_EMAIL`), unless it is fixed or None is given."""
+    variable = None if "fixed" in more else re.sub("(?=[A-Z])", "_", key).upper()
     declared = Setting(key=key, parse=parse, description=description, default=default,
                        **{"variable": variable, **more})
     return cast("T", field(metadata={"setting": declared}))
@@ -109,7 +122,7 @@ def zones(key: str, region: str) -> tuple[str, ...]:
     """Declare the availability zones of the region that the key `region` names."""
     return setting(key, parsers.zones, f"Three availability zones of {region}, with commas between them.",
                    lambda texts: ",".join(texts[region] + letter for letter in "abc"), unset="its zones a, b and c",
-                   variable=None)
+                   fixed="the subnets, and the database in them, would be replaced")
 
 
 def group(kind: type[T]) -> T:
@@ -118,6 +131,11 @@ def group(kind: type[T]) -> T:
 
 
 # --- The settings
+
+SUFFIX = "suffix"  # the default of environmentSuffix among the texts from which defaults are made
+IN_ANOTHER_REGION = "everything in it would be created anew in another region; a failover changes no setting"
+ANOTHER_NETWORK = "the network, and the database in it, would be replaced"
+ANOTHER_TABLE = "AWS cannot change it, so the table would be replaced"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,11 +153,12 @@ class PrimarySettings(RegionSettings):
     """The region that the stack starts in."""
 
     region: str = setting(
-        "primaryRegion", parsers.region, "Region that starts with the database's writer.", "us-east-1")
+        "primaryRegion", parsers.region, "Region that starts with the database's writer.", "us-east-1",
+        fixed=IN_ANOTHER_REGION)
     zones: tuple[str, ...] = zones("primaryZones", "primaryRegion")
     vpc_cidr: IPv4Network = setting(
         "primaryVpcCidr", parsers.network, "Private IPv4 network of the primary region's VPC, /16 to /24.",
-        "10.0.0.0/16")
+        "10.0.0.0/16", fixed=ANOTHER_NETWORK)
     instances: int = setting(
         "primaryInstances", parsers.whole(1, 15), "Database instances in the primary region, 1 to 15.",
         {"dev": "1", "prod": "2"})
@@ -150,11 +169,13 @@ class StandbySettings(RegionSettings):
     """The region that starts as the standby."""
 
     region: str = setting(
-        "drRegion", parsers.region, "Region that starts as the standby; must differ from primaryRegion.", "us-west-2")
+        "drRegion", parsers.region, "Region that starts as the standby; must differ from primaryRegion.", "us-west-2",
+        fixed=IN_ANOTHER_REGION)
     zones: tuple[str, ...] = zones("drZones", "drRegion")
     vpc_cidr: IPv4Network = setting(
         "drVpcCidr", parsers.network,
-        "Private IPv4 network of the standby region's VPC, /16 to /24; must not overlap primaryVpcCidr.", "10.1.0.0/16")
+        "Private IPv4 network of the standby region's VPC, /16 to /24; must not overlap primaryVpcCidr.", "10.1.0.0/16",
+        fixed=ANOTHER_NETWORK)
     instances: int = setting(
         "drInstances", parsers.whole(0, 15), "Database instances in the standby region, 0 to 15, in prod at least 1.",
         {"dev": "1", "prod": "2"})
@@ -174,7 +195,7 @@ class DatabaseSettings:
         "Greatest capacity of a database instance in ACUs, 1 to 256 in steps of 0.5.", {"dev": "4", "prod": "16"})
     secret_arn: str | None = optional(
         "databaseSecretArn", parsers.secret_arn, "ARN of a secret in primaryRegion with the database's credentials.",
-        unset="one is generated")
+        unset="one is generated", fixed="the database's login would change")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,11 +204,11 @@ class TableSettings:
 
     consistency: Consistency = setting(
         "tableConsistency", parsers.member(Consistency),
-        "Consistency of the table between regions, eventual or strong; cannot be changed later.",
-        Consistency.EVENTUAL.value, output="table_consistency")
+        "Consistency of the table between regions, eventual or strong.", Consistency.EVENTUAL.value,
+        output="table_consistency", fixed=ANOTHER_TABLE)
     witness_region: str | None = optional(
         "witnessRegion", parsers.region, "Third region of the same region set, with tableConsistency strong only.",
-        output="witness_region")
+        output="witness_region", fixed=ANOTHER_TABLE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,29 +258,32 @@ class Settings:
     base_profile: Profile = setting(
         "profile", parsers.one_of(PROFILES),
         "dev is destroyed without a trace; prod protects its data and has two database instances in each region.",
-        "dev", variable="TAPSTACK_PROFILE", output="profile")
+        "dev", output="profile", fixed="the other profile protects its data in another way")
     aws_endpoint: str | None = optional(
         "awsEndpoint", parsers.loopback_url, "URL of an emulator on this machine to use instead of AWS.",
         variable=None)  # a developer's shell must not redirect a deployment
     account: str = setting(
         "account", parsers.account, "AWS account of the stack, 12 digits; `make init` writes it.",
         lambda texts: EMULATOR_ACCOUNT if texts["awsEndpoint"] else "", unset="none: it must be given, except to an "
-        "emulator", variable=None)
+        "emulator", fixed="everything would be created anew in another account")
     deletion_protection: bool = setting(
         "deletionProtection", parsers.one_of(_FLAGS),
         "true or false; to destroy a prod stack, set false and deploy once more.",
-        {profile.name: str(profile.protect).lower() for profile in PROFILES.values()})
+        {profile.name: str(profile.protect).lower() for profile in PROFILES.values()}, variable=None)
     environment_suffix: str = setting(
         "environmentSuffix", parsers.suffix,
-        "End of every physical name: lower-case letters and digits, with single hyphens between them.", "dev",
-        output="environment_suffix")
+        "End of every physical name: lower-case letters and digits, with single hyphens between them.",
+        lambda texts: texts[SUFFIX], unset="the stack's name", output="environment_suffix",
+        fixed="everything would be created anew under other names")
     primary: RegionSettings = group(PrimarySettings)
     dr: RegionSettings = group(StandbySettings)
     domain_name: str | None = optional(
         "domainName", parsers.domain_name, "Lower-case DNS name of the service.",
-        unset="none: no records, health checks or certificates", output="domain_name")
+        unset="none: no records, health checks or certificates", output="domain_name",
+        fixed="names, certificates and health checks would be replaced")
     hosted_zone_id: str | None = optional(
-        "hostedZoneId", parsers.hosted_zone_id, "Id of an existing hosted zone for domainName.", unset="one is created")
+        "hostedZoneId", parsers.hosted_zone_id, "Id of an existing hosted zone for domainName.", unset="one is created",
+        fixed="every record would move to another zone")
     database: DatabaseSettings = group(DatabaseSettings)
     table: TableSettings = group(TableSettings)
     health_check: HealthCheckSettings = group(HealthCheckSettings)
@@ -276,6 +300,9 @@ class Settings:
     tags: Mapping[str, str] = setting(
         "tags", parsers.tags, f"Tags of every resource, at most {parsers.TAG_LIMIT}, as an object of strings.", "{}",
         variable=None, pulumi_type="object")
+    allow_change: Mapping[str, str] = setting(
+        "allowChange", parsers.changes,
+        "Changes of fixed settings that are meant, as KEY=VALUE with spaces between several.", "", variable=None)
 
     @property
     def profile(self) -> Profile:
@@ -283,37 +310,54 @@ class Settings:
         return replace(self.base_profile, protect=self.deletion_protection)
 
     @classmethod
-    def load(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+    def load(cls, deployed: Mapping[str, str] = MappingProxyType({}),
+             environ: Mapping[str, str] = os.environ) -> "Settings":
         """Read every key from the stack's configuration, `environ` or its default.
 
-        Raises SettingsError for the first key whose value is unusable, alone or together with the others.
+        `deployed` are the fixed settings of the stack as it was deployed; a renamed stack keeps its suffix by them.
+        Raises SettingsError with all that is wrong.
         """
         configured = pulumi.Config(PROJECT)
-        texts: dict[str, str] = {}  # what was given for each key, so that an error can quote it
-
-        def read(declared: Setting) -> Any:
-            key, variable = declared.key, declared.variable
-            texts[key] = (configured.get(key) or (variable and environ.get(variable))
-                          or declared.default_in(texts))
-            try:
-                return declared.parse(texts[key])
-            except ValueError as error:
-                raise SettingsError(key, texts[key], str(error)) from None
+        texts = {SUFFIX: deployed.get("environmentSuffix") or pulumi.get_stack()}  # and what was given for each key
+        refused = {refusal.key: refusal for refusal in _misplaced()}
 
         def build(kind: type[Any]) -> Any:
-            return kind(**{each.name: build(each.metadata["group"]) if "group" in each.metadata
-                           else read(each.metadata["setting"]) for each in fields(kind)})
+            """The settings of a class, without those that cannot be read."""
+            built = object.__new__(kind)
+            for each in fields(kind):
+                if "group" in each.metadata:
+                    vars(built)[each.name] = build(each.metadata["group"])
+                    continue
+                declared: Setting = each.metadata["setting"]
+                key, variable = declared.key, declared.variable
+                with suppress(KeyError):  # its default depends on another one, which cannot be read
+                    text = (configured.get(key) or (variable and environ.get(variable)) or declared.default_in(texts))
+                    try:
+                        vars(built)[each.name] = declared.parse(text)
+                        texts[key] = text
+                    except ValueError as error:
+                        refused.setdefault(key, BadSetting(key, text, str(error)))
+            return built
 
         settings: Settings = build(cls)
-        for broken, key, reason in _rules(settings):
-            if broken:
-                raise SettingsError(key, texts[key], reason)
+        rules: list[Rule] = [*_RULES, partial(_fixed, deployed)]
+        for rule in rules:
+            with suppress(AttributeError):  # a setting that it needs cannot be read
+                for key, reason in rule(settings):
+                    if key in texts:
+                        refused.setdefault(key, BadSetting(key, texts[key], reason))
+        if refused:
+            raise SettingsError(*refused.values())
         return settings
+
+    def identity(self) -> dict[str, str]:
+        """The fixed settings by key, as texts."""
+        return {declared.key: ",".join(value) if isinstance(value, tuple) else str(_shown(value))
+                for declared, value in declarations(self) if declared.fixed}
 
     def outputs(self) -> dict[str, Any]:
         """The outputs of the stack that show settings; one that is unset is an empty string."""
-        return {declared.output: "" if value is None else value.name if isinstance(value, Profile) else value
-                for declared, value in declarations(self) if declared.output}
+        return {declared.output: _shown(value) for declared, value in declarations(self) if declared.output}
 
 
 def declarations(settings: Any = Settings) -> Iterator[tuple[Setting, Any]]:
@@ -326,38 +370,121 @@ def declarations(settings: Any = Settings) -> Iterator[tuple[Setting, Any]]:
             yield each.metadata["setting"], value
 
 
-def _rules(settings: Settings) -> tuple[tuple[object, str, str], ...]:
-    """What the settings must observe together: whether a rule is broken, the key to refuse for it, and why."""
-    primary, dr, database, table, api = settings.primary, settings.dr, settings.database, settings.table, settings.api
-    strong, replicas = table.consistency is Consistency.STRONG, {primary.region, dr.region}
+def _shown(value: Any) -> Any:
+    """The value of a setting outside the program."""
+    return "" if value is None else value.name if isinstance(value, Profile) else value
+
+
+def _misplaced() -> Iterator[BadSetting]:
+    """What is configured and is not a setting, or is kept secret although the program would write it in clear."""
+    keys = [declared.key for declared, _ in declarations()]
+    configuration = {**pulumi_config.get_config_env(), **pulumi_config.CONFIG.get()}
+    for full, value in configuration.items():
+        space, _, key = full.rpartition(":")
+        secret = pulumi_config.is_config_secret(full)
+        shown = "[secret]" if secret else value
+        if space == "aws":
+            yield BadSetting(full, shown, "is not read, because each region has a provider of its own: use AWS_PROFILE "
+                             "in the environment, and the settings account and tags")
+        elif space == PROJECT and key not in keys:
+            yield BadSetting(key, shown, f"is not a setting{parsers.did_you_mean(key, keys)}")
+        elif space not in (PROJECT, "pulumi"):
+            yield BadSetting(full, shown, f"is not a setting: each is {PROJECT}:KEY{parsers.did_you_mean(key, keys)}")
+        elif space == PROJECT and secret:
+            yield BadSetting(key, shown, "would be in clear in the state and in AWS: set it with --plaintext")
+
+
+# --- What the settings must observe together: each rule names the keys to refuse, and why
+
+Rule = Callable[[Settings], Iterator[tuple[str, str]]]
+
+
+def _fixed(deployed: Mapping[str, str], settings: Settings) -> Iterator[tuple[str, str]]:
+    now = settings.identity()
+    for key in settings.allow_change.keys() - now.keys():
+        yield "allowChange", f"{key} is not a fixed setting{parsers.did_you_mean(key, now)}"
+    for declared, _ in declarations():
+        key, was = declared.key, deployed.get(declared.key)
+        if declared.fixed and was not in (None, now[key]) and settings.allow_change.get(key) != now[key]:
+            yield key, (f"the stack was deployed with {was!r}; {declared.fixed}. If that is meant, set allowChange to "
+                        f"{key}={now[key]}")
+
+
+def _names(settings: Settings) -> Iterator[tuple[str, str]]:
+    if pulumi.get_stack() in REAL_PAYMENTS and settings.base_profile.name != "prod":
+        yield "profile", f"must be prod in a stack that is named {pulumi.get_stack()}"
+
+
+def _regions(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.dr.region == settings.primary.region:
+        yield "drRegion", "must differ from primaryRegion"
+    for key, region in (("primaryZones", settings.primary), ("drZones", settings.dr)):
+        if any(zone[:-1] != region.region for zone in region.zones):
+            yield key, f"must be in {region.region}"
+
+
+def _networks(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.dr.vpc_cidr.overlaps(settings.primary.vpc_cidr):
+        yield "drVpcCidr", f"overlaps primaryVpcCidr {settings.primary.vpc_cidr}"
+
+
+def _standby(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.base_profile.name == "prod" and not settings.dr.instances:
+        yield "drInstances", "must be at least 1 in prod: a standby without an instance cannot be promoted"
+
+
+def _zone(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.hosted_zone_id and not settings.domain_name:
+        yield "hostedZoneId", "needs domainName"
+
+
+def _capacity(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.database.min_capacity > settings.database.max_capacity:
+        yield "databaseMinCapacity", f"must not exceed databaseMaxCapacity {settings.database.max_capacity:g}"
+
+
+def _secret(settings: Settings) -> Iterator[tuple[str, str]]:
+    arn = settings.database.secret_arn
+    if arn and arn.split(":")[3] != settings.primary.region:
+        yield "databaseSecretArn", f"must be in primaryRegion {settings.primary.region}"
+
+
+def _requests(settings: Settings) -> Iterator[tuple[str, str]]:
+    api, busy = settings.api, settings.api.rate_limit * REQUEST_SECONDS
+    if api.burst_limit < api.rate_limit:
+        yield "apiBurstLimit", f"must not be less than apiRateLimit {api.rate_limit}"
+    if 0 < settings.function_concurrency < busy:
+        yield "functionConcurrency", (f"must be -1 or at least {busy}: apiRateLimit x {REQUEST_SECONDS} s that a "
+                                      "request takes while a store is dead")
+
+
+def _table(settings: Settings) -> Iterator[tuple[str, str]]:
+    """A strongly consistent table takes a witness of its replicas' own region set."""
+    strong, witness = settings.table.consistency == Consistency.STRONG, settings.table.witness_region
+    if settings.objectives.recovery_point == 0 and not strong:
+        yield "recoveryPointObjective", "needs tableConsistency strong"
+    if witness and not strong:
+        yield "witnessRegion", "needs tableConsistency strong"
+    if not strong:
+        return
+    replicas = {settings.primary.region, settings.dr.region}
     witnesses = next((sorted(whole - replicas) for whole in parsers.REGION_SETS if replicas <= whole), [])
-    busy = api.rate_limit * REQUEST_SECONDS
+    if not witnesses:
+        yield "tableConsistency", "needs primaryRegion and drRegion in one region set: " + "; ".join(
+            ", ".join(sorted(whole)) for whole in parsers.REGION_SETS)
+    elif not witness:
+        yield "tableConsistency", f"needs witnessRegion {' or '.join(witnesses)}"
+    elif witness not in witnesses:
+        yield "witnessRegion", (f"must be {' or '.join(witnesses)}: in the region set of primaryRegion and drRegion, "
+                                "and neither of them")
+
+
+def _recovery_time(settings: Settings) -> Iterator[tuple[str, str]]:
     soonest = settings.health_check.interval * settings.health_check.threshold + DNS_TTL
-    return (
-        (dr.region == primary.region, "drRegion", "must differ from primaryRegion"),
-        *((any(zone[:-1] != each.region for zone in each.zones), key, f"must be in {each.region}")
-          for key, each in (("primaryZones", primary), ("drZones", dr))),
-        (dr.vpc_cidr.overlaps(primary.vpc_cidr), "drVpcCidr", f"overlaps primaryVpcCidr {primary.vpc_cidr}"),
-        (settings.profile.name == "prod" and not dr.instances, "drInstances",
-         "must be at least 1 in prod: a standby without an instance cannot be promoted"),
-        (settings.hosted_zone_id and not settings.domain_name, "hostedZoneId", "needs domainName"),
-        (database.min_capacity > database.max_capacity, "databaseMinCapacity",
-         f"must not exceed databaseMaxCapacity {database.max_capacity:g}"),
-        (database.secret_arn and database.secret_arn.split(":")[3] != primary.region, "databaseSecretArn",
-         f"must be in primaryRegion {primary.region}"),
-        (0 < settings.function_concurrency < busy, "functionConcurrency",
-         (f"must be -1 or at least {busy}: apiRateLimit x {REQUEST_SECONDS} s that a request takes while a store "
-          "is dead")),
-        (table.witness_region and not strong, "witnessRegion", "needs tableConsistency strong"),
-        # A strongly consistent table takes a witness of its replicas' own region set.
-        (strong and not witnesses, "tableConsistency", "needs primaryRegion and drRegion in one region set: "
-         + "; ".join(", ".join(sorted(whole)) for whole in parsers.REGION_SETS)),
-        (strong and not table.witness_region, "tableConsistency", f"needs witnessRegion {' or '.join(witnesses)}"),
-        (strong and table.witness_region not in witnesses, "witnessRegion",
-         f"must be {' or '.join(witnesses)}: in the region set of primaryRegion and drRegion, and neither of them"),
-        (settings.objectives.recovery_time < soonest, "recoveryTimeObjective",
-         f"must be at least {soonest}: healthCheckInterval x healthCheckThreshold + {DNS_TTL} s of cached DNS"),
-        (settings.objectives.recovery_point == 0 and not strong, "recoveryPointObjective",
-         "needs tableConsistency strong"),
-        (api.burst_limit < api.rate_limit, "apiBurstLimit", f"must not be less than apiRateLimit {api.rate_limit}"),
-    )
+    if settings.objectives.recovery_time < soonest:
+        yield "recoveryTimeObjective", (
+            f"must be at least {soonest}: healthCheckInterval x healthCheckThreshold + {DNS_TTL} s of cached DNS")
+
+
+_RULES: tuple[Rule, ...] = (
+    _names, _regions, _networks, _standby, _zone, _capacity, _secret, _requests, _table, _recovery_time)

@@ -31,6 +31,7 @@ class TapStack(Component, type_name="TapStack"):
     def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
         require_authorities(AUTHORITIES, settings.primary.region, settings.dr.region)  # before anything is registered
         super().__init__(name, opts)
+        self.register_outputs(settings.identity())  # first, so that `deployed_as` finds them after a failure, too
         primary_aws, standby_aws = (self._aws(region, settings) for region in (settings.primary, settings.dr))
         primary_names, standby_names = (Names(settings.environment_suffix, each.region, settings.account)
                                         for each in (settings.primary, settings.dr))
@@ -50,7 +51,6 @@ class TapStack(Component, type_name="TapStack"):
 
         self.outputs = self._with_controllers(
             catalogue(settings, foundation, primary, standby, shared), settings.profile, primary, standby)
-        self.register_outputs(dict(self.outputs))
 
     @staticmethod
     def _with_controllers(outputs: Outputs, profile: Profile, primary: Region, standby: Region) -> Outputs:

@@ -28,6 +28,7 @@ from rehearsal.run import ENGINES, Parts, Rehearsal, RunOptions
 
 ROOT = Path(__file__).parents[1]
 REPORTS = Path("reports")
+NO_EMULATOR_YET = "http://127.0.0.1"
 DRILL, MANUAL_DRILL, FACTOR = "region-lost", "by-hand", 10.0
 STDERR = 2  # the file descriptor
 BAD_INPUT = 2
@@ -87,7 +88,7 @@ def _run(options: RunOptions, parts: Parts, *, as_json: bool) -> int:
 def _settings(project: Project) -> Settings:
     """The program's settings. Raises SettingsError."""
     def load() -> Settings:
-        set_all_config(dict(project.config), [])
+        set_all_config(dict(project.with_endpoint(NO_EMULATOR_YET).config), [])
         return Settings.load()
 
     return contextvars.copy_context().run(load)

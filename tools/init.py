@@ -49,7 +49,7 @@ def init(stack: str, arguments: Sequence[str], pulumi: Pulumi = run_pulumi,
     found = json.loads(pulumi(["config", "--json", "--stack", stack]))
     given = {key: str(each["value"]) for key, each in found.items() if each.get("value")}
     set_all_config({f"{PROJECT}:account": EMULATOR_ACCOUNT, f"{PROJECT}:environmentSuffix": stack, **given})
-    settings = Settings.load({})
+    settings = Settings.load()
     chosen = {"environmentSuffix": settings.environment_suffix,
               "primaryRegion": settings.primary.region, "drRegion": settings.dr.region}
     if not settings.aws_endpoint:

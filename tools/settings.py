@@ -26,7 +26,7 @@ def pulumi_keys() -> Iterator[str]:
     for each, _ in declarations():
         yield f"  {each.key}:"
         yield f"    type: {each.pulumi_type}"
-        yield f"    description: {json.dumps(f'{each.description} Default: {each.default_in_words}.')}"
+        yield f"    description: {json.dumps(f'{each.meaning} Default: {each.default_in_words}.')}"
         yield "    default: {}" if each.pulumi_type == "object" else '    default: ""'
 
 
@@ -37,7 +37,7 @@ def documentation() -> Iterator[str]:
     yield "|---|---|---|---|"
     for each, _ in declarations():
         variable = f"`{each.variable}`" if each.variable else "none"
-        yield f"| `{each.key}` | {each.description} | {each.default_in_words} | {variable} |"
+        yield f"| `{each.key}` | {each.meaning} | {each.default_in_words} | {variable} |"
     yield ""
     yield "## Profiles"
     yield ""

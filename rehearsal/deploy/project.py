@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from lib.parsers import did_you_mean
+from rehearsal.aws.clients import ACCOUNT
 from rehearsal.errors import ProjectError
 
 
@@ -40,15 +42,17 @@ class Project:
             values[_full(name, key)] = value
         for key, value in overrides.items():
             if _full(name, key) not in declared:
-                raise ProjectError(f"--config {key}: Pulumi.yaml declares no such key")
+                raise ProjectError(f"--config {key}: Pulumi.yaml declares no such key"
+                                   f"{did_you_mean(key, [each.rpartition(':')[2] for each in declared])}")
             values[_full(name, key)] = value
         return cls(folder=folder, name=name, stack=stack,
                    config={key: value if isinstance(value, str) else json.dumps(value)  # as Pulumi stores it
                            for key, value in values.items() if value is not None})
 
     def with_endpoint(self, endpoint: str) -> "Project":
-        """The same project, deployed to an emulator."""
-        return replace(self, config={**self.config, f"{self.name}:awsEndpoint": endpoint})
+        """The same project, deployed to an emulator, which has one account."""
+        return replace(self, config={**self.config, f"{self.name}:awsEndpoint": endpoint,
+                                     f"{self.name}:account": ACCOUNT})
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -77,7 +77,8 @@ def test_keep_and_factor_are_passed_on(world: World) -> None:
 @pytest.mark.parametrize(("arguments", "complaint"), [
     (["--config", "profile=x"], "profile = 'x': must be dev or prod"),
     (["--config", "profile"], "--config profile: must be KEY=VALUE"),
-    (["--config", "nosuch=1"], "--config nosuch: Pulumi.yaml declares no such key"),
+    (["--config", "nosuch=1"], "--config nosuch: Pulumi.yaml declares no such key\n"),
+    (["--config", "profil=prod"], "--config profil: Pulumi.yaml declares no such key; did you mean profile?"),
     (["--stack", "nosuch"], "Pulumi.nosuch.yaml is missing in "),
     (["--exec", "no-such-program-anywhere"], "program not found: no-such-program-anywhere"),
     (["--exec", "'"], "--exec ': No closing quotation"),

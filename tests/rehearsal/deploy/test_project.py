@@ -30,7 +30,8 @@ def test_overrides_win_over_the_stack_which_wins_over_defaults(folder: Path) -> 
     project = Project.load(folder, "local", {"suffix": "other"}).with_endpoint("http://127.0.0.1:1")
     assert project.config == {
         "pulumi:disable-default-providers": '["aws"]', "Small:suffix": "other", "Small:tags": '{"a": "b"}',
-        "Small:count": "3", "Small:awsEndpoint": "http://127.0.0.1:1"}
+        "Small:count": "3", "Small:awsEndpoint": "http://127.0.0.1:1",
+        "Small:account": "000000000000"}
     assert Project.load(folder, "local", {}).config["Small:suffix"] == "mine"
 
 

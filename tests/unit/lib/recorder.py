@@ -14,11 +14,13 @@ from pulumi.runtime.settings import set_root_resource
 from pulumi.runtime.stack import run_in_stack
 from pulumi.runtime.sync_await import _ensure_event_loop, _sync_await
 
+from lib.identity import READ_STATE
+
 # Finding the stack trace takes a third of the time of a registration, and no test needs it.
 resource._get_stack_trace = source_pb2.StackTrace  # pylint: disable=protected-access
 
 PROGRAM = Path(__file__).resolve().parents[3] / "__main__.py"
-PROJECT = "TapStack"
+PROJECT, STACK = "TapStack", "dev"
 ACCOUNT = "123456789012"
 STACK_TYPE = "pulumi:pulumi:Stack"
 
@@ -53,11 +55,16 @@ class Resource:
 
 @dataclass
 class Recording:
-    """All registrations of one run of the program, in order, and its stack outputs."""
+    """All registrations of one run of the program, in order, and the outputs of the stack and of its components.
+
+    `state` are the outputs, by type, that the stack has from an earlier run.
+    """
 
     resources: dict[str, Resource] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
     secret_outputs: set[str] = field(default_factory=set)
+    component_outputs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    state: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Resource]:
@@ -181,13 +188,16 @@ class _Monitor(mocks.MockMonitor):
         return resource_pb2.RegisterResourceResponse(urn=urn, id=identifier, object=answer)
 
     def RegisterResourceOutputs(self, request: Any) -> Any:  # pylint: disable=invalid-name
-        """The outputs of a component; those of the stack are recorded."""
+        """The outputs of the stack or of a component."""
         if f"::{STACK_TYPE}::" in request.urn:
             outputs = rpc.deserialize_properties(request.outputs, keep_unknowns=True)
             for key, value in outputs.items():
                 if rpc.is_rpc_secret(value):
                     self._recording.secret_outputs.add(key)
                 self._recording.outputs[key] = rpc.unwrap_rpc_secret(value)
+        else:
+            type_ = request.urn.split("::")[2].rpartition("$")[2]
+            self._recording.component_outputs[type_] = rpc.deserialize_properties(request.outputs, keep_unknowns=True)
         return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]
 
 
@@ -203,6 +213,10 @@ class _Calls(mocks.Mocks):
 
     def call(self, args: mocks.MockCallArgs) -> Any:
         """The existing secret: nothing else is asked of AWS, so a stack can be changed while one region is dead."""
+        if args.token == READ_STATE:
+            assert args.args == {"stackName": f"organization/{PROJECT}/{STACK}"}
+            return {"outputs": {f"urn:{type_}": {"type": type_, "outputs": outputs}
+                                for type_, outputs in self._recording.state.items()}}
         self._recording.calls.append((args.token, args.provider))
         assert args.token == "aws:secretsmanager/getSecretVersion:getSecretVersion"
         return {"secretString": '{"username": "someone", "password": "existing-secret"}', "id": "secret"}
@@ -221,7 +235,7 @@ def record(config: Mapping[str, str] | None = None, *, known: bool = True,
     """
     recording = recording or Recording()
     calls = _Calls(recording)
-    mocks.set_mocks(calls, project=PROJECT, stack="test", preview=not known,
+    mocks.set_mocks(calls, project=PROJECT, stack=STACK, organization="organization", preview=not known,
                     monitor=_Monitor(calls, recording, known))
     keys = {"account": ACCOUNT, **(config or {})}
     pulumi.runtime.set_all_config({f"{PROJECT}:{key}": value for key, value in keys.items()})

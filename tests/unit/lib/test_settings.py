@@ -1,10 +1,13 @@
 """The settings: every default, every check, where values come from, and what all accepted settings have in common."""
 import json
+import re
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from ipaddress import IPv4Network
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pulumi
 import pytest
@@ -39,16 +42,19 @@ STRONG = {"tableConsistency": "strong", "witnessRegion": "us-east-2"}
 ZONES = {region: tuple(region + letter for letter in "abc") for region in ("us-east-1", "us-west-2")}
 
 
-def load(keys: Mapping[str, str], environ: Mapping[str, str] | None = None) -> Settings:
+def load(keys: Mapping[str, str], environ: Mapping[str, str] | None = None, *, stack: str = "dev",
+         deployed: Mapping[str, str] | None = None) -> Settings:
     """The settings of a stack with these keys configured, in this environment."""
-    pulumi.runtime.set_all_config({f"TapStack:{key}": value for key, value in {"account": ACCOUNT, **keys}.items()})
-    return Settings.load(environ=environ or {})
+    full = {key if ":" in key else f"TapStack:{key}": value for key, value in {"account": ACCOUNT, **keys}.items()}
+    pulumi.runtime.set_all_config(full, [])
+    with patch("pulumi.get_stack", return_value=stack):
+        return Settings.load(deployed or {}, environ or {})
 
 
-def refusal(keys: Mapping[str, str]) -> str:
+def refusal(keys: Mapping[str, str], **more: Any) -> str:
     """The text with which these keys are refused."""
     with pytest.raises(SettingsError) as raised:
-        load(keys)
+        load(keys, **more)
     return str(raised.value)
 
 
@@ -79,7 +85,8 @@ def test_defaults() -> None:
         api=ApiSettings(rate_limit=100, burst_limit=200, manage_account=True),
         function_concurrency=-1,
         alarm_email=None,
-        tags={})
+        tags={},
+        allow_change={})
 
 
 def test_prod_has_defaults_of_its_own() -> None:
@@ -138,6 +145,8 @@ ACCEPTED: list[tuple[str, str, Mapping[str, str], str, object]] = [
     ("functionConcurrency", "1000", {}, "function_concurrency", 1000),
     ("functionConcurrency", "-1", {"profile": "prod"}, "function_concurrency", -1),
     ("alarmEmail", "on-call+pay@ops.example.com", {}, "alarm_email", "on-call+pay@ops.example.com"),
+    ("tags", '{"Ort": "Zürich 2"}', {}, "tags", {"Ort": "Zürich 2"}),
+    ("allowChange", "profile=prod", {}, "allow_change", {"profile": "prod"}),
     ("tags", '{"Owner": "payments", "cost:centre": ""}', {}, "tags", {"Owner": "payments", "cost:centre": ""}),
     ("awsEndpoint", "http://127.0.0.1:4566", {}, "aws_endpoint", "http://127.0.0.1:4566"),
     ("awsEndpoint", "https://[::1]:4566", {}, "aws_endpoint", "https://[::1]:4566"),
@@ -145,6 +154,7 @@ ACCEPTED: list[tuple[str, str, Mapping[str, str], str, object]] = [
 ACCEPTED_IDS = [f"{key}={value}"[:50] for key, value, *_ in ACCEPTED]
 KEYS = [each.key for each, _ in declarations()]
 VARIABLES = {each.key: each.variable for each, _ in declarations() if each.variable}
+FIXED = {each.key for each, _ in declarations() if each.fixed}
 
 
 @pytest.mark.parametrize(("key", "value", "others", "path", "expected"), ACCEPTED, ids=ACCEPTED_IDS)
@@ -163,10 +173,18 @@ def test_configuration_then_environment_then_default(
 
 
 def test_environment_variables() -> None:
-    assert {key: VARIABLES[key] for key in ("drRegion", "manageApiGatewayAccount", "profile")} == {
-        "drRegion": "DR_REGION", "manageApiGatewayAccount": "MANAGE_API_GATEWAY_ACCOUNT", "profile": "TAPSTACK_PROFILE"}
-    assert [key for key in KEYS if key not in VARIABLES] == [
-        "awsEndpoint", "account", "primaryZones", "drZones", "tags"]
+    assert {key: VARIABLES[key] for key in ("alarmEmail", "manageApiGatewayAccount")} == {
+        "alarmEmail": "ALARM_EMAIL", "manageApiGatewayAccount": "MANAGE_API_GATEWAY_ACCOUNT"}
+
+
+def test_a_shell_decides_neither_which_stack_this_is_nor_how_its_data_is_protected() -> None:
+    protecting = {"deletionProtection", "allowChange"}
+    assert set(KEYS) - VARIABLES.keys() == FIXED | protecting | {"awsEndpoint", "tags"}
+    assert {"account", "primaryRegion", "drRegion", "environmentSuffix", "tableConsistency", "witnessRegion", "profile",
+            "primaryVpcCidr", "drVpcCidr", "domainName", "hostedZoneId", "databaseSecretArn", "primaryZones",
+            "drZones"} == FIXED
+    shell = {re.sub("(?=[A-Z])", "_", key).upper(): "x" for key in KEYS if key not in VARIABLES}
+    assert load({}, shell) == load({})
 
 
 def test_every_setting_has_an_accepted_and_a_refused_value() -> None:
@@ -199,6 +217,7 @@ REFUSED: list[tuple[Mapping[str, str], str]] = [
      "drZones = 'us-west-2a,us-west-2b,us-west-1c': must be in us-west-2"),
     ({"environmentSuffix": "Dev"},
      "environmentSuffix = 'Dev': must be lower-case letters and digits, with single hyphens between them"),
+    ({"environmentSuffix": "83"}, "environmentSuffix = '83': must have a letter: YAML would read it as a number"),
     ({"environmentSuffix": "a--b"}, "environmentSuffix = 'a--b': must be lower-case letters"),
     ({"environmentSuffix": "a-"}, "environmentSuffix = 'a-': must be lower-case letters"),
     ({"environmentSuffix": "a" * (names.MAX_SUFFIX + 1)},
@@ -276,11 +295,14 @@ REFUSED: list[tuple[Mapping[str, str], str]] = [
     ({"tags": '{"a": "", "A": ""}'}, "tags = '{\"a\": \"\", \"A\": \"\"}': the key 'A' is given twice"),
     ({"tags": "Owner"}, "tags = 'Owner': must be an object of strings"),
     ({"tags": "[1]"}, "tags = '[1]': must be an object of strings"),
-    ({"tags": '{"a": 1}'}, "tags = '{\"a\": 1}': must be an object of strings"),
+    ({"tags": '{"a": 4711}'}, "tags = '{\"a\": 4711}': the value of 'a' must be text: put 4711 in quotes"),
     ({"tags": '{"AWS:a": ""}'}, "tags = '{\"AWS:a\": \"\"}': the key 'AWS:a' is reserved for AWS"),
     ({"tags": '{"": ""}'}, "tags = '{\"\": \"\"}': the key '' must be 1 to 128 letters, digits, spaces or _.:/=+@-"),
     ({"tags": '{"a": "#"}'},
      "tags = '{\"a\": \"#\"}': the value of 'a' must be at most 256 letters, digits, spaces or _.:/=+@-"),
+    ({"allowChange": "drRegion"}, "allowChange = 'drRegion': must be KEY=VALUE, with spaces between several"),
+    ({"allowChange": "drregion=x"},
+     "allowChange = 'drregion=x': drregion is not a fixed setting; did you mean drRegion?"),
     ({"awsEndpoint": "http://10.0.0.1:4566"},
      "awsEndpoint = 'http://10.0.0.1:4566': must be the URL of an emulator on this machine, such as http://127.0.0.1"),
     ({"awsEndpoint": "http://localhost.example.com"}, "awsEndpoint = 'http://localhost.example.com': must be the URL"),
@@ -323,21 +345,106 @@ def test_region_sets_are_regions_that_do_not_overlap() -> None:
     assert len(set(regions)) == len(regions)
 
 
-@pytest.mark.parametrize("stack", ["dev", "local"])
-def test_stack_files_are_accepted(stack: str) -> None:
+@pytest.mark.parametrize(("stack", "profile"), [("dev", "dev"), ("local", "dev"), ("prod", "prod")])
+def test_stack_files_are_accepted(stack: str, profile: str) -> None:
     config = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))["config"]
-    loaded = load({key.removeprefix("TapStack:"): value for key, value in config.items()})
-    assert loaded.environment_suffix == stack
+    loaded = load(config, stack=stack)
+    assert (loaded.environment_suffix, loaded.profile.name) == (stack, profile)
+
+
+def test_the_suffix_is_the_stacks_name_and_a_renamed_stack_keeps_its_own() -> None:
+    assert load({}, stack="pay").environment_suffix == "pay"
+    deployed = load({}, stack="pay").identity()
+    assert load({}, stack="payments", deployed=deployed).environment_suffix == "pay"
+    assert refusal({}, stack="4711") == (
+        "environmentSuffix = '4711': must have a letter: YAML would read it as a number")
+
+
+@pytest.mark.parametrize("stack", ["prod", "production"])
+def test_a_stack_that_is_named_for_real_payments_must_protect_them(stack: str) -> None:
+    assert refusal({}, stack=stack) == f"profile = 'dev': must be prod in a stack that is named {stack}"
+    assert load({"profile": "prod"}, stack=stack).profile.protect
+
+
+OTHER = {
+    "profile": "prod", "account": "999999999999", "environmentSuffix": "other", "primaryRegion": "eu-west-1",
+    "primaryZones": "us-east-1b,us-east-1c,us-east-1d", "primaryVpcCidr": "10.9.0.0/16", "drRegion": "eu-west-1",
+    "drZones": "us-west-2b,us-west-2c,us-west-2d", "drVpcCidr": "10.9.0.0/16", "domainName": "pay.example.com",
+    "hostedZoneId": "Z0123456789ABC", "databaseSecretArn": SECRET_ARN, "tableConsistency": "strong",
+    "witnessRegion": "us-east-2"}
+
+
+@pytest.mark.parametrize("key", sorted(FIXED))
+def test_what_is_fixed_is_refused_once_the_stack_is_deployed_unless_the_change_is_allowed(key: str) -> None:
+    needs = {"hostedZoneId": DOMAIN, "tableConsistency": STRONG, "witnessRegion": {"tableConsistency": "strong"}}
+    with_it = {**needs.get(key, {}), key: OTHER[key]}
+    deployed = {name: value for name, value in load({}).identity().items() if name not in with_it or name == key}
+    if key in ("primaryRegion", "drRegion"):
+        deployed.pop(key.replace("Region", "Zones"))  # these follow
+    was = deployed[key]
+    assert refusal(with_it, deployed=deployed) == (
+        f"{key} = {OTHER[key]!r}: the stack was deployed with {was!r}; "
+        f"{next(each.fixed for each, _ in declarations() if each.key == key)}. If that is meant, set allowChange to "
+        f"{key}={OTHER[key]}")
+    allowed = load({**with_it, "allowChange": f"{key}={OTHER[key]}"}, deployed=deployed)
+    # The permission that is left behind allows no way back.
+    back = {name: value for name, value in allowed.identity().items() if name not in with_it or name == key}
+    assert refusal({"environmentSuffix": "dev", "allowChange": f"{key}={OTHER[key]}"}, deployed=back).startswith(
+        f"{key} = ")
+
+
+def test_swapped_regions_are_refused_with_all_that_would_change() -> None:
+    deployed = load({}).identity()
+    text = refusal({"primaryRegion": "us-west-2", "drRegion": "us-east-1"}, deployed=deployed)
+    assert [line.partition(" ")[0] for line in text.split("\n")] == [
+        "primaryRegion", "primaryZones", "drRegion", "drZones"]
+    assert "a failover changes no setting" in text
+
+
+def test_what_is_deployed_as_it_was_is_accepted() -> None:
+    keys = {"profile": "prod", **DOMAIN, **STRONG, "databaseSecretArn": SECRET_ARN}
+    assert load(keys, deployed=load(keys).identity()) == load(keys)
+
+
+def test_all_that_is_wrong_is_reported_at_once() -> None:
+    lines = refusal({"profile": "test", "primaryRegion": "us-est-1", "drVpcCidr": "10.0.7.0/24", "apiBurstLimit": "1",
+                     "drZone": "x", "aws:profile": "pay"}, deployed={"drVpcCidr": "10.1.0.0/16"}).split("\n")
+    assert [line.partition(" ")[0] for line in lines] == [
+        "drZone", "aws:profile", "profile", "primaryRegion", "drVpcCidr", "apiBurstLimit"]
+
+
+@pytest.mark.parametrize(("key", "text"), [
+    ("profil", "profil = 'x': is not a setting; did you mean profile?"),
+    ("DRREGION", "DRREGION = 'x': is not a setting; did you mean drRegion?"),
+    ("nothing-like-it", "nothing-like-it = 'x': is not a setting"),
+    ("tapstack:profile", "tapstack:profile = 'x': is not a setting: each is TapStack:KEY; did you mean profile?"),
+    ("aws:profile", ("aws:profile = 'x': is not read, because each region has a provider of its own: use AWS_PROFILE "
+                     "in the environment, and the settings account and tags"))])
+def test_a_key_that_is_no_setting_is_refused(key: str, text: str) -> None:
+    assert refusal({key: "x", "pulumi:disable-default-providers": "[]"}) == text
+
+
+@pytest.mark.parametrize(("key", "reason"), [
+    ("databaseSecretArn", "would be in clear in the state and in AWS: set it with --plaintext"),
+    ("tapstackKey", "is not a setting")])
+def test_a_value_that_is_kept_secret_is_refused_and_not_shown(key: str, reason: str) -> None:
+    pulumi.runtime.set_all_config({"TapStack:account": ACCOUNT, f"TapStack:{key}": "hidden"}, [f"TapStack:{key}"])
+    with patch("pulumi.get_stack", return_value="dev"), pytest.raises(SettingsError) as raised:
+        Settings.load({}, {})
+    assert str(raised.value) == f"{key} = '[secret]': {reason}"
+    pulumi.runtime.set_all_config({}, [])
 
 
 def check_refusal(error: SettingsError, keys: Mapping[str, str]) -> None:
-    """A refusal is one line that names a key and its value."""
-    text = str(error)
-    assert text == f"{error.key} = {error.value!r}: {error.reason}"
-    assert error.key in KEYS
-    assert error.value == keys.get(error.key, error.value)
-    assert error.reason
-    assert text.isprintable()
+    """Each refusal is one line that names a key and its value."""
+    assert error.refusals
+    assert str(error).split("\n") == [str(each) for each in error.refusals]
+    for each in error.refusals:
+        assert str(each) == f"{each.key} = {each.value!r}: {each.reason}"
+        assert each.key in KEYS
+        assert each.value == keys.get(each.key, each.value)
+        assert each.reason
+        assert str(each).isprintable()
 
 
 def check_invariants(accepted: Settings) -> None:

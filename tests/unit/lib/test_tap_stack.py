@@ -1,16 +1,39 @@
 """The program as a whole: its providers, and what it refuses before anything is registered."""
 import json
+from unittest.mock import patch
 
 import pytest
 
-from lib.errors import ProgramError
+from lib.errors import ProgramError, SettingsError
+from lib.identity import deployed_as
 from tests.unit.lib.conftest import recording
-from tests.unit.lib.recorder import Recording, record
+from tests.unit.lib.recorder import ACCOUNT, Recording, record
 
 
 def test_the_regions_are_the_configured_ones(domain: Recording) -> None:
     assert (domain.outputs["primary_region"], domain.outputs["dr_region"]) == ("us-west-2", "us-east-1")
     assert {r.inputs["region"] for r in domain.of("aws")} == {"us-west-2", "us-east-1"}
+
+
+def test_a_stack_is_registered_with_its_identity_and_held_against_it_before_anything_is_planned() -> None:
+    program = record({"drRegion": "eu-west-1"})
+    assert program.component_outputs["tapstack:index:TapStack"]["drRegion"] == "eu-west-1"
+    registered = Recording(state=program.component_outputs)
+    with pytest.raises(SettingsError, match=r"^drRegion = 'us-west-2': the stack was deployed with 'eu-west-1'"):
+        record({}, recording=registered)
+    assert not registered.resources
+    assert len(record({"drRegion": "eu-west-1"}, recording=registered).resources) == len(program.resources)
+
+
+def test_a_project_of_another_name_is_refused() -> None:
+    with patch("pulumi.get_project", return_value="tapstack"), pytest.raises(
+            ProgramError, match=r"^Pulumi\.yaml: name = 'tapstack': must be TapStack, or no setting would be found$"):
+        deployed_as()
+
+
+def test_providers_refuse_another_account_except_an_emulators(dev: Recording, domain: Recording) -> None:
+    assert [json.loads(each.inputs["allowedAccountIds"]) for each in dev.of("aws")] == [[ACCOUNT]] * 2
+    assert not any("allowedAccountIds" in each.inputs for each in domain.of("aws"))
 
 
 def test_providers_have_the_tags_and_no_emulator() -> None:
