@@ -189,8 +189,8 @@ up: stack $(READY) ## Deploy STACK to AWS, and bring its ledger up to date (DOCT
 	@$(MAKE) outputs migrate ARGS=
 
 .PHONY: migrate
-migrate: $(READY) ## Bring the ledger's schema up to date in what cfn-outputs/flat-outputs.json describes
-	@$(PY) -m tools.migrate
+migrate: $(READY) ## Bring the ledger's schema up to date in STACK, which cfn-outputs/flat-outputs.json must describe
+	@$(PY) -m tools.migrate "$$STACK"
 
 .PHONY: authorities
 authorities: ## Fetch the certificate authorities of RDS in every region (payments/rds-ca.pem)

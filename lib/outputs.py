@@ -22,6 +22,7 @@ def catalogue(settings: Settings, foundation: GlobalFoundation, primary: Region,
     """
     return {
         **settings.outputs(),
+        "stack_name": pulumi.get_stack(),
         "payments_table_name": shared.table.table.name,
         "payments_table_arn": shared.table.table.arn,
         "global_cluster_id": foundation.cluster.id,

@@ -31,10 +31,13 @@ ClientFactory = Callable[..., Any]
 
 
 class BotoClients:
-    """A ClientFactory that makes each client once; retries are botocore's, except for `ATTEMPTS`."""
+    """A ClientFactory that makes each client once; retries are botocore's, except for `ATTEMPTS`.
+
+    Each region has a session: one that assumes a role asks STS in the region of its first client, for all of them.
+    """
 
     def __init__(self) -> None:
-        self._session = boto3.Session()
+        self._sessions: dict[str, boto3.Session] = {}
         self._lock = threading.Lock()  # a session must not make two clients at the same time
         self._clients: dict[tuple[str, str, float], Any] = {}
 
@@ -42,8 +45,9 @@ class BotoClients:
         """As in ClientFactory."""
         with self._lock:
             if (service, region, read) not in self._clients:
+                session = self._sessions.setdefault(region, boto3.Session(region_name=region))
                 # Without the last setting us-east-1 would go to S3's global host.
-                self._clients[service, region, read] = self._session.client(service, region_name=region, config=Config(
+                self._clients[service, region, read] = session.client(service, region_name=region, config=Config(
                     connect_timeout=CONNECT_TIMEOUT, read_timeout=read, tcp_keepalive=True,
                     retries={"mode": "standard", "total_max_attempts": ATTEMPTS.get(service, 3)},
                     s3={"us_east_1_regional_endpoint": "regional"}))

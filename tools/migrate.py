@@ -1,7 +1,7 @@
 """Migrates the ledger's schema of a deployed stack: `make migrate`, which `make up` runs too.
 
 It reads the database's master login and passes it to the function `migrate` in the writer's region, which cannot read
-the login itself: its network has no route to Secrets Manager.
+the login itself: its network has no route to Secrets Manager. Who the writer is, it asks in either region.
 """
 import json
 import os
@@ -13,15 +13,22 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from contract import ALIAS, OutputsError, read_outputs
+from contract import ALIAS, ROLES, OutputsError, read_outputs
 
-ONE_LONG_CALL = Config(read_timeout=900, retries={"total_max_attempts": 1})  # as long as Lambda lets a function run
+# Each question is asked once, and an answer may take as long as the function `migrate` may run, and a little more:
+# keep-alive, because what stands between drops a connection that is silent for minutes.
+CALL = Config(connect_timeout=5, read_timeout=910, tcp_keepalive=True, retries={"total_max_attempts": 1})
 
 Clients = Callable[[str, str], Any]
 
 
 class MigrationFailed(Exception):
     """The function, or AWS before it, reports an error: its text is one line."""
+
+
+def boto_client(service: str, region: str) -> Any:
+    """A client of a session of its own: one that assumes a role does so in the client's region."""
+    return boto3.Session(region_name=region).client(service, config=CALL)
 
 
 def migrate(outputs: Mapping[str, Any], clients: Clients) -> dict[str, Any]:
@@ -46,11 +53,22 @@ def migrate(outputs: Mapping[str, Any], clients: Clients) -> dict[str, Any]:
 
 
 def _writer(outputs: Mapping[str, Any], clients: Clients) -> str:
-    """The role of the region whose cluster is the writer."""
-    (found,) = clients("rds", outputs["primary_region"]).describe_global_clusters(
-        GlobalClusterIdentifier=outputs["global_cluster_id"])["GlobalClusters"]
-    writers = {member["DBClusterArn"] for member in found["GlobalClusterMembers"] if member["IsWriter"]}
-    return "dr" if outputs["dr_cluster_arn"] in writers else "primary"
+    """The role of the region whose cluster is the writer, from the region that answers first."""
+    failed: list[str] = []
+    for asked in ROLES:
+        region = outputs[f"{asked}_region"]
+        try:
+            found = clients("rds", region).describe_global_clusters(
+                GlobalClusterIdentifier=outputs["global_cluster_id"])["GlobalClusters"]
+        except (ClientError, BotoCoreError) as error:
+            failed.append(f"{region}: {error}")
+            continue
+        for member in (each for cluster in found for each in cluster["GlobalClusterMembers"]):
+            for role in ROLES:
+                if member["IsWriter"] and member["DBClusterArn"] == outputs[f"{role}_cluster_arn"]:
+                    return role
+        failed.append(f"{region}: {outputs['global_cluster_id']} has no writer")
+    raise MigrationFailed("; ".join(failed))
 
 
 def _secret(outputs: Mapping[str, Any], region: str) -> str:
@@ -59,11 +77,14 @@ def _secret(outputs: Mapping[str, Any], region: str) -> str:
     return ":".join([*parts[:3], region, *parts[4:]])
 
 
-def main(environ: Mapping[str, str] = os.environ, clients: Clients = lambda service, region: boto3.client(
-        service, region_name=region, config=ONE_LONG_CALL)) -> int:
-    """Migrate the stack that the outputs file describes. Returns the exit code: 0 done, 1 failed, 2 no such stack."""
+def main(stack: str, environ: Mapping[str, str] = os.environ, clients: Clients = boto_client) -> int:
+    """Migrate the stack of that name. Returns the exit code: 0 done, 1 failed, 2 the outputs describe no such stack."""
     try:
-        result = migrate(read_outputs(environ), clients)
+        outputs = read_outputs(environ)
+        if outputs["stack_name"] != stack:
+            raise OutputsError(f"the outputs are of stack {outputs['stack_name']}, not of {stack}: `make outputs` "
+                               "writes them")
+        result = migrate(outputs, clients)
     except OutputsError as error:
         print(f"migrate: {error}", file=sys.stderr)
         return 2
@@ -78,4 +99,4 @@ def main(environ: Mapping[str, str] = os.environ, clients: Clients = lambda serv
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1]))

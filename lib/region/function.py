@@ -94,7 +94,7 @@ def function_specs(names: Names, concurrency: int) -> dict[str, FunctionSpec]:
                 policies.allow("s3:ListBucket", [receipts, control])]),
         # Makes a region the first leader: one item of the table.
         "migrate": FunctionSpec(
-            function=names.migrate, role=names.migrate_role, handler="payments.migrate.handler", timeout=120,
+            function=names.migrate, role=names.migrate_role, handler="payments.migrate.handler", timeout=900,
             permissions=[policies.allow("dynamodb:PutItem", names.table_arn, policies.for_all(
                 "StringEquals", "dynamodb:LeadingKeys", [LEADERSHIP_KEY]))]),
         "reconcile": FunctionSpec(

@@ -20,7 +20,7 @@ from lib.identity import READ_STATE
 resource._get_stack_trace = source_pb2.StackTrace  # pylint: disable=protected-access
 
 PROGRAM = Path(__file__).resolve().parents[3] / "__main__.py"
-PROJECT, STACK = "TapStack", "dev"
+PROJECT, STACK = "TapStack", "test"
 ACCOUNT = "123456789012"
 STACK_TYPE = "pulumi:pulumi:Stack"
 
@@ -237,7 +237,7 @@ def record(config: Mapping[str, str] | None = None, *, known: bool = True,
     calls = _Calls(recording)
     mocks.set_mocks(calls, project=PROJECT, stack=STACK, organization="organization", preview=not known,
                     monitor=_Monitor(calls, recording, known))
-    keys = {"account": ACCOUNT, **(config or {})}
+    keys = {"account": ACCOUNT, "environmentSuffix": "dev", **(config or {})}
     pulumi.runtime.set_all_config({f"{PROJECT}:{key}": value for key, value in keys.items()})
     set_root_resource(None)  # type: ignore[arg-type]  # set_mocks has made a stack; the program gets its own
     gc.collect()

@@ -7,10 +7,14 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from queue import SimpleQueue
 from threading import Barrier, Event, Thread, current_thread
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from botocore.exceptions import HTTPClientError
 
 from payments.clock import SYSTEM
 from recovery.environment import Background, BotoClients, HttpReply, send, system_environment
@@ -51,6 +55,27 @@ def test_a_client_is_made_once_for_a_region_and_a_time() -> None:
     assert clients("sns", "us-east-1").meta.region_name == "us-east-1"
     assert (client.meta.config.connect_timeout, client.meta.config.read_timeout) == (2, 5)
     assert clients("sns", "us-west-2", 900.0).meta.config.read_timeout == 900
+
+
+def test_each_region_assumes_a_role_at_its_own_sts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "config"
+    config.write_text("[profile base]\naws_access_key_id = key\naws_secret_access_key = secret\n"
+                      "[default]\nrole_arn = arn:aws:iam::123456789012:role/recovery\nsource_profile = base\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(variable, raising=False)
+    asked = []
+
+    def refuse(_session: object, request: Any) -> None:
+        asked.append(urlsplit(request.url).hostname)
+        raise HTTPClientError(error="dead")
+    monkeypatch.setattr("botocore.httpsession.URLLib3Session.send", refuse)
+    clients = BotoClients()
+    both = [clients("sns", region) for region in ("us-east-1", "us-west-2")]
+    for client in reversed(both):
+        with pytest.raises(HTTPClientError):
+            client.list_topics()
+    assert asked == ["sts.us-west-2.amazonaws.com", "sts.us-east-1.amazonaws.com"]
 
 
 @pytest.mark.usefixtures("credentials")
