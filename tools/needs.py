@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 from pulumi.runtime import set_all_config
 
+from contract import PROJECT
 from lib.errors import SettingsError
 from lib.names import Names
 from lib.region.database import ENGINE, INSTANCE_CLASS
@@ -66,7 +67,7 @@ def configuration(path: Path) -> dict[str, str]:
 def main(stack: str, folder: Path = ROOT) -> int:
     """Print the needs of a stack whose file is in `folder`. Returns the exit code: 0, or 2 if they cannot be known."""
     try:
-        set_all_config(configuration(folder / f"Pulumi.{stack}.yaml"))
+        set_all_config({f"{PROJECT}:environmentSuffix": stack, **configuration(folder / f"Pulumi.{stack}.yaml")})
         needs = needs_of(Settings.load())
     except (OSError, ValueError, SettingsError) as error:
         print(f"needs: {error}", file=sys.stderr)

@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[3]
 
 def needed(case: str) -> Needs:
     """The needs of a recorded case."""
-    set_all_config({f"{recorder.PROJECT}:{key}": value
-                    for key, value in {"account": recorder.ACCOUNT, **CASES[case]}.items()})
+    keys = {"account": recorder.ACCOUNT, "environmentSuffix": "dev", **CASES[case]}
+    set_all_config({f"{recorder.PROJECT}:{key}": value for key, value in keys.items()})
     return needs_of(Settings.load({}))
 
 
