@@ -15,7 +15,7 @@ import typer
 from botocore.exceptions import BotoCoreError
 from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from typer.exceptions import TyperException
 
 from contract import OutputsError, read_outputs
@@ -54,7 +54,7 @@ Seconds = Annotated[float, typer.Option(min=1, help="The longest that clients pa
 NeedsFile = Annotated[typer.FileText | None, typer.Option(
     "--needs", metavar="FILE", help="What the next deployment needs: `python -m tools.needs` prints it (- for stdin).")]
 BeforeUp = Annotated[bool, typer.Option(
-    "--before-up", help="With --needs: only what the next deployment needs, nothing about the present one.")]
+    "--before-up", help="Leave out what the next deployment makes good: differences between the regions.")]
 app = typer.Typer(add_completion=False, help=(
     "Moves the payment service from one region to the other. Exit codes: 0 done, 1 not finished (run the same command "
     "again to continue), 2 refused, and nothing was changed, 130 interrupted."))
@@ -165,8 +165,8 @@ def doctor(context: typer.Context, *, needs: NeedsFile = None, before_up: Before
         return
     stack = terminal.deployed(wanted)
     with terminal.console(True).status("looking at AWS"):
-        found = doctors.examine(terminal.connect(), terminal.name_servers, needs=wanted,
-                                stack=None if before_up and wanted else stack, deployed=stack is not None)
+        found = doctors.examine(
+            terminal.connect(), terminal.name_servers, needs=wanted, stack=stack, before_up=before_up)
     terminal.show(found.document(), _table(found.rows()), *found.lines(), as_json=as_json)
     if found.code:
         raise CommandStopped(found.code)
@@ -271,7 +271,7 @@ def drive(cloud: Cloud, run: Run, console: Console) -> Run:
 
 
 def _table(rows: show.Rows, title: str | None = None) -> Table:
-    table = Table(*rows[0], box=box.SIMPLE, title=title)
+    table = Table(*(Column(heading, overflow="fold") for heading in rows[0]), box=box.SIMPLE, title=title)
     for row in rows[1:]:
         table.add_row(*row)
     return table

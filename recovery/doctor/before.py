@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from recovery.doctor.check import Checks, Look, Symptom, answer_of_any
+from recovery.doctor.check import Checks, Look, Situation, Symptom, answer_of_any
 from recovery.doctor.needs import Needs
 
 BEFORE = Checks[Needs]()
@@ -42,7 +42,8 @@ def regions_enabled(look: Look, needs: Needs, _region: str) -> Iterator[Symptom]
                           remedy="enable it (Account, AWS Regions) and wait until it is enabled, or choose another one")
 
 
-@BEFORE.add("zones", "Does the account have the availability zones of the settings?", each_region=True, first=True)
+@BEFORE.add("zones", "Does the account have the availability zones of the settings?", each_region=True,
+            unless=Situation.DEPLOYED)
 def zones_offered(look: Look, needs: Needs, region: str) -> Iterator[Symptom]:
     """Which zones an account has differs between accounts.
 
@@ -78,7 +79,8 @@ def concurrency(look: Look, needs: Needs, region: str) -> Iterator[Symptom]:
                       f"{needs.busy} while a store does not answer", remedy=more.format(1000), fails=False)
 
 
-@BEFORE.add("quotas", "Is there room for what the stack creates in the region?", each_region=True, first=True)
+@BEFORE.add("quotas", "Is there room for what the stack creates in the region?", each_region=True,
+            unless=Situation.DEPLOYED)
 def quotas(look: Look, needs: Needs, region: str) -> Iterator[Symptom]:
     """What is above a quota is refused.
 
@@ -102,7 +104,7 @@ def quotas(look: Look, needs: Needs, region: str) -> Iterator[Symptom]:
                          _limit(look, region, "apigateway", "L-A93447B8"))
 
 
-@BEFORE.add("Route 53", "Is there room for the health checks and the zone?", first=True)
+@BEFORE.add("Route 53", "Is there room for the health checks and the zone?", unless=Situation.DEPLOYED)
 def route53_limits(look: Look, needs: Needs, region: str) -> Iterator[Symptom]:
     """These quotas are the account's, not a region's.
 
@@ -158,14 +160,14 @@ def backup_opted_in(look: Look, _needs: Needs, region: str) -> Iterator[Symptom]
     https://docs.aws.amazon.com/aws-backup/latest/devguide/advanced-ddb-backup.html
     """
     found = look("backup", "DescribeRegionSettings", region)
-    command = f"aws backup update-region-settings --region {region}"
+    remedy = f"AWS Backup, Settings, in {region}: switch {{}} on"
     for kind in ("Aurora", "DynamoDB"):
-        if not found["ResourceTypeOptInPreference"].get(kind):
+        if not found.get("ResourceTypeOptInPreference", {}).get(kind):
             yield Symptom(problem=f"AWS Backup is not opted in for {kind}: it would not be backed up",
-                          remedy=f"{command} --resource-type-opt-in-preference {kind}=true")
-    if not found["ResourceTypeManagementPreference"].get("DynamoDB"):
+                          remedy=remedy.format(kind))
+    if not found.get("ResourceTypeManagementPreference", {}).get("DynamoDB"):
         yield Symptom(problem="DynamoDB's advanced backup is off: no backup of the table could be copied",
-                      remedy=f"{command} --resource-type-management-preference DynamoDB=true")
+                      remedy=remedy.format("advanced features for DynamoDB"))
 
 
 @BEFORE.add("log role", "Who owns the role by which API Gateway writes logs?", each_region=True)
@@ -189,7 +191,7 @@ def log_role(look: Look, needs: Needs, region: str) -> Iterator[Symptom]:
                       remedy="request more (Service Quotas, apigateway, L-8A5B8E43), or set it lower")
 
 
-@BEFORE.add("names", "Are the names free that may outlive a stack?", each_region=True, first=True)
+@BEFORE.add("names", "Are the names free that may outlive a stack?", each_region=True, unless=Situation.DEPLOYED)
 def names_taken(look: Look, needs: Needs, region: str) -> Iterator[Symptom]:
     """What carries the stack's tags is its own: of an `up` that was broken off, or of a stack with the same suffix.
 

@@ -1,12 +1,20 @@
 """What a check is, what it may look at, and what it finds."""
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
 from recovery.errors import AwsFailure
 
 S = TypeVar("S")
 S_contra = TypeVar("S_contra", contravariant=True)
+
+
+class Situation(StrEnum):
+    """When the doctor is asked: once the stack exists, or by the deployment that follows. Both may be true."""
+
+    DEPLOYED = "deployed"
+    BEFORE_UP = "before `up`"
 
 
 class Look(Protocol):
@@ -41,13 +49,13 @@ class Find(Protocol[S_contra]):
 class DoctorCheck(Generic[S]):
     """A check, by the question that it answers.
 
-    It is made in each region, or once; with `first` only while the stack is not deployed.
+    It is made in each region, or once, and not at all in the situation `unless`.
     """
 
     name: str
     question: str
     each_region: bool
-    first: bool
+    unless: Situation | None
     find: Find[S]
 
 
@@ -55,10 +63,10 @@ class Checks(list[DoctorCheck[S]]):
     """The checks of one kind of subject, in the order in which they are shown."""
 
     def add(self, name: str, question: str, *, each_region: bool = False,
-            first: bool = False) -> Callable[[Find[S]], Find[S]]:
+            unless: Situation | None = None) -> Callable[[Find[S]], Find[S]]:
         """Make the decorated function a check."""
         def register(find: Find[S]) -> Find[S]:
-            self.append(DoctorCheck(name=name, question=question, each_region=each_region, first=first, find=find))
+            self.append(DoctorCheck(name=name, question=question, each_region=each_region, unless=unless, find=find))
             return find
         return register
 

@@ -1,4 +1,7 @@
-"""What is wrong with a deployed stack, above all where its regions differ: a failover would make that felt."""
+"""What is wrong with a deployed stack, above all where its regions differ: a failover would make that felt.
+
+What the next deployment makes good must not prevent it, so it is not looked for before `up`.
+"""
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -6,7 +9,7 @@ from typing import Any
 
 from contract import ALIAS
 from recovery.cloud import writer_of
-from recovery.doctor.check import Checks, Look, Symptom, answer_of_any, unlike
+from recovery.doctor.check import Checks, Look, Situation, Symptom, answer_of_any, unlike
 from recovery.doctor.needs import Needs
 from recovery.stack import Site, Stack
 
@@ -56,7 +59,7 @@ def writer(look: Look, there: Deployed, _region: str) -> Iterator[Symptom]:
                       f"{' and '.join(there.regions)}: `up` would replace its data", remedy="set them back")
 
 
-@DEPLOYED.add("versions", "Do both regions run the same code and engine?")
+@DEPLOYED.add("versions", "Do both regions run the same code and engine?", unless=Situation.BEFORE_UP)
 def versions(look: Look, there: Deployed, _region: str) -> Iterable[Symptom]:
     """What differs here may make a failover fail."""
     def read(site: Site) -> dict[str, Any]:
@@ -68,7 +71,7 @@ def versions(look: Look, there: Deployed, _region: str) -> Iterable[Symptom]:
     return unlike([(site.region, read(site)) for site in there.stack.sites], AGAIN, fails=True)
 
 
-@DEPLOYED.add("capacity", "Can either region carry the load?")
+@DEPLOYED.add("capacity", "Can either region carry the load?", unless=Situation.BEFORE_UP)
 def capacity(look: Look, there: Deployed, _region: str) -> Iterable[Symptom]:
     """Settings may make the standby smaller on purpose."""
     def read(site: Site) -> dict[str, Any]:
@@ -84,7 +87,7 @@ def capacity(look: Look, there: Deployed, _region: str) -> Iterable[Symptom]:
     return unlike([(site.region, read(site)) for site in there.stack.sites], ACCEPT, fails=False)
 
 
-@DEPLOYED.add("parameters", "Are database and table configured alike?")
+@DEPLOYED.add("parameters", "Are database and table configured alike?", unless=Situation.BEFORE_UP)
 def parameters(look: Look, there: Deployed, _region: str) -> Iterable[Symptom]:
     """Parameters of the engine, protection and backups."""
     table = there.stack.payments_table_name
@@ -107,7 +110,7 @@ def parameters(look: Look, there: Deployed, _region: str) -> Iterable[Symptom]:
     return unlike([(site.region, read(site)) for site in there.stack.sites], AGAIN, fails=True)
 
 
-@DEPLOYED.add("permissions", "May the functions do the same in both regions?")
+@DEPLOYED.add("permissions", "May the functions do the same in both regions?", unless=Situation.BEFORE_UP)
 def permissions(look: Look, there: Deployed, _region: str) -> Iterable[Symptom]:
     """The roles' policies, each without what its own region is called."""
     def read(site: Site) -> dict[str, Any]:

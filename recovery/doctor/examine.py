@@ -1,4 +1,5 @@
 """Carries out the checks: all of them at the same time, with read permissions only."""
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -8,7 +9,7 @@ from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from recovery.doctor.before import BEFORE
-from recovery.doctor.check import DoctorCheck, S, Symptom, answer_of_any
+from recovery.doctor.check import DoctorCheck, S, Situation, Symptom, answer_of_any
 from recovery.doctor.deployed import DEPLOYED, Deployed
 from recovery.doctor.needs import Needs
 from recovery.environment import Environment
@@ -52,7 +53,8 @@ class AwsLook:
             client = self.environment.clients(service, region)
             try:
                 if client.can_paginate(method):
-                    return client.get_paginator(method).paginate(**request).build_full_result()
+                    # Of a list that is empty, it returns nothing.
+                    return defaultdict(list, client.get_paginator(method).paginate(**request).build_full_result())
                 return getattr(client, method)(**request)
             except ClientError as error:
                 if error.response["Error"]["Code"] in absent:
@@ -108,10 +110,10 @@ class Diagnosis:
 
 
 def examine(environment: Environment, name_servers: NameServers, *, needs: Needs | None, stack: Stack | None,
-            deployed: bool) -> Diagnosis:
+            before_up: bool = False) -> Diagnosis:
     """Make the checks that concern what is to be deployed (`needs`), what is (`stack`), or both.
 
-    `deployed`: the stack exists, so that its names are its own. Raises CommandStopped if AWS cannot be asked at all.
+    Raises CommandStopped if AWS cannot be asked at all.
     """
     regions = [each.region for each in (needs.regions if needs else stack.sites if stack else ())]
     look = AwsLook(environment, name_servers)
@@ -119,19 +121,22 @@ def examine(environment: Environment, name_servers: NameServers, *, needs: Needs
         look.account = answer_of_any(look, regions, "sts", "GetCallerIdentity")["Account"]
     except AwsFailure as error:
         raise CommandStopped(COULD_NOT_LOOK, f"{error}: {SIGN_IN}") from error
+    present = {Situation.DEPLOYED: stack is not None, Situation.BEFORE_UP: before_up}
     questions: Questions = {}
     if needs:
-        questions |= _questions([each for each in BEFORE if not (deployed and each.first)], look, needs, regions)
+        questions |= _questions(BEFORE, present, look, needs, regions)
     if stack:
-        questions |= _questions(DEPLOYED, look, Deployed(stack=stack, needs=needs), regions)
+        questions |= _questions(DEPLOYED, present, look, Deployed(stack=stack, needs=needs), regions)
     answers = environment.background.gather(questions, PATIENCE)
     return Diagnosis(account=look.account, answers={
         key: answers.get(key, f"no answer within {PATIENCE:g} s") for key in questions})
 
 
-def _questions(checks: Iterable[DoctorCheck[S]], look: AwsLook, subject: S, regions: Sequence[str]) -> Questions:
+def _questions(checks: Iterable[DoctorCheck[S]], present: Mapping[Situation, bool], look: AwsLook, subject: S,
+               regions: Sequence[str]) -> Questions:
     return {(check.name, region if check.each_region else ""): partial(_answer, check, look, subject, region)
-            for check in checks for region in (regions if check.each_region else regions[:1])}
+            for check in checks if check.unless is None or not present[check.unless]
+            for region in (regions if check.each_region else regions[:1])}
 
 
 def _answer(check: DoctorCheck[S], look: AwsLook, subject: S, region: str) -> Answer:

@@ -172,12 +172,11 @@ def test_a_major_version_that_the_region_lacks_has_no_alternative() -> None:
 
 # --- AWS Backup
 
-def test_each_kind_that_backup_is_not_opted_in_for_has_its_command() -> None:
+def test_each_kind_that_backup_is_not_opted_in_for_is_named() -> None:
     off = {"ResourceTypeOptInPreference": {"DynamoDB": False}, "ResourceTypeManagementPreference": {}}
     findings = find("backup", {"backup:DescribeRegionSettings": off}, region=AWAY)
-    assert [each.remedy.partition(AWAY)[2] for each in findings] == [
-        " --resource-type-opt-in-preference Aurora=true", " --resource-type-opt-in-preference DynamoDB=true",
-        " --resource-type-management-preference DynamoDB=true"]
+    assert [each.remedy.partition(f"in {AWAY}: ")[2] for each in findings] == [
+        "switch Aurora on", "switch DynamoDB on", "switch advanced features for DynamoDB on"]
 
 
 # --- API Gateway's account

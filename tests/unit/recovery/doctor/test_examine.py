@@ -6,12 +6,12 @@ import pytest
 from botocore.stub import Stubber
 
 from recovery.doctor.before import BEFORE
-from recovery.doctor.check import Symptom
+from recovery.doctor.check import Situation, Symptom
 from recovery.doctor.deployed import DEPLOYED
 from recovery.doctor.examine import PATIENCE, AwsLook, Diagnosis, UndeclaredCall, examine
 from recovery.errors import AwsFailure, CommandStopped
 from recovery.permissions import DOCTOR
-from tests.unit.recovery.doctor.fakes import FINE, NEW, SECRET, Account, FakeLook, deployment, found, needs
+from tests.unit.recovery.doctor.fakes import FINE, NEW, SECRET, Account, FakeLook, cluster, deployment, found, needs
 from tests.unit.recovery.fakes import AWAY, HOME, FakeBackground, FakeClock, environment_of, stack
 
 PROBLEM, NOTE = Symptom(problem="p", remedy="r"), Symptom(problem="n", remedy="r", fails=False)
@@ -20,7 +20,7 @@ PROBLEM, NOTE = Symptom(problem="p", remedy="r"), Symptom(problem="n", remedy="r
 def examined(account: Account, background: FakeBackground | None = None, **subject: Any) -> Diagnosis:
     """What the checks answer in an account."""
     return examine(environment_of(FakeClock(), account.client, background=background), lambda _zone: frozenset(),
-                   **{"needs": None, "stack": None, "deployed": False, **subject})
+                   **{"needs": None, "stack": None, **subject})
 
 
 # --- Which checks are made
@@ -35,11 +35,20 @@ def test_before_the_first_deployment_only_what_it_needs_is_looked_at() -> None:
 
 
 def test_a_deployed_stack_has_taken_its_names_itself() -> None:
-    diagnosis = examined(Account(FINE), needs=needs(), stack=stack(), deployed=True)
+    diagnosis = examined(Account(FINE), needs=needs(), stack=stack())
     assert {name for name, _ in diagnosis.answers} == {
-        *(check.name for check in BEFORE if not check.first), *(check.name for check in DEPLOYED)}
+        *(check.name for check in BEFORE if check.unless is not Situation.DEPLOYED),
+        *(check.name for check in DEPLOYED)}
     assert diagnosis.code == 0
     assert {name for name, _ in examined(Account(FINE), stack=stack()).answers} == {check.name for check in DEPLOYED}
+
+
+def test_what_the_next_deployment_makes_good_does_not_prevent_it() -> None:
+    different = {**FINE, f"rds:DescribeDBClusters {AWAY}": cluster(AWAY, EngineVersion="17.6")}
+    assert examined(Account(different), needs=needs(), stack=stack()).code == 1
+    diagnosis = examined(Account(different), needs=needs(), stack=stack(), before_up=True)
+    assert diagnosis.code == 0
+    assert {name for name, _ in diagnosis.answers} & {check.name for check in DEPLOYED} == {"stack's account", "writer"}
 
 
 # --- What cannot be looked at
@@ -111,6 +120,8 @@ def test_all_pages_are_read(stubbed: Any) -> None:
         stubber.add_response("describe_log_groups", {
             "logGroups": [{"logGroupName": name}], **({} if token else {"nextToken": "2"})}, token)
     assert [each["logGroupName"] for each in look("logs", "DescribeLogGroups", HOME)["logGroups"]] == ["one", "two"]
+    stubber.add_response("describe_log_groups", {}, {})
+    assert look("logs", "DescribeLogGroups", HOME)["logGroups"] == []
 
 
 def test_an_expected_refusal_is_none_and_any_other_a_failure(stubbed: Any) -> None:

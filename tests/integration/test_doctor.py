@@ -1,0 +1,16 @@
+"""The doctor finds nothing wrong with the deployed stack."""
+import os
+from pathlib import Path
+
+from contract import read_outputs
+from recovery.cli import connect
+from recovery.doctor import examine, name_servers
+from recovery.stack import Stack
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_regions_are_alike_and_every_question_is_answered() -> None:
+    stack = Stack.of(read_outputs(os.environ, ROOT))
+    found = examine(connect(), name_servers, needs=None, stack=stack)
+    assert found.code == 0, found.document()
