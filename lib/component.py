@@ -3,12 +3,30 @@ from typing import Any, ClassVar
 
 import pulumi
 
+# What a release replaces or removes. The first four only watch; AWS refuses to delete the others while they are used.
+REPLACED_BY_RELEASES = frozenset({
+    "aws:acm/certificateValidation:CertificateValidation", "aws:cloudwatch/dashboard:Dashboard",
+    "aws:cloudwatch/metricAlarm:MetricAlarm", "aws:sns/topicSubscription:TopicSubscription",
+    "aws:apigateway/deployment:Deployment", "aws:rds/clusterParameterGroup:ClusterParameterGroup",
+})
+
+
+def protecting(*, protect: bool) -> pulumi.ResourceOptions:
+    """Options of the root: with `protect` it and everything in it, except what releases replace, cannot be deleted."""
+    def release(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
+        if args.type_ not in REPLACED_BY_RELEASES:
+            return None
+        return pulumi.ResourceTransformationResult(args.props, pulumi.ResourceOptions.merge(
+            args.opts, pulumi.ResourceOptions(protect=False)))
+
+    return pulumi.ResourceOptions(protect=protect, transformations=[release])
+
 
 class Component(pulumi.ComponentResource):
     """A group of resources that inherit their parent's provider, and so its region.
 
     Children take their options from `opts` or `durable`, which set the parent: without it a resource would use the
-    default provider, whatever region that has.
+    default provider, whatever region that has. They are protected if the root is, but for `REPLACED_BY_RELEASES`.
 
     `type_name` is explicit, because it is part of each child's URN: renaming a class must never replace a database.
     """
@@ -31,6 +49,6 @@ class Component(pulumi.ComponentResource):
         """
         return pulumi.ResourceOptions(parent=self, **{"delete_before_replace": True, **overrides})
 
-    def durable(self, *, protect: bool, **overrides: Any) -> pulumi.ResourceOptions:
-        """Options of a child with data: never deleted before it is replaced, and not deleted at all while `protect`."""
-        return pulumi.ResourceOptions(parent=self, protect=protect, **overrides)
+    def durable(self, *, retain: bool = False, **overrides: Any) -> pulumi.ResourceOptions:
+        """Options of a child with data: never deleted before it is replaced, and with `retain` not by a destroy."""
+        return pulumi.ResourceOptions(parent=self, retain_on_delete=retain, **overrides)

@@ -37,7 +37,7 @@ class GlobalFoundation(Component, type_name="GlobalFoundation"):
         self.cluster = aws.rds.GlobalCluster(
             f"{name}-database", global_cluster_identifier=names.global_cluster, engine=ENGINE.value,
             engine_version=settings.database.engine_version, storage_encrypted=True,
-            deletion_protection=profile.protect, opts=self.durable(protect=profile.protect))
+            deletion_protection=profile.protect, opts=self.durable())
         self.secret_arn = settings.database.secret_arn
         self.writer = self._writer(self.secret_arn)
         self.api_key = random.RandomPassword(f"{name}-api-key", length=40, special=False,

@@ -42,9 +42,9 @@ class Profile:
     """What differs between a stack for experiments and one with real payments."""
 
     name: str
-    protect: Annotated[bool, "data is protected against deletion, unless `deletionProtection` is set"]
-    """Without it, buckets and vaults are emptied when the stack is destroyed."""
-    final_snapshots: Annotated[bool, "the database leaves final snapshots when the stack is destroyed"]
+    protect: Annotated[bool, "the stack is protected against deletion, unless `deletionProtection` is set"]
+    retain: Annotated[bool, "final snapshots, backups and receipts outlive the stack, with the keys that read them, "
+                      "unless `retainData` is set"]
     log_retention_days: Annotated[int, "days for which logs are kept"]
     backup_retention_days: Annotated[int, "days for which backups are kept"]
     noncurrent_version_days: Annotated[int, "days for which superseded versions of objects are kept"]
@@ -53,9 +53,9 @@ class Profile:
 
 
 PROFILES: Mapping[str, Profile] = {profile.name: profile for profile in (
-    Profile(name="dev", protect=False, final_snapshots=False, log_retention_days=7, backup_retention_days=1,
+    Profile(name="dev", protect=False, retain=False, log_retention_days=7, backup_retention_days=1,
             noncurrent_version_days=7, key_deletion_days=7, secret_recovery_days=0),
-    Profile(name="prod", protect=True, final_snapshots=True, log_retention_days=365, backup_retention_days=35,
+    Profile(name="prod", protect=True, retain=True, log_retention_days=365, backup_retention_days=35,
             noncurrent_version_days=365, key_deletion_days=30, secret_recovery_days=30),
 )}
 
@@ -270,6 +270,10 @@ class Settings:
         "deletionProtection", parsers.one_of(_FLAGS),
         "true or false; to destroy a prod stack, set false and deploy once more.",
         {profile.name: str(profile.protect).lower() for profile in PROFILES.values()}, variable=None)
+    retain_data: bool = setting(
+        "retainData", parsers.one_of(_FLAGS),
+        "true or false: whether final snapshots, backups and receipts outlive the stack, with the keys that read them.",
+        {profile.name: str(profile.retain).lower() for profile in PROFILES.values()}, variable=None)
     environment_suffix: str = setting(
         "environmentSuffix", parsers.suffix,
         "End of every physical name: lower-case letters and digits, with single hyphens between them.",
@@ -306,8 +310,8 @@ class Settings:
 
     @property
     def profile(self) -> Profile:
-        """The profile, with the deletion protection that is set."""
-        return replace(self.base_profile, protect=self.deletion_protection)
+        """The profile, with the protection that is set."""
+        return replace(self.base_profile, protect=self.deletion_protection, retain=self.retain_data)
 
     @classmethod
     def load(cls, deployed: Mapping[str, str] = MappingProxyType({}),

@@ -5,7 +5,7 @@ import pulumi
 import pulumi_aws as aws
 
 from contract import PROJECT
-from lib.component import Component
+from lib.component import Component, protecting
 from lib.dr_region import DrRegion
 from lib.global_foundation import GlobalFoundation
 from lib.global_resources import GlobalResources
@@ -28,9 +28,9 @@ class TapStack(Component, type_name="TapStack"):
     Each region has one explicit provider. The controllers come last, because each knows both regions.
     """
 
-    def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, settings: Settings) -> None:
         require_authorities(AUTHORITIES, settings.primary.region, settings.dr.region)  # before anything is registered
-        super().__init__(name, opts)
+        super().__init__(name, protecting(protect=settings.profile.protect))
         self.register_outputs(settings.identity())  # first, so that `deployed_as` finds them after a failure, too
         primary_aws, standby_aws = (self._aws(region, settings) for region in (settings.primary, settings.dr))
         primary_names, standby_names = (Names(settings.environment_suffix, each.region, settings.account)

@@ -51,7 +51,7 @@ def _region(settings: Settings, region: RegionSettings) -> RegionNeeds:
         log_role=names.api_logs_role,
         log_groups=(names.flow_logs, names.api_logs, names.database_logs, *(f"{LOGS}/{each}" for each in functions)),
         buckets=(names.receipts, names.control), secret="" if settings.database.secret_arn else names.secret,
-        final_snapshot=f"{names.cluster}-final" if settings.profile.final_snapshots else "")
+        final_snapshot=f"{names.cluster}-final" if settings.profile.retain else "")
 
 
 def configuration(path: Path) -> dict[str, str]:

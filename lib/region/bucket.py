@@ -1,4 +1,6 @@
 """A private bucket: encrypted, versioned, and reached over TLS only."""
+from functools import partial
+
 import pulumi
 import pulumi_aws as aws
 
@@ -8,31 +10,35 @@ from lib.settings import Profile
 
 
 class SecureBucket(Component, type_name="SecureBucket"):
-    """A private, versioned bucket, encrypted with the region's key, over TLS only; superseded versions expire."""
+    """A private, versioned bucket, encrypted with the region's key, over TLS only; superseded versions expire.
+
+    One that outlives the stack stays as closed as it was, so all of this outlives the stack with it.
+    """
 
     def __init__(self, name: str, *, bucket: str, profile: Profile, key_arn: pulumi.Input[str],
                  opts: pulumi.ResourceOptions) -> None:
         super().__init__(name, opts)
-        self.bucket = aws.s3.Bucket(f"{name}-bucket", bucket=bucket, force_destroy=not profile.protect,
-                                    opts=self.durable(protect=profile.protect))
+        self.bucket = aws.s3.Bucket(f"{name}-bucket", bucket=bucket, force_destroy=not profile.retain,
+                                    opts=self.durable(retain=profile.retain))
+        options = partial(self.opts, retain_on_delete=profile.retain)
         self.arn: pulumi.Output[str] = self.bucket.arn
         # One after the other: S3 refuses two changes of a bucket's access at the same time (409 OperationAborted).
         owner = aws.s3.BucketOwnershipControls(
-            f"{name}-owner", bucket=self.bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=self.opts())
+            f"{name}-owner", bucket=self.bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=options())
         closed = aws.s3.BucketPublicAccessBlock(
             f"{name}-closed", bucket=self.bucket.id, block_public_acls=True, block_public_policy=True,
-            ignore_public_acls=True, restrict_public_buckets=True, opts=self.opts(depends_on=[owner]))
+            ignore_public_acls=True, restrict_public_buckets=True, opts=options(depends_on=[owner]))
         self.versioning = aws.s3.BucketVersioning(f"{name}-versions", bucket=self.bucket.id,
-                                                  versioning_configuration={"status": "Enabled"}, opts=self.opts())
+                                                  versioning_configuration={"status": "Enabled"}, opts=options())
         aws.s3.BucketServerSideEncryptionConfiguration(
-            f"{name}-encryption", bucket=self.bucket.id, opts=self.opts(),
+            f"{name}-encryption", bucket=self.bucket.id, opts=options(),
             rules=[{"apply_server_side_encryption_by_default": {"sse_algorithm": "aws:kms",
                                                                 "kms_master_key_id": key_arn},
                     "bucket_key_enabled": True}])
         aws.s3.BucketPolicy(f"{name}-policy", bucket=self.bucket.id, policy=policies.tls_only(self.bucket.arn),
-                            opts=self.opts(depends_on=[closed]))
+                            opts=options(depends_on=[closed]))
         aws.s3.BucketLifecycleConfiguration(
-            f"{name}-lifecycle", bucket=self.bucket.id, opts=self.opts(depends_on=[self.versioning]),
+            f"{name}-lifecycle", bucket=self.bucket.id, opts=options(depends_on=[self.versioning]),
             rules=[{"id": "superseded", "status": "Enabled", "filter": {"prefix": ""},
                     "noncurrent_version_expiration": {"noncurrent_days": profile.noncurrent_version_days},
                     "abort_incomplete_multipart_upload": {"days_after_initiation": 7}}])

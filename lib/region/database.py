@@ -72,10 +72,10 @@ class Database(Component, type_name="Database"):
             serverlessv2_scaling_configuration={"min_capacity": database.min_capacity,
                                                 "max_capacity": database.max_capacity},
             backup_retention_period=profile.backup_retention_days, copy_tags_to_snapshot=True,
-            delete_automated_backups=not profile.final_snapshots,
-            deletion_protection=profile.protect, skip_final_snapshot=not profile.final_snapshots,
-            final_snapshot_identifier=f"{names.cluster}-final" if profile.final_snapshots else None,
-            opts=self.durable(protect=profile.protect, ignore_changes=MOVED_BY_FAILOVER,
+            delete_automated_backups=not profile.retain,
+            deletion_protection=profile.protect, skip_final_snapshot=not profile.retain,
+            final_snapshot_identifier=f"{names.cluster}-final" if profile.retain else None,
+            opts=self.durable(ignore_changes=MOVED_BY_FAILOVER,
                               depends_on=[logs, *(reader.after if reader else ())]))
         self.instances = [
             aws.rds.ClusterInstance(

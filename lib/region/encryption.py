@@ -23,11 +23,11 @@ class Encryption(Component, type_name="Encryption"):
         if replica_of is None:
             self.key: aws.kms.Key | aws.kms.ReplicaKey = aws.kms.Key(
                 f"{name}-key", description=description, policy=policy, multi_region=True, enable_key_rotation=True,
-                deletion_window_in_days=profile.key_deletion_days, opts=self.durable(protect=profile.protect))
+                deletion_window_in_days=profile.key_deletion_days, opts=self.durable(retain=profile.retain))
         else:
             self.key = aws.kms.ReplicaKey(
                 f"{name}-key", description=description, policy=policy, primary_key_arn=replica_of,
-                deletion_window_in_days=profile.key_deletion_days, opts=self.durable(protect=profile.protect))
+                deletion_window_in_days=profile.key_deletion_days, opts=self.durable(retain=profile.retain))
         self.arn: pulumi.Output[str] = self.key.arn
         aws.kms.Alias(f"{name}-alias", name=names.key_alias, target_key_id=self.key.key_id, opts=self.opts())
         self.register_outputs({"arn": self.arn})

@@ -1,5 +1,5 @@
 """A region of the stack. Both regions are the same, except for their key and how their cluster joins the database."""
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pulumi
 import pulumi_aws as aws
@@ -51,7 +51,7 @@ class Region(Component, type_name="Region"):
             role=joins_as, opts=inside)
         self.receipts = SecureBucket(f"{name}-receipts", bucket=names.receipts, profile=profile,
                                      key_arn=self.key.arn, opts=inside)
-        self.control = SecureBucket(f"{name}-control", bucket=names.control, profile=profile,
+        self.control = SecureBucket(f"{name}-control", bucket=names.control, profile=replace(profile, retain=False),
                                     key_arn=self.key.arn, opts=inside)
         self.functions = {
             key: VpcFunction(f"{name}-{key}", spec, names=names, profile=profile, network=self.network,
@@ -63,5 +63,5 @@ class Region(Component, type_name="Region"):
         self.observability = Observability(f"{name}-alarms", names=names, peer=args.peer, settings=settings,
                                            key_arn=self.key.arn, cluster_id=self.database.cluster.id, opts=inside)
         self.vault = aws.backup.Vault(f"{name}-vault", name=names.vault, kms_key_arn=self.key.arn,
-                                      force_destroy=not profile.protect, opts=self.durable(protect=profile.protect))
+                                      force_destroy=not profile.retain, opts=self.durable(retain=profile.retain))
         self.register_outputs({"region": names.region})

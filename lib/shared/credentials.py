@@ -22,7 +22,7 @@ class Credentials(Component, type_name="Credentials"):
             f"{name}-secret", name=primary.names.secret, description="Master login of the payments database",
             kms_key_id=primary.key.arn, replicas=[{"region": standby.names.region, "kms_key_id": standby.key.arn}],
             force_overwrite_replica_secret=True, recovery_window_in_days=profile.secret_recovery_days,
-            opts=self.durable(protect=profile.protect))
+            opts=self.durable())
         aws.secretsmanager.SecretVersion(
             f"{name}-login", secret_id=self.secret.id, opts=self.opts(delete_before_replace=False),
             secret_string=pulumi.Output.json_dumps({"engine": ENGINE.value, "dbname": DATABASE_NAME,

@@ -90,10 +90,9 @@ class Dns(Component, type_name="Dns"):
         """The zone's id, and its name servers if the zone is created here."""
         if settings.hosted_zone_id is not None:
             return pulumi.Output.from_input(settings.hosted_zone_id), pulumi.Output.from_input([])
-        protect = settings.profile.protect
         zone = aws.route53.Zone(
             f"{self.name}-zone", name=self._service, comment=f"TapStack {settings.environment_suffix}",
-            force_destroy=not protect, opts=self.durable(protect=protect))
+            force_destroy=not settings.profile.retain, opts=self.durable())
         servers: pulumi.Output[list[str]] = zone.name_servers.apply(list)
         # The certificates, and with them this deployment, wait until the name is delegated.
         servers.apply(lambda found: pulumi.log.info(f"delegate {self._service} to {', '.join(found)}", self))

@@ -30,5 +30,5 @@ class PaymentsTable(Component, type_name="PaymentsTable"):
                        "deletion_protection_enabled": profile.protect,
                        "consistency_mode": "STRONG" if strong else "EVENTUAL"}],
             global_table_witness={"region_name": str(settings.table.witness_region)} if strong else None,
-            opts=self.durable(protect=profile.protect))
+            opts=self.durable())
         self.register_outputs({"arn": self.table.arn})

@@ -40,6 +40,7 @@ class Resource:
     property_dependencies: frozenset[str]
     ignore_changes: frozenset[str]
     protect: bool
+    retain: bool
     delete_before_replace: bool
 
     @property
@@ -174,7 +175,8 @@ class _Monitor(mocks.MockMonitor):
                 urn=urn, type=request.type, name=request.name, parent=request.parent, provider=request.provider,
                 custom=request.custom, inputs=inputs, dependencies=frozenset(request.dependencies),
                 property_dependencies=frozenset(through), ignore_changes=frozenset(request.ignoreChanges),
-                protect=request.protect, delete_before_replace=request.deleteBeforeReplace)
+                protect=request.protect, retain=request.retainOnDelete,
+                delete_before_replace=request.deleteBeforeReplace)
         # The inputs come back as they are, already serialised, with what AWS would add.
         answer = request.object
         answer.fields.pop("code", None)

@@ -19,8 +19,8 @@ class Expected:
     `encryption` is the input that names the key of its region, or that must be true; empty for a type without data of
     its own. `name` is the input with its physical name, and `limit` how long that may be; `label` is set where `name`
     is a fixed word, a host or a path, and `everywhere` where names must differ between the regions, too.
-    `tags`: whether the type has tags, which it takes from its provider. `data`: never deleted before it is replaced,
-    and protected in prod. `in_use`: other resources use it while it is replaced, so it is not deleted first.
+    `tags`: whether the type has tags, which it takes from its provider. `data`: never deleted before it is replaced.
+    `in_use`: other resources use it while it is replaced, so it is not deleted first.
     """
 
     encryption: str = ""

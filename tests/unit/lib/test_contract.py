@@ -10,6 +10,7 @@ import pulumi_aws as aws
 import pytest
 
 from contract import Variable
+from lib.component import REPLACED_BY_RELEASES
 from lib.names import CATALOGUE, LONGEST_REGION
 from tests.unit.lib.conftest import CASES, PREVIEWED, recording
 from tests.unit.lib.iam import as_list, policies_of
@@ -215,19 +216,44 @@ def test_fixed_names_are_deleted_before_they_are_replaced_and_data_never_is(prog
 def test_only_prod_that_is_not_released_protects(case: str) -> None:
     program, prod = recording(case), case.startswith("prod")
     protected = prod and "released" not in case
-    for resource in program.custom:
-        assert resource.protect is (protected and TYPES[short(resource)].data), resource.urn
-    for resource in program.of("Cluster"):
+    for resource in program:
+        assert resource.protect is (protected and resource.type not in REPLACED_BY_RELEASES), resource.urn
+    for resource in program.of("Cluster", "GlobalCluster"):
         assert resource.inputs["deletionProtection"] is protected
-        assert resource.inputs["skipFinalSnapshot"] is not prod
-        assert resource.inputs.get("finalSnapshotIdentifier", "").endswith("-final") is prod
-    for resource in program.of("GlobalCluster"):
-        assert resource.inputs["deletionProtection"] is protected
-    for resource in program.of("Bucket", "Vault"):
-        assert resource.inputs["forceDestroy"] is not protected
     for resource in program.of("Table"):
         assert resource.inputs["deletionProtectionEnabled"] is protected
         assert [r["deletionProtectionEnabled"] for r in resource.inputs["replicas"]] == [protected]
+
+
+def test_a_mistaken_destroy_takes_nothing_that_serves_or_keeps_data(prod: Recording) -> None:
+    taken = Counter(resource.kind for resource in prod.custom if not resource.protect)
+    alarms = taken.pop("MetricAlarm")
+    assert alarms == len(prod.of("MetricAlarm"))
+    assert taken == {
+        "Dashboard": 2, "TopicSubscription": 2,  # watch only
+        "Deployment": 2, "ClusterParameterGroup": 2}  # AWS refuses: a protected stage and a protected cluster use them
+    assert all(stage.protect for stage in prod.of("Stage", "Cluster"))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_prod_keeps_outlives_the_stack_with_the_keys_that_read_it(case: str) -> None:
+    program, prod = recording(case), case.startswith("prod")
+    kept = [resource for resource in program.custom if resource.retain]
+    assert Counter(each.kind for each in kept if not each.kind.startswith("Bucket")) == (
+        {"Key": 1, "ReplicaKey": 1, "Vault": 2} if prod else {})
+    receipts = {f"{each.name}-id" for each in program.of("Bucket") if "-receipts-" in each.name}
+    assert len(receipts) == 2
+    for resource in program.custom:
+        if resource.kind.startswith("Bucket") and resource.kind != "BucketReplicationConfig":
+            bucket = f"{resource.name}-id" if resource.kind == "Bucket" else resource.inputs["bucket"]
+            assert resource.retain is (prod and bucket in receipts), resource.urn
+            assert resource.inputs.get("forceDestroy", not resource.retain) is not resource.retain
+    for resource in program.of("Vault"):
+        assert resource.inputs["forceDestroy"] is not prod
+    for resource in program.of("Cluster"):
+        assert resource.inputs["skipFinalSnapshot"] is not prod
+        assert resource.inputs.get("finalSnapshotIdentifier", "").endswith("-final") is prod
+        assert resource.inputs["kmsKeyId"] in {program.arn(each) for each in program.of("Key", "ReplicaKey")}
 
 
 def key_of(program: Recording, region: str) -> str:

@@ -70,6 +70,7 @@ def test_defaults() -> None:
         aws_endpoint=None,
         account=ACCOUNT,
         deletion_protection=False,
+        retain_data=False,
         environment_suffix="dev",
         primary=PrimarySettings(region="us-east-1", zones=ZONES["us-east-1"], instances=1,
                                 vpc_cidr=IPv4Network("10.0.0.0/16")),
@@ -98,7 +99,7 @@ def test_prod_has_defaults_of_its_own() -> None:
 
 def test_prod_protects_and_keeps_longer_than_dev() -> None:
     dev, prod = PROFILES["dev"], PROFILES["prod"]
-    assert (prod.protect, dev.protect) == (True, False)
+    assert (prod.protect, prod.retain, dev.protect, dev.retain) == (True, True, False, False)
     for days in (name for name in vars(dev) if name.endswith("_days")):
         assert getattr(prod, days) > getattr(dev, days), days
 
@@ -126,8 +127,9 @@ ACCEPTED: list[tuple[str, str, Mapping[str, str], str, object]] = [
     ("databaseMinCapacity", "2.5", {}, "database.min_capacity", 2.5),
     ("databaseMaxCapacity", "256", {}, "database.max_capacity", 256),
     ("deletionProtection", "false", {"profile": "prod"}, "profile.protect", False),
-    ("deletionProtection", "false", {"profile": "prod"}, "profile.final_snapshots", True),
+    ("deletionProtection", "false", {"profile": "prod"}, "profile.retain", True),
     ("deletionProtection", "true", {}, "profile.protect", True),
+    ("retainData", "false", {"profile": "prod"}, "profile.retain", False),
     ("primaryInstances", "15", {}, "primary.instances", 15),
     ("drInstances", "0", {}, "dr.instances", 0),
     ("drInstances", "1", {"profile": "prod"}, "dr.instances", 1),
@@ -178,7 +180,7 @@ def test_environment_variables() -> None:
 
 
 def test_a_shell_decides_neither_which_stack_this_is_nor_how_its_data_is_protected() -> None:
-    protecting = {"deletionProtection", "allowChange"}
+    protecting = {"deletionProtection", "retainData", "allowChange"}
     assert set(KEYS) - VARIABLES.keys() == FIXED | protecting | {"awsEndpoint", "tags"}
     assert {"account", "primaryRegion", "drRegion", "environmentSuffix", "tableConsistency", "witnessRegion", "profile",
             "primaryVpcCidr", "drVpcCidr", "domainName", "hostedZoneId", "databaseSecretArn", "primaryZones",
@@ -284,6 +286,7 @@ REFUSED: list[tuple[Mapping[str, str], str]] = [
     ({"apiRateLimit": "0"}, "apiRateLimit = '0': must be a whole number, 1 to 1000000"),
     ({"apiBurstLimit": "99"}, "apiBurstLimit = '99': must not be less than apiRateLimit 100"),
     ({"deletionProtection": "on"}, "deletionProtection = 'on': must be true or false"),
+    ({"retainData": "no"}, "retainData = 'no': must be true or false"),
     ({"manageApiGatewayAccount": "yes"}, "manageApiGatewayAccount = 'yes': must be true or false"),
     ({"functionConcurrency": "0"},
      "functionConcurrency = '0': must be -1 (none reserved) or 1 to 1000: 0 would stop the function"),
