@@ -110,8 +110,13 @@ def route53_limits(look: Look, needs: Needs, region: str) -> Iterator[Symptom]:
 
     https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSLimitations.html
     """
+    zones = int(bool(needs.domain_name and not needs.hosted_zone_id))
+    if zones:
+        yield Symptom(problem=f"domainName = {needs.domain_name}: its zone is created, and `up` waits until the name "
+                      "is delegated", fails=False,
+                      remedy="be ready to enter the name servers, which `up` prints, in the parent's zone")
     wanted = {"MAX_HEALTH_CHECKS_BY_OWNER": ("health checks", needs.health_checks),
-              "MAX_HOSTED_ZONES_BY_OWNER": ("hosted zones", int(bool(needs.domain_name and not needs.hosted_zone_id)))}
+              "MAX_HOSTED_ZONES_BY_OWNER": ("hosted zones", zones)}
     for kind, (what, needed) in wanted.items():
         if needed:
             found = look("route53", "GetAccountLimit", region, Type=kind)
@@ -237,9 +242,6 @@ def hosted_zone(look: Look, needs: Needs, region: str) -> Iterator[Symptom]:
     https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/MigratingDNS.html
     """
     domain, zone_id = needs.domain_name, needs.hosted_zone_id
-    if domain and not zone_id:
-        yield Symptom(problem=f"domainName = {domain}: its zone is created, and `up` waits until the name is delegated",
-                      remedy="be ready to enter the name servers, which `up` prints, in the parent's zone", fails=False)
     if not zone_id:
         return
     found = look("route53", "GetHostedZone", region, absent=("NoSuchHostedZone", "InvalidInput"), Id=zone_id)
