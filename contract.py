@@ -4,6 +4,7 @@ Every package imports this module, and it imports nothing but the standard libra
 Stored keys, output keys and metric names are read by what was deployed earlier, so their values never change.
 """
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
@@ -55,12 +56,33 @@ class Consistency(StrEnum):
 
 DNS_TTL = 60
 """The TTL of an alias record to API Gateway, which Route 53 sets."""
-LOOK_SECONDS = 10
-"""The time between two looks of a controller at the other region."""
 WATCH_SECONDS = 60
 """The time from one start of a controller to the next."""
 COOL_DOWN_SECONDS = 300
 """How long a controller waits after a failover before it may begin another one."""
+PROVABLE_LOOKS = 2.5
+"""The least recovery point objective in looks: a mark arrives with the next look, and the next one fails."""
+UNREADY = 2
+"""A region that answers and cannot take payments counts as down after so many times the detection threshold.
+
+A database that fails over within its own region is back by then.
+"""
+FAILOVER_SECONDS = 545
+"""The most that the steps of a failover take until payments are taken again; 480 of them are Aurora's promotion."""
+INSTANCE_SECONDS = 420
+"""How long AWS takes to create a database instance: an estimate from the times that the provider's tests take."""
+
+
+def detection(interval: int, threshold: int, look: int) -> int:
+    """Seconds until Route 53 and a controller that looks every `look` seconds both take a silent region for dead."""
+    return math.ceil(interval * threshold / look) * look
+
+
+def longest_failover(interval: int, threshold: int, look: int, instances: int) -> int:
+    """The most seconds from an outage until payments are taken again, by a standby with so many database instances."""
+    return (detection(interval, threshold, look) * UNREADY + interval + DNS_TTL + FAILOVER_SECONDS
+            + (0 if instances else INSTANCE_SECONDS))
+
 
 # --- The payments table: no payment id contains "!", so none of these keys can be a payment
 
@@ -126,6 +148,8 @@ class Variable(StrEnum):
 class StackOutputs:
     """The outputs of the whole stack that recovery reads; times in seconds.
 
+    `least_connections` are those that one database instance allows while it has its least capacity.
+
     Each is a string, or a whole number that is at least `least`.
     """
 
@@ -135,13 +159,16 @@ class StackOutputs:
     table_consistency: str
     global_cluster_id: str
     failover_mode: str
-    # Without a failed check no region is dead, so neither of these two may be 0.
+    # Without a look and a failed check no region is dead, so none of these three may be 0.
+    look_interval: int = field(metadata={"least": 1})
     health_check_interval: int = field(metadata={"least": 1})
     health_check_threshold: int = field(metadata={"least": 1})
     recovery_time_objective: int = field(metadata={"least": 0})
     recovery_point_objective: int = field(metadata={"least": 0})
     dns: str
     service_url: str
+    database_class: str
+    least_connections: int = field(metadata={"least": 0})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +186,7 @@ class RegionOutputs:
     reconcile_function_name: str
     controller_function_name: str
     key_arn: str
+    instances: int = field(metadata={"least": 0})
 
 
 RECOVERY_OUTPUTS: Mapping[str, int | None] = {

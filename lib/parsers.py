@@ -9,6 +9,7 @@ from ipaddress import IPv4Network
 from types import MappingProxyType
 from typing import TypeVar
 
+from lib import capacity as sizes
 from lib import names
 
 T = TypeVar("T")
@@ -85,6 +86,14 @@ def capacity(low: float, high: float) -> Parser[float]:
             raise ValueError(f"must be a number of ACUs, {low:g} to {high:g} in steps of 0.5")
         return float(text)
     return parse
+
+
+def instance_class(text: str) -> str:
+    """The class of the database instances."""
+    if text != sizes.SERVERLESS and text not in sizes.CLASSES:
+        raise ValueError(f"must be {sizes.SERVERLESS}, or a Graviton class of {', '.join(sizes.GENERATIONS)}, large to "
+                         "16xlarge, such as db.r7g.large")
+    return text
 
 
 def suffix(text: str) -> str:

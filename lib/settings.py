@@ -11,6 +11,7 @@ an empty default, because Pulumi demands a value for every declared key, and any
 # `setting`, `optional` and `group` make dataclass fields.
 # ruff: noqa: RUF009
 # pylint: disable=invalid-field-call
+import math
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -24,8 +25,8 @@ from typing import Annotated, Any, TypeVar, cast
 import pulumi
 from pulumi.runtime import config as pulumi_config
 
-from contract import DNS_TTL, PROJECT, Consistency, FailoverMode
-from lib import parsers
+from contract import INSTANCE_SECONDS, PROJECT, PROVABLE_LOOKS, Consistency, FailoverMode, longest_failover
+from lib import capacity, parsers
 from lib.errors import BadSetting, SettingsError
 from lib.parsers import Parser
 
@@ -178,24 +179,42 @@ class StandbySettings(RegionSettings):
         fixed=ANOTHER_NETWORK)
     instances: int = setting(
         "drInstances", parsers.whole(0, 15), "Database instances in the standby region, 0 to 15, in prod at least 1.",
-        {"dev": "1", "prod": "2"})
+        "1")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseSettings:
     """The Aurora PostgreSQL global database; capacities in ACUs, `secret_arn` None where one is generated."""
 
+    instance_class: str = setting(
+        "databaseInstanceClass", parsers.instance_class,
+        "Class of the database instances: db.serverless, or a Graviton class such as db.r7g.large, whose memory, "
+        "connections and speed are there before a failover.",
+        {"dev": capacity.SERVERLESS, "prod": "db.r7g.large"}, output="database_class")
+
     engine_version: str = setting(
         "databaseEngineVersion", parsers.engine_version, "Version of Aurora PostgreSQL, MAJOR.MINOR, 15 to 18.", "17.7")
     min_capacity: float = setting(
         "databaseMinCapacity", parsers.capacity(0.5, 256),
-        "Least capacity of a database instance in ACUs, 0.5 to 256 in steps of 0.5.", {"dev": "0.5", "prod": "2"})
+        "Least capacity of a serverless database instance in ACUs, 0.5 to 256 in steps of 0.5.",
+        {"dev": "0.5", "prod": "8"})
     max_capacity: float = setting(
         "databaseMaxCapacity", parsers.capacity(1, 256),
-        "Greatest capacity of a database instance in ACUs, 1 to 256 in steps of 0.5.", {"dev": "4", "prod": "16"})
+        "Greatest capacity of a serverless database instance in ACUs, 1 to 256 in steps of 0.5.",
+        {"dev": "4", "prod": "16"})
     secret_arn: str | None = optional(
         "databaseSecretArn", parsers.secret_arn, "ARN of a secret in primaryRegion with the database's credentials.",
         unset="one is generated", fixed="the database's login would change")
+
+    @property
+    def serverless(self) -> bool:
+        """Whether the instances have a capacity that follows the load."""
+        return self.instance_class == capacity.SERVERLESS
+
+    @property
+    def least_connections(self) -> int:
+        """The connections that an instance allows at its least capacity."""
+        return capacity.connections(self.instance_class, self.min_capacity)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +232,7 @@ class TableSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class HealthCheckSettings:
-    """Route 53's health checks: seconds between two, and how many must fail in a row."""
+    """Route 53's health checks: seconds between two, how many must fail in a row; seconds between a controller's."""
 
     interval: int = setting(
         "healthCheckInterval", parsers.one_of({"10": 10, "30": 30}), "Seconds between two health checks, 10 or 30.",
@@ -221,6 +240,10 @@ class HealthCheckSettings:
     threshold: int = setting(
         "healthCheckThreshold", parsers.whole(1, 10),
         "Failed health checks in a row that make a region unhealthy, 1 to 10.", "3", output="health_check_threshold")
+    look: int = setting(
+        "lookInterval", parsers.one_of({"10": 10, "20": 20, "30": 30, "60": 60}),
+        "Seconds between two looks of a controller at the other region, 10, 20, 30 or 60.", {"dev": "60", "prod": "10"},
+        output="look_interval")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,11 +252,13 @@ class Objectives:
 
     recovery_time: int = setting(
         "recoveryTimeObjective", parsers.whole(0, 86_400),
-        f"Seconds until payments are accepted again; at least healthCheckInterval x healthCheckThreshold + {DNS_TTL}.",
+        "Seconds until payments are accepted again; at least the longest that a failover may take.",
         "900", output="recovery_time_objective")
     recovery_point: int = setting(
         "recoveryPointObjective", parsers.whole(0, 86_400),
-        "Seconds of writes that may be lost; 0 needs tableConsistency strong.", "60", output="recovery_point_objective")
+        "Seconds of writes that may be lost; 0 needs tableConsistency strong.",
+        lambda texts: str(max(60, math.ceil(PROVABLE_LOOKS * int(texts["lookInterval"])))),
+        unset=f"60, or {PROVABLE_LOOKS:g} x lookInterval where that is more", output="recovery_point_objective")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,7 +282,7 @@ class Settings:
     # First, because the defaults of others depend on it.
     base_profile: Profile = setting(
         "profile", parsers.one_of(PROFILES),
-        "dev is destroyed without a trace; prod protects its data and has two database instances in each region.",
+        "dev is destroyed without a trace; prod protects its data and has its database's full capacity in each region.",
         "dev", output="profile", fixed="the other profile protects its data in another way")
     aws_endpoint: str | None = optional(
         "awsEndpoint", parsers.loopback_url, "URL of an emulator on this machine to use instead of AWS.",
@@ -299,7 +324,8 @@ class Settings:
     api: ApiSettings = group(ApiSettings)
     function_concurrency: int = setting(
         "functionConcurrency", parsers.concurrency,
-        "Reserved executions of a region's function, 1 to 1000; -1 reserves none.", {"dev": "-1", "prod": "300"})
+        "Reserved executions of a region's function, 1 to 1000, within the connections of a database instance; -1 "
+        "reserves none.", {"dev": "-1", "prod": "300"})
     alarm_email: str | None = optional("alarmEmail", parsers.email, "E-mail address that alarms are sent to.")
     tags: Mapping[str, str] = setting(
         "tags", parsers.tags, f"Tags of every resource, at most {parsers.TAG_LIMIT}, as an object of strings.", "{}",
@@ -358,6 +384,26 @@ class Settings:
         """The fixed settings by key, as texts."""
         return {declared.key: ",".join(value) if isinstance(value, tuple) else str(_shown(value))
                 for declared, value in declarations(self) if declared.fixed}
+
+    def warnings(self) -> list[str]:
+        """What is allowed and may be a mistake: each names the key, and says why."""
+        database, table, connections = self.database, self.table, self.database.least_connections
+        least, sets = f"databaseMinCapacity = '{database.min_capacity:g}'", parsers.REGION_SETS
+        together = {self.primary.region, self.dr.region, table.witness_region}
+        return [text for holds, text in (
+            (database.serverless and database.min_capacity < capacity.GLOBAL_ACUS,
+             f"{least}: AWS recommends at least {capacity.GLOBAL_ACUS} ACU in a global database"),
+            (database.serverless and database.min_capacity < capacity.INSIGHTS_ACUS,
+             f"{least}: AWS recommends at least {capacity.INSIGHTS_ACUS} ACU with Performance Insights"),
+            (self.base_profile.name == "prod" and self.function_concurrency < 0,
+             (f"functionConcurrency = '-1': nothing keeps the function within the {connections} connections that a "
+              "database instance allows")),
+            (table.witness_region and not any(together <= whole for whole in sets),
+             (f"witnessRegion = '{table.witness_region}': {', '.join(sorted(map(str, together)))} is no region set "
+              "that was known when this was written; AWS may refuse it")),
+            (self.base_profile.name == "prod" and not self.alarm_email,
+             "alarmEmail = '': alarms reach nobody until something subscribes to the topics of both regions"),
+        ) if holds]
 
     def outputs(self) -> dict[str, Any]:
         """The outputs of the stack that show settings; one that is unset is an empty string."""
@@ -460,34 +506,33 @@ def _requests(settings: Settings) -> Iterator[tuple[str, str]]:
     if 0 < settings.function_concurrency < busy:
         yield "functionConcurrency", (f"must be -1 or at least {busy}: apiRateLimit x {REQUEST_SECONDS} s that a "
                                       "request takes while a store is dead")
+    connections = settings.database.least_connections
+    if settings.function_concurrency > connections - capacity.SPARE_CONNECTIONS:
+        yield "functionConcurrency", (
+            f"must be at most {connections - capacity.SPARE_CONNECTIONS}: a database instance allows {connections} "
+            f"connections at its least capacity, and {capacity.SPARE_CONNECTIONS} are kept for others")
 
 
 def _table(settings: Settings) -> Iterator[tuple[str, str]]:
-    """A strongly consistent table takes a witness of its replicas' own region set."""
     strong, witness = settings.table.consistency == Consistency.STRONG, settings.table.witness_region
     if settings.objectives.recovery_point == 0 and not strong:
         yield "recoveryPointObjective", "needs tableConsistency strong"
     if witness and not strong:
         yield "witnessRegion", "needs tableConsistency strong"
-    if not strong:
-        return
-    replicas = {settings.primary.region, settings.dr.region}
-    witnesses = next((sorted(whole - replicas) for whole in parsers.REGION_SETS if replicas <= whole), [])
-    if not witnesses:
-        yield "tableConsistency", "needs primaryRegion and drRegion in one region set: " + "; ".join(
-            ", ".join(sorted(whole)) for whole in parsers.REGION_SETS)
-    elif not witness:
-        yield "tableConsistency", f"needs witnessRegion {' or '.join(witnesses)}"
-    elif witness not in witnesses:
-        yield "witnessRegion", (f"must be {' or '.join(witnesses)}: in the region set of primaryRegion and drRegion, "
-                                "and neither of them")
+    if strong and not witness:
+        replicas = {settings.primary.region, settings.dr.region}
+        known = next((sorted(each - replicas) for each in parsers.REGION_SETS if replicas <= each), ["a third region"])
+        yield "tableConsistency", f"needs witnessRegion {' or '.join(known)}"
+    if witness in (settings.primary.region, settings.dr.region):
+        yield "witnessRegion", "must be neither primaryRegion nor drRegion"
 
 
 def _recovery_time(settings: Settings) -> Iterator[tuple[str, str]]:
-    soonest = settings.health_check.interval * settings.health_check.threshold + DNS_TTL
-    if settings.objectives.recovery_time < soonest:
-        yield "recoveryTimeObjective", (
-            f"must be at least {soonest}: healthCheckInterval x healthCheckThreshold + {DNS_TTL} s of cached DNS")
+    checks, instances = settings.health_check, settings.dr.instances
+    longest = longest_failover(checks.interval, checks.threshold, checks.look, instances)
+    headless = "" if instances else f", {INSTANCE_SECONDS} s of it to create drRegion's database instance"
+    if settings.objectives.recovery_time < longest:
+        yield "recoveryTimeObjective", f"must be at least {longest}: the longest that a failover may take{headless}"
 
 
 _RULES: tuple[Rule, ...] = (

@@ -15,7 +15,7 @@ from lib.primary_region import PrimaryRegion
 from lib.region.controller import ControllerFunction
 from lib.region.function import AUTHORITIES, require_authorities
 from lib.region.region import Region, RegionArgs
-from lib.settings import Profile, RegionSettings, Settings
+from lib.settings import RegionSettings, Settings
 
 # The services that the stack calls, by the provider's own keys: an unknown one is rejected.
 SERVICES = ("acm", "apigateway", "backup", "cloudwatch", "dynamodb", "ec2", "events", "iam", "kms", "lambda_", "logs",
@@ -32,6 +32,8 @@ class TapStack(Component, type_name="TapStack"):
         require_authorities(AUTHORITIES, settings.primary.region, settings.dr.region)  # before anything is registered
         super().__init__(name, protecting(protect=settings.profile.protect))
         self.register_outputs(settings.identity())  # first, so that `deployed_as` finds them after a failure, too
+        for line in settings.warnings():
+            pulumi.log.warn(line, self)
         primary_aws, standby_aws = (self._aws(region, settings) for region in (settings.primary, settings.dr))
         primary_names, standby_names = (Names(settings.environment_suffix, each.region, settings.account)
                                         for each in (settings.primary, settings.dr))
@@ -50,13 +52,13 @@ class TapStack(Component, type_name="TapStack"):
                                  standby=standby, opts=in_primary)
 
         self.outputs = self._with_controllers(
-            catalogue(settings, foundation, primary, standby, shared), settings.profile, primary, standby)
+            catalogue(settings, foundation, primary, standby, shared), settings, primary, standby)
 
     @staticmethod
-    def _with_controllers(outputs: Outputs, profile: Profile, primary: Region, standby: Region) -> Outputs:
+    def _with_controllers(outputs: Outputs, settings: Settings, primary: Region, standby: Region) -> Outputs:
         """Create the controllers from the outputs. Returns these and those of the controllers."""
         known = description(outputs)
-        controllers = {role: ControllerFunction(region, peer=peer.names, profile=profile, description=known)
+        controllers = {role: ControllerFunction(region, peer=peer.names, settings=settings, description=known)
                        for role, region, peer in (("primary", primary, standby), ("dr", standby, primary))}
         return {**outputs, **{f"{role}_controller_alias_arn": each.alias.arn for role, each in controllers.items()}}
 

@@ -35,7 +35,7 @@ from recovery.errors import (
     reason,
 )
 from recovery.journal import Run, StepProgress
-from recovery.plan import Action, Plan, Step, predict, refusals, resumes
+from recovery.plan import Action, Plan, Step, predict, refusals, resumes, shortfalls
 from recovery.runner import Runner, claim
 from recovery.stack import Stack
 from recovery.status import read_status
@@ -142,14 +142,15 @@ def plan(context: typer.Context, action: Action, *, to: To = "", as_json: Json =
     terminal: Terminal = context.obj
     planned = terminal.plan(action, to)
     budget, objective, expected = planned.budget(), planned.stack.recovery_time_objective, predict(planned.stack)
-    total = sum(budget.values())
+    total, lacks = sum(budget.values()), shortfalls(planned)
     document = {
         "action": action.value, "target": planned.target.region, "steps": [asdict(step) for step in planned.steps],
         "budget_s": budget, "sum_s": total, "recovery_time_objective_s": objective,
-        "prediction_for_aws": [asdict(each) for each in expected]}
+        "prediction_for_aws": [asdict(each) for each in expected], "shortfalls": lacks}
     terminal.show(
         document, _table(show.steps(planned), f"{action} to {planned.target.region}"), show.budget(planned),
-        _table(show.expected(expected), "Prediction for a failover on AWS (never measured there)"), as_json=as_json)
+        _table(show.expected(expected), "Prediction for a failover on AWS (never measured there)"),
+        *lacks, as_json=as_json)
     if total > objective:
         raise CommandStopped(REFUSED, f"recoveryTimeObjective = {objective}: the plan may take {total:.0f} s")
 

@@ -9,7 +9,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from contract import HEALTH_PATH, LEVER_PATH, Store
+from contract import HEALTH_PATH, LEVER_PATH, UNREADY, Store
 from payments.deadline import Deadline, Timing
 from recovery.environment import Environment, HttpReply
 from recovery.stack import Stack
@@ -17,7 +17,6 @@ from recovery.stack import Stack
 # Seconds for a whole answer: a region that is cut off must not delay the reaction to it.
 LIVENESS_TIMEOUT = 2.0
 READINESS_TIMEOUT = 4.0  # the API queries its stores for as long as a payment may take
-UNREADY = 2  # times the detection threshold: a database that fails over within its own region is back by then
 MAX_INTERVAL = 180.0  # seconds between two looks; beyond that they are not "in a row"
 
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from contract import DNS_TTL, LOOK_SECONDS, Phase, Store
+from contract import DNS_TTL, INSTANCE_SECONDS, UNREADY, Phase, Store
 from payments.leadership import Leadership
 from recovery.journal import Run
-from recovery.observation import UNREADY, Observation, ProbeResult
+from recovery.observation import Observation, ProbeResult
 from recovery.stack import Site, Stack
 
-STALE = 60.0  # seconds after which what a controller has written no longer counts
+STALE = 60.0  # seconds, and at least three looks, after which what a controller has written no longer counts
 PROMOTION = 60.0, 480.0  # seconds, at least and at most, that Aurora takes to make another cluster the writer
 AVAILABLE = "available"  # what RDS calls the state of a cluster, instance or snapshot that can be used
 
@@ -90,6 +90,8 @@ class Plan:
         found = {"dns": float(DNS_TTL), "lever": float(self.stack.health_check_interval)}
         if self.action is Action.FAILOVER:
             found["detect"] = float(self.stack.detection * UNREADY)
+        if not self.target.instances:
+            found["instance"] = float(INSTANCE_SECONDS)
         return {**found, **{step.key: step.budget for step in self.steps if not step.after and step not in _BEFORE}}
 
 
@@ -106,7 +108,7 @@ class Prediction:
 def predict(stack: Stack) -> list[Prediction]:
     """What a failover is expected to take on AWS until payments are taken again. It was never measured there."""
     return [
-        Prediction(Phase.DETECT, stack.detection, stack.detection + LOOK_SECONDS,
+        Prediction(Phase.DETECT, stack.detection, stack.detection + stack.look_interval,
                    "healthCheckInterval x healthCheckThreshold, and the look that came just before"),
         Prediction(f"{Phase.DECIDE} and {Phase.FENCE}", 1, 4, "the lease of 1 s, and calls within one region"),
         Prediction(Phase.PROMOTE, *PROMOTION, "AWS says minutes; one user measured 8 minutes"),
@@ -151,6 +153,27 @@ def refusals(plan: Plan, facts: Facts, now: float) -> list[Refusal]:
     """
     return [*_role(plan, facts)] or [*_unhealthy(plan, facts)] or [
         *(_losses if plan.action is Action.FAILOVER else _planned)(plan, facts, now)]
+
+
+def shortfalls(plan: Plan) -> list[str]:
+    """What the target's database lacks before it is promoted, by the stack's outputs: in time, and in connections."""
+    stack, target, other, found = plan.stack, plan.target, plan.other, list[str]()
+    if not target.instances:
+        found.append(f"{target.region} has no database instance: RDS refuses to promote its cluster until one is "
+                     f"created, about {INSTANCE_SECONDS} s")
+    elif target.instances < other.instances:
+        found.append(f"{target.region} has {target.instances} of {other.instances} database instances: until more are "
+                     f"created, about {INSTANCE_SECONDS} s each, {target.instances * stack.least_connections} of "
+                     f"{other.instances * stack.least_connections} connections, and fewer to replace one that fails")
+    if stack.database_class == "db.serverless":
+        found.append(f"a serverless instance allows {stack.least_connections} connections at its least capacity, and "
+                     "scales up only once it is promoted and under load")
+    return found
+
+
+def stale(stack: Stack) -> float:
+    """Seconds after which what a controller of the stack has written no longer counts."""
+    return max(STALE, 3.0 * stack.look_interval)
 
 
 def resumes(plan: Plan, run: Run | None) -> bool:
@@ -219,7 +242,7 @@ def _planned(plan: Plan, facts: Facts, now: float) -> Iterator[Refusal]:
 
 def _silent(plan: Plan, observation: Observation | None, now: float) -> str:
     """Says that the target's controller does not report; empty if it does."""
-    if observation is not None and now - observation.at <= STALE:
+    if observation is not None and now - observation.at <= stale(plan.stack):
         return ""
     age = "has never reported" if observation is None else f"has not reported for {now - observation.at:.0f} s"
     return f"unknown state: the controller of {plan.target.region} {age}"

@@ -1,10 +1,9 @@
 """The deployed stack as recovery sees it: its outputs, checked once and typed."""
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from contract import LOOK_SECONDS, RECOVERY_OUTPUTS, ROLES, Consistency, RegionOutputs, StackOutputs
+from contract import RECOVERY_OUTPUTS, ROLES, Consistency, RegionOutputs, StackOutputs, detection
 from recovery.errors import StackError
 
 
@@ -40,12 +39,12 @@ class Stack(StackOutputs):
     @property
     def detection(self) -> int:
         """Seconds until a region that does not answer counts as dead, to Route 53 and to the controller alike."""
-        return self.health_check_interval * self.health_check_threshold
+        return detection(self.health_check_interval, self.health_check_threshold, self.look_interval)
 
     @property
     def failures(self) -> int:
         """How many looks of the controller in a row must fail until a region counts as dead."""
-        return math.ceil(self.detection / LOOK_SECONDS)
+        return self.detection // self.look_interval
 
     def site(self, region: str) -> Site:
         """The site in a region. Raises StackError."""

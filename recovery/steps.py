@@ -106,7 +106,7 @@ def copy_name(snapshot: str) -> str:
 def catch_up(steps: AwsSteps, _: Run) -> str:
     """The ledger's lag may be unknown, since Aurora's switchover waits for it; nothing later waits for the table."""
     region, observation = steps.target.region, steps.cloud.table.observation(steps.target.region)
-    if observation is None or steps.cloud.clock.time() - observation.alive_at > plan.STALE:
+    if observation is None or steps.cloud.clock.time() - observation.alive_at > plan.stale(steps.cloud.plan.stack):
         raise AwsFailure(f"the controller of {region} has had no recent answer from {steps.cloud.plan.other.region}")
     if max(observation.lags.get(Store.TABLE, math.inf), observation.lags.get(Store.LEDGER, 0.0)) > MAX_LAG:
         raise AwsFailure(f"{region} has not caught up: {plan.describe_lags(observation)}")

@@ -147,13 +147,15 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
             "environment_suffix": "sim", "profile": "dev", "payments_table_name": TABLE,
             "table_consistency": "strong" if options.strong else "eventual", "global_cluster_id": GLOBAL,
             "failover_mode": "automatic" if options.automatic else "manual",
-            "health_check_interval": options.interval, "health_check_threshold": options.threshold,
+            "look_interval": 10, "health_check_interval": options.interval,
+            "health_check_threshold": options.threshold,
             "recovery_time_objective": options.recovery_time, "recovery_point_objective": options.recovery_point,
-            "dns": "on", "service_url": "https://pay.example.com"}
+            "dns": "on", "service_url": "https://pay.example.com", "database_class": "db.r7g.large",
+            "least_connections": 1669}
         for role, region in zip(("primary", "dr"), REGIONS, strict=True):
             arn = f"arn:aws:lambda:{region}:123456789012:function:{PAYMENTS}:{ALIAS}"
             found |= {f"{role}_{key}": value for key, value in {
-                "region": region, "api_endpoint": f"https://{region}.pay.example.com",
+                "region": region, "instances": 1, "api_endpoint": f"https://{region}.pay.example.com",
                 "cluster_arn": self.aurora.clusters[region], "cluster_id": f"tapstack-sim-{region}",
                 "control_bucket": self.control[region], "receipts_bucket": self.receipts[region],
                 "topic_arn": f"arn:aws:sns:{region}:123456789012:alarms", "function_alias_arn": arn,

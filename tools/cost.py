@@ -14,7 +14,7 @@ from pulumi.runtime import set_all_config
 from rich.console import Console
 from rich.table import Table
 
-from contract import LOOK_SECONDS, PROJECT, Metric
+from contract import PROJECT, Metric
 from lib.errors import SettingsError
 from lib.names import Names
 from lib.region.alarms import alarm_specs
@@ -22,6 +22,7 @@ from lib.settings import EMULATOR_ACCOUNT, Settings
 
 HOURS = 730
 ACU_HOUR = 0.12
+LARGE_HOUR = 0.276
 KEY_MONTH = 1.00
 SECRET_MONTH = 0.40
 ALARM_MONTH = 0.10
@@ -55,9 +56,9 @@ def bill(settings: Settings) -> Iterator[CostItem]:
     """The lines that do not depend on traffic; an idle database runs at its least capacity."""
     database = settings.database
     for region in (settings.primary, settings.dr):
-        yield CostItem(f"Aurora in {region.region}", region.instances * database.min_capacity * HOURS * ACU_HOUR,
-                       f"{region.instances} x {database.min_capacity:g} ACU when idle, at most "
-                       f"{database.max_capacity:g} each")
+        hourly = database.min_capacity * ACU_HOUR if database.serverless else LARGE_HOUR
+        yield CostItem(f"Aurora in {region.region}", region.instances * HOURS * hourly,
+                       f"{region.instances} x {database.instance_class}, idle")
     yield CostItem("KMS", 2 * KEY_MONTH, "a key and its replica")
     if not database.secret_arn:
         yield CostItem("Secrets Manager", 2 * SECRET_MONTH, "a secret and its replica")
@@ -65,19 +66,19 @@ def bill(settings: Settings) -> Iterator[CostItem]:
     alarms = 2 * len(alarm_specs(primary, standby, settings.objectives, settings.table))
     yield CostItem("CloudWatch alarms", alarms * ALARM_MONTH,
                    f"{alarms} alarms; the dashboards are within the free three")
-    yield from _controllers()
+    yield from _controllers(settings.health_check.look)
     if settings.domain_name:
         yield from _dns(settings)
 
 
-def _controllers() -> Iterator[CostItem]:
+def _controllers(interval: int) -> Iterator[CostItem]:
     seconds = 2 * HOURS * 3600
-    looks = seconds / LOOK_SECONDS
+    looks = seconds / interval
     yield CostItem("Controllers", seconds * CONTROLLER_GIGABYTES * GIGABYTE_SECOND,
                    f"two functions of {CONTROLLER_GIGABYTES * 1024:g} MB around the clock")
     yield CostItem("Controllers' looks", looks * LOOK_REQUESTS * ANSWER,
                    f"{looks * LOOK_REQUESTS / 1e6:.1f} million requests: each looks at both regions every "
-                   f"{LOOK_SECONDS} s")
+                   f"{interval} s")
     yield CostItem("Controllers' metrics",
                    2 * len(Metric) * METRIC_MONTH + looks * LOOK_METRIC_REQUESTS * METRIC_REQUEST,
                    f"{2 * len(Metric)} metrics, and {looks * LOOK_METRIC_REQUESTS / 1e6:.1f} million requests to "

@@ -14,7 +14,7 @@ from pulumi.runtime import set_all_config
 from contract import PROJECT
 from lib.errors import SettingsError
 from lib.names import Names
-from lib.region.database import ENGINE, INSTANCE_CLASS
+from lib.region.database import ENGINE
 from lib.settings import REQUEST_SECONDS, RegionSettings, Settings
 from recovery.doctor.needs import Needs, RegionNeeds
 
@@ -34,7 +34,7 @@ def needs_of(settings: Settings) -> Needs:
         function=Names(settings.environment_suffix, primary.region, settings.account).function, reserved=reserved,
         busy=settings.api.rate_limit * REQUEST_SECONDS, api_rate=settings.api.rate_limit,
         owns_log_role=settings.api.manage_account, engine=ENGINE.value,
-        engine_version=settings.database.engine_version, instance_class=INSTANCE_CLASS,
+        engine_version=settings.database.engine_version, instance_class=settings.database.instance_class,
         domain_name=settings.domain_name or "", hosted_zone_id=settings.hosted_zone_id or "",
         health_checks=HEALTH_CHECKS if settings.domain_name else 0,
         custom_domains=CUSTOM_DOMAINS if settings.domain_name else 0, secret_arn=settings.database.secret_arn or "",

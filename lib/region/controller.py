@@ -13,7 +13,6 @@ from contract import (
     JOURNAL_KEY,
     LEADERSHIP_KEY,
     LEVER_KEY,
-    LOOK_SECONDS,
     METRICS_NAMESPACE,
     OBSERVATION_PREFIX,
     WATCH_SECONDS,
@@ -23,7 +22,7 @@ from lib import policies
 from lib.names import Names
 from lib.region.function import CONTRACT, PAYMENTS, ROOT, FunctionSpec, LiveFunction, package
 from lib.region.region import Region
-from lib.settings import Profile
+from lib.settings import Settings
 
 RECOVERY = ROOT / "recovery"
 CONTROL_ITEMS = [LEADERSHIP_KEY, f"{OBSERVATION_PREFIX}*", JOURNAL_KEY, DRILL_KEY]
@@ -62,15 +61,15 @@ class ControllerFunction(LiveFunction, type_name="Controller"):
     within a minute.
     """
 
-    def __init__(self, region: Region, *, peer: Names, profile: Profile, description: pulumi.Input[str]) -> None:
+    def __init__(self, region: Region, *, peer: Names, settings: Settings, description: pulumi.Input[str]) -> None:
         name, names = f"{region.name}-controller", region.names
         spec = FunctionSpec(
             function=names.controller, role=names.controller_role, handler="recovery.controller.handler",
-            permissions=permissions(names, peer), timeout=900, memory=256)
+            permissions=permissions(names, peer), timeout=900, memory=192)
         super().__init__(
-            name, spec, names=names, profile=profile, key_arn=region.key.arn,
+            name, spec, names=names, profile=settings.profile, key_arn=region.key.arn,
             code=package(CONTRACT, PAYMENTS, RECOVERY, pattern="*.py"),
-            variables={Variable.STACK_OUTPUTS: description, Variable.PROBE_SECONDS: str(LOOK_SECONDS),
+            variables={Variable.STACK_OUTPUTS: description, Variable.PROBE_SECONDS: str(settings.health_check.look),
                        Variable.WATCH_SECONDS: str(WATCH_SECONDS), Variable.COOL_DOWN_SECONDS: str(COOL_DOWN_SECONDS)},
             opts=pulumi.ResourceOptions(parent=region))
         once = aws.lambda_.FunctionEventInvokeConfig(

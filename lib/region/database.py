@@ -12,7 +12,6 @@ from lib.region.network import POSTGRES, Network
 from lib.settings import DatabaseSettings, Profile
 
 ENGINE = aws.rds.EngineType.AURORA_POSTGRESQL
-INSTANCE_CLASS = "db.serverless"
 # A failover moves the writer, and an upgrade goes through the global cluster: an update must not undo either.
 # A changed login or database name would replace the cluster.
 MOVED_BY_FAILOVER = ["replicationSourceIdentifier", "globalClusterIdentifier", "engineVersion", "masterUsername",
@@ -69,8 +68,9 @@ class Database(Component, type_name="Database"):
             vpc_security_group_ids=[network.database_group.id],
             storage_encrypted=True, kms_key_id=key_arn, iam_database_authentication_enabled=True,
             enabled_cloudwatch_logs_exports=["postgresql"],
-            serverlessv2_scaling_configuration={"min_capacity": database.min_capacity,
-                                                "max_capacity": database.max_capacity},
+            serverlessv2_scaling_configuration={
+                "min_capacity": database.min_capacity,
+                "max_capacity": database.max_capacity} if database.serverless else None,
             backup_retention_period=profile.backup_retention_days, copy_tags_to_snapshot=True,
             delete_automated_backups=not profile.retain,
             deletion_protection=profile.protect, skip_final_snapshot=not profile.retain,
@@ -80,7 +80,7 @@ class Database(Component, type_name="Database"):
         self.instances = [
             aws.rds.ClusterInstance(
                 f"{name}-instance-{number}", identifier=f"{names.cluster}-{number}",
-                cluster_identifier=self.cluster.id, engine=ENGINE, instance_class=INSTANCE_CLASS,
+                cluster_identifier=self.cluster.id, engine=ENGINE, instance_class=database.instance_class,
                 db_subnet_group_name=subnets.name, publicly_accessible=False, auto_minor_version_upgrade=False,
                 performance_insights_enabled=True, performance_insights_kms_key_id=key_arn,
                 performance_insights_retention_period=INSIGHTS_DAYS,

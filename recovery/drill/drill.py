@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError
 
-from contract import DNS_TTL, FailoverMode
+from contract import DNS_TTL, UNREADY, FailoverMode
 from payments.errors import StoreUnavailable
 from recovery.cloud import Cloud
 from recovery.drill.outage import (
@@ -25,7 +25,6 @@ from recovery.drill.report import NO_DNS, DrillReport, Moves, write_report
 from recovery.environment import Environment
 from recovery.errors import AwsFailure, RecoveryError, aws_failures, reason
 from recovery.journal import Run
-from recovery.observation import UNREADY
 from recovery.plan import REJOIN, STALE, Action, Plan, predict, refusals
 from recovery.stack import Site, Stack
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-from contract import COOL_DOWN_SECONDS, DNS_TTL, LOOK_SECONDS
+from contract import COOL_DOWN_SECONDS, DNS_TTL
 from payments.clock import SYSTEM, Clock
 from recovery.plan import Action
 from recovery.stack import Stack
@@ -122,7 +122,7 @@ class DrillEnvironment:
     @property
     def look_seconds(self) -> float:
         """Seconds between two looks of a controller."""
-        return LOOK_SECONDS / self.factor
+        return self.stack.look_interval / self.factor
 
     def resolve(self) -> tuple[str, float]:
         """Route 53's answer: the region that the service's name leads to now, and the seconds that it may be cached."""

@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 
-from contract import DNS_TTL, Phase, Store
+from contract import DNS_TTL, UNREADY, Phase, Store
 from payments.leadership import LEASE
 from recovery import measure
 from recovery.journal import Run
-from recovery.observation import UNREADY
 from recovery.plan import Action
 from recovery.stack import Stack
 from rehearsal.aws.faults import WORLD, ApiCall

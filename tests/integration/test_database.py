@@ -76,9 +76,10 @@ def test_the_endpoints_are_the_clusters(outputs: Outputs) -> None:
         assert region["cluster_reader_endpoint"] == cluster["ReaderEndpoint"]
 
 
-def test_instances_are_serverless_private_and_monitored(instances: list[dict[str, Any]]) -> None:
+def test_instances_are_of_the_configured_class_private_and_monitored(
+        instances: list[dict[str, Any]], outputs: Outputs) -> None:
     for instance in instances:
-        assert (instance["DBInstanceStatus"], instance["DBInstanceClass"]) == ("available", "db.serverless")
+        assert (instance["DBInstanceStatus"], instance["DBInstanceClass"]) == ("available", outputs["database_class"])
         assert (instance["PubliclyAccessible"], instance["PerformanceInsightsEnabled"]) == (False, True)
 
 

@@ -15,11 +15,11 @@ OUTPUTS: dict[str, Any] = {
     **{each.name: "x" for each in fields(StackOutputs)},
     **{f"{role}_{each.name}": f"{each.name}-{role}" for role in ROLES for each in fields(RegionOutputs)},
     "payments_table_name": "payments", "table_consistency": "eventual", "global_cluster_id": "global",
-    "health_check_interval": 10, "health_check_threshold": 3, "recovery_time_objective": 600,
-    "recovery_point_objective": 5, "domain_name": "pay.example.test",
+    "look_interval": 10, "least_connections": 83, "health_check_interval": 10, "health_check_threshold": 3,
+    "recovery_time_objective": 600, "recovery_point_objective": 5, "domain_name": "pay.example.test",
     **{f"{role}_{key}": value for role, region in zip(ROLES, REGIONS, strict=True) for key, value in {
-        "region": region, "cluster_arn": f"arn:aws:rds:{region}:000000000000:cluster:c", "api_key_id": "k",
-        "api_endpoint": f"http://127.0.0.1:9/{region}/live"}.items()}}
+        "region": region, "instances": 1, "cluster_arn": f"arn:aws:rds:{region}:000000000000:cluster:c",
+        "api_key_id": "k", "api_endpoint": f"http://127.0.0.1:9/{region}/live"}.items()}}
 MOVES = {Action.SWITCHOVER: "SwitchoverGlobalCluster", Action.FAILOVER: "FailoverGlobalCluster"}
 
 

@@ -11,6 +11,7 @@ CASES = {
     "prod": {"profile": "prod", "databaseSecretArn": SECRET_ARN, "alarmEmail": "night@example.com",
              "manageApiGatewayAccount": "false", "failoverMode": "automatic"},
     "dev-domain-strong-swapped": {
+        "recoveryTimeObjective": "1155",
         "domainName": "pay.example.com", "tableConsistency": "strong", "witnessRegion": "us-east-2",
         "recoveryPointObjective": "0", "primaryRegion": "us-west-2", "drRegion": "us-east-1", "drInstances": "0",
         "awsEndpoint": "http://127.0.0.1:4566", "environmentSuffix": "seventeen-letters", "functionConcurrency": "7",

@@ -2,6 +2,7 @@
 import json
 from unittest.mock import patch
 
+import pulumi
 import pytest
 
 from lib.errors import ProgramError, SettingsError
@@ -51,6 +52,13 @@ def test_providers_of_an_emulator_reach_nothing_else(domain: Recording) -> None:
         assert {"s3", "rds", "lambda", "dynamodb", "iam", "sts"} <= endpoints.keys()
         for flag in ("skipCredentialsValidation", "skipMetadataApiCheck", "skipRequestingAccountId", "s3UsePathStyle"):
             assert json.loads(provider.inputs[flag]) is True
+
+
+def test_what_may_be_a_mistake_is_said_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda line, _resource: said.append(line))
+    record({"databaseMinCapacity": "2"})
+    assert said == ["databaseMinCapacity = '2': AWS recommends at least 8 ACU in a global database"]
 
 
 @pytest.mark.parametrize(("config", "reason"), [

@@ -51,15 +51,16 @@ NOW = 1_800_000_000.0  # seconds since the epoch
 OUTPUTS: Item = {
     **{key: f"the {key}" if least is None else least for key, least in RECOVERY_OUTPUTS.items()},
     **{key: f"{region}-{key.removeprefix(f'{role}_')}" for role, region in zip(ROLES, REGIONS, strict=True)
-       for key in RECOVERY_OUTPUTS if key.startswith(f"{role}_")},
+       for key, least in RECOVERY_OUTPUTS.items() if key.startswith(f"{role}_") and least is None},
     **{f"{role}_region": region for role, region in zip(ROLES, REGIONS, strict=True)},
     **{f"{role}_{key}": f"arn:aws:{service}:{region}:123456789012:{name}"
        for role, region in zip(ROLES, REGIONS, strict=True)
        for key, service, name in (("cluster_arn", "rds", "cluster:the-cluster"), ("topic_arn", "sns", "the-topic"),
                                   ("function_alias_arn", "lambda", "function:the-payments:live"))},
     "payments_table_name": TABLE, "table_consistency": "eventual", "failover_mode": "manual",
-    "health_check_interval": 10, "health_check_threshold": 3, "recovery_time_objective": 900,
-    "recovery_point_objective": 60,
+    "look_interval": 10, "health_check_interval": 10, "health_check_threshold": 3, "recovery_time_objective": 900,
+    "recovery_point_objective": 60, "database_class": "db.r7g.large", "least_connections": 1669, "primary_instances": 1,
+    "dr_instances": 1,
 }
 
 

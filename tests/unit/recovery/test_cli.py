@@ -241,6 +241,12 @@ def test_a_plan_is_printed_without_calling_aws(shell: Shell, line: str, action: 
     assert shell.aws.calls == []
 
 
+def test_a_plan_says_what_the_standby_lacks(shell: Shell) -> None:
+    shell.deploy(recovery_time_objective=1095, dr_instances=0)
+    assert "us-west-2 has no database instance" in shell.type("plan failover").out
+    assert "no database instance" in json.loads(shell.type("plan failover --json").out)["shortfalls"][0]
+
+
 @pytest.mark.parametrize("option", ["", "--json"])
 def test_a_plan_that_takes_too_long_is_printed_and_refused(shell: Shell, option: str) -> None:
     shell.deploy(recovery_time_objective=300)

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from contract import longest_failover
 from payments.leadership import Leadership
 from recovery.journal import Run
 from recovery.observation import Observation, ProbeResult
-from recovery.plan import STALE, Action, Plan, Refusal, describe_lags, predict, refusals, resumes
+from recovery.plan import STALE, Action, Plan, Refusal, describe_lags, predict, refusals, resumes, shortfalls, stale
 from tests.unit.recovery.fakes import AWAY, HOME, NOW, every_state, facts, plan, stack
 
 DOWN = ProbeResult(alive=False, ready=False, why="no answer")
@@ -47,6 +48,34 @@ def test_a_budget_counts_what_payments_wait_for() -> None:
     assert plan(health_check_interval=30).budget() == {"dns": 60, "lever": 30, "detect": 180, **steps}
     for planned in (SWAP, BACK):
         assert planned.budget() == {"dns": 60, "lever": 10, **steps}
+
+
+@pytest.mark.parametrize("instances", [0, 1])
+@pytest.mark.parametrize(("interval", "threshold", "look"), [(10, 3, 10), (30, 10, 10), (10, 3, 60)])
+def test_settings_are_refused_where_a_failover_could_not_meet_its_objective(
+        interval: int, threshold: int, look: int, instances: int) -> None:
+    planned = plan(health_check_interval=interval, health_check_threshold=threshold, look_interval=look,
+                   dr_instances=instances)
+    assert sum(planned.budget().values()) == longest_failover(interval, threshold, look, instances)
+
+
+@pytest.mark.parametrize(("changes", "texts"), [
+    ({}, []),
+    ({"dr_instances": 0},
+     ["us-west-2 has no database instance: RDS refuses to promote its cluster until one is created, about 420 s"]),
+    ({"primary_instances": 2},
+     [("us-west-2 has 1 of 2 database instances: until more are created, about 420 s each, 1669 of 3338 connections, "
+       "and fewer to replace one that fails")]),
+    ({"database_class": "db.serverless", "least_connections": 83},
+     [("a serverless instance allows 83 connections at its least capacity, and scales up only once it is promoted and "
+       "under load")]),
+])
+def test_a_plan_says_what_a_smaller_standby_costs(changes: dict[str, Any], texts: list[str]) -> None:
+    assert shortfalls(plan(**changes)) == texts
+
+
+def test_what_a_controller_wrote_counts_for_at_least_three_looks() -> None:
+    assert [stale(stack(look_interval=look)) for look in (10, 20, 60)] == [60, 60, 180]
 
 
 def test_a_prediction_names_its_sources() -> None:

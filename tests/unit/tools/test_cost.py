@@ -24,9 +24,9 @@ def test_the_total_is_the_sum_of_the_lines() -> None:
     assert lines.pop("total") == pytest.approx(sum(lines.values()), abs=0.01)
 
 
-def test_prod_has_twice_the_instances_four_times_as_large_and_a_domain_its_checks() -> None:
+def test_prod_has_a_reader_and_a_domain_its_checks() -> None:
     dev, prod, named = estimate(), estimate("profile=prod"), estimate("domainName=pay.example.com")
-    assert prod["Aurora in us-east-1"] == 8 * dev["Aurora in us-east-1"] > 0
+    assert prod["Aurora in us-east-1"] == 2 * prod["Aurora in us-west-2"] > 0
     assert named.keys() - dev.keys() == {"Hosted zone", "Health checks", "Answering health checks"}
 
 
@@ -41,7 +41,9 @@ def test_slower_checks_cost_less_and_an_existing_secret_nothing() -> None:
 
 def test_the_controllers_cost_the_same_whatever_they_watch() -> None:
     lines = {"Controllers", "Controllers' looks", "Controllers' metrics"}
-    small, large = estimate(), estimate("profile=prod", "domainName=pay.example.com", "healthCheckInterval=30")
+    small, large = estimate(), estimate(
+        "profile=prod", "domainName=pay.example.com", "healthCheckInterval=30", "recoveryTimeObjective=1000",
+        "lookInterval=60")
     assert {line: small[line] for line in lines} == {line: large[line] for line in lines}
     # A quarter of a gigabyte in two regions, for 730 hours.
     assert small["Controllers"] == pytest.approx(2 * 730 * 3600 * 0.25 * 0.0000133334)
@@ -59,4 +61,4 @@ def test_without_json_a_table_is_printed(capsys: pytest.CaptureFixture[str]) -> 
     cost.main(["profile=prod"])
     shown = capsys.readouterr().out
     assert "total" in shown
-    assert "2 x 2 ACU" in shown
+    assert "2 x db.r7g.large" in shown

@@ -62,5 +62,5 @@ def test_the_documentation_shows_what_a_profile_decides() -> None:
     for profile in PROFILES.values():
         assert str(profile.log_retention_days) in text
     assert "| `primaryInstances`, unless it is set | 1 | 2 |" in text
-    assert "| 0.5 in dev, 2 in prod | `DATABASE_MIN_CAPACITY` |" in text
+    assert "| 0.5 in dev, 8 in prod | `DATABASE_MIN_CAPACITY` |" in text
     assert "| `awsEndpoint` | URL of an emulator on this machine to use instead of AWS. | none | none |" in text

@@ -35,7 +35,7 @@ def test_a_controller_is_a_small_function_outside_the_vpc(dev: Recording, role: 
     function = part(dev, role, "Function").inputs
     assert function["name"] == dev.outputs[f"{role}_controller_function_name"] == "tapstack-controller-dev"
     assert (function["handler"], function["runtime"]) == ("recovery.controller.handler", "python3.13")
-    assert (function["memorySize"], function["timeout"]) == (256, 900)
+    assert (function["memorySize"], function["timeout"]) == (192, 900)
     assert function["reservedConcurrentExecutions"] == -1
     assert "vpcConfig" not in function
     assert part(dev, role, "Role").inputs["name"] == f"tapstack-controller-dev-{dev.outputs[f'{role}_region']}"
@@ -67,7 +67,7 @@ def test_both_controllers_know_the_same_about_the_stack_and_their_interval(case:
         assert json.loads(known(program, role)) == expected
         variables = part(program, role, "Function").inputs["environment"]["variables"]
         assert {key: value for key, value in variables.items() if key != "STACK_OUTPUTS"} == {
-            "PROBE_SECONDS": "10", "WATCH_SECONDS": "60", "COOL_DOWN_SECONDS": "300"}
+            "PROBE_SECONDS": f"{program.outputs['look_interval']:g}", "WATCH_SECONDS": "60", "COOL_DOWN_SECONDS": "300"}
 
 
 def test_recovery_can_read_what_they_know(dev: Recording, prod: Recording) -> None:

@@ -10,6 +10,12 @@ def test_only_the_writer_has_a_master_login(dev: Recording) -> None:
     assert not {"databaseName", "masterUsername", "masterPassword"} & reader.inputs.keys()
 
 
+def test_only_serverless_instances_have_a_capacity_that_follows_the_load(dev: Recording, prod: Recording) -> None:
+    for program, capacity in ((dev, {"minCapacity": 0.5, "maxCapacity": 4}), (prod, None)):
+        for cluster in program.of("Cluster"):
+            assert cluster.inputs.get("serverlessv2ScalingConfiguration") == capacity
+
+
 def test_the_reader_waits_for_the_writers_first_instance(dev: Recording) -> None:
     reader = dev.one("Cluster", "-dr-")
     assert dev.one("ClusterInstance", "-primary-").urn in reader.dependencies
