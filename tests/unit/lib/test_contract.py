@@ -263,6 +263,8 @@ def key_of(program: Recording, region: str) -> str:
 
 
 def test_everything_at_rest_is_encrypted_with_its_regions_key(deployed: Recording) -> None:
+    # A member of a global database has a key of its own region:
+    # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-global-database-getting-started.html
     assert unencrypted(deployed, partial(key_of, deployed)) == []
     assert all(r.inputs["storageEncrypted"] for r in deployed.of("Cluster", "GlobalCluster"))
     assert all(r.inputs["performanceInsightsEnabled"] for r in deployed.of("ClusterInstance"))
@@ -378,6 +380,7 @@ def test_the_dr_region_waits_for_the_primary_only_where_aws_demands_it(program: 
 
 
 def test_a_failover_leaves_nothing_to_change(program: Recording) -> None:
+    # https://github.com/hashicorp/terraform-provider-aws/issues/42919 and 40921. Other zones replace a cluster.
     moved = {"replicationSourceIdentifier", "globalClusterIdentifier", "engineVersion", "masterUsername",
              "databaseName"}
     for resource in program.of("Cluster"):

@@ -3,6 +3,7 @@ from tests.unit.lib.recorder import Recording
 
 
 def test_only_the_writer_has_a_master_login(dev: Recording) -> None:
+    # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-global-database-getting-started.html
     writer, reader = (dev.one("Cluster", f"-{role}-") for role in ("primary", "dr"))
     assert writer.inputs["databaseName"] == "payments"
     assert writer.inputs["masterUsername"] == "ledger_admin"
@@ -17,6 +18,7 @@ def test_only_serverless_instances_have_a_capacity_that_follows_the_load(dev: Re
 
 
 def test_the_reader_waits_for_the_writers_first_instance(dev: Recording) -> None:
+    # Else "MasterUsername must be provided": https://github.com/hashicorp/terraform-provider-aws/issues/26030
     reader = dev.one("Cluster", "-dr-")
     assert dev.one("ClusterInstance", "-primary-").urn in reader.dependencies
     assert reader.inputs["sourceRegion"] == dev.outputs["primary_region"]

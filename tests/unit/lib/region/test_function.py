@@ -13,6 +13,8 @@ from tests.unit.lib.recorder import ACCOUNT, Recording
 
 
 def test_functions_release_their_security_group(dev: Recording) -> None:
+    # Their interfaces stay for 20 to 40 minutes, and both arguments are needed to swap the group:
+    # https://www.pulumi.com/registry/packages/aws/api-docs/lambda/function/
     for function in dev.of("Function"):
         if dev.inside(function, "VpcFunction"):
             assert function.inputs["replaceSecurityGroupsOnDestroy"] is True

@@ -1,0 +1,250 @@
+"""What AWS and its provider demand of the program and an emulator does not: each fact, with the page that says so.
+
+Facts about keys are in test_keys.py, about permissions in test_roles.py; a fact about one component is in its own test.
+"""
+from itertools import pairwise
+from typing import Any
+
+from contract import HEALTH_PATH, LEVER_PATH
+from tests.unit.lib.conftest import CASES, recording
+from tests.unit.lib.recorder import Recording, Resource
+from tests.unit.lib.resource_types import short
+from tests.unit.lib.test_contract import key_of
+from tests.unit.lib.test_keys import leaves
+
+
+def of_region(program: Recording, kind: str, component: str) -> list[Resource]:
+    """The resources of a kind in the primary or the standby region."""
+    return [each for each in program.of(kind) if program.inside(each, component)]
+
+
+# --- Aurora global database
+
+
+def test_aurora_does_not_manage_the_login_of_a_global_database(deployed: Recording) -> None:
+    # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/rds-secrets-manager.html#rds-secrets-manager-limitations
+    for each in deployed.of("Cluster", "GlobalCluster"):
+        assert "manageMasterUserPassword" not in each.inputs
+
+
+def test_the_engine_is_upgraded_through_the_global_cluster(deployed: Recording) -> None:
+    # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-global-database-upgrade.html
+    # https://github.com/hashicorp/terraform-provider-aws/issues/42919, .../40921
+    (everywhere,) = deployed.of("GlobalCluster")
+    assert "engineVersion" in everywhere.inputs
+    assert not everywhere.ignore_changes
+    for cluster in deployed.of("Cluster"):
+        assert {"engineVersion", "globalClusterIdentifier", "replicationSourceIdentifier"} <= cluster.ignore_changes
+
+
+def test_a_global_database_is_deleted_from_the_standbys_instances_to_the_global_cluster(deployed: Recording) -> None:
+    # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-global-database-deleting.html: what waits for
+    # another is deleted before it.
+    (everywhere,) = deployed.of("GlobalCluster")
+    (primary,), (standby,) = (of_region(deployed, "Cluster", each) for each in ("PrimaryRegion", "DrRegion"))
+    writer = of_region(deployed, "ClusterInstance", "PrimaryRegion")[0]
+    order = [standby, writer, primary, everywhere]
+    for later, earlier in pairwise(order):
+        assert earlier.urn in deployed.waits_transitively(later), later.urn
+    for instance in deployed.of("ClusterInstance"):
+        cluster = standby if deployed.inside(instance, "DrRegion") else primary
+        assert cluster.urn in deployed.waits_transitively(instance)
+
+
+def test_a_cluster_that_leaves_a_final_snapshot_names_it(deployed: Recording) -> None:
+    # https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DeleteDBCluster.html: without, the deletion fails.
+    for cluster in deployed.of("Cluster"):
+        assert cluster.inputs["skipFinalSnapshot"] is not bool(cluster.inputs.get("finalSnapshotIdentifier"))
+
+
+def test_serverless_instances_belong_to_a_provisioned_cluster_with_limits(deployed: Recording) -> None:
+    # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2.create.html
+    for instance in deployed.of("ClusterInstance"):
+        (cluster,) = (each for each in deployed.of("Cluster")
+                      if f"{each.name}-id" == instance.inputs["clusterIdentifier"])
+        assert cluster.inputs["engineMode"] == "provisioned"
+        if instance.inputs["instanceClass"] == "db.serverless":
+            assert cluster.inputs["serverlessv2ScalingConfiguration"].keys() >= {"minCapacity", "maxCapacity"}
+
+
+def test_performance_insights_is_on_wherever_database_insights_need_it(deployed: Recording) -> None:
+    # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/USER_DatabaseInsights.TurningOnAdvanced.html
+    for each in deployed.of("Cluster", "ClusterInstance"):
+        if each.inputs.get("databaseInsightsMode") == "advanced":
+            assert each.inputs["performanceInsightsEnabled"] is True
+
+
+# --- DynamoDB global table
+
+
+def test_replicas_are_declared_in_one_place(deployed: Recording) -> None:
+    # https://github.com/hashicorp/terraform-provider-aws/issues/38968; GlobalTable is the version of 2017:
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_versions.html
+    assert not {"dynamodb.TableReplica", "dynamodb.GlobalTable"} & {short(each) for each in deployed.custom}
+    (table,) = deployed.of("Table")
+    assert len(table.inputs["replicas"]) == 1
+
+
+def test_what_would_recreate_a_replica_is_set_from_the_start(deployed: Recording) -> None:
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_HowItWorks.html and the provider:
+    # https://www.pulumi.com/registry/packages/aws/api-docs/dynamodb/table/
+    (table,) = deployed.of("Table")
+    (replica,) = table.inputs["replicas"]
+    assert replica["kmsKeyArn"] == key_of(deployed, replica["regionName"])
+    assert replica["pointInTimeRecovery"] is replica["propagateTags"] is True
+    assert (table.inputs["streamEnabled"], table.inputs["streamViewType"]) == (True, "NEW_AND_OLD_IMAGES")
+
+
+def test_a_strong_table_has_two_replicas_a_witness_and_no_time_to_live(domain: Recording) -> None:
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_HowItWorks.html
+    (table,) = domain.of("Table")
+    (replica,) = table.inputs["replicas"]
+    assert len({replica["regionName"], domain.region(table), table.inputs["globalTableWitness"]["regionName"]}) == 3
+    assert "ttl" not in table.inputs
+
+
+# --- S3
+
+
+def test_a_buckets_settings_are_resources_of_their_own(deployed: Recording) -> None:
+    # https://www.pulumi.com/registry/packages/aws/api-docs/s3/bucket/: inline ones and these delete each other.
+    for bucket in deployed.of("Bucket"):
+        assert bucket.inputs.keys() <= {"bucket", "forceDestroy", "tags"}
+    assert not [each.urn for each in deployed.custom if each.type.startswith("aws:s3/") and each.kind.endswith("V2")]
+
+
+def test_objects_are_copied_both_ways_with_their_changes_in_time_and_under_the_others_key(deployed: Recording) -> None:
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-config-for-kms-objects.html,
+    # .../replication-for-metadata-changes.html, .../replication-time-control.html, .../delete-marker-replication.html
+    configs, enabled = deployed.of("BucketReplicationConfig"), {"status": "Enabled"}
+    versionings = {each.urn for each in deployed.of("BucketVersioning") if "-receipts-" in each.name}
+    assert len({deployed.region(each) for each in configs}) == 2
+    for config in configs:
+        assert versionings <= config.waits_for, "both buckets must be versioned first"
+        (rule,) = config.inputs["rules"]
+        assert rule["sourceSelectionCriteria"] == dict.fromkeys(
+            ("sseKmsEncryptedObjects", "replicaModifications"), enabled)
+        assert (rule["filter"], rule["deleteMarkerReplication"]) == ({"prefix": ""}, enabled)
+        destination = rule["destination"]
+        other = next(each for each in deployed.of("aws") if each.inputs["region"] != deployed.region(config))
+        assert destination["encryptionConfiguration"]["replicaKmsKeyId"] == key_of(
+            deployed, other.inputs["region"])
+        assert destination["replicationTime"] == {**enabled, "time": {"minutes": 15}}
+        assert destination["metrics"] == {**enabled, "eventThreshold": {"minutes": 15}}
+
+
+# --- KMS
+
+
+def test_one_key_is_multi_region_and_the_other_its_replica_each_with_a_policy(deployed: Recording) -> None:
+    # https://docs.aws.amazon.com/kms/latest/developerguide/multi-region-keys-overview.html
+    (key,), (replica,) = deployed.of("Key"), deployed.of("ReplicaKey")
+    assert key.inputs["multiRegion"] is True
+    assert replica.inputs["primaryKeyArn"] == deployed.arn(key)
+    assert {"policy"} <= key.inputs.keys() & replica.inputs.keys()
+
+
+# --- Lambda, API Gateway, ACM
+
+
+def test_a_regional_endpoint_is_a_text_and_stays_on(deployed: Recording) -> None:
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-disable-default-endpoint.html: the
+    # controllers and the health checks of a stack without a domain call it.
+    for each in deployed.of("RestApi"):
+        assert each.inputs["endpointConfiguration"]["types"] == "REGIONAL"
+        assert not each.inputs.get("disableExecuteApiEndpoint")
+
+
+def test_a_changed_route_is_deployed_again(deployed: Recording) -> None:
+    # https://www.pulumi.com/registry/packages/aws/api-docs/apigateway/deployment/: dependencies alone do not.
+    assert all(each.inputs["triggers"] for each in deployed.of("Deployment"))
+
+
+def test_no_limit_exceeds_what_an_account_of_api_gateway_has(dev: Recording) -> None:
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html
+    for each in dev.of("MethodSettings"):
+        assert each.inputs["settings"]["throttlingRateLimit"] <= 10_000
+        assert each.inputs["settings"]["throttlingBurstLimit"] <= 5_000
+
+
+def test_the_checkers_of_route_53_are_never_throttled(dev: Recording, domain: Recording) -> None:
+    # About 16 checkers ask each endpoint every interval, and an answer of 429 is a failure:
+    # https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/dns-failover-determining-health-of-endpoints.html
+    open_paths = {f"{path.strip('/')}/GET" for path in (HEALTH_PATH, LEVER_PATH)}
+    limits = {each.inputs["methodPath"]: each.inputs["settings"] for each in dev.of("MethodSettings")}
+    checks = [each.inputs for each in domain.of("HealthCheck") if each.inputs["type"] == "HTTPS"]
+    asked = sum(16 / check["requestInterval"] for check in checks)  # a second, by the checks of both regions
+    for path in open_paths:
+        assert limits[path]["throttlingRateLimit"] > 10 * asked
+
+
+def test_a_custom_domain_takes_a_validated_certificate(domain: Recording) -> None:
+    # https://docs.aws.amazon.com/acm/latest/userguide/dns-validation.html.
+    for name in domain.of("DomainName"):
+        valid = {each.urn for each in domain.of("CertificateValidation")
+                 if domain.region(each) == domain.region(name)}
+        assert valid & name.waits_for
+        assert name.inputs["endpointConfiguration"]["types"] == "REGIONAL"
+
+
+def test_no_record_leads_straight_to_an_api(domain: Recording) -> None:
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-custom-domains.html: TLS and the Host header
+    # would not match.
+    for record in domain.of("Record"):
+        assert "execute-api" not in str(record.inputs)
+
+
+# --- Route 53
+
+
+def test_both_failover_records_have_a_health_check_and_evaluate_no_target(domain: Recording) -> None:
+    # https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/dns-failover-problems.html: a secondary without a check
+    # is always used; an API's target fails only when all of API Gateway does.
+    failover = [each.inputs for each in domain.of("Record") if "failoverRoutingPolicies" in each.inputs]
+    assert len(failover) == 2
+    for record in failover:
+        assert record["healthCheckId"]
+        assert [each["evaluateTargetHealth"] for each in record["aliases"]] == [False]
+
+
+def test_health_checks_have_an_interval_and_a_threshold_that_route_53_takes(domain: Recording) -> None:
+    # https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/health-checks-creating-values.html: the interval cannot
+    # be changed, so a check is created before the one that it replaces is deleted.
+    for check in domain.of("HealthCheck"):
+        assert not check.delete_before_replace
+        if check.inputs["type"] == "HTTPS":
+            assert check.inputs["requestInterval"] in (10, 30)
+            assert 1 <= check.inputs["failureThreshold"] <= 10
+
+
+# --- CloudWatch: where AWS emits the metrics of lag
+
+
+def test_every_lag_has_its_alarm_where_the_metric_is_emitted(dev: Recording) -> None:
+    # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Aurora.AuroraMonitoring.Metrics.html,
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/metrics-dimensions.html,
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/metrics-dimensions.html
+    regions = [str(each.inputs["region"]) for each in dev.of("aws")]
+    for own, other in (regions, regions[::-1]):
+        found: dict[str, dict[str, Any]] = {
+            f"{each.inputs['namespace']} {each.inputs['metricName']}": each.inputs["dimensions"]
+            for each in dev.of("MetricAlarm") if dev.region(each) == own}
+        for metric in ("AuroraGlobalDBReplicationLag", "AuroraGlobalDBRPOLag"):  # roles swap
+            assert found[f"AWS/RDS {metric}"].keys() == {"DBClusterIdentifier"}
+            assert own in found[f"AWS/RDS {metric}"]["DBClusterIdentifier"]
+        assert found["AWS/DynamoDB ReplicationLatency"]["ReceivingRegion"] == other
+        assert own in found["AWS/S3 ReplicationLatency"]["DestinationBucket"]
+        assert own in found["AWS/S3 OperationsFailedReplication"]["SourceBucket"]
+        for metric in ("AWS/S3 ReplicationLatency", "AWS/S3 OperationsFailedReplication"):
+            assert found[metric].keys() == {"SourceBucket", "DestinationBucket", "RuleId"}
+
+
+# --- The engine
+
+
+def test_no_input_is_made_of_an_output_as_text() -> None:
+    # https://www.pulumi.com/docs/iac/concepts/inputs-outputs/all/: an f-string embeds a warning instead of the value.
+    for case in CASES:
+        for resource in recording(case).custom:
+            assert not [path for path, text in leaves(dict(resource.inputs), short(resource))
+                        if "Output[T]" in text], resource.urn
