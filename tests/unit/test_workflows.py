@@ -1,0 +1,45 @@
+"""The workflows that hold credentials: what may mint tokens, and what runs before."""
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+FOLDER = Path(__file__).parents[2] / ".github" / "workflows"
+WITH_CREDENTIALS = ("deploy", "destroy")
+
+
+def workflow(name: str) -> dict[str, Any]:
+    """A workflow as GitHub reads it."""
+    found: dict[str, Any] = yaml.safe_load((FOLDER / f"{name}.yml").read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.yml")))
+def test_only_jobs_that_deploy_mint_tokens(name: str) -> None:
+    found = workflow(name)
+    assert found["permissions"] == {"contents": "read"}
+    for job in found["jobs"].values():
+        assert ("id-token" in job.get("permissions", {})) is (name in WITH_CREDENTIALS)
+
+
+@pytest.mark.parametrize("name", WITH_CREDENTIALS)
+def test_everything_is_installed_by_hash_before_there_are_credentials(name: str) -> None:
+    (job,) = workflow(name)["jobs"].values()
+    steps = job["steps"]
+    assert job["env"]["REQUIREMENTS"] == "requirements-deploy.txt"
+    (signed_in,) = (number for number, step in enumerate(steps) if "configure-aws-credentials" in step.get("uses", ""))
+    assert "make setup" in [step.get("run") for step in steps[:signed_in]]
+    # The role's own default, an hour: AWS refuses more than the role allows.
+    assert "role-duration-seconds" not in steps[signed_in]["with"]
+    for step in steps:
+        secret = "PULUMI_CONFIG_PASSPHRASE" in step.get("env", {})
+        assert secret is (step.get("run", "").startswith(("make up", "make destroy")))
+    assert "PULUMI_CONFIG_PASSPHRASE" not in job["env"]
+
+
+def test_the_outputs_of_a_deployment_are_kept() -> None:
+    steps = workflow("deploy")["jobs"]["deploy"]["steps"]
+    kept = next(step for step in steps if "upload-artifact" in step.get("uses", ""))
+    assert kept["with"]["path"] == "cfn-outputs/flat-outputs.json"
+    assert steps.index(kept) == [step.get("run") for step in steps].index("make up ARGS=--yes") + 1
