@@ -63,7 +63,7 @@ def bill(settings: Settings) -> Iterator[CostItem]:
     if not database.secret_arn:
         yield CostItem("Secrets Manager", 2 * SECRET_MONTH, "a secret and its replica")
     primary, standby = (Names(settings.environment_suffix, r.region, "") for r in (settings.primary, settings.dr))
-    alarms = 2 * len(alarm_specs(primary, standby, settings.objectives, settings.table))
+    alarms = 2 * len(alarm_specs(primary, standby, settings))
     yield CostItem("CloudWatch alarms", alarms * ALARM_MONTH,
                    f"{alarms} alarms; the dashboards are within the free three")
     yield from _controllers(settings.health_check.look)

@@ -4,74 +4,91 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 
+import pulumi
+
 from contract import METRICS_NAMESPACE, REPLICATION_RULE, STACK_DIMENSION, Consistency, Metric
 from lib.names import Names
 from lib.region.api import STAGE
-from lib.settings import Objectives, TableSettings
+from lib.settings import Settings
 
 REPLICATION_MINUTES = 15
+
+
+OPERATIONS = ("GetItem", "PutItem", "UpdateItem", "Scan")
+"""What the functions do to the table: DynamoDB counts its failures by operation."""
+# What AWS publishes all the time where there is something to measure, so that silence is a failure. Where there never
+# was any data, an alarm stays in the state INSUFFICIENT_DATA, which it begins with: only a change of state is notified.
+SILENCE_IS_A_FAILURE = "missing"
+RUNBOOK = "docs/runbook.md"
+STATUS = "python -m recovery status"
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlarmSpec:
     """One metric and the threshold that it may not cross for `periods` minutes in a row.
 
-    Missing data is not a breach unless `missing` says so: both regions have the same alarms, and the metrics of a
-    role (lag, copies) are emitted only in the region with that role.
+    `section` of the runbook says more than `what`; it is the key unless it is given. `command` is what to type first.
+    Both regions have the same alarms, and the metrics of a role (lag, copies) are emitted only in the region with that
+    role. So missing data is never a breach: it is nothing, or SILENCE_IS_A_FAILURE.
     """
 
     key: str
     what: str
     namespace: str
     metric: str
-    dimensions: Mapping[str, str]
+    dimensions: Mapping[str, pulumi.Input[str]]
     threshold: float
     statistic: str = "Sum"
     periods: int = 3
     comparison: str = "GreaterThanThreshold"
     missing: str = "notBreaching"
+    section: str = ""
+    command: str = STATUS
+
+    @property
+    def text(self) -> str:
+        """What the notification says."""
+        return f"{self.what}. {RUNBOOK}#{self.section or self.key}: `{self.command}`"
 
 
-def alarm_specs(names: Names, peer: Names, objectives: Objectives, table: TableSettings) -> list[AlarmSpec]:
+def alarm_specs(names: Names, peer: Names, settings: Settings) -> list[AlarmSpec]:
     """The alarms in the region of `names`; `peer` is the other region."""
-    behind = max(objectives.recovery_point, 1) * 1000  # milliseconds
-    function = {"FunctionName": names.function}
+    behind = max(settings.objectives.recovery_point, 1) * 1000  # milliseconds
+    function, controller, repair = ({"FunctionName": each} for each in (
+        names.function, names.controller, names.reconcile))
     api = {"ApiName": names.api, "Stage": STAGE}
-    cluster = {"DBClusterIdentifier": names.cluster}
+    table, vault = {"TableName": names.table}, {"BackupVaultName": names.vault}
     sent, received = ({"SourceBucket": source.receipts, "DestinationBucket": destination.receipts,
                        "RuleId": REPLICATION_RULE} for source, destination in ((names, peer), (peer, names)))
+    logs, backups = f"aws logs tail /aws/lambda/{{}} --region {names.region}", (
+        f"aws backup list-backup-jobs --by-state FAILED --region {names.region}")
     found = [
-        # A controller that publishes nothing must raise the alarm, too.
-        AlarmSpec(key="other-region", what=f"{peer.region} does not answer, or it is not watched: "
-                  f"`python -m recovery status`, then `python -m recovery failover --to {names.region}`",
+        AlarmSpec(key="other-region", what=f"{peer.region} does not answer, or the controller reports nothing",
+                  command=f"{STATUS}`, then `python -m recovery failover --to {names.region}",
                   namespace=METRICS_NAMESPACE, metric=Metric.OTHER_REGION_HEALTHY,
-                  dimensions={STACK_DIMENSION: names.suffix}, statistic="Minimum", threshold=1, periods=1,
-                  comparison="LessThanThreshold", missing="breaching"),
+                  dimensions={STACK_DIMENSION: names.suffix}, statistic="Maximum", threshold=1, periods=2,
+                  comparison="LessThanThreshold", missing=SILENCE_IS_A_FAILURE),
         AlarmSpec(key="controller-errors", what="The controller fails", namespace="AWS/Lambda", metric="Errors",
-                  dimensions={"FunctionName": names.controller}, threshold=0),
+                  dimensions=controller, threshold=0, command=logs.format(names.controller)),
+        AlarmSpec(key="repair-errors", what="Repair fails", namespace="AWS/Lambda", metric="Errors",
+                  dimensions=repair, threshold=0, periods=1, command=logs.format(names.reconcile)),
         AlarmSpec(key="api-errors", what="The API answers 5xx", namespace="AWS/ApiGateway", metric="5XXError",
                   dimensions=api, statistic="Average", threshold=0.05),
         AlarmSpec(key="api-latency", what="One request in a hundred takes over 3 s", namespace="AWS/ApiGateway",
                   metric="Latency", dimensions=api, statistic="p99", threshold=3000),
-        AlarmSpec(key="function-errors", what="The function fails", namespace="AWS/Lambda", metric="Errors",
-                  dimensions=function, threshold=0),
-        AlarmSpec(key="function-throttles", what="The function is out of concurrency", namespace="AWS/Lambda",
-                  metric="Throttles", dimensions=function, threshold=0),
-        AlarmSpec(key="database-capacity", what="The cluster is near its greatest capacity", namespace="AWS/RDS",
-                  metric="ACUUtilization", dimensions=cluster, statistic="Average", threshold=90, periods=10),
-        # Emitted in the reader's region.
-        AlarmSpec(key="database-lag", what="The reader cluster lags behind the recovery point", namespace="AWS/RDS",
-                  metric="AuroraGlobalDBReplicationLag", dimensions=cluster, statistic="Maximum",
-                  threshold=behind),
-        # AWS's documents disagree on which region emits it, so both have the alarm.
-        AlarmSpec(key="database-rpo-lag", what="A failover now would lose more than the recovery point",
-                  namespace="AWS/RDS", metric="AuroraGlobalDBRPOLag", dimensions=cluster, statistic="Maximum",
-                  threshold=behind),
-        AlarmSpec(key="table-errors", what="DynamoDB fails", namespace="AWS/DynamoDB", metric="SystemErrors",
-                  dimensions={"TableName": names.table, "Operation": "PutItem"}, threshold=0),
-        AlarmSpec(key="table-throttles", what="DynamoDB refuses writes for their rate", namespace="AWS/DynamoDB",
-                  metric="WriteThrottleEvents", dimensions={"TableName": names.table}, threshold=0),
-        # Emitted in the destination's region.
+        AlarmSpec(key="function-errors", what="The payments function fails", namespace="AWS/Lambda", metric="Errors",
+                  dimensions=function, threshold=0, command=logs.format(names.function)),
+        AlarmSpec(key="function-throttles", what="The payments function is out of concurrency", namespace="AWS/Lambda",
+                  metric="Throttles", dimensions=function, threshold=0,
+                  command=f"aws lambda get-account-settings --region {names.region}"),
+        *_database(names, settings, behind),
+        *(AlarmSpec(key=f"table-errors-{operation.lower()}", what=f"DynamoDB fails in {operation}",
+                    namespace="AWS/DynamoDB", metric="SystemErrors", dimensions={**table, "Operation": operation},
+                    threshold=0, section="table-errors") for operation in OPERATIONS),
+        *(AlarmSpec(key=f"table-throttles-{kind.lower()}", what=f"DynamoDB refuses a {kind.lower()} for its rate",
+                    namespace="AWS/DynamoDB", metric=f"{kind}ThrottleEvents", dimensions=table, threshold=0,
+                    section="table-throttles") for kind in ("Read", "Write")),
+        # Emitted in the destination's region, while something is copied.
         AlarmSpec(key="receipts-late", what="Receipts arrive later than replication time control promises",
                   namespace="AWS/S3", metric="ReplicationLatency", dimensions=received, statistic="Maximum",
                   threshold=REPLICATION_MINUTES * 60),
@@ -79,20 +96,38 @@ def alarm_specs(names: Names, peer: Names, objectives: Objectives, table: TableS
         AlarmSpec(key="receipts-failed", what="Receipts could not be copied", namespace="AWS/S3",
                   metric="OperationsFailedReplication", dimensions=sent, threshold=0, periods=1),
         AlarmSpec(key="backup-failed", what="A backup failed", namespace="AWS/Backup",
-                  metric="NumberOfBackupJobsFailed",
-                  dimensions={"BackupVaultName": names.vault}, threshold=0, periods=1),
+                  metric="NumberOfBackupJobsFailed", dimensions=vault, threshold=0, periods=1, command=backups),
         AlarmSpec(key="backup-copy-failed", what="A backup could not be copied to the other region",
-                  namespace="AWS/Backup", metric="NumberOfCopyJobsFailed",
-                  dimensions={"BackupVaultName": names.vault}, threshold=0, periods=1),
+                  namespace="AWS/Backup", metric="NumberOfCopyJobsFailed", dimensions=vault, threshold=0, periods=1,
+                  command=backups.replace("backup-jobs", "copy-jobs")),
     ]
-    if table.consistency is Consistency.EVENTUAL:
-        # A strongly consistent table has no lag and emits no such metric.
+    if settings.table.consistency == Consistency.EVENTUAL:
+        # A strongly consistent table has no lag and emits no such metric. Each region's controller writes all the time.
         found.append(AlarmSpec(
-            key="table-lag", what="The other region's replica lags behind the recovery point",
-            namespace="AWS/DynamoDB", metric="ReplicationLatency",
-            dimensions={"TableName": names.table, "ReceivingRegion": peer.region}, statistic="Average",
-            threshold=behind))
+            key="table-lag", what=f"The table in {peer.region} lags behind the recovery point, or gets nothing",
+            namespace="AWS/DynamoDB", metric="ReplicationLatency", dimensions={**table, "ReceivingRegion": peer.region},
+            statistic="Average", threshold=behind, missing=SILENCE_IS_A_FAILURE))
     return found
+
+
+def _database(names: Names, settings: Settings, behind: float) -> list[AlarmSpec]:
+    cluster, database = {"DBClusterIdentifier": names.cluster}, settings.database
+    busy = ("ACUUtilization", "its greatest capacity") if database.serverless else ("CPUUtilization", "its full CPU")
+    return [
+        AlarmSpec(key="database-capacity", what=f"The cluster is near {busy[1]}", namespace="AWS/RDS", metric=busy[0],
+                  dimensions=cluster, statistic="Average", threshold=90, periods=10),
+        AlarmSpec(key="database-connections", what="The cluster is near the connections of its least capacity",
+                  namespace="AWS/RDS", metric="DatabaseConnections", dimensions=cluster, statistic="Maximum",
+                  threshold=int(database.least_connections * 0.9)),
+        # Emitted in the reader's region, once a minute.
+        AlarmSpec(key="database-lag", what="The database's copy lags behind the recovery point, or gets nothing",
+                  namespace="AWS/RDS", metric="AuroraGlobalDBReplicationLag", dimensions=cluster, statistic="Maximum",
+                  threshold=behind, missing=SILENCE_IS_A_FAILURE),
+        # AWS's documents disagree on which region emits it, so both have the alarm.
+        AlarmSpec(key="database-rpo-lag", what="A failover now would lose more than the recovery point",
+                  namespace="AWS/RDS", metric="AuroraGlobalDBRPOLag", dimensions=cluster, statistic="Maximum",
+                  threshold=behind, missing=SILENCE_IS_A_FAILURE),
+    ]
 
 
 def dashboard(region: str, specs: list[AlarmSpec]) -> str:

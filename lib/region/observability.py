@@ -6,7 +6,7 @@ from contract import DATABASE_EVENTS
 from lib import policies
 from lib.component import Component
 from lib.names import Names
-from lib.region.alarms import alarm_specs, dashboard
+from lib.region.alarms import SILENCE_IS_A_FAILURE, AlarmSpec, alarm_specs, dashboard
 from lib.settings import Settings
 
 
@@ -30,19 +30,22 @@ class Observability(Component, type_name="Observability"):
         if settings.alarm_email:
             aws.sns.TopicSubscription(f"{name}-email", topic=self.topic.arn, protocol="email",
                                       endpoint=settings.alarm_email, opts=self.opts())
-        specs = alarm_specs(names, peer, settings.objectives, settings.table)
-        self.alarms = [
-            aws.cloudwatch.MetricAlarm(
-                f"{name}-{spec.key}", name=f"{names.alarm}-{spec.key}", alarm_description=spec.what,
-                namespace=spec.namespace, metric_name=spec.metric, dimensions=spec.dimensions,
-                statistic=None if spec.statistic.startswith("p") else spec.statistic,
-                extended_statistic=spec.statistic if spec.statistic.startswith("p") else None,
-                threshold=spec.threshold, comparison_operator=spec.comparison, period=60,
-                evaluation_periods=spec.periods, datapoints_to_alarm=spec.periods,
-                treat_missing_data=spec.missing, alarm_actions=[self.topic.arn], ok_actions=[self.topic.arn],
-                opts=self.opts())
-            for spec in specs]
+        specs = alarm_specs(names, peer, settings)
+        self._names = names
+        self.alarms = [self.alarm(f"{name}-{spec.key}", spec) for spec in specs]
         self.dashboard = aws.cloudwatch.Dashboard(
             f"{name}-dashboard", dashboard_name=names.dashboard, dashboard_body=dashboard(names.region, specs),
             opts=self.opts())
         self.register_outputs({"topic_arn": self.topic.arn})
+
+    def alarm(self, name: str, spec: AlarmSpec) -> aws.cloudwatch.MetricAlarm:
+        """Create an alarm of this region; `name` is its logical name."""
+        percentile, told = spec.statistic.startswith("p"), [self.topic.arn]
+        return aws.cloudwatch.MetricAlarm(
+            name, name=f"{self._names.alarm}-{spec.key}", alarm_description=spec.text, namespace=spec.namespace,
+            metric_name=spec.metric, dimensions=spec.dimensions, statistic=None if percentile else spec.statistic,
+            extended_statistic=spec.statistic if percentile else None,
+            evaluate_low_sample_count_percentiles="ignore" if percentile else None,
+            threshold=spec.threshold, comparison_operator=spec.comparison, period=60, evaluation_periods=spec.periods,
+            datapoints_to_alarm=spec.periods, treat_missing_data=spec.missing, alarm_actions=told, ok_actions=told,
+            insufficient_data_actions=told if spec.missing == SILENCE_IS_A_FAILURE else None, opts=self.opts())

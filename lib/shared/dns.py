@@ -8,6 +8,7 @@ import pulumi_aws as aws
 
 from contract import HEALTH_PATH, LEVER_PATH
 from lib.component import Component
+from lib.region.alarms import AlarmSpec
 from lib.region.region import Region
 from lib.settings import Settings
 
@@ -147,13 +148,11 @@ class Dns(Component, type_name="Dns"):
         They exist only if the stack has a region there, and if that region is lost, they are lost with it.
         """
         return [
-            aws.cloudwatch.MetricAlarm(
-                f"{self.name}-{_label(key)}-unhealthy", name=f"{region.names.alarm}-{_label(key)}-unhealthy",
-                alarm_description=f"Route 53 health check {key} is unhealthy", namespace="AWS/Route53",
-                metric_name="HealthCheckStatus", dimensions={"HealthCheckId": check.id}, statistic="Minimum",
-                threshold=1, comparison_operator="LessThanThreshold", period=60, evaluation_periods=1,
-                treat_missing_data="breaching", alarm_actions=[region.observability.topic.arn],
-                ok_actions=[region.observability.topic.arn],
-                opts=pulumi.ResourceOptions(parent=region.observability, delete_before_replace=True))
+            # A new check is unhealthy until its first answers, so one minute alone is no failure.
+            region.observability.alarm(f"{self.name}-{_label(key)}-unhealthy", AlarmSpec(
+                key=f"{_label(key)}-unhealthy", what=f"Route 53's health check {key} is unhealthy",
+                section="unhealthy", namespace="AWS/Route53", metric="HealthCheckStatus",
+                dimensions={"HealthCheckId": check.id}, statistic="Minimum", threshold=1,
+                comparison="LessThanThreshold"))
             for region in regions if region.names.region == METRICS_REGION
             for key, check in self.checks.items() if key != NORMALLY_UNHEALTHY]

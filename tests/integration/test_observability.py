@@ -73,8 +73,8 @@ def test_a_controller_that_publishes_nothing_raises_an_alarm(region: Region) -> 
     (alarm,) = found
     assert alarm["Namespace"] == "TapStack"
     assert alarm["Dimensions"] == [{"Name": "Stack", "Value": region.outputs["environment_suffix"]}]
-    assert (alarm["Statistic"], alarm["ComparisonOperator"], alarm["Threshold"]) == ("Minimum", "LessThanThreshold", 1)
-    assert alarm["TreatMissingData"] == "breaching"
+    assert (alarm["Statistic"], alarm["ComparisonOperator"], alarm["Threshold"]) == ("Maximum", "LessThanThreshold", 1)
+    assert (alarm["TreatMissingData"], alarm["InsufficientDataActions"]) == ("missing", [region["topic_arn"]])
     assert f"failover --to {region.name}" in alarm["AlarmDescription"], "it must say what to do"
 
 

@@ -16,7 +16,9 @@ RESOURCE_TYPES = {
             **tagging("tag_resource", "untag_resource", ("tags", "tagKeys"), resourceArn="state.arn")},
         delete=(Call("delete_log_group"),)),
     "aws:cloudwatch/metricAlarm:MetricAlarm": ResourceType(
-        "cloudwatch", Call("put_metric_alarm"), renames={"name": "AlarmName"}, name_input="name", id="in.name",
+        "cloudwatch", Call("put_metric_alarm"),
+        renames={"name": "AlarmName", "evaluateLowSampleCountPercentiles": "EvaluateLowSampleCountPercentile"},
+        name_input="name", id="in.name",
         listings={"describe_alarms": "MetricAlarms[].AlarmName"},
         read=(Call("describe_alarms", {"AlarmNames": "[id]"}),), found="out.MetricAlarms[0]", put=True,
         replace=words("name"), update=tagging(

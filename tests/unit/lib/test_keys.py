@@ -55,6 +55,7 @@ SERVICES: Mapping[str, Callable[[str, Resource], Request]] = {
     "cloudwatch.LogGroup.kmsKeyId": logs,
     "cloudwatch.MetricAlarm.alarmActions.*": alarm,
     "cloudwatch.MetricAlarm.okActions.*": alarm,
+    "cloudwatch.MetricAlarm.insufficientDataActions.*": alarm,
     "rds.EventSubscription.snsTopic": event,
     "lambda.Function.sourceKmsKeyArn": package,
 }

@@ -1,7 +1,220 @@
-"""The alarms and the dashboard of a region."""
+"""The alarms and the dashboard of a region: each by CloudWatch's own rules, with data as AWS publishes it."""
 import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
-from tests.unit.lib.recorder import Recording
+import pytest
+
+from lib.region.alarms import OPERATIONS
+from tests.unit.lib.cloudwatch import ALARM, INSUFFICIENT, OK, Evaluation, Samples, state
+from tests.unit.lib.conftest import CASES, recording
+from tests.unit.lib.iam import as_list, policies_of
+from tests.unit.lib.recorder import Recording, Resource
+
+RUNBOOK = Path(__file__).parents[4] / "docs" / "runbook.md"
+NIGHT = 60  # minutes
+IDLE: tuple[Samples, ...] = (None,)
+EVERYWHERE, READER, WRITER = "in each region", "in the reader's region", "in the writer's region"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """How AWS, or a controller, publishes a metric: its dimensions, where, and what on a night without payments.
+
+    `quiet` are minutes that repeat themselves. `broken` are what a minute has in each kind of failure, by the alarm's
+    threshold.
+    """
+
+    dimensions: frozenset[str]
+    source: str
+    where: str
+    quiet: tuple[Samples, ...]
+    broken: tuple[Callable[[float], Samples], ...]
+
+
+def silent(_threshold: float) -> Samples:
+    """Nothing is published any more."""
+    return None
+
+
+def more(threshold: float) -> Samples:
+    """More than is allowed."""
+    return [threshold + 1]
+
+
+def published(dimensions: str, source: str, where: str = EVERYWHERE, quiet: tuple[Samples, ...] = IDLE,
+              broken: tuple[Callable[[float], Samples], ...] = (more,)) -> Published:
+    """A metric with dimensions, whose names have spaces between them."""
+    return Published(dimensions=frozenset(dimensions.split()), source=source, where=where, quiet=quiet, broken=broken)
+
+
+AURORA = "https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Aurora.AuroraMonitoring.Metrics.html"
+DYNAMODB = "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/metrics-dimensions.html"
+LAMBDA = "https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html"
+API = "https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html"
+S3 = "https://docs.aws.amazon.com/AmazonS3/latest/userguide/metrics-dimensions.html"
+BACKUP = "https://docs.aws.amazon.com/aws-backup/latest/devguide/cloudwatch.html"
+CHECKS = "https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/monitoring-cloudwatch.html"
+LAG = ([300.0], [900.0])
+METRICS = {
+    # One look of a minute may fail.
+    ("TapStack", "OtherRegionHealthy"): published(
+        "Stack", "recovery/controller.py", EVERYWHERE, ([1, 1, 1], [1, 0, 1]), (lambda _: [0, 0], silent)),
+    ("AWS/Lambda", "Errors"): published("FunctionName", LAMBDA, EVERYWHERE, ([0, 0],)),
+    ("AWS/Lambda", "Throttles"): published("FunctionName", LAMBDA, EVERYWHERE, ([0, 0],)),
+    ("AWS/ApiGateway", "5XXError"): published("ApiName Stage", API, EVERYWHERE, ([0, 0],), (lambda _: [1, 1, 0],)),
+    ("AWS/ApiGateway", "Latency"): published("ApiName Stage", API, EVERYWHERE, ([20, 30],)),
+    ("AWS/RDS", "ACUUtilization"): published("DBClusterIdentifier", AURORA, EVERYWHERE, ([12.5],)),
+    ("AWS/RDS", "CPUUtilization"): published("DBClusterIdentifier", AURORA, EVERYWHERE, ([5],)),
+    ("AWS/RDS", "DatabaseConnections"): published("DBClusterIdentifier", AURORA, EVERYWHERE, ([3], [5])),
+    ("AWS/RDS", "AuroraGlobalDBReplicationLag"): published("DBClusterIdentifier", AURORA, READER, LAG, (more, silent)),
+    ("AWS/RDS", "AuroraGlobalDBRPOLag"): published("DBClusterIdentifier", AURORA, WRITER, LAG, (more, silent)),
+    ("AWS/DynamoDB", "SystemErrors"): published("TableName Operation", DYNAMODB),
+    ("AWS/DynamoDB", "ReadThrottleEvents"): published("TableName", DYNAMODB),
+    ("AWS/DynamoDB", "WriteThrottleEvents"): published("TableName", DYNAMODB),
+    # The controllers of both regions write in every minute.
+    ("AWS/DynamoDB", "ReplicationLatency"): published(
+        "TableName ReceivingRegion", DYNAMODB, EVERYWHERE, ([700.0], [650.0, 900.0]), (more, silent)),
+    ("AWS/S3", "ReplicationLatency"): published("SourceBucket DestinationBucket RuleId", S3),
+    ("AWS/S3", "OperationsFailedReplication"): published("SourceBucket DestinationBucket RuleId", S3),
+    ("AWS/Backup", "NumberOfBackupJobsFailed"): published("BackupVaultName", BACKUP),
+    ("AWS/Backup", "NumberOfCopyJobsFailed"): published("BackupVaultName", BACKUP),
+    ("AWS/Route53", "HealthCheckStatus"): published(
+        "HealthCheckId", CHECKS, EVERYWHERE, ([1],), (lambda _: [0],)),
+}
+
+
+def alarms() -> Iterator[tuple[str, Resource]]:
+    """Every alarm of every case."""
+    return ((case, alarm) for case in CASES for alarm in recording(case).of("MetricAlarm"))
+
+
+def metric(alarm: Resource) -> Published:
+    """How the alarm's metric is published."""
+    return METRICS[alarm.inputs["namespace"], alarm.inputs["metricName"]]
+
+
+def is_published(program: Recording, alarm: Resource) -> bool:
+    """Whether the metric exists in the alarm's region, while the roles are as they were deployed."""
+    role = {program.outputs["primary_region"]: WRITER, program.outputs["dr_region"]: READER}[program.region(alarm)]
+    return metric(alarm).where in (EVERYWHERE, role)
+
+
+def quiet(alarm: Resource, evaluation: Evaluation, minutes: int = NIGHT) -> Evaluation:
+    """A night without payments and without a failure."""
+    for number in range(minutes):
+        evaluation.minute(metric(alarm).quiet[number % len(metric(alarm).quiet)])
+    return evaluation
+
+
+# The table on the page that tests/unit/lib/cloudwatch.py names: data points (0 is fine, X breaches), then the state
+# for missing, ignore, breaching and notBreaching.
+@pytest.mark.parametrize(("points", "wanted", "states"), [
+    ("0 - X - X", 3, "O O O O"), ("- - - - 0", 3, "O O O O"), ("- - - - -", 3, "I before A O"),
+    ("0 X X - X", 3, "A A A A"), ("- - X - -", 3, "A before A O"), ("0 - X - X", 2, "A A A A"),
+    ("0 0 X 0 X", 2, "A A A A"), ("0 - X - -", 2, "O O A O"), ("- - - - 0", 2, "O O A O"),
+    ("- - - - X", 2, "A before A O"),
+])
+def test_the_rules_are_those_of_cloudwatchs_table(points: str, wanted: int, states: str) -> None:
+    meaning: dict[str, bool | None] = {"0": False, "X": True, "-": None}
+    words = {"O": OK, "A": ALARM, "I": INSUFFICIENT}
+    for missing, expected in zip(("missing", "ignore", "breaching", "notBreaching"), states.split(), strict=True):
+        found = state([meaning[point] for point in points.split()], wanted, 3, missing, "before")
+        assert found == words.get(expected, expected), missing
+
+
+def test_every_alarm_watches_a_metric_that_exists_with_its_dimensions() -> None:
+    used = set()
+    for case, alarm in alarms():
+        program, found = recording(case), alarm.inputs["dimensions"]
+        assert found.keys() == metric(alarm).dimensions, alarm.urn
+        assert metric(alarm).source
+        here = [r for r in program.custom if r.type.startswith("aws:") and (
+            program.region(r) == program.region(alarm) or r.kind in ("Table", "HealthCheck", "Bucket"))]
+        known = {str(value) for r in here for value in r.inputs.values()} | {f"{r.name}-id" for r in here}
+        known |= {*OPERATIONS, "receipts", program.outputs["environment_suffix"], program.outputs["dr_region"],
+                  program.outputs["primary_region"]}
+        assert {*found.values()} <= known, alarm.urn
+        used.add((alarm.inputs["namespace"], alarm.inputs["metricName"]))
+    assert used == METRICS.keys()
+
+
+def test_every_operation_on_the_table_has_an_alarm(deployed: Recording) -> None:
+    used = {action.partition(":")[2] for policy in deployed.of("RolePolicy") for statement in policies_of(policy)
+            for action in as_list(statement["Action"]) if action.startswith("dynamodb:")
+            if deployed.inside(policy, "VpcFunction") or deployed.inside(policy, "Controller")}
+    assert used == {*OPERATIONS}
+    for role in ("primary", "dr"):
+        watched = {alarm.inputs["dimensions"]["Operation"] for alarm in deployed.of("MetricAlarm")
+                   if f"-{role}-" in alarm.name and "Operation" in alarm.inputs["dimensions"]}
+        assert watched == used
+
+
+def test_the_first_minutes_of_a_new_stack_tell_nobody() -> None:
+    for _case, alarm in alarms():
+        evaluation = Evaluation(alarm.inputs).minutes(15, None)
+        if alarm.inputs["metricName"] == "HealthCheckStatus":
+            evaluation.minutes(1, [0])  # a new inverted check is unhealthy until its first answers
+        quiet(alarm, evaluation, 10)
+        assert not {ALARM, INSUFFICIENT} & {*evaluation.told}, alarm.urn
+
+
+def test_a_quiet_night_tells_nobody() -> None:
+    for case, alarm in alarms():
+        begun = Evaluation(alarm.inputs).minutes(15, None)
+        night = quiet(alarm, begun) if is_published(recording(case), alarm) else begun.minutes(NIGHT, None)
+        assert not {ALARM, INSUFFICIENT} & {*night.told}, alarm.urn
+
+
+def test_a_minute_that_cloudwatch_lacks_tells_nobody() -> None:
+    for case, alarm in alarms():
+        if is_published(recording(case), alarm):
+            night = quiet(alarm, quiet(alarm, Evaluation(alarm.inputs)).minutes(1, None))
+            assert not {ALARM, INSUFFICIENT} & {*night.told}, alarm.urn
+
+
+def test_every_failure_is_told_once_and_so_is_its_end() -> None:
+    for case, alarm in alarms():
+        for failure in metric(alarm).broken if is_published(recording(case), alarm) else ():
+            evaluation = quiet(alarm, Evaluation(alarm.inputs))
+            evaluation.told.clear()
+            evaluation.minutes(12, failure(alarm.inputs["threshold"]))
+            assert evaluation.told in ([ALARM], [INSUFFICIENT]), alarm.urn
+            quiet(alarm, evaluation)
+            assert (evaluation.told[1:], evaluation.state) == ([OK], OK), alarm.urn
+
+
+def test_a_copy_that_has_stopped_is_told_whichever_way_it_shows(dev: Recording) -> None:
+    copies = [alarm for alarm in dev.of("MetricAlarm") if alarm.name.endswith("-lag")]
+    assert len(copies) == 6
+    for alarm in copies:
+        assert metric(alarm).broken == (more, silent)
+
+
+def test_a_notification_names_its_section_of_the_runbook_and_a_command() -> None:
+    headings = re.findall(r"^## (.+)$", RUNBOOK.read_text(encoding="utf-8"), re.MULTILINE)
+    named = set()
+    for _case, alarm in alarms():
+        text = alarm.inputs["alarmDescription"]
+        assert len(text) <= 1024
+        (section,) = re.findall(r"docs/runbook\.md#([a-z-]+): `[a-z][^`]+`", text)
+        assert section in headings, text
+        named.add(section)
+    assert named == {*headings}
+
+
+def test_a_notification_reaches_the_topic_of_its_region(deployed: Recording) -> None:
+    topics = {deployed.outputs[f"{role}_region"]: deployed.outputs[f"{role}_topic_arn"] for role in ("primary", "dr")}
+    for alarm in deployed.of("MetricAlarm"):
+        told = [alarm.inputs["alarmActions"], alarm.inputs["okActions"]]
+        if alarm.inputs["treatMissingData"] == "missing":
+            told.append(alarm.inputs["insufficientDataActions"])
+        for (topic,) in told:
+            assert topic == topics[deployed.region(alarm)]
+        percentile = "extendedStatistic" in alarm.inputs
+        assert alarm.inputs.get("evaluateLowSampleCountPercentiles") == ("ignore" if percentile else None)
 
 
 def test_a_failed_copy_is_an_alarm_at_its_source_and_a_late_one_at_its_destination(dev: Recording) -> None:
@@ -27,26 +240,19 @@ def test_lag_alarms_have_the_recovery_point_as_threshold(dev: Recording, domain:
         assert {r.inputs["threshold"] for r in lag} == {milliseconds}
 
 
-def test_there_is_an_alarm_on_the_other_region_and_one_on_the_controller(dev: Recording) -> None:
+def test_a_region_that_is_down_is_told_with_the_command_that_takes_over(dev: Recording) -> None:
     for role, peer in (("primary", "dr"), ("dr", "primary")):
-        alarm = dev.one("MetricAlarm", f"-{role}-alarms-other-region").inputs
-        assert (alarm["namespace"], alarm["metricName"], alarm["dimensions"]) == (
-            "TapStack", "OtherRegionHealthy", {"Stack": "dev"})
-        assert (alarm["statistic"], alarm["comparisonOperator"], alarm["threshold"]) == (
-            "Minimum", "LessThanThreshold", 1)
-        assert (alarm["period"], alarm["evaluationPeriods"], alarm["datapointsToAlarm"]) == (60, 1, 1)
-        assert alarm["treatMissingData"] == "breaching"
+        text = dev.one("MetricAlarm", f"-{role}-alarms-other-region").inputs["alarmDescription"]
         own, other = (dev.outputs[f"{each}_region"] for each in (role, peer))
-        assert alarm["alarmDescription"] == (
-            f"{other} does not answer, or it is not watched: `python -m recovery status`, "
-            f"then `python -m recovery failover --to {own}`")
-        errors = dev.one("MetricAlarm", f"-{role}-alarms-controller-errors").inputs
-        assert errors["dimensions"] == {"FunctionName": "tapstack-controller-dev"}
+        assert text.startswith(f"{other} does not answer")
+        assert f"`python -m recovery failover --to {own}`" in text
 
 
-def test_missing_data_is_a_breach_only_where_the_controller_publishes_it(dev: Recording) -> None:
-    breaching = {r.name for r in dev.of("MetricAlarm") if r.inputs["treatMissingData"] != "notBreaching"}
-    assert breaching == {f"tap-dev-{role}-alarms-other-region" for role in ("primary", "dr")}
+def test_capacity_is_measured_by_what_the_instances_have(dev: Recording, prod: Recording) -> None:
+    for program, name, connections in ((dev, "ACUUtilization", 74), (prod, "CPUUtilization", 1502)):
+        found = {r.inputs["metricName"]: r.inputs["threshold"] for r in program.of("MetricAlarm")
+                 if "database-ca" in r.name or "database-co" in r.name}
+        assert found == {name: 90, "DatabaseConnections": connections}
 
 
 def test_a_dashboard_shows_every_alarm_of_its_region(dev: Recording) -> None:
