@@ -283,10 +283,12 @@ def test_a_service_acts_for_this_account_only(deployed: Recording) -> None:
                         if operator in ("StringEquals", "StringEqualsIfExists")]
             assert accounts == [ACCOUNT], resource.urn
     assert found > 20
-    # EventBridge sends Lambda no account, and a permission knows no "if it exists": its ARN names the account.
-    # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-troubleshooting.html
+    # The ARN in a permission to invoke names the account, and "a SourceAccount setting prevents EventBridge from being
+    # able to invoke the function":
+    # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-troubleshooting.html#eb-lam-function-not-invoked
     for permission in deployed.of("Permission"):
         assert f":{ACCOUNT}:" in permission.inputs["sourceArn"]
+        assert "sourceAccount" not in permission.inputs
 
 
 def test_a_condition_on_all_values_of_a_key_demands_the_key(deployed: Recording) -> None:
