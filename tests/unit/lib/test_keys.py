@@ -99,6 +99,7 @@ def refusals(program: Recording, policy_of: Callable[[Resource], list[Statement]
         if use is None:
             found.append(f"{argument} is not in the table")
             continue
+        assert bool(use.service) is (argument in SERVICES), argument
         principal, actions, context = SERVICES[argument](program.region(key), resource) if use.service else (
             ROOT, set(use.actions), {})
         found += [f"{argument}: {principal} {action}" for action in actions
