@@ -76,20 +76,20 @@ class PulumiCommand:
         kept = yaml.safe_load(path.read_text()) if path.exists() else {}  # the salt of its secrets
         path.write_text(yaml.safe_dump({**kept, "config": values}))
 
-    def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
-        """Start a command."""
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Start a command on the stack."""
+        stack = () if "init" in words else ("--stack", self.project.stack)
         return subprocess.Popen(
-            [PROGRAM, *words, "--stack", self.project.stack, "--non-interactive"] if words[:2] != ("stack", "init")
-            else [PROGRAM, *words, "--non-interactive"], cwd=self._work, env=self.environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, **options)
+            [PROGRAM, *words, *stack, "--non-interactive"], cwd=self._work, env=self.environment, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
 
-    def __call__(self, *words: str) -> str:
-        """Run a command, and return what it prints. Raises DeploymentError with its last lines."""
+    def __call__(self, *words: str, text: str | None = None) -> str:
+        """Run a command with this text on its stdin; returns what it prints. Raises DeploymentError with its errors."""
         began = time.monotonic()
         with undisturbed():
             process = self.start(*words)
         try:
-            printed, errors = process.communicate()
+            printed, errors = process.communicate(text)
         except KeyboardInterrupt:
             process.terminate()  # once: the engine ends what it has begun, and writes down what exists
             process.wait()
@@ -179,9 +179,10 @@ class PulumiDeployment:
 
 def _resource(record: Mapping[str, Any]) -> Resource:
     """A resource as the state has it."""
-    token, outputs = record["type"], record.get("outputs", {})
-    return Resource(token, record["urn"].rpartition("::")[2], RESOURCE_TYPES[token], {
-        "id": record["id"], "in": record.get("inputs", {}), "out": outputs, "region": outputs.get("region", "")},
+    token, name, outputs = record["type"], record["urn"].rpartition("::")[2], record.get("outputs", {})
+    return Resource(token, name, RESOURCE_TYPES[token], {
+        "name": name, "id": record["id"],
+        "in": record.get("inputs", {}), "out": outputs, "region": outputs.get("region", "")},
         record.get("protect", False))
 
 

@@ -141,20 +141,47 @@ class Handlers:
             held[TAGS] = as_given(scope["tags"], tags, {})
         return held
 
+    def candidates(self, resource: Resource) -> list[str]:
+        """The ids of what could be the resource, of which only the inputs are known."""
+        kind, scope = resource.type, resource.scope
+        if "out" not in re.findall(r"\w+", kind.id):
+            return [resource.evaluate(kind.id)]
+        if kind.lookup:
+            call, where = kind.lookup
+            self.call(resource, call)
+            return list(resource.evaluate(where) or ())
+        client = self.clients(kind.service, scope["region"]) if kind.service else None
+        return [str(name) for operation, where in kind.listings.items()
+                for name in evaluate(where, operation(self.clients, scope["region"]) if callable(operation)
+                                     else getattr(client, operation)()) or ()]
+
     def adopt(self, resource: Resource) -> dict[str, Any] | None:
         """Read one of which only the inputs are known, and the id by which AWS's provider imports it."""
         kind, scope = resource.type, resource.scope
-        if "out" not in re.findall(r"\w+", kind.id):  # the id that it is imported by may be spelled in another way
-            scope["id"] = resource.evaluate(kind.id)
-        held = self.read(resource)
+        found = self.candidates(resource) if kind.import_id or "out" not in kind.id else [scope["id"]]
+        scope["id"] = next(iter(found), "")
+        held = self.read(resource) if scope["id"] else None
         if held is not None:
-            # Its outputs are described by the answer to its creation, whose one structure is what was found.
-            names = re.findall(r"\bout\.(\w+)\.", " ".join(kind.outputs.values()))
-            scope["out"] = {**dict.fromkeys(names, scope["found"]), **scope["out"]}
+            # Outputs and id are described by the answer to the creation, whose one structure is what was found.
+            names = re.findall(r"\bout\.(\w+)\.", " ".join([kind.id, *kind.outputs.values()]))
+            scope["out"] = {**dict.fromkeys(names, scope.get("found")), **scope["out"]}
+            scope["id"] = resource.evaluate(kind.id) or scope["id"]
             for call in kind.after_create:
                 if str(call.operation).startswith("describe"):
                     self.call(resource, call)
         return held
+
+    def find(self, resource: Resource, taken: Collection[str]) -> bool:
+        """Look for one of which only the inputs are known, and give it its id. Ids that are `taken` are others'."""
+        kind, scope = resource.type, resource.scope
+        for identifier in self.candidates(resource) if kind.read else ():
+            scope["id"], scope["out"] = identifier, {}
+            held = self.read(resource) if identifier not in taken else None
+            named = "out" not in kind.id  # an id made of inputs tells it apart; otherwise all inputs must agree
+            if held is not None and held.get(TAGS, scope["tags"]) == scope["tags"] and (
+                    named or all(scope["in"].get(key) == value for key, value in held.items() if key != TAGS)):
+                return True
+        return False
 
     def changes(self, resource: Resource, before: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
         """The inputs that differ, with `tags` if the tags do and `region` if the resource is in another one."""

@@ -58,11 +58,11 @@ def _pairs(held: Sequence[Any]) -> dict[str, Any] | None:
 
 def _scalar(value: Any) -> Any:
     """A form in which scalars can be compared: documents of JSON, and numbers whatever their type."""
-    text = json.dumps(value, sort_keys=True) if isinstance(value, Mapping | list) else str(value)
+    text = json.dumps(value, sort_keys=True) if isinstance(value, Mapping | list | bool) else str(value)
     try:
         document = json.loads(text)
     except ValueError:
-        return text.lower() if isinstance(value, bool) else text
+        return text
     return float(document) if isinstance(document, int) and not isinstance(document, bool) else document
 
 

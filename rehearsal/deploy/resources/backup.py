@@ -34,6 +34,8 @@ RESOURCE_TYPES = {
         Call("create_backup_selection", {"BackupPlanId": "in.planId", "BackupSelection.SelectionName": "in.name"}),
         wrapper="BackupSelection", name_input="name", id="out.SelectionId",
         read=(Call("get_backup_selection", {"BackupPlanId": "in.planId"}),), found="out.BackupSelection",
-        replace=words("iamRoleArn name planId resources"),
+        lookup=(Call("list_backup_selections"),
+                "[pick(out.BackupSelectionsList, {SelectionName: in.name}).SelectionId][?@]"),
+        import_id=Template("{in[planId]}|{id}"), replace=words("iamRoleArn name planId resources"),
         delete=(Call("delete_backup_selection", {"BackupPlanId": "in.planId"}),)),
 }

@@ -32,7 +32,9 @@ RESOURCE_TYPES = {
                       Resource=Template("arn:aws:lambda:{region}:{account}:function:{id}"))},
         listings={"list_functions": "Functions[].FunctionName"}, delete=(Call("delete_function"),)),
     "aws:lambda/alias:Alias": ResourceType(
-        "lambda", Call("create_alias"), name_input="name", id="out.AliasArn", outputs={"arn": "id"},
+        "lambda", Call("create_alias"), name_input="name",
+        id=Template("arn:aws:lambda:{region}:{account}:function:{in[functionName]}:{in[name]}"), outputs={"arn": "id"},
+        import_id=Template("{in[functionName]}/{in[name]}"),
         read=(Call("get_alias"),), replace=words("functionName name"), update={
             "functionVersion": (Call("update_alias"),)},
         delete=(Call("delete_alias"),)),

@@ -121,6 +121,10 @@ class ResourceType:
     """Where it is in their answers; null if it does not exist."""
     held: Mapping[str, str] = field(default_factory=dict)
     """Where to find an input, if not by its name in `found`. One whose expression is empty cannot be read."""
+    lookup: tuple[Call, str] | None = None
+    """A call, and where in its answer the ids of those are that could have these inputs, if no listing tells."""
+    import_id: str = ""
+    """By what AWS's provider imports it, if not by its id."""
     put: bool = False
     """Whether the calls that create it also change it."""
     update: Mapping[str, tuple[Call, ...]] = field(default_factory=dict)
@@ -137,7 +141,8 @@ class ResourceType:
     def calls(self) -> tuple[Call, ...]:
         """All its calls."""
         updates = (call for calls in self.update.values() for call in calls)
-        return self.create, *self.after_create, *self.read, *updates, *self.unprotect, *self.delete
+        lookup = self.lookup[:1] if self.lookup else ()
+        return self.create, *self.after_create, *self.read, *lookup, *updates, *self.unprotect, *self.delete
 
     @cached_property
     def used_inputs(self) -> frozenset[str]:
@@ -146,7 +151,9 @@ class ResourceType:
 
     def expressions(self) -> Iterator[str]:
         """Every expression of the description."""
-        yield from (self.id, self.found, *self.outputs.values(), *self.held.values())
+        yield from (self.id, self.found, self.import_id, *self.outputs.values(), *self.held.values())
+        if self.lookup:
+            yield self.lookup[1]
         for call in self.calls:
             yield from call.expressions()
 

@@ -25,7 +25,7 @@ RESOURCE_TYPES = {
     # A version is deleted with its secret.
     "aws:secretsmanager/secretVersion:SecretVersion": ResourceType(
         "secretsmanager", Call("put_secret_value"), id=Template("{in[secretId]}|{out[VersionId]}"),
-        read=(Call("get_secret_value"),), replace=words("secretId secretString")),
+        read=(Call("get_secret_value", {"VersionId": "split(id, '|')[1]"}),), replace=words("secretId secretString")),
 }
 
 DATA_FUNCTIONS = {

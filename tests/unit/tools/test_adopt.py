@@ -1,0 +1,122 @@
+"""Interrupted creations: what exists of them, and how it gets into the state."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from rehearsal.errors import DeploymentError
+from tests.rehearsal.cloud import ENDPOINT, Cloud, refusal
+from tools import adopt as module
+from tools.adopt import AdoptFailed, adopt, interrupted, main
+
+PROVIDER = "urn:pulumi:s::p::pulumi:providers:aws::west"
+PROVIDERS = {"urn": PROVIDER, "type": "pulumi:providers:aws", "id": "i", "inputs": {
+    "region": "us-west-2", "endpoints": json.dumps([dict.fromkeys(("iam", "ec2", "lambda", "rds"), ENDPOINT)])}}
+ROLE, NETWORK, PASSWORD, EVENTS = (
+    "aws:iam/role:Role", "aws:ec2/vpc:Vpc", "random:index/randomPassword:RandomPassword",
+    "aws:rds/eventSubscription:EventSubscription")
+
+
+def note(token: str, provider: str = PROVIDER, operation: str = "creating", **inputs: Any) -> dict[str, Any]:
+    """What the state notes of an operation that has not ended."""
+    return {"type": operation, "resource": {
+        "urn": f"urn:pulumi:s::p::{token}::thing", "type": token, "inputs": inputs, "provider": f"{provider}::i"}}
+
+
+def lines(cloud: Cloud, *notes: Mapping[str, Any], resources: tuple[Mapping[str, Any], ...] = ()) -> list[str]:
+    """What is found of each."""
+    state = {"resources": [PROVIDERS, *resources], "pending_operations": notes}
+    return [str(each) for each in interrupted(state, lambda _endpoint: cloud)]
+
+
+@pytest.fixture(name="cloud")
+def fixture_cloud() -> Cloud:
+    """A cloud with a role and two networks."""
+    cloud = Cloud()
+    cloud.answers["GetRole"] = lambda _: {"Role": {"RoleName": "r", "Arn": "a", "AssumeRolePolicyDocument": "{}"}}
+    cloud.answers["DescribeVpcs"] = lambda params: {"Vpcs": [
+        {"VpcId": each, "CidrBlock": f"10.{each[-1]}.0.0/16"}
+        for each in params.get("VpcIds", ("vpc-0", "vpc-1"))]}
+    return cloud
+
+
+def test_one_with_a_name_is_looked_for_by_it(cloud: Cloud) -> None:
+    assert lines(cloud, note(ROLE, name="r", assumeRolePolicy="{}")) == ["Role thing: exists, r"]
+    cloud.answers["GetRole"] = refusal("NoSuchEntity")
+    assert lines(cloud, note(ROLE, name="r", assumeRolePolicy="{}")) == ["Role thing: does not exist"]
+
+
+def test_one_without_a_name_is_the_one_that_has_its_inputs_and_is_not_known_yet(cloud: Cloud) -> None:
+    assert lines(cloud, note(NETWORK, cidrBlock="10.1.0.0/16")) == ["Vpc thing: exists, vpc-1"]
+    assert lines(cloud, note(NETWORK, cidrBlock="10.9.0.0/16")) == ["Vpc thing: does not exist"]
+    known = {"urn": "urn", "type": NETWORK, "id": "vpc-1"}
+    assert lines(cloud, note(NETWORK, cidrBlock="10.1.0.0/16"), resources=(known,)) == ["Vpc thing: does not exist"]
+
+
+def test_only_creations_are_listed_and_what_cannot_be_looked_for_is_named(cloud: Cloud) -> None:
+    assert lines(cloud, note(ROLE, operation="deleting"), note("aws:x/y:Z"), note(PASSWORD, provider="none", length=8),
+                 note(EVENTS, name="e", snsTopic="t")) == [
+        "RandomPassword thing: does not exist",
+        "EventSubscription thing: cannot be looked for; if `up` says that it exists, delete it"]
+
+
+def test_an_error_of_aws_is_no_answer(cloud: Cloud) -> None:
+    cloud.answers["GetRole"] = refusal("AccessDenied")
+    with pytest.raises(DeploymentError, match="AccessDenied"):
+        lines(cloud, note(ROLE, name="r"))
+
+
+class Pulumi:
+    """Exports a state, and records what else it is asked to do."""
+
+    def __init__(self, *notes: Mapping[str, Any]) -> None:
+        self.exported = {"version": 3, "deployment": {"resources": [PROVIDERS], "pending_operations": list(notes)}}
+        self.imported: dict[str, Any] = {}
+        self.calls: list[tuple[str, ...]] = []
+
+    def __call__(self, *arguments: str, text: str | None = None) -> str:
+        self.calls.append(arguments)
+        if text:
+            self.imported = json.loads(text)["deployment"]
+        return json.dumps(self.exported)
+
+
+def test_only_if_asked_to_what_exists_is_put_into_the_state_and_read(cloud: Cloud) -> None:
+    alias = note("aws:lambda/alias:Alias", functionName="f", name="live", functionVersion="1")
+    pulumi = Pulumi(note(ROLE, name="r"), note(NETWORK, cidrBlock="10.9.0.0/16"), note(ROLE, operation="updating"), alias)
+
+    def find(state: Mapping[str, Any]) -> Any:
+        return interrupted(state, lambda _endpoint: cloud)
+
+    cloud.answers["GetAlias"] = {"AliasArn": "arn"}
+    found = ["Role thing: exists, r", "Vpc thing: does not exist",
+             "Alias thing: exists, arn:aws:lambda:us-west-2:000000000000:function:f:live"]
+    assert adopt("s", yes=False, pulumi=pulumi, find=find) == found
+    assert [call[:2] for call in pulumi.calls] == [("stack", "export")]
+    assert adopt("s", yes=True, pulumi=pulumi, find=find) == found
+    assert [each["id"] for each in pulumi.imported["resources"]] == ["i", "r", "f/live"]
+    assert [each["type"] for each in pulumi.imported["pending_operations"]] == ["updating"]
+    assert pulumi.calls[-1][:3] == ("refresh", "--yes", "--skip-preview")
+    assert pulumi.calls[-1].count("--target") == 2
+
+
+@pytest.mark.parametrize(("arguments", "found", "code", "out"), [
+    (["s"], [], 0, "no creation was interrupted\n"),
+    (["s"], ["Role r: exists, r"], 1, "Role r: exists, r\nto adopt what exists: make adopt STACK=s ARGS=--yes\n"),
+    (["s", "--yes"], ["Role r: exists, r"], 0, "Role r: exists, r\n"),
+])
+def test_the_exit_code_says_whether_something_is_left_to_adopt(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], found: list[str],
+        code: int, out: str) -> None:
+    monkeypatch.setattr(module, "adopt", lambda _stack, *, yes: found if yes == ("--yes" in arguments) else None)
+    assert (main(arguments), capsys.readouterr().out) == (code, out)
+
+
+def test_a_failure_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(_stack: str, *, yes: bool) -> list[str]:
+        raise AdoptFailed(f"pulumi stack export failed {yes}")
+
+    monkeypatch.setattr(module, "adopt", fail)
+    assert (main(["s"]), capsys.readouterr().err) == (1, "adopt: pulumi stack export failed False\n")

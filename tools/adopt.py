@@ -1,0 +1,135 @@
+"""Finds what an interrupted `up` has made and not written down, and takes it into the stack's state.
+
+Pulumi notes each creation before it begins. Of one that was interrupted it knows the inputs only: the next `up` makes
+the resource once more, and fails where a name is taken. `make adopt STACK=prod` says what exists of each; with
+ARGS=--yes it puts that into the state, removes the notes, and lets `pulumi refresh` read the rest.
+"""
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+
+from rehearsal.deploy.provider.handlers import Handlers, Resource, short_name
+from rehearsal.deploy.provider.values import NO_PROVIDER, plain, provider_config
+from rehearsal.deploy.resources import RESOURCE_TYPES
+from rehearsal.deploy.resources.model import DeployTarget
+from rehearsal.errors import DeploymentError
+
+Pulumi = Callable[..., str]
+CREATING = "creating"
+
+
+class AdoptFailed(Exception):
+    """Nothing can be adopted: says why, in one line."""
+
+
+class AwsClients:
+    """boto3 clients of AWS, or of an emulator at `endpoint`."""
+
+    def __init__(self, endpoint: str | None) -> None:
+        self.endpoint = endpoint
+
+    def __call__(self, service: str, region: str) -> Any:
+        """The client of a service in a region."""
+        return boto3.client(service, region_name=region, endpoint_url=self.endpoint)
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """An interrupted creation: what the state notes of it, and what of it exists, if anything does.
+
+    `known`: whether it can be looked for.
+    """
+
+    note: Mapping[str, Any]
+    found: Resource | None
+    known: bool
+
+    @property
+    def urn(self) -> str:
+        """Its URN."""
+        return str(self.note["resource"]["urn"])
+
+    def record(self) -> dict[str, Any]:
+        """The state of what exists: AWS's provider reads the rest by the id that it imports by."""
+        assert self.found  # noqa: S101
+        by = self.found.type.import_id
+        return {**self.note["resource"], "id": self.found.evaluate(by) if by else self.found.scope["id"]}
+
+    def __str__(self) -> str:
+        what = f"{short_name(self.note['resource']['type'])} {self.urn.rpartition('::')[2]}"
+        return f"{what}: " + (f"exists, {self.found.scope['id']}" if self.found else "does not exist" if self.known
+                              else "cannot be looked for; if `up` says that it exists, delete it")
+
+
+def interrupted(state: Mapping[str, Any], clients: Callable[[str | None], Any] = AwsClients) -> Iterator[Interrupted]:
+    """The interrupted creations in a state. Raises DeploymentError if AWS cannot be asked."""
+    resources = state.get("resources") or []
+    providers = {each["urn"]: each.get("inputs", {}) for each in resources
+                 if each["type"].startswith("pulumi:providers:")}
+    for note in state.get("pending_operations") or ():
+        noted, token = note["resource"], note["resource"]["type"]
+        if note["type"] != CREATING or token not in RESOURCE_TYPES:
+            continue
+        inputs = providers.get(noted.get("provider", "").rpartition("::")[0], {})
+        config = provider_config(token, inputs) if "region" in inputs else NO_PROVIDER
+        kind, taken = RESOURCE_TYPES[token], {each.get("id", "") for each in resources if each["type"] == token}
+        handlers = Handlers(clients(config.endpoints.get(kind.service)), DeployTarget())
+        resource = handlers.resource(token, noted["urn"].rpartition("::")[2], config, plain(noted["inputs"], token))
+        yield Interrupted(note, resource if handlers.find(resource, taken) else None,
+                          known=bool(kind.read) or not kind.service)
+
+
+def run_pulumi(*arguments: str, text: str | None = None) -> str:
+    """What the Pulumi CLI prints. Raises AdoptFailed; why is on stderr already."""
+    done = subprocess.run(  # noqa: S603
+        ["pulumi", *arguments], input=text, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S607
+    if done.returncode:
+        raise AdoptFailed(f"pulumi {' '.join(arguments[:2])} failed")
+    return done.stdout
+
+
+def adopt(stack: str, *, yes: bool, pulumi: Pulumi = run_pulumi,
+          find: Callable[[Mapping[str, Any]], Iterator[Interrupted]] = interrupted) -> list[str]:
+    """List the interrupted creations of a stack, one line each; if `yes`, adopt what exists of them.
+
+    Raises AdoptFailed and DeploymentError.
+    """
+    document = json.loads(pulumi("stack", "export", "--show-secrets", "--stack", stack))
+    state = document["deployment"]
+    creations = list(find(state))
+    if creations and yes:
+        found = [each for each in creations if each.found]
+        state["resources"] = [*state["resources"], *(each.record() for each in found)]
+        state["pending_operations"] = [note for note in state["pending_operations"] if note["type"] != CREATING]
+        pulumi("stack", "import", "--stack", stack, text=json.dumps(document))
+        if found:
+            targets = (part for each in found for part in ("--target", each.urn))
+            pulumi("refresh", "--yes", "--skip-preview", *targets, "--stack", stack)
+    return list(map(str, creations))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command line. Returns the exit code: 0 nothing is left to adopt, 1 something is or it failed."""
+    parser = argparse.ArgumentParser(prog="adopt", description=__doc__)
+    parser.add_argument("stack")
+    parser.add_argument("--yes", action="store_true", help="take what exists into the state")
+    given = parser.parse_args(arguments)
+    try:
+        lines = adopt(given.stack, yes=given.yes)
+    except (AdoptFailed, DeploymentError) as error:
+        print(f"adopt: {error}", file=sys.stderr)
+        return 1
+    print("\n".join(lines) or "no creation was interrupted")
+    if lines and not given.yes:
+        print(f"to adopt what exists: make adopt STACK={given.stack} ARGS=--yes")
+    return int(bool(lines) and not given.yes)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
