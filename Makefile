@@ -83,6 +83,7 @@ gate-code:
 	@$(MAKE) lint && $(MAKE) types && $(MAKE) unit && $(MAKE) parts
 gate-stacks:
 	@$(MAKE) integration && $(MAKE) outages && $(MAKE) simulated
+	@command -v pulumi >/dev/null || echo "== engine: not run, the Pulumi CLI is absent (make engine)"
 
 .PHONY: prove
 prove: $(READY) ## Deterministic proofs that take too long for the gate, 30 minutes at most
@@ -152,6 +153,10 @@ drill: $(READY) ## Every recovery drill, with both tables; the reports are in re
 		$(PY) -m rehearsal --outages none --drills all --reports reports/strong $(STRONG_TABLE) $(ARGS) && \
 		$(PY) -m rehearsal --outages none --drills all --reports reports/manual --config failoverMode=manual $(ARGS))
 
+.PHONY: engine
+engine: pulumi $(READY) ## Rehearse with Pulumi's own engine: drift, a second release, a dead region, interrupted deployments
+	$(call stage,engine,$(PY) -m pytest tests/engine && $(PY) -m rehearsal --engine pulumi --outages none --drills gate)
+
 .PHONY: picture
 picture: $(READY) ## Run the drill region-lost, and put its timeline into docs/images
 	@$(PY) -m rehearsal --outages none --drills region-lost
@@ -201,6 +206,10 @@ up-primary: ## Deploy what STACK has in its primary region only, while the other
 up-dr: ## Deploy what STACK has in its standby region only, while the other one is dead
 up-primary up-dr: stack $(READY)
 	@pulumi up --stack "$$STACK" --target '**$(REGION)**' $(ARGS)
+
+.PHONY: adopt
+adopt: pulumi $(READY) ## Find what an interrupted up has made and not written down; ARGS=--yes takes it into STACK's state
+	@$(PY) -m tools.adopt "$$STACK" $(ARGS)
 
 .PHONY: migrate
 migrate: $(READY) ## Bring the ledger's schema up to date in STACK, which cfn-outputs/flat-outputs.json must describe

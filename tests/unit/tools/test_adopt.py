@@ -85,7 +85,8 @@ class Pulumi:
 
 def test_only_if_asked_to_what_exists_is_put_into_the_state_and_read(cloud: Cloud) -> None:
     alias = note("aws:lambda/alias:Alias", functionName="f", name="live", functionVersion="1")
-    pulumi = Pulumi(note(ROLE, name="r"), note(NETWORK, cidrBlock="10.9.0.0/16"), note(ROLE, operation="updating"), alias)
+    pulumi = Pulumi(
+        note(ROLE, name="r"), note(NETWORK, cidrBlock="10.9.0.0/16"), note(ROLE, operation="updating"), alias)
 
     def find(state: Mapping[str, Any]) -> Any:
         return interrupted(state, lambda _endpoint: cloud)
