@@ -15,7 +15,7 @@ from typing import Any
 import boto3
 
 from rehearsal.deploy.provider.handlers import Handlers, Resource, short_name
-from rehearsal.deploy.provider.values import NO_PROVIDER, plain, provider_config
+from rehearsal.deploy.provider.values import NO_PROVIDER, provider_config
 from rehearsal.deploy.resources import RESOURCE_TYPES
 from rehearsal.deploy.resources.model import DeployTarget
 from rehearsal.errors import DeploymentError
@@ -72,17 +72,28 @@ def interrupted(state: Mapping[str, Any], clients: Callable[[str | None], Any] =
     resources = state.get("resources") or []
     providers = {each["urn"]: each.get("inputs", {}) for each in resources
                  if each["type"].startswith("pulumi:providers:")}
+    taken = {(each["type"], each.get("id", "")) for each in resources}
     for note in state.get("pending_operations") or ():
         noted, token = note["resource"], note["resource"]["type"]
         if note["type"] != CREATING or token not in RESOURCE_TYPES:
             continue
         inputs = providers.get(noted.get("provider", "").rpartition("::")[0], {})
         config = provider_config(token, inputs) if "region" in inputs else NO_PROVIDER
-        kind, taken = RESOURCE_TYPES[token], {each.get("id", "") for each in resources if each["type"] == token}
+        kind = RESOURCE_TYPES[token]
         handlers = Handlers(clients(config.endpoints.get(kind.service)), DeployTarget())
-        resource = handlers.resource(token, noted["urn"].rpartition("::")[2], config, plain(noted["inputs"], token))
-        yield Interrupted(note, resource if handlers.find(resource, taken) else None,
-                          known=bool(kind.read) or not kind.service)
+        resource = handlers.resource(token, noted["urn"].rpartition("::")[2], config, _shown(noted["inputs"]))
+        found = handlers.find(resource, {identifier for of, identifier in taken if of == token})
+        if found:
+            taken.add((token, resource.scope["id"]))
+        yield Interrupted(note, resource if found else None, known=bool(kind.read) or not kind.service)
+
+
+def _shown(value: Any) -> Any:
+    """A value of the state with its secrets in plain form."""
+    if isinstance(value, Mapping):
+        return json.loads(value["plaintext"]) if "plaintext" in value else {
+            key: _shown(each) for key, each in value.items()}
+    return [_shown(each) for each in value] if isinstance(value, list) else value
 
 
 def run_pulumi(*arguments: str, text: str | None = None) -> str:

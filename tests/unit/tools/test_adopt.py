@@ -50,6 +50,8 @@ def test_one_with_a_name_is_looked_for_by_it(cloud: Cloud) -> None:
 
 def test_one_without_a_name_is_the_one_that_has_its_inputs_and_is_not_known_yet(cloud: Cloud) -> None:
     assert lines(cloud, note(NETWORK, cidrBlock="10.1.0.0/16")) == ["Vpc thing: exists, vpc-1"]
+    secret = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "plaintext": '"10.1.0.0/16"'}
+    assert lines(cloud, note(NETWORK, cidrBlock=secret)) == ["Vpc thing: exists, vpc-1"]
     assert lines(cloud, note(NETWORK, cidrBlock="10.9.0.0/16")) == ["Vpc thing: does not exist"]
     known = {"urn": "urn", "type": NETWORK, "id": "vpc-1"}
     assert lines(cloud, note(NETWORK, cidrBlock="10.1.0.0/16"), resources=(known,)) == ["Vpc thing: does not exist"]
