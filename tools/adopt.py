@@ -58,7 +58,7 @@ class Interrupted:
     def record(self) -> dict[str, Any]:
         """The state of what exists: AWS's provider reads the rest by the id that it imports by."""
         assert self.found  # noqa: S101
-        by = self.found.type.import_id
+        by = self.found.type.adoption.import_id
         return {**self.note["resource"], "id": self.found.evaluate(by) if by else self.found.scope["id"]}
 
     def __str__(self) -> str:

@@ -146,10 +146,9 @@ class Handlers:
         kind, scope = resource.type, resource.scope
         if "out" not in re.findall(r"\w+", kind.id):
             return [resource.evaluate(kind.id)]
-        if kind.lookup:
-            call, where = kind.lookup
-            self.call(resource, call)
-            return list(resource.evaluate(where) or ())
+        if kind.adoption.lookup:
+            self.call(resource, kind.adoption.lookup)
+            return list(resource.evaluate(kind.adoption.ids) or ())
         client = self.clients(kind.service, scope["region"]) if kind.service else None
         return [str(name) for operation, where in kind.listings.items()
                 for name in evaluate(where, operation(self.clients, scope["region"]) if callable(operation)
@@ -158,7 +157,7 @@ class Handlers:
     def adopt(self, resource: Resource) -> dict[str, Any] | None:
         """Read one of which only the inputs are known, and the id by which AWS's provider imports it."""
         kind, scope = resource.type, resource.scope
-        found = self.candidates(resource) if kind.import_id or "out" not in kind.id else [scope["id"]]
+        found = self.candidates(resource) if kind.adoption.import_id or "out" not in kind.id else [scope["id"]]
         scope["id"] = next(iter(found), "")
         held = self.read(resource) if scope["id"] else None
         if held is not None:

@@ -27,6 +27,7 @@ from rehearsal.errors import DeploymentError
 
 THREADS = 16
 SIZE = 400 << 20  # bytes of a message, as much as Pulumi's engine allows
+VOLATILE = {"version"}  # outputs that an update changes: what a function publishes
 SIGNATURE = "4dabf18193072939515e22adb298388d"  # the key that marks archives and files among properties
 
 
@@ -229,7 +230,7 @@ def _state(resource: Resource, inputs: Struct) -> Struct:
 def _unknown(inputs: Struct, token: str, before: Mapping[str, Any] | None = None) -> Struct:
     """The outputs in a preview: of a new resource, or of one that was like `before`."""
     kind = RESOURCE_TYPES[token]
-    unknown = kind.outputs if before is None else kind.volatile
+    unknown = kind.outputs if before is None else kind.outputs.keys() & VOLATILE
     return _struct({**(before or {}), **_raw(inputs), **dict.fromkeys(unknown, rpc.UNKNOWN)})
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rehearsal.aws.clients import EmulatorClients
-from rehearsal.deploy.resources.model import Call, ResourceType, Template, tagging, words
+from rehearsal.deploy.resources.model import Adoption, Call, ResourceType, Template, tagging, words
 
 _REST = {"restApi": "restApiId"}
 _STAGE = {"restApiId": "in.restApi", "stageName": "in.stageName"}
@@ -76,14 +76,13 @@ RESOURCE_TYPES = {
             **_tags("restapis/{id}")}, delete=(Call("delete_rest_api"),)),
     "aws:apigateway/resource:Resource": ResourceType(
         "apigateway", Call("create_resource"), renames=_REST, id="out.id", read=(Call("get_resource"),),
-        lookup=(Call("get_resources"),
-                "[pick(out.items, {pathPart: in.pathPart, parentId: in.parentId}).id][?@]"),
-        import_id=Template("{in[restApi]}/{id}"),
+        adoption=Adoption(Template("{in[restApi]}/{id}"), Call("get_resources"),
+                          "[pick(out.items, {pathPart: in.pathPart, parentId: in.parentId}).id][?@]"),
         replace=words("restApi"), delete=(Call("delete_resource"),)),
     "aws:apigateway/method:Method": ResourceType(
         "apigateway", Call("put_method"), renames={**_REST, "authorization": "authorizationType"},
         id=Template("agm-{in[restApi]}-{in[resourceId]}-{in[httpMethod]}"),
-        import_id=Template("{in[restApi]}/{in[resourceId]}/{in[httpMethod]}"), read=(Call("get_method"),),
+        adoption=Adoption(Template("{in[restApi]}/{in[resourceId]}/{in[httpMethod]}")), read=(Call("get_method"),),
         replace=words("httpMethod resourceId restApi"), update={
             "apiKeyRequired": _patch("update_method", {"/apiKeyRequired": "to_string(in.apiKeyRequired)"}),
             "authorization": _patch("update_method", {"/authorizationType": "in.authorization"})},
@@ -91,7 +90,7 @@ RESOURCE_TYPES = {
     "aws:apigateway/integration:Integration": ResourceType(
         "apigateway", Call("put_integration"), renames={**_REST, "timeoutMilliseconds": "timeoutInMillis"},
         id=Template("agi-{in[restApi]}-{in[resourceId]}-{in[httpMethod]}"),
-        import_id=Template("{in[restApi]}/{in[resourceId]}/{in[httpMethod]}"), read=(Call("get_integration"),),
+        adoption=Adoption(Template("{in[restApi]}/{in[resourceId]}/{in[httpMethod]}")), read=(Call("get_integration"),),
         held={"httpMethod": "", "integrationHttpMethod": "found.httpMethod"},
         replace=words("httpMethod integrationHttpMethod resourceId restApi type"), update={
             "timeoutMilliseconds": _patch("update_integration", {
@@ -104,7 +103,7 @@ RESOURCE_TYPES = {
     "aws:apigateway/stage:Stage": ResourceType(
         "apigateway", Call("create_stage"),
         renames={**_REST, "deployment": "deploymentId", "xrayTracingEnabled": "tracingEnabled"},
-        id=Template("ags-{in[restApi]}-{in[stageName]}"), import_id=Template("{in[restApi]}/{in[stageName]}"),
+        id=Template("ags-{in[restApi]}-{in[stageName]}"), adoption=Adoption(Template("{in[restApi]}/{in[stageName]}")),
         after_create=(Call("update_stage", {"patchOperations": _ACCESS_LOG}, when="in.accessLogSettings"),),
         outputs={"invokeUrl": Template("{endpoint}/_aws/execute-api/{in[restApi]}/{in[stageName]}")},
         read=(Call("get_stage", _STAGE),), held={"accessLogSettings": ""}, replace=words("restApi stageName"), update={
@@ -120,8 +119,8 @@ RESOURCE_TYPES = {
              {"region": "region", "api": "in.restApi", "stage": "in.stageName", "path": "in.methodPath",
               "settings": "in.settings"}),
         id=Template("{in[restApi]}-{in[stageName]}-{in[methodPath]}"),
-        import_id=Template("{in[restApi]}/{in[stageName]}/{in[methodPath]}"), read=(Call("get_stage", _STAGE),),
-        put=True, replace=words("methodPath restApi stageName")),
+        adoption=Adoption(Template("{in[restApi]}/{in[stageName]}/{in[methodPath]}")),
+        read=(Call("get_stage", _STAGE),), put=True, replace=words("methodPath restApi stageName")),
     "aws:apigateway/apiKey:ApiKey": ResourceType(
         "apigateway", Call("create_api_key", {"enabled": "in.enabled != `false`"}), name_input="name", id="out.id",
         secrets=words("value"), listings={"get_api_keys": "items[].id"},
@@ -143,7 +142,7 @@ RESOURCE_TYPES = {
                 Call("delete_usage_plan"))),
     "aws:apigateway/usagePlanKey:UsagePlanKey": ResourceType(
         "apigateway", Call("create_usage_plan_key"), id="in.keyId",
-        import_id=Template("{in[usagePlanId]}/{in[keyId]}"),
+        adoption=Adoption(Template("{in[usagePlanId]}/{in[keyId]}")),
         after_create=(Call(_attach_same_keys,
                            {"region": "region", "regions": "regions", "plan": "in.usagePlanId", "key": "in.keyId"}),),
         secrets=words("value"), read=(Call("get_usage_plan_key", {"keyId": "in.keyId"}),),

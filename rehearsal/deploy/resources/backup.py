@@ -1,6 +1,6 @@
 """AWS Backup."""
 
-from rehearsal.deploy.resources.model import Call, ResourceType, Template, tagging, words
+from rehearsal.deploy.resources.model import Adoption, Call, ResourceType, Template, tagging, words
 
 
 def _tags(arn: str) -> dict[str, tuple[Call, ...]]:
@@ -34,8 +34,8 @@ RESOURCE_TYPES = {
         Call("create_backup_selection", {"BackupPlanId": "in.planId", "BackupSelection.SelectionName": "in.name"}),
         wrapper="BackupSelection", name_input="name", id="out.SelectionId",
         read=(Call("get_backup_selection", {"BackupPlanId": "in.planId"}),), found="out.BackupSelection",
-        lookup=(Call("list_backup_selections"),
-                "[pick(out.BackupSelectionsList, {SelectionName: in.name}).SelectionId][?@]"),
-        import_id=Template("{in[planId]}|{id}"), replace=words("iamRoleArn name planId resources"),
+        adoption=Adoption(Template("{in[planId]}|{id}"), Call("list_backup_selections"),
+                          "[pick(out.BackupSelectionsList, {SelectionName: in.name}).SelectionId][?@]"),
+        replace=words("iamRoleArn name planId resources"),
         delete=(Call("delete_backup_selection", {"BackupPlanId": "in.planId"}),)),
 }

@@ -1,6 +1,6 @@
 """EC2, and VPC, which is part of its API."""
 
-from rehearsal.deploy.resources.model import Call, ResourceType, Template, words
+from rehearsal.deploy.resources.model import Adoption, Call, ResourceType, Template, words
 
 
 def _tagged(resource_type: str) -> dict[str, str]:
@@ -43,9 +43,9 @@ def _rule(direction: str) -> ResourceType:
         id="out.SecurityGroupRules[0].SecurityGroupRuleId",
         read=(Call("describe_security_group_rules", {"SecurityGroupRuleIds": "[id]"}),),
         found="out.SecurityGroupRules[0]",
-        lookup=(Call("describe_security_group_rules",
-                     {"Filters": "[{Name: 'group-id', Values: [in.securityGroupId]}]"}),
-                "out.SecurityGroupRules[].SecurityGroupRuleId"),
+        adoption=Adoption(lookup=Call("describe_security_group_rules", {
+            "Filters": "[{Name: 'group-id', Values: [in.securityGroupId]}]"}),
+                          ids="out.SecurityGroupRules[].SecurityGroupRuleId"),
         held={"securityGroupId": "found.GroupId", "referencedSecurityGroupId": "found.ReferencedGroupInfo.GroupId",
               "tags": "found.Tags", "prefixListId": ""},
         replace=words("securityGroupId"), update={
@@ -98,9 +98,10 @@ RESOURCE_TYPES = {
         "ec2", Call("associate_route_table"), id="out.AssociationId",
         read=(Call("describe_route_tables", {"RouteTableIds": "[in.routeTableId]"}),),
         found="pick(out.RouteTables[0].Associations, {RouteTableAssociationId: id})",
-        lookup=(Call("describe_route_tables", {"RouteTableIds": "[in.routeTableId]"}),
-                "[pick(out.RouteTables[0].Associations, {SubnetId: in.subnetId}).RouteTableAssociationId][?@]"),
-        import_id=Template("{in[subnetId]}/{in[routeTableId]}"),
+        adoption=Adoption(
+            Template("{in[subnetId]}/{in[routeTableId]}"),
+            Call("describe_route_tables", {"RouteTableIds": "[in.routeTableId]"}),
+            "[pick(out.RouteTables[0].Associations, {SubnetId: in.subnetId}).RouteTableAssociationId][?@]"),
         replace=words("routeTableId subnetId"),
         delete=(Call("disassociate_route_table"),)),
     "aws:ec2/vpcEndpoint:VpcEndpoint": ResourceType(

@@ -1,6 +1,6 @@
 """Lambda."""
 
-from rehearsal.deploy.resources.model import Call, ResourceType, Template, tagging, words
+from rehearsal.deploy.resources.model import Adoption, Call, ResourceType, Template, tagging, words
 
 # A function's calls go through the proxy of its region: those to AWS, and those to the public API of another region.
 _ENVIRONMENT = ("{Variables: merge(speed_up(in.environment.variables || `{}`, factor), "
@@ -21,7 +21,7 @@ RESOURCE_TYPES = {
                                      "{variables: found.Environment.Variables}",
               "sourceKmsKeyArn": "", "publish": "", "loggingConfig": "",
               "reservedConcurrentExecutions": "out.Concurrency.ReservedConcurrentExecutions || `-1`"},
-        replace=words("name"), volatile=words("version"), update={
+        replace=words("name"), update={
             "code sourceKmsKeyArn architectures": (Call("update_function_code", {"ZipFile": "zip(in.code, files)"}),),
             _SETTINGS: (Call("update_function_configuration", {"Environment": _ENVIRONMENT}),),
             f"code sourceKmsKeyArn architectures {_SETTINGS} publish": (_PUBLISH,),
@@ -34,7 +34,7 @@ RESOURCE_TYPES = {
     "aws:lambda/alias:Alias": ResourceType(
         "lambda", Call("create_alias"), name_input="name",
         id=Template("arn:aws:lambda:{region}:{account}:function:{in[functionName]}:{in[name]}"), outputs={"arn": "id"},
-        import_id=Template("{in[functionName]}/{in[name]}"),
+        adoption=Adoption(Template("{in[functionName]}/{in[name]}")),
         read=(Call("get_alias"),), replace=words("functionName name"), update={
             "functionVersion": (Call("update_alias"),)},
         delete=(Call("delete_alias"),)),

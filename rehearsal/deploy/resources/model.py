@@ -88,6 +88,19 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Adoption:
+    """How a resource is found of which only the inputs are known.
+
+    import_id: by what AWS's provider imports it, if not by its id.
+    lookup, ids: a call, and where in its answer the ids of those are that could be it, if no listing tells.
+    """
+
+    import_id: str = ""
+    lookup: Call | None = None
+    ids: str = ""
+
+
+@dataclass(frozen=True)
 class ResourceType:
     """One resource type.
 
@@ -121,16 +134,11 @@ class ResourceType:
     """Where it is in their answers; null if it does not exist."""
     held: Mapping[str, str] = field(default_factory=dict)
     """Where to find an input, if not by its name in `found`. One whose expression is empty cannot be read."""
-    lookup: tuple[Call, str] | None = None
-    """A call, and where in its answer the ids of those are that could have these inputs, if no listing tells."""
-    import_id: str = ""
-    """By what AWS's provider imports it, if not by its id."""
+    adoption: Adoption = Adoption()
     put: bool = False
     """Whether the calls that create it also change it."""
     update: Mapping[str, tuple[Call, ...]] = field(default_factory=dict)
     """The calls that change inputs, by their names with spaces between; made once if any of them has changed."""
-    volatile: frozenset[str] = frozenset()
-    """Outputs that an update may change."""
     replace: frozenset[str] = frozenset()
     """Inputs that AWS cannot change, so that the provider replaces the resource."""
     unprotect: tuple[Call, ...] = ()
@@ -141,7 +149,7 @@ class ResourceType:
     def calls(self) -> tuple[Call, ...]:
         """All its calls."""
         updates = (call for calls in self.update.values() for call in calls)
-        lookup = self.lookup[:1] if self.lookup else ()
+        lookup = filter(None, (self.adoption.lookup,))
         return self.create, *self.after_create, *self.read, *lookup, *updates, *self.unprotect, *self.delete
 
     @cached_property
@@ -151,9 +159,8 @@ class ResourceType:
 
     def expressions(self) -> Iterator[str]:
         """Every expression of the description."""
-        yield from (self.id, self.found, self.import_id, *self.outputs.values(), *self.held.values())
-        if self.lookup:
-            yield self.lookup[1]
+        yield from (self.id, self.found, self.adoption.ids, self.adoption.import_id)
+        yield from (*self.outputs.values(), *self.held.values())
         for call in self.calls:
             yield from call.expressions()
 

@@ -54,7 +54,7 @@ class FakePulumi:
                 for words, environment, folder, stack in map(json.loads, lines)]
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def pulumi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePulumi:
     """Found first on the path; nothing serves as the provider."""
     program = tmp_path / "bin" / "pulumi"
@@ -80,9 +80,8 @@ def project(tmp_path: Path) -> Project:
 
 
 @pytest.fixture
-def deployment(cloud: Cloud, pulumi: FakePulumi, project: Project) -> Iterator[PulumiDeployment]:
+def deployment(cloud: Cloud, project: Project) -> Iterator[PulumiDeployment]:
     """A deployment that is up."""
-    assert pulumi
     deployment = PulumiDeployment(cloud, DeployTarget())
     deployment.up(project)
     yield deployment
@@ -105,7 +104,7 @@ def test_the_program_is_deployed_twice_in_a_folder_of_its_own(
     assert (project.folder / "Pulumi.dev.yaml").read_text() == "config: {Small:size: 1}"
     assert deployment.outputs == {"arn": "a"}
     assert [(each.label, each.protected) for each in deployment.resources] == [(f"LogGroup group ({WEST})", True)]
-    assert deployment.scopes(GROUP["type"])[0]["in"] == {"name": "g"}
+    assert deployment.scopes("aws:cloudwatch/logGroup:LogGroup")[0]["in"] == {"name": "g"}
 
 
 def test_drift_is_what_refresh_finds_and_what_a_preview_would_change(

@@ -93,12 +93,11 @@ class PulumiStandIn:
         kind, known = RESOURCE_TYPES[token], json_format.MessageToDict(inputs)
         read = stub.Read(provider_pb2.ReadRequest(**which, properties=state, inputs=inputs))
         self.expect(which["urn"], "read", read.inputs == inputs)
-        fixed = {*kind.replace} & {*known}
-        for changes, replaced in ({}, set[str]()), (dict.fromkeys(fixed, "changed"), fixed):
+        for changes in ({}, dict.fromkeys(kind.replace & known.keys(), "changed")):
             diff = stub.Diff(provider_pb2.DiffRequest(
                 **which, olds=state, old_inputs=inputs, news=struct({**known, **changes})))
             self.expect(which["urn"], f"diff {changes}", ({*diff.replaces}, diff.changes) == (
-                replaced, DIFF.DIFF_SOME if replaced else DIFF.DIFF_NONE))
+                {*changes}, DIFF.DIFF_SOME if changes else DIFF.DIFF_NONE))
         if "tags" in kind.update:
             tagged = struct({**known, "tags": {**known.get("tags", {}), "Owner": "test"}})
             given = {**which, "olds": state, "old_inputs": inputs, "news": tagged}
@@ -129,12 +128,11 @@ def emulator() -> Iterator[Emulator]:
 @pytest.fixture
 def address(emulator: Emulator) -> Iterator[str]:
     """A provider in a process of its own."""
-    process = subprocess.Popen([*PROVIDER, emulator.endpoint, json.dumps({"endpoints": {EAST: "", WEST: ""}})],
-                               stdout=subprocess.PIPE, text=True)
-    assert process.stdout
-    yield f"127.0.0.1:{int(process.stdout.readline())}"
-    process.kill()
-    process.communicate()
+    with subprocess.Popen([*PROVIDER, emulator.endpoint, json.dumps({"endpoints": {EAST: "", WEST: ""}})],
+                          stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        yield f"127.0.0.1:{int(process.stdout.readline())}"
+        process.kill()
 
 
 def test_every_method_serves_every_type_of_the_program(

@@ -88,7 +88,7 @@ def test_inputs_and_outputs_have_the_names_of_pulumis_class() -> None:
     for token, each in AWS_TYPES.items():
         updated = " ".join(each.update).split()
         names = {*each.used_inputs, *each.provider_only, *each.outputs, *each.secrets, *each.held, *each.replace,
-                 *each.volatile, *updated, each.name_input} - {""}
+                 *updated, each.name_input} - {""}
         assert names - properties(token) == set(), token
 
 
