@@ -209,7 +209,7 @@ up-primary up-dr: stack $(READY)
 
 .PHONY: adopt
 adopt: pulumi $(READY) ## Find what an interrupted up has made and not written down; ARGS=--yes takes it into STACK's state
-	@$(PY) -m tools.adopt "$$STACK" $(ARGS)
+	@$(PY) -m rehearsal.deploy.adopt "$$STACK" $(ARGS)
 
 .PHONY: migrate
 migrate: $(READY) ## Bring the ledger's schema up to date in STACK, which cfn-outputs/flat-outputs.json must describe

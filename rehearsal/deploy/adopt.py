@@ -98,7 +98,7 @@ def _shown(value: Any) -> Any:
 
 def run_pulumi(*arguments: str, text: str | None = None) -> str:
     """What the Pulumi CLI prints. Raises AdoptFailed; why is on stderr already."""
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         ["pulumi", *arguments], input=text, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S607
     if done.returncode:
         raise AdoptFailed(f"pulumi {' '.join(arguments[:2])} failed")

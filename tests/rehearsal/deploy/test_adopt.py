@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from rehearsal.deploy import adopt as module
+from rehearsal.deploy.adopt import AdoptFailed, adopt, interrupted, main
 from rehearsal.errors import DeploymentError
 from tests.rehearsal.cloud import ENDPOINT, Cloud, refusal
-from tools import adopt as module
-from tools.adopt import AdoptFailed, adopt, interrupted, main
 
 PROVIDER = "urn:pulumi:s::p::pulumi:providers:aws::west"
 PROVIDERS = {"urn": PROVIDER, "type": "pulumi:providers:aws", "id": "i", "inputs": {
@@ -31,15 +31,13 @@ def lines(cloud: Cloud, *notes: Mapping[str, Any], resources: tuple[Mapping[str,
     return [str(each) for each in interrupted(state, lambda _endpoint: cloud)]
 
 
-@pytest.fixture(name="cloud")
-def fixture_cloud() -> Cloud:
-    """A cloud with a role and two networks."""
-    cloud = Cloud()
+@pytest.fixture(autouse=True)
+def role_and_networks(cloud: Cloud) -> None:
+    """What the cloud holds: a role and two networks."""
     cloud.answers["GetRole"] = lambda _: {"Role": {"RoleName": "r", "Arn": "a", "AssumeRolePolicyDocument": "{}"}}
     cloud.answers["DescribeVpcs"] = lambda params: {"Vpcs": [
         {"VpcId": each, "CidrBlock": f"10.{each[-1]}.0.0/16"}
         for each in params.get("VpcIds", ("vpc-0", "vpc-1"))]}
-    return cloud
 
 
 def test_one_with_a_name_is_looked_for_by_it(cloud: Cloud) -> None:
