@@ -87,6 +87,8 @@ DOCTOR: Mapping[str, Permission] = {
     "ec2:DescribeVpcs": ANYWHERE,
     "iam:GetRolePolicy": on("arn:aws:iam::{account}:role/tapstack-*-{suffix}-*"),
     "iam:ListRolePolicies": on("arn:aws:iam::{account}:role/tapstack-*-{suffix}-*"),
+    "kms:GetKeyPolicy": on("arn:aws:kms:{region}:{account}:key/*", condition={
+        "ForAnyValue:StringEquals": {"kms:ResourceAliases": "{key_alias}"}}),
     "lambda:GetAccountSettings": ANYWHERE,
     "lambda:GetFunctionConcurrency": on(_PAYMENTS),
     "lambda:GetFunctionConfiguration": on(*(f"{each}:*" for each in (_PAYMENTS, _RECONCILE, _CONTROLLER))),

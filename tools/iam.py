@@ -96,7 +96,7 @@ def permitted(calls: Mapping[str, Permission]) -> Iterator[Statement]:
     for call, permission in calls.items():
         rest: Statement = {"Resource": sorted(each.format(**WORDS) for each in permission.resources)}
         if permission.condition:
-            rest["Condition"] = permission.condition
+            rest["Condition"] = json.loads(json.dumps(permission.condition).replace("{key_alias}", NAMES.key_alias))
         found.setdefault(json.dumps(rest), (rest, set()))[1].update(permission.actions or [call])
     for rest, actions in found.values():
         yield {"Effect": "Allow", "Action": sorted(actions), **rest}

@@ -13,7 +13,7 @@ from pulumi.runtime import set_all_config
 
 from contract import PROJECT
 from lib.errors import SettingsError
-from lib.names import Names
+from lib.names import CATALOGUE, Names
 from lib.region.database import ENGINE
 from lib.settings import REQUEST_SECONDS, RegionSettings, Settings
 from recovery.doctor.needs import Needs, RegionNeeds
@@ -48,7 +48,7 @@ def _region(settings: Settings, region: RegionSettings) -> RegionNeeds:
         region=region.region, zones=region.zones,
         database_quotas={"DBClusters": 1, "DBInstances": region.instances, "DBSubnetGroups": 1,
                          "DBClusterParameterGroups": 1},
-        log_role=names.api_logs_role,
+        roles={key: getattr(names, key) for key in CATALOGUE if key.endswith("_role")}, log_role=names.api_logs_role,
         log_groups=(names.flow_logs, names.api_logs, names.database_logs, *(f"{LOGS}/{each}" for each in functions)),
         buckets=(names.receipts, names.control), secret="" if settings.database.secret_arn else names.secret,
         final_snapshot=f"{names.cluster}-final" if settings.profile.retain else "")

@@ -3,7 +3,7 @@
 What the next deployment makes good must not prevent it, so it is not looked for before `up`.
 """
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,28 +110,40 @@ def parameters(look: Look, there: Deployed, _region: str) -> Iterable[Symptom]:
     return unlike([(site.region, read(site)) for site in there.stack.sites], AGAIN, fails=True)
 
 
-@DEPLOYED.add("permissions", "May the functions do the same in both regions?", unless=Situation.BEFORE_UP)
+@DEPLOYED.add("permissions", "Do roles and keys permit the same in both regions?", unless=Situation.BEFORE_UP)
 def permissions(look: Look, there: Deployed, _region: str) -> Iterable[Symptom]:
-    """The roles' policies, each without what its own region is called."""
+    """The policies of key and roles, each without what its own region is called.
+
+    Only the settings tell all the roles; without them, those of the functions are compared.
+    """
     def read(site: Site) -> dict[str, Any]:
-        other = there.stack.other(site.region).region
-        plain = {_cluster(look, site)["DbClusterResourceId"]: "CLUSTER", site.region: "HERE", other: "THERE"}
-        return {f"{name}: {statement}": "permitted" for name, arn in _functions(site).items()
-                for statement in _statements(look, _configuration(look, site, arn)["Role"], site.region, plain)}
+        plain = {_cluster(look, site)["DbClusterResourceId"]: "CLUSTER", site.region: "HERE",
+                 there.stack.other(site.region).region: "THERE"}
+        roles = there.needs.of_region(site.region).roles if there.needs else {
+            name: _configuration(look, site, each)["Role"].rpartition("/")[2]
+            for name, each in _functions(site).items()}
+        key = look("kms", "GetKeyPolicy", site.region, KeyId=site.key_arn, PolicyName="default")["Policy"]
+        policies = [("key", json.loads(key)), *_role_policies(look, site.region, roles)]
+        return {f"{name}: {_plain(statement, plain)}": "permitted"
+                for name, policy in policies for statement in policy["Statement"]}
 
     return unlike([(site.region, read(site)) for site in there.stack.sites], AGAIN, fails=True)
 
 
-def _statements(look: Look, role: str, region: str, plain: dict[str, str]) -> Iterator[str]:
-    """The statements of a role's own policies as text, with names replaced as `plain` says."""
-    name = role.rpartition("/")[2]
-    for policy in look("iam", "ListRolePolicies", region, RoleName=name)["PolicyNames"]:
-        found = look("iam", "GetRolePolicy", region, RoleName=name, PolicyName=policy)["PolicyDocument"]
-        for statement in found["Statement"]:
-            text = json.dumps(statement, sort_keys=True)
-            for own, word in plain.items():
-                text = text.replace(own, word)
-            yield text
+def _role_policies(look: Look, region: str, roles: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+    """The policies of roles, each with what the role is called in both regions; none of a role that does not exist."""
+    for name, role in roles.items():
+        found = look("iam", "ListRolePolicies", region, absent=("NoSuchEntity",), RoleName=role)
+        for policy in found["PolicyNames"] if found else ():
+            yield name, look("iam", "GetRolePolicy", region, RoleName=role, PolicyName=policy)["PolicyDocument"]
+
+
+def _plain(statement: Any, plain: Mapping[str, str]) -> str:
+    """A statement as text, with names replaced."""
+    text = json.dumps(statement, sort_keys=True)
+    for own, word in plain.items():
+        text = text.replace(own, word)
+    return text
 
 
 def _cluster(look: Look, site: Site) -> dict[str, Any]:

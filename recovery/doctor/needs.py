@@ -9,11 +9,15 @@ from recovery.errors import StackError
 
 @dataclass(frozen=True, kw_only=True)
 class RegionNeeds:
-    """What one region needs: its zones, how much of each quota of RDS (by RDS's names), and free names."""
+    """What one region needs: zones, how much of each quota of RDS (by RDS's names), names that must be free, and roles.
+
+    `roles` are the names of its roles, by what they are called in both regions.
+    """
 
     region: str
     zones: tuple[str, ...]
     database_quotas: Mapping[str, int]
+    roles: Mapping[str, str]
     log_role: str
     log_groups: tuple[str, ...]
     buckets: tuple[str, ...]

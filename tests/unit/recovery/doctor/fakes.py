@@ -29,6 +29,7 @@ def region_needs(region: str) -> RegionNeeds:
     return RegionNeeds(
         region=region, zones=(f"{region}a", f"{region}b", f"{region}c"),
         database_quotas={"DBClusters": 1, "DBInstances": 2}, log_role=f"logs-{region}",
+        roles={"backup": f"backup-{region}"},
         log_groups=("/tapstack/dev/api",), buckets=(f"receipts-{region}-{ACCOUNT}",), secret="tapstack/dev/database",
         final_snapshot=f"{region}-final")
 
@@ -61,6 +62,13 @@ def policy(region: str, actions: Sequence[str] = ("rds-db:connect",)) -> Item:
     return {"RoleName": "role", "PolicyName": "function", "PolicyDocument": {"Version": "2012-10-17", "Statement": [
         {"Effect": "Allow", "Action": list(actions),
          "Resource": f"arn:aws:rds-db:{region}:dbuser:cluster-{region}/app"}]}}
+
+
+def key_policy(region: str, *services: str) -> Item:
+    """A key's policy, which names its region."""
+    statements = [{"Effect": "Allow", "Action": "kms:*", "Resource": "*",
+                   "Principal": {"Service": f"{service}.{region}.amazonaws.com"}} for service in services or ("logs",)]
+    return {"Policy": json.dumps({"Version": "2012-10-17", "Statement": statements})}
 
 
 def quota(value: float) -> Item:
@@ -97,6 +105,7 @@ FINE: Answers = {
     "ec2:DescribeVpcs": {"Vpcs": [{"VpcId": "vpc-default"}]},
     **{f"iam:GetRolePolicy {region}": policy(region) for region in REGIONS},
     "iam:ListRolePolicies": {"PolicyNames": ["function"]},
+    **{f"kms:GetKeyPolicy {region}": key_policy(region) for region in REGIONS},
     "lambda:GetAccountSettings": {
         "AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 1000}},
     "lambda:GetFunctionConcurrency": {},

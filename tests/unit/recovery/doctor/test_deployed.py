@@ -5,7 +5,17 @@ import pytest
 
 from recovery.doctor.check import Symptom
 from recovery.doctor.deployed import DEPLOYED
-from tests.unit.recovery.doctor.fakes import FINE, FakeLook, cluster, deployment, found, needs, policy, region_needs
+from tests.unit.recovery.doctor.fakes import (
+    FINE,
+    FakeLook,
+    cluster,
+    deployment,
+    found,
+    key_policy,
+    needs,
+    policy,
+    region_needs,
+)
 from tests.unit.recovery.fakes import AWAY, HOME, stack
 
 
@@ -92,6 +102,22 @@ def test_a_permission_that_only_one_region_has_is_shown() -> None:
     assert [each.problem for each in findings if "s3:*" in each.problem and each.problem.startswith("payments: ")] == [
         ('payments: {"Action": ["rds-db:connect", "s3:*"], "Effect": "Allow", "Resource": '
          '"arn:aws:rds-db:HERE:dbuser:CLUSTER/app"}: none in us-east-1, permitted in us-west-2')]
+
+
+def test_a_service_that_may_use_only_one_of_the_keys_is_shown() -> None:
+    (finding,) = find("permissions", {f"kms:GetKeyPolicy {AWAY}": key_policy(AWAY, "logs", "lambda")})
+    assert finding.problem.startswith('key: {"Action": "kms:*"')
+    assert "lambda.HERE.amazonaws.com" in finding.problem
+    assert finding.problem.endswith("none in us-east-1, permitted in us-west-2")
+
+
+def test_with_the_settings_every_role_is_compared_and_one_may_be_missing() -> None:
+    more = {f"iam:GetRolePolicy {AWAY}": policy(AWAY, ["s3:*"])}
+    assert {each.problem.partition(":")[0] for each in find("permissions", more, needs=needs())} == {"backup"}
+    gone = {f"iam:ListRolePolicies {AWAY}": None}
+    assert [each.problem.rpartition(": ")[2] for each in find("permissions", gone, needs=needs())] == [
+        "permitted in us-east-1, none in us-west-2"]
+    assert find("permissions", {"iam:ListRolePolicies": None}, needs=needs()) == []
 
 
 def test_a_permission_for_the_other_region_is_no_difference() -> None:
