@@ -235,7 +235,7 @@ destroy: stack $(READY) ## Delete STACK from AWS; list before and after what goe
 	@$(PY) -m tools.destroy "$$STACK" $(ARGS)
 
 .PHONY: cost
-cost: $(READY) ## Estimate what a stack costs a month without traffic (ARGS="profile=prod domainName=...")
+cost: $(READY) ## Estimate what a stack costs a month, idle and at a load (ARGS="profile=prod --load 5")
 	@$(PY) -m tools.cost $(ARGS)
 
 # --- Tidying

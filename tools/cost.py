@@ -1,12 +1,14 @@
-"""Estimates what a stack costs in a month without traffic, line by line.
+"""Estimates what a stack costs in a month, by region and service: idle, and at a load.
 
-Run as `make cost` or `make cost ARGS="profile=prod domainName=pay.example.com"`. The prices are AWS's list prices in
-US dollars for us-east-1 and us-west-2, from memory: correct them here. What grows with the traffic (requests, storage,
-logs, copies between the regions) is left out.
+Run as `make cost` or `make cost ARGS="profile=prod domainName=pay.example.com"`. Prices are data (`prices.toml`). What
+a month uses is counted from the settings and from the figures below, which are assumptions unless a comment says more.
+Storage is that of one month of the load.
 """
 import json
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,108 +16,211 @@ from pulumi.runtime import set_all_config
 from rich.console import Console
 from rich.table import Table
 
-from contract import PROJECT, Metric
+from contract import PROJECT, WATCH_SECONDS, Metric
 from lib.errors import SettingsError
 from lib.names import Names
 from lib.region.alarms import alarm_specs
-from lib.settings import EMULATOR_ACCOUNT, Settings
+from lib.settings import EMULATOR_ACCOUNT, RegionSettings, Settings
 
-HOURS = 730
-ACU_HOUR = 0.12
-LARGE_HOUR = 0.276
-KEY_MONTH = 1.00
-SECRET_MONTH = 0.40
-ALARM_MONTH = 0.10
-ZONE_MONTH = 0.50
-CHECK_FEATURE_MONTH = 1.00  # HTTPS, a 10 s interval and a latency graph are a feature each
-API_REQUEST = 3.50e-6
-FUNCTION_REQUEST = 0.20e-6
-GIGABYTE_SECOND = 0.0000133334
-METRIC_MONTH = 0.30
-METRIC_REQUEST = 0.01e-3
-FAST_SECONDS = 10
-CHECKERS = 16  # health checkers of Route 53 that call each endpoint
-ENDPOINTS = 4  # that they call: liveness and lever of each region
-HEALTH_SECONDS = 0.01  # of the function, which has half a gigabyte, for one answer
-ANSWER = API_REQUEST + FUNCTION_REQUEST + HEALTH_SECONDS * 0.5 * GIGABYTE_SECOND
-CONTROLLER_GIGABYTES = 0.25
-LOOK_REQUESTS = 4  # liveness and readiness of both regions
-LOOK_METRIC_REQUESTS = 3  # publishing the metrics, and reading two lags
+PRICES = tomllib.loads(Path(__file__).with_name("prices.toml").read_text(encoding="utf-8"))
+SECONDS = 730 * 3600  # of a month
+LOAD = 10.0  # payments a second
+# A look of a controller: requests to the two APIs, reads and writes of the table, and calls of CloudWatch.
+LOOK_REQUESTS, LOOK_READS, LOOK_METRIC_REQUESTS, LOOK_SECONDS = 4, 5, 3, 0.6
+CONTROLLER_GIGABYTES, FUNCTION_GIGABYTES = 0.1875, 0.5
+HEALTH_SECONDS, PAYMENT_SECONDS = 0.01, 0.06
+ANSWER_KB, LOG_KB = 0.5, 0.8  # of one request: its answer, and its lines in the logs of API and function
+PAYMENT_KB = 1.0  # that one payment writes to each store
+PAYMENT_IOS = 12  # of the ledger; each written page is copied as well
+TRACED = 0.05  # of the requests, and one a second
+CHECKERS, ENDPOINTS = 16, 2  # of Route 53 that ask each endpoint; endpoints of a region: liveness and lever
+# What a setting adds is the difference that it makes alone.
+OPTIONS: Mapping[str, Mapping[str, str]] = {
+    "a domain": {"domainName": "pay.example.com"}, "lookInterval=10": {"lookInterval": "10"},
+    "healthCheckInterval=30": {"healthCheckInterval": "30", "recoveryTimeObjective": "3600"},
+    "another instance in primaryRegion": {"primaryInstances": "+1"},
+    "another instance in drRegion": {"drInstances": "+1"},
+    "databaseInstanceClass=db.r7g.large": {"databaseInstanceClass": "db.r7g.large"}}
 
 
 @dataclass(frozen=True)
 class CostItem:
-    """One line of the estimate: US dollars a month, and how they are calculated."""
+    """One line: US dollars a month when idle, and what the load adds; None if a price is unknown."""
 
+    region: str
+    service: str
     what: str
-    dollars: float
-    why: str
+    idle: float | None
+    load: float | None
 
 
-def bill(settings: Settings) -> Iterator[CostItem]:
-    """The lines that do not depend on traffic; an idle database runs at its least capacity."""
-    database = settings.database
-    for region in (settings.primary, settings.dr):
-        hourly = database.min_capacity * ACU_HOUR if database.serverless else LARGE_HOUR
-        yield CostItem(f"Aurora in {region.region}", region.instances * HOURS * hourly,
-                       f"{region.instances} x {database.instance_class}, idle")
-    yield CostItem("KMS", 2 * KEY_MONTH, "a key and its replica")
-    if not database.secret_arn:
-        yield CostItem("Secrets Manager", 2 * SECRET_MONTH, "a secret and its replica")
-    primary, standby = (Names(settings.environment_suffix, r.region, "") for r in (settings.primary, settings.dr))
-    alarms = 2 * len(alarm_specs(primary, standby, settings))
-    yield CostItem("CloudWatch alarms", alarms * ALARM_MONTH,
-                   f"{alarms} alarms; the dashboards are within the free three")
-    yield from _controllers(settings.health_check.look)
-    if settings.domain_name:
-        yield from _dns(settings)
+@dataclass(frozen=True)
+class Use:
+    """A quantity of a month, idle and added by the load, and its price by its key in prices.toml."""
+
+    price: str
+    what: str
+    idle: float
+    load: float = 0.0
+
+    def cost(self, region: str) -> CostItem:
+        """Its line for a region."""
+        service, price = self.price.partition(".")[0], PRICES["prices"].get(self.price)
+        known = price is not None and region in PRICES["regions"]
+        return CostItem(region, service, self.what, self.idle * price if known else None,
+                        self.load * price if known else None)
 
 
-def _controllers(interval: int) -> Iterator[CostItem]:
-    seconds = 2 * HOURS * 3600
-    looks = seconds / interval
-    yield CostItem("Controllers", seconds * CONTROLLER_GIGABYTES * GIGABYTE_SECOND,
-                   f"two functions of {CONTROLLER_GIGABYTES * 1024:g} MB around the clock")
-    yield CostItem("Controllers' looks", looks * LOOK_REQUESTS * ANSWER,
-                   f"{looks * LOOK_REQUESTS / 1e6:.1f} million requests: each looks at both regions every "
-                   f"{interval} s")
-    yield CostItem("Controllers' metrics",
-                   2 * len(Metric) * METRIC_MONTH + looks * LOOK_METRIC_REQUESTS * METRIC_REQUEST,
-                   f"{2 * len(Metric)} metrics, and {looks * LOOK_METRIC_REQUESTS / 1e6:.1f} million requests to "
-                   "CloudWatch")
+def bill(settings: Settings, payments: float) -> list[CostItem]:
+    """Every line, with `payments` a second, all in the primary region; what is free is left out."""
+    found = []
+    for region, peer, share in ((settings.primary, settings.dr, payments), (settings.dr, settings.primary, 0.0)):
+        uses = [*_fixed(settings, region, peer), *_controller(settings), *_load(payments * SECONDS / 1e6, share)]
+        if settings.domain_name:
+            uses += _dns(settings, region)
+        found += [use.cost(region.region) for use in uses if use.idle or use.load]
+    return found
 
 
-def _dns(settings: Settings) -> Iterator[CostItem]:
+def _fixed(settings: Settings, region: RegionSettings, peer: RegionSettings) -> Iterator[Use]:
+    database, hours = settings.database, region.instances * SECONDS / 3600
+    if database.serverless:
+        acus = database.min_capacity
+        yield Use("aurora.acu hour", f"{region.instances} x {acus:g} ACU", hours * acus)
+    else:
+        yield Use(f"aurora.{database.instance_class} hour", f"{region.instances} x {database.instance_class}", hours)
+    yield Use("kms.key month", "key", 1)
+    yield Use("secrets.secret month", "database secret", 0 if database.secret_arn else 1)
+    here, there = (Names(settings.environment_suffix, each.region, "") for each in (region, peer))
+    alarms = len(alarm_specs(here, there, settings))
+    yield Use("cloudwatch.alarm month", f"{alarms} alarms", alarms)
+
+
+def _controller(settings: Settings) -> Iterator[Use]:
+    look = settings.health_check.look
+    starts, looks = SECONDS / WATCH_SECONDS, SECONDS / look
+    busy = starts * (WATCH_SECONDS - look) + starts * LOOK_SECONDS  # it ends with its last look
+    yield Use("lambda.GB second", "controller", busy * CONTROLLER_GIGABYTES)
+    yield Use("cloudwatch.metric month", "controller", len(Metric))
+    yield Use("cloudwatch.million requests", "controller", looks * LOOK_METRIC_REQUESTS / 1e6)
+    yield Use("xray.million traces", "controller", starts / 1e6)
+    yield Use("cloudwatch.GB of logs", "controller", looks * LOG_KB / 1e6)
+    yield Use("dynamodb.million writes", "controllers", 2 * looks / 1e6)  # of both, in each replica
+    yield Use("dynamodb.million reads", "controller", looks * LOOK_READS / 1e6)
+    yield Use("s3.million gets", "controller", looks / 1e6)
+    yield from _requests("controllers", looks * LOOK_REQUESTS)  # both look at both regions
+
+
+def _requests(what: str, number: float, load: float = 0.0, seconds: float = HEALTH_SECONDS) -> Iterator[Use]:
+    """Requests to the API: so many a month, and more by the load."""
+    each: Mapping[str, float] = {
+        "apigateway.million requests": 1e-6, "lambda.million requests": 1e-6,
+        "lambda.GB second": seconds * FUNCTION_GIGABYTES, "cloudwatch.GB of logs": LOG_KB / 1e6,
+        "transfer.GB to the internet": ANSWER_KB / 1e6}
+    for price, amount in each.items():
+        yield Use(price, what, number * amount, load * amount)
+
+
+def _dns(settings: Settings, region: RegionSettings) -> Iterator[Use]:
     interval = settings.health_check.interval
-    yield CostItem("Hosted zone", ZONE_MONTH, "unless an existing one is given")
-    features = ENDPOINTS + 2 + (ENDPOINTS if interval == FAST_SECONDS else 0)
-    yield CostItem("Health checks", features * CHECK_FEATURE_MONTH, f"four HTTPS checks, {features} features")
-    requests = ENDPOINTS * CHECKERS * HOURS * 3600 / interval
-    yield CostItem("Answering health checks", requests * ANSWER,
-                   f"{requests / 1e6:.1f} million requests of {CHECKERS} checkers every {interval} s to four endpoints")
+    if region == settings.primary:
+        yield Use("route53.zone month", "hosted zone, unless one is given", 0 if settings.hosted_zone_id else 1)
+        yield Use("route53.check month", "calculated check", 1)
+    yield Use("route53.check month", "health checks", ENDPOINTS)
+    # HTTPS and a short interval are features of each check, a latency graph is one of liveness.
+    yield Use("route53.feature month", "health checks", ENDPOINTS * (1 + (interval == 10)) + 1)  # noqa: PLR2004
+    yield from _requests("health checks", ENDPOINTS * CHECKERS * SECONDS / interval)
+
+
+def _load(millions: float, share: float) -> Iterator[Use]:
+    """What `millions` of payments a month add to any region, and `share` a second to the one that takes them."""
+    paid = share * SECONDS
+    gigabytes = millions * PAYMENT_KB
+    yield Use("dynamodb.million writes", "payments, in each replica", 0, 2 * millions)
+    yield Use("dynamodb.GB month", "payments", 0, gigabytes)
+    yield Use("aurora.million I/O", "ledger, or its copy", 0, millions * PAYMENT_IOS)
+    yield Use("aurora.GB month", "ledger, or its copy", 0, gigabytes)
+    yield Use("s3.million puts", "receipts, or their copies", 0, millions)
+    yield Use("s3.GB month", "receipts, or their copies", 0, gigabytes)
+    if share:
+        yield Use("s3.GB in replication time control", "receipts", 0, gigabytes)
+        yield Use("transfer.GB to the other region", "copies of all three stores", 0, 3 * gigabytes)
+        yield Use("xray.million traces", "payments", 0, (min(share, 1) + max(share - 1, 0) * TRACED) * SECONDS / 1e6)
+        yield from _requests("payments", 0, paid, PAYMENT_SECONDS)
+
+
+def total(items: list[CostItem], amount: Callable[[CostItem], float | None]) -> float:
+    """The sum of the known amounts."""
+    return sum(found for found in map(amount, items) if found is not None)
+
+
+def added(config: Mapping[str, str], payments: float) -> dict[str, float]:
+    """What each option would add to a month with the load, in US dollars; one that is refused is left out."""
+    def cost(changes: Mapping[str, str]) -> float:
+        settings = load({**config, **changes})
+        return total(bill(settings, payments), lambda item: item.idle) + total(
+            bill(settings, payments), lambda item: item.load)
+
+    now, found = load(config), dict[str, float]()
+    counts = {"primaryInstances": now.primary.instances, "drInstances": now.dr.instances}
+    before = cost({})
+    for label, changes in OPTIONS.items():
+        wanted = {key: str(counts[key] + 1) if value == "+1" else value for key, value in changes.items()}
+        difference = cost(wanted) - before
+        if round(difference, 2):
+            found[label] = difference
+    return found
+
+
+def load(config: Mapping[str, str]) -> Settings:
+    """The settings of a stack that is configured so. Raises SettingsError."""
+    set_all_config({f"{PROJECT}:{key}": value for key, value in {"account": EMULATOR_ACCOUNT, **config}.items()})
+    return Settings.load()
 
 
 def main(
     settings: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="Settings of the stack.")] = None,
+    payments: Annotated[float, typer.Option("--load", min=0, help="Payments a second.")] = LOAD,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")] = False,
 ) -> None:
-    """Estimate what a stack costs in a month without traffic, in US dollars."""
+    """Estimate what a stack costs in a month, idle and at a load, in US dollars."""
     config = dict(pair.partition("=")[::2] for pair in settings or [])
-    set_all_config({f"{PROJECT}:{key}": value for key, value in {"account": EMULATOR_ACCOUNT, **config}.items()})
     try:
-        items = list(bill(Settings.load()))
+        items, options = bill(load(config), payments), added(config, payments)
     except SettingsError as error:
         typer.echo(f"cost: {error}", err=True)
         raise typer.Exit(2) from None
-    total = sum(item.dollars for item in items)
+    idle, more = total(items, lambda item: item.idle), total(items, lambda item: item.load)
+    unknown = sorted({f"{item.service} in {item.region}: {item.what}" for item in items if item.idle is None})
     if as_json:
-        print(json.dumps({"items": [asdict(item) for item in items], "total": round(total, 2)}, indent=2))
+        print(json.dumps({
+            "as_of": str(PRICES["as_of"]), "items": [asdict(item) for item in items], "idle": round(idle, 2),
+            "with_load": round(idle + more, 2), "load": payments, "added_by": options, "unknown": unknown}, indent=2))
         return
-    table = Table("what", "USD a month", "why", title="Without traffic, at assumed list prices")
+    console = Console()
+    console.print(lines(items, payments, "at least " if unknown else ""))
+    changes = Table("setting", "USD more a month", title="What one more setting changes")
+    for label, dollars in options.items():
+        changes.add_row(label, f"{dollars:+.2f}")
+    console.print(changes)
+    for line in unknown:
+        console.print(f"unknown price: {line}")
+
+
+def lines(items: list[CostItem], payments: float, least: str) -> Table:
+    """The estimate for people: a row for each region, service and purpose, and the totals, before them `least`."""
+    def amounts(of: list[CostItem]) -> list[str]:
+        return [f"{total(of, lambda item: item.idle):.2f}", f"{total(of, lambda item: item.load):.2f}"]
+
+    rows: dict[tuple[str, str, str], list[CostItem]] = {}
     for item in items:
-        table.add_row(item.what, f"{item.dollars:.2f}", item.why)
-    table.add_row("total", f"{total:.2f}", "", style="bold")
-    Console().print(table)
+        rows.setdefault((item.region, item.service, item.what), []).append(item)
+    table = Table("region", "service", "what", "USD idle", f"USD more at {payments:g} payments/s",
+                  title=f"A month at AWS's list prices, as remembered on {PRICES['as_of']}")
+    for key, same in sorted(rows.items()):
+        table.add_row(*key, *(["unknown"] * 2 if same[0].idle is None else amounts(same)))
+    table.add_row("total", "", "", *(least + amount for amount in amounts(items)), style="bold")
+    return table
 
 
 if __name__ == "__main__":
