@@ -456,6 +456,11 @@ def test_swapped_regions_are_refused_with_all_that_would_change() -> None:
     assert "a failover changes no setting" in text
 
 
+def test_a_fixed_setting_that_cannot_be_read_is_refused_for_that_alone() -> None:
+    text = refusal({"tableConsistency": "weak"}, deployed=load({}).identity())
+    assert text == "tableConsistency = 'weak': must be eventual or strong"
+
+
 def test_what_is_deployed_as_it_was_is_accepted() -> None:
     keys = {"profile": "prod", **DOMAIN, **STRONG, "databaseSecretArn": SECRET_ARN}
     assert load(keys, deployed=load(keys).identity()) == load(keys)
