@@ -5,7 +5,8 @@ from lib.identity import deployed_as
 from lib.settings import Settings
 from lib.tap_stack import TapStack
 
-settings = Settings.load(deployed_as())
-stack = TapStack(f"tap-{settings.environment_suffix}", settings)
+deployed = deployed_as()
+settings = Settings.load(deployed.settings)
+stack = TapStack(f"tap-{settings.environment_suffix}", settings, has_writer=deployed.has_writer)
 for key, value in stack.outputs.items():
     pulumi.export(key, value)

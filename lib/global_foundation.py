@@ -31,7 +31,8 @@ class GlobalFoundation(Component, type_name="GlobalFoundation"):
     they are created, whereas the table, the copies and DNS need both regions to exist.
     """
 
-    def __init__(self, name: str, *, settings: Settings, names: Names, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, *, settings: Settings, names: Names, has_writer: bool,
+                 opts: pulumi.ResourceOptions) -> None:
         super().__init__(name, opts)
         profile = settings.profile
         self.cluster = aws.rds.GlobalCluster(
@@ -39,17 +40,23 @@ class GlobalFoundation(Component, type_name="GlobalFoundation"):
             engine_version=settings.database.engine_version, storage_encrypted=True,
             deletion_protection=profile.protect, opts=self.durable())
         self.secret_arn = settings.database.secret_arn
-        self.writer = self._writer(self.secret_arn)
+        self.writer = self._writer(self.secret_arn, has_writer=has_writer)
         self.api_key = random.RandomPassword(f"{name}-api-key", length=40, special=False,
                                              opts=pulumi.ResourceOptions(parent=self))
         self.register_outputs({"cluster_id": self.cluster.id})
 
-    def _writer(self, secret_arn: str | None) -> Writer:
-        """The login of an existing secret, or a new one."""
+    def _writer(self, secret_arn: str | None, *, has_writer: bool) -> Writer:
+        """The login of an existing secret, or a new one.
+
+        The first cluster takes it when it is created, and never again. So an existing secret is not read later: its
+        region may be dead, and its password may have been rotated under the other cluster.
+        """
         if secret_arn is None:
             password = random.RandomPassword(f"{self.name}-database-password", length=40, special=False,
                                              opts=pulumi.ResourceOptions(parent=self))
             return Writer(username=USERNAME, password=password.result)
+        if has_writer:
+            return Writer(username=USERNAME, password="")
         existing = aws.secretsmanager.get_secret_version_output(
             secret_id=secret_arn, opts=pulumi.InvokeOutputOptions(parent=self))
         secret: pulumi.Output[str] = pulumi.Output.secret(existing.secret_string)

@@ -28,7 +28,7 @@ class TapStack(Component, type_name="TapStack"):
     Each region has one explicit provider. The controllers come last, because each knows both regions.
     """
 
-    def __init__(self, name: str, settings: Settings) -> None:
+    def __init__(self, name: str, settings: Settings, *, has_writer: bool) -> None:
         require_authorities(AUTHORITIES, settings.primary.region, settings.dr.region)  # before anything is registered
         super().__init__(name, protecting(protect=settings.profile.protect))
         self.register_outputs(settings.identity())  # first, so that `deployed_as` finds them after a failure, too
@@ -40,7 +40,8 @@ class TapStack(Component, type_name="TapStack"):
         inside = pulumi.ResourceOptions(parent=self)
         in_primary = pulumi.ResourceOptions(parent=self, provider=primary_aws)
 
-        foundation = GlobalFoundation(f"{name}-foundation", settings=settings, names=primary_names, opts=in_primary)
+        foundation = GlobalFoundation(f"{name}-foundation", settings=settings, names=primary_names,
+                                      has_writer=has_writer, opts=in_primary)
         args = partial(RegionArgs, settings=settings, global_cluster_id=foundation.cluster.id,
                        api_key_value=foundation.api_key.result)
         primary = PrimaryRegion(

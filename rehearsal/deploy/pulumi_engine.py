@@ -150,11 +150,11 @@ class PulumiDeployment:
         return [resource.scope for resource in self.resources if resource.token == token]
 
     def lift_protection(self) -> list[Resource]:
-        """Release the stack as its operator does: by the setting, and one more deployment."""
+        """Release the stack as its operator does: by the settings, and one more deployment. Nothing outlives it."""
         protected = [resource for resource in self.resources if resource.protected]
         if protected and self.pulumi:
             project = self.pulumi.project
-            self.pulumi.configure({f"{project.name}:deletionProtection": "false"})
+            self.pulumi.configure({f"{project.name}:{key}": "false" for key in ("deletionProtection", "retainData")})
             self.pulumi("up", *YES)
         return protected
 

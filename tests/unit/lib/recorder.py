@@ -58,7 +58,7 @@ class Resource:
 class Recording:
     """All registrations of one run of the program, in order, and the outputs of the stack and of its components.
 
-    `state` are the outputs, by type, that the stack has from an earlier run.
+    `state` is what the stack has from an earlier run: type and outputs by URN.
     """
 
     resources: dict[str, Resource] = field(default_factory=dict)
@@ -217,8 +217,7 @@ class _Calls(mocks.Mocks):
         """The existing secret: nothing else is asked of AWS, so a stack can be changed while one region is dead."""
         if args.token == READ_STATE:
             assert args.args == {"stackName": f"organization/{PROJECT}/{STACK}"}
-            return {"outputs": {f"urn:{type_}": {"type": type_, "outputs": outputs}
-                                for type_, outputs in self._recording.state.items()}}
+            return {"outputs": self._recording.state}
         self._recording.calls.append((args.token, args.provider))
         assert args.token == "aws:secretsmanager/getSecretVersion:getSecretVersion"
         return {"secretString": '{"username": "someone", "password": "existing-secret"}', "id": "secret"}

@@ -1,5 +1,6 @@
 """The program as a whole: its providers, and what it refuses before anything is registered."""
 import json
+from typing import Any
 from unittest.mock import patch
 
 import pulumi
@@ -16,10 +17,24 @@ def test_the_regions_are_the_configured_ones(domain: Recording) -> None:
     assert {r.inputs["region"] for r in domain.of("aws")} == {"us-west-2", "us-east-1"}
 
 
+def state_of(program: Recording) -> dict[str, dict[str, Any]]:
+    """The state that the engine would keep."""
+    return {each.urn: {"type": each.type, "outputs": program.component_outputs.get(each.type, {})} for each in program}
+
+
+def test_an_existing_secret_is_read_only_for_the_first_cluster() -> None:
+    key = {"databaseSecretArn": f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:existing-AbCdEf"}
+    first = record(key)
+    assert [token for token, _ in first.calls] == ["aws:secretsmanager/getSecretVersion:getSecretVersion"]
+    failed = {urn: each for urn, each in state_of(first).items() if not urn.endswith("-primary-database-cluster")}
+    assert record(key, recording=Recording(state=failed)).calls == first.calls
+    assert record(key, recording=Recording(state=state_of(first))).calls == []
+
+
 def test_a_stack_is_registered_with_its_identity_and_held_against_it_before_anything_is_planned() -> None:
     program = record({"drRegion": "eu-west-1"})
     assert program.component_outputs["tapstack:index:TapStack"]["drRegion"] == "eu-west-1"
-    registered = Recording(state=program.component_outputs)
+    registered = Recording(state=state_of(program))
     with pytest.raises(SettingsError, match=r"^drRegion = 'us-west-2': the stack was deployed with 'eu-west-1'"):
         record({}, recording=registered)
     assert not registered.resources
