@@ -37,7 +37,6 @@ class TapStack(Component, type_name="TapStack"):
         primary_aws, standby_aws = (self._aws(region, settings) for region in (settings.primary, settings.dr))
         primary_names, standby_names = (Names(settings.environment_suffix, each.region, settings.account)
                                         for each in (settings.primary, settings.dr))
-        inside = pulumi.ResourceOptions(parent=self)
         in_primary = pulumi.ResourceOptions(parent=self, provider=primary_aws)
 
         foundation = GlobalFoundation(f"{name}-foundation", settings=settings, names=primary_names,
@@ -46,9 +45,9 @@ class TapStack(Component, type_name="TapStack"):
                        api_key_value=foundation.api_key.result)
         primary = PrimaryRegion(
             f"{name}-primary", args(region=settings.primary, names=primary_names, peer=standby_names),
-            writer=foundation.writer, provider=primary_aws, opts=inside)
+            writer=foundation.writer, provider=primary_aws, opts=pulumi.ResourceOptions(parent=self))
         standby = DrRegion(f"{name}-dr", args(region=settings.dr, names=standby_names, peer=primary_names),
-                           primary=primary, provider=standby_aws, opts=inside)
+                           primary=primary, provider=standby_aws, opts=pulumi.ResourceOptions(parent=self))
         shared = GlobalResources(f"{name}-global", settings=settings, foundation=foundation, primary=primary,
                                  standby=standby, opts=in_primary)
 
