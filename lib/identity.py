@@ -15,7 +15,7 @@ FIRST_CLUSTER = ":Cluster::", "-primary-database-cluster"  # in the URN of the c
 READ_STATE = "pulumi:pulumi:readStackResourceOutputs"  # what a StackReference of all resources would read
 
 
-class Deployed(NamedTuple):
+class StackState(NamedTuple):
     """What the state says of a stack: its fixed settings by key, and whether the database has its first cluster.
 
     A stack that was never deployed has neither.
@@ -25,7 +25,7 @@ class Deployed(NamedTuple):
     has_writer: bool
 
 
-def deployed_as() -> Deployed:
+def deployed_as() -> StackState:
     """What this stack was deployed as.
 
     The fixed settings are the outputs of the component `TapStack`, which is registered before anything is created: a
@@ -36,5 +36,5 @@ def deployed_as() -> Deployed:
         raise ProgramError(f"Pulumi.yaml: name = {project!r}: must be {PROJECT}, or no setting would be found")
     stack = f"{pulumi.get_organization()}/{project}/{pulumi.get_stack()}"
     state: Mapping[str, Mapping[str, Any]] = pulumi.runtime.invoke(READ_STATE, {"stackName": stack}).value["outputs"]
-    return Deployed(settings=next((each["outputs"] for each in state.values() if each["type"] == TYPE), {}),
+    return StackState(settings=next((each["outputs"] for each in state.values() if each["type"] == TYPE), {}),
                     has_writer=any(all(part in urn for part in FIRST_CLUSTER) for urn in state))
