@@ -34,12 +34,12 @@ def test_the_exit_code_is_that_of_the_run(world: World, capsys: pytest.CaptureFi
 
 
 def test_with_json_stdout_holds_one_document_and_nothing_else(world: World, capfd: pytest.CaptureFixture[str]) -> None:
-    assert run(world, "--json", "--config", "drInstances=0", "--exec", "echo aside") == 0
+    assert run(world, "--json", "--config", "drInstances=2", "--exec", "echo aside") == 0
     out, err = capfd.readouterr()
     assert "aside" in err
     document = json.loads(out)
     assert (document["ok"], document["left"], document["regions"]) == (True, [], ["us-east-1", "us-west-2"])
-    assert (document["stack"], document["config"]["TapStack:drInstances"]) == ("local", "0")
+    assert (document["stack"], document["config"]["TapStack:drInstances"]) == ("local", "2")
     assert [phase["name"] for phase in document["phases"]] == [
         "emulator", "databases", "inventory", "deployment", "migrations", "traffic", "echo aside", "teardown"]
 
