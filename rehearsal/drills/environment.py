@@ -184,16 +184,16 @@ class DrillEnvironment:
         A failback may be refused while things recover, and is asked for again; the last one must succeed. Raises
         CheckFailed.
         """
-        rehearsed, home = self.rehearsed, self.stack.sites[0].region
+        rehearsed, primary = self.rehearsed, self.stack.sites[0].region
         # First the one that takes payments: a standby that works again before it sees that would take over.
-        active = self.observer.active() if {*self.observer.regions} - {*rehearsed.faults.cut_off()} else home
+        active = self.observer.active() if {*self.observer.regions} - {*rehearsed.faults.cut_off()} else primary
         rehearsed.faults.inject(Heal(active))
         self.wait(partial(self._sees, self.observer.other(active)), "the standby sees the active region")
         self.observer.direct.heal()
         results: list[CommandResult] = []
         for _ in range(FAILBACKS):
             self.wait(self._idle, "no run is under way")
-            if self.observer.active() != home or rehearsed.database.writer != home:
+            if self.observer.active() != primary or rehearsed.database.writer != primary:
                 results.append(self.begin("failback")())
         try:
             self._until_in_order()
@@ -222,12 +222,12 @@ class DrillEnvironment:
 
     def _in_order(self) -> None:
         """Raise CheckFailed unless everything is as it was when the stack was deployed."""
-        observer, database, home = self.observer, self.rehearsed.database, self.stack.sites[0].region
-        standby = observer.other(home)
+        observer, database, primary = self.observer, self.rehearsed.database, self.stack.sites[0].region
+        standby = observer.other(primary)
         seen = [observer.observation(region) for region in observer.regions]
-        expect((observer.active(), database.writer), (home, home), "leader and writer")
+        expect((observer.active(), database.writer), (primary, primary), "leader and writer")
         expect(database.role(standby).value, "standby", f"database in {standby}")
         expect(observer.levers(), [], "levers")
-        expect(self.resolve()[0], home, "DNS leads to")
+        expect(self.resolve()[0], primary, "DNS leads to")
         expect([each.why for each in seen if each and (each.dead or each.unready)], [], "what controllers see")
         expect([lane["store"] for lane in self.rehearsed.copies.report() if lane["waiting"]], [], "copies that wait")

@@ -62,11 +62,11 @@ def outages(stack: RehearsedStack, scenarios: Sequence[Scenario], clock: Clock =
 def restore(stack: RehearsedStack, clock: Clock) -> None:
     """Move leadership and the writer back, if they are elsewhere, and wait until all copies are made."""
     writer, standby = stack.writer_and_standby()
-    home = stack.outputs["primary_region"]
+    primary = stack.outputs["primary_region"]
     arrives(lambda: expect(stack.database.role(standby.name).value, "standby", f"{standby.name}"), PATIENCE, clock)
     stack.database.catch_up(standby.name)
-    if (stack.leadership(writer).region, writer.name) != (home, home):
-        move_writer(Action.SWITCHOVER, home, stack.outputs, stack.clients, clock)
+    if (stack.leadership(writer).region, writer.name) != (primary, primary):
+        move_writer(Action.SWITCHOVER, primary, stack.outputs, stack.clients, clock)
     expect([each for each in stack.copies.report() if each["waiting"]], [], "copies that wait")
 
 
