@@ -72,17 +72,14 @@ lock: ## Pin the dependencies of the required packages again (constraints.txt)
 rehearse: $(READY) ## Deploy both regions onto an emulator, send payments, delete everything (ENGINE=pulumi for Pulumi's own engine)
 	@$(PY) -m rehearsal --engine $(ENGINE) $(ARGS)
 
-# Stacks on the emulator mostly wait, and the checks of the code mostly compute, so the two run side by side. Only one
-# deployment at a time: each writes $(OUTPUTS).
+# Two stages at a time, the longest first. Only one deployment at a time: each writes $(OUTPUTS).
 .PHONY: test
-test: $(READY) ## The gate, which must pass before a change is merged: check, unit, parts, integration, outages
-	$(call stage,test,$(MAKE) $(PARALLEL) gate-code gate-stacks)
+test: $(READY) ## The gate, which must pass before a change is merged: check, unit, parts, integration, outages, simulated
+	$(call stage,test,$(MAKE) $(PARALLEL) gate-stacks simulated parts lint unit types)
 
-.PHONY: gate-code gate-stacks
-gate-code:
-	@$(MAKE) lint && $(MAKE) types && $(MAKE) unit && $(MAKE) parts
+.PHONY: gate-stacks
 gate-stacks:
-	@$(MAKE) integration && $(MAKE) outages && $(MAKE) simulated
+	@$(MAKE) integration && $(MAKE) outages
 	@command -v pulumi >/dev/null || echo "== engine: not run, the Pulumi CLI is absent (make engine)"
 
 .PHONY: prove
