@@ -151,8 +151,8 @@ drill: $(READY) ## Every recovery drill, with both tables; the reports are in re
 		$(PY) -m rehearsal --outages none --drills all --reports reports/manual --config failoverMode=manual $(ARGS))
 
 .PHONY: engine
-engine: pulumi $(READY) ## Rehearse with Pulumi's own engine, with the drills of the gate
-	$(call stage,engine,$(PY) -m rehearsal --engine pulumi --outages none --drills gate)
+engine: pulumi $(READY) ## Rehearse with Pulumi's own engine: drift, a second release, a dead region, interrupted deployments
+	$(call stage,engine,$(PY) -m pytest tests/engine && $(PY) -m rehearsal --engine pulumi --outages none --drills gate)
 
 .PHONY: picture
 picture: $(READY) ## Run the drill region-lost, and put its timeline into docs/images

@@ -13,10 +13,10 @@ RESOURCE_TYPES = {
         "lambda", Call("create_function", {"Code.ZipFile": "zip(in.code, files)", "Environment": _ENVIRONMENT}),
         renames={"name": "FunctionName", "sourceKmsKeyArn": "Code.SourceKMSKeyArn"}, name_input="name", id="in.name",
         after_create=(Call("put_function_concurrency", when="in.reservedConcurrentExecutions >= `0`"),),
-        outputs={"version": "out.Version"},
+        outputs={"version": "out.Version || out.Versions[-1].Version"},
         provider_only=words("replaceSecurityGroupsOnDestroy replacementSecurityGroupIds"),
         # Not read: the package, whose hash depends on when it was made, and what the rehearsal adds to variables.
-        read=(Call("get_function"),), found="out.Configuration",
+        read=(Call("get_function"), Call("list_versions_by_function")), found="out.Configuration",
         held={"code": "", "environment": f"found.Environment == {_ENVIRONMENT} && in.environment || "
                                      "{variables: found.Environment.Variables}",
               "sourceKmsKeyArn": "", "publish": "", "loggingConfig": "",

@@ -1,0 +1,113 @@
+"""Stacks on an emulator, deployed by Pulumi's own engine; `make engine` runs these where its CLI is installed."""
+
+import random
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from rehearsal.aws.clients import EmulatorClients
+from rehearsal.aws.emulator import Emulator
+from rehearsal.aws.faults import OUTSIDE, Faults
+from rehearsal.aws.proxy import AwsProxies
+from rehearsal.cli import ROOT
+from rehearsal.deploy import inventory
+from rehearsal.deploy.project import Project
+from rehearsal.deploy.pulumi_engine import PROGRAM, YES, PulumiCommand
+from rehearsal.deploy.resources.model import DeployTarget
+from rehearsal.errors import DeploymentError
+from rehearsal.postgres.aurora import Aurora
+from tests.rehearsal.stack import EAST, WEST
+
+REGIONS = (EAST, WEST)
+THREADS = 16
+TRIES = 60
+collect_ignore_glob = [] if shutil.which(PROGRAM) else ["test_*"]
+
+
+@dataclass(frozen=True)
+class World:
+    """A stack that is not deployed yet, the emulator behind it, and the faults on the way to the emulator."""
+
+    pulumi: PulumiCommand
+    clients: EmulatorClients
+    faults: Faults
+    proxies: AwsProxies
+
+    def run(self, *words: str, text: str | None = None) -> str:
+        """As the tools run Pulumi: with the stack as the last option."""
+        return self.pulumi(*words[:-2], text=text)
+
+    def until_done(self, *words: str) -> list[str]:
+        """Repeat a command until it succeeds; gives how it failed before."""
+        failures: list[str] = []
+        for _ in range(TRIES):
+            try:
+                self.pulumi(*words)
+            except DeploymentError as error:
+                failures.append(str(error))
+            else:
+                return failures
+        raise AssertionError(failures)
+
+    def state(self) -> Counter[str]:
+        """How many resources of each type the state has."""
+        return Counter(each["type"] for each in self.pulumi.state().get("resources") or ())
+
+    def holds(self) -> Counter[str]:
+        """How many resources of each type the emulator holds."""
+        return Counter(line.split()[0] for line in inventory.take(self.clients, REGIONS))
+
+    def of(self, token: str, name: str = "") -> dict[str, Any]:
+        """The state of the first resource of a type whose name has `name` in it."""
+        found: dict[str, Any] = next(each for each in self.pulumi.state()["resources"]
+                                     if each["type"] == token and name in each["urn"].rpartition("::")[2])
+        return found
+
+    def client(self, service: str, record: Mapping[str, Any]) -> Any:
+        """The client of a service in the region of a resource."""
+        return self.clients(service, record["outputs"]["region"])
+
+    def fail(self, share: float, seed: int = 0) -> None:
+        """Make a share of the calls that create or delete fail from now on, before they are carried out."""
+        drawn = random.Random(seed)
+        self.faults.intercept = lambda call, done: not done and call.operation.startswith(
+            ("Create", "Put", "Delete")) and drawn.random() < share
+
+
+@contextmanager
+def deployable(*, databases: bool = False) -> Iterator[World]:
+    """A world, which ends with the block; without databases its clusters are records only."""
+    with ExitStack() as stack:
+        emulator, faults = Emulator(), Faults()
+        stack.callback(emulator.stop)
+        emulator.start()
+        aurora = stack.enter_context(closing(Aurora(REGIONS, faults))) if databases else None
+        proxies = AwsProxies(emulator.endpoint, REGIONS, faults, aurora.follow if aurora else lambda _: None)
+        stack.callback(proxies.stop)
+        proxies.start()
+        clients = EmulatorClients(proxies.url(OUTSIDE), THREADS)
+        project = Project.load(ROOT, "local", {}).with_endpoint(clients.endpoint)
+        target = DeployTarget({region: proxies.url(region) for region in REGIONS}, aurora.ports if aurora else {},
+                              aurora.authority if aurora else "")
+        pulumi = PulumiCommand(project, clients, target)
+        stack.callback(pulumi.close)
+        yield World(pulumi, clients, faults, proxies)
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """A world of the stack `local`."""
+    with deployable() as found:
+        yield found
+
+
+@pytest.fixture
+def stack(world: World) -> World:
+    """A world whose stack is up."""
+    world.pulumi("up", *YES)
+    return world

@@ -1,0 +1,57 @@
+"""`up` killed at ten moments: what was made and not written down is adopted, and the next `up` ends as any other."""
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from payments.clock import SYSTEM
+from rehearsal.aws.clients import CREDENTIALS
+from rehearsal.deploy.adopt import adopt
+from rehearsal.deploy.pulumi_engine import YES
+from rehearsal.polling import wait_until
+from tests.engine.conftest import World, deployable
+
+MOMENTS = (60, 90, 130, 170, 210, 260, 310, 370, 430, 500)  # calls of the emulator
+PATIENCE = 300.0  # seconds until so many calls were made
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> Iterator[tuple[Counter[str], Counter[str]]]:
+    """What the state has and the emulator holds after an `up` that nothing disturbed."""
+    with deployable() as world:
+        world.pulumi("up", *YES)
+        yield world.state(), world.holds()
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the emulator."""
+    for key, value in CREDENTIALS.items():
+        monkeypatch.setenv(key.upper(), value)
+
+
+def kill_up(world: World, calls: int) -> None:
+    """Begin an `up`, and kill it with all its processes once so many calls were made."""
+    process = world.pulumi.start("up", *YES)
+    wait_until(lambda: len(world.proxies.calls) >= calls or process.poll() is not None, "calls", PATIENCE, pause=0.002)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    looks = [-1, -2]
+    while looks[-1] != looks[-2]:  # the provider ends what it has begun
+        SYSTEM.sleep(1.0)
+        looks.append(len(world.proxies.calls))
+
+
+@pytest.mark.parametrize("calls", MOMENTS)
+def test_what_an_interrupted_up_has_made_is_adopted(
+        world: World, undisturbed: tuple[Counter[str], Counter[str]], calls: int) -> None:
+    kill_up(world, calls)
+    world.pulumi("cancel", "--yes")
+    adopt("local", yes=True, pulumi=world.run)
+    assert not world.pulumi.state().get("pending_operations")
+    world.pulumi("up", *YES)
+    assert world.pulumi.preview() == []
+    assert (world.state(), world.holds()) == undisturbed
