@@ -159,6 +159,8 @@ class Rehearsal:
             if self._options.keep:
                 self._keep(deployment, clients)
         self._tear_down(deployment, clients, before)
+        if seconds := report.document.setdefault("commands", deployment.seconds()):
+            report.say("pulumi: " + ", ".join(f"{command} {took:.1f} s" for command, took in seconds.items()))
 
     def _deploy(self, deployment: Deployment, clients: EmulatorClients) -> None:
         engine, report = deployment.engine, self._report

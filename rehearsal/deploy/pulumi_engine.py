@@ -43,12 +43,17 @@ class PulumiCommand:
     `seconds`: how long each command took, by its name, the latest.
     """
 
-    def __init__(self, project: Project, clients: EmulatorClients, target: DeployTarget) -> None:
+    def __init__(self, project: Project) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="rehearsal-pulumi-"))
         self.project, self.seconds = project, dict[str, float]()
         self._work = self._folder / "project"
+        self._provider: subprocess.Popen[bytes] | None = None
+        self._environment: Mapping[str, str] = {}
+
+    def open(self, clients: EmulatorClients, target: DeployTarget) -> None:
+        """Make a stack, and start the provider of its resources. Raises DeploymentError."""
         self._work.mkdir()
-        for path in project.folder.iterdir():
+        for path in self.project.folder.iterdir():
             if path.name == "Pulumi.yaml":
                 shutil.copy(path, self._work)
             elif not path.name.startswith(COPIED):
@@ -56,17 +61,19 @@ class PulumiCommand:
         self.configure({})
         with undisturbed():
             self._provider = subprocess.Popen(  # pylint: disable=consider-using-with
-                [*PROVIDER, clients.endpoint, json.dumps(asdict(target))], cwd=project.folder, stdout=subprocess.PIPE,
-                start_new_session=True)
+                [*PROVIDER, clients.endpoint, json.dumps(asdict(target))], cwd=self.project.folder,
+                stdout=subprocess.PIPE, start_new_session=True)
         with self._provider.stdout or nullcontext() as stdout:
-            port = int(stdout.readline() if stdout else 0)
-        self.environment = {
+            port = stdout.readline().decode().strip() if stdout else ""
+        if not port:
+            raise DeploymentError("the provider of the resources did not start")
+        self._environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("PULUMI_")},
             "PULUMI_HOME": str(self._folder / "home"), "PULUMI_BACKEND_URL": f"file://{self._folder}",
             "PULUMI_CONFIG_PASSPHRASE": "", "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true", "PULUMI_ERROR_OUTPUT_STRING": "1",
             "PULUMI_DEBUG_PROVIDERS": f"aws:{port},random:{port}"}
-        self("stack", "init", project.stack)
+        self("stack", "init", self.project.stack)
 
     def configure(self, changes: Mapping[str, str]) -> None:
         """Write the stack's file: the project's configuration with these changes, by full keys."""
@@ -80,7 +87,7 @@ class PulumiCommand:
         """Start a command on the stack."""
         stack = () if "init" in words else ("--stack", self.project.stack)
         return subprocess.Popen(
-            [PROGRAM, *words, *stack, "--non-interactive"], cwd=self._work, env=self.environment, text=True,
+            [PROGRAM, *words, *stack, "--non-interactive"], cwd=self._work, env=self._environment, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
 
     def __call__(self, *words: str, text: str | None = None) -> str:
@@ -94,7 +101,7 @@ class PulumiCommand:
             process.terminate()  # once: the engine ends what it has begun, and writes down what exists
             process.wait()
             raise
-        self.seconds[" ".join(words[:1] if words[0] != "stack" else words[:2])] = time.monotonic() - began
+        self.seconds[" ".join(word for word in words if word not in YES)] = time.monotonic() - began
         if process.returncode:
             raise DeploymentError(f"pulumi {' '.join(words)}: {_errors(printed + errors)}")
         return printed
@@ -117,7 +124,8 @@ class PulumiCommand:
 
     def close(self) -> None:
         """End the provider, and remove the folder."""
-        end(self._provider)
+        if self._provider:
+            end(self._provider)
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
@@ -134,7 +142,8 @@ class PulumiDeployment:
 
     def up(self, project: Project) -> None:
         """Preview and deploy the program, and deploy it a second time, which must change nothing."""
-        pulumi = self.pulumi = PulumiCommand(project, self._clients, self._target)
+        pulumi = self.pulumi = PulumiCommand(project)
+        pulumi.open(self._clients, self._target)
         for words in (("preview",), ("up", *YES), ("up", *YES, "--expect-no-changes")):
             with self._step(f"pulumi {' '.join(words)}"):
                 pulumi(*words)
@@ -165,6 +174,10 @@ class PulumiDeployment:
         self.pulumi("destroy", *YES)
         self._load(self.pulumi)
         return [resource.label for resource in self.resources]
+
+    def seconds(self) -> dict[str, float]:
+        """How long each command took, the latest time."""
+        return self.pulumi.seconds if self.pulumi else {}
 
     def close(self) -> None:
         """End the provider, and remove the run's folder."""

@@ -94,8 +94,9 @@ def deployable(*, databases: bool = False) -> Iterator[World]:
         project = Project.load(ROOT, "local", {}).with_endpoint(clients.endpoint)
         target = DeployTarget({region: proxies.url(region) for region in REGIONS}, aurora.ports if aurora else {},
                               aurora.authority if aurora else "")
-        pulumi = PulumiCommand(project, clients, target)
+        pulumi = PulumiCommand(project)
         stack.callback(pulumi.close)
+        pulumi.open(clients, target)
         yield World(pulumi, clients, faults, proxies)
 
 

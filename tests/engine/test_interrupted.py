@@ -14,7 +14,7 @@ from rehearsal.deploy.pulumi_engine import YES
 from rehearsal.polling import wait_until
 from tests.engine.conftest import World, deployable
 
-MOMENTS = (60, 90, 130, 170, 210, 260, 310, 370, 430, 500)  # calls of the emulator
+MOMENTS = (30, 60, 90, 110, 130, 150, 170, 210, 260, 310)  # calls of the emulator
 PATIENCE = 300.0  # seconds until so many calls were made
 
 

@@ -148,6 +148,10 @@ class FakeDeployment:
         self._world.torn_down = True
         return self._world.undeleted
 
+    def seconds(self) -> dict[str, float]:
+        """How long two commands took."""
+        return {"preview": 1.04, "up": 2.0}
+
     def close(self) -> None:
         """Record it."""
         self._world.stopped.append("deployment")

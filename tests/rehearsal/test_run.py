@@ -64,6 +64,7 @@ def test_a_rehearsal_in_which_all_goes_well_passes(run: Run) -> None:
     assert "inventory 0.0 s: 1 resources before the deployment" in run.printed
     assert "traffic 0.0 s: 1 of 1 checks hold" in run.printed
     assert "teardown 0.0 s: nothing left" in run.printed
+    assert "pulumi: preview 1.0 s, up 2.0 s" in run.printed
     assert "rehearsal passed in 0.0 s" in run.printed
     assert (run.document["ok"], run.document["left"]) == (True, [])
     assert run.world.stopped == ["deployment", "proxies", "databases", "emulator"]

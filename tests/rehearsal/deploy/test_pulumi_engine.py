@@ -103,6 +103,9 @@ def test_the_program_is_deployed_twice_in_a_folder_of_its_own(
         assert stack == {"config": {"Small:size": "2", "Small:tags": {"a": "b"}}}
     assert (project.folder / "Pulumi.dev.yaml").read_text() == "config: {Small:size: 1}"
     assert deployment.outputs == {"arn": "a"}
+    assert list(deployment.seconds()) == [
+        "stack init dev", "preview", "up", "up --expect-no-changes", "stack export --show-secrets",
+        "stack output --json"]
     assert [(each.label, each.protected) for each in deployment.resources] == [(f"LogGroup group ({WEST})", True)]
     assert deployment.scopes("aws:cloudwatch/logGroup:LogGroup")[0]["in"] == {"name": "g"}
 
@@ -135,6 +138,15 @@ def test_a_protected_stack_is_released_by_its_setting_and_destroyed(
     assert (deployment.down(), pulumi.calls()[-2][0][0]) == ([], "destroy")
     deployment.close()
     assert not Path(folder).exists()
+
+
+def test_a_provider_that_does_not_start_is_named_and_leaves_nothing(
+        cloud: Cloud, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulumi_engine, "PROVIDER", (sys.executable, "-c", ""))
+    deployment = PulumiDeployment(cloud, DeployTarget())
+    with pytest.raises(DeploymentError, match="the provider of the resources did not start"):
+        deployment.up(project)
+    deployment.close()
 
 
 def test_without_a_deployment_there_is_nothing_to_end(cloud: Cloud, project: Project) -> None:
