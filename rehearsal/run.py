@@ -159,8 +159,9 @@ class Rehearsal:
             if self._options.keep:
                 self._keep(deployment, clients)
         self._tear_down(deployment, clients, before)
-        if seconds := report.document.setdefault("commands", deployment.seconds()):
-            report.say("pulumi: " + ", ".join(f"{command} {took:.1f} s" for command, took in seconds.items()))
+        report.document["commands"] = deployment.seconds()
+        if report.document["commands"]:
+            report.say("pulumi: " + ", ".join(f"{each} {took:.1f} s" for each, took in deployment.seconds().items()))
 
     def _deploy(self, deployment: Deployment, clients: EmulatorClients) -> None:
         engine, report = deployment.engine, self._report

@@ -22,7 +22,7 @@ from rehearsal.aws.clients import EmulatorClients
 from rehearsal.deploy.provider.handlers import TAGS, Handlers, ProviderConfig, Resource
 from rehearsal.deploy.provider.values import NO_PROVIDER, plain, provider_config
 from rehearsal.deploy.resources import RESOURCE_TYPES
-from rehearsal.deploy.resources.model import DeployTarget
+from rehearsal.deploy.resources.model import DeployTarget, ResourceType
 from rehearsal.errors import DeploymentError
 
 THREADS = 16
@@ -223,7 +223,7 @@ def _some(changed: Any) -> Any:
 def _state(resource: Resource, inputs: Struct) -> Struct:
     """All outputs: the inputs as they were sent, what the type tells, and what a later diff compares."""
     scope = resource.scope
-    return _struct({**scope["state"], **_raw(inputs), **resource.outputs(), TAGS: scope["tags"],
+    return _struct({**_outputs(scope["state"], inputs, resource.type), **resource.outputs(), TAGS: scope["tags"],
                     "region": scope["region"]})
 
 
@@ -231,7 +231,12 @@ def _unknown(inputs: Struct, token: str, before: Mapping[str, Any] | None = None
     """The outputs in a preview: of a new resource, or of one that was like `before`."""
     kind = RESOURCE_TYPES[token]
     unknown = kind.outputs if before is None else kind.outputs.keys() & VOLATILE
-    return _struct({**(before or {}), **_raw(inputs), **dict.fromkeys(unknown, rpc.UNKNOWN)})
+    return _struct({**_outputs(before or {}, inputs, kind), **dict.fromkeys(unknown, rpc.UNKNOWN)})
+
+
+def _outputs(before: Mapping[str, Any], inputs: Struct, kind: ResourceType) -> dict[str, Any]:
+    """The outputs before, with the new inputs. What a type tells may differ from the input of its name: a port."""
+    return {**before, **_raw(inputs), **{key: before[key] for key in kind.outputs if key in before}}
 
 
 def serve(target: DeployTarget, endpoint: str) -> tuple[grpc.Server, int]:

@@ -116,3 +116,17 @@ def test_a_provider_cannot_sign_in_in_a_region_that_is_lost(cloud: Cloud) -> Non
     diff = server.DiffConfig(provider_pb2.DiffRequest(
         old_inputs=args, news=json_format.ParseDict({"region": "us-east-1"}, Struct())), Context())
     assert list(diff.replaces) == ["region"]
+
+
+def test_an_update_keeps_the_outputs_that_differ_from_inputs(cloud: Cloud) -> None:
+    server: Any = ProviderServer(Handlers(cloud, DeployTarget()))
+    args = json_format.ParseDict({"region": "us-west-2", "endpoints": f'[{{"rds": "{ENDPOINT}"}}]'}, Struct())
+    server.Configure(provider_pb2.ConfigureRequest(args=args), Context())
+    given, cluster = {"clusterIdentifier": "c", "port": 5432}, "aws:rds/cluster:Cluster"
+    for preview in (True, False):
+        answer = server.Update(provider_pb2.UpdateRequest(
+            id="c", urn=f"urn:pulumi:s::p::{cluster}::thing", preview=preview,
+            olds=json_format.ParseDict({**given, "port": 7000, "arn": "a"}, Struct()),
+            old_inputs=json_format.ParseDict(given, Struct()),
+            news=json_format.ParseDict({**given, "backupRetentionPeriod": 7}, Struct())), Context())
+        assert (answer.properties["port"], answer.properties["backupRetentionPeriod"]) == (7000, 7)
