@@ -452,7 +452,7 @@ Rule = Callable[[Settings], Iterator[tuple[str, str]]]
 def _fixed(deployed: Mapping[str, str], settings: Settings) -> Iterator[tuple[str, str]]:
     now = settings.identity()
     for key in settings.allow_change.keys() - now.keys():
-        yield "allowChange", f"{key} is not a fixed setting{parsers.did_you_mean(key, now)}"
+        yield "allowChange", f"{key!r} is not a fixed setting{parsers.did_you_mean(key, now)}"
     for declared, _ in declarations():
         key, was = declared.key, deployed.get(declared.key)
         if declared.fixed and was not in (None, now[key]) and settings.allow_change.get(key) != now[key]:

@@ -357,7 +357,7 @@ REFUSED: list[tuple[Mapping[str, str], str]] = [
      "tags = '{\"a\": \"#\"}': the value of 'a' must be at most 256 letters, digits, spaces or _.:/=+@-"),
     ({"allowChange": "drRegion"}, "allowChange = 'drRegion': must be KEY=VALUE, with spaces between several"),
     ({"allowChange": "drregion=x"},
-     "allowChange = 'drregion=x': drregion is not a fixed setting; did you mean drRegion?"),
+     "allowChange = 'drregion=x': 'drregion' is not a fixed setting; did you mean drRegion?"),
     ({"awsEndpoint": "http://10.0.0.1:4566"},
      "awsEndpoint = 'http://10.0.0.1:4566': must be the URL of an emulator on this machine, such as http://127.0.0.1"),
     ({"awsEndpoint": "http://localhost.example.com"}, "awsEndpoint = 'http://localhost.example.com': must be the URL"),
