@@ -69,6 +69,8 @@ A database that fails over within its own region is back by then.
 """
 FAILOVER_SECONDS = 545
 """The most that the steps of a failover take until payments are taken again; 480 of them are Aurora's promotion."""
+SERVERLESS = "db.serverless"
+"""RDS's class of the instances that scale with their load."""
 INSTANCE_SECONDS = 420
 """How long AWS takes to create a database instance: an estimate from the times that the provider's tests take."""
 

@@ -1,5 +1,4 @@
 """What one database instance holds, by its class: memory in GiB, and how many connections that allows."""
-SERVERLESS = "db.serverless"
 GENERATIONS = ("r6g", "r7g", "r8g")  # Graviton; a global database takes no smaller class than these
 _GIBIBYTES = {"large": 16, "xlarge": 32, "2xlarge": 64, "4xlarge": 128, "8xlarge": 256, "12xlarge": 384,
               "16xlarge": 512}

@@ -9,6 +9,7 @@ from ipaddress import IPv4Network
 from types import MappingProxyType
 from typing import TypeVar
 
+from contract import SERVERLESS
 from lib import capacity as sizes
 from lib import names
 
@@ -90,8 +91,8 @@ def capacity(low: float, high: float) -> Parser[float]:
 
 def instance_class(text: str) -> str:
     """The class of the database instances."""
-    if text != sizes.SERVERLESS and text not in sizes.CLASSES:
-        raise ValueError(f"must be {sizes.SERVERLESS}, or a Graviton class of {', '.join(sizes.GENERATIONS)}, large to "
+    if text != SERVERLESS and text not in sizes.CLASSES:
+        raise ValueError(f"must be {SERVERLESS}, or a Graviton class of {', '.join(sizes.GENERATIONS)}, large to "
                          "16xlarge, such as db.r7g.large")
     return text
 

@@ -25,7 +25,7 @@ from typing import Annotated, Any, TypeVar, cast
 import pulumi
 from pulumi.runtime import config as pulumi_config
 
-from contract import INSTANCE_SECONDS, PROJECT, PROVABLE_LOOKS, Consistency, FailoverMode, longest_failover
+from contract import INSTANCE_SECONDS, PROJECT, PROVABLE_LOOKS, SERVERLESS, Consistency, FailoverMode, longest_failover
 from lib import capacity, parsers
 from lib.errors import BadSetting, SettingsError
 from lib.parsers import Parser
@@ -190,7 +190,7 @@ class DatabaseSettings:
         "databaseInstanceClass", parsers.instance_class,
         "Class of the database instances: db.serverless, or a Graviton class such as db.r7g.large, whose memory, "
         "connections and speed are there before a failover.",
-        {"dev": capacity.SERVERLESS, "prod": "db.r7g.large"}, output="database_class")
+        {"dev": SERVERLESS, "prod": "db.r7g.large"}, output="database_class")
 
     engine_version: str = setting(
         "databaseEngineVersion", parsers.engine_version, "Version of Aurora PostgreSQL, MAJOR.MINOR, 15 to 18.", "17.7")
@@ -209,7 +209,7 @@ class DatabaseSettings:
     @property
     def serverless(self) -> bool:
         """Whether the instances have a capacity that follows the load."""
-        return self.instance_class == capacity.SERVERLESS
+        return self.instance_class == SERVERLESS
 
     @property
     def least_connections(self) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from contract import DNS_TTL, INSTANCE_SECONDS, UNREADY, Phase, Store
+from contract import DNS_TTL, INSTANCE_SECONDS, SERVERLESS, UNREADY, Phase, Store
 from payments.leadership import Leadership
 from recovery.journal import Run
 from recovery.observation import Observation, ProbeResult
@@ -165,7 +165,7 @@ def shortfalls(plan: Plan) -> list[str]:
         found.append(f"{target.region} has {target.instances} of {other.instances} database instances: until more are "
                      f"created, about {INSTANCE_SECONDS} s each, {target.instances * stack.least_connections} of "
                      f"{other.instances * stack.least_connections} connections, and fewer to replace one that fails")
-    if stack.database_class == "db.serverless":
+    if stack.database_class == SERVERLESS:
         found.append(f"a serverless instance allows {stack.least_connections} connections at its least capacity, and "
                      "scales up only once it is promoted and under load")
     return found
