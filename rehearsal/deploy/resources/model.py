@@ -237,7 +237,8 @@ class _Functions(functions.Functions):  # type: ignore[misc]
         target = io.BytesIO()
         with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as package:
             for name, asset in archive.assets.items():
-                package.writestr(name, replaced.get(name) or contents(asset))
+                entry = zipfile.ZipInfo(name)  # without the time of day, so that equal code has an equal hash
+                package.writestr(entry, replaced.get(name) or contents(asset), zipfile.ZIP_DEFLATED)
         return target.getvalue()
 
 
