@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from contract import HEALTH_PATH, LEVER_PATH
+from contract import HEALTH_PATH, LEVER_PATH, READINESS
 from payments.deadline import Deadline, Timing
 from payments.errors import Conflict, InvalidRequest, NotTheWriter, StoreUnavailable
 from payments.payment import parse
+from payments.readiness import readiness
 from payments.runtime import LambdaContext, Runtime
 from payments.service import PaymentService
-from payments.stores import State
 
 Event = Mapping[str, Any]
 
@@ -64,7 +64,6 @@ class Api:
 
     region: str
     service: PaymentService
-    probes: Mapping[str, Callable[[Deadline], State]]
     lever_is_pulled: Callable[[Deadline], bool]
     logger: logging.Logger
     timing: Timing
@@ -121,7 +120,8 @@ class Api:
 
     def _routes(self) -> Mapping[str, Mapping[str, Callable[[ApiRequest], Response]]]:
         return {"/payment": {"POST": self._accept}, "/payment/{payment_id}": {"GET": self._find},
-                HEALTH_PATH: {"GET": self._health}, LEVER_PATH: {"GET": self._takeover}}
+                HEALTH_PATH: {"GET": self._health}, LEVER_PATH: {"GET": self._takeover},
+                READINESS: {"POST": self._readiness}}
 
     def _accept(self, request: ApiRequest) -> Response:
         payment = parse(request.body(), request.header("idempotency-key"))
@@ -135,22 +135,15 @@ class Api:
         request.log["payment_id"] = record.payment.payment_id
         return Response(200, record.answer())
 
-    def _health(self, request: ApiRequest) -> Response:
-        """Liveness, without calling a store; with `deep=1` readiness of each store, for which reading is enough."""
-        if (request.event.get("queryStringParameters") or {}).get("deep") != "1":
-            return Response(200, {"status": "ok", "region": self.region})
-        states, failures = dict[str, State](), list[str]()
-        for store, probe in self.probes.items():
-            try:
-                states[store] = probe(request.deadline.within(self.timing.probe))
-            except StoreUnavailable as error:
-                states[store] = State.UNAVAILABLE
-                failures.append(f"{store}:{error.code}")
-        body = {"region": self.region, **states, "writes": set(states.values()) <= {State.OK}}
-        if not failures:
-            return Response(200, {"status": "ok", **body})
-        request.log["error"] = ",".join(failures)
-        return unavailable({"status": "unavailable", **body})
+    def _health(self, _: ApiRequest) -> Response:
+        """Liveness, without calling a store."""
+        return Response(200, {"status": "ok", "region": self.region})
+
+    def _readiness(self, request: ApiRequest) -> Response:
+        """No API has this resource: only who may invoke the function can ask."""
+        answer = readiness(self.service, request.deadline)
+        request.log.update({"error": answer["why"]} if answer["why"] else {})
+        return Response(200, answer)
 
     def _takeover(self, request: ApiRequest) -> Response:
         takeover = self.lever_is_pulled(request.deadline.within(self.timing.probe))

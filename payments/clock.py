@@ -28,3 +28,23 @@ SYSTEM: Clock = time
 def utc_now(clock: Clock) -> datetime:
     """The clock's present moment, in UTC."""
     return datetime.fromtimestamp(clock.time(), UTC)
+
+
+class Stopwatch:
+    """Seconds since it was made, by the clock that says more: while a process is frozen one of them may stand still."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._began = clock.monotonic(), clock.time()
+
+    def seconds(self) -> float:
+        """Seconds since it was made, at most."""
+        return max(*self._both(), 0.0)
+
+    def least(self) -> float:
+        """Seconds since it was made, at least: by the clock that says less."""
+        return max(min(self._both()), 0.0)
+
+    def _both(self) -> tuple[float, float]:
+        monotonic, wall = self._began
+        return self._clock.monotonic() - monotonic, self._clock.time() - wall

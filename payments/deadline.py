@@ -1,8 +1,9 @@
 """How long a request may take, and how often a call to a store is tried within that time."""
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
+from payments.clock import Stopwatch
 from payments.runtime import Runtime
 
 T = TypeVar("T")
@@ -12,7 +13,7 @@ T = TypeVar("T")
 class Timing:
     """Times in seconds.
 
-    `budget` bounds a request, `probe` the check of one store (a Route 53 health check gives up 2 s after connecting);
+    `budget` bounds a request, `probe` a look at the lever (a Route 53 health check gives up 2 s after connecting);
     `margin` is reserved from Lambda's own time to send the answer. `connect` and `read` are the clients' timeouts;
     `pause` is the longest before the first retry, and doubles with each.
     """
@@ -37,11 +38,11 @@ class Deadline:
     def __init__(self, timing: Timing, seconds: float, runtime: Runtime,
                  guard: Callable[[], None] | None = None) -> None:
         self._timing, self._runtime, self._guard = timing, runtime, guard
-        self._end = runtime.clock.monotonic() + seconds
+        self._seconds, self._since = seconds, Stopwatch(runtime.clock)
 
     def remaining(self) -> float:
         """Seconds left; negative when it has passed."""
-        return self._end - self._runtime.clock.monotonic()
+        return self._seconds - self._since.seconds()
 
     def within(self, seconds: float) -> "Deadline":
         """The earlier of this deadline and `seconds` from now."""
@@ -50,12 +51,6 @@ class Deadline:
     def guarded(self, guard: Callable[[], None]) -> "Deadline":
         """This deadline for calls that need permission: `guard` runs before each attempt and raises to refuse it."""
         return Deadline(self._timing, self.remaining(), self._runtime, guard)
-
-    def scaled(self, part: float) -> "Deadline":
-        """This deadline for calls whose attempts and pauses take at most `part` (0 to 1) of their usual time."""
-        timing = self._timing
-        timing = replace(timing, connect=timing.connect * part, read=timing.read * part, pause=timing.pause * part)
-        return Deadline(timing, self.remaining(), self._runtime, self._guard)
 
     def call(self, function: Callable[[], T], transient: Callable[[Exception], bool]) -> T:
         """What `function` returns, tried again after a transient error while a whole attempt still fits.

@@ -37,11 +37,14 @@ class NotTheWriter(PaymentsError):
 
 
 class StoreUnavailable(PaymentsError):
-    """A store did not do what was asked: `store` names it, `code` is its error code or the kind of failure."""
+    """A store did not do what was asked: `store` names it, `code` is its error code or the kind of failure.
 
-    def __init__(self, store: str, code: str) -> None:
+    `again`: the same call may succeed later, since not what was asked is wrong.
+    """
+
+    def __init__(self, store: str, code: str, *, again: bool = False) -> None:
         super().__init__(store, code)
-        self.store, self.code = store, code
+        self.store, self.code, self.again = store, code, again
 
 
 class MigrationError(PaymentsError):

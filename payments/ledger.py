@@ -5,7 +5,7 @@ The schema in `migrations/` enforces the ledger's rules; this code cannot break 
 import socket
 import ssl
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
@@ -23,25 +23,28 @@ from contract import Store, Variable
 from payments.deadline import Deadline, Timing
 from payments.errors import Conflict, NotTheWriter, StoreUnavailable
 from payments.payment import Payment, Record
-from payments.stores import NextDeadline, State
+from payments.stores import NextDeadline
 
 T = TypeVar("T")
 
 RDS_CA = Path(__file__).parent / "rds-ca.pem"
 TOKEN_SECONDS = 900  # RDS checks a token only when a session begins
-PAGE = 5000  # postings
-# The share of a probe's time for the writer endpoint. Attempts are shortened by the same factor, so that there is time
-# for a second one if the open session has ended meanwhile.
-_PART = 2 / 3
+PAGE = 1000  # postings
+LAST_PLACE = 2**63 - 1
+"""Of the order of posting."""
 
-POST = "SELECT ledger.post_payment(:payment_id, :payer, :payee, :amount, :currency, :fingerprint, :created_at, :epoch)"
-FENCE = "SELECT epoch FROM ledger.fence"
-PROBE = "SELECT pg_is_in_recovery()"
-# The time is formatted as a record has it, so that a lost record can be restored exactly.
-READ = """
-SELECT seq, payment_id, payer, payee, amount, currency, fingerprint, epoch,
-    to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"+00:00"')
-FROM ledger.postings WHERE seq > :after ORDER BY seq LIMIT :page"""
+# A time is formatted as a record has it, so that a lost record can be restored exactly.
+_TIME = """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"+00:00"')"""
+POST = "SELECT " + _TIME.format(
+    "ledger.post_payment(:payment_id, :payer, :payee, :amount, :currency, :fingerprint, :created_at, :epoch)")
+MARK = "SELECT ledger.post_mark(:region, :epoch)"
+STATE = "SELECT epoch, (SELECT json_object_agg(region, number) FROM ledger.marks) FROM ledger.fence"
+_READ = f"""SELECT seq, payment_id, payer, payee, amount, currency, fingerprint, epoch, {_TIME.format("created_at")}
+FROM ledger.postings """  # noqa: S608  # constants
+FIND = _READ + "WHERE payment_id = :payment_id"
+NEWEST = _READ + "WHERE seq < :before ORDER BY seq DESC LIMIT :page"
+IN_ORDER = _READ + "WHERE payment_id || '.json' > :after ORDER BY payment_id || '.json' LIMIT :page"
+KNOWN = "SELECT payment_id FROM ledger.postings WHERE payment_id = ANY(:payment_ids)"
 
 _STALE_EPOCH, _ID_TAKEN = "TS001", "TS002"
 # pg8000 raises its own errors, those of the socket, TLS and the resolver, and struct.error for a message cut short.
@@ -139,7 +142,7 @@ class Endpoint:
     """One of a database's endpoints, over one session: opened when needed, closed when it fails."""
 
     def __init__(self, connect: Callable[[], Connection]) -> None:
-        self._connect = connect
+        self.connect = connect
         # Empty while a call uses the session. A call that timed out may return its session when there is another one.
         self._idle: list[Session] = []
 
@@ -162,7 +165,7 @@ class Endpoint:
                 raise NotTheWriter from error
             if code == _ID_TAKEN:
                 raise Conflict from error
-            raise StoreUnavailable(Store.LEDGER, code) from error
+            raise StoreUnavailable(Store.LEDGER, code, again=_transient(error)) from error
 
     def _attempt(self, work: Callable[[Session], T]) -> T:
         session = self._session()
@@ -184,7 +187,7 @@ class Endpoint:
     def _session(self) -> Session:
         with suppress(IndexError):
             return self._idle.pop()
-        connection = self._connect()
+        connection = self.connect()
         try:
             return Session(connection, connection.prepare(POST))
         except BaseException:
@@ -192,12 +195,20 @@ class Endpoint:
             raise
 
 
-class PostgresLedger:
-    """One posting per payment; refuses postings of an epoch older than the newest it has seen.
+@dataclass(frozen=True)
+class LedgerState:
+    """The newest epoch that a database has seen, and the number of each region's newest mark in it."""
 
-    `connect` opens a session at the cluster's writer endpoint, `connect_reader` one at its reader endpoint, which only
-    the probe uses: on AWS, a standby's writer endpoint cannot be reached until its cluster is promoted. `page` is the
-    number of postings read at once.
+    epoch: int
+    marks: Mapping[str, int]
+
+
+class PostgresLedger:
+    """One posting per payment; refuses writes of an epoch older than the newest it has seen.
+
+    `connect` opens a session at the cluster's writer endpoint, `connect_reader` one at its reader endpoint: on AWS, a
+    standby's writer endpoint cannot be reached until its cluster is promoted. `page` is the number of postings read at
+    once. Every method raises what `Endpoint.call` raises.
     """
 
     def __init__(self, connect: Callable[[], Connection],
@@ -206,60 +217,63 @@ class PostgresLedger:
         self._reader = Endpoint(connect_reader or connect)
         self._page = page
 
-    def post(self, record: Record, deadline: Deadline) -> None:
-        """Post the payment unless it is posted, in one round trip. Raises what `Endpoint.call` raises."""
+    def post(self, record: Record, deadline: Deadline) -> str:
+        """Post the payment unless it is posted, in one round trip. Returns the earliest creation time known of it."""
         payment = record.payment
         values = {"payment_id": payment.payment_id, "payer": payment.payer, "payee": payment.payee,
                   "amount": payment.amount, "currency": payment.currency, "fingerprint": record.fingerprint,
                   "created_at": record.created_at, "epoch": record.epoch}
-        self._writer.call(deadline, lambda session: session.post.run(**values))
+        return str(self._writer.call(deadline, lambda session: session.post.run(**values))[0][0])
 
-    def epoch(self, deadline: Deadline) -> int:
-        """The newest epoch that this database has seen. Raises StoreUnavailable."""
-        return int(self._writer.call(deadline, lambda session: session.connection.run(FENCE) or [])[0][0])
+    def mark(self, region: str, epoch: int, deadline: Deadline) -> int:
+        """Set a region's next mark, under the same condition as a posting. Returns its number."""
+        return int(self._rows(self._writer, deadline, MARK, region=region, epoch=epoch)[0][0])
 
-    def probe(self, deadline: Deadline) -> State:
-        """Ask the writer endpoint, and then the reader endpoint if that did not answer in its part of the time.
+    def state(self, deadline: Deadline) -> LedgerState:
+        """What the region's replica knows, at the reader endpoint."""
+        [[epoch, marks]] = self._rows(self._reader, deadline, STATE)
+        return LedgerState(epoch, marks or {})
 
-        Raises StoreUnavailable if neither answers, or if only the reader endpoint does and reaches a writer: the writer
-        endpoint is broken then.
+    def find(self, payment_id: str, deadline: Deadline) -> Record | None:
+        """The posting of an id as a settled record, None if there is none."""
+        return next(map(_record, self._rows(self._writer, deadline, FIND, payment_id=payment_id)), None)
+
+    def known(self, payment_ids: Sequence[str], deadline: Deadline) -> set[str]:
+        """Those of the ids that are posted."""
+        return {row[0] for row in self._rows(self._writer, deadline, KNOWN, payment_ids=list(payment_ids))}
+
+    def newest(self, before: int, deadline: Deadline) -> tuple[int, list[Record]]:
+        """A page of postings before a place in the order of posting, newest first, and the place of the last one.
+
+        The place is 0 after the oldest posting.
         """
-        scaled = deadline.scaled(_PART)
-        try:
-            state = self._writer.call(scaled.within(scaled.remaining() * _PART), _state)
-        except StoreUnavailable:
-            if self._reader.call(scaled, _state) is State.OK:
-                raise
-            return State.STANDBY
-        if state is State.STANDBY:
-            self._writer.close()  # a new session may reach the writer when this one does not
-        return state
+        rows = self._rows(self._writer, deadline, NEWEST, before=before, page=self._page)
+        return rows[-1][0] if len(rows) == self._page else 0, list(map(_record, rows))
 
-    def postings(self, deadline: NextDeadline) -> Iterator[Record]:
-        """Every posting as a settled record, in the order of posting. Raises StoreUnavailable."""
-        after = 0
-        while rows := self._writer.call(deadline(), partial(_read, after, self._page)):
+    def postings(self, deadline: NextDeadline, after: str = "") -> Iterator[Record]:
+        """Every posting as a settled record, in the order of the receipts' keys; those after an id if one is given."""
+        key = f"{after}.json" if after else ""
+        while rows := self._rows(self._writer, deadline(), IN_ORDER, after=key, page=self._page):
             yield from map(_record, rows)
-            after = rows[-1][0]
+            key = f"{rows[-1][1]}.json"
+
+    def replica(self) -> "PostgresLedger":
+        """The same ledger for reading, at the reader endpoint."""
+        return PostgresLedger(self._reader.connect, page=self._page)
 
     def close(self) -> None:
         """End all sessions; the next call opens another."""
         self._writer.close()
         self._reader.close()
 
+    @staticmethod
+    def _rows(endpoint: Endpoint, deadline: Deadline, sql: str, **values: Any) -> list[list[Any]]:
+        return endpoint.call(deadline, lambda session: session.connection.run(sql, **values)) or []
+
 
 def _close(connection: Connection) -> None:
     with suppress(*_BROKEN):
         connection.close()
-
-
-def _state(session: Session) -> State:
-    [[standby]] = session.connection.run(PROBE) or []
-    return State.STANDBY if standby else State.OK
-
-
-def _read(after: int, page: int, session: Session) -> list[list[Any]]:
-    return session.connection.run(READ, after=after, page=page) or []
 
 
 def _record(row: list[Any]) -> Record:

@@ -47,6 +47,10 @@ class Record:
     epoch: int
     settled: bool = False
 
+    def agrees(self, other: "Record") -> bool:
+        """Whether both are the same payment, created at the same time."""
+        return (self.payment, self.created_at) == (other.payment, other.created_at)
+
     def answer(self) -> dict[str, Any]:
         """The response body. It has stored values only, so it is the same in every region and for every repeat."""
         return {**asdict(self.payment), "created_at": self.created_at,

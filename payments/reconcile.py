@@ -1,181 +1,106 @@
-"""Compares the payments in table, ledger and receipts, and restores what one store has lost and another still has.
+"""Repair finds what one store has and another lacks, or has differently, and restores it: `payments.reconcile.handler`.
 
-Runs as a function (`payments.reconcile.handler`) and as a command (`python -m payments.reconcile`). Only the leader
-repairs; the other region reports. A second run changes nothing. It can be stopped at any moment; a run that ends early
-is continued from the cursor in its answer.
-
-It holds all payments in memory, about two kilobytes each.
+It is started every few minutes. A pass goes through all payments; it may take many starts, and continues from the
+cursor that it keeps in the table (`!repair:REGION`). It reads in pages, so its memory does not grow with the payments.
+Only the leader repairs; the other region reports. What is wrong is named in the receipts bucket, with its amounts:
+`repair/REGION/PASS-PART.jsonl`. A pass that restored something is followed by another one at once, and one that did
+not by a rest, so that a large table is not read all the time. A new epoch begins with the latest postings.
 """
-import argparse
 import json
 import os
-import sys
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import timedelta
+from enum import StrEnum
+from heapq import merge
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any
 
-from contract import Store
+from contract import REPAIR_FOLDER, REPAIR_PREFIX, Store
+from payments.case import Case, Wrong
+from payments.clock import utc_now
 from payments.deadline import Deadline, Timing
 from payments.errors import Conflict, NotTheWriter, StoreUnavailable
-from payments.payment import Record, parse_receipt
+from payments.leadership import Leadership
+from payments.ledger import LAST_PLACE, PostgresLedger
+from payments.payment import Record
 from payments.region import create_service, system_transport
 from payments.runtime import LambdaContext, Runtime, system_runtime
 from payments.service import PaymentService
-from payments.stores import NextDeadline
+from payments.stores import BATCH, AwsResponse, Version, item_of
 
-MARGIN = 10.0  # seconds of Lambda's time reserved for the call in progress and the answer
-UNLIMITED = 10.0**9  # seconds
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """A payment's receipt: the number of its versions, when the first arrived, and the size of the newest in bytes.
-
-    `content` is the record in it, if it had to be read; it is `broken` if that is not a payment of this id.
-    """
-
-    payment_id: str
-    versions: int
-    arrived_at: datetime
-    size: int
-    content: Record | None = None
-    broken: bool = False
-
-    def opened(self, body: bytes) -> "Receipt":
-        """The receipt with its content."""
-        try:
-            content = parse_receipt(body)
-        except ValueError:
-            return replace(self, broken=True)
-        mine = content.payment.payment_id == self.payment_id
-        return replace(self, content=content) if mine else replace(self, broken=True)
+MARGIN = 10.0  # seconds of Lambda's time reserved for the calls in progress and the answer
+SAVE = 1000  # payments after which the cursor is saved
+RECENT = 10_000  # postings with which a new epoch begins
+REST = 5000  # payments of a pass for each start that is left out after it
+YOUNG = timedelta(minutes=1)  # a payment of this age may still be in progress
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """The contents of the three stores. The postings are in the ledger's order."""
+class Phase(StrEnum):
+    """The part of a pass: the latest postings; or first what the ledger or the receipts have, then only the table."""
 
-    table: Mapping[str, Record]
-    ledger: Sequence[Record]
-    receipts: Mapping[str, Receipt]
-
-    def cases(self) -> list["Case"]:
-        """The payments in the order of their ids. If one was posted several times, its first posting counts."""
-        postings = {record.payment.payment_id: record for record in reversed(self.ledger)}
-        return [Case(payment_id, self.table.get(payment_id), postings.get(payment_id), self.receipts.get(payment_id))
-                for payment_id in sorted({*self.table, *postings, *self.receipts})]
-
-
-@dataclass(frozen=True)
-class Case:
-    """What the stores have for one payment id."""
-
-    payment_id: str
-    record: Record | None
-    posting: Record | None
-    receipt: Receipt | None
-
-    @property
-    def payment(self) -> Record | None:
-        """The payment that counts: the table's if it is settled there, or else what was written after it.
-
-        None if nothing shows that a payment was made, or which one.
-        """
-        if self.record and self.record.settled:
-            return self.record
-        later = self.posting or (self.receipt.content if self.receipt else None)
-        return self.record if self.record and later and self.record.fingerprint == later.fingerprint else later
-
-    @property
-    def pending(self) -> bool:
-        """Whether the payment is pending in the table. It was never reported as settled, so no store has lost it."""
-        return self.record is not None and not self.record.settled
-
-    @property
-    def doubtful(self) -> bool:
-        """Whether the receipt must be read: no other store has the payment, or the receipt's size does not match it."""
-        known = self.record if self.record and self.record.settled else self.posting
-        return self.receipt is not None and (known is None or len(known.receipt()) != self.receipt.size)
-
-    @property
-    def lost(self) -> dict[Store, bool]:
-        """For each store, whether it lacks a payment that another store has."""
-        found = {Store.TABLE: self.record, Store.LEDGER: self.posting, Store.RECEIPTS: self.receipt}
-        return {store: value is None and not self.pending for store, value in found.items()}
-
-    @property
-    def conflicting(self) -> dict[Store, bool]:
-        """For each store, whether it has something else under the payment's id."""
-        content = self.receipt.content if self.receipt else None
-        found = {Store.TABLE: self.record, Store.LEDGER: self.posting, Store.RECEIPTS: content}
-        payment = self.payment
-        other = {store: bool(payment and record and record.fingerprint != payment.fingerprint)
-                 for store, record in found.items()}
-        return {**other, Store.RECEIPTS: other[Store.RECEIPTS] or bool(self.receipt and self.receipt.broken)}
-
-    @property
-    def repairable(self) -> bool:
-        """Whether a part is missing and can be written: it cannot if the ledger has another request under the id."""
-        whole = self.record and self.record.settled and self.posting and self.receipt
-        return self.payment is not None and not whole and not self.conflicting[Store.LEDGER]
+    RECENT = "recent"
+    LEDGER = "ledger"
+    TABLE = "table"
+    ENDED = "ended"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
-    """What is wrong in one store: `kept` counts its payments, and `reordered` those that arrived out of order.
+class Progress:
+    """How far repair has come: the number of its pass, the epoch, and where to continue.
 
-    `lost` are the ids of payments that only other stores have, `duplicated` those it has more than once, and
-    `conflicting` those for which it has another request.
+    `counts` are those of the pass; `repaired` is the number of payments restored since a pass found nothing to restore,
+    `rest` the number of starts to leave out, `parts` that of the objects that name what was wrong.
     """
 
-    kept: int
-    lost: Sequence[str]
-    duplicated: Sequence[str]
-    conflicting: Sequence[str]
-    reordered: int
+    number: int = 0
+    epoch: int = 0
+    phase: str = Phase.ENDED
+    cursor: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    repaired: int = 0
+    rest: int = 0
+    parts: int = 0
+
+    @classmethod
+    def of(cls, item: AwsResponse | None) -> "Progress":
+        """What was saved; a new one if that cannot be read."""
+        try:
+            found = json.loads(item["document"]["S"]) if item else {}
+            return cls(**{each.name: found[each.name] for each in fields(cls) if each.name in found})
+        except (KeyError, TypeError, ValueError):
+            return cls()
+
+    def next(self, phase: Phase) -> "Progress":
+        """The beginning of the next pass."""
+        return Progress(number=self.number + 1, epoch=self.epoch, phase=phase, repaired=self.repaired)
+
+    def after(self, batch: "Batch", outcomes: Iterable[str]) -> "Progress":
+        """The progress after a batch, and what came of its suspects."""
+        counts = Counter(self.counts)
+        counts.update(batch.counts)
+        counts.update(outcomes)
+        restored = counts["repaired"] - self.counts.get("repaired", 0)
+        now = replace(self, phase=batch.phase, cursor=batch.cursor, counts=dict(+counts),
+                      repaired=self.repaired + restored)
+        if batch.phase != Phase.ENDED:
+            return now
+        # What was restored is looked at again, since copies may still be on their way.
+        again = self.phase == Phase.RECENT or counts["repaired"]
+        return now.next(Phase.LEDGER) if again else replace(now, rest=counts["read"] // REST)
 
 
 @dataclass(frozen=True)
-class Findings:
-    """A finding per store, the pending payments, and the records to restore, oldest first."""
+class Batch:
+    """Some payments, of which the `suspects` need a closer look, and where to continue after them."""
 
-    stores: Mapping[Store, Finding]
-    pending: Sequence[str]
-    repairs: Sequence[Record]
-
-
-def compare(snapshot: Snapshot) -> Findings:
-    """What each store has lost, has more than once, has differently and has out of order."""
-    cases = snapshot.cases()
-    ages = {case.payment_id: _age(case.payment) for case in cases if case.payment}
-    postings = Counter(record.payment.payment_id for record in snapshot.ledger)
-    # S3 gives an object's time only to the second, so nothing within one second is out of order.
-    arrivals = sorted((receipt.arrived_at, ages[receipt.payment_id])
-                      for receipt in snapshot.receipts.values() if receipt.payment_id in ages)
-    counts: dict[Store, Mapping[str, int]] = {
-        Store.TABLE: dict.fromkeys(snapshot.table, 1), Store.LEDGER: postings,
-        Store.RECEIPTS: {receipt.payment_id: receipt.versions for receipt in snapshot.receipts.values()}}
-    reordered = {Store.TABLE: 0, Store.LEDGER: out_of_order([ages[payment_id] for payment_id in postings]),
-                 Store.RECEIPTS: out_of_order([age for _, age in arrivals])}
-    findings = {store: Finding(kept=len(count), lost=[case.payment_id for case in cases if case.lost[store]],
-                               duplicated=sorted(payment_id for payment_id, number in count.items() if number > 1),
-                               conflicting=[case.payment_id for case in cases if case.conflicting[store]],
-                               reordered=reordered[store]) for store, count in counts.items()}
-    return Findings(findings, [case.payment_id for case in cases if case.pending],
-                    sorted((case.payment for case in cases if case.payment and case.repairable), key=_age))
-
-
-def out_of_order(places: Sequence[Any]) -> int:
-    """The fewest places that must be left out so that the rest rise."""
-    tails = list[Any]()
-    for place in places:
-        at = bisect_left(tails, place)
-        tails[at:at + 1] = [place]
-    return len(places) - len(tails)
+    phase: Phase
+    cursor: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    suspects: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -187,103 +112,214 @@ class Reconciliation:
     timing: Timing
     runtime: Runtime
 
-    def answer(self, event: Mapping[str, str], context: LambdaContext) -> dict[str, Any]:
-        """Runs within Lambda's time: `epoch` for {"only": "epoch"}, or else `run` from the event's `cursor`."""
-        seconds = context.get_remaining_time_in_millis() / 1000 - MARGIN
-        return self.epoch(seconds) if event.get("only") == "epoch" else self.run(seconds, event.get("cursor", ""))
+    def answer(self, event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
+        """Runs within Lambda's time; the event {"begin": true} ends a rest."""
+        return self.run(context.get_remaining_time_in_millis() / 1000 - MARGIN, begin=event.get("begin") is True)
 
-    def run(self, seconds: float, cursor: str = "") -> dict[str, Any]:
-        """Compare and repair, for at most `seconds`. Returns JSON, also if a store fails or the region does not lead.
+    def run(self, seconds: float, *, begin: bool = False) -> dict[str, Any]:
+        """Compare and repair, for at most `seconds`; `begin`: without a rest. Returns JSON, also if a store fails.
 
-        `stores` has each store's finding before the repair. `repaired` names the payments that all stores have now,
-        `refused` those that cannot be repaired because the stores disagree. `done` is false if the run ended early;
-        then `error` says why and `cursor` where to continue.
+        `done` says whether the latest pass has ended, and restored nothing; if not, another call continues. `counts`
+        are those of that pass, but for `repaired`: all that was restored since a pass that restored nothing.
         """
         until = Deadline(self.timing, seconds, self.runtime)
-        answer: dict[str, Any] = {"region": self.region, "done": False, "error": "", "stores": {}, "pending": [],
-                                  "repaired": [], "refused": [], "cursor": cursor}
+        answer: dict[str, Any] = {"region": self.region, "done": False, "error": "", "pass": 0, "counts": {}}
         try:
-            findings = compare(self._snapshot(until))
-            answer.update(stores={store.value: asdict(finding) for store, finding in findings.stores.items()},
-                          pending=findings.pending)
-            for record in findings.repairs:
-                position = " ".join(_age(record))
-                if position > cursor:
-                    outcome = "repaired"
-                    try:
-                        self.service.restore(record, until.within(self.timing.budget))
-                    except Conflict:
-                        outcome = "refused"
-                    answer[outcome].append(record.payment.payment_id)
-                    answer["cursor"] = position
-            answer.update(done=True, cursor="")
+            leadership = self.service.lease.read(Deadline(self.timing, self.timing.budget, self.runtime))
+            with closing(Work(self, leadership)) as work:
+                for saved in work.run(until, begin=begin):
+                    answer.update({"done": saved.phase == Phase.ENDED, "pass": saved.number,
+                                   "counts": {**saved.counts, "repaired": saved.repaired}})
         except StoreUnavailable as error:
             answer["error"] = f"{error.store}:{error.code}"
         except NotTheWriter as error:
             answer.update(error="not the writer", writer=error.writer)
-        finally:
-            self.service.ledger.close()
         return answer
 
-    def epoch(self, seconds: float) -> dict[str, Any]:
-        """The newest epoch that the region's ledger has seen, or the error instead. Returns JSON."""
-        deadline = Deadline(self.timing, min(seconds, self.timing.budget), self.runtime)
+
+class Work:
+    """What is done in one start, under one leadership."""
+
+    def __init__(self, here: Reconciliation, leadership: Leadership) -> None:
+        self._here, self._service, self._epoch = here, here.service, leadership.epoch
+        self._table, self._receipts = here.service.table, here.service.receipts
+        self._leads = leadership.region == here.region
+        self._ledger: PostgresLedger = here.service.ledger if self._leads else here.service.ledger.replica()
+        self._revision = 0
+        self._lines: list[Mapping[str, Any]] = []  # what was wrong, until it is saved
+
+    def run(self, until: Deadline, *, begin: bool) -> Iterator[Progress]:
+        """Go on until a pass has ended that restored nothing, or the time is over. Yields what is saved."""
+        item = self._table.item(REPAIR_PREFIX + self._here.region, self._deadline())
+        self._revision, progress = int(item["revision"]["N"]) if item else 0, Progress.of(item)
+        if progress.epoch != self._epoch:
+            progress = replace(progress, epoch=self._epoch, repaired=0).next(Phase.RECENT)
+        elif progress.phase == Phase.ENDED and (begin or not progress.rest):
+            progress = replace(progress, repaired=0).next(Phase.LEDGER)
+        elif progress.phase == Phase.ENDED:
+            yield self._save(replace(progress, rest=progress.rest - 1))
+        unsaved, over = 0, False
+        while progress.phase != Phase.ENDED and not over:
+            for batch in self._batches(progress):
+                before, over = progress.phase, until.remaining() <= 0
+                outcomes = [each for suspect in batch.suspects for each in self._examine(suspect, progress.phase)]
+                progress, unsaved = progress.after(batch, outcomes), unsaved + batch.counts.get("read", 0)
+                if over or unsaved >= SAVE or progress.phase != before:
+                    progress, unsaved = self._save(progress), 0
+                    yield progress
+                if over:
+                    break
+
+    def close(self) -> None:
+        """End the sessions of the ledger."""
+        self._ledger.close()
+
+    def _save(self, progress: Progress) -> Progress:
+        if self._lines:
+            key = f"{REPAIR_FOLDER}{self._here.region}/{progress.number:08}-{progress.parts:05}.jsonl"
+            self._receipts.note(key, "".join(json.dumps(line) + "\n" for line in self._lines), self._deadline())
+            self._lines.clear()
+            progress = replace(progress, parts=progress.parts + 1)
+        self._revision += 1
+        if not self._table.note(REPAIR_PREFIX + self._here.region, json.dumps(asdict(progress)), self._revision,
+                                self._deadline()):
+            raise StoreUnavailable(Store.TABLE, "AnotherRepair")
+        return progress
+
+    # --- Which payments need a closer look
+
+    def _batches(self, progress: Progress) -> Iterator[Batch]:
+        """The payments from where the progress is to the end of its pass."""
+        match progress.phase:
+            case Phase.RECENT:
+                yield from self._newest(int(progress.cursor or LAST_PLACE), progress.counts.get("read", 0))
+            case Phase.LEDGER:
+                yield from self._in_order(progress.cursor)
+                yield Batch(Phase.TABLE)
+                yield from self._only_in_table("")
+            case _:
+                yield from self._only_in_table(progress.cursor)
+
+    def _newest(self, before: int, read: int) -> Iterator[Batch]:
+        """The latest postings, which the other stores may not have yet."""
+        while before and read < RECENT:
+            before, postings = self._ledger.newest(before, self._deadline())
+            read += len(postings)
+            items = self._items([each.payment.payment_id for each in postings])
+            suspects = [each.payment.payment_id for each in postings
+                        if not _agrees(each, items) or self._size(each) != len(each.receipt())]
+            yield Batch(Phase.RECENT, str(before), _counts(len(postings), suspects), suspects)
+        yield Batch(Phase.ENDED)
+
+    def _in_order(self, after: str) -> Iterator[Batch]:
+        """The payments that the ledger or the receipts have, in the order of the receipts' keys."""
+        both: Iterator[tuple[str, Record | Version]] = merge(
+            ((f"{each.payment.payment_id}.json", each) for each in self._ledger.postings(self._deadline, after)),
+            ((f"{each.payment_id}.json", each) for each in self._receipts.versions(self._deadline, after)),
+            key=itemgetter(0))
+        payments = ((key.removesuffix(".json"), [each for _, each in group]) for key, group in groupby(
+            both, itemgetter(0)))
+        while part := list(islice(payments, BATCH)):
+            items = self._items([payment_id for payment_id, _ in part])
+            suspects = [payment_id for payment_id, found in part if not _whole(found, items)]
+            yield Batch(Phase.LEDGER, part[-1][0], _counts(len(part), suspects), suspects)
+
+    def _only_in_table(self, after: str) -> Iterator[Batch]:
+        """The payments that only the table has; what the receipts have, too, was looked at before."""
+        for cursor, items in self._table.pages(after, self._deadline):
+            known = self._ledger.known(list(items), self._deadline()) if items else set[str]()
+            begun = {key for key, item in items.items() if self._begun(item)}
+            suspects = [key for key in items if key not in known | begun]
+            yield Batch(Phase.TABLE if cursor else Phase.ENDED, cursor,
+                        {"read": len(items), "pending": len(begun - known)}, suspects)
+
+    def _items(self, payment_ids: Sequence[str]) -> dict[str, AwsResponse]:
+        found: dict[str, AwsResponse] = {}
+        for start in range(0, len(payment_ids), BATCH):
+            found |= self._table.items(payment_ids[start:start + BATCH], self._deadline())
+        return found
+
+    def _size(self, posting: Record) -> int | None:
+        return self._receipts.size(posting.payment.payment_id, self._deadline())
+
+    def _begun(self, item: AwsResponse) -> bool:
+        """Whether a payment is pending under the present epoch: in progress, or its client will send it again."""
+        return (item.get("status"), item.get("epoch")) == ({"S": "PENDING"}, {"N": str(self._epoch)})
+
+    # --- A closer look
+
+    def _examine(self, payment_id: str, phase: str) -> Iterator[str]:
+        """Look at a payment in every store, and repair it in the leader. Yields what to count it as."""
+        # In the order in which a payment is written: what is settled in the table is in the others.
+        item = self._table.item(payment_id, self._deadline())
+        posting = self._ledger.find(payment_id, self._deadline())
+        versions = list(self._receipts.versions(self._deadline, payment_id=payment_id))
+        case = Case(item=item, posting=posting, receipts=[self._read(each) for each in versions],
+                    readable=bool(versions) and versions[0].current)
+        if item and self._begun(item) and (self._young(item) or not (posting or versions)):
+            yield "pending"
+        elif phase != Phase.TABLE or not versions:  # what has a receipt was looked at before
+            yield from self._judge(payment_id, case) if case.wrong else ["settled"]
+
+    def _judge(self, payment_id: str, case: Case) -> Iterator[str]:
+        yield from sorted({*case.wrong.values()})
+        if [*case.wrong.values()] == [Wrong.DUPLICATED]:
+            return  # both regions had written the same receipt, and replication made two versions of it
+        outcome = "reported"
+        if case.payment is None:
+            yield (outcome := "set aside")
+        elif self._leads and case.repairable:
+            yield (outcome := self._restore(case.payment, case.item))
+        self._lines.append(case.line(payment_id, outcome))
+
+    def _restore(self, payment: Record, item: AwsResponse | None) -> str:
         try:
-            return {"region": self.region, "epoch": self.service.ledger.epoch(deadline)}
+            self._service.restore(payment, item, self._deadline())
+        except Conflict:
+            return "refused"
         except StoreUnavailable as error:
-            return {"region": self.region, "error": f"{error.store}:{error.code}"}
-        finally:
-            self.service.ledger.close()
+            if error.again:
+                raise
+            return "refused"
+        return "repaired"
 
-    def _snapshot(self, until: Deadline) -> Snapshot:
-        # In the order in which a payment is written: what is settled in the table is in the others. What only the
-        # others have may have been registered in the meantime, so the table is asked again.
-        deadline = partial(until.within, self.timing.budget)
-        table = {record.payment.payment_id: record for record in self.service.table.records(deadline)}
-        ledger = list(self.service.ledger.postings(deadline))
-        receipts = self._receipts(deadline)
-        newer = {case.payment_id for case in Snapshot(table, ledger, receipts).cases()
-                 if case.record is None and self.service.table.find(case.payment_id, deadline())}
-        found = Snapshot(table, [record for record in ledger if record.payment.payment_id not in newer],
-                         {key: receipt for key, receipt in receipts.items() if key not in newer})
-        for case in found.cases():
-            if case.receipt and case.doubtful:
-                receipts[case.payment_id] = case.receipt.opened(self.service.receipts.read(case.payment_id, deadline()))
-        return Snapshot(found.table, found.ledger, {key: receipts[key] for key in found.receipts})
+    def _read(self, version: Version) -> Record | None:
+        """The record in a version of a receipt; None if it is malformed, or the store refuses to give it."""
+        try:
+            return self._receipts.read(version, self._deadline())
+        except StoreUnavailable as error:
+            if error.again:
+                raise
+            return None
 
-    def _receipts(self, deadline: NextDeadline) -> dict[str, Receipt]:
-        receipts: dict[str, Receipt] = {}
-        for version in self.service.receipts.versions(deadline):
-            newest = receipts.get(version.payment_id, Receipt(version.payment_id, 0, version.arrived_at, version.size))
-            receipts[version.payment_id] = replace(newest, versions=newest.versions + 1, arrived_at=version.arrived_at)
-        return receipts
+    def _young(self, item: AwsResponse) -> bool:
+        now = utc_now(self._here.runtime.clock)
+        return bool(item["created_at"]["S"] > (now - YOUNG).isoformat(timespec="milliseconds"))
+
+    def _deadline(self) -> Deadline:
+        return Deadline(self._here.timing, self._here.timing.budget, self._here.runtime)
 
 
-def create_here() -> Reconciliation:
-    """The reconciliation that this process's environment describes; see `create_service`."""
+def _counts(read: int, suspects: Sequence[str]) -> dict[str, int]:
+    return {"read": read, "settled": read - len(suspects)}
+
+
+def _agrees(posting: Record, items: Mapping[str, AwsResponse]) -> bool:
+    """Whether the table has the posting, settled."""
+    item = items.get(posting.payment.payment_id, {})
+    return all(item.get(name) == value for name, value in item_of(posting).items() if name != "epoch")
+
+
+def _whole(found: Sequence[Record | Version], items: Mapping[str, AwsResponse]) -> bool:
+    """Whether a payment is in all three stores, as far as a receipt's size tells, with one version of its receipt."""
+    match found:
+        case [Record() as posting, Version(current=True) as version]:
+            return version.size == len(posting.receipt()) and _agrees(posting, items)
+    return False
+
+
+def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """The entry point of the function. See `Reconciliation.answer`."""
     timing, runtime = Timing(), system_runtime()
     service = create_service(os.environ, timing, runtime, system_transport())
-    return Reconciliation(os.environ["AWS_REGION"], service, timing, runtime)
-
-
-def handler(event: Mapping[str, str], context: LambdaContext) -> dict[str, Any]:
-    """The entry point of the function. See `Reconciliation.answer`."""
-    return create_here().answer(event, context)
-
-
-def main(arguments: Sequence[str], create_reconciliation: Callable[[], Reconciliation]) -> int:
-    """The command. Prints the answer. Returns 0 if all stores agree now, 1 if something is left."""
-    parser = argparse.ArgumentParser("python -m payments.reconcile", description="Compare and repair the stores.")
-    parser.add_argument("--cursor", default="", help="where to continue a run that ended early")
-    cursor = parser.parse_args(arguments).cursor
-    answer = create_reconciliation().run(UNLIMITED, cursor)
-    print(json.dumps(answer, indent=2))  # noqa: T201
-    return 0 if answer["done"] and not answer["refused"] else 1
-
-
-def _age(record: Record) -> tuple[str, str]:
-    return record.created_at, record.payment.payment_id
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:], create_here))
+    return Reconciliation(os.environ["AWS_REGION"], service, timing, runtime).answer(event, context)

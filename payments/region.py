@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from contract import Store, Variable
+from contract import Variable
 from payments.api import Api
 from payments.deadline import Timing
 from payments.leadership import DynamoLeadership, Lease
@@ -62,6 +62,4 @@ def create_api(environ: Mapping[str, str], timing: Timing, runtime: Runtime, tra
     service = create_service(environ, timing, runtime, transport)
     return Api(region=environ["AWS_REGION"], service=service, timing=timing, runtime=runtime,
                logger=request_logger(sys.stdout, runtime.clock),
-               probes={Store.TABLE: service.table.probe, Store.LEDGER: service.ledger.probe,
-                       Store.RECEIPTS: service.receipts.probe},
                lever_is_pulled=partial(lever_is_pulled, service.receipts.client, environ[Variable.CONTROL_BUCKET]))

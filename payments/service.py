@@ -4,22 +4,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
+from contract import CANARY_PREFIX, Store
 from payments.clock import Clock, utc_now
 from payments.deadline import Deadline
-from payments.errors import Conflict, NotTheWriter
+from payments.errors import Conflict, NotTheWriter, StoreUnavailable
 from payments.leadership import Lease
 from payments.ledger import PostgresLedger
 from payments.payment import Payment, Record
-from payments.stores import DynamoTable, S3Receipts
+from payments.stores import AwsResponse, DynamoTable, S3Receipts, record_of
 
 
 @dataclass(frozen=True)
 class PaymentService:
     """Payments over the stores of one region.
 
-    The table decides: the first request that registers an id owns it. All other writes derive from the registered
-    record and carry a condition, so a repeated request completes what an earlier one left undone, and nothing is
-    written twice. A crash between two writes leaves a pending record, which is visibly not a payment yet.
+    The table decides: the first request that registers an id owns it, unless the ledger has posted another one. All
+    other writes derive from the registered record and carry a condition, so a repeated request completes what an
+    earlier one left undone, and nothing is written twice. A crash between two writes leaves a pending record, which is
+    visibly not a payment yet.
 
     Only the leader accepts payments. Each write is sent while the lease holds, and carries its epoch; a store that has
     seen a newer epoch refuses it.
@@ -37,31 +39,44 @@ class PaymentService:
         Raises NotTheWriter if the region must not write, Conflict if the id belongs to another request, and
         StoreUnavailable, after which a repeat completes the payment.
         """
-        created_at = utc_now(self.clock).isoformat(timespec="milliseconds")
         with self._writing(deadline) as (epoch, writing):
-            new = Record(payment=payment, fingerprint=payment.fingerprint(), created_at=created_at, epoch=epoch)
-            registered = self.table.register(new, writing)
-            if registered.fingerprint != new.fingerprint:
-                raise Conflict
-            return registered if registered.settled else self._complete(registered, epoch, writing)
+            new = self._new(payment, epoch)
+            item = self.table.register(new, writing)
+            found = record_of(item)
+            if found.fingerprint == new.fingerprint and found.settled:
+                return found
+            if found.fingerprint != new.fingerprint:
+                found = self._acknowledged(new, found, writing)
+            elif found.epoch > epoch:
+                raise NotTheWriter
+            return self._settle(item, self._post(found, epoch, writing)[0], writing)
 
-    def restore(self, record: Record, deadline: Deadline) -> None:
-        """Write what any store lacks of a payment that another store still has. Raises what `accept` raises.
+    def canary(self, deadline: Deadline) -> None:
+        """Write to table and bucket what a payment writes, under a key of its own; its posting is a mark.
 
-        If the table has a pending payment of another request, and the ledger accepts this one, this one replaces it:
-        the other can never be posted then, so it was never settled.
+        Raises what `accept` raises.
         """
         with self._writing(deadline) as (epoch, writing):
-            lost = replace(record, epoch=epoch, settled=False)
-            registered = self.table.register(lost, writing)
-            if registered.fingerprint != lost.fingerprint:
-                if registered.settled:
-                    raise Conflict
-                self.ledger.post(lost, writing)
-                if not self.table.replace(registered, lost, writing):
-                    raise Conflict
-                registered = lost
-            self._complete(registered, epoch, writing)
+            region = self.lease.region
+            record = self._new(Payment(payment_id=CANARY_PREFIX + region, amount=1, currency="XXX", payer="canary",
+                                       payee="canary"), epoch)
+            item = self.table.register(record, writing, again=True)
+            if record_of(item).epoch > epoch:
+                raise NotTheWriter
+            self.receipts.put_canary(record, region, writing)
+            self._settle(item, replace(record, settled=True), writing)
+
+    def restore(self, record: Record, item: AwsResponse | None, deadline: Deadline) -> None:
+        """Write what any store lacks, or has differently, of a payment that another store has.
+
+        `item` is what the table has under the id. A receipt that differs becomes an older version. Raises what `accept`
+        raises.
+        """
+        with self._writing(deadline) as (epoch, writing):
+            kept, receipt = self._post(record, epoch, writing)
+            if receipt is None or not receipt.agrees(kept):
+                self.receipts.replace(kept, writing)
+            self._settle(item or self.table.register(kept, writing), kept, writing)
 
     def find(self, payment_id: str, deadline: Deadline) -> Record | None:
         """The record of an id, settled or pending. Raises StoreUnavailable."""
@@ -76,26 +91,47 @@ class PaymentService:
         except NotTheWriter:
             self.lease.drop()
             raise
+        except Conflict:
+            self.lease.hold(epoch, deadline)  # a former leader does not know what has been acknowledged since
+            raise
 
-    def _complete(self, registered: Record, epoch: int, deadline: Deadline) -> Record:
-        """Write all that a registered record stands for: the posting, then the receipt, and `settled` last.
+    def _new(self, payment: Payment, epoch: int) -> Record:
+        return Record(payment=payment, fingerprint=payment.fingerprint(), epoch=epoch,
+                      created_at=utc_now(self.clock).isoformat(timespec="milliseconds"))
 
-        A pending record of an older epoch is first moved to this one, so that its writer can no longer settle it.
+    def _acknowledged(self, new: Record, found: Record, deadline: Deadline) -> Record:
+        """What ledger or receipts have of a request whose id is another one's in the table. Raises Conflict."""
+        payment_id = new.payment.payment_id
+        kept = self.ledger.find(payment_id, deadline)
+        if kept is None and not found.settled:
+            kept = self.receipts.find(payment_id, deadline)
+        if kept is None or kept.fingerprint != new.fingerprint:
+            raise Conflict
+        return kept
+
+    def _post(self, record: Record, epoch: int, deadline: Deadline) -> tuple[Record, Record | None]:
+        """Post the payment and write its receipt. Returns its settled record, and what its receipt says now.
+
+        The record has the earliest creation time that either has. A receipt that differs otherwise is left as it is:
+        what the ledger has counts.
         """
-        old = not registered.settled and registered.epoch < epoch
-        record = _own(registered, self.table.adopt(registered, epoch, deadline) if old else registered, epoch)
-        self.ledger.post(replace(record, epoch=epoch), deadline)
-        self.receipts.put(record, deadline)
-        return record if record.settled else _own(record, self.table.settle(record, deadline), epoch)
+        record = self._posted(replace(record, epoch=epoch, settled=True), deadline)
+        receipt = self.receipts.put(record, deadline)
+        if receipt and receipt.fingerprint == record.fingerprint and receipt.created_at < record.created_at:
+            record = self._posted(replace(record, created_at=receipt.created_at), deadline)
+        return record, receipt
 
+    def _posted(self, record: Record, deadline: Deadline) -> Record:
+        return replace(record, created_at=self.ledger.post(record, deadline))
 
-def _own(asked: Record, found: Record, epoch: int) -> Record:
-    """What the table has after a write, if that is the request's record, settled or under this epoch.
+    def _settle(self, item: AwsResponse, record: Record, deadline: Deadline) -> Record:
+        """Make the item the settled record, last of all. Returns the record that the table has now.
 
-    Raises Conflict if it belongs to another request, and NotTheWriter if it is pending under another epoch.
-    """
-    if found.fingerprint != asked.fingerprint:
-        raise Conflict
-    if found.epoch != epoch and not found.settled:
-        raise NotTheWriter
-    return found
+        Raises NotTheWriter if a newer epoch has taken it up, and StoreUnavailable if it has changed otherwise.
+        """
+        now = record_of(self.table.update(item, record, deadline))
+        if now.settled and now.fingerprint == record.fingerprint:
+            return now
+        if now.epoch > record.epoch:
+            raise NotTheWriter
+        raise StoreUnavailable(Store.TABLE, "ItemChanged")

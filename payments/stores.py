@@ -2,10 +2,8 @@
 
 Every method takes the deadline of the request, and raises StoreUnavailable if the store gives no usable answer by then.
 """
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -13,10 +11,10 @@ from typing import Any
 from botocore import exceptions
 from botocore.parsers import ResponseParserError
 
-from contract import KEY_ATTRIBUTE, LEVER_KEY, RECEIPTS_PREFIX, Store
+from contract import CANARY_FOLDER, KEY_ATTRIBUTE, LEVER_KEY, RECEIPTS_PREFIX, Store
 from payments.deadline import Deadline
 from payments.errors import StoreUnavailable
-from payments.payment import PAYMENT_ID, Payment, Record
+from payments.payment import MAX_BODY_BYTES, PAYMENT_ID, Payment, Record, parse_receipt
 
 AwsResponse = dict[str, Any]
 NextDeadline = Callable[[], Deadline]
@@ -32,96 +30,114 @@ _TRY_AGAIN = frozenset({
 })
 CONDITION_FAILED = "ConditionalCheckFailedException"
 IS_NEW = f"attribute_not_exists({KEY_ATTRIBUTE})"
-
-
-class State(StrEnum):
-    """What a store can do now: everything, only reads (a standby), or nothing."""
-
-    OK = "ok"
-    STANDBY = "standby"
-    UNAVAILABLE = "unavailable"
+_DECIDING = ("fingerprint", "epoch", "status")  # attributes by which an item is still the one that was found
+BATCH = 100
+"""The most items that one call of DynamoDB reads by their keys."""
 
 
 @dataclass(frozen=True)
 class DynamoTable:
-    """One record per payment id, in a DynamoDB table; it decides which request an id belongs to.
+    """One item per payment id, in a DynamoDB table; the first request that registers an id owns it.
 
-    The table has other items too: leadership and what recovery stores. Their keys begin with `!`, which no payment id
-    contains, so they cannot be payments.
+    The table has other items too: the recovery record, the canaries, and more. Their keys begin with `!`, which no
+    payment id contains, so they cannot be payments. Attributes that are not known here are left as they are.
     """
 
     client: Any
     name: str
 
-    def register(self, record: Record, deadline: Deadline) -> Record:
-        """Put the record if its payment id is new. Returns the record that the id has now: a repeat costs no read."""
-        answer = call(Store.TABLE, deadline, self.client.put_item, CONDITION_FAILED, TableName=self.name,
-                      Item=_item(record), ConditionExpression=IS_NEW, ReturnValuesOnConditionCheckFailure="ALL_OLD")
-        return _record(answer["Item"]) if "Error" in answer else record
+    def register(self, record: Record, deadline: Deadline, *, again: bool = False) -> AwsResponse:
+        """Put an item if its key is new; `again`: also in place of one whose epoch is not newer.
 
-    def adopt(self, record: Record, epoch: int, deadline: Deadline) -> Record:
-        """Move a pending record to a newer epoch, if the id still belongs to it. Returns the record the id has now."""
-        values = {":new": {"N": str(epoch)}, ":status": {"S": "PENDING"}}
-        return self._update(record, deadline, "SET #epoch = :new", values,
-                            condition="fingerprint = :fingerprint AND #epoch = :epoch AND #status = :status")
+        Returns the item that is there now: a repeat costs no read.
+        """
+        item = item_of(record)
+        more: AwsResponse = {"ConditionExpression": IS_NEW}
+        if again:
+            more = {"ConditionExpression": f"{IS_NEW} OR epoch <= :epoch",
+                    "ExpressionAttributeValues": {":epoch": item["epoch"]}}
+        answer = call(Store.TABLE, deadline, self.client.put_item, CONDITION_FAILED, TableName=self.name, Item=item,
+                      ReturnValuesOnConditionCheckFailure="ALL_OLD", **more)
+        found: AwsResponse = answer["Item"] if "Error" in answer else item
+        return found
 
-    def settle(self, record: Record, deadline: Deadline) -> Record:
-        """Mark the record settled, if the id still belongs to it and its epoch. Returns the record the id has now."""
-        return self._update(record, deadline, "SET #status = :status", {":status": {"S": "SETTLED"}},
-                            condition="fingerprint = :fingerprint AND #epoch = :epoch")
+    def update(self, found: AwsResponse, record: Record, deadline: Deadline) -> AwsResponse:
+        """Make the item that was found the record's, if it is still of that request, epoch and status.
 
-    def replace(self, found: Record, record: Record, deadline: Deadline) -> bool:
-        """Replace the pending record that was found by another one. Returns whether it was still there."""
-        answer = call(Store.TABLE, deadline, self.client.put_item, CONDITION_FAILED, TableName=self.name,
-                      Item=_item(record), ConditionExpression="fingerprint = :fingerprint AND #status = :status",
-                      ExpressionAttributeNames={"#status": "status"},
-                      ExpressionAttributeValues={":fingerprint": {"S": found.fingerprint},
-                                                 ":status": {"S": "PENDING"}})
-        return "Error" not in answer
+        Returns the item that is there now. Calls nothing if it is the record's but for the epoch.
+        """
+        changes = {name: value for name, value in item_of(record).items() if found.get(name) != value}
+        if changes.keys() <= {"epoch"}:
+            return found
+        conditions = [f"#{name} = :found_{name}" if name in found else f"attribute_not_exists(#{name})"
+                      for name in _DECIDING]
+        values = {f":{name}": value for name, value in changes.items()} | {
+            f":found_{name}": found[name] for name in _DECIDING if name in found}
+        answer = call(Store.TABLE, deadline, self.client.update_item, CONDITION_FAILED, TableName=self.name,
+                      Key={KEY_ATTRIBUTE: found[KEY_ATTRIBUTE]}, ConditionExpression=" AND ".join(conditions),
+                      UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in changes),
+                      ExpressionAttributeNames={f"#{name}": name for name in {*changes, *_DECIDING}},
+                      ExpressionAttributeValues=values, ReturnValuesOnConditionCheckFailure="ALL_OLD")
+        if "Error" not in answer:
+            return {**found, **changes}
+        if "Item" not in answer:
+            raise StoreUnavailable(Store.TABLE, "ItemMissing")
+        there: AwsResponse = answer["Item"]
+        return there
+
+    def item(self, key: str, deadline: Deadline) -> AwsResponse | None:
+        """The item of a key, by a consistent read; None if there is none."""
+        answer = call(Store.TABLE, deadline, self.client.get_item, TableName=self.name, Key=_key(key),
+                      ConsistentRead=True)
+        return answer.get("Item")
 
     def find(self, payment_id: str, deadline: Deadline) -> Record | None:
-        """The record of an id, by a consistent read; None if there is none. Calls nothing for an invalid id."""
-        if not PAYMENT_ID.fullmatch(payment_id):
-            return None
-        answer = call(Store.TABLE, deadline, self.client.get_item, TableName=self.name, Key=_key(payment_id),
-                      ConsistentRead=True)
-        return _record(answer["Item"]) if "Item" in answer else None
+        """The record of an id, None if there is none. Calls nothing for an invalid id."""
+        item = self.item(payment_id, deadline) if PAYMENT_ID.fullmatch(payment_id) else None
+        return record_of(item) if item else None
 
-    def probe(self, deadline: Deadline) -> State:
-        """Read an item that cannot exist: its key has a character that no payment id contains."""
-        call(Store.TABLE, deadline, self.client.get_item, TableName=self.name, Key=_key("no payment"))
-        return State.OK
+    def items(self, payment_ids: Sequence[str], deadline: Deadline) -> dict[str, AwsResponse]:
+        """The items of at most BATCH ids, by consistent reads."""
+        found: dict[str, AwsResponse] = {}
+        wanted: AwsResponse = {self.name: {"Keys": list(map(_key, payment_ids)), "ConsistentRead": True}}
+        while wanted:
+            answer = call(Store.TABLE, deadline, self.client.batch_get_item, RequestItems=wanted)
+            found |= {item[KEY_ATTRIBUTE]["S"]: item for item in answer["Responses"].get(self.name, ())}
+            wanted = answer.get("UnprocessedKeys", {})
+        return found
 
-    def records(self, deadline: NextDeadline) -> Iterator[Record]:
-        """Every record, in no particular order, by consistent reads."""
-        scan = partial(self.client.scan, TableName=self.name, ConsistentRead=True)
-        page = call(Store.TABLE, deadline(), scan)
+    def pages(self, after: str, deadline: NextDeadline) -> Iterator[tuple[str, dict[str, AwsResponse]]]:
+        """Every payment's item in pages, in no particular order; with each page the key after which the next begins.
+
+        `after` is such a key, or empty for the first page; the last page has an empty one. By consistent reads.
+        """
         while True:
-            yield from (_record(item) for item in page["Items"] if PAYMENT_ID.fullmatch(item[KEY_ATTRIBUTE]["S"]))
-            if "LastEvaluatedKey" not in page:
+            more: AwsResponse = {"ExclusiveStartKey": _key(after)} if after else {}
+            page = call(Store.TABLE, deadline(), self.client.scan, TableName=self.name, ConsistentRead=True, **more)
+            after = page["LastEvaluatedKey"][KEY_ATTRIBUTE]["S"] if "LastEvaluatedKey" in page else ""
+            keys = ((item[KEY_ATTRIBUTE]["S"], item) for item in page["Items"])
+            yield after, {key: item for key, item in keys if PAYMENT_ID.fullmatch(key)}
+            if not after:
                 return
-            page = call(Store.TABLE, deadline(), scan, ExclusiveStartKey=page["LastEvaluatedKey"])
 
-    def _update(self, record: Record, deadline: Deadline, change: str, values: AwsResponse, condition: str) -> Record:
-        answer = call(Store.TABLE, deadline, self.client.update_item, CONDITION_FAILED, TableName=self.name,
-                      Key=_key(record.payment.payment_id), UpdateExpression=change, ConditionExpression=condition,
-                      ExpressionAttributeNames={"#status": "status", "#epoch": "epoch"},
-                      ExpressionAttributeValues={":fingerprint": {"S": record.fingerprint},
-                                                 ":epoch": {"N": str(record.epoch)}, **values},
-                      ReturnValues="ALL_NEW", ReturnValuesOnConditionCheckFailure="ALL_OLD")
-        item = answer.get("Attributes") or answer.get("Item")
-        if item is None:
-            raise StoreUnavailable(Store.TABLE, "ItemMissing")
-        return _record(item)
+    def note(self, key: str, text: str, revision: int, deadline: Deadline) -> bool:
+        """Keep a text under a key that no payment has, if its revision is the one before. Returns whether it was."""
+        more: AwsResponse = {"ConditionExpression": IS_NEW} if revision == 1 else {
+            "ConditionExpression": "revision = :before",
+            "ExpressionAttributeValues": {":before": {"N": str(revision - 1)}}}
+        answer = call(Store.TABLE, deadline, self.client.put_item, CONDITION_FAILED, TableName=self.name, Item={
+            **_key(key), "version": {"N": "1"}, "revision": {"N": str(revision)}, "document": {"S": text}}, **more)
+        return "Error" not in answer
 
 
 @dataclass(frozen=True)
 class Version:
-    """A version of a payment's receipt: when it arrived in this bucket (to the second) and its size in bytes."""
+    """A version of a payment's receipt: its id, its size in bytes, and whether it is what a reader gets."""
 
     payment_id: str
-    arrived_at: datetime
+    version_id: str
     size: int
+    current: bool
 
 
 @dataclass(frozen=True)
@@ -131,35 +147,70 @@ class S3Receipts:
     client: Any
     bucket: str
 
-    def put(self, record: Record, deadline: Deadline) -> None:
-        """Put the receipt if there is none: another version would count as another receipt."""
-        call(Store.RECEIPTS, deadline, self.client.put_object, "PreconditionFailed", Bucket=self.bucket,
-             Key=_receipt_key(record.payment.payment_id), Body=record.receipt(), ContentType="application/json",
-             IfNoneMatch="*")
+    def put(self, record: Record, deadline: Deadline) -> Record | None:
+        """Put the receipt if there is none: another version would count as another receipt.
 
-    def versions(self, deadline: NextDeadline) -> Iterator[Version]:
-        """Every version of every receipt, by payment id and then newest first; other objects are skipped."""
-        request = partial(self.client.list_object_versions, Bucket=self.bucket, Prefix=RECEIPTS_PREFIX)
-        page = call(Store.RECEIPTS, deadline(), request)
+        Returns the record whose receipt is there now; None if what is there is no receipt.
+        """
+        answer = self._put(_receipt_key(record.payment.payment_id), record, deadline, IfNoneMatch="*")
+        return self.find(record.payment.payment_id, deadline) if "Error" in answer else record
+
+    def replace(self, record: Record, deadline: Deadline) -> None:
+        """Put the receipt as the newest version."""
+        self._put(_receipt_key(record.payment.payment_id), record, deadline)
+
+    def put_canary(self, record: Record, region: str, deadline: Deadline) -> None:
+        """Put the receipt of a region's canary in place of the last one."""
+        self._put(f"{CANARY_FOLDER}{region}.json", record, deadline)
+
+    def note(self, key: str, text: str, deadline: Deadline) -> None:
+        """Put a text that is no receipt."""
+        call(Store.RECEIPTS, deadline, self.client.put_object, Bucket=self.bucket, Key=key, Body=text.encode(),
+             ContentType="application/x-ndjson")
+
+    def find(self, payment_id: str, deadline: Deadline) -> Record | None:
+        """The settled record in a payment's receipt; None if there is no receipt of this payment."""
+        request = partial(self.client.get_object, Bucket=self.bucket, Key=_receipt_key(payment_id))
+        answer = call(Store.RECEIPTS, deadline, partial(_read, request), "NoSuchKey")
+        return None if "Error" in answer else _receipt(payment_id, answer["Body"])
+
+    def size(self, payment_id: str, deadline: Deadline) -> int | None:
+        """The size of a payment's receipt in bytes, None if there is none."""
+        answer = call(Store.RECEIPTS, deadline, self.client.head_object, "404", Bucket=self.bucket,
+                      Key=_receipt_key(payment_id))
+        return None if "Error" in answer else int(answer["ContentLength"])
+
+    def versions(self, deadline: NextDeadline, after: str = "", payment_id: str = "") -> Iterator[Version]:
+        """Every version of every receipt, in the order of the keys and then newest first; of one payment if given.
+
+        `after` is the payment after which to begin. Other objects are skipped.
+        """
+        request = partial(self.client.list_object_versions, Bucket=self.bucket,
+                          Prefix=_receipt_key(payment_id) if payment_id else RECEIPTS_PREFIX)
+        more = {"KeyMarker": _receipt_key(after)} if after else {}
         while True:
+            page = call(Store.RECEIPTS, deadline(), request, **more)
             for found in page.get("Versions", ()):
-                payment_id = found["Key"].removeprefix(RECEIPTS_PREFIX).removesuffix(".json")
-                if PAYMENT_ID.fullmatch(payment_id):
-                    yield Version(payment_id, found["LastModified"], found["Size"])
+                name = found["Key"].removeprefix(RECEIPTS_PREFIX).removesuffix(".json")
+                if PAYMENT_ID.fullmatch(name) and found["Key"] == _receipt_key(name):
+                    yield Version(name, found["VersionId"], found["Size"], found["IsLatest"])
             if not page["IsTruncated"]:
                 return
-            page = call(Store.RECEIPTS, deadline(), request, KeyMarker=page["NextKeyMarker"],
-                        VersionIdMarker=page["NextVersionIdMarker"])
+            more = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page.get("NextVersionIdMarker", "")}
 
-    def read(self, payment_id: str, deadline: Deadline) -> bytes:
-        """The newest version of a payment's receipt."""
-        request = partial(self.client.get_object, Bucket=self.bucket, Key=_receipt_key(payment_id))
-        return bytes(call(Store.RECEIPTS, deadline, lambda: {"Body": request()["Body"].read()})["Body"])
+    def read(self, version: Version, deadline: Deadline) -> Record | None:
+        """The settled record in a version; None if that is no receipt of its payment."""
+        request = partial(self.client.get_object, Bucket=self.bucket, Key=_receipt_key(version.payment_id),
+                          VersionId=version.version_id)
+        return _receipt(version.payment_id, call(Store.RECEIPTS, deadline, partial(_read, request))["Body"])
 
-    def probe(self, deadline: Deadline) -> State:
+    def probe(self, deadline: Deadline) -> None:
         """Check that the bucket answers."""
         call(Store.RECEIPTS, deadline, self.client.head_bucket, Bucket=self.bucket)
-        return State.OK
+
+    def _put(self, key: str, record: Record, deadline: Deadline, **condition: str) -> AwsResponse:
+        return call(Store.RECEIPTS, deadline, self.client.put_object, "PreconditionFailed", Bucket=self.bucket, Key=key,
+                    Body=record.receipt(), ContentType="application/json", **condition)
 
 
 def lever_is_pulled(client: Any, bucket: str, deadline: Deadline) -> bool:
@@ -180,7 +231,7 @@ def call(store: str, deadline: Deadline, operation: Callable[..., AwsResponse], 
         if isinstance(error, exceptions.ClientError) and code == expected:
             refusal: AwsResponse = error.response
             return refusal
-        raise StoreUnavailable(store, code) from error
+        raise StoreUnavailable(store, code, again=_transient(error)) from error
 
 
 def _code(error: Exception) -> str:
@@ -194,15 +245,30 @@ def _transient(error: Exception) -> bool:
     return isinstance(error, _NO_ANSWER)
 
 
-def _key(payment_id: str) -> AwsResponse:
-    return {KEY_ATTRIBUTE: {"S": payment_id}}
+def _key(key: str) -> AwsResponse:
+    return {KEY_ATTRIBUTE: {"S": key}}
 
 
 def _receipt_key(payment_id: str) -> str:
     return f"{RECEIPTS_PREFIX}{payment_id}.json"
 
 
-def _item(record: Record) -> AwsResponse:
+def _read(request: Callable[[], AwsResponse]) -> AwsResponse:
+    """The body as bytes. What is longer than any receipt is not read."""
+    answer = request()
+    return {"Body": answer["Body"].read() if answer["ContentLength"] <= MAX_BODY_BYTES else b""}
+
+
+def _receipt(payment_id: str, body: bytes) -> Record | None:
+    try:
+        found = parse_receipt(body)
+    except ValueError:
+        return None
+    return found if found.payment.payment_id == payment_id else None
+
+
+def item_of(record: Record) -> AwsResponse:
+    """The record as an item of the table."""
     payment = record.payment
     texts = {KEY_ATTRIBUTE: payment.payment_id, "currency": payment.currency, "payer": payment.payer,
              "payee": payment.payee, "fingerprint": record.fingerprint, "created_at": record.created_at,
@@ -211,8 +277,12 @@ def _item(record: Record) -> AwsResponse:
             **{name: {"S": text} for name, text in texts.items()}}
 
 
-def _record(item: AwsResponse) -> Record:
-    payment = Payment(amount=int(item["amount"]["N"]),
-                      **{name: item[name]["S"] for name in ("payment_id", "currency", "payer", "payee")})
-    return Record(payment=payment, fingerprint=item["fingerprint"]["S"], created_at=item["created_at"]["S"],
-                  epoch=int(item["epoch"]["N"]), settled=item["status"]["S"] == "SETTLED")
+def record_of(item: AwsResponse) -> Record:
+    """The record that an item holds. Raises StoreUnavailable if it is malformed."""
+    try:
+        payment = Payment(amount=int(item["amount"]["N"]),
+                          **{name: item[name]["S"] for name in ("payment_id", "currency", "payer", "payee")})
+        return Record(payment=payment, fingerprint=item["fingerprint"]["S"], created_at=item["created_at"]["S"],
+                      epoch=int(item["epoch"]["N"]), settled=item["status"]["S"] == "SETTLED")
+    except (KeyError, TypeError, ValueError):
+        raise StoreUnavailable(Store.TABLE, "ItemMalformed") from None

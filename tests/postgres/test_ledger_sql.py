@@ -15,14 +15,13 @@ import pytest
 from pg8000.exceptions import DatabaseError
 from pg8000.native import Connection
 
-from contract import LEADERSHIP_KEY
+from contract import RECORD_KEY
 from payments.deadline import Deadline
-from payments.errors import Conflict, MigrationError, NotTheWriter
-from payments.ledger import POST, PostgresLedger
+from payments.errors import Conflict, MigrationError, NotTheWriter, StoreUnavailable
+from payments.ledger import LAST_PLACE, MARK, POST, LedgerState, PostgresLedger
 from payments.migrate import Migration, load, migrate
 from payments.payment import Payment, Record
 from payments.runtime import system_runtime
-from payments.stores import State
 from rehearsal.postgres.global_database import GlobalDatabase
 from tests.postgres.conftest import PATIENT, REGIONS, Postgres
 
@@ -115,15 +114,65 @@ def posting(connection: Connection, payment_id: str) -> list[list[Any]]:
 def test_a_posting_is_read_as_the_record_that_was_posted(ledger: PostgresLedger, master: Connection) -> None:
     posted = record(epoch=newest(master))
     ledger.post(posted, deadline())
-    assert replace(posted, settled=True) in list(ledger.postings(deadline))
+    assert ledger.find(posted.payment.payment_id, deadline()) == replace(posted, settled=True)
+    assert ledger.find("nobody", deadline()) is None
 
 
-def test_all_pages_are_read(database: Postgres, master: Connection) -> None:
-    posted = [record(epoch=newest(master)) for _ in range(5)]
+def test_all_pages_are_read_in_the_order_of_the_receipts_keys_and_newest_first(
+        database: Postgres, master: Connection) -> None:
+    names = ["page-b", "page-a-1", "page-a", "page-a_1", "page-a1", "page-A"]
     with closing(PostgresLedger(database.app, page=2)) as ledger:
-        for each in posted:
-            ledger.post(each, deadline())
-        assert [each.payment for each in ledger.postings(deadline)][-5:] == [each.payment for each in posted]
+        for name in names:
+            ledger.post(record(epoch=newest(master), payment_id=name), deadline())
+        ordered = [key.removesuffix(".json") for key in sorted(f"{name}.json" for name in names)]
+        found = [each.payment.payment_id for each in ledger.postings(deadline)]
+        assert [each for each in found if each in names] == ordered
+        assert [each.payment.payment_id for each in ledger.postings(deadline, "page-a")][:3] == ordered[3:]
+        before, latest = ledger.newest(LAST_PLACE, deadline())
+        assert [each.payment.payment_id for each in latest] == names[:-3:-1]
+        assert [each.payment.payment_id for each in ledger.newest(before, deadline())[1]] == names[-3:-5:-1]
+        assert ledger.known([*names, "nobody"], deadline()) == {*names}
+
+
+def test_the_order_of_the_keys_is_read_from_an_index(master: Connection) -> None:
+    master.run("SET enable_seqscan = off")
+    plan = master.run("""EXPLAIN SELECT payment_id FROM ledger.postings WHERE payment_id || '.json' > 'x'
+                         ORDER BY payment_id || '.json' LIMIT 10""")
+    assert "postings_by_receipt" in str(plan)
+    assert "Sort" not in str(plan)
+
+
+def test_of_several_creation_times_the_earliest_counts(ledger: PostgresLedger, master: Connection) -> None:
+    posted = record(epoch=newest(master))
+    times = [f"2026-01-02T03:04:05.{second}+00:00" for second in ("678", "500", "900")]
+    answers = [ledger.post(replace(posted, created_at=time), deadline()) for time in times]
+    assert answers == [times[0], times[1], times[1]]
+    kept = ledger.find(posted.payment.payment_id, deadline())
+    assert kept
+    assert (kept.created_at, kept.payment) == (times[1], posted.payment)
+
+
+def test_marks_are_numbered_and_fenced_as_postings_are(ledger: PostgresLedger, master: Connection) -> None:
+    epoch = newest(master) + 1
+    numbers = [ledger.mark("us-east-1", epoch, deadline()) for _ in range(2)]
+    assert numbers == [numbers[0], numbers[0] + 1]
+    assert ledger.state(deadline()) == LedgerState(epoch, {"us-east-1": numbers[1]})
+    with pytest.raises(NotTheWriter):
+        ledger.mark("us-east-1", epoch - 1, deadline())
+    with pytest.raises(NotTheWriter):
+        ledger.post(record(epoch=epoch - 1), deadline())
+    assert ledger.state(deadline()).marks == {"us-east-1": numbers[1]}
+
+
+def test_concurrent_marks_are_numbered_without_gaps(database: Postgres, master: Connection) -> None:
+    epoch = newest(master)
+
+    def mark() -> int:
+        with closing(PostgresLedger(database.app)) as ledger:
+            return ledger.mark("eu-west-1", epoch, deadline())
+
+    numbers = sorted(at_once([mark] * AT_ONCE))
+    assert numbers == [*range(numbers[0], numbers[0] + AT_ONCE)]
 
 
 def test_concurrent_postings_of_one_payment_post_it_once(database: Postgres, master: Connection) -> None:
@@ -147,7 +196,7 @@ def test_after_a_newer_epoch_older_ones_are_refused(ledger: PostgresLedger, mast
     for refused in (old, replace(new, epoch=epoch)):
         with pytest.raises(NotTheWriter):
             ledger.post(refused, deadline())
-    assert (posting(master, old.payment.payment_id), ledger.epoch(deadline())) == ([], epoch + 1)
+    assert (posting(master, old.payment.payment_id), ledger.state(deadline()).epoch) == ([], epoch + 1)
     ledger.post(replace(new, epoch=epoch + 2), deadline())
     assert posting(master, new.payment.payment_id) == [[1250, epoch + 1]]
 
@@ -211,6 +260,7 @@ def post(connection: Connection, posted: Record) -> None:
     "DELETE FROM ledger.postings", "TRUNCATE ledger.postings", "UPDATE ledger.fence SET epoch = 0",
     "DELETE FROM ledger.fence", "CREATE TABLE ledger.other ()", "CREATE TABLE public.other ()",
     "SELECT * FROM public.schema_migrations", "SELECT nextval('ledger.postings_seq_seq')",
+    "UPDATE ledger.marks SET number = 0", "INSERT INTO ledger.marks VALUES ('x', 1, 1)", "SELECT ledger.pass_fence(99)",
     "DROP FUNCTION ledger.post_payment", "ALTER TABLE ledger.postings DROP amount",
 ])
 def test_the_function_can_only_write_by_posting(app: Connection, statement: str) -> None:
@@ -221,6 +271,7 @@ def test_other_users_can_neither_post_nor_read(database: Postgres, master: Conne
     master.run("CREATE ROLE stranger LOGIN PASSWORD 'stranger'")
     with closing(database.login("stranger", "stranger")) as stranger:
         assert code(lambda: post(stranger, record())) == INSUFFICIENT_PRIVILEGE
+        assert code(lambda: stranger.run(MARK, region="x", epoch=99)) == INSUFFICIENT_PRIVILEGE
         assert code(lambda: stranger.run("SELECT * FROM ledger.entries")) == INSUFFICIENT_PRIVILEGE
 
 
@@ -233,7 +284,7 @@ def test_the_callers_own_tables_and_search_path_are_not_used(app: Connection, ma
 
 
 @pytest.mark.parametrize("invalid", [
-    {"amount": 0}, {"amount": -1}, {"currency": "eur"}, {"payee": "a"}, {"payer": ""}, {"payment_id": LEADERSHIP_KEY},
+    {"amount": 0}, {"amount": -1}, {"currency": "eur"}, {"payee": "a"}, {"payer": ""}, {"payment_id": RECORD_KEY},
     {"payment_id": "x" * 65}, {"payee": "x" * 65},
 ])
 def test_an_invalid_payment_is_not_posted(app: Connection, master: Connection, invalid: dict[str, Any]) -> None:
@@ -258,21 +309,24 @@ def test_even_the_owner_cannot_post_out_of_balance(ledger: PostgresLedger, maste
         epoch FROM ledger.postings WHERE payment_id = :id""", id=payment_id)) == UNIQUE_VIOLATION
 
 
-def test_a_probe_tells_the_writer_from_a_standby(
-        database: Postgres, writer: GlobalDatabase, master: Connection) -> None:
+def test_a_standby_is_read_and_refuses_marks(
+        ledger: PostgresLedger, writer: GlobalDatabase, master: Connection) -> None:
+    posted = record(epoch=newest(master))
+    ledger.post(posted, deadline())
+    number = ledger.mark("us-west-2", posted.epoch, deadline())
     writer.join(REGIONS[1])
     standby = Postgres.of(writer, REGIONS[1])
 
     def nowhere() -> Connection:
         raise ConnectionRefusedError
 
-    for writer_endpoint, reader_endpoint, state in (
-            (database.app, nowhere, State.OK), (standby.app, nowhere, State.STANDBY),
-            (nowhere, standby.app, State.STANDBY)):
-        with closing(PostgresLedger(writer_endpoint, reader_endpoint)) as ledger:
-            assert [ledger.probe(deadline()) for _ in range(2)] == [state] * 2
-    with closing(PostgresLedger(standby.app)) as ledger:
-        assert ledger.epoch(deadline()) == newest(master)
+    with closing(PostgresLedger(nowhere, standby.app)) as behind, closing(behind.replica()) as replica:
+        state = behind.state(deadline())
+        assert (state.epoch, state.marks["us-west-2"]) == (posted.epoch, number)
+        assert replica.find(posted.payment.payment_id, deadline()) == replace(posted, settled=True)
+        with pytest.raises(StoreUnavailable) as caught:
+            replica.mark("us-west-2", posted.epoch, deadline())
+        assert (caught.value.code, caught.value.again) == ("25006", True)
 
 
 def test_concurrent_migrations_are_applied_once(postgres: Postgres) -> None:

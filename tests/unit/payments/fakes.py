@@ -11,9 +11,10 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError
 from pg8000.exceptions import DatabaseError, InterfaceError
 
+from contract import READINESS, RECORD_KEY
 from payments import ledger, stores
 from payments.api import Api
 from payments.deadline import Deadline, Timing
@@ -22,6 +23,7 @@ from payments.logs import request_logger
 from payments.reconcile import Reconciliation
 from payments.runtime import Runtime
 from payments.service import PaymentService
+from simulator.dynamodb import holds
 
 T = TypeVar("T")
 Item = dict[str, Any]
@@ -52,15 +54,15 @@ class Network:
 
     calls: list[str] = field(default_factory=list)
     faults: list[Fault | None] = field(default_factory=list)
-    dead: frozenset[str] = frozenset()  # operations that reach no store
+    failing: Mapping[str, BaseException] = field(default_factory=dict)  # operations that fail, before they do anything
     meanwhile: dict[int, Callable[[], object]] = field(default_factory=dict)  # what happens before the nth call
 
     def carry(self, operation: str, effect: Callable[[], Item]) -> Item:
         """Make the call, unless there is a fault for it."""
         self.meanwhile.pop(len(self.calls), int)()
         self.calls.append(operation)
-        if operation in self.dead:
-            raise EndpointConnectionError(endpoint_url="https://store")
+        if operation in self.failing:
+            raise self.failing[operation]
         fault = self.faults.pop(0) if self.faults else None
         if fault is None:
             return effect()
@@ -75,11 +77,12 @@ class StillClock:
     """Time that passes only when a test moves it, or when something sleeps."""
 
     now: float = 0.0
+    frozen: float = 0.0  # seconds that only the wall clock has seen
     slept: list[float] = field(default_factory=list)
 
     def time(self) -> float:
         """Seconds since MOMENT began, which is this clock's start."""
-        return MOMENT.timestamp() + self.now
+        return MOMENT.timestamp() + self.now + self.frozen
 
     def monotonic(self) -> float:
         """Seconds since this clock's start."""
@@ -132,7 +135,7 @@ class FakeDynamoDB:
 
     def __init__(self, network: Network) -> None:
         self.items: dict[str, Item] = {}
-        self.page = 1000
+        self.page, self.batch = 1000, 100
         self.copy: Callable[[str, Item], object] = _no_replica
         self._network = network
 
@@ -145,9 +148,19 @@ class FakeDynamoDB:
         return self._network.carry("UpdateItem", partial(self._update, request))
 
     def get_item(self, **request: Any) -> Item:
-        """A read."""
-        assert request["TableName"] == TABLE
+        """A consistent read."""
+        assert (request["TableName"], request["ConsistentRead"]) == (TABLE, True)
         return self._network.carry("GetItem", partial(self._get, request["Key"]["payment_id"]["S"]))
+
+    def batch_get_item(self, **request: Any) -> Item:
+        """Consistent reads of at most a hundred items, of which `batch` are made at once."""
+        [(table, asked)] = request["RequestItems"].items()
+        assert (table, asked["ConsistentRead"]) == (TABLE, True)
+        keys = [key["payment_id"]["S"] for key in asked["Keys"]]
+        assert 0 < len(keys) == len({*keys}) <= 100
+        rest = {TABLE: {**asked, "Keys": asked["Keys"][self.batch:]}} if keys[self.batch:] else {}
+        return self._network.carry("BatchGetItem", lambda: {"UnprocessedKeys": rest, "Responses": {
+            TABLE: [dict(self.items[key]) for key in keys[:self.batch] if key in self.items]}})
 
     def scan(self, **request: Any) -> Item:
         """A page of a consistent scan."""
@@ -179,30 +192,21 @@ class FakeDynamoDB:
 
     def _update(self, request: Item) -> Item:
         key = request["Key"]["payment_id"]["S"]
-        changes = request["UpdateExpression"].removeprefix("SET ").split(", ")
         if not self._holds(request, key):
             raise self._refusal(request, key)
-        self.write(key, {**self.items[key], **dict(self._pair(request, change) for change in changes)})
-        return {"Attributes": dict(self.items[key])} if request["ReturnValues"] == "ALL_NEW" else {}
+        pairs = (change.split(" = ") for change in request["UpdateExpression"].removeprefix("SET ").split(", "))
+        names, values = request["ExpressionAttributeNames"], request["ExpressionAttributeValues"]
+        self.write(key, {**self.items[key], **{names[name]: values[value] for name, value in pairs}})
+        return {}
 
     def _holds(self, request: Item, key: str) -> bool:
         self._all_used(request)
-        condition = request["ConditionExpression"]
-        if condition == "attribute_not_exists(payment_id)":
-            return key not in self.items
-        item = self.items.get(key, {})
-        pairs = [self._pair(request, part) for part in condition.split(" AND ")]
-        return all(item.get(name) == value for name, value in pairs)
-
-    @staticmethod
-    def _pair(request: Item, equation: str) -> tuple[str, Item]:
-        name, value = equation.split(" = ")
-        return request.get("ExpressionAttributeNames", {}).get(name, name), request["ExpressionAttributeValues"][value]
+        return holds(request["ConditionExpression"], self.items.get(key), request)
 
     @staticmethod
     def _all_used(request: Item) -> None:
         """DynamoDB refuses names and values that no expression uses."""
-        used = request["ConditionExpression"] + " " + request.get("UpdateExpression", "")
+        used = request["ConditionExpression"] + request.get("UpdateExpression", "")
         for name in (*request.get("ExpressionAttributeNames", ()), *request.get("ExpressionAttributeValues", ())):
             assert name in used
 
@@ -213,10 +217,10 @@ class FakeDynamoDB:
 
 
 class FakeS3:
-    """Versioned buckets: the versions of an object, oldest first, by bucket and key."""
+    """Versioned buckets: the versions of an object, oldest first, by bucket and key; None is a delete marker."""
 
     def __init__(self, network: Network) -> None:
-        self.objects: dict[tuple[str, str], list[bytes]] = {}
+        self.objects: dict[tuple[str, str], list[bytes | None]] = {}
         self.page = 1000
         self.copy: Callable[[tuple[str, str], bytes], object] = _no_replica
         self._network = network
@@ -226,9 +230,8 @@ class FakeS3:
         return self._network.carry("PutObject", partial(self._put, request))
 
     def get_object(self, **request: Any) -> Item:
-        """The newest version."""
-        return self._network.carry("GetObject", lambda: {
-            "Body": io.BytesIO(self.objects[request["Bucket"], request["Key"]][-1])})
+        """A version, or the newest."""
+        return self._network.carry("GetObject", partial(self._get, request))
 
     def head_object(self, **request: Any) -> Item:
         """Whether the object is there, for a caller who may list the bucket."""
@@ -248,25 +251,37 @@ class FakeS3:
         self.objects.setdefault(place, []).append(body)
         self.copy(place, body)
 
+    def _newest(self, request: Item) -> bytes | None:
+        return self.objects.get((request["Bucket"], request["Key"]), [None])[-1]
+
     def _put(self, request: Item) -> Item:
-        place = request["Bucket"], request["Key"]
-        if place in self.objects and request.get("IfNoneMatch") == "*":
+        if request.get("IfNoneMatch") == "*" and self._newest(request) is not None:
             raise client_error("PreconditionFailed", 412)
-        self.write(place, request["Body"])
+        self.write((request["Bucket"], request["Key"]), request["Body"])
         return {}
+
+    def _get(self, request: Item) -> Item:
+        body = self._newest(request)
+        if "VersionId" in request:
+            body = self.objects[request["Bucket"], request["Key"]][int(request["VersionId"])]
+        if body is None:
+            raise client_error("NoSuchKey", 404)
+        return {"Body": io.BytesIO(body), "ContentLength": len(body)}
 
     def _head(self, request: Item) -> Item:
-        if (request["Bucket"], request["Key"]) not in self.objects:
+        body = self._newest(request)
+        if body is None:
             raise client_error("404", 404)
-        return {}
+        return {"ContentLength": len(body)}
 
     def _list(self, request: Item) -> Item:
-        assert request["Prefix"] == "receipts/"
-        found = [{"Key": key, "VersionId": str(number), "Size": len(versions[number]), "LastModified": MOMENT}
-                 for (bucket, key), versions in sorted(self.objects.items()) if bucket == request["Bucket"]
-                 for number in reversed(range(len(versions)))]
+        assert request["Prefix"].startswith("receipts/")
+        found = [{"Key": key, "VersionId": str(number), "Size": len(body), "IsLatest": number == len(versions) - 1}
+                 for (bucket, key), versions in sorted(self.objects.items())
+                 if bucket == request["Bucket"] and key.startswith(request["Prefix"])
+                 for number, body in reversed([*enumerate(versions)]) if body is not None]
         if "KeyMarker" in request:
-            marker = request["KeyMarker"], -int(request["VersionIdMarker"])
+            marker = request["KeyMarker"], -int(request.get("VersionIdMarker", 0))
             found = [each for each in found if (each["Key"], -int(str(each["VersionId"]))) > marker]
         if len(found) <= self.page:
             return {"IsTruncated": False, **({"Versions": found} if found else {})}
@@ -290,6 +305,7 @@ class FakePostgres:
     def __init__(self, network: Network) -> None:
         self.epoch = 0
         self.postings: dict[str, Item] = {}  # in their order
+        self.marks: dict[str, int] = {}
         self.commits: list[Item] = []
         self.read_only = False
         self.inactive = False  # the writer endpoint cannot be reached, as that of a standby on AWS
@@ -323,25 +339,46 @@ class FakePostgres:
         if self.read_only:
             raise database_error("25006")
         self.commit(values)
-        return [[""]]
+        return [[self.postings[values["payment_id"]]["created_at"]]]
+
+    def mark(self, values: Item) -> list[list[Any]]:
+        """As the schema's `post_mark`."""
+        if self.read_only:
+            raise database_error("25006")
+        self.commit(values)
+        return [[self.marks[values["region"]]]]
 
     def commit(self, values: Item) -> None:
-        """Its transaction, here or replayed on a standby; if it is refused, it changes nothing."""
+        """A transaction, here or replayed on a standby; if it is refused, it changes nothing."""
         if values["epoch"] < self.epoch:
             raise database_error("TS001")
-        kept = self.postings.get(values["payment_id"])
-        if kept and kept["fingerprint"] != values["fingerprint"]:
-            raise database_error("TS002")
+        if "region" in values:
+            self.marks[values["region"]] = self.marks.get(values["region"], 0) + 1
+        else:
+            kept = self.postings.get(values["payment_id"], values)
+            if kept["fingerprint"] != values["fingerprint"]:
+                raise database_error("TS002")
+            first = min(kept["created_at"], values["created_at"])
+            self.postings[values["payment_id"]] = {**kept, "created_at": first}
         self.epoch = values["epoch"]
-        if kept is None:
-            self.postings[values["payment_id"]] = dict(values)
         self.commits.append(values)
 
-    def read(self, values: Item) -> list[list[Any]]:
-        """A page of postings."""
+    def read(self, sql: str, values: Item) -> list[list[Any]]:
+        """The rows of a statement that reads."""
         rows = [[number, *(posting[name] for name in COLUMNS)] for number, posting in
                 enumerate(self.postings.values(), 1)]
-        return rows[values["after"]:values["after"] + values["page"]]
+        match sql:
+            case ledger.STATE:
+                return [[self.epoch, dict(self.marks) or None]]
+            case ledger.FIND:
+                return [row for row in rows if row[1] == values["payment_id"]]
+            case ledger.KNOWN:
+                return [[row[1]] for row in rows if row[1] in values["payment_ids"]]
+            case ledger.NEWEST:
+                return [row for row in reversed(rows) if row[0] < values["before"]][:values["page"]]
+        assert sql == ledger.IN_ORDER
+        rows.sort(key=lambda row: f"{row[1]}.json")
+        return [row for row in rows if f"{row[1]}.json" > values["after"]][:values["page"]]
 
 
 class FakeSession:
@@ -358,13 +395,12 @@ class FakeSession:
         return SimpleNamespace(run=self._post)
 
     def run(self, sql: str, **values: Any) -> list[list[Any]]:
-        """A probe, the fence, or a page of postings."""
+        """A mark, or a statement that reads."""
         self._must_be_open()
         database = self._database
-        answers: dict[str, Callable[[], list[list[Any]]]] = {
-            ledger.FENCE: lambda: [[database.epoch]], ledger.PROBE: lambda: [[database.read_only]],
-            ledger.READ: partial(database.read, values)}
-        return database.answer("Read" if sql == ledger.READ else "Select", answers[sql])
+        if sql == ledger.MARK:
+            return database.answer("Mark", partial(database.mark, values))
+        return database.answer("Read", partial(database.read, sql, values))
 
     def close(self) -> None:
         """End it."""
@@ -428,12 +464,11 @@ class Region:
         self.timing = Timing(pause=0)
         self.api = Api(region=name, service=self.service, timing=self.timing, runtime=self.runtime,
                        logger=request_logger(self.output, self.clock),
-                       probes={"table": self.table.probe, "ledger": self.ledger.probe, "receipts": self.receipts.probe},
                        lever_is_pulled=partial(stores.lever_is_pulled, self.s3, CONTROL))
         if elsewhere is None:
             self.leadership.create(name, self.deadline())
             self.lease.epoch(self.deadline())
-            self.ledger.probe(self.deadline())
+            self.ledger.find("none", self.deadline())
             self.network.calls.clear()
 
     def deadline(self) -> Deadline:
@@ -441,8 +476,10 @@ class Region:
         return Deadline(self.timing, self.timing.budget, self.runtime)
 
     def take_leadership(self) -> None:
-        """The first step of a takeover."""
-        self.leadership.take(self.name, self.deadline(), self.postgres.epoch)
+        """The first step of a takeover: an epoch above all that table and ledger have seen."""
+        record = self.dynamodb.items[RECORD_KEY]
+        epoch = max(int(record["epoch"]["N"]), self.postgres.epoch) + 1
+        self.dynamodb.write(RECORD_KEY, {**record, "region": {"S": self.name}, "epoch": {"N": str(epoch)}})
 
     def reconciliation(self) -> Reconciliation:
         """The reconciliation of these stores."""
@@ -458,6 +495,12 @@ class Region:
         """Status and body of a request to pay."""
         return self.request(event("POST", "/payment", body=json.dumps(payment), headers=headers))[:2]
 
+    def readiness(self) -> Item:
+        """The answer to an event that asks for it."""
+        status, answer, _ = self.request(event("POST", READINESS))
+        assert status == 200
+        return answer
+
     def look(self, payment_id: str = "pay-1") -> tuple[int, Item]:
         """Status and body of a request for a payment."""
         return self.request(event("GET", "/payment/{payment_id}", pathParameters={"payment_id": payment_id}))[:2]
@@ -471,7 +514,7 @@ class Region:
         """What the ledger has of a payment."""
         return self.postgres.postings.get(payment_id)
 
-    def receipt_versions(self, payment_id: str = "pay-1") -> list[bytes]:
+    def receipt_versions(self, payment_id: str = "pay-1") -> list[bytes | None]:
         """Every version of a payment's receipt."""
         return self.s3.objects.get((RECEIPTS, f"receipts/{payment_id}.json"), [])
 

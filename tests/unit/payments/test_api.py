@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from payments.deadline import Deadline, Timing
 from payments.logs import request_logger
-from payments.stores import State
 from tests.unit.payments.fakes import (
     CONTROL,
     FIELDS,
@@ -30,7 +29,6 @@ from tests.unit.payments.fakes import (
 from tests.unit.payments.strategies import bodies, faults, payments
 
 DENIED = Fault(client_error("AccessDeniedException"))
-DEEP = event("GET", "/health", queryStringParameters={"deep": "1"})
 
 
 def test_a_payment_is_accepted_and_found() -> None:
@@ -98,7 +96,7 @@ def test_unknown_resources_get_404_and_unknown_methods_405() -> None:
     assert ["route" in line for line in region.log()] == [False, False]
 
 
-@pytest.mark.parametrize("query", [None, {}, {"deep": "0"}, {"shallow": "1"}])
+@pytest.mark.parametrize("query", [None, {}, {"deep": "1"}])
 def test_liveness_asks_no_store(query: dict[str, str] | None) -> None:
     region = Region()
     status, body, _ = region.request(event("GET", "/health", queryStringParameters=query))
@@ -106,58 +104,24 @@ def test_liveness_asks_no_store(query: dict[str, str] | None) -> None:
     assert not region.network.calls
 
 
-DOWN = Fault(database_error("28000"))
-LOOK = ["GetItem", "Select", "HeadBucket"]
-LOOK_TWICE = ["GetItem", "Select", "ConnectReader", "Select", "HeadBucket"]
-
-
-@pytest.mark.parametrize(("injected", "states", "error", "calls"), [
-    ([], "ok ok ok", None, LOOK),
-    ([DENIED], "unavailable ok ok", "table:AccessDeniedException", LOOK),
-    ([None, DOWN], "ok unavailable ok", "ledger:28000", LOOK_TWICE),
-    ([None, DOWN, DOWN], "ok unavailable ok", "ledger:28000", [*LOOK_TWICE[:3], "HeadBucket"]),
-    ([None, None, Fault(client_error("404", 404))], "ok ok unavailable", "receipts:404", LOOK),
-    ([DENIED, None, DENIED], "unavailable ok unavailable",
-     "table:AccessDeniedException,receipts:AccessDeniedException", LOOK),
-])
-def test_readiness_reports_each_store(
-        injected: list[Fault | None], states: str, error: str | None, calls: list[str]) -> None:
+def test_readiness_is_logged_with_what_is_wrong() -> None:
     region = Region()
-    region.network.faults = injected
-    status, body, headers = region.request(DEEP)
-    well = error is None
-    assert (status, "Retry-After" in headers) == (200 if well else 503, not well)
-    assert body == {"status": "ok" if well else "unavailable", "region": "us-east-1", "writes": well,
-                    **dict(zip(("table", "ledger", "receipts"), states.split(), strict=True))}
-    assert region.network.calls == calls
-    assert region.log()[0].get("error") == error
+    assert region.readiness()["ready"] is True
+    region.network.faults = [DENIED]
+    assert region.readiness()["ready"] is False
+    assert [line.get("error") for line in region.log()] == [None, "table:AccessDeniedException"]
 
 
-@pytest.mark.parametrize("inactive", [False, True], ids=["writer endpoint", "reader endpoint"])
-@pytest.mark.parametrize(("injected", "status", "table"), [([], 200, "ok"), ([DENIED], 503, "unavailable")])
-def test_a_standby_is_ready_as_a_standby(
-        inactive: bool, injected: list[Fault | None], status: int, table: str) -> None:
-    region = Region()
-    region.ledger.close()
-    region.postgres.read_only, region.postgres.inactive = True, inactive
-    region.network.faults = [*injected]
-    assert region.request(DEEP)[:2] == (status, {
-        "status": table, "region": "us-east-1", "table": table, "ledger": "standby", "receipts": "ok", "writes": False})
-
-
-def test_a_probe_leaves_time_for_the_answer() -> None:
+def test_a_look_at_the_lever_leaves_time_for_the_answer() -> None:
     region, seconds = Region(), list[float]()
 
-    def look(deadline: Deadline) -> State:
+    def look(deadline: Deadline) -> bool:
         seconds.append(deadline.remaining())
-        return State.OK
+        return True
 
-    region.api = replace(region.api, lever_is_pulled=lambda deadline: bool(look(deadline)),
-                         probes={"table": look, "receipts": look})
+    region.api = replace(region.api, lever_is_pulled=look)
     region.request(event("GET", "/takeover"))
-    region.request(DEEP)
-    assert len(seconds) == 3
-    assert seconds == [Timing().probe] * 3
+    assert seconds == [Timing().probe]
 
 
 def test_the_lever_is_pulled_or_not_or_unknown() -> None:

@@ -19,13 +19,13 @@ import pytest
 from pg8000.exceptions import InterfaceError
 
 import payments
-from contract import DATABASE_NAME, DATABASE_USER
+from contract import DATABASE_NAME, DATABASE_USER, READINESS
 from payments import migrate, reconcile
 from payments.api import Api
 from payments.clock import SYSTEM
 from payments.deadline import Timing
 from payments.ledger import DatabaseAddress, Login
-from payments.payment import PAYMENT_ID, Payment
+from payments.payment import PAYMENT_ID, Payment, Record
 from payments.region import Transport, create_api, create_service, system_transport
 from payments.runtime import Runtime, ThreadCaller
 from tests.unit.payments.fakes import (
@@ -48,11 +48,12 @@ ITEM = {"payment_id": {"S": "pay-1"}, "amount": {"N": "1250"}, "currency": {"S":
         "created_at": {"S": "2026-01-01T00:00:00.000+00:00"}, "status": {"S": "SETTLED"}, "epoch": {"N": "1"}}
 LEADS = (200, json.dumps({"Item": {"epoch": {"N": "1"}, "region": {"S": "us-east-1"}}}))
 DONE = (200, "")
-SETTLED = (200, json.dumps({"Attributes": ITEM}))
 REFUSAL = "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException"
 REGISTERED = (400, json.dumps({"__type": REFUSAL, "Item": ITEM}))
+RECEIPT = Record(payment=Payment(**PAYMENT), fingerprint=FINGERPRINT, created_at=ITEM["created_at"]["S"],
+                 epoch=1).receipt().decode()
 PAY = event("POST", "/payment", body=json.dumps(PAYMENT))
-READY = event("GET", "/health", queryStringParameters={"deep": "1"})
+READY = event("POST", READINESS)
 PLENTY = FakeContext(900_000)
 PRECONDITION_FAILED = (412, "<Error><Code>PreconditionFailed</Code></Error>")
 
@@ -107,7 +108,7 @@ class Server(BaseHTTPRequestHandler):
                 while not self._aws.over.wait(0.01):
                     self.wfile.write(b".")
 
-    do_PUT = do_POST = do_HEAD = _serve  # noqa: N815
+    do_GET = do_PUT = do_POST = do_HEAD = _serve  # noqa: N815
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # pylint: disable=redefined-builtin
         """Log nothing."""
@@ -238,7 +239,7 @@ def test_it_imports_only_what_the_lambda_runtime_and_the_package_have() -> None:
 
 
 def test_a_payment_on_the_wire(api: Api, aws: Aws) -> None:
-    aws.answers = [LEADS, DONE, DONE, SETTLED]
+    aws.answers = [LEADS, DONE, DONE, DONE]
     status, body = pay(api)
     assert (status, body) == (201, {**PAYMENT, "created_at": "2026-01-01T00:00:00.000+00:00", "status": "settled"})
 
@@ -259,14 +260,14 @@ def test_a_payment_on_the_wire(api: Api, aws: Aws) -> None:
 def test_a_failed_condition_is_an_answer_not_an_error(api: Api, aws: Aws) -> None:
     aws.answers = [LEADS, REGISTERED]
     first = pay(api)
-    aws.answers = [LEADS, DONE, PRECONDITION_FAILED, SETTLED]
+    aws.answers = [LEADS, DONE, PRECONDITION_FAILED, (200, RECEIPT), DONE]
     assert pay(api) == first == (201, {**PAYMENT, "created_at": ITEM["created_at"]["S"], "status": "settled"})
     aws.answers = [LEADS, DONE, DONE, REGISTERED]
     assert pay(api) == first
 
 
 def test_a_store_that_fails_for_a_moment_is_asked_again(api: Api, aws: Aws) -> None:
-    aws.answers = [LEADS, (500, "{}"), DONE, (503, ""), DONE, (400, '{"__type": "ThrottlingException"}'), SETTLED]
+    aws.answers = [LEADS, (500, "{}"), DONE, (503, ""), DONE, (400, '{"__type": "ThrottlingException"}'), DONE]
     assert pay(api)[0] == 201
     assert len(aws.received) == 7
 
@@ -281,19 +282,23 @@ def test_the_lever_on_the_wire(
     assert {(got.method, got.path) for got in aws.received} == {("HEAD", "/control/takeover")}
 
 
-def test_the_probes_on_the_wire(api: Api, aws: Aws) -> None:
-    aws.answers = [(200, "{}"), DONE]
-    assert json.loads(api.answer(READY, PLENTY)["body"])["writes"] is True
-    assert [(got.method, got.path) for got in aws.received] == [("POST", "/"), ("HEAD", "/receipts")]
-    assert not PAYMENT_ID.fullmatch(json.loads(aws.received[0].body)["Key"]["payment_id"]["S"])
+def test_the_canary_on_the_wire(api: Api, aws: Aws) -> None:
+    aws.answers = [LEADS, *[DONE] * 3, DONE]  # one is left, so that the ledger answers too
+    assert json.loads(api.answer(READY, PLENTY)["body"])["ready"] is True
+    leadership, put, canary, update = aws.received
+    assert [got.headers["X-Amz-Target"].partition(".")[2] for got in (leadership, put, update)] == [
+        "GetItem", "PutItem", "UpdateItem"]
+    assert (canary.method, canary.path, canary.headers.get("If-None-Match")) == (
+        "PUT", "/receipts/canary/us-east-1.json", None)
+    assert not PAYMENT_ID.fullmatch(json.loads(put.body)["Item"]["payment_id"]["S"])
 
 
 def test_a_standby_is_reached_by_its_reader_endpoint(api: Api, aws: Aws) -> None:
     aws.postgres.read_only = aws.postgres.inactive = True
-    aws.answers = [(200, "{}"), DONE]
-    answer = api.answer(READY, PLENTY)
-    assert (answer["statusCode"], json.loads(answer["body"])) == (200, {
-        "status": "ok", "region": "us-east-1", "table": "ok", "ledger": "standby", "receipts": "ok", "writes": False})
+    aws.answers = [(200, LEADS[1].replace("us-east-1", "us-west-2")), DONE, DONE]
+    found = json.loads(api.answer(READY, PLENTY)["body"])
+    assert (found["ready"], found["leader"]) == (True, "us-west-2")
+    assert [(got.method, got.path) for got in aws.received] == [("POST", "/"), ("HEAD", "/receipts")]
 
 
 def test_a_payment_is_read_consistently(api: Api, aws: Aws) -> None:
@@ -316,14 +321,19 @@ def test_a_store_that_never_answers_does_not_hang_a_payment(hung: tuple[Aws, Api
 @pytest.mark.parametrize(("asked", "body"), [
     (event("GET", "/payment/{payment_id}", pathParameters={"payment_id": "p"}), {"error": "table unavailable"}),
     (event("GET", "/takeover"), {"error": "control unavailable"}),
-    (READY, {"status": "unavailable", "region": "us-east-1", "table": "unavailable", "ledger": "unavailable",
-             "receipts": "unavailable", "writes": False}),
-], ids=range(3))
+], ids=range(2))
 def test_a_store_that_never_answers_does_not_hang_another_request(
         hung: tuple[Aws, Api], asked: dict[str, Any], body: dict[str, Any]) -> None:
     aws, api = hung
     aws.mood, aws.answers = "silent", []
     assert unavailable(api, asked) == body
+
+
+def test_stores_that_never_answer_do_not_hang_the_readiness(hung: tuple[Aws, Api]) -> None:
+    aws, api = hung
+    aws.mood, aws.answers = "silent", []
+    found = json.loads(api.answer(READY, PLENTY)["body"])
+    assert (found["ready"], found["leader"], found["why"].endswith("TimeoutError")) == (False, None, True)
 
 
 def test_the_clients_do_not_retry_and_stay_in_the_region(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -344,10 +354,10 @@ def test_importing_the_payments_function_creates_its_clients_and_sends_nothing(a
     assert (answer["statusCode"], answer["headers"]["X-Region"], aws.received) == (200, "us-east-1", [])
 
 
-@pytest.mark.usefixtures("aws")
-def test_the_reconcile_function_runs_in_its_environment() -> None:
-    answer = reconcile.handler({}, FakeContext(remaining_ms=0))
-    assert (answer["region"], answer["error"]) == ("us-east-1", "table:TimeoutError")
+def test_the_reconcile_function_runs_in_its_environment(aws: Aws) -> None:
+    aws.answers = [(400, '{"__type": "AccessDeniedException"}')]
+    answer = reconcile.handler({}, PLENTY)
+    assert (answer["region"], answer["error"]) == ("us-east-1", "table:AccessDeniedException")
 
 
 @pytest.mark.usefixtures("aws")

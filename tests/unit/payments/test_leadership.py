@@ -1,9 +1,12 @@
-"""Leadership: one region leads, a takeover raises the epoch, and what was read is trusted for one lease."""
+"""Leadership: one region leads, and what was read of it is trusted for one lease."""
+from typing import Any
+
 import pytest
 
+from contract import RECORD_KEY
 from payments.errors import NotTheWriter, StoreUnavailable
 from payments.leadership import LEASE, Leadership, Lease
-from tests.unit.payments.fakes import Crash, Fault, Region, client_error
+from tests.unit.payments.fakes import Fault, Region, client_error
 
 HERE, THERE = "us-east-1", "eu-west-1"
 
@@ -19,6 +22,26 @@ def test_there_is_one_first_leader() -> None:
     assert here.leadership.read(here.deadline()) == Leadership(1, HERE)
     there.leadership.create(THERE, there.deadline())
     assert there.leadership.read(there.deadline()) == Leadership(1, HERE)
+    assert here.dynamodb.items[RECORD_KEY] == {
+        "payment_id": {"S": "!record"}, "version": {"N": "1"}, "revision": {"N": "1"}, "epoch": {"N": "1"},
+        "region": {"S": HERE}}
+
+
+def test_what_another_release_adds_to_the_record_is_ignored() -> None:
+    region = Region()
+    region.dynamodb.items[RECORD_KEY] |= {"version": {"N": "9"}, "run": {"S": "?"}, "new": {"M": {}}}
+    assert region.leadership.read(region.deadline()) == Leadership(1, HERE)
+
+
+@pytest.mark.parametrize("broken", [
+    {"epoch": {"N": "x"}}, {"epoch": {"S": "1"}}, {"epoch": None}, {"region": {"N": "1"}}, {"region": "here"}])
+def test_a_record_that_does_not_say_who_leads_allows_no_write(broken: dict[str, Any]) -> None:
+    region = Region()
+    region.dynamodb.items[RECORD_KEY] |= broken
+    region.lease.drop()
+    with pytest.raises(StoreUnavailable) as caught:
+        region.lease.epoch(region.deadline())
+    assert caught.value.code == "RecordMalformed"
 
 
 def test_without_any_leader_the_table_counts_as_unavailable() -> None:
@@ -29,61 +52,33 @@ def test_without_any_leader_the_table_counts_as_unavailable() -> None:
     assert caught.value.code == "LeadershipMissing"
 
 
-def test_a_takeover_raises_the_epoch_once() -> None:
-    here, there = two_regions()
-    for _ in range(2):
-        assert there.leadership.take(THERE, there.deadline()) == Leadership(2, THERE)
-    assert here.leadership.take(HERE, here.deadline()) == Leadership(3, HERE)
-
-
-def test_a_takeover_raises_the_epoch_above_what_the_ledger_has_seen() -> None:
-    here, there = two_regions()
-    here.postgres.epoch = 4
-    assert here.ledger.epoch(here.deadline()) == 4
-    assert here.leadership.take(HERE, here.deadline(), 4) == Leadership(5, HERE)
-    assert here.leadership.take(HERE, here.deadline(), 5) == Leadership(5, HERE)
-    assert there.leadership.take(THERE, there.deadline(), 4) == Leadership(6, THERE)
-
-
-def test_a_takeover_whose_answer_is_lost_has_taken_leadership() -> None:
-    _, there = two_regions()
-    there.network.faults = [None, Fault(TimeoutError(), done=True)]
-    assert there.leadership.take(THERE, there.deadline()) == Leadership(2, THERE)
-
-
-def test_a_takeover_that_crashed_can_be_repeated() -> None:
-    _, there = two_regions()
-    there.network.faults = [None, Fault(Crash(), done=True)]
-    with pytest.raises(Crash):
-        there.leadership.take(THERE, there.deadline())
-    assert there.leadership.take(THERE, there.deadline()) == Leadership(2, THERE)
-
-
-def test_of_two_takeovers_one_wins_and_the_other_is_refused() -> None:
-    here, there = two_regions()
-    here.network.meanwhile = {1: lambda: there.leadership.take("ap-south-1", there.deadline())}
-    with pytest.raises(NotTheWriter) as caught:
-        here.leadership.take(THERE, here.deadline())
-    assert caught.value.writer == "ap-south-1"
-    assert here.leadership.read(here.deadline()) == Leadership(2, "ap-south-1")
-
-
-def test_a_lease_is_trusted_until_it_ends_and_runs_from_before_the_read() -> None:
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_lease_is_trusted_until_it_ends_and_runs_from_before_the_read(frozen: bool) -> None:
     here, there = two_regions()
     lease = Lease(here.leadership, HERE, here.clock)
 
-    def slow() -> None:
-        here.clock.now += LEASE / 2
+    def passes(seconds: float) -> None:
+        here.clock.frozen += seconds if frozen else 0  # nothing but the wall clock sees it
+        here.clock.now += 0 if frozen else seconds
 
-    here.network.meanwhile = {0: slow}
+    here.network.meanwhile = {0: lambda: passes(LEASE / 2)}
     assert lease.epoch(here.deadline()) == 1
     there.take_leadership()
-    here.clock.now += LEASE / 2 - 0.001
+    passes(LEASE / 2 - 0.001)
     assert lease.epoch(here.deadline()) == 1
-    here.clock.now += 0.001
+    passes(0.001)
     with pytest.raises(NotTheWriter) as caught:
         lease.epoch(here.deadline())
     assert caught.value.writer == THERE
+
+
+def test_an_answer_that_took_as_long_as_a_lease_allows_no_write() -> None:
+    region = Region()
+    region.lease.drop()
+    region.network.meanwhile = {0: lambda: region.clock.sleep(LEASE)}
+    with pytest.raises(StoreUnavailable) as caught:
+        region.lease.epoch(region.deadline())
+    assert (caught.value.code, region.lease.epoch(region.deadline())) == ("LeaseExpired", 1)
 
 
 def test_a_lease_that_cannot_be_renewed_allows_no_write() -> None:

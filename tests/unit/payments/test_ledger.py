@@ -12,34 +12,37 @@ from botocore.credentials import Credentials
 from botocore.exceptions import NoCredentialsError
 from pg8000.exceptions import InterfaceError
 
-from payments.deadline import Deadline, Timing
+from payments.deadline import Timing
 from payments.errors import Conflict, NotTheWriter, StoreUnavailable
-from payments.ledger import POST, DatabaseAddress, Login, PostgresLedger, iam_login, open_connection
+from payments.ledger import (
+    LAST_PLACE,
+    POST,
+    DatabaseAddress,
+    LedgerState,
+    Login,
+    PostgresLedger,
+    iam_login,
+    open_connection,
+)
 from payments.payment import Payment, Record
-from payments.stores import State
 from tests.unit.payments.fakes import (
     MOMENT,
     PAYMENT,
-    FakePostgres,
     FakeSession,
     Fault,
-    Hang,
-    Network,
     Region,
-    StillClock,
     database_error,
-    still_runtime,
 )
 
 KEY = Credentials("AKIDEXAMPLE", "secret", "session")
 PATIENCE = 30.0  # seconds, reached only if a test fails
 
 
-def record(amount: int = 1, epoch: int = 1) -> Record:
-    """A pending record of pay-1."""
-    payment = Payment(**{**PAYMENT, "amount": amount})
-    return Record(payment=payment, fingerprint=payment.fingerprint(), created_at="2026-01-01T00:00:00.000+00:00",
-                  epoch=epoch)
+def record(amount: int = 1, epoch: int = 1, *, name: str = "pay-1", second: int = 5) -> Record:
+    """A pending record, registered in that second."""
+    payment = Payment(**{**PAYMENT, "payment_id": name, "amount": amount})
+    return Record(payment=payment, fingerprint=payment.fingerprint(), epoch=epoch,
+                  created_at=f"2026-01-01T00:00:0{second}.000+00:00")
 
 
 def test_a_payment_is_posted_once() -> None:
@@ -49,6 +52,15 @@ def test_a_payment_is_posted_once() -> None:
     [posted] = region.ledger.postings(region.deadline)
     assert (posted.payment, posted.fingerprint, posted.created_at, posted.epoch, posted.settled) == (
         record().payment, record().fingerprint, record().created_at, 1, True)
+
+
+def test_of_several_creation_times_the_earliest_counts() -> None:
+    region = Region()
+    answers = [region.ledger.post(record(second=second), region.deadline()) for second in (5, 3, 4)]
+    assert answers == [record(second=second).created_at for second in (5, 3, 3)]
+    kept = region.ledger.find("pay-1", region.deadline())
+    assert kept
+    assert kept.created_at == record(second=3).created_at
 
 
 def test_another_request_for_a_posted_id_is_a_conflict() -> None:
@@ -89,7 +101,7 @@ def test_a_transient_error_that_persists_makes_the_ledger_unavailable(error: Exc
     region = Region()
     region.network.faults = [Fault(error)] * 3
     with pytest.raises(StoreUnavailable) as caught:
-        region.ledger.epoch(region.deadline())
+        region.ledger.find("pay-1", region.deadline())
     assert caught.value.store == "ledger"
     assert caught.value.code in repr(error)
 
@@ -128,7 +140,7 @@ def test_a_session_that_cannot_prepare_is_closed() -> None:
 
     session = Bare(region.postgres)
     with pytest.raises(StoreUnavailable):
-        PostgresLedger(lambda: session).epoch(region.deadline())
+        PostgresLedger(lambda: session).find("x", region.deadline())
     assert not session.is_open
 
 
@@ -141,81 +153,67 @@ def test_an_error_on_closing_a_session_is_ignored() -> None:
 
 def test_a_call_that_timed_out_and_ends_later_brings_no_second_session() -> None:
     region = Region()
-    region.network.meanwhile = {0: lambda: region.ledger.epoch(region.deadline())}
-    region.ledger.epoch(region.deadline())  # the next call begins and ends during this one
+    region.network.meanwhile = {0: lambda: region.ledger.find("pay-1", region.deadline())}
+    region.ledger.find("pay-1", region.deadline())  # the next call begins and ends during this one
     first, second = region.postgres.sessions
     assert (first.is_open, second.is_open) == (False, True)
 
 
-# --- The probe
+# --- Marks, and the reader endpoint
 
-def postgres(state: str) -> FakePostgres:
-    """The database that an endpoint reaches: it writes, only reads, refuses or is silent."""
-    found = FakePostgres(Network(faults=[Fault(Hang())] * 9 if state == "silent" else []))
-    found.read_only, found.inactive = state == "reads", state == "refuses"
-    return found
-
-
-def probed(writer: FakePostgres, reader: FakePostgres, clock: StillClock) -> str:
-    """What the probe finds behind the two endpoints."""
-    deadline = Deadline(Timing(pause=0), Timing.probe, still_runtime(clock))
-    with closing(PostgresLedger(writer.connect, reader.connect)) as ledger:
-        try:
-            return ledger.probe(deadline)
-        except StoreUnavailable as error:
-            return error.code
-        finally:
-            assert len(writer.sessions) + len(reader.sessions) <= 2
-
-
-@pytest.mark.parametrize(("writer", "reader", "expected"), [
-    ("writes", "writes", "ok"), ("writes", "reads", "ok"), ("writes", "refuses", "ok"),
-    ("reads", "writes", "standby"), ("reads", "reads", "standby"), ("reads", "refuses", "standby"),
-    ("refuses", "writes", "gaierror"), ("refuses", "reads", "standby"), ("refuses", "refuses", "gaierror"),
-])
-def test_a_probe_finds_a_writer_or_a_standby_by_either_endpoint(writer: str, reader: str, expected: str) -> None:
-    assert probed(postgres(writer), postgres(reader), StillClock()) == expected
-
-
-@pytest.mark.parametrize(("reader", "expected"), [("reads", "standby"), ("silent", "TimeoutError")])
-def test_if_the_writer_endpoint_hangs_there_is_time_to_ask_the_reader_endpoint(reader: str, expected: str) -> None:
-    clock = StillClock()
-    assert probed(postgres("silent"), postgres(reader), clock) == expected
-    assert clock.now <= Timing.probe
-
-
-@pytest.mark.parametrize("inactive", [False, True])
-def test_the_probe_replaces_a_session_that_has_ended(inactive: bool) -> None:
+def test_marks_are_numbered_by_region_and_fenced_as_postings_are() -> None:
     region = Region()
-    region.postgres.inactive = region.postgres.read_only = inactive
-    for _ in range(3):
-        for session in region.postgres.sessions:
-            session.is_open = False
-        state = region.ledger.probe(Deadline(Timing(), Timing.probe, region.runtime))
-        assert state == ("standby" if inactive else "ok")
-    assert ("ConnectReader" in region.network.calls) == inactive
+    names = ("us-east-1", "us-west-2", "us-east-1")
+    assert [region.ledger.mark(name, 2, region.deadline()) for name in names] == [1, 1, 2]
+    assert region.ledger.state(region.deadline()) == LedgerState(2, {"us-east-1": 2, "us-west-2": 1})
+    for write in (lambda: region.ledger.mark("us-east-1", 1, region.deadline()),
+                  lambda: region.ledger.post(record(epoch=1), region.deadline())):
+        with pytest.raises(NotTheWriter):
+            write()
+    assert region.ledger.state(region.deadline()).marks["us-east-1"] == 2
 
 
-def test_the_probe_reconnects_to_a_writer_endpoint_that_only_reads() -> None:
+def test_a_ledger_without_marks_has_none() -> None:
     region = Region()
-    region.postgres.read_only = True
-    assert region.ledger.probe(region.deadline()) is State.STANDBY
-    assert not any(session.is_open for session in region.postgres.sessions)
-    region.postgres.read_only = False
-    for _ in range(2):
-        assert region.ledger.probe(region.deadline()) is State.OK
-    assert region.network.calls == ["Select", "Connect", "Select", "Select"]
+    assert region.ledger.state(region.deadline()) == LedgerState(0, {})
 
 
-def test_the_session_to_the_reader_stays_open_until_the_ledger_is_closed() -> None:
+def test_a_standby_is_read_at_its_reader_endpoint_only() -> None:
     region = Region()
+    region.ledger.post(record(), region.deadline())
     region.ledger.close()
     region.postgres.inactive = region.postgres.read_only = True
-    for _ in range(2):
-        assert region.ledger.probe(region.deadline()) is State.STANDBY
-    assert (region.network.calls.count("ConnectReader"), region.postgres.sessions[-1].is_open) == (1, True)
+    with pytest.raises(StoreUnavailable):
+        region.ledger.find("pay-1", region.deadline())
+    region.network.calls.clear()
+    with closing(region.ledger.replica()) as replica:
+        assert replica.find("pay-1", region.deadline())
+        assert [each.payment for each in replica.postings(region.deadline)] == [record().payment]
+        assert replica.state(region.deadline()).epoch == region.ledger.state(region.deadline()).epoch == 1
+    assert "Connect" not in region.network.calls
     region.ledger.close()
     assert not any(session.is_open for session in region.postgres.sessions)
+
+
+@pytest.mark.parametrize("page", [1, 2, 5])
+def test_postings_are_read_in_the_order_of_the_receipts_keys_and_newest_first(page: int) -> None:
+    region = Region()
+    names = ["b", "a-1", "a", "a_1", "a1"]
+    for name in names:
+        region.ledger.post(record(name=name), region.deadline())
+    with closing(PostgresLedger(region.postgres.connect, page=page)) as ledger:
+        def ids(after: str = "") -> list[str]:
+            return [each.payment.payment_id for each in ledger.postings(region.deadline, after)]
+
+        ordered = [key.removesuffix(".json") for key in sorted(f"{name}.json" for name in names)]
+        assert ordered == ids() == ["a-1", "a", "a1", "a_1", "b"]
+        assert [ids(after) for after in ordered] == [ordered[number:] for number in range(1, 6)]
+        before, newest = LAST_PLACE, list[str]()
+        while before:
+            before, found = ledger.newest(before, region.deadline())
+            newest += [each.payment.payment_id for each in found]
+        assert newest == names[::-1]
+        assert ledger.known(["a", "x", "b"], region.deadline()) == {"a", "b"}
 
 
 # --- Logging in
@@ -239,7 +237,7 @@ def test_without_credentials_there_is_no_login() -> None:
         return region.postgres.connect()
 
     with pytest.raises(StoreUnavailable) as caught:
-        PostgresLedger(connect).epoch(region.deadline())
+        PostgresLedger(connect).find("x", region.deadline())
     assert caught.value.code == NoCredentialsError.__name__
 
 

@@ -1,25 +1,20 @@
-"""Comparing the stores, repairing them, and continuing a run that ended early."""
+"""Repair: passes over the stores of a region, which restore what is lost, and continue where they stopped."""
 import json
-import runpy
-import sys
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from contract import DRILL_KEY, JOURNAL_KEY, LEADERSHIP_KEY, OBSERVATION_PREFIX, Store
+from contract import CANARY_PREFIX, DRILL_KEY, OBSERVATION_PREFIX, RECORD_KEY, REPAIR_PREFIX
 from payments import reconcile
-from payments.errors import Conflict
-from payments.payment import Payment, Record, parse_receipt
-from payments.reconcile import Receipt, Snapshot, compare, out_of_order
+from payments.errors import StoreUnavailable
+from payments.ledger import PostgresLedger
+from payments.payment import Payment, Record
+from payments.stores import item_of
 from tests.unit.payments.fakes import (
-    FIELDS,
-    MOMENT,
     OTHER,
     PAYMENT,
     RECEIPTS,
@@ -31,117 +26,27 @@ from tests.unit.payments.fakes import (
     client_error,
     database_error,
 )
-from tests.unit.payments.strategies import payments
 
 PLACE = (RECEIPTS, "receipts/pay-1.json")
+WRITES = {"PutItem", "UpdateItem", "Post", "PutObject"}
 
 
-def record(payment_id: str = "pay-1", amount: int = 1250, *, second: int = 0, settled: bool = True) -> Record:
-    """A record registered in that second."""
-    payment = Payment(payment_id=payment_id, **{**FIELDS, "amount": amount})
-    return Record(payment=payment, fingerprint=payment.fingerprint(), epoch=1, settled=settled,
-                  created_at=f"2026-01-01T00:00:{second:02}.000+00:00")
-
-
-def receipt(kept: Record, *, versions: int = 1, second: int = 0, **more: Any) -> Receipt:
-    """The receipt of a record, which arrived in that second."""
-    return Receipt(kept.payment.payment_id, versions, MOMENT + timedelta(seconds=second), len(kept.receipt()), **more)
-
-
-def snapshot(table: list[Record], ledger: list[Record], receipts: list[Receipt]) -> Snapshot:
-    """The contents of the stores."""
-    return Snapshot({kept.payment.payment_id: kept for kept in table}, ledger,
-                    {kept.payment_id: kept for kept in receipts})
-
-
-def summary(found: Snapshot) -> dict[str, Any]:
-    """The findings, without stores that have none."""
-    findings = compare(found)
-    stores = {store: {name: value for name, value in vars(finding).items() if value and name != "kept"}
-              for store, finding in findings.stores.items()}
-    return {**{store: finding for store, finding in stores.items() if finding},
-            "pending": list(findings.pending), "repairs": list(findings.repairs)}
-
-
-SETTLED, PENDING, POSTED = record(), record(settled=False), record(second=1)
-SAME, READ = receipt(SETTLED), receipt(SETTLED, content=SETTLED)
-RIVAL = record(amount=7)
-
-
-@pytest.mark.parametrize(("table", "ledger", "receipts", "expected"), [
-    ([], [], [], {}),
-    ([SETTLED], [SETTLED], [SAME], {}),
-    ([PENDING], [], [], {"pending": ["pay-1"]}),
-    ([PENDING], [SETTLED], [], {"pending": ["pay-1"], "repairs": [PENDING]}),
-    ([PENDING], [SETTLED], [SAME], {"pending": ["pay-1"], "repairs": [PENDING]}),
-    ([PENDING], [], [READ], {"pending": ["pay-1"], "repairs": [PENDING]}),
-    ([], [SETTLED], [SAME], {"table": {"lost": ["pay-1"]}, "repairs": [SETTLED]}),
-    ([SETTLED], [], [SAME], {"ledger": {"lost": ["pay-1"]}, "repairs": [SETTLED]}),
-    ([SETTLED], [SETTLED], [], {"receipts": {"lost": ["pay-1"]}, "repairs": [SETTLED]}),
-    ([], [], [READ], {"table": {"lost": ["pay-1"]}, "ledger": {"lost": ["pay-1"]}, "repairs": [SETTLED]}),
-    ([], [], [replace(SAME, broken=True)],
-     {"table": {"lost": ["pay-1"]}, "ledger": {"lost": ["pay-1"]}, "receipts": {"conflicting": ["pay-1"]}}),
-    ([PENDING], [RIVAL], [], {"table": {"conflicting": ["pay-1"]}, "pending": ["pay-1"], "repairs": [RIVAL]}),
-    ([SETTLED], [RIVAL], [SAME], {"ledger": {"conflicting": ["pay-1"]}}),
-    ([SETTLED], [RIVAL], [], {"ledger": {"conflicting": ["pay-1"]}, "receipts": {"lost": ["pay-1"]}}),
-    ([SETTLED], [SETTLED], [receipt(RIVAL, content=RIVAL)], {"receipts": {"conflicting": ["pay-1"]}}),
-    ([SETTLED], [SETTLED, SETTLED], [receipt(SETTLED, versions=3)],
-     {"ledger": {"duplicated": ["pay-1"]}, "receipts": {"duplicated": ["pay-1"]}}),
-])
-def test_findings_about_one_payment(
-        table: list[Record], ledger: list[Record], receipts: list[Receipt], expected: dict[str, Any]) -> None:
-    assert summary(snapshot(table, ledger, receipts)) == {"pending": [], "repairs": [], **expected}
-
-
-def test_of_several_postings_the_first_counts() -> None:
-    assert summary(snapshot([], [SETTLED, RIVAL], [SAME]))["repairs"] == [SETTLED]
-
-
-def test_repairs_are_in_the_order_of_registration() -> None:
-    young, old = record("a", second=2), record("b", second=1)
-    assert compare(snapshot([young, old], [], [])).repairs == [old, young]
-
-
-def test_each_store_is_compared_with_the_order_of_registration() -> None:
-    first, second, third = (record(name, second=number) for number, name in enumerate("cba"))
-    table = [first, second, third]
-    found = compare(snapshot(table, [third, first, second],
-                             [receipt(each, second=3 - number) for number, each in enumerate(table)])).stores
-    assert [found[store].reordered for store in Store] == [0, 1, 2]
-    at_once = compare(snapshot(table, table, [receipt(each) for each in reversed(table)])).stores
-    assert [at_once[store].reordered for store in Store] == [0, 0, 0]
-
-
-@given(st.permutations(range(7)))
-def test_as_few_as_possible_count_as_out_of_order(places: list[int]) -> None:
-    rising = [[each for number, each in enumerate(places) if chosen >> number & 1] for chosen in range(2**7)]
-    longest = max(len(kept) for kept in rising if kept == sorted(kept))
-    assert out_of_order(places) == 7 - longest
-
-
-@given(payments)
-def test_a_receipt_can_be_parsed(payment: dict[str, Any]) -> None:
-    kept = replace(record(), payment=Payment(**payment), fingerprint=Payment(**payment).fingerprint())
-    assert parse_receipt(kept.receipt()) == replace(kept, epoch=0)
-
-
-@pytest.mark.parametrize("body", [
-    b"", b"\xff", b"[]", b"{}", b"1", b"[" * 10**6, SETTLED.receipt() + b" ", SETTLED.receipt()[:-1],
-    SETTLED.receipt().replace(b"1250", b"1251"), SETTLED.receipt()[:-1] + b',"zzz":1}',
-    json.dumps({**PAYMENT, "created_at": "x"}).encode(),
-], ids=range(11))
-def test_other_bytes_are_not_parsed_as_a_receipt(body: bytes) -> None:
-    with pytest.raises(ValueError, match=r"not a receipt|Expecting|utf-8|Extra data"):
-        parse_receipt(body)
-
-
-# --- Runs over stores
-
-def run(region: Region, cursor: str = "", *, seconds: float = 10) -> Item:
-    """A run; its answer must be JSON."""
+def run(region: Region, *, seconds: float = 10, begin: bool = True) -> Item:
+    """A start of the repair; its answer must be JSON."""
     region.network.calls.clear()
-    answer = region.reconciliation().run(seconds, cursor)
-    return dict(json.loads(json.dumps(answer)))
+    return dict(json.loads(json.dumps(region.reconciliation().run(seconds, begin=begin))))
+
+
+def counts(answer: Item) -> Item:
+    """What was counted, but for what is read and well."""
+    assert (answer["done"], answer["error"]) == (True, "")
+    return {name: count for name, count in answer["counts"].items() if count and name not in ("read", "settled")}
+
+
+def lines(region: Region) -> list[Item]:
+    """All that the repair has named in the bucket."""
+    return [json.loads(line) for (_, key), versions in sorted(region.s3.objects.items()) if key.startswith("repair/")
+            for line in (versions[-1] or b"").splitlines()]
 
 
 def everything(region: Region) -> object:
@@ -164,6 +69,13 @@ def lose_receipt(region: Region) -> None:
     del region.s3.objects[PLACE]
 
 
+def taken_over(region: Region) -> Region:
+    """Another region, which shares the stores with it, and leads now."""
+    there = Region("eu-west-1", elsewhere=region)
+    there.take_leadership()
+    return there
+
+
 @pytest.mark.parametrize("losses", [
     [lose_item], [lose_posting], [lose_receipt], [lose_item, lose_posting], [lose_item, lose_receipt],
     [lose_posting, lose_receipt],
@@ -171,219 +83,367 @@ def lose_receipt(region: Region) -> None:
 def test_after_the_repair_every_store_has_what_any_store_had(losses: list[Callable[[Region], None]]) -> None:
     region = Region()
     first = region.pay(PAYMENT)
-    before = everything(region)
+    before: Any = everything(region)
     for lose in losses:
         lose(region)
-    there = Region("eu-west-1", elsewhere=region)
-    there.take_leadership()  # a repair writes under the current epoch, like any write
+    there = taken_over(region)  # a repair writes under the current epoch, like any write
+    there.clock.now = 3600
 
-    answer = run(there)
-    assert (answer["done"], answer["repaired"], answer["refused"]) == (True, ["pay-1"], [])
-    assert sum(len(finding["lost"]) for finding in answer["stores"].values()) == len(losses)
-    after = everything(there)
+    assert counts(run(there)) == {"repaired": 1}
+    [line] = lines(there)
+    assert (line["outcome"], line["payment"]["amount"], set(line["wrong"].values())) == (
+        "repaired", PAYMENT["amount"], {"lost"})
+    assert len(line["wrong"]) == len(losses)
     epoch = {"epoch": 2} if lose_posting in losses else {}
-    assert after == (before[0], {**before[1], **epoch}, before[2])  # type: ignore[index]
+    after = everything(there)
+    assert after == (before[0], {**before[1], **epoch}, before[2])
     assert there.pay(PAYMENT) == first
 
-    again = run(there)
-    assert (again["done"], again["repaired"]) == (True, [])
-    assert not {"PutItem", "UpdateItem", "Post", "PutObject"} & set(there.network.calls)
+    assert counts(run(there)) == {}
+    assert {call for call in there.network.calls if call in WRITES} == {"PutItem"}  # the cursor
+    assert everything(there) == after
 
 
 def test_if_the_stores_agree_receipts_are_listed_but_not_read() -> None:
     region = Region()
     region.pay(PAYMENT)
-    assert run(region)["stores"]["receipts"] == {
-        "kept": 1, "lost": [], "duplicated": [], "conflicting": [], "reordered": 0}
-    assert region.network.calls == ["Scan", "Read", "Read", "ListObjectVersions"]
+    run(region)
+    answer = run(region)
+    assert (answer["counts"]["settled"], answer["counts"]["repaired"]) == (1, 0)
+    assert not lines(region)
+    assert Counter(region.network.calls) == {
+        "Connect": 1, "GetItem": 2, "Read": 3, "ListObjectVersions": 1, "BatchGetItem": 1, "Scan": 1, "PutItem": 2}
+
+
+def test_a_new_epoch_begins_with_the_latest_postings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile, "RECENT", 2)
+    region = Region()
+    three(region)
+    for number in (0, 2):
+        del region.dynamodb.items[f"pay-{number}"]
+    region.service = replace(region.service, ledger=PostgresLedger(region.postgres.connect, page=1))
+    answer = run(region, begin=False)
+    assert (counts(answer), answer["pass"]) == ({"repaired": 2}, 3)
+    assert [line["payment_id"] for line in lines(region)] == ["pay-2", "pay-0"]
+    assert region.network.calls.count("HeadObject") == 1  # of pay-1; pay-2 already differs
+    assert region.network.calls.index("HeadObject") < region.network.calls.index("Scan")
+    assert counts(run(region)) == {}
+    assert "HeadObject" not in region.network.calls
 
 
 def test_a_payment_that_is_made_during_the_comparison_is_not_lost() -> None:
-    region = Region()
-    region.network.meanwhile = {1: lambda: region.pay(PAYMENT)}
-    answer = run(region)
-    assert (answer["done"], answer["repaired"], answer["stores"]["table"]["lost"]) == (True, [], [])
-    assert [finding["kept"] for finding in answer["stores"].values()] == [0, 0, 0]
+    for call in range(3, 9):
+        region = Region()
+        run(region)
+        region.network.meanwhile = {call: lambda region=region: region.pay(PAYMENT)}  # type: ignore[misc]
+        assert counts(run(region)) == {}
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_pending_payment_that_another_store_has_is_completed(number: int) -> None:
+def test_what_is_pending_in_the_present_epoch_is_completed_only_if_another_store_has_it(number: int) -> None:
     region = Region()
     region.network.faults = [*[None] * number, Fault(Crash())]
     with pytest.raises(Crash):
         region.pay(PAYMENT)
-    answer = run(region)
-    assert answer["pending"] == ["pay-1"]
-    assert (region.status(), answer["repaired"]) == (("PENDING", []) if number == 1 else ("SETTLED", ["pay-1"]))
+    assert counts(run(region)) == {"pending": 1}  # it may still be in progress
+    region.clock.now += 61
+    assert counts(run(region)) == ({"pending": 1} if number == 1 else {"repaired": 1})
+    assert region.status() == ("PENDING" if number == 1 else "SETTLED")
 
 
-def test_a_posted_payment_replaces_one_that_was_never_settled() -> None:
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_what_is_pending_in_an_older_epoch_is_adopted(number: int) -> None:
     region = Region()
-    region.pay(OTHER)
-    lose_item(region)
-    assert region.pay(PAYMENT)[0] == 409
-    answer = run(region)
-    assert (answer["stores"]["table"]["conflicting"], answer["repaired"]) == (["pay-1"], ["pay-1"])
-    assert (region.pay(OTHER)[0], region.pay(PAYMENT)[0]) == (201, 409)
-
-
-def test_a_pending_payment_is_not_replaced_if_the_ledger_has_posted_it() -> None:
-    region = Region()
-    region.pay(OTHER)
-    [kept] = region.table.records(region.deadline)
-    lose_item(region)
-    lose_posting(region)
-    region.network.faults = [None, None, Fault(Crash())]
+    region.network.faults = [*[None] * number, Fault(Crash())]
     with pytest.raises(Crash):
         region.pay(PAYMENT)
-    before = everything(region), region.dynamodb.items["pay-1"]
-    with pytest.raises(Conflict):
-        region.service.restore(kept, region.deadline())
-    assert (everything(region), region.dynamodb.items["pay-1"]) == before
+    there = taken_over(region)
+    assert counts(run(there)) == {"repaired": 1}
+    assert [line["wrong"]["table"] for line in lines(there)] == ["in doubt"]
+    assert there.dynamodb.items["pay-1"]["status"] == {"S": "SETTLED"}
+    assert there.dynamodb.items["pay-1"]["epoch"] == {"N": "2"}
 
 
-@pytest.mark.parametrize(("status", "call"), [("SETTLED", 4), ("PENDING", 6)])
-def test_a_record_that_changes_during_the_repair_is_refused(status: str, call: int) -> None:
+def test_a_settle_that_was_held_back_past_the_repair_changes_nothing() -> None:
+    here = Region()
+    there = Region("eu-west-1", elsewhere=here)
+
+    def repaired() -> None:
+        there.take_leadership()
+        assert counts(run(there)) == {"repaired": 1}
+
+    here.network.meanwhile = {3: repaired}
+    status, body = here.pay(PAYMENT)
+    assert (status, body) == (201, there.look()[1])
+    assert here.dynamodb.items["pay-1"]["epoch"] == {"N": "2"}
+
+
+@pytest.mark.parametrize("status", ["PENDING", "SETTLED"])
+def test_the_ledgers_payment_replaces_another_request_in_the_table(status: str) -> None:
     region = Region()
-    region.pay(OTHER)
-    lose_item(region)
-    region.pay(PAYMENT)
-    other = {**region.dynamodb.items["pay-1"], "status": {"S": status}, "fingerprint": {"S": "f" * 64}}
-
-    def change() -> None:
-        region.dynamodb.items["pay-1"] = other
-
-    region.network.meanwhile = {call: change}
-    answer = run(region)
-    assert (answer["done"], answer["refused"]) == (True, ["pay-1"])
-    assert region.network.calls[4:] == ["PutItem", "Post", "PutItem"][:call - 3]
+    first = region.pay(PAYMENT)
+    payment = Payment(**OTHER)
+    other = Record(payment=payment, fingerprint=payment.fingerprint(), created_at=first[1]["created_at"], epoch=1)
+    region.dynamodb.items["pay-1"] = {**item_of(other), "status": {"S": status}}
+    there = taken_over(region)
+    assert counts(run(there)) == {"repaired": 1}
+    [line] = lines(there)
+    assert (line["wrong"], line["others"][0]["amount"]) == ({"table": "conflicting"}, OTHER["amount"])
+    assert (there.pay(PAYMENT), there.pay(OTHER)[0]) == (first, 409)
 
 
-def test_a_receipt_of_something_else_is_reported_and_not_changed() -> None:
+@pytest.mark.parametrize("change", [
+    {"amount": {"N": "1"}}, {"payee": {"S": "thief"}}, {"created_at": {"S": "2020-01-01T00:00:00.000+00:00"}},
+    {"amount": {"S": "x"}}, {"status": {"M": {}}}, {"epoch": {"N": "999999"}, "amount": {"N": "1"}},
+    {"fingerprint": {"S": ""}}])
+def test_what_a_stolen_role_changes_in_the_table_is_restored_from_the_ledger(change: Item) -> None:
     region = Region()
     region.pay(PAYMENT)
-    region.s3.objects[PLACE] = [b"{}"]
-    region.s3.objects[RECEIPTS, "receipts/pay-9.json"] = [record("pay-8").receipt()]
+    before = region.look()
+    region.dynamodb.items["pay-1"] |= change
+    assert counts(run(region)) == {"repaired": 1}
+    assert region.look() == before
+    assert counts(run(region)) == {}
+
+
+def test_a_malformed_item_is_set_aside_by_name_and_stops_nothing() -> None:
+    region = Region()
+    three(region)
+    region.dynamodb.items["pay-9"] = {"payment_id": {"S": "pay-9"}, "amount": {"N": "x"}}
+    region.s3.write((RECEIPTS, "receipts/pay-8.json"), b"{}")
+    del region.dynamodb.items["pay-2"]
+    run(region)
+    assert counts(run(region)) == {"malformed": 2, "set aside": 2}
+    assert {line["payment_id"]: line["outcome"] for line in lines(region)} == {
+        "pay-2": "repaired", "pay-8": "set aside", "pay-9": "set aside"}
+
+
+@pytest.mark.parametrize("code", ["22007", "23514", "TS002"])
+def test_what_the_ledger_refuses_is_named_and_stops_nothing(code: str) -> None:
+    region = Region()
+    three(region)
+    run(region)
+    region.postgres.postings.clear()
+    region.network.failing = {"Post": database_error(code)}
+    assert counts(run(region)) == {"lost": 3, "refused": 3}
+    assert [line["outcome"] for line in lines(region)] == ["refused"] * 3
+
+
+def test_versions_that_differ_are_a_conflict_and_equal_ones_are_not() -> None:
+    region = Region()
+    region.pay(PAYMENT)
+    body = region.receipt_versions()[0]
+    region.s3.objects[PLACE] = [body, body]
+    assert counts(run(region)) == {"duplicated": 1}
+    assert not lines(region)
+    assert body
+    region.s3.objects[PLACE] = [body.replace(b"1250", b"1251"), body]
+    assert counts(run(region)) == {"malformed": 1}
+    payment = Payment(**OTHER)
+    rival = Record(payment=payment, fingerprint=payment.fingerprint(), created_at="2026-01-01T00:00:00.000+00:00",
+                   epoch=1).receipt()
+    region.s3.objects[PLACE] = [rival, body]
+    assert counts(run(region)) == {"conflicting": 1}
+    assert lines(region)[-1]["others"][0]["amount"] == OTHER["amount"]
+    region.s3.objects[PLACE] = [body, rival]
+    assert counts(run(region)) == {"conflicting": 1, "repaired": 1}
+    assert region.receipt_versions() == [body, rival, body]
+
+
+def test_a_receipt_that_arrives_after_a_pass_is_found_by_the_next_one() -> None:
+    region = Region()
+    first = region.pay(PAYMENT)
+    receipts = region.receipt_versions()
+    for lose in (lose_item, lose_posting, lose_receipt):
+        lose(region)
+    there = taken_over(region)
+    assert counts(run(there)) == {}
+    there.s3.objects[PLACE] = receipts
+    assert there.look()[0] == 404
+    assert counts(run(there, begin=False)) == {"repaired": 1}
+    assert there.look() == (200, first[1])
+
+
+def test_a_deleted_receipt_is_lost_and_an_unreadable_one_is_set_aside() -> None:
+    region = Region()
+    region.pay(PAYMENT)
+    region.s3.objects[PLACE].append(None)
+    assert counts(run(region)) == {"duplicated": 1, "repaired": 1}
+    assert region.receipt_versions()[1:] == [None, region.receipt_versions()[0]]
+    before = everything(region)
+    region.network.failing = {"GetObject": client_error("AccessDenied", 403)}
+    assert counts(run(region)) == {"malformed": 1, "refused": 1}
+    assert everything(region) == before
+
+
+@pytest.mark.parametrize("error", [client_error("InternalError", 500), TimeoutError()])
+def test_a_store_that_fails_for_a_moment_ends_the_start_and_the_next_one_goes_on(error: Exception) -> None:
+    region = Region()
+    region.pay(PAYMENT)
+    region.s3.objects[PLACE] *= 2
+    run(region)
+    region.network.failing = {"GetObject": error}
     answer = run(region)
-    assert answer["stores"]["receipts"]["conflicting"] == ["pay-1", "pay-9"]
-    assert (answer["done"], answer["repaired"], region.receipt_versions()) == (True, [], [b"{}"])
+    assert (answer["done"], answer["error"].partition(":")[0]) == (False, "receipts")
+    region.network.failing = {}
+    assert counts(run(region, begin=False)) == {"duplicated": 1}
 
 
-def test_only_the_leader_repairs() -> None:
+def test_a_ledger_that_fails_for_a_moment_refuses_nothing() -> None:
+    region = Region()
+    region.pay(PAYMENT)
+    run(region)
+    lose_posting(region)
+    region.network.failing = {"Post": database_error("57014")}
+    answer = run(region)
+    assert (answer["done"], answer["error"], lines(region)) == (False, "ledger:57014", [])
+    region.network.failing = {}
+    assert counts(run(region, begin=False)) == {"repaired": 1}
+
+
+def test_only_the_leader_repairs_and_the_standby_reports_from_its_reader() -> None:
     here = Region("us-east-1")
     here.pay(PAYMENT)
-    lose_posting(here)
+    lose_receipt(here)
     there = Region("eu-west-1", elsewhere=here)
+    there.postgres.inactive = there.postgres.read_only = True
     answer = run(there)
-    assert (answer["done"], answer["error"], answer["writer"]) == (False, "not the writer", "us-east-1")
-    assert (answer["stores"]["ledger"]["lost"], here.posted()) == (["pay-1"], None)
+    assert counts(answer) == {"lost": 1}
+    assert {line["outcome"] for line in lines(there)} == {"reported"}
+    assert here.receipt_versions() == []
+    assert "Connect" not in there.network.calls
+
+
+def test_what_only_the_lost_regions_stores_have_is_named_there_with_its_amount() -> None:
+    """Its table and bucket can be read again; its database follows the new writer, which never had the payment."""
+    old = Region("us-east-1")
+    old.pay(PAYMENT)
+    lose_posting(old)
+    record = old.dynamodb.items[RECORD_KEY]
+    old.dynamodb.items[RECORD_KEY] = {**record, "region": {"S": "eu-west-1"}, "epoch": {"N": "2"}}
+    old.postgres.read_only = True
+    assert counts(run(old)) == {"lost": 1}
+    line = lines(old)[-1]
+    assert (line["wrong"], line["payment"]["amount"]) == ({"ledger": "lost"}, PAYMENT["amount"])
 
 
 def three(region: Region) -> None:
-    """Three payments, none of which is in the ledger any more."""
+    """Three payments."""
     for number in range(3):
         region.pay({**PAYMENT, "payment_id": f"pay-{number}"})
-    region.postgres.postings.clear()
 
 
-def test_a_run_that_ended_early_is_continued_from_its_cursor() -> None:
+def test_a_pass_that_ended_early_goes_on_from_its_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile, "BATCH", 1)
     region = Region()
     three(region)
-    assert run(region, "9")["repaired"] == []
-    region.network.meanwhile = {8: lambda: region.network.faults.append(Fault(database_error("42501")))}
-    first = run(region)
-    assert (first["done"], first["error"], first["repaired"]) == (False, "ledger:42501", ["pay-0"])
-    second = run(region, first["cursor"])
-    assert (second["done"], second["cursor"], second["repaired"]) == (True, "", ["pay-1", "pay-2"])
+    run(region)
+    region.postgres.postings.clear()
+    region.dynamodb.page = 1
+    answers = [run(region, seconds=0, begin=False) for _ in range(30)]
+    assert {answer["error"] for answer in answers} == {""}
+    assert [answer["done"] for answer in answers].index(True) > 4
+    assert len({*region.postgres.postings}) == 3
+    document = json.loads(region.dynamodb.items[f"{REPAIR_PREFIX}us-east-1"]["document"]["S"])
+    assert document["number"] == answers[-1]["pass"] > answers[0]["pass"]
 
 
-@pytest.mark.parametrize("number", range(20))
+@pytest.mark.parametrize("number", range(40))
 def test_a_repair_that_crashed_anywhere_can_be_repeated(number: int) -> None:
     region = Region()
     three(region)
-    del region.dynamodb.items["pay-1"]
+    del region.dynamodb.items["pay-1"], region.postgres.postings["pay-2"]
     region.network.faults = [*[None] * number, Fault(Crash(), done=True)]
     with suppress(Crash):
         run(region)
     region.network.faults = []
     assert run(region)["done"]
     assert len(region.postgres.postings) == 3
-    assert run(region)["repaired"] == []
+    assert region.status("pay-1") == "SETTLED"
+    assert counts(run(region)) == {}
+
+
+def test_after_a_pass_the_next_one_rests_in_proportion_unless_it_is_told_to_begin(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile, "REST", 3)
+    region = Region()
+    three(region)
+    first = run(region)
+    passes = [run(region, begin=begin)["pass"] - first["pass"] for begin in (False, False, False, True, False)]
+    assert passes == [0, 0, 1, 2, 2]
+
+
+def test_of_two_repairs_at_once_one_stops() -> None:
+    region = Region()
+    three(region)
+    region.network.meanwhile = {3: lambda: region.reconciliation().run(10)}
+    answer = run(region)
+    assert (answer["done"], answer["error"]) == (False, "table:AnotherRepair")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "1", '{"number": 4, "unknown": 1}'])
+def test_a_cursor_that_cannot_be_read_begins_anew_and_unknown_fields_are_ignored(text: str) -> None:
+    region = Region()
+    region.pay(PAYMENT)
+    region.dynamodb.items[f"{REPAIR_PREFIX}us-east-1"] = {
+        "payment_id": {"S": f"{REPAIR_PREFIX}us-east-1"}, "revision": {"N": "7"}, "document": {"S": text}}
+    answer = run(region)
+    assert (answer["error"], answer["counts"]["settled"], answer["pass"]) == ("", 1, 6 if "number" in text else 2)
+
+
+def test_a_leader_that_is_replaced_during_its_repair_stops() -> None:
+    here = Region()
+    three(here)
+    here.postgres.postings.clear()
+    there = Region("eu-west-1", elsewhere=here)
+
+    def lose() -> None:
+        there.take_leadership()
+        here.clock.now += 1
+
+    here.network.meanwhile = {9: lose}
+    answer = run(here)
+    assert (answer["done"], answer["error"], answer["writer"]) == (False, "not the writer", "eu-west-1")
 
 
 def test_other_items_and_objects_are_not_taken_for_payments() -> None:
     region = Region()
     first = region.pay(PAYMENT)
-    for key in (LEADERSHIP_KEY, JOURNAL_KEY, DRILL_KEY, f"{OBSERVATION_PREFIX}us-east-1"):
+    for key in (RECORD_KEY, DRILL_KEY, f"{OBSERVATION_PREFIX}us-east-1", f"{CANARY_PREFIX}us-east-1"):
         region.dynamodb.items[key] = {**region.dynamodb.items["pay-1"], "payment_id": {"S": key}, **(
             region.dynamodb.items.get(key, {}))}
-        region.s3.write((RECEIPTS, f"receipts/{key}.json"), record(key).receipt())
+        region.s3.write((RECEIPTS, f"receipts/{key}.json"), b"x")
         assert region.look(key)[0] == 404
         assert region.pay({**PAYMENT, "payment_id": key})[0] == 400
         assert region.table.find(key, region.deadline()) is None
     before = dict(region.dynamodb.items)
     lose_posting(region)
-    answer = run(region)
-    assert (answer["repaired"], "!" in json.dumps(answer)) == (["pay-1"], False)
-    assert [finding["kept"] for finding in answer["stores"].values()] == [1, 0, 1]
+    assert counts(run(region)) == {"repaired": 1}
+    del region.dynamodb.items[f"{REPAIR_PREFIX}us-east-1"]
     assert (region.dynamodb.items, region.look(), region.pay(PAYMENT)) == (before, (200, first[1]), first)
     assert list(region.postgres.postings) == ["pay-1"]
 
 
 def test_a_run_leaves_no_session_open() -> None:
+    here = Region()
+    for region in (here, Region("eu-west-1", elsewhere=here)):
+        run(region)
+        assert not any(session.is_open for session in region.postgres.sessions)
+
+
+def test_without_leadership_that_can_be_read_nothing_is_done() -> None:
     region = Region()
-    three(region)
-    run(region)
-    assert not any(session.is_open for session in region.postgres.sessions)
+    del region.dynamodb.items[RECORD_KEY]
+    assert run(region)["error"] == "table:LeadershipMissing"
+    with pytest.raises(StoreUnavailable):
+        region.lease.read(region.deadline())
 
 
-def test_without_time_a_run_does_nothing_and_reports_a_timeout() -> None:
-    region = Region()
-    assert run(region, seconds=0)["error"] == "table:TimeoutError"
-    assert region.network.calls == []
-
-
-# --- The function and the command
-
-def test_the_function_answers_within_lambdas_time() -> None:
+def test_the_function_works_within_lambdas_time_and_may_be_told_to_begin() -> None:
     region = Region()
     three(region)
     function = region.reconciliation().answer
-    assert function({}, FakeContext(9_000))["error"] == "table:TimeoutError"
+    assert function({}, FakeContext(10_000))["done"] is False
     answer = function({}, FakeContext(900_000))
-    assert (answer["done"], len(answer["repaired"])) == (True, 3)
-    region.postgres.postings.clear()
-    assert function({"cursor": "9"}, FakeContext(900_000))["repaired"] == []
-
-
-def test_the_function_may_be_asked_for_the_newest_epoch_only() -> None:
-    region = Region()
-    three(region)
-    region.network.calls.clear()
-    region.postgres.epoch = 7
-    function, event = region.reconciliation().answer, {"only": "epoch", "cursor": "9"}
-    assert function(event, FakeContext(900_000)) == {"region": "us-east-1", "epoch": 7}
-    assert (region.network.calls, region.postgres.sessions[0].is_open) == (["Select"], False)
-    region.network.faults = [Fault(database_error("42501"))]
-    assert function(event, FakeContext(900_000)) == {"region": "us-east-1", "error": "ledger:42501"}
-    assert function(event, FakeContext(9_000)) == {"region": "us-east-1", "error": "ledger:TimeoutError"}
-    assert not any(session.is_open for session in region.postgres.sessions)
-    region.postgres.epoch = 1
-    assert function({"only": ""}, FakeContext(900_000))["repaired"] == ["pay-0", "pay-1", "pay-2"]
-
-
-def test_the_command_prints_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
-    region = Region()
-    assert reconcile.main([], region.reconciliation) == 0
-    assert json.loads(capsys.readouterr().out)["done"] is True
-    region.network.faults = [Fault(client_error("AccessDeniedException"))]
-    assert reconcile.main(["--cursor", "9"], region.reconciliation) == 1
-    assert json.loads(capsys.readouterr().out)["error"] == "table:AccessDeniedException"
-
-
-def test_the_command_has_a_help_text(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["reconcile", "--help"])
-    monkeypatch.delitem(sys.modules, "payments.reconcile")
-    with pytest.raises(SystemExit) as caught:
-        runpy.run_module("payments.reconcile", run_name="__main__")
-    assert (caught.value.code, "--cursor" in capsys.readouterr().out) == (0, True)
+    assert (answer["region"], answer["done"], answer["counts"]["settled"]) == ("us-east-1", True, 3)
+    assert function({"begin": True}, FakeContext(900_000))["pass"] == answer["pass"] + 1

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from payments.deadline import Deadline
-from payments.errors import Conflict
+from payments.errors import StoreUnavailable
 from payments.leadership import LEASE
-from payments.payment import Payment, Record
+from payments.payment import Payment, Record, parse_receipt
 from payments.stores import S3Receipts
 from tests.unit.payments.fakes import OTHER, PAYMENT, RECEIPTS, Crash, Fault, Region, client_error, event
 from tests.unit.payments.strategies import faults, payments
@@ -118,20 +118,23 @@ def test_an_invalid_id_is_not_looked_up() -> None:
     assert region.look("pay-2")[0] == 404
 
 
-def test_a_payment_that_lost_its_id_to_another_region_is_a_conflict() -> None:
+def test_a_payment_whose_item_is_overwritten_meanwhile_is_completed_by_its_repeat() -> None:
     region = Region()
 
     class Overtaken(S3Receipts):
         """Meanwhile the other region's write of the same id is replicated: the last write wins."""
 
-        def put(self, record: Record, deadline: Deadline) -> None:
-            super().put(record, deadline)
+        def put(self, record: Record, deadline: Deadline) -> Record | None:
+            kept = super().put(record, deadline)
             del region.dynamodb.items["pay-1"]
             region.pay(OTHER)
+            return kept
 
     service = replace(region.service, receipts=Overtaken(region.s3, RECEIPTS))
-    with pytest.raises(Conflict):
+    with pytest.raises(StoreUnavailable) as caught:
         service.accept(Payment(**PAYMENT), region.deadline())
+    assert caught.value.code == "ItemChanged"
+    assert (region.pay(PAYMENT)[0], region.pay(OTHER)[0]) == (201, 409)
 
 
 def test_a_region_that_does_not_lead_writes_nothing() -> None:
@@ -172,7 +175,7 @@ def test_a_leader_that_is_replaced_between_two_writes_stops_when_its_lease_ends(
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_stale_writer_cannot_settle_what_a_newer_one_adopted(number: int) -> None:
+def test_a_stale_writer_cannot_settle_what_a_newer_one_has_posted(number: int) -> None:
     here = Region("us-east-1")
     there = Region("eu-west-1", elsewhere=here)
     here.network.faults = [*[None] * number, Fault(Crash())]
@@ -180,8 +183,8 @@ def test_a_stale_writer_cannot_settle_what_a_newer_one_adopted(number: int) -> N
         here.pay(PAYMENT)
     here.lease.epoch(here.deadline())
     there.take_leadership()
-    # The new leader adopts the record, and gets no further.
-    there.network.faults = [None, None, None, Fault(client_error("AccessDenied"))]
+    # The new leader posts it, and gets no further.
+    there.network.faults = [*[None] * 4, Fault(client_error("AccessDenied"))]
     assert there.pay(PAYMENT)[0] == 503
     assert here.pay(PAYMENT)[1] == {"error": "not the writer", "writer": None}
     assert here.status() == "PENDING"
@@ -217,3 +220,131 @@ def test_a_payment_that_differs_from_that_in_the_ledger_is_a_conflict() -> None:
     del region.dynamodb.items["pay-1"]
     assert region.pay(OTHER)[0] == 409
     assert region.status() == "PENDING"
+
+
+# --- A repeat gets the first answer, from whichever store has it
+
+FIRST, LATER = 1.0, 3600.0  # seconds at which a payment was made, and at which its request is repeated
+
+
+def paid() -> tuple[Region, tuple[int, Any]]:
+    """A region in which pay-1 was made, and the answer, an hour later."""
+    region = Region()
+    region.clock.now = FIRST
+    answer = region.pay(PAYMENT)
+    region.clock.now = LATER
+    region.network.calls.clear()
+    return region, answer
+
+
+def lose(region: Region, *stores: str) -> None:
+    """Lose pay-1 in these stores."""
+    if "table" in stores:
+        del region.dynamodb.items["pay-1"]
+    if "ledger" in stores:
+        del region.postgres.postings["pay-1"]
+    if "receipts" in stores:
+        del region.s3.objects[RECEIPTS, "receipts/pay-1.json"]
+
+
+def kept(region: Region) -> set[str]:
+    """The creation times that the stores have, in seconds."""
+    item, posting = region.dynamodb.items["pay-1"], region.posted()
+    receipt = parse_receipt(region.receipt_versions()[-1] or b"")
+    assert posting
+    return {item["created_at"]["S"], posting["created_at"], receipt.created_at}
+
+
+@pytest.mark.parametrize("stores", [
+    ["table"], ["table", "ledger"], ["table", "receipts"], ["ledger"], ["receipts"], ["ledger", "receipts"]],
+    ids=" ".join)
+def test_after_a_loss_a_repeat_gets_the_first_answer(stores: list[str]) -> None:
+    region, first = paid()
+    lose(region, *stores)
+    assert region.pay(PAYMENT) == first
+    if "table" in stores:
+        assert kept(region) == {first[1]["created_at"]}
+    assert len(region.receipt_versions()) <= 1
+
+
+@pytest.mark.parametrize("status", ["PENDING", "SETTLED"])
+def test_a_request_that_the_ledger_has_is_never_a_conflict(status: str) -> None:
+    region, first = paid()
+    region.dynamodb.items["pay-1"] |= {"fingerprint": {"S": "f" * 64}, "amount": {"N": "1"}, "status": {"S": status}}
+    assert region.pay(PAYMENT) == first == (201, region.look()[1])
+    assert region.pay(OTHER)[0] == 409
+    assert kept(region) == {first[1]["created_at"]}
+
+
+def test_a_request_that_only_a_receipt_has_wins_over_a_pending_one() -> None:
+    region, first = paid()
+    lose(region, "table", "ledger")
+    region.lease.epoch(region.deadline())
+    region.network.faults = [None, Fault(client_error("AccessDenied"))]
+    assert region.pay(OTHER)[0] == 503
+    assert (region.status(), region.posted()) == ("PENDING", None)
+    assert region.pay(PAYMENT) == first
+    assert kept(region) == {first[1]["created_at"]}
+    assert region.pay(OTHER)[0] == 409
+
+
+def test_of_two_requests_that_only_the_table_and_a_receipt_have_the_settled_one_keeps_the_id() -> None:
+    region, _ = paid()
+    lose(region, "ledger")
+    region.dynamodb.items["pay-1"] |= {"fingerprint": {"S": "f" * 64}}
+    assert region.pay(PAYMENT)[0] == 409
+
+
+def test_a_conflict_is_told_only_while_the_lease_holds() -> None:
+    here = Region("us-east-1")
+    there = Region("eu-west-1", elsewhere=here)
+    here.pay(PAYMENT)
+    here.network.calls.clear()
+
+    def frozen() -> None:
+        there.take_leadership()
+        here.clock.frozen += LEASE
+
+    here.network.meanwhile = {1: frozen}
+    assert here.pay(OTHER) == (503, {"error": "not the writer", "writer": "eu-west-1"})
+    assert here.network.calls[-1] == "GetItem"
+
+
+def test_a_leader_does_not_touch_what_is_pending_under_a_newer_epoch() -> None:
+    region = Region()
+    region.network.faults = [None, Fault(client_error("AccessDenied"))]
+    assert region.pay(PAYMENT)[0] == 503
+    region.dynamodb.items["pay-1"]["epoch"] = {"N": "2"}
+    region.network.calls.clear()
+    assert region.pay(PAYMENT) == (503, {"error": "not the writer", "writer": None})
+    assert region.network.calls == ["PutItem"]
+
+
+def test_an_item_taken_up_by_a_newer_epoch_meanwhile_is_not_settled() -> None:
+    region = Region()
+    region.network.meanwhile = {3: lambda: region.dynamodb.items["pay-1"].update(epoch={"N": "2"})}
+    assert region.pay(PAYMENT) == (503, {"error": "not the writer", "writer": None})
+    assert region.status() == "PENDING"
+
+
+def test_what_is_no_receipt_is_left_to_the_repair() -> None:
+    region, first = paid()
+    region.s3.objects[RECEIPTS, "receipts/pay-1.json"] = [b"{}"]
+    lose(region, "table")
+    assert region.pay(PAYMENT) == first
+    assert region.receipt_versions() == [b"{}"]
+
+
+def test_attributes_that_another_release_added_stay() -> None:
+    region = Region()
+    region.network.meanwhile = {1: lambda: region.dynamodb.items["pay-1"].update(note={"S": "new"})}
+    assert region.pay(PAYMENT)[0] == 201
+    assert region.dynamodb.items["pay-1"]["note"] == {"S": "new"}
+
+
+def test_a_malformed_item_is_neither_accepted_nor_overwritten() -> None:
+    region, _ = paid()
+    del region.dynamodb.items["pay-1"]["amount"]
+    before = dict(region.dynamodb.items["pay-1"])
+    assert [region.pay(PAYMENT), region.look()] == [(503, {"error": "table unavailable"})] * 2
+    assert region.dynamodb.items["pay-1"] == before

@@ -1,14 +1,16 @@
 """The table and the receipts on AWS: conditions, and which failures are tried again."""
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from botocore import exceptions
 from botocore.parsers import ResponseParserError
 
+from contract import RECORD_KEY
 from payments.deadline import Deadline, Timing
 from payments.errors import StoreUnavailable
 from payments.payment import Payment, Record
-from payments.stores import lever_is_pulled
+from payments.stores import item_of, lever_is_pulled, record_of
 from tests.unit.payments.fakes import CONTROL, PAYMENT, RECEIPTS, Fault, Region, client_error, still_runtime
 
 URL = "https://store"
@@ -26,76 +28,118 @@ def record(amount: int = 1, epoch: int = 1) -> Record:
                   epoch=epoch)
 
 
+def settled(amount: int = 1, epoch: int = 1) -> Record:
+    """A settled record of pay-1."""
+    return replace(record(amount, epoch), settled=True)
+
+
 def test_an_id_belongs_to_the_first_request_that_registers_it() -> None:
     table = Region().table
     first, second = record(1), record(2)
-    assert table.register(first, deadline()) == first
-    assert table.register(second, deadline()) == first
+    assert [record_of(table.register(each, deadline())) for each in (first, second)] == [first, first]
     assert table.find("pay-1", deadline()) == first
     assert table.find("pay-2", deadline()) is None
 
 
-def test_only_the_owner_of_an_id_settles_it() -> None:
+def test_a_canary_replaces_one_of_an_older_or_the_same_epoch() -> None:
     table = Region().table
-    table.register(record(1), deadline())
-    assert not table.settle(record(2), deadline()).settled
-    settled = table.settle(record(1), deadline())
-    assert settled.settled
-    assert table.settle(record(1), deadline()) == settled == table.find("pay-1", deadline())
+    for epoch, kept in ((2, 2), (1, 2), (2, 2), (3, 3)):
+        found = table.register(record(epoch=epoch), deadline(), again=True)
+        assert record_of(found).epoch == kept
 
 
-def test_a_record_that_is_gone_is_not_settled() -> None:
+@pytest.mark.parametrize("change", [
+    {"fingerprint": {"S": "f" * 64}}, {"epoch": {"N": "2"}}, {"status": {"S": "SETTLED"}}, {"epoch": {"S": "1"}}])
+def test_only_the_item_that_was_found_is_updated(change: dict[str, Any]) -> None:
+    region = Region()
+    found = region.table.register(record(1), deadline())
+    region.dynamodb.items["pay-1"] = there = {**found, **change}
+    assert region.table.update(found, settled(2, 3), deadline()) == there == region.dynamodb.items["pay-1"]
+    assert record_of(region.table.update(there, settled(2, 3), deadline())) == settled(2, 3)
+    assert region.table.find("pay-1", deadline()) == settled(2, 3)
+
+
+def test_of_an_item_only_what_differs_is_written_and_nothing_for_a_newer_epoch_alone() -> None:
+    region = Region()
+    found = region.table.register(settled(), deadline())
+    region.network.calls.clear()
+    assert region.table.update(found, settled(epoch=2), deadline()) == found
+    assert not region.network.calls
+    del region.dynamodb.items["pay-1"]["epoch"], region.dynamodb.items["pay-1"]["payee"]
+    assert record_of(region.table.update(dict(region.dynamodb.items["pay-1"]), settled(), deadline())) == settled()
+    assert region.dynamodb.items["pay-1"] == found
+
+
+def test_an_item_that_is_gone_is_not_updated() -> None:
+    region = Region()
     with pytest.raises(StoreUnavailable) as caught:
-        Region().table.settle(record(), deadline())
-    assert (caught.value.store, caught.value.code) == ("table", "ItemMissing")
+        region.table.update(item_of(record()), settled(), deadline())
+    assert (caught.value.store, caught.value.code, [*region.dynamodb.items]) == ("table", "ItemMissing", [RECORD_KEY])
 
 
-def test_a_record_is_settled_under_its_own_epoch_only() -> None:
-    table = Region().table
-    table.register(record(), deadline())
-    adopted = table.adopt(record(), 2, deadline())
-    assert adopted == record(epoch=2)
-    assert table.settle(record(), deadline()) == adopted
-    assert table.settle(adopted, deadline()).settled
-
-
-def test_a_record_that_is_settled_or_of_another_request_is_not_adopted() -> None:
-    table = Region().table
-    table.register(record(1), deadline())
-    assert table.adopt(record(2), 2, deadline()) == record(1)
-    settled = table.settle(record(1), deadline())
-    assert table.adopt(record(1), 2, deadline()) == settled
-
-
-def test_only_the_pending_record_that_was_found_is_replaced() -> None:
-    table = Region().table
-    table.register(record(1), deadline())
-    assert not table.replace(record(2), record(3), deadline())
-    assert table.replace(record(1), record(2), deadline())
-    table.settle(record(2), deadline())
-    assert not table.replace(record(2), record(3), deadline())
-    assert table.find("pay-1", deadline()) == replace(record(2), settled=True)
+@pytest.mark.parametrize("broken", [{"amount": {"N": "x"}}, {"amount": {}}, {"payer": "x"}, {"status": {"N": "1"}}])
+def test_a_malformed_item_is_named_as_such(broken: dict[str, Any]) -> None:
+    with pytest.raises(StoreUnavailable) as caught:
+        record_of({**item_of(record()), **broken})
+    assert (caught.value.code, caught.value.again) == ("ItemMalformed", False)
 
 
 @pytest.mark.parametrize("page", [1, 2, 1000])
 def test_everything_is_read_page_by_page(page: int) -> None:
     region = Region()
-    region.dynamodb.page = region.s3.page = page
-    assert not [*region.table.records(deadline), *region.receipts.versions(deadline)]
+    region.dynamodb.page = region.dynamodb.batch = region.s3.page = page
+    assert not [key for _, items in region.table.pages("", deadline) for key in items]
+    assert not [*region.receipts.versions(deadline)]
     for number in (3, 1, 2):
         region.pay({**PAYMENT, "payment_id": f"pay-{number}"})
     region.s3.objects[RECEIPTS, "receipts/pay-2.json"].append(b"x")
-    assert [kept.payment.payment_id for kept in region.table.records(deadline)] == ["pay-1", "pay-2", "pay-3"]
-    assert [(each.payment_id, each.size > 1) for each in region.receipts.versions(deadline)] == [
-        ("pay-1", True), ("pay-2", False), ("pay-2", True), ("pay-3", True)]
-    assert region.receipts.read("pay-2", deadline()) == b"x"
+    pages = [*region.table.pages("", deadline)]
+    assert [key for _, items in pages for key in items] == ["pay-1", "pay-2", "pay-3"]
+    assert [cursor for cursor, _ in pages][-1] == ""
+    assert [key for _, items in region.table.pages("pay-1", deadline) for key in items] == ["pay-2", "pay-3"]
+    assert region.table.items(["pay-3", "pay-1", "x"], deadline()).keys() == {"pay-1", "pay-3"}
+    found = [("pay-1", True), ("pay-2", True), ("pay-2", False), ("pay-3", True)]
+    versions = [*region.receipts.versions(deadline)]
+    assert [(each.payment_id, each.current) for each in versions] == found
+    assert [each.payment_id for each in region.receipts.versions(deadline, "pay-1")] == ["pay-2", "pay-2", "pay-3"]
+    assert [each.size for each in region.receipts.versions(deadline, payment_id="pay-2")] == [1, versions[2].size]
+    assert region.receipts.read(versions[1], deadline()) is None
+    assert region.receipts.read(versions[2], deadline()) == replace(
+        region.table.find("pay-2", deadline()) or record(), epoch=0)
 
 
-def test_a_receipt_is_written_once() -> None:
+def test_objects_that_are_no_receipts_are_skipped() -> None:
     region = Region()
-    region.receipts.put(record(1), deadline())
-    region.receipts.put(record(2), deadline())
+    for key in ("receipts/!x.json", "receipts/pay-1", "receipts/pay-1.json.json", "canary/pay-1.json"):
+        region.s3.write((RECEIPTS, key), b"x")
+    assert not [*region.receipts.versions(deadline)]
+
+
+def test_a_receipt_is_written_once_and_read_if_it_is_there() -> None:
+    region = Region()
+    assert (region.receipts.find("pay-1", deadline()), region.receipts.size("pay-1", deadline())) == (None, None)
+    assert region.receipts.put(record(1), deadline()) == record(1)
+    assert region.receipts.put(record(2), deadline()) == settled(1, 0) == region.receipts.find("pay-1", deadline())
     assert region.receipt_versions() == [record(1).receipt()]
+    assert region.receipts.size("pay-1", deadline()) == len(record(1).receipt())
+    region.receipts.replace(record(2), deadline())
+    assert region.receipts.find("pay-1", deadline()) == settled(2, 0)
+
+
+@pytest.mark.parametrize("body", [b"{}", record(1).receipt().replace(b"pay-1", b"pay-2"), b"x" * 10**6])
+def test_what_is_no_receipt_of_the_payment_is_none(body: bytes) -> None:
+    region = Region()
+    region.s3.write((RECEIPTS, "receipts/pay-1.json"), body)
+    assert region.receipts.put(record(), deadline()) is None
+
+
+def test_of_two_who_note_the_same_revision_one_is_refused() -> None:
+    table = Region().table
+    assert [table.note("!repair:x", "a", revision, deadline()) for revision in (1, 1, 2, 2, 3, 5)] == [
+        True, False, True, False, True, False]
+    item = table.item("!repair:x", deadline())
+    assert item
+    assert (item["document"], item["revision"], item["version"]) == ({"S": "a"}, {"N": "3"}, {"N": "1"})
 
 
 TRANSIENT = [
@@ -114,7 +158,7 @@ def test_a_transient_error_is_tried_again(error: Exception) -> None:
     region = Region()
     region.network.faults = [Fault(error), Fault(error, done=True)]
     region.receipts.put(record(), deadline())
-    assert region.network.calls == ["PutObject"] * 3
+    assert region.network.calls == [*["PutObject"] * 3, "GetObject"]
     assert len(region.receipt_versions()) == 1
 
 
@@ -124,7 +168,7 @@ def test_a_transient_error_that_persists_makes_the_store_unavailable(error: Exce
     region.network.faults = [Fault(error)] * 3
     with pytest.raises(StoreUnavailable) as caught:
         region.receipts.probe(deadline())
-    assert caught.value.store == "receipts"
+    assert (caught.value.store, caught.value.again) == ("receipts", True)
     assert caught.value.code in repr(error)
     assert region.network.calls == ["HeadBucket"] * 3
 
@@ -141,7 +185,7 @@ def test_any_other_error_is_not_tried_again(error: Exception, code: str) -> None
     region.network.faults = [Fault(error)]
     with pytest.raises(StoreUnavailable) as caught:
         region.table.find("pay-1", deadline())
-    assert (caught.value.store, caught.value.code) == ("table", code)
+    assert (caught.value.store, caught.value.code, caught.value.again) == ("table", code, False)
     assert region.network.calls == ["GetItem"]
 
 

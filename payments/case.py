@@ -1,0 +1,124 @@
+"""What the stores of a region have under one payment id: which payment counts, and what is wrong with it where."""
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from contract import Store
+from payments.errors import StoreUnavailable
+from payments.payment import Record
+from payments.stores import AwsResponse, record_of
+
+
+class Wrong(StrEnum):
+    """What is wrong with a payment in a store."""
+
+    LOST = "lost"  # another store has it
+    IN_DOUBT = "in doubt"  # pending, so that nobody knows whether it was acknowledged
+    CONFLICTING = "conflicting"  # it has another request under the id, or another creation time
+    DUPLICATED = "duplicated"  # it has it more than once
+    MALFORMED = "malformed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """`receipts` are the versions of the receipt, newest first, None for one that is unreadable.
+
+    `readable`: whether the newest is what a reader gets, and not a mark of its deletion.
+    """
+
+    item: AwsResponse | None
+    posting: Record | None
+    receipts: Sequence[Record | None]
+    readable: bool
+
+    @cached_property
+    def record(self) -> Record | None:
+        """The table's record; None if it has none, or one that is malformed."""
+        try:
+            found = record_of(self.item) if self.item else None
+        except StoreUnavailable:
+            return None
+        return found if found and _sound(found) else None
+
+    @cached_property
+    def payment(self) -> Record | None:
+        """The payment that counts: the ledger's, or else the one that is settled in the table, or in a receipt.
+
+        Settled, and with the earliest creation time; a time in the table counts only if the ledger has none. None if
+        nothing can be read, or if the ledger's posting is malformed, since nobody can change it.
+        """
+        receipts = [each for each in self.receipts if each]
+        if self.posting:
+            known = [self.posting] if _sound(self.posting) else []
+        elif self.record and self.record.settled:
+            known = [self.record]
+        else:
+            known = [*receipts[-1:], *([self.record] if self.record else [])]
+        if not known:
+            return None
+        same = [each for each in (*known, *receipts) if each.fingerprint == known[0].fingerprint]
+        return replace(known[0], created_at=min(each.created_at for each in same), settled=True)
+
+    @cached_property
+    def wrong(self) -> dict[Store, Wrong]:
+        """What is wrong, by store; nothing for a store in which all is well."""
+        stores = {Store.TABLE: self.item, Store.LEDGER: self.posting, Store.RECEIPTS: self.receipts}
+        if self.payment is None:
+            return {store: Wrong.MALFORMED for store, found in stores.items() if found}
+        judged = zip(stores, (self._table, self._ledger, self._receipts), strict=True)
+        return {store: wrong for store, judge in judged if (wrong := judge(self.payment))}
+
+    @property
+    def repairable(self) -> bool:
+        """Whether a store can be given what it lacks. Older versions of a receipt stay as they are."""
+        payment = self.payment
+        if payment is None:
+            return False
+        whole = self.readable and self.receipts and self.receipts[0] and self.receipts[0].agrees(payment)
+        return not whole or bool(self.wrong.keys() & {Store.TABLE, Store.LEDGER})
+
+    def others(self) -> Iterator[dict[str, Any]]:
+        """Each other content that a store has under the id."""
+        shown = list[Any]()
+        for each in (self.record, self.posting, *self.receipts):
+            if each and not (self.payment and each.agrees(self.payment)) and (content := _content(each)) not in shown:
+                shown.append(content)
+                yield content
+
+    def line(self, payment_id: str, outcome: str) -> dict[str, Any]:
+        """All of it as JSON, with the amounts."""
+        return {"payment_id": payment_id, "outcome": outcome, "wrong": self.wrong,
+                "payment": _content(self.payment) if self.payment else None, "others": list(self.others())}
+
+    def _table(self, payment: Record) -> Wrong | None:
+        if self.item is None:
+            return Wrong.LOST
+        if self.record is None:
+            return Wrong.MALFORMED
+        if self.record.fingerprint == payment.fingerprint and not self.record.settled:
+            return Wrong.IN_DOUBT
+        return None if self.record.agrees(payment) else Wrong.CONFLICTING
+
+    def _ledger(self, payment: Record) -> Wrong | None:
+        if self.posting is None:
+            return Wrong.LOST
+        return None if self.posting.agrees(payment) else Wrong.CONFLICTING
+
+    def _receipts(self, payment: Record) -> Wrong | None:
+        if not self.readable:
+            return Wrong.LOST
+        if None in self.receipts:
+            return Wrong.MALFORMED
+        if not all(each and each.agrees(payment) for each in self.receipts):
+            return Wrong.CONFLICTING
+        return Wrong.DUPLICATED if len(self.receipts) > 1 else None
+
+
+def _sound(record: Record) -> bool:
+    return record.payment.fingerprint() == record.fingerprint
+
+
+def _content(record: Record) -> dict[str, Any]:
+    return {**asdict(record.payment), "created_at": record.created_at}

@@ -1,0 +1,48 @@
+"""Whether the region can take payments: in the leader by writing a canary, in the standby by everything short of that.
+
+The answer is read by the controllers of both regions and by `status`; the function is asked by invoking it.
+"""
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+from payments.deadline import Deadline
+from payments.errors import NotTheWriter, StoreUnavailable
+from payments.leadership import FIRST_EPOCH, Leadership
+from payments.service import PaymentService
+
+T = TypeVar("T")
+
+
+def readiness(service: PaymentService, deadline: Deadline) -> dict[str, Any]:
+    """What the region can do now, as JSON; a store that fails is named in it.
+
+    `leader` and `epoch` are those of the region's replica of the table, `marks` and `ledger_epoch` those of its
+    replica of the ledger, and `mark` is one that it has just set: None for what could not be read or set.
+    """
+    region, problems = service.lease.region, list[str]()
+
+    def attempt(work: Callable[[Deadline], T]) -> T | None:
+        try:
+            return work(deadline)
+        except StoreUnavailable as error:
+            problems.append(f"{error.store}:{error.code}")
+        except NotTheWriter:
+            problems.append("not the writer")
+        return None
+
+    record = attempt(service.lease.read)
+    leads, known = record is not None and record.region == region, len(problems)
+    state = attempt(service.ledger.state)
+    if leads:
+        del problems[known:]  # the leader's replica only informs
+    mark = None
+    if leads or record is None:
+        # It says how far the log has come, also where the table or the bucket keeps the region from paying.
+        epoch = (record or state or Leadership(FIRST_EPOCH, region)).epoch
+        mark = attempt(partial(service.ledger.mark, region, epoch))
+    attempt(service.canary if leads else service.receipts.probe)
+    why = next(iter(problems), "")
+    return {"region": region, "leader": record and record.region, "epoch": record and record.epoch, "ready": not why,
+            "why": why, "mark": mark, "marks": state.marks if state else {},
+            "ledger_epoch": state and state.epoch}

@@ -1,0 +1,103 @@
+"""What the stores have under one id: which payment counts, and what is wrong where."""
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from contract import Store
+from payments.case import Case
+from payments.payment import Payment, Record, parse_receipt
+from payments.stores import item_of
+from tests.unit.payments.fakes import FIELDS, PAYMENT
+from tests.unit.payments.strategies import payments
+
+
+def record(amount: int = 1250, *, second: int = 0, settled: bool = True) -> Record:
+    """A record of pay-1, registered in that second."""
+    payment = Payment(payment_id="pay-1", **{**FIELDS, "amount": amount})
+    return Record(payment=payment, fingerprint=payment.fingerprint(), epoch=1, settled=settled,
+                  created_at=f"2026-01-01T00:00:{second:02}.000+00:00")
+
+
+OURS, PENDING, LATER, RIVAL = record(), record(settled=False), record(second=1), record(7)
+FORGED = replace(OURS, payment=replace(OURS.payment, amount=1))  # its fingerprint is that of another amount
+
+
+def case(item: Record | dict[str, Any] | None, posting: Record | None, *receipts: Record | None,
+         readable: bool = True) -> Case:
+    """What the three stores have."""
+    return Case(item=item_of(item) if isinstance(item, Record) else item, posting=posting, receipts=receipts,
+                readable=readable and bool(receipts))
+
+
+def found(given: Case) -> str:
+    """What is wrong in table, ledger and receipts."""
+    return ", ".join(f"{store.value} {given.wrong[store].value}" for store in Store if store in given.wrong)
+
+
+@pytest.mark.parametrize(("given", "wrong", "counts", "repairable"), [
+    (case(None, None), "", None, False),
+    (case(OURS, OURS, OURS), "", OURS, False),
+    # lost
+    (case(None, OURS, OURS), "table lost", OURS, True),
+    (case(OURS, None, OURS), "ledger lost", OURS, True),
+    (case(OURS, OURS), "receipts lost", OURS, True),
+    (case(OURS, OURS, OURS, readable=False), "receipts lost", OURS, True),
+    (case(None, None, OURS), "table lost, ledger lost", OURS, True),
+    (case(OURS, None), "ledger lost, receipts lost", OURS, True),
+    # in doubt
+    (case(PENDING, None), "table in doubt, ledger lost, receipts lost", OURS, True),
+    (case(PENDING, OURS, OURS), "table in doubt", OURS, True),
+    (case(PENDING, RIVAL, RIVAL), "table conflicting", RIVAL, True),
+    (case(PENDING, None, RIVAL), "table conflicting, ledger lost", RIVAL, True),
+    # conflicting: the ledger counts, then what is settled, then the first receipt
+    (case(OURS, RIVAL, OURS), "table conflicting, receipts conflicting", RIVAL, True),
+    (case(RIVAL, None, OURS), "ledger lost, receipts conflicting", RIVAL, True),
+    (case(None, None, RIVAL, OURS), "table lost, ledger lost, receipts conflicting", OURS, True),
+    (case(OURS, OURS, OURS, RIVAL), "receipts conflicting", OURS, False),
+    (case(OURS, OURS, RIVAL, OURS), "receipts conflicting", OURS, True),
+    (case(OURS, OURS, OURS, OURS), "receipts duplicated", OURS, False),
+    # creation times: the earliest counts, but not one that only the table has
+    (case(LATER, LATER, OURS), "table conflicting, ledger conflicting", OURS, True),
+    (case(LATER, OURS, LATER), "table conflicting, receipts conflicting", OURS, True),
+    (case(OURS, LATER, LATER), "table conflicting", LATER, True),
+    (case(LATER, None, OURS), "table conflicting, ledger lost", OURS, True),
+    # malformed
+    (case(FORGED, OURS, OURS), "table malformed", OURS, True),
+    (case({"payment_id": {"S": "pay-1"}}, OURS, OURS), "table malformed", OURS, True),
+    (case({"payment_id": {"S": "pay-1"}}, None), "table malformed", None, False),
+    (case(OURS, OURS, None), "receipts malformed", OURS, True),
+    (case(OURS, OURS, OURS, None), "receipts malformed", OURS, False),
+    (case(None, None, None), "receipts malformed", None, False),
+    (case(OURS, FORGED, OURS), "table malformed, ledger malformed, receipts malformed", None, False),
+])
+def test_what_counts_and_what_is_wrong(given: Case, wrong: str, counts: Record | None, repairable: bool) -> None:
+    assert (found(given), given.payment, given.repairable) == (
+        wrong, counts and replace(counts, epoch=given.payment.epoch if given.payment else 0), repairable)
+
+
+def test_a_line_names_the_amounts_of_all_that_the_stores_have() -> None:
+    line = case(RIVAL, OURS, OURS, RIVAL, None).line("pay-1", "repaired")
+    assert json.loads(json.dumps(line)) == {
+        "payment_id": "pay-1", "outcome": "repaired", "wrong": {"table": "conflicting", "receipts": "malformed"},
+        "payment": {**PAYMENT, "created_at": OURS.created_at},
+        "others": [{**PAYMENT, "amount": 7, "created_at": OURS.created_at}]}
+    assert case(None, None, None).line("x", "set aside")["payment"] is None
+
+
+@given(payments)
+def test_a_receipt_can_be_parsed(payment: dict[str, Any]) -> None:
+    kept = replace(OURS, payment=Payment(**payment), fingerprint=Payment(**payment).fingerprint())
+    assert parse_receipt(kept.receipt()) == replace(kept, epoch=0)
+
+
+@pytest.mark.parametrize("body", [
+    b"", b"\xff", b"[]", b"{}", b"1", b"[" * 10**6, OURS.receipt() + b" ", OURS.receipt()[:-1],
+    OURS.receipt().replace(b"1250", b"1251"), OURS.receipt()[:-1] + b',"zzz":1}',
+    json.dumps({**PAYMENT, "created_at": "x"}).encode(),
+], ids=range(11))
+def test_other_bytes_are_not_parsed_as_a_receipt(body: bytes) -> None:
+    with pytest.raises(ValueError, match=r"not a receipt|Expecting|utf-8|Extra data"):
+        parse_receipt(body)
