@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, NoReturn
 
@@ -18,31 +19,35 @@ from rich.console import Console
 from rich.table import Column, Table
 from typer.exceptions import TyperException
 
-from contract import OutputsError, read_outputs
+from contract import PAUSE_KEY, OutputsError, read_outputs
+from payments.clock import Stopwatch
 from payments.errors import StoreUnavailable
 from recovery import doctor as doctors
 from recovery import drill as drills
 from recovery import show
 from recovery.cloud import Cloud
+from recovery.control_table import Pause
 from recovery.environment import BotoClients, Environment, system_environment
 from recovery.errors import (
     AlreadyRunning,
     AwsFailure,
     CommandStopped,
-    JournalGone,
+    EvidenceTooOld,
+    GivenUp,
+    RecordGone,
     StackError,
     StepTimedOut,
     reason,
 )
-from recovery.journal import Run, StepProgress
-from recovery.plan import Action, Plan, Step, predict, refusals, resumes, shortfalls
-from recovery.runner import Runner, claim
+from recovery.plan import Action, Evidence, Facts, Plan, Step, predict, reasons, refusals, resumes, shortfalls
+from recovery.record import Run, StepProgress
+from recovery.runner import Hold, Intent, Runner, claim, end_open_run
 from recovery.stack import Stack
 from recovery.status import read_status
 from recovery.steps import AwsSteps
 
 UNFINISHED, REFUSED, INTERRUPTED = 1, 2, 130
-CONTINUE = "to continue, run the same command again"
+AGAIN = "run the same command again: it goes on, or is decided again on what is so then"
 WIDTH = 160  # columns, where the width of the terminal is unknown: long lines are not broken
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and everything else on stderr.")]
@@ -50,6 +55,8 @@ To = Annotated[str, typer.Option("--to", metavar="REGION", help="The region that
 Loss = Annotated[bool, typer.Option(
     "--accept-data-loss", help="Begin even if payments will be lost, or if it is unknown how many.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask. Required for the profile prod.")]
+Minutes = Annotated[float, typer.Option("--minutes", min=1, max=1440, help="For how long, in minutes.")]
+Why = Annotated[str, typer.Option("--reason", help="Why, for the others.")]
 Seconds = Annotated[float, typer.Option(min=1, help="The longest that clients pay, in seconds.")]
 NeedsFile = Annotated[typer.FileText | None, typer.Option(
     "--needs", metavar="FILE", help="What the next deployment needs: `python -m tools.needs` prints it (- for stdin).")]
@@ -192,6 +199,70 @@ def failback(context: typer.Context, *, as_json: Json = False) -> None:
 
 
 @app.command()
+def align(context: typer.Context, *, to: To, as_json: Json = False) -> None:
+    """Make the region that has the database's writer the leader, where the two have come apart (a restored table)."""
+    carry_out(context.obj, context.obj.plan(Action.ALIGN, to), as_json=as_json)
+
+
+@app.command()
+def abort(context: typer.Context, *, as_json: Json = False) -> None:
+    """End a run that has not fenced yet, and so has decided nothing."""
+    terminal: Terminal = context.obj
+    stack, environment, ended = Stack.of(terminal.outputs()), terminal.connect(), list[str]()
+    for site in stack.sites:
+        cloud = Cloud(plan=Plan(action=Action.ALIGN, stack=stack, target=site), environment=environment)
+        try:
+            record = cloud.table.record()
+        except StoreUnavailable as error:
+            terminal.warn(f"{site.region} does not say whether a run is open: {reason(error)}")
+            continue
+        run = record.open_run
+        if run and run.target == site.region:
+            if run.epoch:
+                raise CommandStopped(
+                    REFUSED, f"{run.what} has fenced: it is a decision, and only the next move ends it")
+            end_open_run(cloud, record, f"aborted by {terminal.driver}")
+            ended.append(run.what)
+    if not ended:
+        raise CommandStopped(REFUSED, "no run is open that has not fenced")
+    terminal.show({"aborted": ended}, f"aborted: {', '.join(ended)}", as_json=as_json)
+
+
+@app.command()
+def pause(context: typer.Context, *, minutes: Minutes, why: Why, as_json: Json = False) -> None:
+    """Stop automatic failover for some minutes; it ends by itself, and people may still fail over."""
+    terminal: Terminal = context.obj
+    _pause(terminal, lambda now: Pause(until=now + minutes * 60, reason=why, who=terminal.driver), as_json=as_json)
+
+
+@app.command()
+def resume(context: typer.Context, *, as_json: Json = False) -> None:
+    """End a pause of automatic failover."""
+    terminal: Terminal = context.obj
+    _pause(terminal, lambda _: Pause(until=0.0, reason="resumed", who=terminal.driver), as_json=as_json)
+
+
+def _pause(terminal: Terminal, wanted: Callable[[float], Pause], *, as_json: bool) -> None:
+    """Store a pause in each region that answers. Raises CommandStopped if one does not: its controller goes on."""
+    stack, environment = Stack.of(terminal.outputs()), terminal.connect()
+    written, failed = dict[str, float](), list[str]()
+    for site in stack.sites:
+        table = Cloud(plan=Plan(action=Action.ALIGN, stack=stack, target=site), environment=environment).table
+        try:
+            found = wanted(table.now)
+            table.write_document(PAUSE_KEY, asdict(found))
+            written[site.region] = found.until
+        except StoreUnavailable as error:
+            failed.append(f"{site.region} was not reached: {reason(error)}: its controller goes on")
+    if failed:
+        raise CommandStopped(UNFINISHED, *failed)
+    states = {region: f"paused until {datetime.fromtimestamp(until, UTC):%Y-%m-%d %H:%M:%S} UTC"
+              if until else "not paused" for region, until in written.items()}
+    terminal.show({"until": written}, *(f"{region}: automatic failover is {state}" for region, state in states.items()),
+                  as_json=as_json)
+
+
+@app.command()
 def drill(context: typer.Context, practice: Practice, *, to: To = "", as_json: Json = False, yes: Yes = False,
           seconds: Seconds = drills.DURATION) -> None:
     """Practise an action while clients pay; `restore` repairs what a drill has left broken."""
@@ -225,50 +296,61 @@ def practise(terminal: Terminal, console: Console, environment: Environment, pla
     if not yes and not terminal.confirm(f"{drills.warning(planned, targets)}\nBegin?"):
         raise CommandStopped(REFUSED, "not confirmed")
 
-    def claim_and_drive(cloud: Cloud, why: str, seen: float | None) -> Run:
-        return drive(cloud, claim(cloud, terminal.driver, why=why, seen=seen), console)
+    def claim_and_drive(cloud: Cloud, why: str, facts: Facts | None) -> Run:
+        since = Stopwatch(cloud.clock)
+        return drive(claim(cloud, _intent(terminal, cloud, facts or cloud.facts(), why, since)), console)
 
     cloud = Cloud(plan=planned, environment=environment)
     return drills.Drill(cloud, targets, claim_and_drive, console.print, seconds).run()
 
 
 def carry_out(terminal: Terminal, planned: Plan, *, as_json: bool, accepts_loss: bool = False) -> None:
-    """Check a plan, carry it out and report. Raises CommandStopped, AlreadyRunning, JournalGone, StoreUnavailable."""
+    """Check a plan, carry it out and report. Raises CommandStopped, AlreadyRunning, RecordGone, StoreUnavailable."""
     cloud = Cloud(plan=planned, environment=terminal.connect())
-    facts = cloud.facts()
-    refused = [] if resumes(planned, facts.run) else refusals(planned, facts, cloud.clock.time())
-    reasons = [refusal.reason for refusal in refused]
+    since, facts = Stopwatch(cloud.clock), cloud.facts()
+    resuming = facts.record is not None and resumes(planned, facts.record.run)
+    refused = [] if resuming else refusals(planned, facts)
     if not all(accepts_loss and refusal.loses for refusal in refused):
         hint = ["to begin anyway, add --accept-data-loss"] if all(each.loses for each in refused) else []
-        raise CommandStopped(REFUSED, *reasons, *hint)
-    why = f"accepted: {'; '.join(reasons)}" if reasons else f"{planned.action} requested"
-    run = claim(cloud, terminal.driver, why=why, accepted=bool(reasons))
+        raise CommandStopped(REFUSED, *reasons(refused), *hint)
+    why = f"accepted: {'; '.join(reasons(refused))}" if refused else f"{planned.action} requested"
+    hold = claim(cloud, _intent(terminal, cloud, facts, why, since, accepted=bool(refused)))
     console = terminal.console(as_json)
-    console.print(f"{run.action} to {run.target} ({run.id}): {run.why}")
+    console.print(f"{hold.run.action} to {hold.run.target} ({hold.run.id}): {hold.run.why}")
     try:
-        finished = drive(cloud, run, console)
-    except (AlreadyRunning, JournalGone) as error:
+        finished = drive(hold, console)
+    except (AlreadyRunning, RecordGone) as error:
         raise CommandStopped(UNFINISHED, f"{error}: this command stops") from error
-    except (StepTimedOut, StoreUnavailable) as error:
-        raise CommandStopped(UNFINISHED, reason(error), CONTINUE) from error
+    except (StepTimedOut, StoreUnavailable, EvidenceTooOld, GivenUp) as error:
+        raise CommandStopped(UNFINISHED, reason(error), AGAIN) from error
     except KeyboardInterrupt:
-        raise CommandStopped(INTERRUPTED, "interrupted", CONTINUE) from None
+        raise CommandStopped(INTERRUPTED, "interrupted", AGAIN) from None
     try:
-        cloud.notify(f"{run.action} to {run.target} is done", f"By {run.driver}: {run.why}")
+        cloud.notify(f"{finished.action} to {finished.target} is done", f"By {finished.driver}: {finished.why}")
+        cloud.start_repair()
     except AwsFailure as error:
-        terminal.warn(f"the notification failed: {error}")
+        terminal.warn(f"payments are taken, but afterwards something failed: {error}")
     terminal.show(finished.document(), f"done in {(finished.ended or 0) - finished.began:.1f} s", as_json=as_json)
 
 
-def drive(cloud: Cloud, run: Run, console: Console) -> Run:
-    """Carry out a claimed run, and print a line for each step. Raises what `Runner.drive` raises."""
-    with console.status(run.what) as line:
+def _intent(terminal: Terminal, cloud: Cloud, facts: Facts, why: str, since: Stopwatch, *,
+            accepted: bool = False) -> Intent:
+    observation = facts.observation
+    confirmed = observation is not None and observation.is_dead and observation.confirmed
+    return Intent(plan=cloud.plan, driver=terminal.driver, caller=cloud.caller(), why=why, facts=facts, since=since,
+                  accepted=accepted, seen=cloud.clock.time(),
+                  evidence=Evidence.DEAD if confirmed and not accepted else Evidence.NONE)
+
+
+def drive(hold: Hold, console: Console) -> Run:
+    """Carry out a held run, and print a line for each step. Raises what `Runner.drive` raises."""
+    with console.status(hold.run.what) as line:
         def report(step: Step, progress: StepProgress) -> None:
             line.update(f"{step.key}: {step.does}")
             if progress.ended is not None:
                 console.print(f"{step.key:10} {progress.ended - progress.began:6.1f} s  {progress.note}")
 
-        return Runner(cloud=cloud, do=AwsSteps(cloud=cloud).do, run=run, report=report).drive()
+        return Runner(hold=hold, do=AwsSteps(cloud=hold.cloud).do, report=report).drive()
 
 
 def _table(rows: show.Rows, title: str | None = None) -> Table:
@@ -293,7 +375,7 @@ def _outcome(arguments: Sequence[str], terminal: Terminal) -> tuple[Any, ...]:
         return stopped.code, *stopped.reasons
     except TyperException as error:
         return REFUSED, error.format_message()
-    except (OutputsError, StackError, AlreadyRunning, JournalGone, BotoCoreError) as error:
+    except (OutputsError, StackError, AlreadyRunning, RecordGone, BotoCoreError) as error:
         return REFUSED, str(error)
     except StoreUnavailable as error:
         return UNFINISHED, reason(error)
@@ -328,7 +410,7 @@ def user() -> str:
 
 def connect() -> Environment:
     """boto3's clients, and the machine's environment. Raises ProfileNotFound."""
-    return system_environment(BotoClients())
+    return system_environment(BotoClients(), os.environ)
 
 
 def main() -> NoReturn:

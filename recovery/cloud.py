@@ -2,23 +2,23 @@
 
 A method that also calls the other region says so.
 """
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from contract import DATABASE_EVENTS, LEVER_KEY, METRICS_NAMESPACE, REPLICATION_RULE, STACK_DIMENSION, Metric, Store
+from contract import ALIAS, ALIVE, DATABASE_EVENTS, DEAD, LEVER_KEY, METRICS_NAMESPACE, STACK_DIMENSION, Metric, Store
 from payments.clock import Clock
 from payments.errors import StoreUnavailable
 from recovery.control_table import ControlTable
 from recovery.environment import READ_TIMEOUT, Environment
 from recovery.errors import AwsFailure, aws_failures
-from recovery.observation import ProbeResult, look
-from recovery.plan import AVAILABLE, Action, Facts, Plan
+from recovery.observation import DENIED, ProbeResult, look
+from recovery.plan import AVAILABLE, Facts, Plan
 from recovery.stack import Site
 
 METRICS_TIMEOUT = 1.0  # seconds: publishing must not delay the reaction to a look
@@ -39,7 +39,7 @@ class Cloud:
         """The environment's."""
         return self.environment.clock
 
-    @property
+    @cached_property
     def table(self) -> ControlTable:
         """The target's replica of the table."""
         return ControlTable(self.client("dynamodb"), self.plan.stack.payments_table_name, self.environment.runtime)
@@ -49,35 +49,47 @@ class Cloud:
         return self.environment.clients(service, self.plan.target.region, read)
 
     def look(self, site: Site) -> ProbeResult:
-        """A look at a region's API from outside. Never raises."""
-        return look(self.environment, site.api_endpoint)
+        """A look at a region from outside; calls that region. Never raises."""
+        return look(self.environment, site)
+
+    def led_to(self) -> str:
+        """The region that the zone's own name servers lead clients to, empty if that is unknown. Never raises."""
+        return self.environment.verdict(self.plan.stack.leads_name) if self.plan.stack.service_url else ""
+
+    def seen(self, site: Site) -> bool | None:
+        """Whether Route 53's checkers see a region's API answer, None if that is unknown. Never raises.
+
+        The levers do not matter for it. Asked at the zone's own name servers, so it calls no region.
+        """
+        stack = self.plan.stack
+        text = self.environment.verdict(stack.alive_name(site.region)) if stack.service_url else ""
+        return {ALIVE: True, DEAD: False}.get(text)
 
     def facts(self) -> Facts:
         """Everything on which `refusals` depends; what cannot be read is None, or `wrong` says why.
 
-        Never raises for what AWS does. Calls the other region's API, unless the plan is a failover.
+        Never raises for what AWS does. Calls the other region, unless the plan is a failover.
         """
         wrong: dict[str, str] = {}
-        leadership = writer = observation = run = None
-        cluster, instances = "", 0
+        record = writer = observation = lever = None
+        cluster, instances, now = "", 0, 0.0
         try:
-            leadership, run = self.table.leadership(), self.table.latest_run()
-            observation = self.table.observation(self.plan.target.region)
+            record, observation = self.table.record(), self.table.observation(self.plan.target.region)
+            now = self.table.now
         except StoreUnavailable as error:
             wrong[Store.TABLE] = error.code
-        try:
-            with aws_failures("bucket"):
-                self.client("s3").head_bucket(Bucket=self.plan.target.receipts_bucket)
-        except AwsFailure as error:
-            wrong[Store.RECEIPTS] = str(error)
         try:
             writer, cluster, instances = self.writer(), self.cluster(), self.instances()
         except AwsFailure as error:
             wrong[Store.LEDGER] = str(error)
-        return Facts(
-            leadership=leadership, writer=writer, cluster=cluster, instances=instances, own=self.look(self.plan.target),
-            wrong=wrong, observation=observation, run=run,
-            other=None if self.plan.action is Action.FAILOVER else self.look(self.plan.other))
+        own, led_to = self.look(self.plan.target), self.led_to()
+        try:
+            lever = self.lever(self.plan.target)
+        except AwsFailure as error:
+            wrong["control bucket"] = str(error)
+        other = self.look(self.plan.other) if self.plan.action.planned else None
+        return Facts(now=now, record=record, writer=writer, cluster=cluster, instances=instances, own=own, wrong=wrong,
+                     observation=observation, led_to=led_to, lever=lever, other=other)
 
     def global_database(self) -> dict[str, Any]:
         """The global database as RDS describes it here."""
@@ -127,8 +139,6 @@ class Cloud:
 
     def set_lever(self, site: Site, *, pulled: bool) -> None:
         """Pull the lever of `site`, or reset it; calls that region."""
-        if self.lever(site) is pulled:
-            return
         lever = {"Bucket": site.control_bucket, "Key": LEVER_KEY}
         with aws_failures(f"lever in {site.region}"):
             client = self.environment.clients("s3", site.region)
@@ -137,17 +147,52 @@ class Cloud:
             else:
                 client.delete_object(**lever)
 
-    def lags(self, interval: float) -> dict[str, float]:
-        """How far the target's copies lag, in seconds by store; one that is unknown is left out. Never raises.
+    def caller(self) -> str:
+        """The ARN with which this process calls AWS, empty if STS does not say. Never raises."""
+        try:
+            with aws_failures("caller"):
+                return str(self.client("sts", METRICS_TIMEOUT).get_caller_identity()["Arn"])
+        except AwsFailure:
+            return ""
 
-        `interval` is the time between two heartbeats of the other region's controller, in seconds.
+    def denied(self, role: str) -> list[str] | None:
+        """What a failover calls and a role (ARN) may not, as IAM says; None if IAM does not say. Never raises.
+
+        Calls IAM, which lies in us-east-1: ask only while all is well.
         """
-        source, copy = self.plan.other, self.plan.target
-        ledger = self._newest("AWS/RDS", "AuroraGlobalDBReplicationLag", DBClusterIdentifier=copy.cluster_id)
-        found = {Store.TABLE: self._table_lag(interval), Store.LEDGER: None if ledger is None else ledger / 1000,
-                 Store.RECEIPTS: self._newest("AWS/S3", "ReplicationLatency", SourceBucket=source.receipts_bucket,
-                                              DestinationBucket=copy.receipts_bucket, RuleId=REPLICATION_RULE)}
-        return {store.value: lag for store, lag in found.items() if lag is not None}
+        target = self.plan.target
+        asked = {"rds:FailoverGlobalCluster": target.cluster_arn, "lambda:InvokeFunction": target.function_alias_arn,
+                 "s3:PutObject": f"arn:aws:s3:::{target.control_bucket}/{LEVER_KEY}",
+                 "sns:Publish": target.topic_arn}
+        denied = []
+        try:
+            with aws_failures(DENIED):
+                for action, resource in asked.items():
+                    found = self.client("iam", METRICS_TIMEOUT).simulate_principal_policy(
+                        PolicySourceArn=role, ActionNames=[action], ResourceArns=[resource])["EvaluationResults"]
+                    if any(each["EvalDecision"] != "allowed" for each in found):
+                        denied.append(action)
+        except AwsFailure:
+            return None
+        return denied
+
+    def ledger_lag(self) -> tuple[float, float] | None:
+        """CloudWatch's newest figure for the lag of the target's ledger, and when it is of; both in seconds.
+
+        None if there is no recent one, or it cannot be read. Never raises.
+        """
+        now = datetime.fromtimestamp(self.table.now, UTC)
+        dimensions: Sequence[Mapping[str, str]] = [
+            {"Name": "DBClusterIdentifier", "Value": self.plan.target.cluster_id}]
+        try:
+            with aws_failures("lag"):
+                points = self.client("cloudwatch", METRICS_TIMEOUT).get_metric_statistics(
+                    Namespace="AWS/RDS", MetricName="AuroraGlobalDBReplicationLag", StartTime=now - RECENT, EndTime=now,
+                    Period=60, Dimensions=dimensions, Statistics=["Maximum"])["Datapoints"]
+        except AwsFailure:
+            return None
+        newest = max(points, key=lambda point: point["Timestamp"], default=None)
+        return None if newest is None else (float(newest["Maximum"]) / 1000, newest["Timestamp"].timestamp())
 
     def publish(self, metrics: Mapping[Metric, float]) -> None:
         """Put metrics of the stack into the region's CloudWatch."""
@@ -163,28 +208,11 @@ class Cloud:
             self.client("sns").publish(TopicArn=self.plan.target.topic_arn, Subject=subject[:MAX_SUBJECT],
                                        Message=message)
 
-    def _table_lag(self, interval: float) -> float | None:
-        if self.plan.stack.strong:
-            return 0.0
-        with suppress(StoreUnavailable):
-            heartbeat = self.table.observation(self.plan.other.region)
-            if heartbeat:
-                return max(0.0, self.clock.time() - heartbeat.at - interval)
-        return None
-
-    def _newest(self, namespace: str, metric: str, **dimensions: str) -> float | None:
-        """The newest value of a metric, None if there is no recent one or it cannot be read."""
-        now = datetime.fromtimestamp(self.clock.time(), UTC)
-        try:
-            with aws_failures(metric):
-                points = self.client("cloudwatch").get_metric_statistics(
-                    Namespace=namespace, MetricName=metric, StartTime=now - RECENT, EndTime=now, Period=60,
-                    Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
-                    Statistics=["Maximum"])["Datapoints"]
-        except AwsFailure:
-            return None
-        newest = max(points, key=lambda point: point["Timestamp"], default=None)
-        return None if newest is None else float(newest["Maximum"])
+    def start_repair(self) -> None:
+        """Start the target's repair without its rest, and do not wait for it. It also runs on a schedule."""
+        with aws_failures("repair"):
+            self.client("lambda").invoke(FunctionName=self.plan.target.reconcile_function_name, Qualifier=ALIAS,
+                                         InvocationType="Event", Payload='{"begin": true}')
 
 
 def writer_of(global_database: Mapping[str, Any]) -> str | None:

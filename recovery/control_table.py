@@ -1,72 +1,111 @@
-"""What recovery stores in the payments table of one region, under keys that no payment can have."""
+"""What recovery stores in the payments table of one region, under keys that no payment can have.
+
+Times are those of the table service, from the `Date` of its answers: ages are differences between two answers of one
+service, so that no two machines' clocks are compared. They are cut off to whole seconds.
+"""
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
 
-from contract import JOURNAL_KEY, KEY_ATTRIBUTE, OBSERVATION_PREFIX
+from contract import KEY_ATTRIBUTE, OBSERVATION_PREFIX, PAUSE_KEY, RECORD_KEY, Store
+from payments.clock import Stopwatch
 from payments.deadline import Deadline, Timing
-from payments.leadership import DynamoLeadership, Leadership
+from payments.errors import StoreUnavailable
 from payments.runtime import Runtime
 from payments.stores import CONDITION_FAILED, AwsResponse, call
-from recovery.errors import AlreadyRunning, JournalGone
-from recovery.journal import Run
+from recovery.errors import AlreadyRunning, RecordGone
 from recovery.observation import Observation
+from recovery.record import ControlRecord, known
 
 _ABSENT = f"attribute_not_exists({KEY_ATTRIBUTE})"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class Pause:
+    """Automatic failover is paused until a time of the table service, by somebody, for a reason."""
+
+    until: float
+    reason: str
+    who: str
+
+
+@dataclass
 class ControlTable:
     """The table in one region. Every method raises StoreUnavailable if there is no answer."""
 
     client: Any
     name: str
     runtime: Runtime
+    _heard: tuple[float, Stopwatch] | None = field(default=None, init=False)
 
-    def leadership(self) -> Leadership:
-        """Which region leads."""
-        return DynamoLeadership(self.client, self.name).read(self._deadline())
+    @property
+    def heard(self) -> float:
+        """What the table service's last answer said of the time: it is not earlier than that now."""
+        if self._heard is None:
+            self.read(RECORD_KEY)
+        return self._heard[0] if self._heard else 0.0
 
-    def take_leadership(self, region: str, ledger_epoch: int) -> Leadership:
-        """Make a region the leader. Raises what `DynamoLeadership.take` raises."""
-        return DynamoLeadership(self.client, self.name).take(region, self._deadline(), ledger_epoch)
+    @property
+    def now(self) -> float:
+        """The time of the table service: it is less than a second later than that."""
+        return self.heard + (self._heard[1].seconds() if self._heard else 0.0)
+
+    def record(self) -> ControlRecord:
+        """Who leads, and the latest run. Raises StoreUnavailable also if there has never been a leader."""
+        item = self.read(RECORD_KEY)
+        if item is None:
+            raise StoreUnavailable(Store.TABLE, "LeadershipMissing")
+        return ControlRecord.of(item, self.now)
+
+    def write_record(self, record: ControlRecord) -> ControlRecord:
+        """Write the next revision of a record; returns it with the time of the table service.
+
+        Raises AlreadyRunning if another driver has written since, and RecordGone. If the answer to a first attempt was
+        lost, the second one finds the revision there, which is success.
+        """
+        found = self.write(RECORD_KEY, record.item(), {"revision": {"N": str(record.revision - 1)}})
+        if found == {}:
+            raise RecordGone("the record was deleted: nobody leads")
+        if found:
+            present = ControlRecord.of(found)
+            if not _same(present, record):
+                run = present.run
+                raise AlreadyRunning(run.driver if run else "another driver", run.what if run else "a run")
+        return ControlRecord.of(record.item(), self.now)
 
     def observation(self, region: str) -> Observation | None:
-        """What the controller of a region wrote last, as far as it has been copied here."""
+        """What the controller of a region wrote last, as far as it has been copied here; None if it is unreadable."""
         document = self.document(OBSERVATION_PREFIX + region)
-        return None if document is None else Observation.of(document)
+        try:
+            return None if document is None else Observation.of(document)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return None
 
-    def write_observation(self, observation: Observation) -> None:
-        """Write what this region's controller sees."""
-        self.write_document(OBSERVATION_PREFIX + observation.region, observation.document())
+    def write_observation(self, observation: Observation, previous: Observation | None) -> bool:
+        """Write what this region's controller sees, unless another start of it has written since; whether it did."""
+        expected = {"number": {"N": str(previous.number)}} if previous else None
+        item = {"number": {"N": str(observation.number)}, "document": {"S": json.dumps(observation.document())}}
+        return self.write(OBSERVATION_PREFIX + observation.region, item, expected) is None
 
-    def latest_run(self) -> Run | None:
-        """The run in the journal, None if there never was one."""
-        document = self.document(JOURNAL_KEY)
-        return None if document is None else Run.of(document)
-
-    def write_run(self, run: Run, previous: Run | None) -> None:
-        """Write a run if the journal still holds the run and driver of `previous` (None: if there is none).
-
-        Raises AlreadyRunning if it holds others, and JournalGone. If the answer to a first attempt was lost, the
-        second attempt finds the run itself there, which is success.
-        """
-        item = {"run": {"S": run.id}, "driver": {"S": run.driver}, "document": {"S": json.dumps(run.document())}}
-        expected = {"run": previous.id, "driver": previous.driver} if previous else {}
-        found = self.write(JOURNAL_KEY, item, expected)
-        if found == {}:
-            raise JournalGone(f"the journal of this run was deleted: {run.what}")
-        if found:
-            present = Run.of(json.loads(found["document"]["S"]))
-            if (present.id, present.driver) != (run.id, run.driver):
-                raise AlreadyRunning(present.driver, present.what)
+    def pause(self) -> Pause | None:
+        """The pause of automatic failover that is in force, None if there is none."""
+        document = self.document(PAUSE_KEY)
+        try:
+            found = Pause(**known(Pause, document)) if document else None
+        except TypeError:
+            return None
+        return found if found and found.until > self.now else None
 
     def document(self, key: str) -> Any:
-        """A JSON document, None if there is none."""
+        """A JSON document, None if there is none, or if it cannot be read."""
         item = self.read(key)
-        return None if item is None else json.loads(item["document"]["S"])
+        try:
+            return None if item is None else json.loads(item["document"]["S"])
+        except (KeyError, TypeError, ValueError):
+            return None
 
     def write_document(self, key: str, document: Mapping[str, Any]) -> None:
         """Write a JSON document in place of any other."""
@@ -74,28 +113,36 @@ class ControlTable:
 
     def read(self, key: str) -> AwsResponse | None:
         """An item, by a consistent read."""
-        return call("table", self._deadline(), partial(self.client.get_item, TableName=self.name, Key=_key(key),
-                                                       ConsistentRead=True)).get("Item")
+        return self._call(partial(self.client.get_item, TableName=self.name, Key={KEY_ATTRIBUTE: {"S": key}},
+                                  ConsistentRead=True)).get("Item")
 
-    def write(self, key: str, item: Mapping[str, Any], expected: Mapping[str, str] | None = None) -> AwsResponse | None:
+    def write(self, key: str, item: AwsResponse, expected: AwsResponse | None = None) -> AwsResponse | None:
         """Write an item: with `expected`, only if the present item has these values (empty: only if there is no item).
 
         Returns None if it is written, or else the present item, empty if there is none.
         """
-        request: AwsResponse = {"TableName": self.name, "Item": {**_key(key), **item}}
+        request: AwsResponse = {"TableName": self.name, "Item": {KEY_ATTRIBUTE: {"S": key}, **item}}
         if expected is not None:
             request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
             request["ConditionExpression"] = " AND ".join(f"#{name} = :{name}" for name in expected) or _ABSENT
         if expected:
             request.update(ExpressionAttributeNames={f"#{name}": name for name in expected},
-                           ExpressionAttributeValues={f":{name}": {"S": text} for name, text in expected.items()})
-        answer = call("table", self._deadline(), partial(self.client.put_item, **request), CONDITION_FAILED)
+                           ExpressionAttributeValues={f":{name}": value for name, value in expected.items()})
+        answer = self._call(partial(self.client.put_item, **request), CONDITION_FAILED)
         return answer.get("Item", {}) if "Error" in answer else None
 
-    def _deadline(self) -> Deadline:
-        """For one call and its repeats: as long as a payment may take."""
-        return Deadline(Timing(), Timing().budget, self.runtime)
+    def _call(self, request: partial[AwsResponse], expected: str = "") -> AwsResponse:
+        since = Stopwatch(self.runtime.clock)
+        answer = call(Store.TABLE, Deadline(Timing(), Timing().budget, self.runtime), request, expected)
+        date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+        if date:
+            # The date is that of the answer, so it is at most as old as the call took.
+            self._heard = parsedate_to_datetime(date).timestamp(), since
+        return answer
 
 
-def _key(key: str) -> AwsResponse:
-    return {KEY_ATTRIBUTE: {"S": key}}
+def _same(present: ControlRecord, written: ControlRecord) -> bool:
+    """Whether a record is the one that this driver wrote."""
+    mine, found = written.run, present.run
+    return (present.revision, present.epoch, present.region) == (written.revision, written.epoch, written.region) and (
+        (mine and (mine.id, mine.driver, mine.outcome)) == (found and (found.id, found.driver, found.outcome)))

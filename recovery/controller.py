@@ -8,29 +8,31 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from contract import FailoverMode, Metric, Store, Variable
-from payments.clock import Clock
+from contract import Metric, Variable
+from payments.clock import Clock, Stopwatch
 from payments.errors import StoreUnavailable
 from payments.logs import JsonFormatter
 from payments.runtime import LambdaContext
 from recovery.cloud import Cloud
-from recovery.decision import alarming, decide
+from recovery.decision import ABANDONED_LOOKS, Decision, decide, misplaced, would_refuse
 from recovery.environment import BotoClients, Environment, system_environment
-from recovery.errors import RecoveryError, StepTimedOut, reason
-from recovery.journal import Run, StepProgress
+from recovery.errors import EvidenceTooOld, GivenUp, RecoveryError, StepTimedOut, reason
 from recovery.observation import Observation, ProbeResult, lever_is_pulled, observe
-from recovery.plan import Action, Plan, Step, resumes
-from recovery.runner import Runner, claim
+from recovery.plan import Action, Facts, Plan, Step, refusals
+from recovery.record import ControlRecord, Run, StepProgress
+from recovery.runner import Intent, Runner, claim, end_open_run
 from recovery.stack import Stack
 from recovery.steps import AwsSteps
 
+ASK_IAM_SECONDS = 600.0  # between two questions to IAM
+ASK_LAG_SECONDS = 60.0  # between two questions to CloudWatch, which publishes a lag once a minute
 logger = logging.getLogger("recovery")
 
 
@@ -38,16 +40,26 @@ logger = logging.getLogger("recovery")
 class Controller:
     """The controller of one region; the plan of `cloud` is the failover to that region.
 
-    Times in seconds: `interval` between two looks, `window` from one start of the function to the next, and
-    `cool_down` after a failover.
+    Times in seconds: `interval` between two looks, `window` from one start of the function to the next, `cool_down`
+    after a failover, and `detection` until a region that does not answer counts as dead. `role` is the ARN of the role
+    that it runs as.
     """
 
     cloud: Cloud
     interval: float
     window: float
     cool_down: float
-    _last_heartbeat: tuple[str, int] = field(default=("", 0), init=False)
-    """The run that was unfinished at the last look, and its heartbeat."""
+    detection: float = 30.0
+    role: str = ""
+    _silent: Stopwatch | None = field(default=None, init=False)
+    _failing: Stopwatch | None = field(default=None, init=False)
+    """Since the ends of the first failed look and of the first failed canary in a row."""
+    _last_revision: int = field(default=0, init=False)
+    """That of the record at the last look."""
+    _still: Stopwatch | None = field(default=None, init=False)
+    """Since a look that found this revision for the first time."""
+    _found: tuple[str, bool] = field(default=("", False), init=False)
+    """What was out of place at the last look, and whether clients were led away."""
     _internal_errors: list[Exception] = field(default_factory=list, init=False)
 
     @property
@@ -63,7 +75,7 @@ class Controller:
         self._internal_errors.clear()
         clock = self.cloud.clock
         began = clock.monotonic()
-        for number in range(round(self.window / self.interval)):
+        for number in range(max(1, round(self.window / self.interval))):
             clock.sleep(max(0.0, began + number * self.interval - clock.monotonic()))
             with self._logging_errors():
                 self.look_once(driver)
@@ -73,72 +85,164 @@ class Controller:
     def look_once(self, driver: str) -> None:
         """Look, store the observation, and act on it.
 
-        While another driver carries out a failover, nothing is done: the other region must be left alone. While it
-        carries out another run, the looks go on, since the run waits for the lags that they report, but nothing else.
+        While another driver carries out a failover to here, nothing is done: the other region must be left alone.
         """
-        table, plan, now = self.cloud.table, self.cloud.plan, self.cloud.clock.time()
-        before, run = table.observation(self.region), table.latest_run()
-        if before and 0 <= now - before.at < self.interval / 2:
+        table, record = self.cloud.table, self.cloud.table.record()
+        before = table.observation(self.region)
+        if before and table.heard - before.at < self.interval / 2:
             return  # two starts overlap, and the other one looks
-        if run and run.ended is not None:
-            run = None
-        driven = bool(run and self._is_driven(run))
-        if run and driven and run.action == Action.FAILOVER:
-            return
-        if run and not driven and plan.stack.failover_mode == FailoverMode.AUTOMATIC and resumes(plan, run):
-            self._drive(driver, run.why, before)
-            return
-        self._look(driver, before, run, driven=driven)
+        run, still = record.open_run, self._stands_still(record)
+        if run and run.target == self.region:
+            if not still and run.action == Action.FAILOVER:
+                return
+            if still and not run.epoch:
+                end_open_run(self.cloud, record, "expired: its driver stopped before it had fenced")
+                return
+            if still:
+                self._resume(driver, record, run)
+                return
+        self._look(driver, record, before)
 
-    def _look(self, driver: str, before: Observation | None, run: Run | None, *, driven: bool) -> None:
-        """`run` is an unfinished one, if there is any."""
-        cloud, table, other, now = self.cloud, self.cloud.table, self.cloud.plan.other, self.cloud.clock.time()
-        leadership = table.leadership()
-        seen, own = cloud.look(other), cloud.look(cloud.plan.target)
-        lags = cloud.lags(self.interval) if seen.alive else {}
-        observation = observe(before, Observation(region=self.region, at=now, ready=own.alive, lags=lags), seen,
-                              leads=leadership.region == other.region)
-        alarm = alarming(cloud.plan.stack, observation, leadership)
-        if not alarm and run is None:
+    def _stands_still(self, record: ControlRecord) -> bool:
+        """Whether the record is as it was at the last look, so that no driver lives."""
+        last, self._last_revision = self._last_revision, record.revision
+        if last != record.revision:
+            self._still = Stopwatch(self.cloud.clock)
+        return last == record.revision
+
+    # pylint: disable-next=too-many-locals
+    def _look(self, driver: str, record: ControlRecord, before: Observation | None) -> None:
+        cloud, table, other, region = self.cloud, self.cloud.table, self.cloud.plan.other, self.region
+        at = table.heard
+        seen = cloud.look(other)
+        since, ended = Stopwatch(cloud.clock), table.now
+        outside = cloud.seen(other)
+        facts = cloud.facts()
+        now = Observation(region=region, at=at, interval=self.interval, detection=self.detection,
+                          leader=record.region, seen=outside, led_to=facts.led_to,
+                          writer=facts.writer or (before.writer if before else ""),
+                          own=[f"{what}: {why}" for what, why in sorted(facts.wrong.items())])
+        observation = observe(before, now, seen, facts.own.marks, other=other.region, ended=ended)
+        observation = self._by_own_clocks(observation)
+        observation = self._with_figures(observation, before, healthy=bool(seen.alive))
+        if record.region != region:
+            observation = replace(observation, refused=would_refuse(
+                cloud.plan, replace(facts, observation=observation)))
+        facts = replace(facts, observation=observation)
+        same = facts.record is not None and _leads(facts.record) == _leads(record)
+        decision = decide(cloud.plan, facts, self.cool_down, table.pause()) if same else None
+        if decision is None and not record.open_run:
             observation = replace(observation, notified="")
-        table.write_observation(observation)
-        log("look", alive=seen.alive, ready=seen.ready, why=seen.why, dead=observation.dead,
-            unready=observation.unready, lags=dict(observation.lags))
+        if not table.write_observation(observation, before):
+            return  # another start has looked since
+        log("look", alive=seen.alive, ready=seen.ready, why=seen.why, seen=outside, led_to=observation.led_to,
+            silent_since=observation.silent_since, failing_since=observation.failing_since, covered=observation.covered,
+            refused=list(observation.refused))
         with self._logging_errors():
-            self._publish(observation, seen, own)
+            self._publish(observation, seen, facts)
         with self._logging_errors():
-            if alarm and not driven:
-                self._react(observation, driver)
-            elif run and not driven and run.target == self.region:
-                self._notify_once(observation, f"{run.action} to {run.target} has stopped",
-                                  f"{run.what}: its driver, {run.driver}, has stopped. To continue: {command(run)}")
-        with self._logging_errors():
-            self._reset_stale_lever(seen)
+            if decision and not self._is_driven(record, decision):
+                self._react(driver, decision, facts, since)
+            elif same:
+                self._mend(driver, facts, since, seen)
 
-    def _is_driven(self, run: Run) -> bool:
-        """Whether the run's driver seems alive: its heartbeat has changed since the last look."""
-        last, self._last_heartbeat = self._last_heartbeat, (run.id, run.beat)
-        return last != self._last_heartbeat
+    def _by_own_clocks(self, observation: Observation) -> Observation:
+        """With this process's own measure of how long things have been so: the table's clock shows whole seconds."""
+        clock = self.cloud.clock
+        self._silent = None if observation.silent_since is None else self._silent or Stopwatch(clock)
+        self._failing = None if observation.failing_since is None else self._failing or Stopwatch(clock)
+        return replace(
+            observation,
+            silent_for=max(observation.silent_for, self._silent.least() if self._silent else 0.0),
+            failing_for=max(observation.failing_for, self._failing.least() if self._failing else 0.0))
 
-    def _react(self, observation: Observation, driver: str) -> None:
-        facts = replace(self.cloud.facts(), observation=observation)
-        decision = decide(self.cloud.plan, facts, self.cloud.clock.time(), self.cool_down)
-        if decision and decision.takes_over:
-            self._drive(driver, decision.why, observation)
-        elif decision:
-            self._notify_once(observation, decision.subject, decision.why)
+    def _with_figures(self, observation: Observation, before: Observation | None, *, healthy: bool) -> Observation:
+        """With what CloudWatch and IAM say, which are asked from time to time, IAM only while all is well."""
+        last = before or observation
+        lag, lag_at, denied, asked = last.lag, last.lag_at, last.denied, last.asked_iam
+        if observation.at - lag_at >= ASK_LAG_SECONDS:
+            lag, lag_at = self.cloud.ledger_lag() or (lag, lag_at)
+        if healthy and observation.at - asked >= ASK_IAM_SECONDS and self.role:
+            found = self.cloud.denied(self.role)
+            denied, asked = denied if found is None else found, observation.at
+        return replace(observation, lag=lag, lag_at=lag_at, denied=denied, asked_iam=asked)
 
-    def _drive(self, driver: str, why: str, observation: Observation | None) -> None:
-        run = claim(self.cloud, driver, why=why, seen=observation.at if observation else None)
-        log("take over", run=run.id, why=why)
+    def _is_driven(self, record: ControlRecord, decision: Decision) -> bool:
+        """Whether a driver carries out a run that the decision must not disturb."""
+        run = record.open_run
+        return run is not None and not (run.planned and decision.action) and (
+            self._still is None or self._still.seconds() < self.interval)
+
+    def _react(self, driver: str, decision: Decision, facts: Facts, since: Stopwatch) -> None:
+        if decision.action is None:
+            self._notify_once(facts.observation, decision.subject, decision.why)
+            return
+        self._drive(Intent(plan=self.cloud.plan, driver=driver, why=decision.why, facts=facts, since=since,
+                           caller=self.role, seen=self.cloud.clock.time(), evidence=decision.evidence))
+
+    def _resume(self, driver: str, record: ControlRecord, run: Run) -> None:
+        """Go on with a run that has fenced, from its fence.
+
+        A planned move goes no further than its own driver brought the database: the other region may be well, and then
+        takes the payments back. Nor does a run that is older than what the ledger has seen: the table was restored.
+        """
+        cloud = replace(self.cloud, plan=replace(self.cloud.plan, action=Action(run.action)))
+        facts = replace(cloud.facts(), record=record)
+        if facts.own.ledger_epoch > record.epoch:
+            end_open_run(cloud, record, f"expired: the ledger has seen epoch {facts.own.ledger_epoch}")
+        elif not run.planned or facts.writer == self.region:
+            self._drive(Intent(plan=cloud.plan, driver=driver, why=run.why, facts=facts, since=Stopwatch(cloud.clock),
+                               caller=self.role, accepted=run.accepted, seen=run.seen))
+        elif not self._promoting():
+            end_open_run(cloud, record, "given up: its driver stopped before it had moved the database")
+
+    def _drive(self, intent: Intent) -> None:
+        cloud = replace(self.cloud, plan=intent.plan)
+        hold = claim(cloud, intent)
+        log("drive", run=hold.run.id, action=hold.run.action, why=hold.run.why)
+        observation = intent.facts.observation
         try:
-            done = Runner(cloud=self.cloud, do=AwsSteps(cloud=self.cloud).do, run=run, report=_log_step).drive()
-        except StepTimedOut as error:
-            log("timed out", run=run.id, why=str(error))
-            self._notify_once(observation, f"{self.region} could not take over: {error.step}",
-                              f"{why}. {error}. The controller tries again.")
-        else:
-            self._notify(f"{self.region} has taken over", f"{why}. {summary(done)}")
+            done = Runner(hold=hold, do=AwsSteps(cloud=cloud).do, report=_log_step).drive()
+        except (StepTimedOut, GivenUp, EvidenceTooOld) as error:
+            log("given up", run=hold.run.id, why=str(error))
+            self._notify_once(observation, f"{self.region} could not take over: {hold.run.action}",
+                              f"{hold.run.why}. {error}. The controller looks again.")
+            return
+        self._notify(f"{self.region} takes payments now ({hold.run.action})", f"{hold.run.why}. {summary(done)}")
+        with suppress(RecoveryError):
+            cloud.start_repair()
+
+    def _mend(self, driver: str, facts: Facts, since: Stopwatch, seen: ProbeResult) -> None:
+        """Bring together what has come apart, if two looks have found the same, and nobody is about to."""
+        plan, record = replace(self.cloud.plan, action=Action.ALIGN), facts.record
+        wrong, led_away = misplaced(plan, facts), facts.led_to == plan.other.region
+        last, self._found = self._found, (wrong, led_away)
+        run, abandoned = record and record.open_run, self.interval * ABANDONED_LOOKS
+        if run and not (self._still and self._still.seconds() >= abandoned):
+            return
+        if wrong and wrong == last[0] and not refusals(plan, facts) and not self._promoting():
+            self._drive(Intent(plan=plan, driver=driver, why=wrong, facts=facts, since=since, caller=self.role))
+        elif not wrong and run is None:
+            self._place_lever(facts, seen, led_away=led_away and last[1])
+
+    def _promoting(self) -> bool:
+        return bool(self.cloud.global_database().get("FailoverState"))
+
+    def _place_lever(self, facts: Facts, seen: ProbeResult, *, led_away: bool) -> None:
+        """Pull this region's lever if it leads, can pay and clients are led away; reset it if it means nothing.
+
+        It means nothing in a standby, nor in the region that Route 53 prefers, once the other region's is at rest.
+        """
+        cloud, own, other = self.cloud, self.cloud.plan.target, self.cloud.plan.other
+        leads = facts.record is not None and facts.record.region == own.region
+        if leads and facts.writer == own.region and facts.own.ready and led_away and facts.lever is False:
+            cloud.set_lever(own, pulled=True)
+            log("lever pulled")
+        elif facts.lever:
+            preferred = own == cloud.plan.stack.sites[0] and not led_away and seen.alive
+            if not leads or (preferred and not lever_is_pulled(cloud.environment, other.api_endpoint)):
+                cloud.set_lever(own, pulled=False)
+                log("lever reset")
 
     def _notify_once(self, observation: Observation | None, subject: str, message: str) -> None:
         """Notify people, unless the last notification had the same subject."""
@@ -146,34 +250,23 @@ class Controller:
             return
         self._notify(subject, message)
         if observation:
-            self.cloud.table.write_observation(replace(observation, notified=subject))
+            table, present = self.cloud.table, self.cloud.table.observation(self.region)
+            table.write_observation(replace(present or observation, notified=subject), present)
 
     def _notify(self, subject: str, message: str) -> None:
         log("notify", subject=subject, why=message)
         self.cloud.notify(subject, message)
 
-    def _reset_stale_lever(self, seen: ProbeResult) -> None:
-        """Reset this region's lever if it has no meaning any more: it would block the next takeover.
-
-        It has none in a standby, nor in the region that Route 53 prefers, once the other region's lever is reset.
-        """
-        cloud, own, other = self.cloud, self.cloud.plan.target, self.cloud.plan.other
-        if not seen.alive or not cloud.lever(own):
-            return
-        # What was read first may be outdated: a driver that has pulled the lever since is in the journal, or leads.
-        run = cloud.table.latest_run()
-        if run and run.ended is None:
-            return
-        if cloud.table.leadership().region != own.region or (
-                own == cloud.plan.stack.sites[0] and not lever_is_pulled(cloud.environment, other.api_endpoint)):
-            cloud.set_lever(own, pulled=False)
-            log("lever reset")
-
-    def _publish(self, observation: Observation, other: ProbeResult, own: ProbeResult) -> None:
-        metrics = {Metric.OTHER_REGION_HEALTHY: float(other.alive), Metric.OTHER_REGION_READY: float(other.ready),
-                   Metric.THIS_REGION_READY: float(own.ready)}
-        if other.alive and Store.TABLE in observation.lags:
-            metrics[Metric.TABLE_LAG] = observation.lags[Store.TABLE]
+    def _publish(self, observation: Observation, other: ProbeResult, facts: Facts) -> None:
+        metrics = {Metric.THIS_REGION_READY: float(facts.own.ready is True),
+                   Metric.FAILOVER_REFUSED: float(bool(observation.refused))}
+        if other.alive is not None:
+            metrics[Metric.OTHER_REGION_HEALTHY] = float(other.alive)
+        if other.ready is not None:
+            metrics[Metric.OTHER_REGION_READY] = float(other.ready)
+        exposure = observation.exposure(self.cloud.plan.stack, facts.now)
+        if observation.leader != self.region and exposure is not None:
+            metrics[Metric.EXPOSURE] = exposure
         self.cloud.publish(metrics)
 
     @contextmanager
@@ -182,13 +275,13 @@ class Controller:
             yield
         except Exception as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
             log("failed", error=f"{type(error).__name__}: {reason(error)}")
-            if not isinstance(error, StoreUnavailable | RecoveryError | BotoCoreError):
+            if not isinstance(error, StoreUnavailable | RecoveryError | BotoCoreError | ClientError):
                 self._internal_errors.append(error)
 
 
-def command(run: Run) -> str:
-    """What a person types to continue a run."""
-    return f"python -m recovery {run.action}" + ("" if run.action == Action.FAILBACK else f" --to {run.target}")
+def _leads(record: ControlRecord) -> tuple[str, int, str]:
+    """Who leads, and whose run it is: what a decision depends on."""
+    return record.region, record.epoch, record.run.id if record.run else ""
 
 
 def summary(run: Run) -> str:
@@ -214,7 +307,8 @@ def create(environ: Mapping[str, str], environment: Environment) -> Controller:
     plan = Plan(action=Action.FAILOVER, stack=stack, target=stack.site(environ["AWS_REGION"]))
     return Controller(
         cloud=Cloud(plan=plan, environment=environment), interval=float(environ[Variable.PROBE_SECONDS]),
-        window=float(environ[Variable.WATCH_SECONDS]), cool_down=float(environ[Variable.COOL_DOWN_SECONDS]))
+        window=float(environ[Variable.WATCH_SECONDS]), cool_down=float(environ[Variable.COOL_DOWN_SECONDS]),
+        detection=float(environ[Variable.DETECTION_SECONDS]), role=environ.get(Variable.ROLE_ARN, ""))
 
 
 def log_to_stdout(clock: Clock) -> None:
@@ -228,7 +322,7 @@ def log_to_stdout(clock: Clock) -> None:
 @cache
 def resident() -> Controller:
     """The controller of this execution environment, created by its first start."""
-    environment = system_environment(BotoClients())
+    environment = system_environment(BotoClients(), os.environ)
     log_to_stdout(environment.clock)
     return create(os.environ, environment)
 

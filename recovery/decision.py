@@ -2,59 +2,91 @@
 from dataclasses import dataclass
 
 from contract import FailoverMode
-from payments.leadership import Leadership
+from recovery.control_table import Pause
 from recovery.observation import Observation
-from recovery.plan import Action, Facts, Plan, describe_lags, refusals
+from recovery.plan import Action, Evidence, Facts, Plan, describe_exposure, exposed, reasons, refusals, unable
 from recovery.stack import Stack
+
+ABANDONED_LOOKS = 6
+"""Looks for which a run's heartbeat must stand still before the region that it takes from may undo it."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether to take over or to notify people, and why. `subject` stays the same while nothing changes."""
+    """Whether to act or to notify people, and why. `subject` stays the same while nothing changes.
+
+    `action` is what the controller carries out now, None if it only notifies.
+    """
 
     subject: str
     why: str
-    takes_over: bool = False
+    action: Action | None = None
+    evidence: Evidence = Evidence.NONE
 
 
-def alarming(stack: Stack, observation: Observation, leadership: Leadership) -> str:
-    """What is wrong with the other region, if it leads and has been unable to take payments for long enough; or ""."""
+def alarming(stack: Stack, observation: Observation, writer: str | None) -> str:
+    """What is wrong with the other region if payments need it: it leads, or has the writer; or ""."""
     other = stack.other(observation.region).region
-    if leadership.region != other:
+    if other not in (observation.leader, writer):
         return ""
-    if observation.is_dead(stack):
+    if observation.is_dead:
         return f"{other} does not answer: {observation.why}"
-    if observation.is_unready(stack):
+    if observation.is_unready:
         return f"{other} cannot take payments: {observation.why}"
     return ""
 
 
-def decide(plan: Plan, facts: Facts, now: float, cool_down: float) -> Decision | None:
+def would_refuse(plan: Plan, facts: Facts) -> list[str]:
+    """Why a failover to the plan's target would be refused if the other region failed right now."""
+    observation = facts.observation
+    lost = [] if observation is None else exposed(plan, observation, facts.now, plan.stack.recovery_point_objective)
+    return reasons([*unable(plan, facts), *lost])
+
+
+# pylint: disable-next=too-many-locals,too-many-return-statements
+def decide(plan: Plan, facts: Facts, cool_down: float, pause: Pause | None) -> Decision | None:
     """What the controller of the plan's target does, None if nothing is alarming. `cool_down` in seconds.
 
-    It takes over only in automatic mode, if nothing forbids it and the last failover is long enough ago. A planned
-    move since then ends that wait: a person has repaired the stack. A controller never fails back.
+    It takes over only in automatic mode, if nothing forbids it, nobody has paused it, and the last failover is long
+    enough ago. A planned move since then ends that wait: a person has repaired the stack. It never fails back.
     """
-    stack, region, observation = plan.stack, plan.target.region, facts.observation
-    if observation is None or facts.leadership is None:
-        return None
-    why = alarming(stack, observation, facts.leadership)
+    stack, region, observation, record = plan.stack, plan.target.region, facts.observation, facts.record
+    if observation is None or record is None or misplaced(plan, facts):
+        return None  # where the writer is here already, the region is made the leader
+    why = alarming(stack, observation, facts.writer)
     if not why:
         return None
     what, command = why.partition(":")[0], f"python -m recovery failover --to {region}"
-    refused = refusals(plan, facts, now)
+    refused = refusals(plan, facts)
     if refused:
         loses = all(refusal.loses for refusal in refused)
         override = (f"If the loss is acceptable: {command} --accept-data-loss" if loses
                     else "No option overrides this")
-        return Decision(f"{what}, and {region} must not take over",
-                        f"{why}. {'; '.join(refusal.reason for refusal in refused)}. {override}.")
-    if stack.failover_mode != FailoverMode.AUTOMATIC:
-        return Decision(f"{what}: {region} can take over",
-                        f"{why}. {describe_lags(observation)}. To take over: {command}")
-    run = facts.run
-    if run and run.action == Action.FAILOVER and run.ended is not None and now - run.ended < cool_down:
+        return Decision(
+            f"{what}, and {region} must not take over", f"{why}. {'; '.join(reasons(refused))}. {override}.")
+    risk = describe_exposure(stack, observation, facts.now)
+    if stack.failover_mode != FailoverMode.AUTOMATIC or not observation.confirmed:
+        return Decision(f"{what}: {region} can take over", f"{why}. {risk}. To take over: {command}")
+    if pause:
+        return Decision(f"{what}: {region} waits, because automatic failover is paused",
+                        f"{why}. {pause.who} has paused it for {pause.until - facts.now:.0f} s more: {pause.reason}. "
+                        f"To take over now: {command}")
+    since = facts.now - record.moved
+    if since < cool_down:
         return Decision(f"{what}: {region} waits, because the last failover was recent",
-                        f"{why}. The last one ({run.what}) ended {now - run.ended:.0f} s ago, and the controller waits "
-                        f"for {cool_down:.0f} s after a failover. To take over now: {command}")
-    return Decision(f"{region} takes over", f"{why}; {describe_lags(observation)}", takes_over=True)
+                        f"{why}. The last one was {since:.0f} s ago, and the controller waits for {cool_down:.0f} s "
+                        f"after a failover. To take over now: {command}")
+    evidence = Evidence.DEAD if observation.is_dead else Evidence.UNREADY
+    return Decision(f"{region} takes over", f"{why}; {risk}", Action.FAILOVER, evidence)
+
+
+def misplaced(plan: Plan, facts: Facts) -> str:
+    """Why the plan's target should be made the leader: it has the writer, and does not lead, or not under its epoch."""
+    record, region = facts.record, plan.target.region
+    if record is None or facts.writer != region:
+        return ""
+    if record.region != region:
+        return f"{region} has the database's writer, and {record.region} leads"
+    if facts.own.ledger_epoch > record.epoch:
+        return f"the ledger of {region} has seen epoch {facts.own.ledger_epoch}, and it leads under {record.epoch}"
+    return ""

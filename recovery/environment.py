@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import boto3
 from botocore.config import Config
 
+from contract import Variable
 from payments.clock import Clock
 from payments.runtime import Runtime, system_runtime
+from recovery.name_servers import ask_zone
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -154,6 +157,8 @@ class Environment:
     http: Http
     background: Background
     runtime: Runtime
+    verdict: Callable[[str], str]
+    """The text of a TXT record as the zone's own name servers give it, empty if none of them answers."""
 
     @property
     def clock(self) -> Clock:
@@ -165,6 +170,7 @@ class Environment:
         return f"{self.runtime.random.getrandbits(128):032x}"
 
 
-def system_environment(clients: ClientFactory) -> Environment:
-    """The environment of this machine, with these clients."""
-    return Environment(clients=clients, http=send, background=Background(), runtime=system_runtime())
+def system_environment(clients: ClientFactory, environ: Mapping[str, str]) -> Environment:
+    """The environment of this machine, with these clients. Reads NAME_SERVERS: those of the zone, if not its own."""
+    return Environment(clients=clients, http=send, background=Background(), runtime=system_runtime(),
+                       verdict=partial(ask_zone, servers=environ.get(Variable.NAME_SERVERS, "").split()))

@@ -4,8 +4,10 @@ RecoveryError
 ├── StackError       the stack's outputs cannot be used, or name no such region
 ├── AwsFailure       AWS did not do what it was asked to do
 ├── AlreadyRunning   another driver carries out a run, or has taken this one over
-├── JournalGone      the journal of the run was deleted
+├── RecordGone       the record was deleted, and with it leadership
 ├── StepTimedOut     a step was not done within its budget
+├── EvidenceTooOld   a decision was too old to fence on it
+├── GivenUp          the run must not go on
 └── CommandStopped   a command ends early, with an exit code
 
 The outputs file is read by `contract.read_outputs`, which raises `contract.OutputsError`.
@@ -39,8 +41,8 @@ class AlreadyRunning(RecoveryError):
         self.driver, self.what = driver, what
 
 
-class JournalGone(RecoveryError):
-    """The journal of the run was deleted, and with it the lock."""
+class RecordGone(RecoveryError):
+    """The record was deleted, and with it lock and leadership."""
 
 
 class StepTimedOut(RecoveryError):
@@ -49,6 +51,17 @@ class StepTimedOut(RecoveryError):
     def __init__(self, step: str, budget: float, why: str) -> None:
         super().__init__(f"{step} was not done within {budget:.0f} s: {why}")
         self.step = step
+
+
+class EvidenceTooOld(RecoveryError):
+    """So long has passed since a decision (seconds) that it must be taken again before anything is fenced."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"more than {seconds:.0f} s have passed since the decision: it must be taken again")
+
+
+class GivenUp(RecoveryError):
+    """The run must not go on: says why."""
 
 
 class CommandStopped(RecoveryError):

@@ -8,8 +8,8 @@ from itertools import pairwise
 from typing import Any
 
 from contract import Phase
-from recovery.journal import Run
 from recovery.plan import FAIL_OVER, FENCE
+from recovery.record import Run
 
 GOOD = 10  # accepted writes in a row that end an outage
 

@@ -1,60 +1,93 @@
-"""What is known of a region from outside: by a look at its public API, and after many looks by a controller.
+"""What is known of a region from outside: by a look at it, and after many looks by a controller.
 
-Nothing here raises for what it finds.
+Nothing here raises for what it finds. Times are those of the table service (see `control_table`).
 """
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from contract import HEALTH_PATH, LEVER_PATH, UNREADY, Store
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from contract import HEALTH_PATH, LEVER_PATH, READINESS, UNREADY
 from payments.deadline import Deadline, Timing
 from recovery.environment import Environment, HttpReply
-from recovery.stack import Stack
+from recovery.record import known
+from recovery.stack import Site, Stack
 
 # Seconds for a whole answer: a region that is cut off must not delay the reaction to it.
 LIVENESS_TIMEOUT = 2.0
-READINESS_TIMEOUT = 4.0  # the API queries its stores for as long as a payment may take
-MAX_INTERVAL = 180.0  # seconds between two looks; beyond that they are not "in a row"
+READINESS_TIMEOUT = 4.0  # the function calls its stores for as long as a payment may take
+FRESH_LOOKS = 3  # looks after which what a controller has written no longer counts
+MAX_GAP_LOOKS = 3  # looks that may be missing between two that are still "in a row"
+PENDING_MARKS = 30  # marks on their way that are remembered
+DENIED = "denied"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeResult:
-    """The result of a look: whether a region answers at all, whether it can take payments, and briefly why not."""
+    """The result of a look at a region; None is unknown.
 
-    alive: bool
-    ready: bool
+    Whether its API answers; whether it can pay, by its own function, and why not; whom that believes to lead, under
+    which epoch; the mark that its canary has set in the ledger; and of its replica of the ledger the newest epoch and
+    the newest mark of each region.
+    """
+
+    alive: bool | None
+    ready: bool | None = None
     why: str = ""
+    leader: str = ""
+    mark: int | None = None
+    marks: Mapping[str, int] = field(default_factory=dict)
+    ledger_epoch: int = 0
 
 
-def look(environment: Environment, url: str) -> ProbeResult:
-    """Liveness and readiness of the region whose API is at `url`."""
-    _, why = get(environment, url + HEALTH_PATH, LIVENESS_TIMEOUT)
-    if why:
-        return ProbeResult(alive=False, ready=False, why=why)
-    deep, why = get(environment, f"{url}{HEALTH_PATH}?deep=1", READINESS_TIMEOUT)
-    states = ", ".join(f"{store} {deep[store]}" for store in Store if deep.get(store, "ok") != "ok")
-    return ProbeResult(alive=True, ready=deep.get("writes") is True, why=states or why)
+def look(environment: Environment, site: Site) -> ProbeResult:
+    """Liveness of a region by its public API, and readiness by its payments function. Calls that region."""
+    reply = get(environment, site.api_endpoint + HEALTH_PATH, LIVENESS_TIMEOUT)
+    if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return ProbeResult(alive=None, why="HTTP 429: throttled, which says nothing of its health")
+    if reply.why or reply.status != HTTPStatus.OK:
+        return ProbeResult(alive=False, ready=False, why=reply.why or f"HTTP {reply.status}")
+    return ask_readiness(environment, site)
+
+
+def ask_readiness(environment: Environment, site: Site) -> ProbeResult:
+    """What a region's payments function says of itself; in the region that leads it writes a canary."""
+    event: dict[str, Any] = {
+        "resource": READINESS, "httpMethod": "POST", "headers": {}, "body": None, "isBase64Encoded": False}
+    try:
+        answer = environment.clients("lambda", site.region, READINESS_TIMEOUT).invoke(
+            FunctionName=site.function_alias_arn, Payload=json.dumps(event))
+        body = json_object(json_object(answer["Payload"].read()).get("body") or b"")
+    except (ClientError, BotoCoreError, ResponseParserError, OSError) as error:
+        return ProbeResult(alive=True, why=f"its function does not answer: {type(error).__name__}")
+    if not isinstance(body.get("ready"), bool):
+        return ProbeResult(alive=True, why="its function does not say whether it can pay")
+    marks = {region: number for region, number in (body.get("marks") or {}).items() if isinstance(number, int)}
+    return ProbeResult(alive=True, ready=body["ready"], why=str(body.get("why") or ""), marks=marks,
+                       leader=str(body.get("leader") or ""), mark=body.get("mark"),
+                       ledger_epoch=int(body.get("ledger_epoch") or 0))
 
 
 def lever_is_pulled(environment: Environment, url: str) -> bool:
     """Whether the API at `url` says that its region's lever is pulled; also true if it does not say."""
-    return get(environment, url + LEVER_PATH, LIVENESS_TIMEOUT)[0].get("takeover") is not False
+    return json_object(get(environment, url + LEVER_PATH, LIVENESS_TIMEOUT).body).get("takeover") is not False
 
 
-def get(environment: Environment, url: str, timeout: float) -> tuple[dict[str, Any], str]:
-    """The JSON object in the answer within `timeout` seconds (empty if there is none), and what was wrong."""
+def get(environment: Environment, url: str, timeout: float) -> HttpReply:
+    """The answer within `timeout` seconds."""
     deadline = Deadline(Timing(connect=timeout, read=0, attempts=1), timeout, environment.runtime)
     try:
-        reply = deadline.call(partial(environment.http, "GET", url, timeout), lambda _: False)
+        return deadline.call(partial(environment.http, "GET", url, timeout), lambda _: False)
     except TimeoutError:
-        reply = HttpReply(0, why="timed out")
-    return json_object(reply.body), reply.why or ("" if reply.status == HTTPStatus.OK else f"HTTP {reply.status}")
+        return HttpReply(0, why="timed out")
 
 
-def json_object(text: bytes) -> dict[str, Any]:
+def json_object(text: bytes | str) -> dict[str, Any]:
     """The JSON object in a text, an empty one if there is none."""
     try:
         found = json.loads(text)
@@ -64,57 +97,114 @@ def json_object(text: bytes) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Observation:
-    """What the controller of `region` saw last, `at` (seconds since the epoch). Its age elsewhere is the table's lag.
+class Observation:  # pylint: disable=too-many-instance-attributes
+    """What the controller of `region` saw at its look number `number`, which began `at`.
 
-    `dead` and `unready` count looks in a row in which the other region did not answer, or could not take payments
-    although it leads; `alive_at` is when it last answered. `ready` says whether this region's own API answers. `lags`
-    are those of this region's copies in seconds by store, as of `alive_at`; a store whose lag is unknown is left out.
-    `notified` is the subject of the last notification.
+    Times in seconds: `interval` between two looks, `detection` until a region that does not answer counts as dead.
+
+    `leader` leads, and `writer` is the region of the database's writer. `alive` and `ready` are of the other region
+    (None: unknown), `why` says what is wrong there; `silent_since` is the end of the first of its failed looks in a
+    row, at the latest, and `silent_for` how long ago that is, at least; `failing_since` and `failing_for` are the same
+    of its failed canaries. `seen`: whether Route 53's checkers see its API answer; `led_to`: the region that clients
+    are led to, empty if
+    unknown. The zone's own name servers say both.
+
+    `covered`: everything that the other region acknowledged before then is in this region's replica of the ledger, None
+    if that is unknown; `pending` are marks that have not arrived, each with the moment before it was set. `lag` is
+    CloudWatch's figure for the ledger, `lag_at` of when it is.
+
+    `own` says what is wrong with this region, and `denied` what its controller may not do. `refused`: why a failover to
+    here would be refused now. `notified` is the subject of the last notification.
     """
 
     region: str
     at: float
-    dead: int = 0
-    unready: int = 0
-    alive_at: float = 0.0
-    ready: bool = False
+    number: int = 0
+    interval: float = 10.0
+    detection: float = 30.0
+    leader: str = ""
+    writer: str = ""
+    alive: bool | None = None
+    ready: bool | None = None
     why: str = ""
-    lags: Mapping[str, float] = field(default_factory=dict)
+    silent_since: float | None = None
+    silent_for: float = 0.0
+    failing_since: float | None = None
+    failing_for: float = 0.0
+    seen: bool | None = None
+    led_to: str = ""
+    covered: float | None = None
+    pending: Sequence[Sequence[float]] = ()
+    lag: float | None = None
+    lag_at: float = 0.0
+    own: Sequence[str] = ()
+    denied: Sequence[str] = ()
+    asked_iam: float = 0.0
+    refused: Sequence[str] = ()
     notified: str = ""
 
-    def is_dead(self, stack: Stack) -> bool:
-        """Whether the other region has not answered for the detection threshold."""
-        return self.dead >= stack.failures
-
-    def is_unready(self, stack: Stack) -> bool:
-        """Whether the other region has been unable to take payments for twice the detection threshold."""
-        return self.unready >= stack.failures * UNREADY
+    @property
+    def is_dead(self) -> bool:
+        """Whether the other region has not answered for the detection time."""
+        return self.silent_since is not None and self.silent_for >= self.detection
 
     @property
-    def exposure(self) -> float | None:
-        """Seconds of payments that no store of this region has, None if unknown. What one store has can be repaired."""
-        return min(self.lags.values(), default=None)
+    def is_unready(self) -> bool:
+        """Whether the other region leads, answers, and its own canary has failed for twice the detection time."""
+        return self.failing_since is not None and self.failing_for >= self.detection * UNREADY
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether a second view agrees: Route 53's for a dead region, and its own canary where it answers."""
+        return self.is_unready or (self.is_dead and self.seen is False)
+
+    def is_fresh(self, now: float) -> bool:
+        """Whether it still counts at `now`."""
+        return now - self.at <= self.interval * FRESH_LOOKS
+
+    def exposure(self, stack: Stack, now: float) -> float | None:
+        """Seconds of acknowledged payments that no store of this region may have, at most; None if unknown.
+
+        What the ledger has, repair restores elsewhere. A strong table has everything.
+        """
+        if stack.strong:
+            return 0.0
+        if self.covered is None:
+            return None
+        end = now if self.silent_since is None or self.seen is not False else self.silent_since
+        bound = max(0.0, end - self.covered) + 1.0  # the table service's clock shows whole seconds
+        return max(bound, self.lag) if self.lag is not None and self.lag_at >= self.covered else bound
 
     def document(self) -> dict[str, Any]:
-        """All of it as JSON. `notified` is stored as `told`."""
-        document = asdict(self)
-        document["told"] = document.pop("notified")
-        return document
+        """All of it as JSON."""
+        return asdict(self)
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "Observation":
-        """The opposite of `document`."""
-        return cls(**{"notified" if key == "told" else key: value for key, value in document.items()})
+        """The opposite of `document`; raises KeyError and TypeError."""
+        return cls(**known(cls, document))
 
 
-def observe(previous: Observation | None, now: Observation, other: ProbeResult, *, leads: bool) -> Observation:
-    """What is known after a look at the `other` region, which may be the one that `leads`.
+def observe(previous: Observation | None, now: Observation, seen: ProbeResult, marks: Mapping[str, int], *, other: str,
+            ended: float) -> Observation:
+    """What is known after a look at the region `other`, which was asked to set a mark not before `now.at`.
 
-    `now` has the time of the look and the lags. A standby need not be ready. What was seen before a long pause does
-    not count.
+    `marks` are those of this region's replica of the ledger; the look has `ended` at the latest then. `now` has what is
+    known of this region. What was seen before a long gap does not count, nor marks of another writer.
     """
-    last = previous if previous and now.at - previous.at <= MAX_INTERVAL else Observation(region=now.region, at=0.0)
-    return replace(now, why=other.why, notified=last.notified, dead=0 if other.alive else last.dead + 1,
-                   unready=0 if other.ready or not leads else last.unready + 1,
-                   alive_at=now.at if other.alive else last.alive_at, lags=now.lags if other.alive else last.lags)
+    last = previous or Observation(region=now.region, at=0.0)
+    recent = now.at - last.at <= now.interval * MAX_GAP_LOOKS
+    pending, covered = ([*last.pending], last.covered) if last.writer == now.writer else ([], None)
+    if seen.mark is not None:
+        pending = [*pending, (seen.mark, now.at)][-PENDING_MARKS:]
+    arrived = marks.get(other, 0)
+    covered = max((moment for number, moment in pending if number <= arrived), default=covered)
+    fails = seen.alive and seen.ready is False and seen.leader in ("", other) and now.leader == other
+    silent, failing = ((last.silent_since, last.failing_since) if recent else (None, None))
+    silent = (ended if silent is None else silent) if seen.alive is False else None
+    failing = (ended if failing is None else failing) if fails else None
+    return replace(
+        now, number=last.number + 1, alive=seen.alive, ready=seen.ready, why=seen.why, covered=covered,
+        pending=[each for each in pending if each[0] > arrived], notified=last.notified,
+        silent_since=silent, silent_for=0.0 if silent is None else max(0.0, now.at - silent),
+        failing_since=failing, failing_for=0.0 if failing is None else max(0.0, now.at - failing))

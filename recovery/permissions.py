@@ -46,10 +46,8 @@ _GLOBAL = "arn:aws:rds::{account}:global-cluster:{global_cluster}"
 OPERATOR: Mapping[str, Permission] = {
     "apigateway:GetApiKey": on("arn:aws:apigateway:{region}::/apikeys/*", actions=("apigateway:GET",)),
     "cloudwatch:DescribeAlarms": ANYWHERE,
-    "cloudwatch:GetMetricStatistics": ANYWHERE,
     "dynamodb:GetItem": on(_TABLE, condition=CONTROL_ITEMS, key=USE),
     "dynamodb:PutItem": on(_TABLE, condition=CONTROL_ITEMS, key=USE),
-    "dynamodb:UpdateItem": on(_TABLE, condition=CONTROL_ITEMS, key=USE),
     "lambda:DeleteFunctionConcurrency": on(_PAYMENTS),
     "lambda:GetFunctionConcurrency": on(_PAYMENTS),
     "lambda:Invoke": on(f"{_PAYMENTS}:*", f"{_RECONCILE}:*", actions=("lambda:InvokeFunction",)),
@@ -66,11 +64,11 @@ OPERATOR: Mapping[str, Permission] = {
     "route53:GetHealthCheck": on("arn:aws:route53:::healthcheck/*"),
     "route53:UpdateHealthCheck": on("arn:aws:route53:::healthcheck/*"),
     "s3:DeleteObject": on(f"{_CONTROL}/*"),
-    "s3:HeadBucket": on(_RECEIPTS, actions=("s3:ListBucket",)),
     # Without the right to list, S3 answers 403 for an object that does not exist.
     "s3:HeadObject": on(_CONTROL, f"{_CONTROL}/*", actions=("s3:GetObject", "s3:ListBucket"), key=READ),
     "s3:PutObject": on(f"{_CONTROL}/*", key=USE),
     "sns:Publish": on("arn:aws:sns:{region}:{account}:{topic}", key=USE),
+    "sts:GetCallerIdentity": ANYWHERE,
 }
 """What `status`, `plan`, `switchover`, `failover`, `failback` and `drill` call, as SERVICE:Operation of boto3."""
 

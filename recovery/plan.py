@@ -2,41 +2,52 @@
 
 A new step is entered here, and implemented in `steps`.
 """
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from contract import DNS_TTL, INSTANCE_SECONDS, SERVERLESS, UNREADY, Phase, Store
-from payments.leadership import Leadership
-from recovery.journal import Run
 from recovery.observation import Observation, ProbeResult
+from recovery.record import PLANNED, ControlRecord, Run
 from recovery.stack import Site, Stack
 
-STALE = 60.0  # seconds, and at least three looks, after which what a controller has written no longer counts
 PROMOTION = 60.0, 480.0  # seconds, at least and at most, that Aurora takes to make another cluster the writer
 AVAILABLE = "available"  # what RDS calls the state of a cluster, instance or snapshot that can be used
 
 
 class Action(StrEnum):
-    """What can be done. A switchover is planned and loses nothing; a failover asks nothing of the other region."""
+    """What can be done. A switchover is planned and loses nothing; a failover asks nothing of the other region.
+
+    To align is to make the region that has the database's writer the leader, where the two have come apart.
+    """
 
     SWITCHOVER = "switchover"
     FAILOVER = "failover"
     FAILBACK = "failback"
+    ALIGN = "align"
+
+    @property
+    def planned(self) -> bool:
+        """Whether the other region takes payments until it is fenced."""
+        return self.value in PLANNED
+
+
+class Evidence(StrEnum):
+    """On what a failover is decided: the other region does not answer, its canary fails, or a person accepts it."""
+
+    DEAD = "dead"
+    UNREADY = "unready"
+    NONE = ""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step: what it does, what proves that it is done, and the seconds that it may take.
-
-    `after`: it runs once payments are taken again, and is not part of the recovery time.
-    """
+    """One step: what it does, what proves that it is done, and the seconds that it may take."""
 
     key: str
     does: str
     proof: str
     budget: float
-    after: bool = False
 
 
 REJOIN = Step("rejoin", "wait until the returning region answers and its database follows the writer",
@@ -47,21 +58,19 @@ CATCH_UP = Step("caught-up", "wait until its table and its database have caught 
                 900)
 FENCE = Step("fence", "take leadership under a new epoch", "the table names the region as the leader", 10)
 MOVE_TRAFFIC = Step("traffic", "pull or reset the levers that Route 53 watches",
-                    "the object `takeover` exists where it must, and only there", 10)
+                    "the object `takeover` exists where it must", 10)
 FAIL_OVER = Step("promote", "make its database the writer, whatever the other region's has",
                  "its cluster is the writer, and available", PROMOTION[1])
 SWITCH_OVER = Step("promote", "swap the databases' roles", "its cluster is the writer, and available", PROMOTION[1])
 RAISE_EPOCH = Step("epoch", "raise the epoch above any that its ledger has seen",
                    "the leader's epoch is not below the ledger's", 15)
-VERIFY = Step("verify", "make a payment", "it is accepted", 30)
-RECONCILE = Step("reconcile", "replay what one store has and another lacks", "the function reports that it is done",
-                 900, after=True)
+VERIFY = Step("verify", "make a payment, and see that clients are led here", "it is accepted, and Route 53 agrees", 30)
 
-_TAKE_OVER = (FENCE, MOVE_TRAFFIC, FAIL_OVER, RAISE_EPOCH, VERIFY, RECONCILE)
-_SWAP = (CATCH_UP, MOVE_TRAFFIC, FENCE, SWITCH_OVER, RAISE_EPOCH, VERIFY, RECONCILE)
-STEPS: Mapping[Action, tuple[Step, ...]] = {
-    Action.FAILOVER: _TAKE_OVER, Action.SWITCHOVER: _SWAP, Action.FAILBACK: (REJOIN, SNAPSHOT, *_SWAP)}
 _BEFORE = frozenset({REJOIN, SNAPSHOT, CATCH_UP})  # the other region still takes payments during these
+_SWAP = (CATCH_UP, FENCE, MOVE_TRAFFIC, SWITCH_OVER, RAISE_EPOCH, VERIFY)
+STEPS: Mapping[Action, tuple[Step, ...]] = {
+    Action.FAILOVER: (FENCE, MOVE_TRAFFIC, FAIL_OVER, RAISE_EPOCH, VERIFY), Action.SWITCHOVER: _SWAP,
+    Action.FAILBACK: (REJOIN, SNAPSHOT, *_SWAP), Action.ALIGN: (FENCE, MOVE_TRAFFIC, RAISE_EPOCH, VERIFY)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +101,7 @@ class Plan:
             found["detect"] = float(self.stack.detection * UNREADY)
         if not self.target.instances:
             found["instance"] = float(INSTANCE_SECONDS)
-        return {**found, **{step.key: step.budget for step in self.steps if not step.after and step not in _BEFORE}}
+        return {**found, **{step.key: step.budget for step in self.steps if step not in _BEFORE}}
 
 
 @dataclass(frozen=True)
@@ -110,7 +119,7 @@ def predict(stack: Stack) -> list[Prediction]:
     return [
         Prediction(Phase.DETECT, stack.detection, stack.detection + stack.look_interval,
                    "healthCheckInterval x healthCheckThreshold, and the look that came just before"),
-        Prediction(f"{Phase.DECIDE} and {Phase.FENCE}", 1, 4, "the lease of 1 s, and calls within one region"),
+        Prediction(f"{Phase.DECIDE} and {Phase.FENCE}", 1, 4, "the lease, and calls within one region"),
         Prediction(Phase.PROMOTE, *PROMOTION, "AWS says minutes; one user measured 8 minutes"),
         Prediction(Phase.DNS, 0, stack.health_check_interval + DNS_TTL - PROMOTION[0],
                    "the lever's interval and the TTL, which run while the database is promoted"),
@@ -122,19 +131,22 @@ def predict(stack: Stack) -> list[Prediction]:
 class Facts:
     """What is known before an action: all of it read in the target's own region, except `other`.
 
-    `writer` is the region of the database's writer according to RDS, `cluster` the state of the target's cluster,
-    `instances` the number of its available instances. `wrong` has the errors of its stores, by store. `other` is the
-    other region seen from outside, None where it must not be called.
+    `now` is the time of the target's table service. `writer` is the region of the database's writer according to RDS,
+    `cluster` the state of the target's cluster, `instances` the number of its available instances. `wrong` has the
+    errors of what could not be read, by what it is. `lever` is whether the target's is pulled. `other` is the other
+    region seen from outside, None where it must not be called.
     """
 
-    leadership: Leadership | None
+    now: float
+    record: ControlRecord | None
     writer: str | None
     cluster: str
     instances: int
     own: ProbeResult
     wrong: Mapping[str, str] = field(default_factory=dict)
     observation: Observation | None = None
-    run: Run | None = None
+    led_to: str = ""
+    lever: bool | None = None
     other: ProbeResult | None = None
 
 
@@ -146,13 +158,15 @@ class Refusal:
     loses: bool = False
 
 
-def refusals(plan: Plan, facts: Facts, now: float) -> list[Refusal]:
-    """Everything that forbids the plan at `now` (seconds since the epoch); empty if it may begin.
+def refusals(plan: Plan, facts: Facts) -> list[Refusal]:
+    """Everything that forbids the plan; empty if it may begin.
 
     What would be lost comes last: for a region that cannot take over it does not matter.
     """
-    return [*_role(plan, facts)] or [*_unhealthy(plan, facts)] or [
-        *(_losses if plan.action is Action.FAILOVER else _planned)(plan, facts, now)]
+    if plan.action is Action.ALIGN:
+        return [*_alignment(plan, facts)]
+    return [*_role(plan, facts)] or [*unable(plan, facts)] or [
+        *(_losses if plan.action is Action.FAILOVER else _planned)(plan, facts)]
 
 
 def shortfalls(plan: Plan) -> list[str]:
@@ -171,65 +185,94 @@ def shortfalls(plan: Plan) -> list[str]:
     return found
 
 
-def stale(stack: Stack) -> float:
-    """Seconds after which what a controller of the stack has written no longer counts."""
-    return max(STALE, 3.0 * stack.look_interval)
-
-
 def resumes(plan: Plan, run: Run | None) -> bool:
-    """Whether the run is an unfinished one of this plan."""
-    return (run is not None and run.ended is None
+    """Whether the run is an unfinished one of this plan that has fenced: what has not fenced is decided again."""
+    return (run is not None and run.ended is None and bool(run.epoch)
             and (run.action, run.target) == (plan.action.value, plan.target.region))
+
+
+def unable(plan: Plan, facts: Facts) -> Iterator[Refusal]:
+    """Whether the target can take over. A failback waits until the returning region can."""
+    target = plan.target.region
+    for what, why in sorted(facts.wrong.items()):
+        yield Refusal(f"{target} is not healthy: {what}: {why}")
+    if plan.action is Action.FAILBACK:
+        return
+    if not facts.own.alive:
+        yield Refusal(f"{target} is not healthy: its API does not answer: {facts.own.why}")
+    elif not facts.own.ready and not _fenced_out(plan, facts):
+        yield Refusal(f"{target} is not healthy: {facts.own.why or 'its function does not say that it can pay'}")
+    if facts.cluster != AVAILABLE or not facts.instances:
+        yield Refusal(f"{target} is not healthy: its database is {facts.cluster or 'missing'}, with "
+                      f"{facts.instances} instances available")
+    for action in facts.observation.denied if facts.observation else ():
+        yield Refusal(f"{target} is not healthy: its controller may not call {action}")
+
+
+def in_order(plan: Plan, facts: Facts) -> bool:
+    """Whether the target leads, has the writer, can pay, and clients are led to it."""
+    record, target = facts.record, plan.target.region
+    return (record is not None and record.region == target == facts.writer and facts.own.ledger_epoch <= record.epoch
+            and facts.led_to in ("", target) and record.open_run is None)
+
+
+def _fenced_out(plan: Plan, facts: Facts) -> bool:
+    """Whether all that keeps the target from paying is that it leads, and has the writer elsewhere, or an old epoch."""
+    return facts.record is not None and facts.record.region == plan.target.region and (
+        facts.writer != plan.target.region or facts.own.ledger_epoch > facts.record.epoch)
 
 
 def _role(plan: Plan, facts: Facts) -> Iterator[Refusal]:
     target, primary = plan.target.region, plan.stack.sites[0].region
     if plan.action is Action.FAILBACK and target != primary:
         yield Refusal(f"a failback always moves to {primary}: use switchover --to {target}")
-    if facts.leadership is None or facts.writer is None:
-        store, unknown = (Store.TABLE, "which region leads") if facts.leadership is None else (
+    if facts.record is None or facts.writer is None:
+        what, unknown = (Store.TABLE, "which region leads") if facts.record is None else (
             Store.LEDGER, "where the database's writer is")
-        yield Refusal(f"unknown state: {target} does not know {unknown}: {facts.wrong.get(store, 'none is reported')}")
-    elif facts.leadership.region == target == facts.writer:
-        yield Refusal(f"{target} already leads and already has the database's writer")
+        yield Refusal(f"unknown state: {target} does not know {unknown}: {facts.wrong.get(what, 'none is reported')}")
+    elif in_order(plan, facts):
+        yield Refusal(f"{target} already leads, has the database's writer, and clients are led to it")
 
 
-def _unhealthy(plan: Plan, facts: Facts) -> Iterator[Refusal]:
-    """Whether the target can take over. A failback waits until the returning region can."""
-    target = plan.target.region
-    for store, why in sorted(facts.wrong.items()):
-        yield Refusal(f"{target} is not healthy: {store}: {why}")
-    if plan.action is Action.FAILBACK:
-        return
-    if not facts.own.alive:
-        yield Refusal(f"{target} is not healthy: its API does not answer: {facts.own.why}")
-    if facts.cluster != AVAILABLE or not facts.instances:
-        yield Refusal(f"{target} is not healthy: its database is {facts.cluster or 'missing'}, with "
-                      f"{facts.instances} instances available")
+def _alignment(plan: Plan, facts: Facts) -> Iterator[Refusal]:
+    yield from _role(plan, facts)
+    if facts.writer is not None and facts.writer != plan.target.region:
+        yield Refusal(f"{facts.writer} has the database's writer: use align --to {facts.writer}, or a failover")
+    elif facts.own.alive is False:
+        yield Refusal(f"{plan.target.region} is not healthy: {facts.own.why}")
 
 
-def _losses(plan: Plan, facts: Facts, now: float) -> Iterator[Refusal]:
+def _losses(plan: Plan, facts: Facts) -> Iterator[Refusal]:
     other, observation, objective = plan.other.region, facts.observation, plan.stack.recovery_point_objective
-    silent = _silent(plan, observation, now)
+    silent = _silent(plan, facts)
     if observation is None or silent:
         yield Refusal(f"{silent}, so it is unknown what would be lost", loses=True)
         return
-    if not (observation.is_dead(plan.stack) or observation.is_unready(plan.stack)):
+    if not (observation.is_dead or observation.is_unready):
         yield Refusal(f"{other} is not known to be down, and payments that it takes until it is fenced may be lost: "
                       "use switchover", loses=True)
-    if observation.exposure is None:
+    elif observation.seen and not observation.is_unready:
+        yield Refusal(f"{other} does not answer {plan.target.region}, but Route 53 sees it: only the way between the "
+                      "regions may be cut", loses=True)
+    yield from exposed(plan, observation, facts.now, objective)
+
+
+def exposed(plan: Plan, observation: Observation, now: float, objective: float) -> Iterator[Refusal]:
+    """Whether more would be lost than the objective (seconds), or nobody knows how much."""
+    exposure = observation.exposure(plan.stack, now)
+    if exposure is None:
         yield Refusal("unknown lag: it is unknown what would be lost", loses=True)
-    elif observation.exposure > objective:
-        yield Refusal(f"the last {observation.exposure:.0f} s of payments would be lost, and the recovery point "
-                      f"objective is {objective} s: {describe_lags(observation)}", loses=True)
+    elif exposure > objective:
+        yield Refusal(f"up to {exposure:.0f} s of payments would be lost, and the recovery point objective is "
+                      f"{objective} s", loses=True)
 
 
-def _planned(plan: Plan, facts: Facts, now: float) -> Iterator[Refusal]:
+def _planned(plan: Plan, facts: Facts) -> Iterator[Refusal]:
     """Whether the region that gives up the payments is healthy enough to do so without losing any.
 
     A failback waits for the report of the returning region's controller.
     """
-    silent = _silent(plan, facts.observation, now)
+    silent = _silent(plan, facts)
     if silent and plan.action is not Action.FAILBACK:
         yield Refusal(f"{silent}, so it is unknown how far it lags")
     other, seen = plan.other.region, facts.other
@@ -240,15 +283,21 @@ def _planned(plan: Plan, facts: Facts, now: float) -> Iterator[Refusal]:
         yield Refusal(f"{other} cannot take payments ({seen.why}): a planned move needs both regions healthy")
 
 
-def _silent(plan: Plan, observation: Observation | None, now: float) -> str:
+def _silent(plan: Plan, facts: Facts) -> str:
     """Says that the target's controller does not report; empty if it does."""
-    if observation is not None and now - observation.at <= stale(plan.stack):
+    observation = facts.observation
+    if observation is not None and observation.is_fresh(facts.now):
         return ""
-    age = "has never reported" if observation is None else f"has not reported for {now - observation.at:.0f} s"
+    age = "has never reported" if observation is None else f"has not reported for {facts.now - observation.at:.0f} s"
     return f"unknown state: the controller of {plan.target.region} {age}"
 
 
-def describe_lags(observation: Observation) -> str:
-    """How far each store lagged when the other region last answered."""
-    known = (f"{store} {seconds:.1f} s behind" for store, seconds in sorted(observation.lags.items()))
-    return ", ".join(known) or "lag unknown"
+def describe_exposure(stack: Stack, observation: Observation | None, now: float) -> str:
+    """What a failover would lose at most, in words."""
+    exposure = observation.exposure(stack, now) if observation else None
+    return "it is unknown what would be lost" if exposure is None else f"at most {exposure:.0f} s of payments at risk"
+
+
+def reasons(found: Sequence[Refusal]) -> list[str]:
+    """The reasons of refusals."""
+    return [each.reason for each in found]

@@ -1,110 +1,203 @@
-"""Carries out a plan step by step. Each step is journalled, so that another driver can continue if this one dies."""
+"""Takes hold of a run and carries it out step by step, so that another driver can go on if this one dies.
+
+`Hold` writes the record for one driver; see `docs/protocol.md`.
+"""
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
+from payments.clock import Stopwatch
 from payments.errors import StoreUnavailable
 from recovery.cloud import Cloud
-from recovery.errors import AlreadyRunning, AwsFailure, RecoveryError, StepTimedOut
-from recovery.journal import HOLD, Run, StepProgress, next_heartbeat
-from recovery.plan import Step, resumes
+from recovery.errors import AlreadyRunning, AwsFailure, EvidenceTooOld, GivenUp, RecoveryError, StepTimedOut
+from recovery.plan import FENCE, Action, Evidence, Facts, Plan, Step, resumes
+from recovery.record import ControlRecord, Run, StepProgress, next_epoch
 
-HEARTBEAT = HOLD / 4  # seconds
+STILL = 2.0  # seconds for which a live driver's record never stands still
+HEARTBEAT = STILL / 4  # seconds
+EVIDENCE_LASTS = 5.0  # seconds from a decision to its fence
+ATTEMPTS = 3  # to take the record from a planned move whose driver lives, and writes it, too
 # Between two attempts at a step: seconds, and a part of what it has taken so far, since AWS limits the rate of calls.
 PAUSE, SHARE = 0.2, 0.01
 
 
-def claim(cloud: Cloud, driver: str, *, why: str, accepted: bool = False, seen: float | None = None) -> Run:
-    """The run to carry out, which is this driver's from now on: the plan's own unfinished one, or else a new one.
+@dataclass(frozen=True, kw_only=True)
+class Intent:
+    """What a driver wants to carry out, and why; `seen`, `accepted` and `evidence` as in `Run`.
 
-    A run of another plan is replaced only if it has ended, or its driver is dead. Raises AlreadyRunning, JournalGone
-    and StoreUnavailable.
+    `facts` are those of the decision, which was taken when `since` was started.
     """
-    plan, found = cloud.plan, cloud.table.latest_run()
-    if found and found.ended is None:
-        cloud.clock.sleep(HOLD)
-        again = cloud.table.latest_run()
-        if again is None or (again.id, again.beat) != (found.id, found.beat):
-            raise AlreadyRunning((again or found).driver, (again or found).what)
-    if found and resumes(plan, found):
-        run = next_heartbeat(found, driver=driver)
-    else:
-        now = cloud.clock.time()
-        run = Run(id=f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}-{cloud.environment.new_id()[:6]}",
-                  action=plan.action.value, target=plan.target.region, driver=driver, began=now, why=why,
-                  accepted=accepted, seen=seen)
-    cloud.table.write_run(run, found)
-    return run
+
+    plan: Plan
+    driver: str
+    why: str
+    facts: Facts
+    since: Stopwatch
+    caller: str = ""
+    accepted: bool = False
+    seen: float | None = None
+    evidence: Evidence = Evidence.NONE
+
+
+class Hold:
+    """A run that a driver holds, for as long as its writes of the record succeed. Tasks may share it."""
+
+    def __init__(self, cloud: Cloud, intent: Intent, record: ControlRecord) -> None:
+        self.cloud, self.intent, self.record = cloud, intent, record
+        self.fenced: Stopwatch | None = None
+        """Since this driver has known that the other region is fenced."""
+        self.proved = Stopwatch(cloud.clock)
+        """Since before the last write of the record that succeeded."""
+        self._lock: AbstractContextManager[object] = cloud.environment.background.lock()
+
+    @property
+    def run(self) -> Run:
+        """The run as it was written last."""
+        assert self.record.run is not None  # noqa: S101  # nobody holds a record without a run
+        return self.record.run
+
+    def prove(self) -> None:
+        """Write the next revision: it fails if the run is no longer this driver's.
+
+        Raises AlreadyRunning, RecordGone and StoreUnavailable.
+        """
+        self.write()
+
+    def write(self, **changes: Any) -> None:
+        """Change the run. Raises what `prove` raises."""
+        with self._lock:
+            self._write(run=replace(self.run, **changes))
+
+    def fence(self) -> int:
+        """Take leadership; returns the epoch. Does nothing if this run has done so already.
+
+        A failover is not begun on old evidence, and its epoch is above every one that is known. Raises EvidenceTooOld
+        and what `prove` raises.
+        """
+        record, plan, intent = self.record, self.cloud.plan, self.intent
+        if not self.run.epoch:
+            if intent.since.seconds() > EVIDENCE_LASTS and not plan.action.planned:
+                raise EvidenceTooOld(EVIDENCE_LASTS)
+            self.lead(max(record.epoch, intent.facts.own.ledger_epoch),
+                      moved=record.at if plan.action is Action.FAILOVER else 0.0)
+        elif (record.region, record.epoch) != (plan.target.region, self.run.epoch):
+            raise GivenUp(f"{record.region} leads under epoch {record.epoch} since")
+        self.fenced = self.fenced or Stopwatch(self.cloud.clock)
+        return self.run.epoch
+
+    def lead(self, seen: int, **changes: Any) -> None:
+        """Make the target the leader under an epoch above one that was seen. Raises what `prove` raises."""
+        target, stack = self.cloud.plan.target, self.cloud.plan.stack
+        with self._lock:
+            epoch = next_epoch(seen, primary=target == stack.sites[0])
+            self._write(region=target.region, epoch=epoch, run=replace(self.run, epoch=epoch), **changes)
+
+    def _write(self, **changes: Any) -> None:
+        since = Stopwatch(self.cloud.clock)
+        self.record = self.cloud.table.write_record(self.record.next(**changes))
+        self.proved = since
+
+
+def claim(cloud: Cloud, intent: Intent) -> Hold:
+    """Take hold of the plan's own run that has fenced and not ended, or else of a new one.
+
+    A run whose driver lives is left alone, but a failover takes the record from a planned move. Raises AlreadyRunning,
+    RecordGone and StoreUnavailable.
+    """
+    plan, left = intent.plan, ATTEMPTS
+    while True:
+        left -= 1
+        found = cloud.table.record()
+        run = found.open_run
+        preempts = run is not None and run.planned and plan.action is Action.FAILOVER
+        if run and not preempts:
+            cloud.clock.sleep(STILL)
+            if cloud.table.record().revision != found.revision:
+                raise AlreadyRunning(run.driver, run.what)
+        try:
+            return Hold(cloud, intent, cloud.table.write_record(found.next(run=_run(cloud, intent, run))))
+        except AlreadyRunning:
+            if not preempts or not left:  # the other driver has written in between
+                raise
+
+
+def _run(cloud: Cloud, intent: Intent, found: Run | None) -> Run:
+    if found and resumes(intent.plan, found):
+        return replace(found, driver=intent.driver, caller=intent.caller)
+    now, plan = cloud.clock.time(), intent.plan
+    return Run(id=f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}-{cloud.environment.new_id()[:6]}",
+               action=plan.action.value, target=plan.target.region, driver=intent.driver, caller=intent.caller,
+               began=now, why=intent.why, accepted=intent.accepted, seen=intent.seen, evidence=intent.evidence.value)
+
+
+def end_open_run(cloud: Cloud, record: ControlRecord, outcome: str) -> None:
+    """End the open run of a record that nobody holds. Raises AlreadyRunning if somebody does, and StoreUnavailable."""
+    run = record.open_run
+    if run:
+        cloud.table.write_record(record.next(run=replace(run, ended=cloud.clock.time(), outcome=outcome)))
 
 
 @dataclass(kw_only=True)
 class Runner:
-    """Carries out a claimed run of the cloud's plan to its end.
+    """Carries out a held run of the cloud's plan to its end.
 
     `do` does what is left of a step and returns its result, or None if it is not finished; it may raise AwsFailure.
     `report` is called as each step begins and ends.
     """
 
-    cloud: Cloud
-    do: Callable[[Step, Run], str | None]
-    run: Run
+    hold: Hold
+    do: Callable[[Step, Hold], str | None]
     report: Callable[[Step, StepProgress], None]
-    _lock: AbstractContextManager[object] = field(init=False)
-    _held_until: float = field(default=0.0, init=False)
-
-    def __post_init__(self) -> None:
-        self._lock = self.cloud.environment.background.lock()
 
     def drive(self) -> Run:
-        """Do every step that is not done.
+        """Do every step: from its fence, if the run has fenced, since what was done may have been undone.
 
-        Raises StepTimedOut, AlreadyRunning if another driver took over, JournalGone and StoreUnavailable.
+        Raises StepTimedOut, GivenUp and EvidenceTooOld, with which the run has ended; AlreadyRunning if another driver
+        took over, RecordGone and StoreUnavailable.
         """
-        with self.cloud.environment.background.every(HEARTBEAT, self._beat):
-            for step in self.cloud.plan.steps:
-                progress = self.run.steps.get(step.key)
-                if progress is None or progress.ended is None:
-                    self._drive_step(step, progress or StepProgress(began=self.cloud.clock.time()))
-            self._write(ended=self.cloud.clock.time(), outcome="done")
-        return self.run
+        hold, steps = self.hold, self.hold.cloud.plan.steps
+        with hold.cloud.environment.background.every(HEARTBEAT, self._beat):
+            try:
+                for step in steps[steps.index(FENCE) if hold.run.epoch else 0:]:
+                    self._drive_step(step)
+            except (StepTimedOut, GivenUp, EvidenceTooOld) as error:
+                hold.write(ended=hold.cloud.clock.time(), outcome=str(error))
+                raise
+            hold.write(ended=hold.cloud.clock.time(), outcome="done")
+        return hold.run
 
-    def _drive_step(self, step: Step, progress: StepProgress) -> None:
-        clock = self.cloud.clock
+    def _drive_step(self, step: Step) -> None:
+        clock = self.hold.cloud.clock
+        found = self.hold.run.steps.get(step.key)
+        progress = replace(found, ended=None) if found else StepProgress(began=clock.time())
         self._note(step, progress)
-        began = clock.monotonic()
+        taken = Stopwatch(clock)
         while True:
             why = "it is not finished"
             try:
                 self._check_ownership()
-                note = self.do(step, self.run)
+                note = self.do(step, self.hold)
                 if note is not None:
                     self._note(step, replace(progress, ended=clock.time(), note=note))
                     return
             except (AwsFailure, StoreUnavailable) as error:
                 why = " ".join(map(str, error.args))
-            taken = clock.monotonic() - began
-            if taken >= step.budget:
+            if taken.seconds() >= step.budget:
                 raise StepTimedOut(step.key, step.budget, why)
-            clock.sleep(max(PAUSE, taken * SHARE))
+            clock.sleep(max(PAUSE, taken.seconds() * SHARE))
 
     def _note(self, step: Step, progress: StepProgress) -> None:
-        self._write(steps={**self.run.steps, step.key: progress})
+        self.hold.write(steps={**self.hold.run.steps, step.key: progress})
         self.report(step, progress)
 
     def _check_ownership(self) -> None:
-        """Write a heartbeat if the last one is HOLD seconds old: it fails if another driver has taken over."""
-        if self.cloud.clock.monotonic() >= self._held_until:
-            self._write()
-
-    def _write(self, **changes: object) -> None:
-        with self._lock:
-            held_until = self.cloud.clock.monotonic() + HOLD
-            run = next_heartbeat(self.run, **changes)
-            self.cloud.table.write_run(run, self.run)
-            self.run, self._held_until = run, held_until
+        """Prove that the run is still this driver's, if the last proof is so old that another may have taken over."""
+        if self.hold.proved.seconds() >= STILL:
+            self.hold.prove()
 
     def _beat(self) -> None:
         """Show that this driver is alive. If it cannot be written, `_check_ownership` finds out why."""
         with suppress(RecoveryError, StoreUnavailable):
-            self._write()
+            self.hold.prove()

@@ -7,10 +7,11 @@ from recovery.plan import Plan, Prediction
 
 ROWS = {"alive": "answers", "ready": "can take payments", "why": "why not", "right": "leader",
         "writer": "database writer", "cluster": "database cluster", "instances": "instances available",
-        "lever": "lever pulled", "lags": "replica lag, s", "watched_s": "controller looked, s ago", "alarms": "alarms",
-        "event": "latest event of the database"}
+        "lever": "lever pulled", "led_to": "Route 53 leads clients to",
+        "exposure_s": "a failover here loses at most, s", "refused": "would be refused, because",
+        "watched_s": "controller looked, s ago", "alarms": "alarms", "event": "latest event of the database"}
 
-PARTS = {"right": "leader", "watch": "controller"}  # other parts of a region are shown under their own names
+PARTS = {"record": "leader", "watch": "controller"}  # other parts of a region are shown under their own names
 
 Rows = list[list[str]]
 
@@ -25,7 +26,8 @@ def regions(status: Mapping[str, Any]) -> Rows:
 def stack(status: Mapping[str, Any]) -> list[str]:
     """What it found about the stack as a whole."""
     known = f"leader: {status['active']}, epoch {status['epoch']}; database writer: {text(status['writer'])}; "
-    return [known + f"failoverMode: {status['mode']}", f"latest run: {_dated(status['run'], _run)}",
+    return [known + f"failoverMode: {status['mode']}", *_pause(status["pause"]),
+            f"latest run: {_dated(status['run'], _run)}",
             f"last drill: {_dated(status['drill'], _drill)}",
             *(f"unknown in {name}: {', '.join(sorted(what))}: {why}"
               for name, region in status["regions"].items() for why, what in _by_reason(region["unknown"]).items())]
@@ -41,7 +43,7 @@ def _by_reason(unknown: Mapping[str, str]) -> dict[str, list[str]]:
 def steps(planned: Plan) -> Rows:
     """The steps of a plan, after a row of headings."""
     return [["step", "does", "done when", "at most"],
-            *([step.key, step.does, step.proof, f"{step.budget:.0f} s{' (after)' if step.after else ''}"]
+            *([step.key, step.does, step.proof, f"{step.budget:.0f} s"]
               for step in planned.steps)]
 
 
@@ -75,6 +77,13 @@ def text(value: Any) -> str:
         case None:
             return "none"
     return str(value)
+
+
+def _pause(pause: Any) -> list[str]:
+    if not isinstance(pause, Mapping):
+        return []
+    until = datetime.fromtimestamp(pause["until"], UTC)
+    return [f"automatic failover is paused until {until:%Y-%m-%d %H:%M:%S} UTC by {pause['who']}: {pause['reason']}"]
 
 
 def _dated(found: Any, describe: Callable[[Mapping[str, Any]], str]) -> str:

@@ -3,7 +3,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from contract import RECOVERY_OUTPUTS, ROLES, Consistency, RegionOutputs, StackOutputs, detection
+from contract import (
+    ALIVE_LABEL,
+    LEADS_LABEL,
+    RECOVERY_OUTPUTS,
+    ROLES,
+    Consistency,
+    RegionOutputs,
+    StackOutputs,
+    detection,
+)
 from recovery.errors import StackError
 
 
@@ -37,14 +46,18 @@ class Stack(StackOutputs):
         return self.table_consistency == Consistency.STRONG
 
     @property
+    def leads_name(self) -> str:
+        """The name whose TXT record says where Route 53 leads clients; the stack must have a domain."""
+        return f"{LEADS_LABEL}.{self.service_url.partition('://')[2]}"
+
+    def alive_name(self, region: str) -> str:
+        """The name whose TXT record says whether Route 53 sees a region; the stack must have a domain."""
+        return f"{ALIVE_LABEL}.{region}.{self.service_url.partition('://')[2]}"
+
+    @property
     def detection(self) -> int:
         """Seconds until a region that does not answer counts as dead, to Route 53 and to the controller alike."""
         return detection(self.health_check_interval, self.health_check_threshold, self.look_interval)
-
-    @property
-    def failures(self) -> int:
-        """How many looks of the controller in a row must fail until a region counts as dead."""
-        return self.detection // self.look_interval
 
     def site(self, region: str) -> Site:
         """The site in a region. Raises StackError."""

@@ -13,8 +13,8 @@ from recovery.stack import Site, Stack
 
 UNKNOWN = "unknown"
 PATIENCE = 10.0  # seconds
-KEYS = ("alive", "ready", "why", "right", "writer", "cluster", "instances", "lever", "lags", "watched_s", "alarms",
-        "event", "run", "drill")
+KEYS = ("alive", "ready", "why", "right", "writer", "cluster", "instances", "lever", "led_to", "exposure_s", "refused",
+        "watched_s", "pause", "alarms", "event", "run", "drill")
 
 Part = dict[str, Any]
 
@@ -22,10 +22,12 @@ Part = dict[str, Any]
 def read_status(environment: Environment, stack: Stack) -> Part:
     """The status as JSON. All questions are asked at the same time. Never raises for what AWS does.
 
-    {active: region, epoch, writer: region, mode, run, drill, regions: {region: {role, alive, ready, why, right,
-    writer, cluster, instances, lever, lags (s by store), watched_s (age), alarms, event: {at, message}, run, drill,
-    unknown: {what: why}}}}. `right` is the leadership, `event` the latest of the database, null if none is recent. The
-    top `run` and `drill` are the newest that any region reports, null if there never was one.
+    {active: region, epoch, writer: region, mode, pause, run, drill, regions: {region: {role, alive, ready, why, right,
+    writer, cluster, instances, lever, led_to, exposure_s, refused, watched_s (age), pause, alarms, event: {at,
+    message}, run, drill, unknown: {what: why}}}}. `right` is the leadership, `event` the latest of the database, null
+    if none is recent, `exposure_s` the seconds of payments that a failover to the region would lose at most, `refused`
+    why one would be refused now. The top `pause`, `run` and `drill` are the newest
+    that any region reports, null if there is none.
     """
     questions = {(site, what): partial(_answer, question) for site in stack.sites
                  for what, question in _questions(environment, stack, site).items()}
@@ -39,7 +41,8 @@ def read_status(environment: Environment, stack: Stack) -> Part:
     writers = [regions[name]["writer"] for name in sorted(regions, key=lambda name: name != active)]
     writer = next((each for each in writers if each != UNKNOWN), UNKNOWN)
     return {"active": active, "epoch": epoch, "writer": writer,
-            "mode": stack.failover_mode, "run": _newest((each["run"] for each in reports), "began"),
+            "mode": stack.failover_mode, "pause": _newest((each["pause"] for each in reports), "until"),
+            "run": _newest((each["run"] for each in reports), "began"),
             "drill": _newest((each["drill"] for each in reports), "began"), "regions": regions}
 
 
@@ -47,16 +50,24 @@ def _questions(environment: Environment, stack: Stack, site: Site) -> dict[str, 
     cloud = Cloud(plan=Plan(action=Action.FAILOVER, stack=stack, target=site), environment=environment)
 
     def watch() -> Part:
-        found = cloud.table.observation(site.region)
-        return {"lags": found and dict(found.lags), "watched_s": found and round(cloud.clock.time() - found.at, 1)}
+        found, now = cloud.table.observation(site.region), cloud.table.now
+        if found is None:
+            return dict.fromkeys(("led_to", "refused", "exposure_s", "watched_s"))
+        exposure = found.exposure(stack, now)
+        return {"led_to": found.led_to, "refused": list(found.refused), "watched_s": round(now - found.at, 1),
+                "exposure_s": None if exposure is None else round(exposure, 1)}
 
-    def run() -> Part:
-        found = cloud.table.latest_run()
-        return {"run": found and found.document()}
+    def pause() -> Part:
+        found = cloud.table.pause()
+        return {"pause": found and asdict(found)}
+
+    def record() -> Part:
+        found = cloud.table.record()
+        return {"right": {"epoch": found.epoch, "region": found.region}, "run": found.run and found.run.document()}
 
     return {
-        "API": lambda: asdict(cloud.look(site)), "watch": watch, "run": run,
-        "right": lambda: {"right": asdict(cloud.table.leadership())},
+        "API": lambda: {key: value for key, value in asdict(cloud.look(site)).items() if key in KEYS},
+        "watch": watch, "record": record, "pause": pause,
         "drill": lambda: {"drill": cloud.table.document(DRILL_KEY)},
         "writer": lambda: {"writer": cloud.writer()}, "cluster": lambda: {"cluster": cloud.cluster()},
         "instances": lambda: {"instances": cloud.instances()}, "lever": lambda: {"lever": cloud.lever(site)},

@@ -1,32 +1,33 @@
 """The steps of a plan, carried out in AWS. The end of this module names the function of each entry in `plan`.
 
 Each does what is left to do, and returns its result in words, or None if it is not finished yet. Calling it again is
-always safe, also for another driver that does not know how far it got. They raise AwsFailure.
+always safe, also for another driver that does not know how far it got: it first looks whether its result is there. They
+raise AwsFailure, and GivenUp where the run must not go on.
 """
 import json
-import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from contract import ALIAS, Store
-from payments.errors import NotTheWriter
-from payments.leadership import LEASE, Leadership
+from botocore.exceptions import ClientError
+
+from payments.leadership import LEASE
 from recovery import plan
 from recovery.cloud import Cloud, writer_of
 from recovery.environment import READ_TIMEOUT
-from recovery.errors import AwsFailure, aws_failures
-from recovery.journal import Run
-from recovery.observation import json_object
-from recovery.plan import AVAILABLE, Action, Step
+from recovery.errors import AwsFailure, GivenUp, aws_failures
+from recovery.observation import ask_readiness, json_object
+from recovery.plan import AVAILABLE, Evidence, Step
+from recovery.runner import Hold
 from recovery.stack import Site
 
-RECONCILE_TIMEOUT = 900.0  # seconds, the most that Lambda gives a function
-MAX_LAG = 2.0  # seconds: a switchover begins with this lag, and waits for the rest while payments are held back
+TICK = 0.01  # seconds, the shortest wait
 RESYNCING = "pending-resync"
 LOST_SNAPSHOT, SNAPSHOT_COPY = "rds:unplanned-global-failover-", "lost-"  # prefixes
 MAX_SNAPSHOT_NAME = 63  # characters
+NOT_PERMITTED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 
 
 @dataclass(kw_only=True)
@@ -34,43 +35,21 @@ class AwsSteps:
     """Carries out the steps of the cloud's plan for one driver."""
 
     cloud: Cloud
-    fenced_at: dict[str, float] = field(default_factory=dict)
-    """By run: when the old writer was known to be fenced, by the monotonic clock."""
+    began: dict[str, tuple[float, int]] = field(default_factory=dict)
+    """By run: the time of the table service when it began to catch up, and the other region's look then."""
 
     @property
     def target(self) -> Site:
         """The site that takes over."""
         return self.cloud.plan.target
 
-    @property
-    def is_failover(self) -> bool:
-        """Whether this is a failover, which must not call the other region."""
-        return self.cloud.plan.action is Action.FAILOVER
-
-    def do(self, step: Step, run: Run) -> str | None:
+    def do(self, step: Step, hold: Hold) -> str | None:
         """Do what is left of a step, as described above."""
         with aws_failures(step.key):
-            return _IMPLEMENTATIONS[step](self, run)
-
-    def take_leadership(self, ledger_epoch: int) -> Leadership:
-        """Make the target the leader, under an epoch that is not below the ledger's."""
-        try:
-            return self.cloud.table.take_leadership(self.target.region, ledger_epoch)
-        except NotTheWriter as error:
-            raise AwsFailure(f"{error.writer} took leadership at the same moment") from error
-
-    def invoke(self, function: str, event: Mapping[str, Any], read: float) -> dict[str, Any]:
-        """What a function returns; `function` is its name, or the ARN of an alias."""
-        qualified = {} if function.startswith("arn:") else {"Qualifier": ALIAS}
-        answer = self.cloud.client("lambda", read).invoke(
-            FunctionName=function, Payload=json.dumps(event), **qualified)
-        found = json_object(answer["Payload"].read())
-        if "FunctionError" in answer or not found:
-            raise AwsFailure(f"{function}: {found.get('errorMessage', 'its answer is not a JSON object')}")
-        return found
+            return _IMPLEMENTATIONS[step](self, hold)
 
 
-def rejoin(steps: AwsSteps, _: Run) -> str | None:
+def rejoin(steps: AwsSteps, _: Hold) -> str | None:
     """Wait for the returning region."""
     cloud, target = steps.cloud, steps.target
     members = cloud.global_database().get("GlobalClusterMembers", ())
@@ -83,7 +62,7 @@ def rejoin(steps: AwsSteps, _: Run) -> str | None:
     return f"{target.region} follows the writer" if follows else None
 
 
-def keep_snapshots(steps: AwsSteps, _: Run) -> str | None:
+def keep_snapshots(steps: AwsSteps, _: Hold) -> str | None:
     """Copy the snapshots that expire with the cluster's backups; a copy stays until a person deletes it."""
     rds, target = steps.cloud.client("rds"), steps.target
     pages = rds.get_paginator("describe_db_cluster_snapshots").paginate(DBClusterIdentifier=target.cluster_id)
@@ -103,88 +82,121 @@ def copy_name(snapshot: str) -> str:
     return SNAPSHOT_COPY + snapshot.removeprefix(LOST_SNAPSHOT)[len(SNAPSHOT_COPY) - MAX_SNAPSHOT_NAME:].lstrip("-")
 
 
-def catch_up(steps: AwsSteps, _: Run) -> str:
-    """The ledger's lag may be unknown, since Aurora's switchover waits for it; nothing later waits for the table."""
-    region, observation = steps.target.region, steps.cloud.table.observation(steps.target.region)
-    if observation is None or steps.cloud.clock.time() - observation.alive_at > plan.stale(steps.cloud.plan.stack):
-        raise AwsFailure(f"the controller of {region} has had no recent answer from {steps.cloud.plan.other.region}")
-    if max(observation.lags.get(Store.TABLE, math.inf), observation.lags.get(Store.LEDGER, 0.0)) > MAX_LAG:
-        raise AwsFailure(f"{region} has not caught up: {plan.describe_lags(observation)}")
-    return plan.describe_lags(observation)
+def catch_up(steps: AwsSteps, hold: Hold) -> str | None:
+    """Wait until what was there when this began has arrived.
+
+    In the table that is a later look of the other region's controller, and in the ledger a later mark, unless the
+    target has the writer.
+    """
+    cloud, table, region, other = steps.cloud, steps.cloud.table, steps.target.region, steps.cloud.plan.other.region
+    theirs, observation = table.observation(other), table.observation(region)
+    looks = theirs.number if theirs else -1
+    began, first = steps.began.setdefault(hold.run.id, (table.now, looks))
+    if theirs is None or looks <= first:
+        raise AwsFailure(f"no look of the controller of {other} has arrived in the table of {region} since it began")
+    if cloud.writer() != region and (observation is None or (observation.covered or 0.0) < began):
+        raise AwsFailure(f"no mark that {other} has set since it began has arrived in the ledger of {region}")
+    return "table and ledger have caught up"
 
 
-def fence(steps: AwsSteps, run: Run) -> str:
-    """Take leadership, unless the region has it."""
-    leadership = steps.cloud.table.leadership()
-    if leadership.region != steps.target.region:
-        leadership = steps.take_leadership(0)
-    steps.fenced_at[run.id] = steps.cloud.clock.monotonic()
-    return f"epoch {leadership.epoch}"
+def fence(_: AwsSteps, hold: Hold) -> str:
+    """Take leadership, unless this run has done so."""
+    return f"epoch {hold.fence()}"
 
 
-def move_traffic(steps: AwsSteps, _: Run) -> str:
-    """A failover touches the target's lever only. A planned move sets both, and the second one moves the traffic."""
-    cloud, target = steps.cloud, steps.target
-    if steps.is_failover:
-        cloud.set_lever(target, pulled=True)
-        return f"lever in {target.region} pulled"
-    primary, standby = cloud.plan.stack.sites
-    to_standby = target == standby
-    cloud.set_lever(standby, pulled=to_standby)
-    cloud.set_lever(primary, pulled=False)
-    return f"lever in {standby.region} pulled" if to_standby else "levers reset"
+def move_traffic(steps: AwsSteps, hold: Hold) -> str:
+    """Lead clients to the target. Only its own lever is sure to work: the other region may be lost, or be lost now.
+
+    The standby's lever leads to it while it is pulled. The primary region's counts against that one, and is needed only
+    if that cannot be reset; a region's controller resets what is not needed any more.
+    """
+    cloud, target, other = steps.cloud, steps.target, steps.cloud.plan.other
+    to_standby = target == cloud.plan.stack.sites[1]
+    reset = False
+    if cloud.plan.action.planned:
+        hold.prove()
+        with suppress(AwsFailure):
+            cloud.set_lever(other, pulled=False)
+            reset = True
+    needed = to_standby or not reset
+    if cloud.lever(target) is not needed:
+        hold.prove()
+        cloud.set_lever(target, pulled=needed)
+    return f"lever in {target.region} {'pulled' if needed else 'at rest'}"
 
 
-def promote(steps: AwsSteps, run: Run) -> str | None:
-    """Promote the database once the old writer's lease has run out, unless a promotion is under way."""
+def promote(steps: AwsSteps, hold: Hold) -> str | None:
+    """Promote the database once the old writer's lease has run out, unless a promotion is under way.
+
+    In a failover the second view is asked once more. Raises GivenUp if it does not agree any more, or if the call is
+    not permitted.
+    """
     cloud, target = steps.cloud, steps.target
     database = cloud.global_database()
     if writer_of(database) == target.region:
         return f"writer {target.cluster_id}" if cloud.cluster() == AVAILABLE else None
     if database.get("FailoverState"):
         return None
-    # If another driver of this run fenced, the moment is unknown: wait for a whole lease.
-    fenced_at = steps.fenced_at.setdefault(run.id, cloud.clock.monotonic())
-    cloud.clock.sleep(max(0.0, fenced_at + LEASE - cloud.clock.monotonic()))
+    hold.fence()
+    while hold.fenced and (left := LEASE - hold.fenced.seconds()) > 0:
+        cloud.clock.sleep(max(left, TICK))
     request = {"GlobalClusterIdentifier": cloud.plan.stack.global_cluster_id,
                "TargetDbClusterIdentifier": target.cluster_arn}
-    if steps.is_failover:
-        cloud.client("rds").failover_global_cluster(**request, AllowDataLoss=True)
-    else:
-        # AWS requires this call in the region of the writer.
-        cloud.environment.clients("rds", cloud.plan.other.region).switchover_global_cluster(**request)
+    planned = cloud.plan.action.planned
+    if hold.run.evidence == Evidence.DEAD and cloud.seen(cloud.plan.other):
+        raise GivenUp(f"Route 53 sees {cloud.plan.other.region} healthy")
+    # AWS requires a switchover to be asked for in the region of the writer.
+    rds = cloud.environment.clients("rds", cloud.plan.other.region) if planned else cloud.client("rds")
+    hold.prove()
+    try:
+        if planned:
+            rds.switchover_global_cluster(**request)
+        else:
+            rds.failover_global_cluster(**request, AllowDataLoss=True)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in NOT_PERMITTED:
+            raise GivenUp(f"the promotion is not permitted: {error.response['Error']['Code']}") from error
+        raise
     return None
 
 
-def raise_epoch(steps: AwsSteps, _: Run) -> str:
+def raise_epoch(steps: AwsSteps, hold: Hold) -> str:
     """Take leadership again if the ledger has seen a newer epoch."""
-    answer = steps.invoke(steps.target.reconcile_function_name, {"only": "epoch"}, READ_TIMEOUT)
-    if "epoch" not in answer:
-        raise AwsFailure(f"the ledger's epoch is unknown: {answer.get('error')}")
-    return f"epoch {steps.take_leadership(answer['epoch']).epoch}"
+    found = ask_readiness(steps.cloud.environment, steps.target)
+    if found.ready is None:
+        raise AwsFailure(f"the ledger's epoch is unknown: {found.why}")
+    if found.ledger_epoch > hold.record.epoch:
+        hold.lead(found.ledger_epoch)
+    return f"epoch {hold.record.epoch}"
 
 
-def verify(steps: AwsSteps, run: Run) -> str:
-    """Pay one minor unit; its id is the run's, so that a repeat pays nothing more."""
-    payment = {"payment_id": f"recovery-{run.id}", "amount": 1, "currency": "USD", "payer": "recovery:from",
+def verify(steps: AwsSteps, hold: Hold) -> str | None:
+    """Pay one minor unit, and wait until clients are led here. The id is the run's: a repeat pays nothing more."""
+    target = steps.target
+    payment = {"payment_id": f"recovery-{hold.run.id}", "amount": 1, "currency": "USD", "payer": "recovery:from",
                "payee": "recovery:to"}
     event = {"resource": "/payment", "httpMethod": "POST", "headers": {"Content-Type": "application/json"},
              "body": json.dumps(payment), "isBase64Encoded": False}
-    answer = steps.invoke(steps.target.function_alias_arn, event, READ_TIMEOUT)
+    answer = _invoke(steps.cloud, event)
     if answer.get("statusCode") != HTTPStatus.CREATED:
         raise AwsFailure(f"the payment is not accepted: {answer.get('statusCode')} {answer.get('body')}")
+    led_to = steps.cloud.led_to()
+    if led_to not in ("", target.region):
+        raise AwsFailure(f"Route 53 still leads clients to {led_to}")
     return f"{payment['payment_id']} accepted"
 
 
-def reconcile(steps: AwsSteps, _: Run) -> str:
-    """Reconcile from the beginning each time: what is repaired already needs no repair."""
-    answer = steps.invoke(steps.target.reconcile_function_name, {"cursor": ""}, RECONCILE_TIMEOUT)
-    if not answer.get("done"):
-        raise AwsFailure(f"reconcile: {answer.get('error')}")
-    return ", ".join(f"{len(answer[key])} {key}" for key in ("repaired", "refused", "pending"))
+def _invoke(cloud: Cloud, event: Mapping[str, Any]) -> dict[str, Any]:
+    """What the target's payments function returns."""
+    function = cloud.plan.target.function_alias_arn
+    answer = cloud.client("lambda", READ_TIMEOUT).invoke(FunctionName=function, Payload=json.dumps(event))
+    found = json_object(answer["Payload"].read())
+    if "FunctionError" in answer or not found:
+        raise AwsFailure(f"{function}: {found.get('errorMessage', 'its answer is not a JSON object')}")
+    return found
 
 
-_IMPLEMENTATIONS: Mapping[Step, Callable[[AwsSteps, Run], str | None]] = {
+_IMPLEMENTATIONS: Mapping[Step, Callable[[AwsSteps, Hold], str | None]] = {
     plan.REJOIN: rejoin, plan.SNAPSHOT: keep_snapshots, plan.CATCH_UP: catch_up, plan.FENCE: fence,
     plan.MOVE_TRAFFIC: move_traffic, plan.FAIL_OVER: promote, plan.SWITCH_OVER: promote, plan.RAISE_EPOCH: raise_epoch,
-    plan.VERIFY: verify, plan.RECONCILE: reconcile}
+    plan.VERIFY: verify}

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError
 
-from contract import DNS_TTL, UNREADY, FailoverMode
+from contract import DNS_TTL, UNREADY, WATCH_SECONDS, FailoverMode
 from payments.errors import StoreUnavailable
 from recovery.cloud import Cloud
 from recovery.drill.outage import (
@@ -24,8 +24,9 @@ from recovery.drill.payer import CLIENTS, PERIOD, Payer
 from recovery.drill.report import NO_DNS, DrillReport, Moves, write_report
 from recovery.environment import Environment
 from recovery.errors import AwsFailure, RecoveryError, aws_failures, reason
-from recovery.journal import Run
-from recovery.plan import REJOIN, STALE, Action, Plan, predict, refusals
+from recovery.observation import FRESH_LOOKS
+from recovery.plan import REJOIN, Action, Facts, Plan, predict, reasons, refusals
+from recovery.record import Run
 from recovery.stack import Site, Stack
 
 T = TypeVar("T")
@@ -35,9 +36,9 @@ DURATION = 3600.0  # seconds that clients pay at most, by default
 POLL = 1.0  # seconds between two attempts while waiting
 SETTLE = 3 * DNS_TTL  # seconds for clients to follow: some resolvers keep a name for longer than they should
 
-Drive = Callable[[Cloud, str, float | None], Run]
-"""Carries out the plan of a cloud, for a reason, on evidence that was complete at a time (seconds since the epoch;
-None: without evidence). Raises what `claim` and `Runner.drive` raise."""
+Drive = Callable[[Cloud, str, Facts | None], Run]
+"""Carries out the plan of a cloud, for a reason, on the facts of a decision that was just taken (None: they are read).
+Raises what `claim` and `Runner.drive` raise."""
 
 
 def default_target(environment: Environment, stack: Stack, action: Action) -> Site:
@@ -45,7 +46,7 @@ def default_target(environment: Environment, stack: Stack, action: Action) -> Si
     if action is not Action.FAILBACK:
         for site in stack.sites:
             with suppress(StoreUnavailable):
-                return stack.other(table_of(environment, stack, site).leadership().region)
+                return stack.other(table_of(environment, stack, site).record().region)
     return stack.sites[0 if action is Action.FAILBACK else 1]
 
 
@@ -64,15 +65,18 @@ def drill_refusals(environment: Environment, plan: Plan, *, yes: bool) -> list[s
     if stack.profile == PRODUCTION and not yes:
         return [f"the profile is {PRODUCTION}: a drill there needs --yes"]
     switchover = replace(plan, action=Action.SWITCHOVER)
-    facts, now = Cloud(plan=switchover, environment=environment).facts(), environment.clock.time()
+    facts = Cloud(plan=switchover, environment=environment).facts()
     # As if the other region were down already: could a failover begin then?
-    down = facts.observation and replace(facts.observation, dead=stack.failures)
-    found = [refusal.reason for each in (switchover, plan)
-             for refusal in refusals(each, replace(facts, observation=down), now)]
-    if facts.leadership and facts.writer and facts.leadership.region != facts.writer:
-        found.append(f"unknown state: {facts.leadership.region} leads, and {facts.writer} has the database's writer")
-    if facts.run and facts.run.ended is None:
-        found.append(f"a run is unfinished: {facts.run.what}, by {facts.run.driver}")
+    down = facts.observation and replace(
+        facts.observation, silent_since=facts.observation.at - facts.observation.detection,
+        silent_for=facts.observation.detection, seen=False)
+    found = [reason for each in (switchover, plan)
+             for reason in reasons(refusals(each, replace(facts, observation=down)))]
+    if facts.record and facts.writer and facts.record.region != facts.writer:
+        found.append(f"unknown state: {facts.record.region} leads, and {facts.writer} has the database's writer")
+    run = facts.record and facts.record.open_run
+    if run:
+        found.append(f"a run is unfinished: {run.what}, by {run.driver}")
     with suppress(StoreUnavailable):  # the facts report it
         last = last_drill(environment, stack)
         if last and last["broken"]:
@@ -148,7 +152,7 @@ class Drill:
 
     def _fail_over(self, payer: Payer, record: DrillRecord, moves: Moves) -> None:
         clients, active = self.cloud.environment.clients, self.cloud.plan.other.region
-        last = self.cloud.table.latest_run()
+        last = self.cloud.table.record().run
         saved = current_state(clients, active, self.targets[active])
         try:
             record.update(broken=asdict(saved))
@@ -165,12 +169,12 @@ class Drill:
     def _take_over(self, last: str) -> Run:
         """The run that follows the evidence: the drill's own, or in automatic mode that of the standby's controller."""
         plan, stack = self.cloud.plan, self.cloud.plan.stack
-        patience = stack.detection * UNREADY + 2 * STALE
+        patience = stack.detection * UNREADY + 2 * FRESH_LOOKS * WATCH_SECONDS
         if stack.failover_mode == FailoverMode.AUTOMATIC:
             return self._wait(partial(self._controllers_run, last),
                               patience + sum(step.budget for step in plan.steps))
-        seen = self._wait(partial(self._evidence, self.cloud), patience)
-        return self.drive(self.cloud, "drill of a failover", seen)
+        facts = self._wait(partial(self._evidence, self.cloud), patience)
+        return self.drive(self.cloud, "drill of a failover", facts)
 
     def _return(self, moves: Moves) -> None:
         """Move back to the region that was broken, once it can take payments again."""
@@ -193,18 +197,19 @@ class Drill:
                     raise
             clock.sleep(POLL)
 
-    def _evidence(self, cloud: Cloud) -> float | None:
-        """When the target's controller last looked. Raises AwsFailure if anything forbids the plan."""
+    @staticmethod
+    def _evidence(cloud: Cloud) -> Facts:
+        """The facts on which the plan may begin. Raises AwsFailure if anything forbids it."""
         facts = cloud.facts()
-        found = refusals(cloud.plan, facts, cloud.clock.time())
+        found = refusals(cloud.plan, facts)
         if found:
-            raise AwsFailure("; ".join(refusal.reason for refusal in found))
-        return facts.observation.at if facts.observation else None
+            raise AwsFailure("; ".join(reasons(found)))
+        return facts
 
     def _controllers_run(self, last: str) -> Run:
         """The finished run of the controller that follows the run `last`. Raises AwsFailure until there is one."""
-        with aws_failures("journal"):
-            run = self.cloud.table.latest_run()
+        with aws_failures("record"):
+            run = self.cloud.table.record().run
         if run is None or run.id == last:
             raise AwsFailure(f"the controller of {self.cloud.plan.target.region} has not begun to take over")
         if run.ended is None:

@@ -119,7 +119,7 @@ class DrillRecord:
         document = {"began": began, "ended": None, "action": plan.action.value, "from": plan.other.region,
                     "to": plan.target.region, "ok": False, "why": "unfinished", "broken": None}
         item = {"document": {"S": json.dumps(document)}}
-        found = table.write(DRILL_KEY, item, {"document": last["document"]["S"]} if last else {})
+        found = table.write(DRILL_KEY, item, {"document": last["document"]} if last else {})
         if found is not None and found.get("document") != item["document"]:
             raise AlreadyRunning("another driver", "a drill")
         return cls(table, document)

@@ -86,8 +86,11 @@ class Payer:
         return len(missing)
 
     def _missing(self, site: Site, until: float, payment_ids: list[str]) -> list[str]:
-        """Those that are not found until a moment (monotonic seconds)."""
+        """Those that are not found settled until a moment (monotonic seconds)."""
         return [payment_id for payment_id in payment_ids
-                if self._environment.clock.monotonic() >= until or self._environment.http(
-                    "GET", f"{site.api_endpoint}/payment/{payment_id}", TIMEOUT,
-                    headers={"x-api-key": self._key}).status != HTTPStatus.OK]
+                if self._environment.clock.monotonic() >= until or not self._is_settled(site, payment_id)]
+
+    def _is_settled(self, site: Site, payment_id: str) -> bool:
+        reply = self._environment.http("GET", f"{site.api_endpoint}/payment/{payment_id}", TIMEOUT,
+                                       headers={"x-api-key": self._key})
+        return reply.status == HTTPStatus.OK and json_object(reply.body).get("status") == "settled"

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recovery.drill.payer import Payer
-from recovery.journal import Run
 from recovery.measure import GOOD, Recovery, measure
 from recovery.plan import Plan
+from recovery.record import Run
 
 NO_DNS = "DNS is not part of it: clients turn from one region's API to the other's by themselves"
 

@@ -1,4 +1,5 @@
 """The command line as it is typed: exit codes, a line for each reason, and never a traceback."""
+# pylint: disable=protected-access
 import getpass
 import io
 import json
@@ -8,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,21 +17,21 @@ from typing import Any
 import pytest
 from botocore.exceptions import NoCredentialsError, ProfileNotFound
 
-from contract import DRILL_KEY, ROLES
-from recovery.cli import ask, connect, run, user
+from contract import DRILL_KEY, OUTPUTS_VARIABLE, PAUSE_KEY
+from recovery.cli import AGAIN, Terminal, ask, connect, console_of, run, user
 from recovery.doctor.before import BEFORE
 from recovery.doctor.check import Situation
 from recovery.doctor.deployed import DEPLOYED
-from recovery.environment import BotoClients, HttpReply
-from recovery.journal import Run, next_heartbeat
-from recovery.observation import Observation
+from recovery.environment import BotoClients
 from recovery.plan import STEPS, Action
-from recovery.runner import claim
-from tests.unit.payments.fakes import Fault, Item, client_error
+from recovery.record import Run
+from simulator.scheduler import EPOCH
+from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
 from tests.unit.recovery.doctor.fakes import FINE, Account, needs
-from tests.unit.recovery.fakes import AWAY, HOME, NOW, OUTPUTS, FakeAws, environment_of, terminal_of
+from tests.unit.recovery.drill.drill_world import DrillWorld
+from tests.unit.recovery.fakes import FakeClock, environment_of
 
-CONTINUE = "recovery: to continue, run the same command again"
+HOME, AWAY = EAST, WEST
 
 
 @dataclass(frozen=True)
@@ -43,21 +45,23 @@ class Result:
 
 @dataclass(kw_only=True)
 class Shell:
-    """Where commands are typed; `aws` is what they call."""
+    """Where commands are typed; `world` is what they call."""
 
     capture: pytest.CaptureFixture[str]
     outputs: Path
-    aws: FakeAws
+    world: CalmWorld
+    driver: str = "alice"
 
-    def deploy(self, **changes: Any) -> FakeAws:
+    def deploy(self, world: CalmWorld, **changes: Any) -> None:
         """Deploy another stack, and write its outputs."""
-        self.aws = FakeAws(**changes)
-        self.outputs.write_text(json.dumps({**OUTPUTS, **changes}), encoding="utf-8")
-        return self.aws
+        self.world = world
+        self.outputs.write_text(json.dumps({**world.outputs, **changes}), encoding="utf-8")
 
     def type(self, line: str, **changes: Any) -> Result:
-        """Run a command."""
-        code = run(line.split(), replace(terminal_of(self.aws, self.outputs), **changes))
+        """Run a command, in a process of its own."""
+        terminal = Terminal(environ={OUTPUTS_VARIABLE: str(self.outputs)}, driver=self.driver, console=console_of,
+                            confirm=lambda _: False, connect=self.world.recovery)
+        code = self.world.run_task(lambda: run(line.split(), replace(terminal, **changes)))
         printed = self.capture.readouterr()
         assert "Traceback" not in printed.out + printed.err
         return Result(code, printed.out, printed.err.splitlines())
@@ -65,34 +69,37 @@ class Shell:
 
 @pytest.fixture
 def shell(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Shell:
-    """One with a healthy stack."""
-    found = Shell(capture=capsys, outputs=tmp_path / "outputs.json", aws=FakeAws())
-    found.deploy()
+    """One with a healthy stack, whose controllers have looked."""
+    found = Shell(capture=capsys, outputs=tmp_path / "outputs.json", world=CalmWorld(automatic=False))
+    found.deploy(found.world, environment_suffix="dev")
     return found
 
 
-def down(aws: FakeAws, **changes: Any) -> FakeAws:
-    """The primary region is cut off, and the standby's controller knows it."""
-    aws.table(AWAY).write_observation(Observation(**{
-        "region": AWAY, "at": NOW, "dead": 3, "why": "timed out", "alive_at": NOW - 30, "lags": {"table": 1.0},
-        **changes}))
-    aws.cut = {HOME}
-    return aws
+def down(shell: Shell) -> CalmWorld:
+    """The primary region is lost, and the standby's controller knows it."""
+    shell.world.cut_off(HOME, 50.0)
+    return shell.world
 
 
-def up(aws: FakeAws, region: str = AWAY) -> None:
-    """The controller of a region reports that nothing lags."""
-    aws.table(region).write_observation(Observation(region=region, at=NOW, alive_at=NOW, lags={"table": 0.0}))
+def up(shell: Shell) -> CalmWorld:
+    """The controllers report that all is well, and go on looking."""
+    shell.world.look(times=2, pause=1.0)
+    shell.world.wait(10.0)
+    shell.world.look(times=1, pause=1.0)
+    return shell.world
 
 
-def begun(aws: FakeAws, action: Action, to: str, *keys: str) -> Run:
-    """A run that another operator has begun, and some of its steps."""
-    steps = aws.steps(action, to)
-    found = claim(steps.cloud, "bob", why="requested")
-    for step in steps.cloud.plan.steps:
-        if step.key in keys:
-            steps.do(step, found)
-    return found
+def watching(world: CalmWorld) -> None:
+    """Let the controllers look every 10 s for two minutes, while something else goes on."""
+    for region in (HOME, AWAY):
+        made = world.controller(region)
+
+        def watch(made: Any = made) -> None:
+            for _ in range(12):
+                made.cloud.clock.sleep(10.0)
+                made.look_once("controller")
+
+        world.scheduler.spawn(world.process(region, "controller"), watch)
 
 
 # --- Without AWS
@@ -101,12 +108,14 @@ def begun(aws: FakeAws, action: Action, to: str, *keys: str) -> Run:
 def test_without_a_command_the_help_is_shown(shell: Shell, line: str) -> None:
     result = shell.type(line)
     assert (result.code, result.err) == (0, [])
-    for command in ("status", "switchover", "failover", "failback", "plan", "Exit codes"):
+    for command in ("status", "switchover", "failover", "failback", "align", "abort", "pause", "resume", "Exit codes"):
         assert command in result.out
 
 
 @pytest.mark.parametrize(("line", "reason"), [
     ("fail-over", "No such command 'fail-over'."), ("failover", "Missing option '--to'."),
+    ("align", "Missing option '--to'."), ("pause --minutes 5", "Missing option '--reason'."),
+    ("pause --minutes 0 --reason x", "Input should be greater than or equal to 1"),
     ("switchover", "Missing option '--to'."), ("status --jsn", "No such option: --jsn"),
     ("plan tea", "'tea' is not one of"), ("failback --to us-east-1", "No such option: --to"),
     ("failover --to mars", "region 'mars': must be us-east-1 or us-west-2"),
@@ -117,7 +126,7 @@ def test_a_mistyped_command_is_refused_in_one_line(shell: Shell, line: str, reas
     assert (result.code, len(result.err)) == (2, 1)
     assert result.err[0].startswith("recovery: ")
     assert reason in result.err[0]
-    assert shell.aws.calls == []
+    assert shell.world.calls == []
 
 
 @pytest.mark.parametrize("line", ["status", "plan failover", "failover --to us-west-2", "failback"])
@@ -128,7 +137,7 @@ def test_a_mistyped_command_is_refused_in_one_line(shell: Shell, line: str, reas
     (lambda path: path.write_bytes(b"\xff"), "is not JSON: `make outputs` writes it"),
     (lambda path: path.write_text("[]"), "is not a JSON object: `make outputs` writes it"),
     (lambda path: path.write_text("{}"), "environment_suffix: is not among the outputs of the stack"),
-    (lambda path: path.write_text(json.dumps({**OUTPUTS, "health_check_interval": "ten"})),
+    (lambda path: path.write_text(json.dumps({**CalmWorld().outputs, "health_check_interval": "ten"})),
      "health_check_interval = 'ten': must be a whole number"),
 ])
 def test_outputs_that_cannot_be_used_are_named(
@@ -236,20 +245,20 @@ def test_a_plan_is_printed_without_calling_aws(shell: Shell, line: str, action: 
     document = json.loads(shell.type(f"{line} --json").out)
     assert (document["action"], document["target"]) == (action, to)
     assert document["sum_s"] == sum(document["budget_s"].values()) <= document["recovery_time_objective_s"] == 900
-    assert {"key", "does", "proof", "budget", "after"} == set(document["steps"][0])
+    assert {"key", "does", "proof", "budget"} == set(document["steps"][0])
     assert {"phase", "least", "most", "source"} == set(document["prediction_for_aws"][0])
-    assert shell.aws.calls == []
+    assert shell.world.calls == []
 
 
 def test_a_plan_says_what_the_standby_lacks(shell: Shell) -> None:
-    shell.deploy(recovery_time_objective=1095, dr_instances=0)
+    shell.deploy(shell.world, recovery_time_objective=1095, dr_instances=0)
     assert "us-west-2 has no database instance" in shell.type("plan failover").out
     assert "no database instance" in json.loads(shell.type("plan failover --json").out)["shortfalls"][0]
 
 
 @pytest.mark.parametrize("option", ["", "--json"])
 def test_a_plan_that_takes_too_long_is_printed_and_refused(shell: Shell, option: str) -> None:
-    shell.deploy(recovery_time_objective=300)
+    shell.deploy(shell.world, recovery_time_objective=300)
     result = shell.type(f"plan failover {option}")
     assert result.code == 2
     assert len(result.err) == 1
@@ -267,226 +276,255 @@ def test_status_as_a_table(shell: Shell) -> None:
 
 
 def test_status_of_a_stack_with_a_region_cut_off(shell: Shell) -> None:
-    shell.aws.cut = {HOME}
+    shell.world.lose(HOME, ends=True)
     result = shell.type("status")
     assert (result.code, result.err) == (0, [])
-    assert f"unknown in {HOME}: controller, drill, leader, run: table: EndpointConnectionError" in result.out
+    assert f"unknown in {HOME}: controller, drill, leader, pause: table: ConnectTimeoutError" in result.out
     found = json.loads(shell.type("status --json").out)
     assert (found["regions"][HOME]["right"], found["regions"][AWAY]["cluster"]) == ("unknown", "available")
     assert found["active"] == HOME
 
 
 def test_what_looks_like_markup_is_printed_as_it_is(shell: Shell) -> None:
-    shell.aws.rds.states[HOME] = "[/x] :key: [b]no[/b]"
+    shell.world.aurora.status[HOME] = "[/x] :key: [b]no[/b]"
     assert "[/x] :key: [b]no[/b]" in shell.type("status").out
 
 
 # --- Actions
 
 @pytest.mark.parametrize(("line", "keys"), [
-    ("failover --to us-west-2", ["fence", "traffic", "promote", "epoch", "verify", "reconcile"]),
-    ("switchover --to us-west-2", ["caught-up", "traffic", "fence", "promote", "epoch", "verify", "reconcile"]),
+    ("failover --to us-west-2", ["fence", "traffic", "promote", "epoch", "verify"]),
+    ("switchover --to us-west-2", ["caught-up", "fence", "traffic", "promote", "epoch", "verify"]),
 ])
 def test_an_action_is_carried_out_and_reported_step_by_step(shell: Shell, line: str, keys: list[str]) -> None:
     action = line.partition(" ")[0]
-    (down if action == "failover" else up)(shell.aws)
+    world = (down if action == "failover" else up)(shell)
+    told = len(world.notified())
+    if action == "switchover":
+        watching(world)
     result = shell.type(line)
     first, *steps, last = result.out.splitlines()
     assert (result.code, result.err) == (0, [])
     assert first.startswith(f"{action} to {AWAY} (")
     assert [step.split()[0] for step in steps] == keys
     assert last.startswith("done in ")
-    assert (shell.aws.rds.writer, shell.aws.leadership(AWAY)) == (AWAY, (2, AWAY))
-    [(region, subject, message)] = shell.aws.notifications
-    assert (region, subject) == (AWAY, f"{action} to {AWAY} is done")
-    assert message.startswith("By alice: ")
+    assert (world.aurora.writer, world.leader(AWAY)) == (AWAY, (AWAY, 2))
+    assert world.notified()[told:] == [f"{action} to {AWAY} is done"]
+    run_found = world.record().run
+    assert run_found
+    assert (run_found.driver, run_found.caller) == ("alice", "arn:aws:sts::123456789012:assumed-role/driver")
 
 
 def test_a_failback_is_a_failback(shell: Shell) -> None:
-    aws = shell.aws
-    aws.rds.writer = AWAY
-    aws.table(AWAY).take_leadership(AWAY, 0)
-    aws.levers[AWAY] = [b"failover"]
-    up(aws, HOME)
+    world = down(shell)
+    assert shell.type("failover --to us-west-2").code == 0
+    world.network.dead.clear()
+    world.drain()
+    world.wait(150.0)
+    world.look(times=4)
+    watching(world)
     assert shell.type("failback").code == 0
-    assert (aws.rds.writer, aws.leadership(HOME), aws.levers) == (HOME, (3, HOME), {HOME: [], AWAY: []})
+    world.look(times=4)
+    assert (world.aurora.writer, world.leader(HOME), world.lever(HOME), world.lever(AWAY)) == (
+        HOME, (HOME, 3), False, False)
 
 
 def test_with_json_the_document_alone_is_on_stdout(shell: Shell) -> None:
-    down(shell.aws)
+    down(shell)
     result = shell.type("failover --to us-west-2 --json")
     document = json.loads(result.out)
-    assert Run.of(document) == shell.aws.run(AWAY)
-    assert (result.code, document["outcome"], document["accepted"]) == (0, "done", False)
+    assert Run.of(document) == shell.world.record().run
+    assert (result.code, document["outcome"], document["accepted"], document["evidence"]) == (0, "done", False, "dead")
     assert [line.split()[0] for line in result.err] == ["failover", *document["steps"]]
 
 
 def test_a_failed_notification_is_a_warning(shell: Shell) -> None:
-    down(shell.aws)
-    shell.aws.faults["Publish"] = [Fault(client_error("NotFound", 404))]
+    down(shell).network.refusing[AWAY, "sns"] = "error"
     result = shell.type("failover --to us-west-2")
-    assert (result.code, result.err) == (0, ["recovery: the notification failed: topic: NotFound: refused"])
+    assert (result.code, result.err) == (0, [(
+        "recovery: payments are taken, but afterwards something failed: "
+        "topic: InternalServerError: InternalServerError")])
 
 
 @pytest.mark.parametrize(("line", "prepare", "reason"), [
-    ("switchover --to us-east-1", up, "us-east-1 already leads and already has the database's writer"),
-    ("failback", up, "us-east-1 already leads and already has the database's writer"),
+    ("switchover --to us-east-1", up, "us-east-1 already leads, has the database's writer, and clients are led to it"),
+    ("failback", up, "us-east-1 already leads, has the database's writer, and clients are led to it"),
     ("switchover --to us-west-2", down, "us-east-1 does not answer (timed out): a planned move needs both regions"),
-    ("failover --to us-west-2", lambda aws: down(aws).rds.instances.update({AWAY: []}),
-     "us-west-2 is not healthy: its database is available, with 0 instances available"),
-    ("failover --to us-west-2 --accept-data-loss", lambda aws: down(aws).rds.states.update({AWAY: "stopped"}),
+    ("failover --to us-west-2 --accept-data-loss", lambda shell: down(shell).aurora.status.update({AWAY: "stopped"}),
      "us-west-2 is not healthy: its database is stopped"),
-    ("failover --to us-west-2", lambda aws: aws.faults.update(GetItem=[Fault(NoCredentialsError())] * 9),
-     "us-west-2 does not know which region leads: NoCredentialsError"),
-    ("failover --to us-west-2", lambda aws: aws.faults.update(
-        DescribeGlobalClusters=[Fault(client_error("ExpiredToken", 403))] * 9),
-     "us-west-2 does not know where the database's writer is: global database: ExpiredToken: refused"),
+    ("failover --to us-west-2", lambda shell: shell.world.network.refusing.update({(AWAY, "dynamodb"): "error"}),
+     "us-west-2 does not know which region leads: InternalServerError"),
+    ("failover --to us-west-2", lambda shell: shell.world.network.refusing.update({(AWAY, "rds"): "error"}),
+     "us-west-2 does not know where the database's writer is: global database: InternalServerError"),
+    ("align --to us-west-2", up, "us-east-1 has the database's writer: use align --to us-east-1, or a failover"),
 ])
 def test_what_must_not_begin_is_refused_and_changes_nothing(
-        shell: Shell, line: str, prepare: Callable[[FakeAws], object], reason: str) -> None:
-    prepare(shell.aws)
+        shell: Shell, line: str, prepare: Callable[[Shell], object], reason: str) -> None:
+    prepare(shell)
+    shell.world.calls.clear()
     result = shell.type(line)
     assert (result.code, result.out) == (2, "")
     assert reason in result.err[0]
-    changing = [name for name in shell.aws.operations() if not name.startswith(("Describe", "Head", "Get", "look"))]
+    changing = [call for call in shell.world.calls if not call[2].startswith(
+        ("Describe", "Head", "Get", "TXT", "Invoke", "GET "))]
     assert changing == []
 
 
 def test_a_loss_must_be_accepted_by_an_option(shell: Shell) -> None:
-    down(shell.aws, lags={"table": 75.0}, dead=0)
+    shell.world.aurora.stalled = True
+    shell.world.look(times=8)
     result = shell.type("failover --to us-west-2")
     assert result.code == 2
     assert [line.partition(",")[0] for line in result.err] == [
-        "recovery: us-east-1 is not known to be down", "recovery: the last 75 s of payments would be lost",
+        "recovery: us-east-1 is not known to be down", "recovery: unknown lag: it is unknown what would be lost",
         "recovery: to begin anyway"]
     result = shell.type("failover --to us-west-2 --accept-data-loss")
     assert result.code == 0
-    assert shell.aws.run(AWAY).accepted
-    assert "accepted: " in result.out
-    assert "the last 75 s of payments would be lost" in result.out
-    assert "the last 75 s of payments would be lost" in shell.aws.notifications[0][2]
+    found = shell.world.record().run
+    assert found
+    assert (found.accepted, found.evidence) == (True, "")
+    assert "it is unknown what would be lost" in result.out.splitlines()[0]
 
 
-def test_an_unfinished_run_is_continued_whatever_would_forbid_it_now(shell: Shell) -> None:
-    aws = shell.aws
-    found = begun(aws, Action.FAILOVER, AWAY, "fence")
-    aws.cut, aws.rds.instances[AWAY] = {HOME}, ["rebooting"]
+def test_a_run_that_has_fenced_is_continued_whatever_would_forbid_it_now(shell: Shell) -> None:
+    world = down(shell)
+    hold = world.claim(driver="bob")
+    world.run_task(hold.fence)
+    world.aurora.status[AWAY] = "modifying"
     result = shell.type("failover --to us-west-2")
-    assert (result.code, aws.rds.writer, aws.run(AWAY).id) == (0, AWAY, found.id)
-    assert aws.run(AWAY).driver == "alice"
+    found = world.record().run
+    assert found
+    assert (result.code, world.aurora.writer, found.id, found.driver) == (0, AWAY, hold.run.id, "alice")
 
 
 @pytest.mark.parametrize("line", ["failover --to us-west-2", "failover --to us-west-2 --accept-data-loss"])
 def test_of_two_operators_the_second_is_shown_the_first(shell: Shell, line: str) -> None:
-    aws = shell.aws
-    down(aws)
-    found = begun(aws, Action.FAILOVER, AWAY)
-    aws.clock.sleeping = [lambda: aws.table(AWAY).write_run(next_heartbeat(found), found)]
+    world = down(shell)
+    hold = world.claim(driver="bob")
+    world.at(1.0, partial(world.scheduler.spawn, world.process(), hold.prove))
     assert shell.type(line) == Result(2, "", [f"recovery: already running: failover to {AWAY}, by bob"])
-    assert aws.run(AWAY).driver == "bob"
 
 
 def test_a_driver_taken_for_dead_stops(shell: Shell) -> None:
-    aws = shell.aws
-    down(aws)
+    world = down(shell)
+    world.aurora.failover_takes = (30.0, 30.0)
 
     def take_over() -> None:
-        found = aws.run(AWAY)
-        aws.table(AWAY).write_run(Run.of({**found.document(), "driver": "bob"}), found)
+        found = world.record().run
+        assert found
+        world.set_record(run=replace(found, driver="bob"))
 
-    aws.rds.polls = 20
-    aws.clock.sleeping = [take_over, lambda: None]
+    world.at(5.0, take_over)
     result = shell.type("failover --to us-west-2")
-    assert (result.code, aws.run(AWAY).driver) == (1, "bob")
-    assert len(result.err) == 1
+    assert (result.code, len(result.err)) == (1, 1)
     assert result.err[0].startswith("recovery: already running: failover to us-west-2")
     assert result.err[0].endswith(", by bob: this command stops")
 
 
-def test_a_run_that_times_out_can_be_continued(shell: Shell) -> None:
-    down(shell.aws)
-    shell.aws.faults["PutObject"] = [Fault(client_error("AccessDenied", 403))] * 10**3
+def test_a_run_that_times_out_ends_and_can_be_begun_again(shell: Shell) -> None:
+    world = down(shell)
+    world.network.denied.add((AWAY, "PutObject", world.control[AWAY]))
     result = shell.type("failover --to us-west-2")
     assert (result.code, result.err) == (1, [
-        "recovery: traffic was not done within 10 s: lever in us-west-2: AccessDenied: refused", CONTINUE])
-    shell.aws.faults.clear()
+        "recovery: traffic was not done within 10 s: lever in us-west-2: AccessDenied: AccessDenied",
+        f"recovery: {AGAIN}"])
+    world.network.denied.clear()
+    world.look(AWAY)
     assert shell.type("failover --to us-west-2").code == 0
 
 
-@pytest.mark.parametrize("failing", [2, 1])
-def test_a_journal_that_cannot_be_written_ends_the_command(shell: Shell, failing: int) -> None:
-    down(shell.aws)
-    shell.aws.faults["PutItem"] = [*[None] * (failing - 1), *[Fault(client_error("AccessDenied"))] * 99]
-    result = shell.type("failover --to us-west-2")
-    assert (result.code, result.err) == (1, ["recovery: table: AccessDenied", CONTINUE][:failing])
-    assert shell.aws.leadership(AWAY) == (1, HOME)
+def test_a_record_that_cannot_be_written_ends_the_command(shell: Shell) -> None:
+    world = down(shell)
+    world.network.denied.add((AWAY, "PutItem", ""))
+    assert shell.type("failover --to us-west-2") == Result(1, "", ["recovery: table: AccessDenied"])
+    assert world.leader(AWAY) == (HOME, 1)
 
 
-def test_an_interrupted_run_can_be_continued(shell: Shell) -> None:
-    down(shell.aws)
-    shell.aws.faults["FailoverGlobalCluster"] = [Fault(KeyboardInterrupt())]
-    result = shell.type("failover --to us-west-2")
-    assert (result.code, result.err) == (130, ["recovery: interrupted", CONTINUE])
+def test_an_interrupted_run_can_be_continued(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = down(shell)
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("recovery.steps.promote", interrupt)
+        patched.setitem(sys.modules["recovery.steps"]._IMPLEMENTATIONS, STEPS[Action.FAILOVER][2], interrupt)
+        result = shell.type("failover --to us-west-2")
+    assert (result.code, result.err) == (130, ["recovery: interrupted", f"recovery: {AGAIN}"])
     assert shell.type("failover --to us-west-2").code == 0
-    assert shell.aws.rds.writer == AWAY
+    assert world.aurora.writer == AWAY
 
 
 def test_an_interrupt_before_a_run_begins(shell: Shell) -> None:
-    shell.aws.faults["HeadBucket"] = [Fault(KeyboardInterrupt())]
-    assert shell.type("failover --to us-west-2") == Result(130, "", ["recovery: interrupted"])
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    assert shell.type("failover --to us-west-2", connect=interrupt) == Result(130, "", ["recovery: interrupted"])
+
+
+def test_leadership_restored_from_a_backup_is_mended_by_one_command(shell: Shell) -> None:
+    world = down(shell)
+    assert shell.type("failover --to us-west-2").code == 0
+    world.set_record(region=HOME, epoch=1, run=None)
+    assert shell.type("align --to us-west-2").code == 0
+    assert (world.leader(AWAY), world.aurora.writer) == ((AWAY, 4), AWAY)
+
+
+# --- abort, pause, resume
+
+def test_a_run_that_has_not_fenced_is_aborted(shell: Shell) -> None:
+    assert shell.type("abort") == Result(2, "", ["recovery: no run is open that has not fenced"])
+    shell.world.claim(Action.SWITCHOVER, driver="bob")
+    result = shell.type("abort --json")
+    assert (result.code, json.loads(result.out)) == (0, {"aborted": ["switchover to us-west-2"]})
+    assert shell.world.ended() == ["switchover to us-west-2: aborted by alice"]
+
+
+def test_a_run_that_has_fenced_is_not_aborted(shell: Shell) -> None:
+    shell.world.run_task(shell.world.claim().fence)
+    result = shell.type("abort")
+    assert (result.code, result.err) == (2, [
+        "recovery: failover to us-west-2 has fenced: it is a decision, and only the next move ends it"])
+
+
+def test_an_abort_works_while_a_region_is_lost(shell: Shell) -> None:
+    shell.world.claim(driver="bob")
+    shell.world.lose(HOME, ends=True)
+    result = shell.type("abort")
+    assert (result.code, result.out) == (0, "aborted: failover to us-west-2\n")
+    assert result.err == ["recovery: us-east-1 does not say whether a run is open: table: ConnectTimeoutError"]
+
+
+def test_automatic_failover_is_paused_and_resumed_in_both_regions(shell: Shell) -> None:
+    result = shell.type("pause --minutes 30 --reason maintenance")
+    assert (result.code, result.err) == (0, [])
+    assert [line.partition(" until ")[0] for line in result.out.splitlines()] == [
+        f"{region}: automatic failover is paused" for region in (HOME, AWAY)]
+    for region in (HOME, AWAY):
+        found = shell.world.run_task(shell.world.table_in(region).pause)
+        assert found
+        assert (found.who, found.reason) == ("alice", "maintenance")
+        assert found.until == pytest.approx(EPOCH + shell.world.scheduler.now + 1800, abs=5)
+    assert "paused until" in shell.type("status").out
+    assert shell.type("resume").out.count("automatic failover is not paused") == 2
+    assert shell.world.run_task(shell.world.table_in(AWAY).pause) is None
+    assert "paused until" not in shell.type("status").out
+
+
+def test_a_region_that_was_not_reached_is_not_paused_and_that_is_said(shell: Shell) -> None:
+    shell.world.lose(HOME, ends=True)
+    result = shell.type("pause --minutes 30 --reason maintenance")
+    assert (result.code, result.err) == (1, [
+        "recovery: us-east-1 was not reached: table: ConnectTimeoutError: its controller goes on"])
+    assert PAUSE_KEY in shell.world.table.views[AWAY]
 
 
 # --- Drills
 
-class PayingAws(FakeAws):
-    """A stack without DNS in which clients pay, and controllers look, whenever something waits."""
-
-    def __init__(self, **changes: Any) -> None:
-        super().__init__(service_url="", dns="off", **changes)
-        self.environment = replace(self.environment, http=self.answer)
-        self.clock.tick = self.tick
-        self.paid: set[str] = set()
-        self.reserved: int | None = 5
-        self.more = {"GetApiKey": lambda _: {"value": "secret"}, "PutFunctionConcurrency": self.reserve}
-        for region in (HOME, AWAY):
-            up(self, region)
-
-    def reserve(self, request: Item) -> Item:
-        """Reserve executions for a function."""
-        self.reserved = request["ReservedConcurrentExecutions"]
-        return {}
-
-    def answer(self, method: str, url: str, timeout: float, **more: Any) -> HttpReply:
-        """What a region's API answers to payments too."""
-        region, path = url.split("-api_endpoint/")
-        if not path.startswith("payment"):
-            return self.http(method, url, timeout, **more)
-        if method == "GET":
-            return HttpReply(200 if path.removeprefix("payment/") in self.paid else 404)
-        if not self.writes(region):
-            return HttpReply(503)
-        self.paid.add(json.loads(more["body"])["payment_id"])
-        return HttpReply(201)
-
-    def tick(self) -> None:
-        """Something waits."""
-        for region in (HOME, AWAY):
-            now = self.clock.time()
-            self.table(region).write_observation(
-                Observation(region=region, at=now, alive_at=now, lags={"table": 0.0}))
-        for task in self.background.tasks:
-            task()
-
-
-DRILL_OUTPUTS = {f"{role}_{name}": f"the {name}" for role in ROLES for name in ("function_name", "api_key_id")} | {
-    f"{role}_health_check_id": "" for role in ROLES}
-
-
 @pytest.fixture
 def drills(shell: Shell) -> Shell:
     """Where drills are typed."""
-    shell.aws = PayingAws()
-    shell.outputs.write_text(json.dumps({**OUTPUTS, "service_url": "", **DRILL_OUTPUTS}), encoding="utf-8")
+    shell.deploy(DrillWorld())
     return shell
 
 
@@ -496,51 +534,57 @@ def test_a_drill_asks_first_and_prints_its_report(drills: Shell) -> None:
     assert (result.code, result.err) == (0, [])
     assert f"Moves payments from {HOME} to {AWAY}" in questions[0]
     assert f"drill switchover from {HOME} to {AWAY}: ok\nrecovery: " in result.out
-    result = drills.type("drill failback --yes --json --seconds 100")
-    record = drills.aws.table(HOME).document(DRILL_KEY)
+    drills.world.wait(60.0)
+    result = drills.type("drill failback --yes --json --seconds 300")
+    record = drills.world.run_task(partial(drills.world.table_in(HOME).document, DRILL_KEY))
     assert (result.code, json.loads(result.out)) == (0, {key: record[key] for key in record if key != "broken"})
     assert [line.split()[0] for line in result.err] == [step.key for step in STEPS[Action.FAILBACK]]
 
 
 def test_a_drill_that_is_not_confirmed_changes_nothing(drills: Shell) -> None:
     assert drills.type("drill failover") == Result(2, "", ["recovery: not confirmed"])
-    assert DRILL_KEY not in drills.aws.tables[AWAY].items
+    assert DRILL_KEY not in drills.world.table.views[AWAY]
 
 
 def test_a_drill_is_refused_with_every_reason(drills: Shell) -> None:
-    assert drills.type(f"drill switchover --to {HOME} --yes") == Result(
-        2, "", [f"recovery: {HOME} already leads and already has the database's writer"])
+    result = drills.type(f"drill switchover --to {HOME} --yes")
+    assert (result.code, result.err) == (
+        2, [f"recovery: {HOME} already leads, has the database's writer, and clients are led to it"])
     assert drills.type("drill failover --seconds 0").code == 2
-    assert drills.aws.operations("apigateway", "sns") == []
 
 
 def test_a_drill_that_fails_says_so(drills: Shell) -> None:
-    drills.aws.faults["GetApiKey"] = [Fault(client_error("AccessDenied"))]
-    assert drills.type("drill switchover --yes") == Result(1, "", ["recovery: API key: AccessDenied: refused"])
-    drills.aws.faults["SwitchoverGlobalCluster"] = [Fault(client_error("AccessDenied"))] * 10**4
+    drills.world.network.denied.add((AWAY, "GetApiKey", ""))
+    assert drills.type("drill switchover --yes") == Result(1, "", ["recovery: API key: AccessDenied: AccessDenied"])
+    drills.world.network.denied.add((HOME, "SwitchoverGlobalCluster", ""))
+    drills.world.network.denied.discard((AWAY, "GetApiKey", ""))
     result = drills.type("drill switchover --yes")
     assert (result.code, result.err) == (1, [])
-    assert "promote was not done within 480 s: promote: AccessDenied: refused" in result.out
+    assert "the promotion is not permitted: AccessDenied" in result.out
 
 
-def test_an_interrupted_drill_names_the_command_that_restores(drills: Shell) -> None:
-    def interrupt() -> None:
+def test_an_interrupted_drill_names_the_command_that_restores(drills: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    drills.aws.clock.tick = interrupt
+    monkeypatch.setattr("recovery.drill.drill.DrillRecord.claim", interrupt)
     assert drills.type("drill switchover --yes") == Result(130, "", [
         "recovery: interrupted",
         "recovery: run `python -m recovery drill restore` to make sure that nothing is left broken"])
 
 
 def test_restore_restores_what_is_left_broken(drills: Shell) -> None:
-    broken = {"region": HOME, "function": "f", "reserved": 300, "check": "", "inverted": False, "disabled": False}
-    drills.aws.table(AWAY).write_document(DRILL_KEY, {"began": NOW, "to": AWAY, "broken": broken})
+    world = drills.world
+    assert isinstance(world, DrillWorld)
+    broken = {"region": HOME, "function": "payments-us-east-1", "reserved": 300, "check": "", "inverted": False,
+              "disabled": False}
+    write = partial(world.table_in(AWAY).write_document, DRILL_KEY, {"began": EPOCH, "to": AWAY, "broken": broken})
+    world.run_task(write)
     result = drills.type("drill restore --json")
     assert (result.code, json.loads(result.out)["restored"]) == (0, broken)
-    assert getattr(drills.aws, "reserved", None) == 300
+    assert world.reserved[HOME] == 300
     assert drills.type("drill restore") == Result(0, "nothing was left broken\n", [])
-    drills.aws.table(AWAY).write_document(DRILL_KEY, {"began": NOW, "to": AWAY, "broken": broken})
+    world.run_task(write)
     assert drills.type("drill restore").out == f"{HOME} is restored\n"
 
 
@@ -550,14 +594,14 @@ def test_restore_restores_what_is_left_broken(drills: Shell) -> None:
 def needs_file(tmp_path: Path) -> Path:
     """What the stack that is deployed needs, as a file."""
     path = tmp_path / "needs.json"
-    path.write_text(json.dumps(asdict(needs(environment_suffix="the environment_suffix"))), encoding="utf-8")
+    path.write_text(json.dumps(asdict(needs(environment_suffix="dev"))), encoding="utf-8")
     return path
 
 
 def diagnose(shell: Shell, line: str = "", answers: Mapping[str, Any] = FINE) -> Result:
     """Let the doctor look at an account, by default one in which nothing is wrong."""
     account = Account(answers)
-    return shell.type(f"doctor {line}", connect=lambda: environment_of(shell.aws.clock, account.client))
+    return shell.type(f"doctor {line}", connect=lambda: environment_of(FakeClock(), account.client))
 
 
 def looked(result: Result) -> set[str]:
@@ -610,7 +654,7 @@ def test_without_credentials_the_doctor_says_so_in_one_line(shell: Shell) -> Non
     def refuse(*_: object) -> Any:
         raise NoCredentialsError
 
-    environment = environment_of(shell.aws.clock, refuse)
+    environment = environment_of(FakeClock(), refuse)
     result = shell.type("doctor", connect=lambda: environment)
     assert (result.code, result.out) == (2, "")
     (line,) = result.err

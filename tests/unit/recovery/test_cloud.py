@@ -1,133 +1,148 @@
-"""What is read from AWS, the levers, and what is published: from which region, and what is unknown."""
-from dataclasses import replace
+"""What recovery reads from AWS, and what it does where AWS does not answer."""
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from botocore.exceptions import ReadTimeoutError
 
 from contract import Metric
-from payments.leadership import Leadership
-from recovery.cloud import Cloud
+from recovery.cloud import writer_of
 from recovery.errors import AwsFailure
-from recovery.observation import Observation, ProbeResult
 from recovery.plan import Action
-from tests.unit.payments.fakes import Fault, client_error
-from tests.unit.recovery.fakes import AWAY, HOME, NOW, FakeAws
-
-LOST = ReadTimeoutError(endpoint_url="https://rds")
-PULLED = [b"failover"]
-
-
-def world(action: Action = Action.FAILOVER, to: str = AWAY, **changes: Any) -> tuple[FakeAws, Cloud]:
-    """AWS with the other region active, and the cloud of a plan that moves away from there."""
-    aws = FakeAws(**changes)
-    if to == HOME:
-        aws.rds.writer = AWAY
-        aws.table(AWAY).take_leadership(AWAY, 0)
-    aws.table(to).write_observation(Observation(region=to, at=NOW, alive_at=NOW, lags={"table": 0.0}))
-    return aws, aws.cloud(action, to)
+from simulator.aurora import RdsClient
+from simulator.functions import LambdaClient
+from simulator.scheduler import EPOCH
+from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
 
 
-def test_the_facts_are_those_of_the_target() -> None:
-    aws, cloud = world()
-    facts = cloud.facts()
-    assert replace(facts, observation=None) == replace(
-        facts, leadership=Leadership(1, HOME), writer=HOME, cluster="available", instances=1,
-        own=ProbeResult(alive=True, ready=False), wrong={}, observation=None, run=None, other=None)
-    assert facts.observation == aws.table(AWAY).observation(AWAY)
-    assert {region for _, region, _ in aws.calls} == {AWAY}
+@pytest.fixture
+def world() -> CalmWorld:
+    """An eventual table."""
+    return CalmWorld()
 
 
-@pytest.mark.parametrize(("action", "to"), [(Action.SWITCHOVER, AWAY), (Action.FAILBACK, HOME)])
-def test_a_planned_move_looks_at_the_other_region_too(action: Action, to: str) -> None:
-    aws, cloud = world(action, to)
-    assert cloud.facts().other == ProbeResult(alive=True, ready=True)
-    assert [region for service, region, _ in aws.calls if service == "api"] == [to, cloud.plan.other.region]
+def test_facts_are_read_in_the_targets_region_alone(world: CalmWorld) -> None:
+    world.look(times=2)
+    world.calls.clear()
+    facts = world.run_task(world.cloud().facts)
+    assert {region for region, _, _ in world.calls} == {WEST, "outside"}
+    assert (facts.writer, facts.cluster, facts.instances, facts.lever, facts.led_to, facts.wrong, facts.other) == (
+        EAST, "available", 1, False, EAST, {}, None)
+    assert facts.record
+    assert facts.record.region == EAST
+    assert facts.observation
+    assert (facts.own.alive, facts.own.ready) == (True, True)
 
 
-def test_what_cannot_be_read_is_unknown() -> None:
-    aws, cloud = world()
-    for operation in ("GetItem", "HeadBucket", "DescribeDBInstances"):
-        aws.faults[operation] = [Fault(client_error("AccessDenied"))]
-    facts = cloud.facts()
-    assert facts.wrong == {"table": "AccessDenied", "receipts": "bucket: AccessDenied: refused",
-                           "ledger": "instances: AccessDenied: refused"}
-    assert (facts.leadership, facts.writer, facts.cluster, facts.instances, facts.run) == (None, None, "", 0, None)
+def test_a_planned_move_asks_the_other_region_too(world: CalmWorld) -> None:
+    facts = world.run_task(world.cloud(Action.SWITCHOVER).facts)
+    assert facts.other
+    assert (facts.other.alive, facts.other.ready, facts.other.mark) == (True, True, 1)
 
 
-def test_only_instances_that_are_available_count() -> None:
-    aws, cloud = world()
-    aws.rds.instances[AWAY] = ["available", "rebooting", "available"]
-    assert cloud.instances() == 2
-    assert aws.calls == [("rds", AWAY, "DescribeDBInstances")]
+@pytest.mark.parametrize(("service", "what"), [("dynamodb", "table"), ("rds", "ledger"), ("s3", "control bucket")])
+def test_what_cannot_be_read_is_named_and_nothing_is_raised(world: CalmWorld, service: str, what: str) -> None:
+    world.network.refusing[WEST, service] = "error"
+    facts = world.run_task(world.cloud().facts)
+    assert "InternalServerError" in facts.wrong[what]
+    assert (facts.record is None, facts.writer is None, facts.lever is None) == (
+        what == "table", what == "ledger", what == "control bucket")
 
 
-def test_a_database_without_a_writer_has_none() -> None:
-    aws, cloud = world()
-    aws.rds.gone = {HOME}
-    assert cloud.writer() is None
+def test_without_a_domain_nobody_says_where_clients_are_led(world: CalmWorld) -> None:
+    assert world.run_task(world.cloud().led_to) == EAST
+    world.stack = type(world.stack)(**{**vars(world.stack), "service_url": ""})
+    assert world.run_task(world.cloud().led_to) == ""
 
 
-@pytest.mark.parametrize("site", [0, 1])
-def test_a_lever_is_pulled_and_reset_in_its_own_region(site: int) -> None:
-    aws, cloud = world()
-    where = cloud.plan.stack.sites[site]
-    for pulled in (False, True, True, False, False):
-        cloud.set_lever(where, pulled=pulled)
-        assert cloud.lever(where) is pulled
-        assert aws.levers[where.region] == (PULLED if pulled else [])
-    assert {region for _, region, _ in aws.calls} == {where.region}
-    assert [name for name in aws.operations() if name != "HeadObject"] == ["PutObject", "DeleteObject"]
+def test_a_global_database_may_have_no_writer() -> None:
+    members = [{"DBClusterArn": "arn:aws:rds:us-west-2:1:cluster:x", "IsWriter": writer} for writer in (False, True)]
+    assert writer_of({"GlobalClusterMembers": members}) == WEST
+    assert writer_of({"GlobalClusterMembers": members[:1]}) is writer_of({}) is None
 
 
-def test_a_lever_that_cannot_be_read_does_not_count_as_reset() -> None:
-    aws, cloud = world()
-    aws.faults["HeadObject"] = [Fault(client_error("403", 403))]
-    with pytest.raises(AwsFailure, match="lever in us-west-2: 403"):
-        cloud.lever(cloud.plan.target)
+@pytest.mark.parametrize(("points", "lag"), [([], None), ([(-100.0, 90.0), (-40.0, 250.0)], (0.25, -40.0)),
+                                             ([(-1000.0, 90.0)], None)])
+def test_a_lag_comes_with_its_time(world: CalmWorld, points: list[tuple[float, float]],
+                                   lag: tuple[float, float] | None) -> None:
+    world.wait(1000.0)
+    now = world.scheduler.now
+    world.metrics.points[WEST, "AuroraGlobalDBReplicationLag"] = [(now + at, value) for at, value in points]
+    found = world.run_task(world.cloud().ledger_lag)
+    assert (found is None) is (lag is None)
+    if found and lag:
+        assert found[0] == lag[0]
+        assert found[1] == pytest.approx(EPOCH + now + lag[1])
 
 
-def test_the_lags_are_those_of_the_newest_points() -> None:
-    aws, cloud = world()
-    aws.table(AWAY).write_observation(Observation(region=HOME, at=NOW - 13.0))
-    for ago, lag in ((60.0, 1500.0), (120.0, 9000.0), (3600.0, 5.0)):
-        aws.point(AWAY, "AuroraGlobalDBReplicationLag", lag, ago)
-    aws.point(AWAY, "ReplicationLatency", 40.0)
-    assert cloud.lags(10.0) == {"table": 3.0, "ledger": 1.5, "receipts": 40.0}
-    assert {region for _, region, _ in aws.calls} == {AWAY}
+def test_a_lag_that_cannot_be_read_is_unknown(world: CalmWorld) -> None:
+    world.network.refusing[WEST, "cloudwatch"] = "error"
+    assert world.run_task(world.cloud().ledger_lag) is None
 
 
-@pytest.mark.parametrize(("age", "lag"), [(0, 0), (10, 0), (10.5, 0.5), (70, 60), (-5, 0)])
-def test_a_heartbeat_that_is_not_due_yet_is_not_late(age: float, lag: float) -> None:
-    aws, cloud = world()
-    aws.table(AWAY).write_observation(Observation(region=HOME, at=NOW - age))
-    assert cloud.lags(10.0) == {"table": lag}
+def test_metrics_carry_the_stack(world: CalmWorld) -> None:
+    world.run_task(lambda: world.cloud().publish({Metric.FAILOVER_REFUSED: 1.0}))
+    assert world.metrics.points[WEST, Metric.FAILOVER_REFUSED][-1][1] == 1.0
+    world.network.refusing[WEST, "cloudwatch"] = "error"
+    with pytest.raises(AwsFailure, match="metrics: InternalServerError"):
+        world.run_task(lambda: world.cloud().publish({Metric.FAILOVER_REFUSED: 1.0}))
 
 
-def test_an_unknown_lag_is_left_out() -> None:
-    aws, cloud = world()
-    aws.point(AWAY, "ReplicationLatency", 40.0, ago=3600.0)
-    assert cloud.lags(10.0) == {}
-    aws.table(AWAY).write_observation(Observation(region=HOME, at=NOW))
-    aws.point(AWAY, "ReplicationLatency", 40.0)
-    aws.faults |= {"GetItem": [Fault(client_error("AccessDenied"))],
-                   "GetMetricStatistics": [Fault(client_error("Throttling"))]}
-    assert cloud.lags(10.0) == {"receipts": 40.0}
+def test_a_subject_is_as_long_as_sns_takes(world: CalmWorld) -> None:
+    world.run_task(lambda: world.cloud().notify("s" * 200, "why"))
+    assert [len(each) for each in world.notified()] == [99]
 
 
-def test_a_strongly_consistent_table_does_not_lag() -> None:
-    aws, cloud = world(table_consistency="strong")
-    assert cloud.lags(10.0) == {"table": 0.0}
-    assert "GetItem" not in aws.operations()
+@pytest.mark.parametrize(("denied", "found"), [
+    ([], []), (["PutObject"], ["s3:PutObject"]), (["Invoke"], ["lambda:InvokeFunction"]),
+    (["FailoverGlobalCluster", "Publish"], ["rds:FailoverGlobalCluster", "sns:Publish"])])
+def test_iam_says_what_a_role_may_not(world: CalmWorld, denied: list[str], found: list[str]) -> None:
+    world.network.denied.update((WEST, operation, "") for operation in denied)
+    assert world.run_task(lambda: world.cloud().denied("arn:aws:iam::1:role/x")) == found
 
 
-def test_metrics_and_notifications_are_published_in_the_region() -> None:
-    aws, cloud = world()
-    cloud.publish({Metric.TABLE_LAG: 1.0})
-    cloud.notify("s" * 200, "why")
-    assert (aws.metrics[AWAY], aws.notifications) == ([{"TableLag": 1.0}], [(AWAY, "s" * 99, "why")])
-    aws.faults |= {"PutMetricData": [Fault(LOST)], "Publish": [Fault(client_error("KMSDisabled"))]}
-    with pytest.raises(AwsFailure, match="metrics: Read timeout"):
-        cloud.publish({})
-    with pytest.raises(AwsFailure, match="topic: KMSDisabled"):
-        cloud.notify("subject", "why")
+def test_no_answer_of_iam_or_sts_is_no_error(world: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.network.refusing[EAST, "iam"] = "error"
+    assert world.run_task(lambda: world.cloud().denied("arn:aws:iam::1:role/x")) is None
+    assert world.run_task(lambda: world.cloud().caller()).endswith("/driver")
+    monkeypatch.setattr(type(world), "_client_of", lambda *_: Broken())
+    assert world.run_task(lambda: world.cloud().caller()) == ""
+
+
+class Broken:
+    """A client that nobody answers."""
+
+    def __getattr__(self, _: str) -> Any:
+        raise OSError("no route to host")
+
+
+def test_a_lever_is_pulled_and_reset(world: CalmWorld) -> None:
+    cloud = world.cloud()
+    for pulled in (True, False):
+        world.run_task(lambda pulled=pulled: cloud.set_lever(cloud.plan.target, pulled=pulled))  # type: ignore[misc]
+        assert world.run_task(lambda: cloud.lever(cloud.plan.target)) is world.lever(WEST) is pulled
+
+
+def test_repair_is_started_and_not_waited_for(world: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[dict[str, Any]] = []
+    monkeypatch.setattr(LambdaClient, "invoke", lambda _, **given: calls.append(given))
+    world.run_task(world.cloud().start_repair)
+    assert calls == [{"FunctionName": "tapstack-reconcile-sim", "Payload": '{"begin": true}', "InvocationType": "Event",
+                      "Qualifier": "live"}]
+
+
+def test_the_latest_event_of_the_database_is_shown(world: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    events = [{"Date": datetime(2026, 11, day, tzinfo=UTC), "Message": f"event {day}"} for day in (3, 5, 4)]
+
+    class Pages:
+        """One page."""
+
+        def paginate(self, **given: Any) -> list[Any]:
+            """The events."""
+            assert (given["SourceType"], given["SourceIdentifier"]) == ("db-cluster", "tapstack-sim-us-west-2")
+            assert {"failover", "global-failover"} <= {*given["EventCategories"]}
+            return [{"Events": events}]
+
+    monkeypatch.setattr(RdsClient, "get_paginator", lambda *_: Pages())
+    assert world.run_task(world.cloud().latest_event) == {"at": "2026-11-05T00:00:00+00:00", "message": "event 5"}
+    events.clear()
+    assert world.run_task(world.cloud().latest_event) is None

@@ -1,134 +1,144 @@
-"""What recovery keeps in the payments table, and the journal of the latest run, which is the lock of all drivers."""
-import json
+"""What recovery stores in the table: conditions, and whose clock counts."""
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pytest
 
-from contract import DRILL_KEY, JOURNAL_KEY
+from contract import OBSERVATION_PREFIX, PAUSE_KEY, RECORD_KEY
+from payments.clock import Stopwatch
 from payments.errors import StoreUnavailable
-from payments.leadership import Leadership
-from recovery.errors import AlreadyRunning, JournalGone
-from recovery.journal import Run, StepProgress, next_heartbeat
+from recovery.control_table import ControlTable
+from recovery.errors import AlreadyRunning, RecordGone
 from recovery.observation import Observation
-from tests.unit.payments.fakes import Fault, Hang, client_error
-from tests.unit.recovery.fakes import AWAY, HOME, NOW, World
+from recovery.record import Run
+from simulator.dynamodb import DynamoClient
+from simulator.scheduler import EPOCH
+from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
 
-RUN = Run(id="1", action="failover", target=AWAY, driver="first", began=NOW, why="it is dead")
+RUN = Run(id="1", action="failover", target=WEST, driver="alice", began=1.0, why="dead")
 
 
 @pytest.fixture
-def world() -> World:
-    """The region that takes over."""
-    return World()
+def world() -> CalmWorld:
+    """An eventual table."""
+    return CalmWorld()
 
 
-def test_leadership_is_read_and_taken(world: World) -> None:
-    assert world.table.leadership() == Leadership(1, HOME)
-    assert world.table.take_leadership(AWAY, 4) == Leadership(5, AWAY)
-    assert world.table.leadership() == Leadership(5, AWAY)
+def test_the_leader_of_a_new_stack_is_the_primary_region(world: CalmWorld) -> None:
+    found = world.run_task(world.table_in(WEST).record)
+    assert (found.region, found.epoch, found.revision, found.run) == (EAST, 1, 1, None)
 
 
-def test_each_region_has_an_observation_of_its_own(world: World) -> None:
-    assert world.table.observation(AWAY) is None
-    for region in (HOME, AWAY):
-        world.table.write_observation(Observation(region=region, at=NOW, lags={"table": 1.0}))
-    assert world.table.observation(AWAY) == Observation(region=AWAY, at=NOW, lags={"table": 1.0})
-    assert world.dynamodb.items.keys() == {"!right", f"!watch:{HOME}", f"!watch:{AWAY}"}
+def test_without_a_record_nobody_leads(world: CalmWorld) -> None:
+    del world.table.views[WEST][RECORD_KEY]
+    with pytest.raises(StoreUnavailable, match="LeadershipMissing"):
+        world.run_task(world.table_in(WEST).record)
 
 
-def test_a_document_replaces_the_last_one(world: World) -> None:
-    assert world.table.document(DRILL_KEY) is None
-    for outcome in ("failed", "passed"):
-        world.table.write_document(DRILL_KEY, {"outcome": outcome})
-    assert world.table.document(DRILL_KEY) == {"outcome": "passed"}
+def test_only_the_next_revision_of_what_is_there_can_be_written(world: CalmWorld) -> None:
+    table = world.table_in(WEST)
+    first = world.run_task(table.record)
+    second = world.run_task(lambda: table.write_record(first.next(run=RUN)))
+    assert (second.revision, world.record().run) == (2, RUN)
+    with pytest.raises(AlreadyRunning, match="already running: failover to us-west-2, by alice"):
+        world.run_task(lambda: table.write_record(first.next(run=replace(RUN, driver="bob"))))
+    assert world.record() == replace(second, at=0.0)
 
 
-def test_reads_are_consistent_and_name_the_table(world: World) -> None:
-    requests: list[object] = []
-
-    class Client:
-        """An empty table."""
-
-        @staticmethod
-        def get_item(**request: object) -> dict[str, object]:
-            """Nothing."""
-            requests.append(request)
-            return {}
-
-    assert replace(world.table, client=Client()).read("!x") is None
-    assert requests == [{"TableName": "table", "Key": {"payment_id": {"S": "!x"}}, "ConsistentRead": True}]
+def test_a_write_whose_answer_was_lost_is_no_loss_of_the_run(world: CalmWorld) -> None:
+    table = world.table_in(WEST)
+    first = world.run_task(table.record)
+    world.run_task(lambda: table.write_record(first.next(run=RUN)))
+    assert world.run_task(lambda: table.write_record(first.next(run=RUN))).revision == 2
 
 
-def test_a_conditional_write_needs_what_it_expects(world: World) -> None:
-    first, second = ({"run": {"S": name}, "driver": {"S": "d"}} for name in "12")
-    assert world.table.write("!x", first, {}) is None
-    there = {"payment_id": {"S": "!x"}, **first}
-    assert world.table.write("!x", second, {}) == there
-    assert world.table.write("!x", second, {"run": "1", "driver": "another"}) == there
-    assert world.table.write("!y", second, {"run": "1", "driver": "d"}) == {}
-    assert world.table.write("!x", second, {"run": "1", "driver": "d"}) is None
-    assert world.table.write("!x", first) is None
-    assert world.table.read("!x") == there
+def test_another_driver_without_a_run_is_named_too(world: CalmWorld) -> None:
+    table = world.table_in(WEST)
+    first = world.run_task(table.record)
+    world.run_task(lambda: table.write_record(first.next()))
+    with pytest.raises(AlreadyRunning, match="already running: a run, by another driver"):
+        world.run_task(lambda: table.write_record(first.next(run=RUN)))
 
 
-def test_a_table_that_does_not_answer_is_unavailable(world: World) -> None:
-    world.network.faults = [Fault(client_error("AccessDeniedException"))] * 2
-    for call in (world.table.leadership, lambda: world.table.write_document("!x", {})):
-        with pytest.raises(StoreUnavailable):
-            call()
+def test_a_record_that_is_gone_ends_the_run(world: CalmWorld) -> None:
+    table = world.table_in(WEST)
+    first = world.run_task(table.record)
+    del world.table.views[WEST][RECORD_KEY]
+    with pytest.raises(RecordGone):
+        world.run_task(lambda: table.write_record(first.next(run=RUN)))
 
 
-def test_a_call_may_take_as_long_as_a_payment(world: World) -> None:
-    world.network.faults = [Fault(Hang())] * 9
-    with pytest.raises(StoreUnavailable):
-        world.table.leadership()
-    assert 2.0 < world.clock.now <= 2.6
+def test_of_two_starts_of_a_controller_one_writes_what_it_saw(world: CalmWorld) -> None:
+    table = world.table_in(WEST)
+    first, second = (Observation(region=WEST, at=1.0, number=number) for number in (1, 2))
+    assert world.run_task(lambda: table.write_observation(first, None))
+    assert world.run_task(lambda: table.write_observation(second, first))
+    assert not world.run_task(lambda: table.write_observation(replace(second, why="late"), first))
+    found = world.run_task(lambda: table.observation(WEST))
+    assert found
+    assert (found.number, found.why) == (2, "")
 
 
-# --- The journal
-
-def test_at_first_there_is_no_run(world: World) -> None:
-    assert world.table.latest_run() is None
-
-
-def test_a_run_is_json_and_can_be_read_again(world: World) -> None:
-    steps = {"fence": StepProgress(began=1, ended=2, note="x"), "traffic": StepProgress(began=3)}
-    run = replace(RUN, steps=steps, ended=4.0)
-    assert Run.of(json.loads(json.dumps(run.document()))) == run
-    world.table.write_run(run, None)
-    assert world.table.latest_run() == run
+@pytest.mark.parametrize("item", [{"document": {"S": "{"}}, {}, {"document": {"S": "[]"}}, {"document": {"S": "{}"}}])
+def test_an_observation_that_cannot_be_read_is_none(world: CalmWorld, item: dict[str, Any]) -> None:
+    world.table.put(WEST, OBSERVATION_PREFIX + WEST, item)
+    assert world.run_task(partial(world.table_in(WEST).observation, WEST)) is None
 
 
-def test_a_driver_keeps_the_journal_until_another_one_takes_it(world: World) -> None:
-    world.table.write_run(RUN, None)
-    later = next_heartbeat(RUN, steps={"fence": StepProgress(began=1)})
-    world.table.write_run(later, RUN)
-    world.table.write_run(next_heartbeat(later), RUN)  # the heartbeat is not compared
-    taken = replace(later, driver="second")
-    world.table.write_run(taken, later)
-    for lost in (RUN, later):
-        with pytest.raises(AlreadyRunning) as caught:
-            world.table.write_run(next_heartbeat(lost), lost)
-        assert (caught.value.driver, caught.value.what) == ("second", f"failover to {AWAY}, step fence")
-        assert str(caught.value) == f"already running: failover to {AWAY}, step fence, by second"
-    for another in (None, replace(taken, id="2")):
-        with pytest.raises(AlreadyRunning):
-            world.table.write_run(replace(taken, id="2"), another)
-    assert world.table.latest_run() == taken
+@pytest.mark.parametrize(("document", "in_force"), [
+    ('{"until": 9e12, "reason": "work", "who": "bob", "release": 2}', True), ('{"until": 1}', False), ("{", False),
+    ('{"until": 0, "reason": "work", "who": "bob"}', False)])
+def test_a_pause_ends_by_itself_and_an_unreadable_one_is_none(
+        world: CalmWorld, document: str, *, in_force: bool) -> None:
+    table = world.table_in(WEST)
+    assert world.run_task(table.pause) is None
+    world.table.put(WEST, PAUSE_KEY, {"document": {"S": document}})
+    found = world.run_task(table.pause)
+    assert (found is not None) is in_force
+    assert found is None or (found.reason, found.who) == ("work", "bob")
 
 
-@pytest.mark.parametrize("before", [None, replace(RUN, driver="second")], ids=["new", "taken over"])
-def test_a_write_whose_answer_is_lost_succeeds(world: World, before: Run | None) -> None:
-    if before:
-        world.table.write_run(before, None)
-    world.network.faults = [Fault(TimeoutError(), done=True)]
-    world.table.write_run(RUN, before)
-    assert world.network.calls[-2:] == ["PutItem", "PutItem"]
-    assert world.table.latest_run() == RUN
+# --- Time
+
+def table_of(world: CalmWorld, **changes: Any) -> ControlTable:
+    """The table in the west, for a process whose clocks are changed."""
+    process = world.process(WEST)
+    for name, value in changes.items():
+        setattr(process, name, value)
+    return world.cloud(process=process).table
 
 
-def test_a_deleted_journal_ends_the_run(world: World) -> None:
-    world.table.write_run(RUN, None)
-    del world.dynamodb.items[JOURNAL_KEY]
-    with pytest.raises(JournalGone, match=f"^the journal of this run was deleted: failover to {AWAY}$"):
-        world.table.write_run(next_heartbeat(RUN), RUN)
+@pytest.mark.parametrize("skew", [0.0, -600.0, 600.0])
+def test_the_time_is_that_of_the_table_service_whatever_the_machines_clock_says(world: CalmWorld, skew: float) -> None:
+    table = table_of(world, skew=skew)
+    world.wait(100.0)
+    assert world.run_task(lambda: table.now) == pytest.approx(EPOCH + world.scheduler.now, abs=1.1)
+    assert table.heard <= EPOCH + world.scheduler.now
+
+
+def test_the_time_goes_on_between_two_answers(world: CalmWorld) -> None:
+    process = world.process(WEST)
+    table = world.cloud(process=process).table
+    before = world.run_task(lambda: table.now, process)
+    world.wait(50.0)
+    assert table.now == pytest.approx(before + 50.0, abs=1.0)
+    assert table.heard <= before
+
+
+@pytest.mark.parametrize("stop", [
+    lambda process: process.freeze(40.0), lambda process: setattr(process, "skew", -400.0)])
+def test_a_clock_that_stands_still_or_is_set_back_does_not_hide_time(
+        world: CalmWorld, stop: Callable[[Any], object]) -> None:
+    process = world.process(WEST)
+    process.stands_still = True
+    watch = Stopwatch(process)
+    stop(process)
+    world.wait(40.0)
+    assert watch.seconds() == pytest.approx(40.0)
+
+
+def test_an_answer_without_a_date_leaves_the_time_unknown(world: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DynamoClient, "get_item", lambda *_args, **_given: {})
+    assert table_of(world).heard == 0.0

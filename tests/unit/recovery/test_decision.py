@@ -1,108 +1,100 @@
-"""What a controller does about what it sees."""
+"""What a controller decides, and what it tells people instead."""
 from dataclasses import replace
-from itertools import product
 from typing import Any
 
 import pytest
 
-from payments.leadership import Leadership
-from recovery.decision import Decision, alarming, decide
-from recovery.journal import Run
+from recovery.control_table import Pause
+from recovery.decision import Decision, alarming, decide, misplaced, would_refuse
 from recovery.observation import Observation, ProbeResult
-from recovery.plan import Action
-from tests.unit.recovery.fakes import AWAY, HOME, NOW, every_state, facts, plan, stack
+from recovery.plan import Action, Evidence, Facts
+from recovery.record import ControlRecord
+from tests.unit.recovery.calm_world import EAST, WEST
+from tests.unit.recovery.test_plan import DEAD, DOWN, FACTS, MOVED, STACK, WELL, plan
 
 COOL_DOWN = 300.0
-WATCH = facts().observation or Observation(region=AWAY, at=NOW)
-RUN = Run(id="1", action="failover", target=HOME, driver="d", began=NOW - 900, why="", ended=NOW - 299)
+UNREADY = replace(WELL, ready=False, why="table: x", failing_since=930.0, failing_for=70.0)
 
 
-def decided(mode: str = "manual", **changes: Any) -> Decision:
-    """What the controller of the standby does; by default the other region is dead."""
-    found = decide(plan(failover_mode=mode), facts(**changes), NOW, COOL_DOWN)
+def decided(facts: Facts, *, mode: str = "automatic", pause: Pause | None = None, **changes: Any) -> Decision | None:
+    """What the controller of the west decides."""
+    return decide(plan(Action.FAILOVER, failover_mode=mode, **changes), facts, COOL_DOWN, pause)
+
+
+@pytest.mark.parametrize(("observation", "writer", "words"), [
+    (WELL, EAST, ""), (DEAD, EAST, "us-east-1 does not answer: timed out"),
+    (UNREADY, EAST, "us-east-1 cannot take payments: table: x"), (replace(DEAD, leader=WEST), WEST, ""),
+    (replace(DEAD, leader=WEST), EAST, "us-east-1 does not answer: timed out"),
+    (replace(DEAD, silent_for=29.0), EAST, "")])
+def test_a_region_matters_that_leads_or_has_the_writer(observation: Observation, writer: str, words: str) -> None:
+    assert alarming(STACK, observation, writer) == words
+
+
+@pytest.mark.parametrize("facts", [
+    FACTS, replace(DOWN, observation=None), replace(DOWN, record=None),
+    # The writer is here already: the region is made the leader, and nothing is promoted.
+    replace(DOWN, writer=WEST)])
+def test_nothing_is_decided_without_a_reason(facts: Facts) -> None:
+    assert decided(facts) is None
+
+
+@pytest.mark.parametrize(("facts", "evidence"), [
+    (DOWN, Evidence.DEAD), (replace(DOWN, observation=UNREADY), Evidence.UNREADY)])
+def test_it_takes_over_by_itself_in_automatic_mode(facts: Facts, evidence: Evidence) -> None:
+    found = decided(facts)
     assert found
-    return found
+    assert (found.action, found.evidence, found.subject) == (Action.FAILOVER, evidence, "us-west-2 takes over")
+    assert "s of payments at risk" in found.why
 
 
-@pytest.mark.parametrize("mode", ["manual", "automatic"])
-@pytest.mark.parametrize("changes", [
-    {"leadership": Leadership(2, AWAY)}, {"leadership": None}, {"observation": None},
-    {"observation": replace(WATCH, dead=2, unready=5)}])
-def test_where_nothing_is_alarming_nothing_is_done(mode: str, changes: dict[str, Any]) -> None:
-    assert decide(plan(failover_mode=mode), facts(**changes), NOW, COOL_DOWN) is None
+def test_a_person_is_told_the_command_in_manual_mode() -> None:
+    found = decided(DOWN, mode="manual")
+    assert found
+    assert (found.action, found.subject) == (None, "us-east-1 does not answer: us-west-2 can take over")
+    assert found.why.endswith("To take over: python -m recovery failover --to us-west-2")
 
 
-def test_people_are_notified_with_the_command_to_run() -> None:
-    assert decided() == Decision(
-        f"{HOME} does not answer: {AWAY} can take over",
-        f"{HOME} does not answer: no answer. ledger 0.5 s behind, table 2.0 s behind. "
-        f"To take over: python -m recovery failover --to {AWAY}")
+@pytest.mark.parametrize(("facts", "hint"), [
+    (replace(DOWN, cluster="stopped"), "No option overrides this"),
+    (replace(DOWN, observation=replace(DEAD, covered=None)), "failover --to us-west-2 --accept-data-loss")])
+def test_what_is_refused_is_told_with_what_overrides_it(facts: Facts, hint: str) -> None:
+    found = decided(facts)
+    assert found
+    assert (found.action, hint in found.why) == (None, True)
+    assert found.subject.endswith("and us-west-2 must not take over")
 
 
-def test_in_automatic_mode_the_controller_takes_over_and_says_why() -> None:
-    assert decided("automatic") == Decision(
-        f"{AWAY} takes over", f"{HOME} does not answer: no answer; ledger 0.5 s behind, table 2.0 s behind",
-        takes_over=True)
-    slow = replace(WATCH, dead=0, unready=6, why="ledger unavailable")
-    assert decided("automatic", observation=slow).why.startswith(f"{HOME} cannot take payments: ledger unavailable; ")
+def test_a_pause_stops_it_and_says_whose_it_is() -> None:
+    found = decided(DOWN, pause=Pause(until=1601.0, reason="network work", who="bob"))
+    assert found
+    assert (found.action, "bob has paused it for 600 s more: network work" in found.why) == (None, True)
 
 
-@pytest.mark.parametrize("mode", ["manual", "automatic"])
-@pytest.mark.parametrize(("changes", "why"), [
-    ({"own": ProbeResult(alive=False, ready=False, why="no answer")},
-     f"{AWAY} is not healthy: its API does not answer: no answer. No option overrides this."),
-    ({"observation": replace(WATCH, lags={"table": 90.0})},
-     ("the last 90 s of payments would be lost, and the recovery point objective is 60 s: table 90.0 s behind. "
-      f"If the loss is acceptable: python -m recovery failover --to {AWAY} --accept-data-loss.")),
-])
-def test_what_is_refused_is_notified_with_the_reason(mode: str, changes: dict[str, Any], why: str) -> None:
-    assert decided(mode, **changes) == Decision(
-        f"{HOME} does not answer, and {AWAY} must not take over",
-        f"{HOME} does not answer: no answer. {why}")
+@pytest.mark.parametrize(("moved", "waits"), [(0.0, False), (701.0, False), (702.0, True)])
+def test_it_waits_after_a_failover(moved: float, *, waits: bool) -> None:
+    assert DOWN.record
+    found = decided(replace(DOWN, record=replace(DOWN.record, moved=moved)))
+    assert found
+    assert (found.action is None) is waits
+    assert ("the last failover was recent" in found.subject) is waits
 
 
-@pytest.mark.parametrize(("ended", "takes_over"), [
-    (NOW - 300, True), (NOW - 299, False), (NOW + 5, False), (None, True)])
-def test_after_a_failover_a_controller_waits_and_after_a_planned_move_it_does_not(
-        ended: float | None, *, takes_over: bool) -> None:
-    assert decided("automatic", run=replace(RUN, ended=ended)).takes_over is takes_over
-    for action in (Action.SWITCHOVER, Action.FAILBACK):
-        assert decided("automatic", run=replace(RUN, ended=ended, action=action.value)).takes_over
+@pytest.mark.parametrize(("facts", "refused"), [
+    (FACTS, False), (replace(FACTS, instances=0), True),
+    (replace(FACTS, observation=replace(WELL, covered=900.0)), True), (replace(FACTS, observation=None), False)])
+def test_whether_a_failover_would_be_refused_is_known_while_all_is_well(facts: Facts, *, refused: bool) -> None:
+    assert bool(would_refuse(plan(Action.FAILOVER), facts)) is refused
 
 
-def test_a_controller_that_waits_says_why() -> None:
-    assert decided("automatic", run=RUN) == Decision(
-        f"{HOME} does not answer: {AWAY} waits, because the last failover was recent",
-        f"{HOME} does not answer: no answer. The last one (failover to {HOME}) ended 299 s ago, and the "
-        f"controller waits for 300 s after a failover. To take over now: python -m recovery failover --to {AWAY}")
+@pytest.mark.parametrize(("facts", "words"), [
+    (FACTS, ""), (MOVED, ""), (replace(MOVED, record=None), ""),
+    (replace(MOVED, record=FACTS.record), "us-west-2 has the database's writer, and us-east-1 leads"),
+    (replace(MOVED, own=ProbeResult(alive=True, ledger_epoch=5)),
+     "the ledger of us-west-2 has seen epoch 5, and it leads under 2")])
+def test_leader_and_writer_that_have_come_apart(facts: Facts, words: str) -> None:
+    assert misplaced(plan(Action.FAILOVER), facts) == words
 
 
-@pytest.mark.parametrize("mode", ["manual", "automatic", "Automatic"])
-def test_it_takes_over_if_and_only_if_every_condition_holds(mode: str) -> None:
-    planned, reactions = plan(failover_mode=mode), set[bool | None]()
-    for known, ended in product(every_state(), (None, NOW - 300, NOW - 299, NOW + 5)):
-        watch, leadership = known.observation, known.leadership
-        lost = watch is not None and leadership is not None and leadership.region == HOME and (
-            watch.dead >= 3 or watch.unready >= 6)
-        acts = (lost and mode == "automatic" and known.writer is not None and known.own.alive and not known.wrong
-                and known.cluster == "available" and known.instances > 0
-                and watch is not None and watch.at >= NOW - 60 and min(watch.lags.values(), default=999) <= 60
-                and (ended is None or ended <= NOW - COOL_DOWN))
-        decision = decide(planned, replace(known, run=replace(RUN, ended=ended)), NOW, COOL_DOWN)
-        found = decision and decision.takes_over
-        assert found is (acts if lost else None)
-        reactions.add(found)
-    assert reactions == {None, False, mode == "automatic"}
-
-
-@pytest.mark.parametrize("why", ["no answer", "HTTP 503"])
-def test_the_subject_stays_the_same_while_there_is_no_news(why: str) -> None:
-    later = replace(WATCH, dead=9, why=why, lags={"table": 3.0})
-    assert decided(observation=later).subject == decided().subject
-
-
-def test_it_is_alarming_only_if_the_other_region_leads() -> None:
-    assert alarming(stack(), WATCH, Leadership(1, HOME)) == f"{HOME} does not answer: no answer"
-    assert alarming(stack(), WATCH, Leadership(1, AWAY)) == ""
-    seen_from_home = Observation(region=HOME, at=NOW, dead=3)
-    assert alarming(stack(), seen_from_home, Leadership(1, AWAY)) == f"{AWAY} does not answer: "
+def test_a_record_of_another_region_under_an_old_epoch_is_not_this_regions_to_mend() -> None:
+    record = ControlRecord(revision=1, epoch=1, region=EAST)
+    assert misplaced(plan(Action.ALIGN, EAST), replace(MOVED, record=record)) == ""

@@ -17,21 +17,23 @@ import pytest
 from botocore.exceptions import HTTPClientError
 
 from payments.clock import SYSTEM
-from recovery.environment import Background, BotoClients, HttpReply, send, system_environment
-from tests.unit.recovery.fakes import FakeAws, FakeClock, environment_of
+from recovery.environment import Background, BotoClients, Environment, HttpReply, send, system_environment
+from tests.unit.payments.fakes import still_runtime
 
 PATIENCE = 30.0  # seconds, reached only on failure
 
 
 def test_the_machines_own_environment() -> None:
-    aws = FakeAws()
-    found = system_environment(aws)
-    assert (found.clients, found.http, found.clock, type(found.background)) == (aws, send, SYSTEM, Background)
-    assert found.runtime is system_environment(aws).runtime
+    clients = BotoClients()
+    found = system_environment(clients, {"NAME_SERVERS": "192.0.2.1 192.0.2.2:53"})
+    assert (found.clients, found.http, found.clock, type(found.background)) == (clients, send, SYSTEM, Background)
+    assert found.runtime is system_environment(clients, {}).runtime
+    assert found.verdict.keywords == {"servers": ["192.0.2.1", "192.0.2.2:53"]}  # type: ignore[attr-defined]
 
 
 def test_an_id_is_random_and_the_runtimes() -> None:
-    first, second = environment_of(FakeClock()), environment_of(FakeClock())
+    first, second = (Environment(clients=BotoClients(), http=send, background=Background(), runtime=still_runtime(),
+                                 verdict=str) for _ in range(2))
     assert first.new_id() == second.new_id() != first.new_id()
     assert re.fullmatch("[0-9a-f]{32}", first.new_id())
 

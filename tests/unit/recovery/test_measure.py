@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract import Phase
-from recovery.journal import Run, StepProgress
 from recovery.measure import GOOD, ClientWrite, Recovery, measure
-from tests.unit.recovery.fakes import AWAY, HOME, NOW
+from recovery.record import Run, StepProgress
+from simulator.scheduler import EPOCH as NOW
+from tests.unit.recovery.calm_world import EAST as HOME
+from tests.unit.recovery.calm_world import WEST as AWAY
 
 OFFSET = NOW - 50.0  # the wall clock is this much ahead of the client's
 LATENCY = 0.25  # seconds

@@ -1,193 +1,175 @@
-"""What is known of a region after a look at it, and after a row of looks, whatever they show."""
+"""A look at a region, and what many looks make of it."""
+import io
 import json
+from collections.abc import Callable
 from dataclasses import replace
-from itertools import groupby
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from botocore.exceptions import EndpointConnectionError
 
-from recovery.environment import Environment, HttpReply
-from recovery.observation import (
-    LIVENESS_TIMEOUT,
-    MAX_INTERVAL,
-    READINESS_TIMEOUT,
-    Observation,
-    ProbeResult,
-    get,
-    lever_is_pulled,
-    look,
-    observe,
-)
-from tests.unit.payments.fakes import Hang
-from tests.unit.recovery.fakes import AWAY, NOW, FakeClock, environment_of, stack
+from recovery.environment import Background, Environment, HttpReply
+from recovery.observation import Observation, ProbeResult, ask_readiness, lever_is_pulled, look, observe
+from recovery.stack import Stack
+from simulator.world import Options, World
+from tests.unit.payments.fakes import still_runtime
+from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
 
-API = "https://api.example/live"
+STACK = World(1, Options()).stack
+SITE = STACK.sites[0]
+NOW = Observation(region=WEST, at=1000.0, leader=EAST, writer=EAST)
+WELL = ProbeResult(alive=True, ready=True, leader=EAST, mark=7)
+DEAD = ProbeResult(alive=False, ready=False, why="timed out")
+FAILS = ProbeResult(alive=True, ready=False, leader=EAST, why="table: throttled")
 
 
-class Web:
-    """What answers at an address: a reply, or never anything (None)."""
+def environment(reply: HttpReply, answer: object = None) -> Environment:
+    """One in which a region's API replies, and its function answers."""
+    class Lambda:
+        """The function."""
 
-    def __init__(self) -> None:
-        self.replies: dict[str, HttpReply | None] = {}
-        self.clock = FakeClock()
-        self.environment: Environment = environment_of(self.clock, http=self.send)
+        def invoke(self, **_: Any) -> Any:
+            """Its answer."""
+            if isinstance(answer, Exception):
+                raise answer
+            return {"Payload": io.BytesIO(json.dumps(answer).encode())}
 
-    def send(self, method: str, url: str, timeout: float, **more: object) -> HttpReply:
-        """Answer a request."""
-        assert (method, more) == ("GET", {})
-        assert timeout in (LIVENESS_TIMEOUT, READINESS_TIMEOUT)
-        reply = self.replies[url]
-        if reply is None:
-            raise Hang
-        return reply
-
-    def look(self, alive: HttpReply | None, deep: HttpReply | None = None) -> ProbeResult:
-        """A look at a region with these replies."""
-        self.replies = {f"{API}/health": alive, **({f"{API}/health?deep=1": deep} if deep else {})}
-        return look(self.environment, API)
+    return Environment(clients=lambda *_: Lambda(), http=lambda *_: reply, background=Background(),
+                       runtime=still_runtime(), verdict=str)
 
 
-@pytest.fixture
-def web() -> Web:
-    """An empty one."""
-    return Web()
+def ready(**body: Any) -> dict[str, Any]:
+    """What the function answers."""
+    return {"statusCode": 200, "body": json.dumps({"ready": True, **body})}
 
 
-def reply(status: int, body: Any = None) -> HttpReply:
-    """A reply with a JSON body."""
-    return HttpReply(status, json.dumps(body).encode())
+# --- One look
+
+@pytest.mark.parametrize(("reply", "alive"), [
+    (HttpReply(429), None), (HttpReply(500), False), (HttpReply(403), False), (HttpReply(0, why="timed out"), False)])
+def test_a_throttled_answer_says_nothing_and_another_one_than_200_is_none(
+        reply: HttpReply, *, alive: bool | None) -> None:
+    found = look(environment(reply), SITE)
+    assert (found.alive, bool(found.ready), bool(found.why)) == (alive, False, True)
 
 
-def stores(writes: Any = True, **states: str) -> dict[str, Any]:
-    """What `/health?deep=1` says."""
-    return {"status": "?", "region": "r", "table": "ok", "ledger": "ok", "receipts": "ok", **states, "writes": writes}
+def test_a_region_that_answers_says_itself_whether_it_can_pay() -> None:
+    answer = ready(leader=EAST, mark=3, marks={EAST: 3, WEST: "x"}, ledger_epoch=5, why="")
+    assert look(environment(HttpReply(200), answer), SITE) == ProbeResult(
+        alive=True, ready=True, leader=EAST, mark=3, marks={EAST: 3}, ledger_epoch=5)
 
 
-@pytest.mark.parametrize(("deep", "expected"), [
-    (reply(200, stores()), ProbeResult(alive=True, ready=True)),
-    (reply(200, stores(writes=False, ledger="standby")), ProbeResult(alive=True, ready=False, why="ledger standby")),
-    (reply(503, stores(writes=False, ledger="unavailable", table="unavailable")),
-     ProbeResult(alive=True, ready=False, why="table unavailable, ledger unavailable")),
-    (reply(429, {"message": "Too Many Requests"}), ProbeResult(alive=True, ready=False, why="HTTP 429")),
-    (reply(200, stores(writes="yes")), ProbeResult(alive=True, ready=False)),
-    (reply(200, []), ProbeResult(alive=True, ready=False)),
-    (HttpReply(0, why="TimeoutError"), ProbeResult(alive=True, ready=False, why="TimeoutError")),
-])
-def test_a_region_that_answers_is_as_ready_as_it_says(web: Web, deep: HttpReply, expected: ProbeResult) -> None:
-    assert web.look(reply(200, {"status": "ok"}), deep) == expected
+@pytest.mark.parametrize("answer", [
+    EndpointConnectionError(endpoint_url="x"), OSError(), {}, {"body": "{"}, {"body": "[]"}, {"errorMessage": "x"},
+    {"body": json.dumps({"ready": "yes"})}])
+def test_a_function_that_does_not_say_leaves_it_unknown(answer: object) -> None:
+    found = ask_readiness(environment(HttpReply(200), answer), SITE)
+    assert (found.alive, found.ready, bool(found.why)) == (True, None, True)
 
 
-@pytest.mark.parametrize(("answer", "why"), [
-    (reply(503, {"message": "no"}), "HTTP 503"), (reply(404, "x"), "HTTP 404"),
-    (HttpReply(0, why="ConnectionRefusedError"), "ConnectionRefusedError"),
-    (HttpReply(200, why="IncompleteRead"), "IncompleteRead"),
-])
-def test_a_region_that_does_not_answer_is_dead_and_is_asked_nothing_more(
-        web: Web, answer: HttpReply, why: str) -> None:
-    assert web.look(answer) == ProbeResult(alive=False, ready=False, why=why)
+@pytest.mark.parametrize(("reply", "pulled"), [
+    (HttpReply(404, b'{"takeover": false}'), False), (HttpReply(200, b'{"takeover": true}'), True),
+    (HttpReply(0, why="timed out"), True), (HttpReply(429, b"no JSON"), True)])
+def test_a_lever_that_nobody_says_is_at_rest_may_be_pulled(reply: HttpReply, *, pulled: bool) -> None:
+    assert lever_is_pulled(environment(reply), "https://east") is pulled
 
 
-def test_an_answer_is_waited_for_no_longer_than_its_timeout(web: Web) -> None:
-    assert web.look(None) == ProbeResult(alive=False, ready=False, why="timed out")
-    assert web.clock.now == LIVENESS_TIMEOUT
+def test_a_look_ends_in_time_whatever_the_region_does() -> None:
+    world = CalmWorld()
+    world.lose(EAST, ends=True)
+    began = world.scheduler.now
+    found = world.run_task(lambda: look(world.recovery(), world.stack.sites[0]))
+    assert (found.alive, world.scheduler.now - began <= 3.0) == (False, True)
 
 
-@pytest.mark.parametrize("body", [b"", b"\xff", b"no JSON", b"[1]", b"[" * 100_000], ids=range(5))
-def test_a_body_without_an_object_is_an_empty_one(web: Web, body: bytes) -> None:
-    web.replies[API] = HttpReply(200, body)
-    assert get(web.environment, API, LIVENESS_TIMEOUT) == ({}, "")
+def test_a_call_that_takes_too_long_is_no_answer() -> None:
+    def late(*_: Any) -> HttpReply:
+        raise TimeoutError
+
+    there = replace(environment(HttpReply(200)), http=late)
+    assert (look(there, SITE).alive, lever_is_pulled(there, "https://east")) == (False, True)
 
 
-@pytest.mark.parametrize(("answer", "pulled"), [
-    (reply(200, {"takeover": True}), True), (reply(404, {"takeover": False}), False), (HttpReply(0, why="?"), True)])
-def test_a_lever_is_not_pulled_only_if_its_region_says_so(web: Web, answer: HttpReply, *, pulled: bool) -> None:
-    web.replies[f"{API}/takeover"] = answer
-    assert lever_is_pulled(web.environment, API) is pulled
+# --- Many looks
+
+def looked(*looks: ProbeResult, arrived: int = 0, step: float = 10.0, **changes: Any) -> Observation:
+    """What is known after looks that are some seconds apart and take one second each."""
+    found = None
+    for number, each in enumerate(looks):
+        at = 1000.0 + step * number
+        found = observe(found, replace(NOW, at=at, **changes), each, {EAST: arrived}, other=EAST, ended=at + 1)
+    assert found
+    return found
 
 
-# --- A row of looks
-
-DEAD, UNREADY, WELL = (ProbeResult(alive=alive, ready=ready, why=why) for alive, ready, why in (
-    (False, False, "no answer"), (True, False, "ledger unavailable"), (True, True, "")))
-looks = st.lists(st.tuples(st.sampled_from([DEAD, UNREADY, WELL]), st.booleans()), min_size=1, max_size=40)
-
-
-def watched(*seen: ProbeResult, leads: bool = True, every: float = 10) -> Observation:
-    """What is known after these looks."""
-    known: Observation | None = None
-    for number, each in enumerate(seen):
-        known = observe(known, Observation(region=AWAY, at=NOW + number * every), each, leads=leads)
-    assert known
-    return known
+@pytest.mark.parametrize(("looks", "dead"), [
+    ([DEAD] * 4, False), ([DEAD] * 5, True), ([DEAD, DEAD, WELL, DEAD, DEAD], False),
+    ([DEAD, DEAD, ProbeResult(alive=None), DEAD, DEAD], False)])
+def test_a_region_is_dead_after_the_detection_time_not_after_some_looks(
+        looks: list[ProbeResult], *, dead: bool) -> None:
+    found = looked(*looks)
+    assert (STACK.detection, found.is_dead) == (30, dead)
 
 
-def last_row(states: list[bool]) -> int:
-    """How many are true in a row, at the end."""
-    *_, (state, row) = ((state, len(list(group))) for state, group in groupby(states))
-    return row if state else 0
+def test_looks_that_are_far_apart_are_not_in_a_row() -> None:
+    assert not looked(DEAD, DEAD, DEAD, step=31.0).is_dead
+    assert looked(DEAD, DEAD, DEAD, step=30.0).is_dead
 
 
-@given(looks)
-@settings(max_examples=80)
-def test_the_counts_are_the_failures_in_a_row(seen: list[tuple[ProbeResult, bool]]) -> None:
-    known: Observation | None = None
-    for number, (each, leads) in enumerate(seen):
-        now = Observation(region=AWAY, at=NOW + 10 * number, lags={"table": number})
-        known = observe(known, now, each, leads=leads)
-        so_far = seen[:number + 1]
-        assert known.dead == last_row([not shown.alive for shown, _ in so_far])
-        assert known.unready == last_row([leads and not shown.ready for shown, leads in so_far])
-        answered = [place for place, (shown, _) in enumerate(so_far) if shown.alive]
-        assert known.alive_at == (NOW + 10 * answered[-1] if answered else 0)
-        assert known.lags == ({"table": answered[-1]} if answered else {})
-        assert (known.at, known.why) == (NOW + 10 * number, each.why)
+@pytest.mark.parametrize(("other", "changes", "unready"), [
+    (FAILS, {}, True), (replace(FAILS, leader=""), {}, True), (replace(FAILS, leader=WEST), {}, False),
+    (FAILS, {"leader": WEST}, False), (replace(FAILS, ready=None), {}, False), (WELL, {}, False), (DEAD, {}, False)])
+def test_a_region_that_leads_is_unready_after_twice_the_detection_time_of_failed_canaries(
+        other: ProbeResult, changes: dict[str, Any], *, unready: bool) -> None:
+    assert not looked(*[other] * 7, **changes).is_unready
+    assert looked(*[other] * 8, **changes).is_unready is unready
 
 
-@given(st.integers(1, 10), st.integers(1, 5), st.lists(st.integers(0, 1000), max_size=6))
-@settings(max_examples=60)
-def test_a_region_that_flaps_is_never_dead(threshold: int, recovers: int, rows: list[int]) -> None:
-    known, there = None, stack(health_check_threshold=threshold)
-    flapping = [shown for row in rows for shown in [*[DEAD] * (row % threshold), *[WELL] * recovers]]
-    for number, each in enumerate(flapping):
-        known = observe(known, Observation(region=AWAY, at=NOW + 10 * number), each, leads=True)
-        assert not known.is_dead(there)
-        assert not known.is_unready(there)
+@pytest.mark.parametrize(("observation", "confirmed"), [
+    (looked(*[DEAD] * 5, seen=False), True), (looked(*[DEAD] * 5, seen=True), False), (looked(*[DEAD] * 5), False),
+    (looked(*[DEAD] * 2, seen=False), False), (looked(*[FAILS] * 8, seen=True), True)])
+def test_a_second_view_must_agree(observation: Observation, *, confirmed: bool) -> None:
+    assert observation.confirmed is confirmed
 
 
-@pytest.mark.parametrize(("interval", "dead", "unready"), [(10, 3, 6), (30, 9, 18)])
-def test_a_region_is_dead_after_the_threshold_and_unready_after_twice_that(
-        interval: int, dead: int, unready: int) -> None:
-    there = stack(health_check_interval=interval)
-    assert [watched(*[DEAD] * number).is_dead(there) for number in (dead - 1, dead)] == [False, True]
-    assert [watched(*[UNREADY] * number).is_unready(there) for number in (unready - 1, unready)] == [False, True]
-    assert not watched(*[UNREADY] * 100).is_dead(there)
-    assert not watched(*[UNREADY] * 100, leads=False).is_unready(there)
+def test_what_is_covered_is_the_moment_before_the_newest_mark_that_arrived_was_asked_for() -> None:
+    marks = [replace(WELL, mark=number) for number in (1, 2, 3)]
+    assert looked(*marks).covered is None
+    found = looked(*marks, arrived=2)
+    assert (found.covered, [*map(tuple, found.pending)]) == (1010.0, [(3, 1020.0)])
+    assert looked(*marks, DEAD, arrived=3).covered == 1020.0
 
 
-def test_what_was_seen_before_a_long_pause_is_forgotten() -> None:
-    last = replace(watched(DEAD, DEAD), lags={"table": 1.0}, notified="news")
-    assert observe(last, Observation(region=AWAY, at=last.at + MAX_INTERVAL), DEAD, leads=True).dead == 3
-    assert observe(last, Observation(region=AWAY, at=last.at + MAX_INTERVAL + 1), DEAD, leads=True) == Observation(
-        region=AWAY, at=last.at + MAX_INTERVAL + 1, dead=1, unready=1, why="no answer")
+def test_marks_of_another_writer_count_no_more() -> None:
+    before = looked(WELL, WELL, arrived=7)
+    now = replace(NOW, at=1020.0, writer=WEST)
+    after = observe(before, now, ProbeResult(alive=True), {EAST: 7}, other=EAST, ended=1021)
+    assert (before.covered, after.covered, after.pending) == (1010.0, None, [])
 
 
-def test_a_look_keeps_the_last_notification_and_this_regions_own_state() -> None:
-    last = replace(watched(DEAD), notified="news")
-    found = observe(last, Observation(region=AWAY, at=NOW, ready=True), DEAD, leads=True)
-    assert (found.notified, found.ready, found.region) == ("news", True, AWAY)
+STRONG = World(1, Options(strong=True)).stack
 
 
-@pytest.mark.parametrize(("lags", "exposure"), [
-    ({}, None), ({"table": 3.0}, 3.0), ({"table": 3.0, "ledger": 0.5, "receipts": 90.0}, 0.5),
-])
-def test_only_payments_that_no_store_has_are_exposed(lags: dict[str, float], exposure: float | None) -> None:
-    assert Observation(region=AWAY, at=NOW, lags=lags).exposure == exposure
+@pytest.mark.parametrize(("stack", "changes", "exposure"), [
+    (STACK, {}, None), (STRONG, {}, 0.0),
+    (STACK, {"covered": 990.0}, 31.0),  # until now, and a second that the clock does not show
+    (STACK, {"covered": 990.0, "silent_since": 1001.0}, 31.0),  # only one view says so
+    (STACK, {"covered": 990.0, "silent_since": 1001.0, "seen": False}, 12.0),
+    (STACK, {"covered": 1005.0, "silent_since": 1001.0, "seen": False}, 1.0),
+    (STACK, {"covered": 990.0, "lag": 400.0, "lag_at": 995.0}, 400.0),  # the worse figure counts
+    (STACK, {"covered": 990.0, "lag": 400.0, "lag_at": 980.0}, 31.0),  # it is older than the proof
+    (STACK, {"covered": 990.0, "lag": 0.1, "lag_at": 995.0}, 31.0)])
+def test_exposure_is_an_upper_bound(stack: Stack, changes: dict[str, Any], exposure: float | None) -> None:
+    assert replace(NOW, **changes).exposure(stack, 1020.0) == exposure
 
 
-def test_it_is_stored_as_json_under_keys_that_do_not_change() -> None:
-    known = replace(watched(DEAD), lags={"table": 1.5}, notified="news")
-    document = json.loads(json.dumps(known.document()))
-    assert set(document) == {"region", "at", "dead", "unready", "alive_at", "ready", "why", "lags", "told"}
-    assert Observation.of(document) == known
+@pytest.mark.parametrize(("age", "fresh"), [(0.0, True), (30.0, True), (30.1, False)])
+def test_an_observation_counts_for_three_looks(age: float, *, fresh: bool) -> None:
+    assert NOW.is_fresh(NOW.at + age) is fresh
+
+
+@pytest.mark.parametrize("change", [lambda document: document.update(release=2), lambda document: document.pop("why")])
+def test_an_observation_of_another_release_is_read(change: Callable[[dict[str, Any]], object]) -> None:
+    document = json.loads(json.dumps(NOW.document()))
+    change(document)
+    assert json.loads(json.dumps(Observation.of(document).document())) == json.loads(json.dumps(NOW.document()))

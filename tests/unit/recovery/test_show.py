@@ -6,17 +6,21 @@ import pytest
 from recovery import show
 from recovery.plan import Action, predict
 from recovery.status import UNKNOWN
-from tests.unit.recovery.fakes import AWAY, HOME, NOW, plan, stack
+from simulator.scheduler import EPOCH as NOW
+from tests.unit.recovery.calm_world import EAST as HOME
+from tests.unit.recovery.calm_world import WEST as AWAY
+from tests.unit.recovery.test_plan import STACK, plan
 
 REGION: dict[str, Any] = {
     "role": "primary", "alive": True, "ready": False, "why": "ledger unavailable",
     "right": {"epoch": 3, "region": AWAY}, "writer": AWAY, "cluster": "available", "instances": 2, "lever": False,
-    "lags": {"ledger": 0.25, "table": 2.0}, "watched_s": 4.0, "alarms": ["a", "b"],
+    "led_to": AWAY, "exposure_s": 12.0, "refused": ["it is sick"], "watched_s": 4.0, "pause": None,
+    "alarms": ["a", "b"],
     "event": {"at": "2026-01-02T00:00:00+00:00", "message": "Failed."}, "run": None, "drill": None,
     "unknown": {}}
 SILENT = {**dict.fromkeys(REGION, UNKNOWN), "role": "dr",
-          "unknown": {"run": "table: Timeout", "lever": "lever in us-west-2: 403", "right": "table: Timeout"}}
-FOUND = {"active": AWAY, "epoch": 3, "writer": AWAY, "mode": "manual", "run": None, "drill": None,
+          "unknown": {"record": "table: Timeout", "lever": "lever in us-west-2: 403", "watch": "table: Timeout"}}
+FOUND = {"active": AWAY, "epoch": 3, "writer": AWAY, "mode": "manual", "pause": None, "run": None, "drill": None,
          "regions": {HOME: REGION, AWAY: SILENT}}
 RUN = {"began": NOW, "action": "failover", "target": AWAY, "driver": "me", "outcome": "done", "why": "it is dead",
        "steps": {"fence": {"ended": NOW}, "promote": {"ended": None}}}
@@ -30,7 +34,8 @@ def test_each_region_is_a_column() -> None:
         "why not": ["ledger unavailable", UNKNOWN], "leader": [f"epoch 3, region {AWAY}", UNKNOWN],
         "database writer": [AWAY, UNKNOWN], "database cluster": ["available", UNKNOWN],
         "instances available": ["2", UNKNOWN], "lever pulled": ["no", UNKNOWN],
-        "replica lag, s": ["ledger 0.2, table 2.0", UNKNOWN], "controller looked, s ago": ["4.0", UNKNOWN],
+        "Route 53 leads clients to": [AWAY, UNKNOWN], "a failover here loses at most, s": ["12.0", UNKNOWN],
+        "would be refused, because": ["it is sick", UNKNOWN], "controller looked, s ago": ["4.0", UNKNOWN],
         "alarms": ["a, b", UNKNOWN],
         "latest event of the database": ["at 2026-01-02T00:00:00+00:00, message Failed.", UNKNOWN]}
 
@@ -38,7 +43,7 @@ def test_each_region_is_a_column() -> None:
 def test_lines_about_the_whole_stack_and_why_a_part_is_unknown() -> None:
     assert show.stack(FOUND) == [
         f"leader: {AWAY}, epoch 3; database writer: {AWAY}; failoverMode: manual", "latest run: none",
-        "last drill: none", f"unknown in {AWAY}: leader, run: table: Timeout",
+        "last drill: none", f"unknown in {AWAY}: controller, leader: table: Timeout",
         f"unknown in {AWAY}: lever: lever in us-west-2: 403"]
 
 
@@ -58,6 +63,12 @@ def test_the_latest_run_and_the_last_drill(key: str, value: Any, line: str) -> N
     assert line in show.stack({**FOUND, key: value})
 
 
+def test_a_pause_is_shown_with_its_end_and_whose_it_is() -> None:
+    pause = {"until": NOW + 60, "who": "bob", "reason": "network work"}
+    assert "automatic failover is paused until 2027-01-15 08:01:00 UTC by bob: network work" in show.stack(
+        {**FOUND, "pause": pause})
+
+
 @pytest.mark.parametrize(("value", "expected"), [
     (None, "none"), ([], "none"), ({}, "none"), ({"a": [1, 2.0], "b": None}, "a 1, 2.0, b none"), ("", ""), (0, "0"),
 ])
@@ -71,18 +82,17 @@ def test_a_plan_in_rows(action: Action) -> None:
     head, *rows = show.steps(planned)
     assert [row[0] for row in rows] == [step.key for step in planned.steps]
     assert {len(row) for row in rows} == {len(head)}
-    assert [row[0] for row in rows if row[-1].endswith(" (after)")] == ["reconcile"]
 
 
 def test_the_budget_names_what_is_added_and_what_is_declared() -> None:
-    planned = plan()
+    planned = plan(Action.FAILOVER)
     line = show.budget(planned)
     assert line.startswith(f"budget: {sum(planned.budget().values()):.0f} s of 900 s (recoveryTimeObjective): ")
     assert {part.rpartition(" ")[0] for part in line.split("): ")[1].split(" + ")} == planned.budget().keys()
 
 
 def test_a_prediction_ends_with_its_sum() -> None:
-    found = predict(stack())
+    found = predict(STACK)
     least, most = sum(each.least for each in found), sum(each.most for each in found)
     head, *rows, last = show.expected(found)
     assert (head[0], [row[0] for row in rows]) == ("phase", [each.phase for each in found])

@@ -1,5 +1,4 @@
 """What recovery takes from the outputs of a stack, and what it refuses."""
-import math
 import re
 from dataclasses import fields
 from typing import Any
@@ -9,7 +8,16 @@ import pytest
 from contract import RECOVERY_OUTPUTS, ROLES, RegionOutputs, StackOutputs
 from recovery.errors import StackError
 from recovery.stack import Stack
-from tests.unit.recovery.fakes import AWAY, HOME, OUTPUTS, stack
+from simulator.world import Options, World
+from tests.unit.recovery.calm_world import EAST as HOME
+from tests.unit.recovery.calm_world import WEST as AWAY
+
+OUTPUTS = World(1, Options()).outputs
+
+
+def stack(**changes: Any) -> Stack:
+    """A stack whose outputs are changed."""
+    return Stack.of({**OUTPUTS, **changes})
 
 
 def test_every_output_of_the_contract_is_read_and_others_are_ignored() -> None:
@@ -54,15 +62,18 @@ def test_the_sites_are_found_by_their_region() -> None:
         found.site("mars")
 
 
-@pytest.mark.parametrize(("interval", "threshold", "detection", "failures"), [
-    (10, 3, 30, 3), (30, 3, 90, 9), (10, 1, 10, 1),
+@pytest.mark.parametrize(("interval", "threshold", "look", "detection"), [
+    (10, 3, 10, 30), (30, 3, 10, 90), (10, 1, 10, 10), (10, 3, 60, 60), (30, 3, 60, 120),
 ])
-def test_detection_takes_as_many_looks_as_route_53_would_take(
-        interval: int, threshold: int, detection: int, failures: int) -> None:
-    found = stack(health_check_interval=interval, health_check_threshold=threshold)
-    assert (found.detection, found.failures) == (detection, failures)
-    seldom = stack(health_check_interval=interval, health_check_threshold=threshold, look_interval=60)
-    assert (seldom.detection, seldom.failures) == (60 * math.ceil(detection / 60), math.ceil(detection / 60))
+def test_detection_takes_as_long_as_route_53_takes_in_whole_looks(
+        interval: int, threshold: int, look: int, detection: int) -> None:
+    found = stack(health_check_interval=interval, health_check_threshold=threshold, look_interval=look)
+    assert found.detection == detection
+
+
+def test_the_names_of_what_route_53_says() -> None:
+    assert stack().leads_name == "_region.pay.example.com"
+    assert stack().alive_name(AWAY) == f"_alive.{AWAY}.pay.example.com"
 
 
 def test_a_table_is_strong_or_not() -> None:

@@ -14,8 +14,9 @@ from recovery.doctor.check import Checks, Symptom
 from recovery.doctor.deployed import Deployed
 from recovery.doctor.needs import Needs, RegionNeeds
 from recovery.errors import AwsFailure
+from simulator.world import REGIONS
 from tests.unit.payments.fakes import Item, client_error
-from tests.unit.recovery.fakes import AWAY, HOME, REGIONS, stack, unknown_keys
+from tests.unit.recovery.fakes import AWAY, HOME, stack, unknown_keys
 
 ACCOUNT = "123456789012"
 SECRET = f"arn:aws:secretsmanager:{HOME}:{ACCOUNT}:secret:login-AbCdEf"

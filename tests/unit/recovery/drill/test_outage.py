@@ -1,41 +1,98 @@
 """What a drill breaks, what it needs to know for that, and the record of the last drill."""
+from functools import partial
+
 import pytest
 
 from contract import DRILL_KEY
 from payments.errors import StoreUnavailable
-from recovery.drill.outage import DrillTargets, last_drill, restore
-from recovery.errors import StackError
-from tests.unit.payments.fakes import Fault, client_error
-from tests.unit.recovery.drill.world import MORE, World
-from tests.unit.recovery.fakes import AWAY, HOME
+from recovery.drill.outage import (
+    DrillTargets,
+    SavedState,
+    break_region,
+    current_state,
+    last_drill,
+    restore,
+    restore_region,
+)
+from recovery.errors import AwsFailure, StackError
+from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
+from tests.unit.recovery.drill.drill_world import CHECKS, FUNCTIONS, DrillWorld
 
 
 @pytest.mark.parametrize("value", [None, 7])
 def test_outputs_that_a_drill_needs_must_be_there(value: object) -> None:
+    world = DrillWorld()
     with pytest.raises(StackError, match=r"dr_api_key_id = .*: must be a string"):
-        DrillTargets.of({**MORE, "dr_api_key_id": value}, World().stack.sites[1])
+        DrillTargets.of({**world.outputs, "dr_api_key_id": value}, world.stack.sites[1])
+
+
+def write(world: CalmWorld, region: str, **document: object) -> None:
+    """Write a drill's record in one region."""
+    world.run_task(partial(world.table_in(region).write_document, DRILL_KEY, document))
 
 
 def test_the_newest_record_counts_and_of_two_equally_new_ones_that_of_the_standby() -> None:
-    world = World()
-    assert last_drill(world.environment, world.stack) is None
-    assert restore(world.environment, world.stack) is None
-    for table in world.tables.values():
-        table.copy = lambda _key, _item: None
-    old, broken, restored = ({"began": began, "to": AWAY, "broken": what}
-                           for began, what in ((1.0, None), (2.0, {"region": HOME}), (2.0, None)))
-    world.table(HOME).write_document(DRILL_KEY, broken)
-    world.table(AWAY).write_document(DRILL_KEY, old)
-    assert last_drill(world.environment, world.stack) == broken
-    world.table(AWAY).write_document(DRILL_KEY, restored)
-    assert last_drill(world.environment, world.stack) == restored
+    world = CalmWorld()
+    world.table.stalled.update({(EAST, WEST), (WEST, EAST)})
+    environment = world.recovery()
+    assert world.run_task(lambda: last_drill(environment, world.stack)) is None
+    assert world.run_task(lambda: restore(environment, world.stack)) is None
+    write(world, EAST, began=2.0, to=WEST, broken={"region": EAST})
+    write(world, WEST, began=1.0, to=WEST, broken=None)
+    assert world.run_task(lambda: last_drill(environment, world.stack)) == {
+        "began": 2.0, "to": WEST, "broken": {"region": EAST}}
+    write(world, WEST, began=2.0, to=WEST, broken=None)
+    assert world.run_task(lambda: last_drill(environment, world.stack)) == {"began": 2.0, "to": WEST, "broken": None}
 
 
 def test_one_region_that_answers_is_enough() -> None:
-    world = World()
-    world.table(AWAY).write_document(DRILL_KEY, {"began": 1.0, "to": AWAY, "broken": None})
-    world.network.faults = [Fault(client_error("AccessDeniedException"))]
-    assert last_drill(world.environment, world.stack) == {"began": 1.0, "to": AWAY, "broken": None}
-    world.network.denied = frozenset({"GetItem"})
+    world = CalmWorld()
+    write(world, WEST, began=1.0, to=WEST, broken=None)
+    world.network.refusing[EAST, "dynamodb"] = "error"
+    found = world.run_task(lambda: last_drill(world.recovery(), world.stack))
+    assert found == {"began": 1.0, "to": WEST, "broken": None}
+    world.network.refusing[WEST, "dynamodb"] = "error"
     with pytest.raises(StoreUnavailable):
-        last_drill(world.environment, world.stack)
+        world.run_task(lambda: last_drill(world.recovery(), world.stack))
+
+
+@pytest.mark.parametrize(("region", "before"), [
+    (EAST, {"Type": "HTTPS"}), (WEST, {"Type": "HTTPS"}),
+    (EAST, {"Type": "HTTPS", "Inverted": True, "Disabled": False})])
+def test_a_region_is_broken_and_put_back_as_it_was(region: str, before: dict[str, object]) -> None:
+    world = DrillWorld()
+    world.checks[CHECKS[region]] = dict(before)
+    reserved, clients = dict(world.reserved), world.recovery().clients
+    targets = DrillTargets.of(world.outputs, world.stack.site(region))
+    saved = world.run_task(lambda: current_state(clients, region, targets))
+    assert saved == SavedState(region=region, function=FUNCTIONS[region], reserved=reserved[region],
+                               check=CHECKS[region], inverted=bool(before.get("Inverted")))
+    world.run_task(lambda: break_region(clients, saved))
+    assert world.reserved[region] == 0
+    assert (world.checks[CHECKS[region]]["Inverted"], world.checks[CHECKS[region]]["Disabled"]) == (True, True)
+    for _ in range(2):
+        world.run_task(lambda: restore_region(clients, saved))
+        assert world.reserved == reserved
+        assert world.checks[CHECKS[region]] == {"Inverted": False, **before, "Disabled": False}
+
+
+def test_what_cannot_be_put_back_is_named_and_the_rest_is_tried() -> None:
+    world = DrillWorld()
+    clients, targets = world.recovery().clients, DrillTargets.of(world.outputs, world.stack.sites[0])
+    saved = world.run_task(lambda: current_state(clients, EAST, targets))
+    world.run_task(lambda: break_region(clients, saved))
+    world.network.denied.add((EAST, "PutFunctionConcurrency", ""))
+    reserved = world.reserved
+    world.reserve = lambda *_: reserved and {}  # type: ignore[method-assign]
+    with pytest.raises(AwsFailure, match="not restored: payments function in us-east-1: AccessDenied"):
+        world.run_task(lambda: restore_region(clients, saved))
+    assert not world.checks[CHECKS[EAST]]["Disabled"]
+
+
+def test_without_a_domain_there_is_no_check_to_break() -> None:
+    world = DrillWorld()
+    clients = world.recovery().clients
+    targets = DrillTargets.of({**world.outputs, "primary_health_check_id": ""}, world.stack.sites[0])
+    saved = world.run_task(lambda: current_state(clients, EAST, targets))
+    world.run_task(lambda: break_region(clients, saved))
+    assert (world.reserved[EAST], world.checks[CHECKS[EAST]]) == (0, {"Type": "HTTPS"})

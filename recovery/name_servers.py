@@ -1,0 +1,41 @@
+"""What a zone's own name servers say: Route 53's verdict on the regions, from outside and by the data plane alone."""
+from collections.abc import Sequence
+from contextlib import suppress
+
+import dns.exception
+import dns.message
+import dns.query
+import dns.rdatatype
+import dns.resolver
+
+TIMEOUT = 1.0  # seconds for an answer
+TRIES = 2  # name servers that are asked until one answers
+PORT = 53
+
+
+def ask_zone(name: str, servers: Sequence[str] = ()) -> str:
+    """The text of a TXT record as the zone's name servers give it, empty if there is none, or none of them answers.
+
+    No cache on the way can give an old answer. `servers` are addresses (`192.0.2.1` or `192.0.2.1:53`), by default
+    those that the zone's NS records name.
+    """
+    with suppress(dns.exception.DNSException, OSError, ValueError):  # ValueError: it is no address
+        found = list(servers) or _name_servers(name)
+        query = dns.message.make_query(name, dns.rdatatype.TXT)
+        for server in found[:TRIES]:
+            host, _, port = server.partition(":")
+            with suppress(dns.exception.DNSException, OSError, ValueError):
+                answer = dns.query.udp(query, host, TIMEOUT, int(port or PORT))
+                texts = [rdata.strings[0] for rrset in answer.answer if rrset.rdtype == dns.rdatatype.TXT
+                         for rdata in rrset]
+                return texts[0].decode() if texts else ""
+    return ""
+
+
+def _name_servers(name: str) -> list[str]:
+    """The addresses of the name servers of the zone that a name lies in."""
+    resolver = dns.resolver.Resolver()
+    resolver.lifetime = TIMEOUT
+    zone = dns.resolver.zone_for_name(name, resolver=resolver, lifetime=TIMEOUT)
+    return [address.to_text() for server in resolver.resolve(zone, "NS")
+            for address in resolver.resolve(server.target, "A")]

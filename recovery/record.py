@@ -1,0 +1,134 @@
+"""The record: lock, journal and leadership in one item of the payments table. See `docs/protocol.md`.
+
+Every write raises `revision`, on the condition that it is the one that the writer knows. So whoever wrote the newest
+revision holds the run, and a live driver keeps raising it.
+"""
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Self
+
+from contract import KEY_ATTRIBUTE, RECORD_KEY, Store
+from payments.errors import StoreUnavailable
+from payments.stores import AwsResponse
+
+VERSION = 1
+"""Of the record's format; a reader ignores fields that it does not know."""
+
+PLANNED = frozenset({"switchover", "failback"})
+"""Actions during which the other region takes payments until it is fenced; see `plan.Action`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepProgress:
+    """A step of a run: when it began and ended (seconds since the epoch; None: not yet), and its result in words."""
+
+    began: float
+    ended: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run of a plan; times in seconds since the epoch, by the driver's clock, for people only.
+
+    `why` is the evidence on which it was begun, and `evidence` its kind (see `plan.Evidence`). `driver` is a name that
+    no other driver has, and `caller` the ARN with which it calls AWS. `accepted`: a person has accepted the loss of
+    data. `seen` is when the evidence was complete. `epoch` is that of its fence: 0 before it, when the run has decided
+    nothing yet.
+    """
+
+    id: str
+    action: str
+    target: str
+    driver: str
+    began: float
+    why: str
+    caller: str = ""
+    evidence: str = ""
+    accepted: bool = False
+    seen: float | None = None
+    epoch: int = 0
+    steps: Mapping[str, StepProgress] = field(default_factory=dict)
+    ended: float | None = None
+    outcome: str = ""
+
+    @property
+    def planned(self) -> bool:
+        """Whether it is a planned move."""
+        return self.action in PLANNED
+
+    @property
+    def what(self) -> str:
+        """The run in a few words."""
+        step = next((key for key, done in self.steps.items() if done.ended is None), "")
+        return f"{self.action} to {self.target}" + (f", step {step}" if step and self.ended is None else "")
+
+    def document(self) -> dict[str, Any]:
+        """All of it as JSON."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> "Run":
+        """The opposite of `document`."""
+        steps = {key: StepProgress(**known(StepProgress, done)) for key, done in document["steps"].items()}
+        return cls(**{**known(cls, document), "steps": steps})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlRecord:
+    """Who leads, under which epoch, and the latest run (None: there never was one, or it cannot be read).
+
+    `at` is the time of the table service when the record was written or read last, in seconds since the epoch; `moved`
+    that of the fence of the latest failover, 0 if there never was one, or if a planned move has followed it.
+    """
+
+    revision: int
+    epoch: int
+    region: str
+    run: Run | None = None
+    at: float = 0.0
+    moved: float = 0.0
+
+    @property
+    def open_run(self) -> Run | None:
+        """The run that has not ended, None if there is none."""
+        return self.run if self.run and self.run.ended is None else None
+
+    def next(self, **changes: Any) -> Self:
+        """The next revision, with changes."""
+        return replace(self, revision=self.revision + 1, **changes)
+
+    def item(self) -> AwsResponse:
+        """As it is stored."""
+        numbers = {"version": VERSION, "revision": self.revision, "epoch": self.epoch, "moved": round(self.moved, 3)}
+        return {KEY_ATTRIBUTE: {"S": RECORD_KEY}, "region": {"S": self.region},
+                **{name: {"N": str(number)} for name, number in numbers.items()},
+                **({"run": {"S": json.dumps(self.run.document())}} if self.run else {})}
+
+    @classmethod
+    def of(cls, item: AwsResponse, at: float = 0.0) -> "ControlRecord":
+        """The opposite of `item`. Raises StoreUnavailable if it says neither who leads nor under which epoch."""
+        try:
+            found = cls(revision=int(item["revision"]["N"]), epoch=int(item["epoch"]["N"]), region=item["region"]["S"],
+                        moved=float(item.get("moved", {}).get("N", 0)), at=at)
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreUnavailable(Store.TABLE, "RecordMalformed") from error
+        try:
+            return replace(found, run=Run.of(json.loads(item["run"]["S"])))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return found
+
+
+def known(kind: type[Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a document that a dataclass has: another release may write more."""
+    names = {each.name for each in fields(kind)}
+    return {key: value for key, value in document.items() if key in names}
+
+
+def next_epoch(seen: int, *, primary: bool) -> int:
+    """The first epoch above those seen: an odd one in the region deployed as primary, an even one in the other.
+
+    So two regions that cannot see each other never take the same one.
+    """
+    return seen + 1 + ((seen + 1) % 2 == (0 if primary else 1))

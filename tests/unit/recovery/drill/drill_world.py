@@ -1,0 +1,139 @@
+"""A world in which drills run: clients pay, controllers look, and a region can be broken as a drill breaks it."""
+from typing import Any
+
+from contract import ROLES
+from payments.clock import Stopwatch
+from recovery.cloud import Cloud
+from recovery.drill import Drill, DrillTargets, drill_refusals
+from recovery.drill.outage import last_drill
+from recovery.plan import Action, Facts, Plan
+from recovery.record import Run
+from recovery.runner import Intent, Runner, claim
+from recovery.steps import AwsSteps
+from simulator.aws import AwsClient
+from simulator.functions import LambdaClient
+from simulator.metrics import Metrics
+from simulator.scheduler import Process
+from simulator.world import PAYMENTS, REGIONS
+from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
+
+KEY = "the key"
+CHECKS = {region: f"check-{region}" for region in REGIONS}
+FUNCTIONS = {region: f"payments-{region}" for region in REGIONS}
+
+
+class Breakable(AwsClient[Metrics]):
+    """Clients of what a drill breaks, and of the API key."""
+
+    service = "drill"
+
+    def __init__(self, world: "DrillWorld", caller: Process, region: str) -> None:
+        super().__init__(world.metrics, caller, region)
+        self._world = world
+
+    def get_api_key(self, *, apiKey: str, includeValue: bool) -> Any:  # noqa: N803
+        """GetApiKey."""
+        assert (apiKey, includeValue) == (f"key-{self._region}", True)
+        return self._call("GetApiKey", lambda: {"value": KEY})
+
+    def get_health_check(self, *, HealthCheckId: str) -> Any:  # noqa: N803
+        """GetHealthCheck."""
+        return self._call("GetHealthCheck", lambda: {
+            "HealthCheck": {"HealthCheckConfig": dict(self._world.checks[HealthCheckId])}})
+
+    def update_health_check(self, *, HealthCheckId: str, **given: Any) -> Any:  # noqa: N803
+        """UpdateHealthCheck."""
+        self._world.checks[HealthCheckId].update(given)
+        region = HealthCheckId.removeprefix("check-")
+        self._world.unseen[region] = given["Inverted"] and given["Disabled"]
+        return self._call("UpdateHealthCheck", dict)
+
+
+class BreakableLambda(LambdaClient):
+    """Lambda's, with reserved executions."""
+
+    world: "DrillWorld"
+
+    def get_function_concurrency(self, *, FunctionName: str) -> Any:  # noqa: N803
+        """GetFunctionConcurrency: nothing, if none are reserved."""
+        assert FunctionName == FUNCTIONS[self._region]
+        found = self.world.reserved[self._region]
+        return self._call("GetFunctionConcurrency", lambda: (
+            {} if found is None else {"ReservedConcurrentExecutions": found}))
+
+    def put_function_concurrency(self, *, FunctionName: str, ReservedConcurrentExecutions: int) -> Any:  # noqa: N803
+        """PutFunctionConcurrency."""
+        assert FunctionName == FUNCTIONS[self._region]
+        return self._call("PutFunctionConcurrency", lambda: self.world.reserve(
+            self._region, ReservedConcurrentExecutions))
+
+    def delete_function_concurrency(self, *, FunctionName: str) -> Any:  # noqa: N803
+        """DeleteFunctionConcurrency."""
+        assert FunctionName == FUNCTIONS[self._region]
+        return self._call("DeleteFunctionConcurrency", lambda: self.world.reserve(self._region, None))
+
+
+class DrillWorld(CalmWorld):
+    """The world. `reserved` executions by region, `checks` the health checks, `said` what the drill reports."""
+
+    def __init__(self, **options: Any) -> None:
+        self.reserved: dict[str, int | None] = {EAST: 300, WEST: None}
+        self.checks: dict[str, dict[str, Any]] = {check: {"Type": "HTTPS"} for check in CHECKS.values()}
+        self.unseen = dict.fromkeys(REGIONS, False)
+        self.said: list[str] = []
+        super().__init__(**{"automatic": False, "threshold": 1, **options})
+        self.schedule.stopped.clear()
+        self.wait(40.0)
+
+    def _outputs(self) -> dict[str, Any]:
+        return {**super()._outputs(), **{
+            f"{role}_{name}": value for role, region in zip(ROLES, REGIONS, strict=True) for name, value in (
+                ("function_name", FUNCTIONS[region]), ("api_key_id", f"key-{region}"),
+                ("health_check_id", CHECKS[region]))}}
+
+    def _client_of(self, process: Process, service: str, region: str, read: float) -> Any:
+        if service in ("apigateway", "route53"):
+            return Breakable(self, process, region)
+        if service == "lambda":
+            found = BreakableLambda(self.functions, process, region, read)
+            found.world = self
+            return found
+        return super()._client_of(process, service, region, read)
+
+    def _check(self, checker: Process, region: str, path: str, patience: float) -> int:
+        return 500 if self.unseen[region] and path == "/health" else super()._check(checker, region, path, patience)
+
+    def reserve(self, region: str, executions: int | None) -> dict[str, Any]:
+        """Reserve executions for a region's payments function; with none of them nobody may start it."""
+        self.reserved[region] = executions
+        (self.functions.throttled.add if executions == 0 else self.functions.throttled.discard)((region, PAYMENTS))
+        return {}
+
+    def drill(self, action: Action = Action.FAILOVER, to: str = WEST, **changes: Any) -> Drill:
+        """A drill here."""
+        targets = {site.region: DrillTargets.of(self.outputs, site) for site in self.stack.sites}
+        return Drill(**{"cloud": self.cloud(action, to), "targets": targets, "drive": self.carry_out,
+                        "say": self.said.append, **changes})
+
+    def carry_out(self, cloud: Cloud, why: str, facts: Facts | None) -> Run:
+        """Carry out a plan, as the command does."""
+        since = Stopwatch(cloud.clock)
+        intent = Intent(plan=cloud.plan, driver="drill", why=why, facts=facts or cloud.facts(), since=since)
+        return Runner(
+            hold=claim(cloud, intent), do=AwsSteps(cloud=cloud).do, report=lambda _step, _progress: None).drive()
+
+    def refusals(self, action: Action = Action.FAILOVER, to: str = WEST, *, yes: bool = False) -> list[str]:
+        """What forbids a drill."""
+        plan: Plan = self.plan(action, to)
+        return self.run_task(lambda: drill_refusals(self.recovery(), plan, yes=yes))
+
+    def recorded(self) -> dict[str, Any]:
+        """The record of the last drill."""
+        found = self.run_task(lambda: last_drill(self.recovery(), self.stack))
+        assert found
+        return found
+
+    def is_restored(self) -> bool:
+        """Whether nothing is broken any more."""
+        return (self.reserved == {EAST: 300, WEST: None} and not any(self.unseen.values())
+                and self.recorded()["broken"] is None)
