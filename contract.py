@@ -89,20 +89,35 @@ def longest_failover(interval: int, threshold: int, look: int, instances: int) -
 # --- The payments table: no payment id contains "!", so none of these keys can be a payment
 
 KEY_ATTRIBUTE = "payment_id"
-LEADERSHIP_KEY = "!right"
-JOURNAL_KEY = "!recovery"
+RECORD_KEY = "!record"
+"""Lock, journal and leadership in one item: see `docs/protocol.md`."""
+PAUSE_KEY = "!pause"
 DRILL_KEY = "!drill"
 OBSERVATION_PREFIX = "!watch:"
 """Followed by the region whose controller wrote it."""
+REPAIR_PREFIX = "!repair:"
+"""Followed by the region whose repair goes on from there."""
+CANARY_PREFIX = "!canary:"
+"""Followed by the region that writes it again and again, to show that it can."""
 
 # --- Buckets, database and API
 
 RECEIPTS_PREFIX = "receipts/"
+CANARY_FOLDER = "canary/"
+"""Where the canary's object lies in the receipts bucket: not copied, and superseded versions expire."""
+REPAIR_FOLDER = "repair/"
+"""Where repair says in the receipts bucket what it found: `REGION/PASS-PART.jsonl`, a line for each payment."""
 REPLICATION_RULE = "receipts"
 """The id of the replication rule of the receipts, a dimension of its metrics."""
 LEVER_KEY = "takeover"
 """The object in a region's control bucket that moves the traffic there."""
 HEALTH_PATH, LEVER_PATH = "/health", "/takeover"
+READINESS = "/readiness"
+"""The resource of an event that asks the payments function whether it can pay; no route of the API leads there."""
+LEADS_LABEL, ALIVE_LABEL = "_region", "_alive"
+"""Labels of TXT records: below the service's name, the region that Route 53 leads clients to; below a region's host
+name, whether Route 53's checkers see its API answer, ALIVE or DEAD."""
+ALIVE, DEAD = "yes", "no"
 DATABASE_NAME, DATABASE_USER = "payments", "payments_app"
 DATABASE_EVENTS = ("failover", "global-failover", "failure")
 """The categories of a cluster's events that people are told of. Only they say whether Aurora fenced an old writer."""
@@ -119,7 +134,8 @@ class Metric(StrEnum):
     OTHER_REGION_HEALTHY = "OtherRegionHealthy"
     OTHER_REGION_READY = "OtherRegionReady"
     THIS_REGION_READY = "ThisRegionReady"
-    TABLE_LAG = "TableLag"
+    FAILOVER_REFUSED = "FailoverRefused"
+    EXPOSURE = "Exposure"
 
 
 # --- The environment of the functions
@@ -137,10 +153,13 @@ class Variable(StrEnum):
     DATABASE_NAME = "DATABASE_NAME"
     DATABASE_USER = "DATABASE_USER"
     # of the controllers
+    ROLE_ARN = "ROLE_ARN"
+    NAME_SERVERS = "NAME_SERVERS"
     STACK_OUTPUTS = "STACK_OUTPUTS"
     PROBE_SECONDS = "PROBE_SECONDS"
     WATCH_SECONDS = "WATCH_SECONDS"
     COOL_DOWN_SECONDS = "COOL_DOWN_SECONDS"
+    DETECTION_SECONDS = "DETECTION_SECONDS"
 
 
 # --- The stack's outputs
@@ -182,7 +201,6 @@ class RegionOutputs:
     cluster_arn: str
     cluster_id: str
     control_bucket: str
-    receipts_bucket: str
     topic_arn: str
     function_alias_arn: str
     reconcile_function_name: str

@@ -41,6 +41,7 @@ class Names:
     reconcile = PhysicalName("tapstack-reconcile-{suffix}", 64, "Lambda function")
     controller = PhysicalName("tapstack-controller-{suffix}", 64, "Lambda function")
     watch_rule = PhysicalName("tapstack-watch-{suffix}", 64, "EventBridge rule")
+    repair_rule = PhysicalName("tapstack-repair-{suffix}", 64, "EventBridge rule")
     api = PhysicalName("tapstack-payments-{suffix}", 255, "REST API")
     untraced = PhysicalName("tap-{suffix}", 23, "X-Ray sampling rule, before -takeover")
     topic = PhysicalName("tapstack-alarms-{suffix}", 256, "SNS topic")

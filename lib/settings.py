@@ -256,7 +256,8 @@ class Objectives:
         "900", output="recovery_time_objective")
     recovery_point: int = setting(
         "recoveryPointObjective", parsers.whole(0, 86_400),
-        "Seconds of writes that may be lost; 0 needs tableConsistency strong.",
+        f"Seconds of payments that may be lost; at least {PROVABLE_LOOKS:g} x lookInterval, unless tableConsistency is "
+        "strong.",
         lambda texts: str(max(60, math.ceil(PROVABLE_LOOKS * int(texts["lookInterval"])))),
         unset=f"60, or {PROVABLE_LOOKS:g} x lookInterval where that is more", output="recovery_point_objective")
 
@@ -319,7 +320,8 @@ class Settings:
     objectives: Objectives = group(Objectives)
     failover_mode: FailoverMode = setting(
         "failoverMode", parsers.member(FailoverMode),
-        "manual or automatic: who decides that the standby takes over, a person or its controller.",
+        "manual or automatic: who decides that the standby takes over, a person or its controller; automatic needs "
+        "domainName.",
         FailoverMode.MANUAL.value, output="failover_mode")
     api: ApiSettings = group(ApiSettings)
     function_concurrency: int = setting(
@@ -527,6 +529,20 @@ def _table(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "witnessRegion", "must be neither primaryRegion nor drRegion"
 
 
+def _recovery_point(settings: Settings) -> Iterator[tuple[str, str]]:
+    point, look = settings.objectives.recovery_point, settings.health_check.look
+    provable = math.ceil(PROVABLE_LOOKS * look)
+    if 0 < point < provable and settings.table.consistency != Consistency.STRONG:
+        yield "recoveryPointObjective", (
+            f"must be at least {provable}: less cannot be proved by looks that are {look} s apart (lookInterval)")
+
+
+def _mode(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.failover_mode == FailoverMode.AUTOMATIC and not settings.domain_name:
+        yield "failoverMode", ("automatic needs domainName: Route 53's health checks are the second view without which "
+                               "nothing moves")
+
+
 def _recovery_time(settings: Settings) -> Iterator[tuple[str, str]]:
     checks, instances = settings.health_check, settings.dr.instances
     longest = longest_failover(checks.interval, checks.threshold, checks.look, instances)
@@ -536,4 +552,5 @@ def _recovery_time(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 _RULES: tuple[Rule, ...] = (
-    _names, _regions, _networks, _standby, _zone, _capacity, _secret, _requests, _table, _recovery_time)
+    _names, _regions, _networks, _standby, _zone, _capacity, _secret, _requests, _table, _recovery_point, _mode,
+    _recovery_time)

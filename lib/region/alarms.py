@@ -12,13 +12,15 @@ from lib.region.api import STAGE
 from lib.settings import Settings
 
 REPLICATION_MINUTES = 15
-
-
-OPERATIONS = ("GetItem", "PutItem", "UpdateItem", "Scan")
+NEAR = 0.8
+"""The share of the recovery point objective from which on people are told."""
+OPERATIONS = ("BatchGetItem", "GetItem", "PutItem", "UpdateItem", "Scan")
 """What the functions do to the table: DynamoDB counts its failures by operation."""
 # What AWS publishes all the time where there is something to measure, so that silence is a failure. Where there never
 # was any data, an alarm stays in the state INSUFFICIENT_DATA, which it begins with: only a change of state is notified.
 SILENCE_IS_A_FAILURE = "missing"
+# What a silent controller does not take back; its silence is told by the alarm other-region.
+SILENCE_SAYS_NOTHING = "ignore"
 RUNBOOK = "docs/runbook.md"
 STATUS = "python -m recovery status"
 
@@ -29,7 +31,7 @@ class AlarmSpec:
 
     `section` of the runbook says more than `what`; it is the key unless it is given. `command` is what to type first.
     Both regions have the same alarms, and the metrics of a role (lag, copies) are emitted only in the region with that
-    role. So missing data is never a breach: it is nothing, or SILENCE_IS_A_FAILURE.
+    role. So missing data is never a breach: it is no failure, SILENCE_IS_A_FAILURE, or SILENCE_SAYS_NOTHING.
     """
 
     key: str
@@ -68,6 +70,10 @@ def alarm_specs(names: Names, peer: Names, settings: Settings) -> list[AlarmSpec
                   namespace=METRICS_NAMESPACE, metric=Metric.OTHER_REGION_HEALTHY,
                   dimensions={STACK_DIMENSION: names.suffix}, statistic="Maximum", threshold=1, periods=2,
                   comparison="LessThanThreshold", missing=SILENCE_IS_A_FAILURE),
+        AlarmSpec(key="takeover-refused", what=f"A failover to {names.region} would be refused now",
+                  namespace=METRICS_NAMESPACE, metric=Metric.FAILOVER_REFUSED,
+                  dimensions={STACK_DIMENSION: names.suffix}, statistic="Average", threshold=0.5,
+                  missing=SILENCE_SAYS_NOTHING),
         AlarmSpec(key="controller-errors", what="The controller fails", namespace="AWS/Lambda", metric="Errors",
                   dimensions=controller, threshold=0, command=logs.format(names.controller)),
         AlarmSpec(key="repair-errors", what="Repair fails", namespace="AWS/Lambda", metric="Errors",
@@ -102,11 +108,16 @@ def alarm_specs(names: Names, peer: Names, settings: Settings) -> list[AlarmSpec
                   command=backups.replace("backup-jobs", "copy-jobs")),
     ]
     if settings.table.consistency == Consistency.EVENTUAL:
-        # A strongly consistent table has no lag and emits no such metric. Each region's controller writes all the time.
+        # A strongly consistent table has every payment, and no lag. Each region's controller writes all the time.
         found.append(AlarmSpec(
             key="table-lag", what=f"The table in {peer.region} lags behind the recovery point, or gets nothing",
             namespace="AWS/DynamoDB", metric="ReplicationLatency", dimensions={**table, "ReceivingRegion": peer.region},
             statistic="Average", threshold=behind, missing=SILENCE_IS_A_FAILURE))
+        # Only the standby knows it. Where it is unknown, a failover would be refused, which is told by that alarm.
+        found.append(AlarmSpec(
+            key="exposure", what=f"A failover to {names.region} would lose {NEAR:.0%} of the recovery point, or more",
+            namespace=METRICS_NAMESPACE, metric=Metric.EXPOSURE, dimensions={STACK_DIMENSION: names.suffix},
+            statistic="Maximum", threshold=settings.objectives.recovery_point * NEAR))
     return found
 
 

@@ -4,6 +4,7 @@ from functools import partial
 import pulumi
 import pulumi_aws as aws
 
+from contract import CANARY_FOLDER, REPAIR_FOLDER
 from lib import policies
 from lib.component import Component
 from lib.settings import Profile
@@ -41,5 +42,9 @@ class SecureBucket(Component, type_name="SecureBucket"):
             f"{name}-lifecycle", bucket=self.bucket.id, opts=options(depends_on=[self.versioning]),
             rules=[{"id": "superseded", "status": "Enabled", "filter": {"prefix": ""},
                     "noncurrent_version_expiration": {"noncurrent_days": profile.noncurrent_version_days},
-                    "abort_incomplete_multipart_upload": {"days_after_initiation": 7}}])
+                    "abort_incomplete_multipart_upload": {"days_after_initiation": 7}},
+                   {"id": "canaries", "status": "Enabled", "filter": {"prefix": CANARY_FOLDER},
+                    "noncurrent_version_expiration": {"noncurrent_days": 1}},
+                   {"id": "repairs", "status": "Enabled", "filter": {"prefix": REPAIR_FOLDER},
+                    "expiration": {"days": profile.log_retention_days}}])
         self.register_outputs({"arn": self.arn})

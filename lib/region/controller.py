@@ -1,7 +1,7 @@
 """The function that watches the other region and fails over to its own: started every minute, outside the VPC.
 
 The VPC has no route to what it calls (RDS, Lambda, CloudWatch, SNS). All of that is in its own region; in the other one
-it calls the public API only.
+it calls the public API, and the payments function, which says whether it can pay.
 """
 import pulumi
 import pulumi_aws as aws
@@ -9,12 +9,11 @@ import pulumi_aws as aws
 from contract import (
     ALIAS,
     COOL_DOWN_SECONDS,
-    DRILL_KEY,
-    JOURNAL_KEY,
-    LEADERSHIP_KEY,
     LEVER_KEY,
     METRICS_NAMESPACE,
     OBSERVATION_PREFIX,
+    PAUSE_KEY,
+    RECORD_KEY,
     WATCH_SECONDS,
     Variable,
 )
@@ -25,19 +24,23 @@ from lib.region.region import Region
 from lib.settings import Settings
 
 RECOVERY = ROOT / "recovery"
-CONTROL_ITEMS = [LEADERSHIP_KEY, f"{OBSERVATION_PREFIX}*", JOURNAL_KEY, DRILL_KEY]
+SHIPPED = ("dnspython",)
 EVERY_MINUTE = "rate(1 minute)"
 
 
 def permissions(names: Names, peer: Names) -> list[policies.Statement]:
     """What a controller needs to watch `peer`, the region that may be lost, and to fail over to that of `names`."""
-    receipts, control = (f"arn:aws:s3:::{bucket}" for bucket in (names.receipts, names.control))
+    control = f"arn:aws:s3:::{names.control}"
     everywhere = f"arn:aws:rds::{names.account}:global-cluster:{names.global_cluster}"
     own, other = (each.arn("rds", f"cluster:{each.cluster}") for each in (names, peer))
-    functions = [names.arn("lambda", f"function:{function}") for function in (names.function, names.reconcile)]
+    payments, others, repair = (each.arn("lambda", f"function:{function}:{ALIAS}") for each, function in (
+        (names, names.function), (peer, peer.function), (names, names.reconcile)))
+    watch = f"{OBSERVATION_PREFIX}{names.region}"
     return [
-        policies.allow(["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], names.table_arn,
-                       policies.for_all("StringLike", "dynamodb:LeadingKeys", CONTROL_ITEMS)),
+        policies.allow("dynamodb:GetItem", names.table_arn, policies.for_all(
+            "StringEquals", "dynamodb:LeadingKeys", [RECORD_KEY, PAUSE_KEY, watch])),
+        policies.allow("dynamodb:PutItem", names.table_arn, policies.for_all(
+            "StringEquals", "dynamodb:LeadingKeys", [RECORD_KEY, watch])),
         # AWS demands permission for each cluster that the call concerns; the call goes to this region alone.
         policies.allow("rds:FailoverGlobalCluster", [everywhere, own, other]),
         policies.allow("rds:DescribeGlobalClusters", everywhere),
@@ -45,13 +48,19 @@ def permissions(names: Names, peer: Names) -> list[policies.Statement]:
         # Listing a cluster's instances means describing all and filtering.
         policies.allow("rds:DescribeDBInstances", names.arn("rds", "db:*")),
         policies.allow(["s3:PutObject", "s3:GetObject", "s3:DeleteObject"], f"{control}/{LEVER_KEY}"),
-        policies.allow("s3:ListBucket", [control, receipts]),
-        policies.allow("lambda:InvokeFunction", [*functions, *(f"{function}:{ALIAS}" for function in functions)]),
+        policies.allow("s3:ListBucket", control),
+        policies.allow("lambda:InvokeFunction", [payments, others, repair]),
+        policies.allow("iam:SimulatePrincipalPolicy", role_arn(names)),
         policies.allow("sns:Publish", names.arn("sns", names.topic)),
         # These two actions of CloudWatch have no resources.
         policies.allow("cloudwatch:PutMetricData", "*", {"StringEquals": {"cloudwatch:namespace": METRICS_NAMESPACE}}),
         policies.allow("cloudwatch:GetMetricStatistics", "*"),
     ]
+
+
+def role_arn(names: Names) -> str:
+    """The ARN of the controller's role."""
+    return f"arn:aws:iam::{names.account}:role/{names.controller_role}"
 
 
 class ControllerFunction(LiveFunction, type_name="Controller"):
@@ -62,15 +71,17 @@ class ControllerFunction(LiveFunction, type_name="Controller"):
     """
 
     def __init__(self, region: Region, *, peer: Names, settings: Settings, description: pulumi.Input[str]) -> None:
-        name, names = f"{region.name}-controller", region.names
+        name, names, checks = f"{region.name}-controller", region.names, settings.health_check
         spec = FunctionSpec(
             function=names.controller, role=names.controller_role, handler="recovery.controller.handler",
             permissions=permissions(names, peer), timeout=900, memory=192)
         super().__init__(
             name, spec, names=names, profile=settings.profile, key_arn=region.key.arn,
-            code=package(CONTRACT, PAYMENTS, RECOVERY, pattern="*.py"),
-            variables={Variable.STACK_OUTPUTS: description, Variable.PROBE_SECONDS: str(settings.health_check.look),
-                       Variable.WATCH_SECONDS: str(WATCH_SECONDS), Variable.COOL_DOWN_SECONDS: str(COOL_DOWN_SECONDS)},
+            code=package(CONTRACT, PAYMENTS, RECOVERY, distributions=SHIPPED, pattern="*.py"),
+            variables={Variable.STACK_OUTPUTS: description, Variable.ROLE_ARN: role_arn(names),
+                       Variable.PROBE_SECONDS: str(checks.look), Variable.WATCH_SECONDS: str(WATCH_SECONDS),
+                       Variable.COOL_DOWN_SECONDS: str(COOL_DOWN_SECONDS),
+                       Variable.DETECTION_SECONDS: str(checks.interval * checks.threshold)},
             opts=pulumi.ResourceOptions(parent=region))
         once = aws.lambda_.FunctionEventInvokeConfig(
             f"{name}-once", function_name=self.function.name, qualifier=self.alias.name, maximum_retry_attempts=0,

@@ -9,7 +9,17 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from contract import ALIAS, DATABASE_NAME, DATABASE_USER, LEADERSHIP_KEY, LEVER_KEY, RECEIPTS_PREFIX, Variable
+from contract import (
+    ALIAS,
+    CANARY_FOLDER,
+    DATABASE_NAME,
+    DATABASE_USER,
+    LEVER_KEY,
+    RECEIPTS_PREFIX,
+    RECORD_KEY,
+    REPAIR_FOLDER,
+    Variable,
+)
 from lib import policies
 from lib.component import Component
 from lib.errors import ProgramError
@@ -22,6 +32,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CONTRACT = ROOT / "contract.py"
 PAYMENTS = ROOT / "payments"
 AUTHORITIES = PAYMENTS / "rds-ca.pem"
+REPAIR_MINUTES = 5
+"""From one start of the repair to the next, which is also the longest that one takes."""
 # The driver and what it imports: pure Python, so that what is installed on any machine runs in Lambda.
 SHIPPED = ("pg8000", "scramp", "asn1crypto", "python-dateutil", "six")
 
@@ -83,25 +95,27 @@ class FunctionSpec:
 def function_specs(names: Names, concurrency: int) -> dict[str, FunctionSpec]:
     """The functions in the VPC, by purpose; `concurrency` is reserved for the one that accepts payments."""
     receipts, control = (f"arn:aws:s3:::{bucket}" for bucket in (names.receipts, names.control))
+    receipt, canary, finding = (f"{receipts}/{folder}*" for folder in (RECEIPTS_PREFIX, CANARY_FOLDER, REPAIR_FOLDER))
     records = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
     return {
         "payments": FunctionSpec(
             function=names.function, role=names.function_role, handler="payments.handler.handler", timeout=10,
             concurrency=concurrency, permissions=[
                 policies.allow(records, names.table_arn),
-                policies.allow("s3:PutObject", f"{receipts}/{RECEIPTS_PREFIX}*"),
-                policies.allow("s3:GetObject", f"{control}/{LEVER_KEY}"),
+                policies.allow("s3:PutObject", [receipt, canary]),
+                policies.allow("s3:GetObject", [receipt, f"{control}/{LEVER_KEY}"]),
                 policies.allow("s3:ListBucket", [receipts, control])]),
         # Makes a region the first leader: one item of the table.
         "migrate": FunctionSpec(
             function=names.migrate, role=names.migrate_role, handler="payments.migrate.handler", timeout=900,
             permissions=[policies.allow("dynamodb:PutItem", names.table_arn, policies.for_all(
-                "StringEquals", "dynamodb:LeadingKeys", [LEADERSHIP_KEY]))]),
+                "StringEquals", "dynamodb:LeadingKeys", [RECORD_KEY]))]),
         "reconcile": FunctionSpec(
-            function=names.reconcile, role=names.reconcile_role, handler="payments.reconcile.handler", timeout=900,
-            memory=1024, permissions=[
-                policies.allow([*records, "dynamodb:Scan"], names.table_arn),
-                policies.allow(["s3:GetObject", "s3:PutObject"], f"{receipts}/{RECEIPTS_PREFIX}*"),
+            function=names.reconcile, role=names.reconcile_role, handler="payments.reconcile.handler",
+            timeout=REPAIR_MINUTES * 60, memory=1024, permissions=[
+                policies.allow([*records, "dynamodb:BatchGetItem", "dynamodb:Scan"], names.table_arn),
+                policies.allow(["s3:GetObject", "s3:GetObjectVersion"], receipt),
+                policies.allow("s3:PutObject", [receipt, finding]),
                 policies.allow(["s3:ListBucket", "s3:ListBucketVersions"], receipts)]),
     }
 
@@ -150,6 +164,26 @@ class LiveFunction(Component, type_name="LiveFunction"):
             # X-Ray has no resources.
             policies.allow(["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "*"),
         ]
+
+
+    def start_every(self, minutes: int, *, rule: str, what: str) -> None:
+        """Start the function on a schedule; a start that fails is not repeated, since the next one follows.
+
+        `rule` is the name of the rule, `what` says what starts the function does.
+        """
+        once = aws.lambda_.FunctionEventInvokeConfig(
+            f"{self.name}-once", function_name=self.function.name, qualifier=self.alias.name, maximum_retry_attempts=0,
+            maximum_event_age_in_seconds=minutes * 60, opts=self.opts())
+        started = aws.cloudwatch.EventRule(
+            f"{self.name}-rule", name=rule, description=f"Starts the {what}", opts=self.opts(),
+            schedule_expression=f"rate({minutes} minute{'s' if minutes > 1 else ''})")
+        allowed = aws.lambda_.Permission(
+            f"{self.name}-invoke", action="lambda:InvokeFunction", function=self.function.name,
+            qualifier=self.alias.name, principal="events.amazonaws.com", source_arn=started.arn, opts=self.opts())
+        aws.cloudwatch.EventTarget(
+            f"{self.name}-target", rule=started.name, arn=self.alias.arn, target_id=what,
+            retry_policy={"maximum_retry_attempts": 0, "maximum_event_age_in_seconds": minutes * 60},
+            opts=self.opts(depends_on=[once, allowed]))
 
 
 class VpcFunction(LiveFunction, type_name="VpcFunction"):

@@ -10,7 +10,7 @@ from lib.region.api import RestApi
 from lib.region.bucket import SecureBucket
 from lib.region.database import Database, Reader, Writer
 from lib.region.encryption import Encryption
-from lib.region.function import VpcFunction, function_specs
+from lib.region.function import REPAIR_MINUTES, VpcFunction, function_specs
 from lib.region.network import Network
 from lib.region.observability import Observability
 from lib.settings import RegionSettings, Settings
@@ -57,6 +57,7 @@ class Region(Component, type_name="Region"):
             key: VpcFunction(f"{name}-{key}", spec, names=names, profile=profile, network=self.network,
                              database=self.database, key_arn=self.key.arn, opts=inside)
             for key, spec in function_specs(names, settings.function_concurrency).items()}
+        self.functions["reconcile"].start_every(REPAIR_MINUTES, rule=names.repair_rule, what="repair")
         self.api = RestApi(f"{name}-api", names=names, api=settings.api, profile=profile,
                        function=self.functions["payments"], key_arn=self.key.arn, api_key_value=args.api_key_value,
                        opts=inside)

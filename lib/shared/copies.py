@@ -2,7 +2,7 @@
 import pulumi
 import pulumi_aws as aws
 
-from contract import REPLICATION_RULE
+from contract import RECEIPTS_PREFIX, REPLICATION_RULE
 from lib import policies
 from lib.component import Component
 from lib.region.alarms import REPLICATION_MINUTES
@@ -41,7 +41,7 @@ class Copies(Component, type_name="Copies"):
         aws.s3.BucketReplicationConfig(
             f"{self.name}-receipts", bucket=original.bucket.id, role=role.arn,
             rules=[{
-                "id": REPLICATION_RULE, "status": "Enabled", "priority": 1, "filter": {"prefix": ""},
+                "id": REPLICATION_RULE, "status": "Enabled", "priority": 1, "filter": {"prefix": RECEIPTS_PREFIX},
                 "delete_marker_replication": {"status": "Enabled"},
                 "source_selection_criteria": {"sse_kms_encrypted_objects": {"status": "Enabled"},
                                               "replica_modifications": {"status": "Enabled"}},

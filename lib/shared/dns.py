@@ -3,10 +3,12 @@
 Health checks and answers are Route 53's data plane. A failover changes nothing in Route 53: the lever is an object in
 the control bucket of the region that takes over. That region's `/takeover` shows it, and a health check watches it.
 """
+from typing import Any
+
 import pulumi
 import pulumi_aws as aws
 
-from contract import HEALTH_PATH, LEVER_PATH
+from contract import ALIVE, ALIVE_LABEL, DEAD, DNS_TTL, HEALTH_PATH, LEADS_LABEL, LEVER_PATH, ROLES
 from lib.component import Component
 from lib.region.alarms import AlarmSpec
 from lib.region.region import Region
@@ -84,6 +86,8 @@ class Dns(Component, type_name="Dns"):
         self.checks = self._checks(self.domains["primary"], self.domains["dr"])
         self._failover("PRIMARY", self.domains["primary"], self.checks["failover"])
         self._failover("SECONDARY", self.domains["dr"], self.checks["dr"])
+        for role in ROLES:
+            self._liveness(role)
         self.alarms = self._alarms(primary, standby)
         self.register_outputs({"zone_id": self.zone_id})
 
@@ -110,10 +114,25 @@ class Dns(Component, type_name="Dns"):
             opts=self.opts(provider=region.provider, delete_before_replace=False))
 
     def _failover(self, routing: str, domain: RegionalDomain, check: aws.route53.HealthCheck) -> None:
-        aws.route53.Record(
-            f"{self.name}-{routing.lower()}", zone_id=self.zone_id, name=self._service, type="A",
-            aliases=[alias(domain.service)], set_identifier=domain.region.names.region,
-            failover_routing_policies=[{"type": routing}], health_check_id=check.id, opts=self.opts())
+        """The service's record of a region, and one for the controllers, which names the region.
+
+        What the name servers say of it is the verdict of all checkers.
+        """
+        region = domain.region.names.region
+        failover: dict[str, Any] = {"set_identifier": region, "failover_routing_policies": [{"type": routing}],
+                                    "health_check_id": check.id, "zone_id": self.zone_id, "opts": self.opts()}
+        aws.route53.Record(f"{self.name}-{routing.lower()}", name=self._service, type="A",
+                           aliases=[alias(domain.service)], **failover)
+        aws.route53.Record(f"{self.name}-{routing.lower()}-leads", name=f"{LEADS_LABEL}.{self._service}", type="TXT",
+                           records=[region], ttl=DNS_TTL, **failover)
+
+    def _liveness(self, role: str) -> None:
+        """Two records of one name: one while the check of a region's liveness is healthy, the other one otherwise."""
+        for text, routing, check in ((ALIVE, "PRIMARY", self.checks[role].id), (DEAD, "SECONDARY", None)):
+            aws.route53.Record(
+                f"{self.name}-{role}-{routing.lower()}-alive", zone_id=self.zone_id, type="TXT", records=[text],
+                name=f"{ALIVE_LABEL}.{self.domains[role].host}", ttl=DNS_TTL, set_identifier=text,
+                health_check_id=check, failover_routing_policies=[{"type": routing}], opts=self.opts())
 
     def _checks(self, primary: RegionalDomain, standby: RegionalDomain) -> dict[str, aws.route53.HealthCheck]:
         """Liveness and lever of each region, and the calculation that decides the primary record."""

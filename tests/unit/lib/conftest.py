@@ -9,7 +9,7 @@ SECRET_ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:existing-AbCd
 CASES = {
     "dev": {},
     "prod": {"profile": "prod", "databaseSecretArn": SECRET_ARN, "alarmEmail": "night@example.com",
-             "manageApiGatewayAccount": "false", "failoverMode": "automatic"},
+             "manageApiGatewayAccount": "false", "failoverMode": "automatic", "domainName": "pay.example.com"},
     "dev-domain-strong-swapped": {
         "recoveryTimeObjective": "1155",
         "domainName": "pay.example.com", "tableConsistency": "strong", "witnessRegion": "us-east-2",

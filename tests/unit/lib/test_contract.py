@@ -232,6 +232,7 @@ def test_a_mistaken_destroy_takes_nothing_that_serves_or_keeps_data(prod: Record
     assert alarms == len(prod.of("MetricAlarm"))
     assert taken == {
         "Dashboard": 2, "TopicSubscription": 2,  # watch only
+        "CertificateValidation": 2,  # no object of AWS
         "Deployment": 2, "ClusterParameterGroup": 2}  # AWS refuses: a protected stage and a protected cluster use them
     assert all(stage.protect for stage in prod.of("Stage", "Cluster"))
 
@@ -396,8 +397,8 @@ def test_nothing_secret_is_an_output_or_in_the_environment_of_a_function(deploye
     assert "not-a-real-password" not in json.dumps(deployed.outputs)
     assert "existing-secret" not in json.dumps(deployed.outputs)
     of_controllers = {Variable.STACK_OUTPUTS, Variable.PROBE_SECONDS, Variable.WATCH_SECONDS,
-                      Variable.COOL_DOWN_SECONDS}
-    known = {"VpcFunction": set(Variable) - of_controllers, "Controller": of_controllers}
+                      Variable.COOL_DOWN_SECONDS, Variable.DETECTION_SECONDS, Variable.ROLE_ARN}
+    known = {"VpcFunction": set(Variable) - of_controllers - {Variable.NAME_SERVERS}, "Controller": of_controllers}
     for resource in deployed.of("Function"):
         kind = deployed.resources[resource.parent].kind
         assert set(resource.inputs["environment"]["variables"]) == known[kind], resource.urn

@@ -12,6 +12,7 @@ from tests.unit.lib.cloudwatch import ALARM, INSUFFICIENT, OK, Evaluation, Sampl
 from tests.unit.lib.conftest import CASES, recording
 from tests.unit.lib.iam import as_list, policies_of
 from tests.unit.lib.recorder import Recording, Resource
+from tests.unit.quoted import pieces, wrong
 
 RUNBOOK = Path(__file__).parents[4] / "docs" / "runbook.md"
 NIGHT = 60  # minutes
@@ -62,6 +63,11 @@ METRICS = {
     # One look of a minute may fail.
     ("TapStack", "OtherRegionHealthy"): published(
         "Stack", "recovery/controller.py", EVERYWHERE, ([1, 1, 1], [1, 0, 1]), (lambda _: [0, 0], silent)),
+    # A mark may be missed, and a look may begin before the copy of the last mark has arrived.
+    ("TapStack", "FailoverRefused"): published(
+        "Stack", "recovery/controller.py", EVERYWHERE, ([0, 0, 0], [1, 0, 0]),
+        (lambda _: [1, 1, 1], lambda _: [1, 0, 1])),
+    ("TapStack", "Exposure"): published("Stack", "recovery/controller.py", READER, ([2, 11], [2, 11], [61])),
     ("AWS/Lambda", "Errors"): published("FunctionName", LAMBDA, EVERYWHERE, ([0, 0],)),
     ("AWS/Lambda", "Throttles"): published("FunctionName", LAMBDA, EVERYWHERE, ([0, 0],)),
     ("AWS/ApiGateway", "5XXError"): published("ApiName Stage", API, EVERYWHERE, ([0, 0],), (lambda _: [1, 1, 0],)),
@@ -194,13 +200,14 @@ def test_a_copy_that_has_stopped_is_told_whichever_way_it_shows(dev: Recording) 
 
 
 def test_a_notification_names_its_section_of_the_runbook_and_a_command() -> None:
-    headings = re.findall(r"^## (.+)$", RUNBOOK.read_text(encoding="utf-8"), re.MULTILINE)
+    headings = re.findall(r"^### (.+)$", RUNBOOK.read_text(encoding="utf-8"), re.MULTILINE)
     named = set()
     for _case, alarm in alarms():
         text = alarm.inputs["alarmDescription"]
         assert len(text) <= 1024
         (section,) = re.findall(r"docs/runbook\.md#([a-z-]+): `[a-z][^`]+`", text)
         assert section in headings, text
+        assert not any(wrong(piece, whole=True) for piece, _ in pieces(text)), text
         named.add(section)
     assert named == {*headings}
 
@@ -224,13 +231,34 @@ def test_a_failed_copy_is_an_alarm_at_its_source_and_a_late_one_at_its_destinati
             assert dev.region(alarm) in alarm.inputs["dimensions"][end]
 
 
-def test_a_strong_table_has_no_lag_to_alarm_on(dev: Recording, domain: Recording) -> None:
+def test_a_strong_table_has_neither_lag_nor_exposure_to_alarm_on(dev: Recording, domain: Recording) -> None:
     def lags(program: Recording) -> list[str]:
-        return [r.name for r in program.of("MetricAlarm") if r.inputs["metricName"] == "ReplicationLatency"
-                and r.inputs["namespace"] == "AWS/DynamoDB"]
+        return [r.name for r in program.of("MetricAlarm")
+                if (r.inputs["namespace"], r.inputs["metricName"]) in (
+                    ("AWS/DynamoDB", "ReplicationLatency"), ("TapStack", "Exposure"))]
 
-    assert len(lags(dev)) == 2
+    assert len(lags(dev)) == 4
     assert lags(domain) == []
+
+
+def test_people_are_told_of_an_exposure_before_a_failover_is_refused_for_it(dev: Recording, prod: Recording) -> None:
+    for program, point in ((dev, 150), (prod, 60)):
+        assert program.outputs["recovery_point_objective"] == point
+        for role in ("primary", "dr"):
+            assert program.one("MetricAlarm", f"-{role}-alarms-exposure").inputs["threshold"] == 0.8 * point
+
+
+def test_a_silent_controller_does_not_say_that_a_failover_is_possible_again(dev: Recording) -> None:
+    for role in ("primary", "dr"):
+        refused, watched, exposure = (Evaluation(dev.one("MetricAlarm", f"-{role}-alarms-{key}").inputs)
+                                      for key in ("takeover-refused", "other-region", "exposure"))
+        for minutes, samples in ((10, [1, 1]), (30, None)):
+            refused.minutes(minutes, samples)
+            watched.minutes(minutes, samples)
+            exposure.minutes(minutes, samples and [1000])
+        assert (refused.told, refused.state) == ([ALARM], ALARM)
+        assert watched.told == [OK, INSUFFICIENT]
+        assert exposure.told[-2:] == [ALARM, OK]  # a region that leads has no exposure
 
 
 def test_lag_alarms_have_the_recovery_point_as_threshold(dev: Recording, domain: Recording) -> None:

@@ -66,8 +66,10 @@ def test_both_controllers_know_the_same_about_the_stack_and_their_interval(case:
     for role in ROLES:
         assert json.loads(known(program, role)) == expected
         variables = part(program, role, "Function").inputs["environment"]["variables"]
+        name = f"tapstack-controller-{program.outputs['environment_suffix']}-{program.outputs[f'{role}_region']}"
         assert {key: value for key, value in variables.items() if key != "STACK_OUTPUTS"} == {
-            "PROBE_SECONDS": f"{program.outputs['look_interval']:g}", "WATCH_SECONDS": "60", "COOL_DOWN_SECONDS": "300"}
+            "ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/{name}", "PROBE_SECONDS": f"{program.outputs['look_interval']:g}",
+            "WATCH_SECONDS": "60", "COOL_DOWN_SECONDS": "300", "DETECTION_SECONDS": "30"}
 
 
 def test_recovery_can_read_what_they_know(dev: Recording, prod: Recording) -> None:
@@ -104,11 +106,13 @@ def test_the_package_is_the_sources_of_payments_and_recovery(dev: Recording) -> 
     shipped = set(part(dev, "dr", "Function").inputs["code"].assets)
     modules = {path.relative_to(ROOT).as_posix() for folder in ("payments", "recovery")
                for path in (ROOT / folder).rglob("*.py")}
-    assert shipped == {"contract.py", *modules}
+    assert {name for name in shipped if not name.startswith(("dns/", "dnspython-"))} == {"contract.py", *modules}
+    assert {"dns/query.py", "dns/resolver.py"} <= shipped
 
 
 def test_nothing_that_the_controller_imports_is_missing_in_it() -> None:
-    runtime, seen, todo = sys.stdlib_module_names | {"boto3", "botocore"}, set[str](), {"recovery.controller"}
+    runtime = sys.stdlib_module_names | {"boto3", "botocore", "dns"}
+    seen, todo = set[str](), {"recovery.controller"}
     missing = set()
     while todo:
         seen |= todo
@@ -138,24 +142,28 @@ def test_it_may_do_what_a_failover_to_its_region_needs_and_no_more(dev: Recordin
     everywhere = f"arn:aws:rds::{ACCOUNT}:global-cluster:tapstack-dev"
     own, others = (f"arn:aws:rds:{each}:{ACCOUNT}:cluster:tapstack-dev-{each}"
                    for each in (region, dev.outputs[f"{peer}_region"]))
-    control, receipts = (f"arn:aws:s3:::tapstack-{name}-dev-{region}-{ACCOUNT}" for name in ("control", "receipts"))
-    functions = [f"arn:aws:lambda:{region}:{ACCOUNT}:function:tapstack-{name}-dev"
-                 for name in ("payments", "reconcile")]
-    items = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["!right", "!watch:*", "!recovery", "!drill"]},
-             "Null": {"dynamodb:LeadingKeys": "false"}}
+    control = f"arn:aws:s3:::tapstack-control-dev-{region}-{ACCOUNT}"
+    functions = [f"arn:aws:lambda:{where}:{ACCOUNT}:function:tapstack-{name}-dev:live" for where, name in (
+        (region, "payments"), (dev.outputs[f"{peer}_region"], "payments"), (region, "reconcile"))]
+
+    def items(*keys: str) -> dict[str, object]:
+        return {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": list(keys)},
+                "Null": {"dynamodb:LeadingKeys": "false"}}
+
     table = f"arn:aws:dynamodb:{region}:{ACCOUNT}:table/payment-transactions-dev"
     assert {action: statement["Resource"] for action, statement in found.items()} == {
-        "dynamodb:GetItem": table, "dynamodb:PutItem": table, "dynamodb:UpdateItem": table,
+        "dynamodb:GetItem": table, "dynamodb:PutItem": table,
         "rds:FailoverGlobalCluster": [everywhere, own, others],
         "rds:DescribeGlobalClusters": everywhere, "rds:DescribeDBClusters": own,
         "rds:DescribeDBInstances": f"arn:aws:rds:{region}:{ACCOUNT}:db:*",
         **dict.fromkeys(("s3:PutObject", "s3:GetObject", "s3:DeleteObject"), f"{control}/takeover"),
-        "s3:ListBucket": [control, receipts],
-        "lambda:InvokeFunction": [*functions, *(f"{function}:live" for function in functions)],
+        "s3:ListBucket": control, "lambda:InvokeFunction": functions,
+        "iam:SimulatePrincipalPolicy": f"arn:aws:iam::{ACCOUNT}:role/tapstack-controller-dev-{region}",
         "sns:Publish": f"arn:aws:sns:{region}:{ACCOUNT}:tapstack-alarms-dev",
         "cloudwatch:PutMetricData": "*", "cloudwatch:GetMetricStatistics": "*"}
     assert {action: statement["Condition"] for action, statement in found.items() if "Condition" in statement} == {
-        "dynamodb:GetItem": items, "dynamodb:PutItem": items, "dynamodb:UpdateItem": items,
+        "dynamodb:GetItem": items("!record", "!pause", f"!watch:{region}"),
+        "dynamodb:PutItem": items("!record", f"!watch:{region}"),
         "cloudwatch:PutMetricData": {"StringEquals": {"cloudwatch:namespace": "TapStack"}}}
 
 
