@@ -10,7 +10,7 @@ from botocore.credentials import Credentials
 from payments.runtime import Runtime
 from recovery.environment import Background, Environment, HttpReply
 from simulator.aurora import LedgerSession
-from simulator.network import SimulatedNetwork
+from simulator.network import OUTSIDE, NetworkCall, SimulatedNetwork, Unanswered, Unavailable
 from simulator.scheduler import Process, Signal
 
 T = TypeVar("T")
@@ -135,10 +135,17 @@ def http(process: Process, ask: Callable[[Process, str, str, bytes | None, float
     return send
 
 
-def environment(process: Process, network: SimulatedNetwork, clients: Any, ask: Any) -> Environment:
-    """Recovery's environment of a process."""
+def environment(process: Process, network: SimulatedNetwork, clients: Any, ask: Any,
+                text: Callable[[str], str]) -> Environment:
+    """Recovery's environment of a process; `text`: the TXT record of a name, as the zone's name servers have it."""
+    def verdict(name: str) -> str:
+        try:
+            return str(network.call(NetworkCall(process, OUTSIDE, "dns", "TXT", 1.0), partial(text, name)))
+        except (Unanswered, Unavailable):
+            return ""
+
     return Environment(clients=clients, http=http(process, ask), background=Tasks(process),
-                       runtime=runtime(process, network))
+                       runtime=runtime(process, network), verdict=verdict)
 
 
 class Silence:

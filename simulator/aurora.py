@@ -6,7 +6,7 @@ region does: what it alone had is gone. A switchover waits until the standby has
 What RDS says of a region that it cannot reach, and of a cluster that changes its role, the seed draws.
 """
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -34,21 +34,34 @@ class Books:
 
     def copy(self) -> "Books":
         """Another one with the same content."""
-        return Books(dict(self.postings), self.epoch, self.sequence)
+        return Books(dict(self.postings), self.epoch, self.sequence, dict(self.marks))
 
-    def post(self, values: dict[str, Any]) -> None:
-        """What `ledger.post_payment` does."""
+    marks: dict[str, int] = field(default_factory=dict)
+
+    def write(self, values: dict[str, Any]) -> Any:
+        """What `ledger.post_payment` or, of values without a payment, `ledger.post_mark` does, and returns."""
         if values["epoch"] < self.epoch:
             raise _sql("TS001")
+        return self._post(values) if "payment_id" in values else self._mark(values)
+
+    def _mark(self, values: dict[str, Any]) -> int:
+        self.epoch = values["epoch"]
+        self.marks[values["region"]] = self.marks.get(values["region"], 0) + 1
+        return self.marks[values["region"]]
+
+    def _post(self, values: dict[str, Any]) -> str:
         found = self.postings.get(values["payment_id"])
         if found is not None and found[6] != values["fingerprint"]:
             raise _sql("TS002")
         self.epoch = values["epoch"]
         if found is None:
             self.sequence += 1
-            self.postings[values["payment_id"]] = (
+            self.postings[values["payment_id"]] = found = (
                 self.sequence, *(values[key] for key in ("payment_id", "payer", "payee", "amount", "currency",
                                                          "fingerprint", "epoch", "created_at")))
+        elif values["created_at"] < found[8]:
+            self.postings[values["payment_id"]] = found = (*found[:8], values["created_at"])
+        return str(found[8])
 
 
 @dataclass
@@ -98,14 +111,15 @@ class SimulatedAurora:  # pylint: disable=too-many-instance-attributes  # one ob
 
     # --- The log
 
-    def commit(self, region: str, values: dict[str, Any]) -> None:
-        """A posting in a region whose database takes writes."""
+    def commit(self, region: str, values: dict[str, Any]) -> Any:
+        """A posting or a mark in a region whose database takes writes; what it returns."""
         if not self.accepting[region]:
             raise _sql("25006")
-        self.books[region].post(values)
+        found = self.books[region].write(values)
         if region == self.writer:
             self._behind.append(values)
             self._ship()
+        return found
 
     def _ship(self) -> None:
         """Let the oldest commit that is not on its way leave."""
@@ -121,7 +135,7 @@ class SimulatedAurora:  # pylint: disable=too-many-instance-attributes  # one ob
         target = self.other(self.writer)
         if self._behind and not self.stalled and target not in self._rejoining and (
                 self.network.reaches(self.writer, target)):
-            self.books[target].post(self._behind.popleft())
+            self.books[target].write(self._behind.popleft())
 
     def drain(self) -> None:
         """Let commits that waited go on, and let an old writer that is back begin to rejoin."""
@@ -199,7 +213,7 @@ class SimulatedAurora:  # pylint: disable=too-many-instance-attributes  # one ob
                 scheduler.at(2.0, swap)
             else:
                 for values in self._behind:
-                    self.books[target].post(values)
+                    self.books[target].write(values)
                 self._forget()
                 self.writer, self.moving, self.accepting = target, "", {old: False, target: True}
                 self.status = dict.fromkeys(self.clusters, "available")
@@ -242,19 +256,12 @@ class LedgerSession:
     def run(self, sql: str = ledger.POST, **values: Any) -> list[list[Any]]:
         """The rows of one of the product's statements."""
         def serve() -> list[list[Any]]:
+            if sql in (ledger.POST, ledger.MARK):
+                return [[self._aurora.commit(self._region, values)]]
             books = self._aurora.books[self._region]
-            match sql:
-                case ledger.POST:
-                    self._aurora.commit(self._region, values)
-                    return [[""]]
-                case ledger.PROBE:
-                    return [[not self._aurora.accepting[self._region]]]
-                case ledger.FENCE:
-                    return [[books.epoch]]
-                case ledger.READ:
-                    rows = [list(row) for row in books.postings.values() if row[0] > values["after"]]
-                    return [[row[0], *row[1:7], row[7], row[8]] for row in rows[:values["page"]]]
-            raise AssertionError(sql)
+            if sql == ledger.STATE:
+                return [[books.epoch, dict(books.marks) or None]]
+            return list(map(list, _select(sql, books.postings, values)))
 
         with _driver():
             rows: list[list[Any]] = self._aurora.network.call(
@@ -265,12 +272,29 @@ class LedgerSession:
         """End it."""
 
 
+def _select(sql: str, postings: dict[str, tuple[Any, ...]], values: dict[str, Any]) -> Iterable[Sequence[Any]]:
+    """The rows of one of the product's queries for postings."""
+    match sql:
+        case ledger.FIND:
+            return [postings[each] for each in (values["payment_id"],) if each in postings]
+        case ledger.KNOWN:
+            return [(each,) for each in values["payment_ids"] if each in postings]
+        case ledger.NEWEST:
+            rows = sorted((row for row in postings.values() if row[0] < values["before"]), reverse=True)
+        case ledger.IN_ORDER:
+            rows = [postings[key] for key in sorted(postings, key="{}.json".format) if f"{key}.json" > values["after"]]
+        case _:
+            raise AssertionError(sql)
+    return rows[:values["page"]]
+
+
 class RdsClient(AwsClient[SimulatedAurora]):
     """RDS's; there are no snapshots."""
 
     service = "rds"
     empty: ClassVar[Mapping[str, tuple[str, str]]] = {
-        "describe_db_cluster_snapshots": ("DescribeDBClusterSnapshots", "DBClusterSnapshots")}
+        "describe_db_cluster_snapshots": ("DescribeDBClusterSnapshots", "DBClusterSnapshots"),
+        "describe_events": ("DescribeEvents", "Events")}
 
     def describe_global_clusters(self, **_: Any) -> dict[str, Any]:
         """DescribeGlobalClusters, as this region's control plane knows it."""

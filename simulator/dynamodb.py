@@ -7,21 +7,23 @@ witness; a write while another region's of the same item is under way is refused
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from functools import cache, partial
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any
 
-from contract import JOURNAL_KEY, LEADERSHIP_KEY
+from botocore.exceptions import ClientError
+
+from contract import RECORD_KEY
 from simulator.aws import AwsClient, failure
 from simulator.network import WITNESS, SimulatedNetwork
-from simulator.scheduler import Process
+from simulator.scheduler import EPOCH, Process
 
 Item = dict[str, Any]
 Stamp = tuple[float, int]  # when an item was written, and a number that no other write has
 
 CONFLICTS = 0.05  # seconds for which another region's write of an item conflicts (strong)
 PAGE = 50  # items of a scan's page
-_BEAT = re.compile(r'"beat": \d+')
 
 
 @dataclass
@@ -39,8 +41,6 @@ class Table:
     """Regions that reach no other replica, whatever the network does (strong)."""
     writer: Process | None = None
     """Who makes the write that is under way; None: no client of the table."""
-    reads: Callable[[Process, str, Item], Item] = lambda _reader, _key, item: item
-    """Called with who reads an item; gives what they get of it."""
     writes: Callable[[Process, str, Item], Item] = lambda _writer, _key, item: item
     """Called with who writes an item; gives what is written."""
     _number: int = 0
@@ -122,8 +122,7 @@ class DynamoClient(AwsClient[Table]):
         def serve() -> Item:
             self._need_quorum("GetItem", needed=ConsistentRead)
             item = self._part.item(self._region, Key["payment_id"]["S"])
-            return {} if item is None else {
-                "Item": self._part.reads(self._caller, Key["payment_id"]["S"], dict(item))}
+            return {} if item is None else {"Item": dict(item)}
 
         return self._call("GetItem", serve)
 
@@ -148,7 +147,18 @@ class DynamoClient(AwsClient[Table]):
             self._part.put(self._region, key, item)
             return {"Attributes": dict(item)} if given.get("ReturnValues") == "ALL_NEW" else {}
 
-        return self._call("UpdateItem", serve, record=key == LEADERSHIP_KEY)
+        return self._call("UpdateItem", serve)
+
+    def batch_get_item(self, *, RequestItems: Item) -> Item:  # noqa: N803
+        """BatchGetItem, of one table."""
+        (name, request), = RequestItems.items()
+
+        def serve() -> dict[str, Any]:
+            self._need_quorum("BatchGetItem", needed=request.get("ConsistentRead", False))
+            found = (self._part.item(self._region, key["payment_id"]["S"]) for key in request["Keys"])
+            return {"Responses": {name: [dict(item) for item in found if item is not None]}, "UnprocessedKeys": {}}
+
+        return self._call("BatchGetItem", serve)
 
     def scan(self, *, ConsistentRead: bool = False, ExclusiveStartKey: Item | None = None,  # noqa: N803
              Limit: int = PAGE, **_: Any) -> Item:  # noqa: N803
@@ -178,15 +188,33 @@ class DynamoClient(AwsClient[Table]):
         return before
 
     def _of_the_record(self, key: str, item: Item) -> bool:
-        """Whether a write is more than a heartbeat of a run."""
-        if key != JOURNAL_KEY or not self._part.network.adversary.active:
+        """Whether a write of the record is more than a heartbeat."""
+        if key != RECORD_KEY or not self._part.network.adversary.active:
             return False
         before = self._part.item(self._region, key)
-        return before is None or _BEAT.sub("", before["document"]["S"]) != _BEAT.sub("", item["document"]["S"])
+        return before is None or {**before, "revision": None} != {**item, "revision": None}
 
     def _need_quorum(self, operation: str, *, needed: bool) -> None:
         if needed and self._part.strong and not self._part.quorum(self._region):
             raise failure(operation, "InternalServerError", 500)
+
+    def _call(self, operation: str, serve: Callable[[], Any], resource: str = "", *, record: bool = False) -> Item:
+        def dated() -> Item:
+            """The answer, or the error, with the time at which it was given."""
+            headers = {"date": _date(int(EPOCH + self._part.network.scheduler.now))}
+            try:
+                return {**serve(), "ResponseMetadata": {"HTTPHeaders": headers}}
+            except ClientError as error:
+                error.response["ResponseMetadata"]["HTTPHeaders"] = headers
+                raise
+
+        return super()._call(operation, dated, resource, record=record)
+
+
+@cache
+def _date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
+
 
 
 Term = tuple[str, str, str]

@@ -164,8 +164,9 @@ class LambdaClient(AwsClient[Functions]):
         super().__init__(functions, caller, region)
         self.read = read
 
-    def invoke(self, *, FunctionName: str, Payload: str | bytes = b"{}", **_: Any) -> dict[str, Any]:  # noqa: N803
-        """Invoke, and wait for the answer."""
+    def invoke(self, *, FunctionName: str, Payload: str | bytes = b"{}",  # noqa: N803
+               InvocationType: str = "RequestResponse", **_: Any) -> dict[str, Any]:  # noqa: N803
+        """Invoke, and wait for the answer unless the invocation's type is Event."""
         name = FunctionName.split(":")[6] if FunctionName.startswith("arn:") else FunctionName
         event = json.loads(Payload)
 
@@ -174,6 +175,10 @@ class LambdaClient(AwsClient[Functions]):
                 self._permit("Invoke")
             except ClientError as error:
                 answer(None, error)
+                return
+            if InvocationType == "Event":
+                self._part.invoke(self._region, name, event, lambda _found, _error: None)
+                answer({}, None)
             else:
                 self._part.invoke(self._region, name, event, answer)
 
@@ -203,7 +208,8 @@ class Gateway:
             if error is None:
                 answer((found["statusCode"], json.loads(found["body"])), None)
             else:
-                answer((429 if isinstance(error, Unavailable) and error.throttled else 502, {}), None)
+                # What Lambda throttles is an internal error of API Gateway's.
+                answer((500 if isinstance(error, Unavailable) else 502, {}), None)
 
         def arrive(answer: Answer) -> None:
             if region in self.down:
@@ -232,17 +238,18 @@ def _proxy_event(method: str, path: str, body: str | None) -> dict[str, Any]:
 
 
 class Schedule:
-    """EventBridge: starts a function of each region every minute, for as long as the region lives."""
+    """EventBridge: starts a function of each region every so many seconds, for as long as the region lives."""
 
-    def __init__(self, network: SimulatedNetwork, functions: Functions, name: str, regions: tuple[str, ...]) -> None:
-        self._network, self._functions, self._name = network, functions, name
+    def __init__(self, network: SimulatedNetwork, functions: Functions, name: str, regions: tuple[str, ...],
+                 every: float = MINUTE) -> None:
+        self._network, self._functions, self._name, self._every = network, functions, name, every
         self.stopped: set[str] = set()
         for region in regions:
             network.scheduler.at(network.scheduler.random.uniform(0.0, 5.0), partial(self._start, region))
 
     def _start(self, region: str) -> None:
         self._invoke(region, RETRIES)
-        self._network.scheduler.at(MINUTE, lambda: self._start(region))
+        self._network.scheduler.at(self._every, lambda: self._start(region))
 
     def _invoke(self, region: str, retries: int) -> None:
         def answered(_: Any, error: BaseException | None) -> None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from simulator.aws import AwsClient
 from simulator.history import History
 from simulator.network import SimulatedNetwork
-from simulator.scheduler import EPOCH
+from simulator.scheduler import EPOCH, Process
 
 
 @dataclass
@@ -75,3 +75,34 @@ class SnsClient(AwsClient[Metrics]):
             return {}
 
         return self._call("Publish", serve)
+
+
+class IamClient(AwsClient[Metrics]):
+    """IAM's; it is served in one region alone, and answers for the caller's."""
+
+    service, connect, read = "iam", 1.0, 1.0
+
+    def __init__(self, metrics: Metrics, caller: Process, served: str, region: str) -> None:
+        super().__init__(metrics, caller, served)
+        self._asked = region
+
+    def simulate_principal_policy(  # pylint: disable=invalid-name
+            self, *, ActionNames: list[str], ResourceArns: list[str], **_: Any) -> dict[str, Any]:  # noqa: N803
+        """SimulatePrincipalPolicy: what the world denies in the caller's region."""
+        def denied(action: str) -> bool:
+            return any((region, operation) == (self._asked, action.partition(":")[2].removesuffix("Function"))
+                       and resource in ResourceArns[0] for region, operation, resource in self._part.network.denied)
+
+        return self._call("SimulatePrincipalPolicy", lambda: {"EvaluationResults": [
+            {"EvalActionName": name, "EvalDecision": "implicitDeny" if denied(name) else "allowed"}
+            for name in ActionNames]})
+
+
+class StsClient(AwsClient[Metrics]):
+    """STS's: who the caller is costs no call here, since nothing depends on it."""
+
+    service = "sts"
+
+    def get_caller_identity(self) -> dict[str, str]:
+        """GetCallerIdentity."""
+        return {"Arn": f"arn:aws:sts::123456789012:assumed-role/{self._caller.name}"}

@@ -345,7 +345,7 @@ def stall_near_the_objective(draw: Random) -> HistoryPlan:
     lost = WARM + draw.uniform(30, 75)
     return HistoryPlan(options=_options(draw, strong=False, automatic=True, pay_every=2.0), safety=lost + 120, faults=[
         *(TimedFault(name, EAST, WARM, EVER) for name in ("table-stalls", "receipts-stall", "ledger-stalls")),
-        TimedFault("region-lost", EAST, lost, EVER)], person=Person(waits=None))
+        TimedFault("region-lost", EAST, lost, EVER)], person=Person(waits=90.0, accepts=True))
 
 
 @mix
@@ -392,7 +392,7 @@ def restored(draw: Random) -> HistoryPlan:
 def large(draw: Random) -> HistoryPlan:
     """Hundreds of thousands of payments, a tenth of which one store has lost, when the traffic moves."""
     at = WARM + draw.uniform(0, 30)
-    return HistoryPlan(options=_options(draw, older=draw.randint(50, 350), scale=4000, clients=1, receipts_lag=(
+    return HistoryPlan(options=_options(draw, older=draw.randint(50, 350), scale=1000, clients=1, receipts_lag=(
         0.5, draw.choice((5.0, 400.0)))), safety=at + 60, liveness=320.0,
         person=Person(typed=[(at, draw.choice((SWITCH, LOSE)))]))
 

@@ -93,7 +93,7 @@ def _compiled(function: FunctionType, source: str) -> CodeType:
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant("a lease has no end", 23, "late-writes", "payments.leadership:Lease.epoch",
-           "self._clock.monotonic() >= known[1]", "False"),
+           "known[1].seconds() < LEASE", "True"),
 )
 
 

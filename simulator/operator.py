@@ -55,14 +55,13 @@ class Operator:
             waits = self._person.waits
             if advice and waits is not None and self._world.scheduler.now >= at + waits and self._down():
                 if not self._busy:
-                    self._busy = True
                     accepts = self.patient and advice.startswith("failover")
                     self._type(advice + (" --accept-data-loss" if accepts else ""), 1)
                 advice = ""
 
     def _type(self, words: str, attempt: int) -> None:
         world = self._world
-        self._number += 1
+        self._number, self._busy = self._number + 1, True
         process = Process(world.scheduler, f"operator-{self._number}", OUTSIDE)
         process.skew = world.options.skews.get(OUTSIDE, 0.0)
         process.ended.append(partial(setattr, self, "_busy", False))

@@ -3,7 +3,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from contract import DNS_TTL, HEALTH_PATH, LEVER_PATH
+from contract import ALIVE, DEAD, DNS_TTL, HEALTH_PATH, LEADS_LABEL, LEVER_PATH
 from simulator.network import OUTSIDE, SimulatedNetwork, Unanswered
 from simulator.scheduler import Process
 
@@ -79,6 +79,13 @@ class Route53:
     def sees(self, region: str) -> bool:
         """Whether a region is healthy from outside."""
         return self.checks["primary" if region == self.regions[0] else "dr"].healthy
+
+    def text(self, name: str) -> str:
+        """The TXT record of a name: what the checkers see of a region, or the region that clients are led to."""
+        label, _, rest = name.partition(".")
+        if label == LEADS_LABEL:
+            return self.leads_to()
+        return ALIVE if self.sees(rest.partition(".")[0]) else DEAD
 
     def leads_to(self) -> str:
         """The region that the name leads to now."""

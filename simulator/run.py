@@ -9,7 +9,6 @@ from random import Random
 from zlib import crc32
 
 from recovery.drill.payer import Payer
-from recovery.stack import Stack
 from simulator.checkers import LIVENESS, QUIET, SAFETY, Violation
 from simulator.faults import EVER, FAULTS, Strikes, TimedFault
 from simulator.mixes import MIXES, HistoryPlan
@@ -108,7 +107,7 @@ def _is_steady(world: World) -> bool:
     now = world.scheduler.now
     runs = [run for region in world.regions if (run := world.run(region))]
     agreed = {*(world.leader(region)[0] for region in world.regions), world.route53.leads_to(), world.aurora.writer}
-    return (now - max(world.served.values()) < STEP and all(run["ended"] is not None for run in runs)
+    return (now - max(world.served.values()) < STEP and all(run.ended is not None for run in runs)
             and len(agreed) == 1)
 
 
@@ -116,17 +115,16 @@ def audit(world: World) -> None:
     """Let the drill's own code count the acknowledged payments that are lost, in the region that takes payments."""
     able = [region for region in world.regions if world.takes_payments(region)]
     if len(able) == 1:
-        stack = Stack.of(world.outputs)
         auditor = Process(world.scheduler, "drill", OUTSIDE)
         auditor.spared = True
-        payer = Payer(stack, "key", world.environment(auditor), math.inf)
+        payer = Payer(world.stack, "key", world.environment(auditor), math.inf)
         old = world.scheduler.now - QUIET / 2
         payer.acknowledged = [key for key, each in world.acknowledged.items() if each.at < old]
 
         lost = sum(not world.stores_with(able[0], key) for key in payer.acknowledged)
 
         def count() -> None:
-            counted = payer.lost(stack.site(able[0]))
+            counted = payer.lost(world.stack.site(able[0]))
             world.history.note(world.scheduler.now, "audited", able[0], counted=counted, lost=lost)
 
         world.scheduler.spawn(auditor, count)

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any
 
-from contract import LEVER_KEY
+from contract import LEVER_KEY, RECEIPTS_PREFIX
 from simulator.aws import AwsClient, failure
 from simulator.network import SimulatedNetwork
 from simulator.scheduler import EPOCH
 
-PAGE = 200  # versions of a listing's page
+PAGE = 50  # versions of a listing's page
 READ_ALREADY = 0.5  # the part of the copies under way that have left a region when it is lost
 
 
@@ -51,7 +51,7 @@ class Buckets:
         version = StoredVersion(self._number, self.network.scheduler.now, body)
         self.objects[bucket].setdefault(key, []).append(version)
         target = self.copied.get(bucket)
-        if target:
+        if target and key.startswith(RECEIPTS_PREFIX):
             self._copy(bucket, key, version)
 
     def _copy(self, bucket: str, key: str, version: StoredVersion) -> None:

@@ -8,30 +8,38 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from contract import ALIAS, JOURNAL_KEY, LEADERSHIP_KEY, LEVER_KEY, OBSERVATION_PREFIX, RECEIPTS_PREFIX, Metric
+from contract import ALIAS, LEVER_KEY, OBSERVATION_PREFIX, RECEIPTS_PREFIX, RECORD_KEY, Metric
 from payments.deadline import Timing
-from payments.payment import Payment, Record
+from payments.ledger import PostgresLedger
+from payments.payment import PAYMENT_ID, Payment, Record
 from payments.reconcile import Reconciliation
 from payments.region import Transport, create_api, create_service
 from recovery import cli, controller
 from recovery.observation import Observation
+from recovery.record import ControlRecord, Run
+from recovery.stack import Stack
 from simulator import adapters
-from simulator.aurora import RdsClient, SimulatedAurora
+from simulator.aurora import LedgerSession, RdsClient, SimulatedAurora
 from simulator.clients import Acknowledged, Client
 from simulator.dynamodb import DynamoClient, Table
 from simulator.functions import MINUTE, Function, Functions, Gateway, LambdaClient, Schedule
 from simulator.history import History
-from simulator.metrics import CloudWatchClient, Metrics, SnsClient
+from simulator.metrics import CloudWatchClient, IamClient, Metrics, SnsClient, StsClient
 from simulator.network import OUTSIDE, NetworkCall, SimulatedNetwork, Unanswered
 from simulator.route53 import Route53
 from simulator.s3 import Buckets, S3Client
-from simulator.scheduler import Process, Scheduler
+from simulator.scheduler import EPOCH, Process, Scheduler
 
 SILENT = logging.Logger("silent", logging.CRITICAL)  # noqa: LOG001  # it has no parent
 REGIONS = ("us-east-1", "us-west-2")
 TABLE, GLOBAL = "payment-transactions-sim", "tapstack-sim"
 PAYMENTS, RECONCILE, CONTROLLER = "tapstack-payments-sim", "tapstack-reconcile-sim", "tapstack-controller-sim"
 MEMORY, ANSWER = 1024 * 1024 * 1024, 6_291_556  # bytes: what the repair may hold, and what Lambda lets it answer
+LEDGER_PAGE = 20  # postings that the repair reads at once where its memory is limited
+RECORDS = {RECORD_KEY: "run", OBSERVATION_PREFIX.rstrip(":"): "document"}
+"""Attributes with a JSON document, by what the keys of their items begin with."""
+SETTLED = {"S": "SETTLED"}
+REPAIR_SECONDS = 120.0  # between two starts of the repair
 DRAIN_SECONDS = 5.0
 RECENT = 15.0  # seconds within which a region that takes payments has acknowledged one
 
@@ -77,6 +85,7 @@ class Screen(cli.Terminal):
 class World:  # pylint: disable=too-many-instance-attributes,too-many-public-methods  # everything of a history
     """The history's world, from its start."""
 
+    # pylint: disable-next=too-many-statements
     def __init__(self, seed: int, options: Options, adversary: Any = None) -> None:
         self.options, self.history, self.regions = options, History(), REGIONS
         self.scheduler = scheduler = Scheduler(seed)
@@ -86,7 +95,7 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
         primary, standby = REGIONS
         draw = scheduler.random
         self.table = Table(self.network, REGIONS, options.strong, lag=lambda: draw.uniform(*options.table_lag),
-                           reads=self._as_read, writes=self._as_written)
+                           writes=self._as_written)
         self.receipts = {region: f"receipts-{region}" for region in REGIONS}
         self.control = {region: f"control-{region}" for region in REGIONS}
         self.buckets = Buckets(
@@ -125,6 +134,7 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
         self._snapshot: dict[str, Any] = {}
         self._silent_lag = draw.random() < 1 / 2
         self.outputs = self._outputs()
+        self.stack = Stack.of(self.outputs)
         for region in REGIONS:
             self._deploy(region)
         self._fill()
@@ -133,6 +143,7 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
         self.route53 = Route53(self.network, REGIONS, self._check, interval=options.interval,
                                threshold=options.threshold)
         self.schedule = Schedule(self.network, self.functions, CONTROLLER, REGIONS)
+        self.repairs = Schedule(self.network, self.functions, RECONCILE, REGIONS, REPAIR_SECONDS)
         self._publish_lags()
         self._alarms()
         self._drain_again()
@@ -172,8 +183,7 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
 
     def _fill(self) -> None:
         """Give all stores the leadership of the primary region, and the older payments."""
-        self.table.put(REGIONS[0], LEADERSHIP_KEY, {
-            "payment_id": {"S": LEADERSHIP_KEY}, "epoch": {"N": "1"}, "region": {"S": REGIONS[0]}})
+        self.table.put(REGIONS[0], RECORD_KEY, ControlRecord(revision=1, epoch=1, region=REGIONS[0]).item())
         for number in range(self.options.older):
             payment = Payment(payment_id=f"older-{number}", amount=1, currency="EUR", payer="payer", payee="shop")
             record = Record(payment=payment, fingerprint=payment.fingerprint(), epoch=1, settled=True,
@@ -185,7 +195,7 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
             key = f"{RECEIPTS_PREFIX}{payment.payment_id}.json"
             self.buckets.write(self.receipts[REGIONS[0]], key, record.receipt())
             for books in self.aurora.books.values():
-                books.post({**texts, "amount": 1, "epoch": 1})
+                books.write({**texts, "amount": 1, "epoch": 1})
         for view in self.table.views.values():
             view.update(self.table.views[REGIONS[0]])
 
@@ -207,6 +217,7 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
 
         return client
 
+    # pylint: disable-next=too-many-return-statements
     def _client_of(self, process: Process, service: str, region: str, read: float) -> Any:
         match service:
             case "dynamodb":
@@ -221,6 +232,10 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
                 return CloudWatchClient(self.metrics, process, region)
             case "sns":
                 return SnsClient(self.metrics, process, region)
+            case "iam":
+                return IamClient(self.metrics, process, REGIONS[0], region)
+            case "sts":
+                return StsClient(self.metrics, process, region)
         raise AssertionError(service)
 
     def transport(self, process: Process) -> Transport:
@@ -231,7 +246,7 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
 
     def environment(self, process: Process) -> Any:
         """What recovery takes from the machine of a process."""
-        return adapters.environment(process, self.network, self.clients(process), self.http)
+        return adapters.environment(process, self.network, self.clients(process), self.http, self.route53.text)
 
     def command(self, process: Process, words: str) -> tuple[int, str]:
         """Run a command of recovery; its exit code, and what it printed."""
@@ -251,14 +266,18 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
     def _reconcile(self, region: str, process: Process) -> Any:
         self._environments.append((region, "reconcile", process))
         timing, runtime = Timing(), adapters.runtime(process, self.network)
-        made = Reconciliation(region, create_service(self.environ(region), timing, runtime, self.transport(process)),
-                              timing, runtime)
+        service = create_service(self.environ(region), timing, runtime, self.transport(process))
+        if self.options.scale:
+            writer, reader = (partial(LedgerSession.connect, self.aurora, process, region, reader=reads)
+                              for reads in (False, True))
+            service = replace(service, ledger=PostgresLedger(writer, reader, page=LEDGER_PAGE))
+        made = Reconciliation(region, service, timing, runtime)
 
         def answer(event: Any, context: Any) -> Any:
             found = made.answer(event, context)
             if found.get("done"):
                 self.history.note(self.scheduler.now, "repaired", region, epoch=self.leader(region)[1],
-                                  pending=found["pending"], repaired=len(found["repaired"]), refused=found["refused"])
+                                  **found["counts"])
             return found
 
         return answer
@@ -268,7 +287,8 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
         process.skew = self.skews.get(region, 0.0)
         self.drivers.append(process)
         environ = {**self.environ(region), "STACK_OUTPUTS": json.dumps(self.outputs), "PROBE_SECONDS": "10",
-                   "WATCH_SECONDS": "60", "COOL_DOWN_SECONDS": "300"}
+                   "WATCH_SECONDS": "60", "COOL_DOWN_SECONDS": "300",
+                   "DETECTION_SECONDS": str(self.stack.detection), "ROLE_ARN": f"arn:aws:iam::1:role/{region}"}
         controller.logger.setLevel(logging.CRITICAL)
         made = controller.create(environ, self.environment(process))
         return lambda _event, context: made.watch(f"controller in {region} ({context.aws_request_id})")
@@ -301,7 +321,7 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
         """The stores of a region that keep a payment: the item settled, its posting, a receipt."""
         found = set()
         item = self.table.item(region, payment_id)
-        if item and item.get("status", {}).get("S") == "SETTLED":
+        if item and item.get("status") == SETTLED:
             found.add("table")
         if payment_id in self.aurora.books[region].postings:
             found.add("ledger")
@@ -311,20 +331,19 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
 
     def leader(self, region: str) -> tuple[str, int]:
         """Who leads and under which epoch, as a region's replica says."""
-        item = self.table.item(region, LEADERSHIP_KEY)
+        item = self.table.item(region, RECORD_KEY)
         return (item["region"]["S"], int(item["epoch"]["N"])) if item else ("", 0)
 
-    def run(self, region: str) -> dict[str, Any] | None:
-        """The journal's latest run, as a region's replica says."""
-        item = self.table.item(region, JOURNAL_KEY)
-        return json.loads(item["document"]["S"]) if item else None
+    def run(self, region: str) -> Run | None:
+        """The latest run, as a region's replica says."""
+        item = self.table.item(region, RECORD_KEY)
+        return ControlRecord.of(item).run if item else None
 
     def reported(self, region: str) -> float | None:
         """The seconds of payments that would be lost by what a region's controller wrote last, None if unknown."""
         item = self.table.item(region, f"{OBSERVATION_PREFIX}{region}")
-        document = json.loads(item["document"]["S"]) if item else {}
-        document.pop("release", None)
-        return Observation.of(document).exposure if document else None
+        return Observation.of(json.loads(item["document"]["S"])).exposure(
+            self.stack, EPOCH + self.scheduler.now) if item else None
 
     def lever(self, region: str) -> bool:
         """Whether a region's lever is set."""
@@ -344,55 +363,57 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
         """Write an item, and note what that changes."""
         before, now, writer = self.table.item(region, key), self.scheduler.now, self.table.writer
         if writer is not None:
-            if key == JOURNAL_KEY:
-                self._hold(region, writer, json.loads(item["document"]["S"]))
-            elif key == LEADERSHIP_KEY and before is not None and before["region"] != item["region"]:
-                self._led(now, item["region"]["S"], int(item["epoch"]["N"]), writer)
+            if key == RECORD_KEY:
+                record = ControlRecord.of(item)
+                if record.run:
+                    self._hold(region, writer, record.run)
+                if before is not None and before["region"] != item["region"]:
+                    self._led(now, record, writer)
             elif key.startswith(OBSERVATION_PREFIX):
                 self._looked[region] = now
-            elif item.get("status", {}).get("S") == "SETTLED" and (before or {}).get("status") != item["status"]:
+            elif PAYMENT_ID.fullmatch(key) and item.get("status") == SETTLED != (before or {}).get("status"):
                 self.history.note(now, "settled", region, id=key, epoch=int(item["epoch"]["N"]))
         put(region, key, item)
 
-    def _hold(self, region: str, writer: Process, run: dict[str, Any]) -> None:
+    def _hold(self, region: str, writer: Process, run: Run) -> None:
         """Somebody wrote the run in a region: it is theirs, and has been proved to be."""
         record = "" if self.options.strong else region
         holder = self._holders.get(record)
         if holder is not None and holder is not writer:
             holder.shuns = ""
-        writer.proved, self._names[writer.name] = writer.calls, run["driver"]
-        writer.shuns = self.other(run["target"]) if run["action"] == "failover" and run["ended"] is None else ""
+        writer.proved, self._names[writer.name] = writer.calls, run.driver
+        writer.shuns = self.other(run.target) if run.action == "failover" and run.ended is None else ""
         before = self.run(region)
-        if before and before["id"] == run["id"] and before["ended"] is not None and run["ended"] is None:
-            self.history.note(self.scheduler.now, "reopened", writer.name, run=run["id"])
-        if before is None or any(before[key] != run[key] for key in ("id", "driver", "ended")):
-            self.history.note(self.scheduler.now, "runs" if run["ended"] is None else "ends", writer.name,
-                              action=run["action"], target=run["target"], run=run["id"], why=run["why"])
+        if before and before.id == run.id and before.ended is not None and run.ended is None:
+            self.history.note(self.scheduler.now, "reopened", writer.name, run=run.id)
+        if before is None or (before.id, before.driver, before.ended) != (run.id, run.driver, run.ended):
+            self.history.note(self.scheduler.now, "runs" if run.ended is None else "ends", writer.name,
+                              action=run.action, target=run.target, run=run.id, why=run.outcome or run.why)
         self._holders[record] = writer
 
     def _shunned(self, call: NetworkCall) -> None:
         """Note a call to the region that a failover leaves alone, if its caller still drives that failover."""
         run = self.run(self.other(call.region))
-        if run and run["ended"] is None and run["driver"] == self._names[call.caller.name]:
+        if run and run.ended is None and run.driver == self._names[call.caller.name]:
             self.history.note(self.scheduler.now, "called", call.caller.name, region=call.region,
                               operation=call.operation)
         else:
             call.caller.shuns = ""
 
-    def _led(self, now: float, leader: str, epoch: int, writer: Process) -> None:
+    def _led(self, now: float, record: ControlRecord, writer: Process) -> None:
         """Note a change of leadership with what is true at that moment."""
+        leader, run = record.region, record.run
         other = self.other(leader)
-        run = self.run(leader) or {}
         missing = [each for each in self.acknowledged.values()
                    if each.payment_id not in self.given_up and not self.stores_with(leader, each.payment_id)]
         oldest = min((each.at for each in missing), default=0.0)
-        failover = run.get("action") == "failover"
-        begun = next((event.who for event in self.history.of("runs") if event.facts["run"] == run.get("id")), "")
+        failover = run is not None and run.action == "failover"
+        begun = next((event.who for event in self.history.of("runs") if run and event.facts["run"] == run.id), "")
         if failover and not self.options.strong:
             self.given_up.update(each.payment_id for each in missing)
         self.history.note(
-            now, "leads", leader, epoch=epoch, action=run.get("action"), run=run.get("id"), by=writer.name,
-            resumed=begun != writer.name, automatic=writer.place != OUTSIDE, accepted=run.get("accepted"),
+            now, "leads", leader, epoch=record.epoch, action=run and run.action, run=run and run.id, by=writer.name,
+            resumed=begun != writer.name, automatic=writer.place != OUTSIDE, accepted=run and run.accepted,
             missing=len(missing),
             exposure=round(self.served[other] - oldest, 1) if missing else 0.0, reported=self.reported(leader),
             looked=round(now - self._looked.get(leader, 0.0), 1), served=round(now - self.served[other], 1),
@@ -402,22 +423,16 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
 
     def _asked(self, caller: Process, target: str, how: str, number: int) -> None:
         holder, run = self._holders.get("" if self.options.strong else target), self.run(target)
-        holds = holder is caller and run is not None and run["ended"] is None
+        holds = holder is caller and run is not None and run.ended is None
         self.history.note(self.scheduler.now, "asked to promote", caller.name, target=target, how=how, holds=holds,
                           holder=holder.name if holder else "nobody", proved=number == caller.proved + 1)
 
     def _as_written(self, writer: Process, key: str, item: dict[str, Any]) -> dict[str, Any]:
         """An item as the release of its writer has it: the next one has another field."""
-        if writer.place in self.newer and (key == JOURNAL_KEY or key.startswith(OBSERVATION_PREFIX)):
-            return {**item, "document": {"S": json.dumps({**json.loads(item["document"]["S"]), "release": 2})}}
-        return item
-
-    def _as_read(self, reader: Process, key: str, item: dict[str, Any]) -> dict[str, Any]:
-        """An item as its reader understands it: the next release knows its field."""
-        if reader.place in self.newer and (key == JOURNAL_KEY or key.startswith(OBSERVATION_PREFIX)):
-            document = json.loads(item["document"]["S"])
-            document.pop("release", None)
-            return {**item, "document": {"S": json.dumps(document)}}
+        part = RECORDS.get(key.partition(":")[0], "")
+        if writer.place in self.newer and part in item:
+            document = {**json.loads(item[part]["S"]), "release": 2}
+            return {**item, "release": {"N": "2"}, part: {"S": json.dumps(document)}}
         return item
 
     # --- What AWS does by itself

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from recovery.record import Run
 from simulator import checkers
 from simulator.clients import Acknowledged
 from simulator.history import History
@@ -21,11 +22,9 @@ class FakeWorld(SimpleNamespace):
     """As much of a world as checkers ask for; everything is well in it."""
 
     def __init__(self, **changes: Any) -> None:
-        history = History()
-        for moment in range(0, 1000, 10):
-            history.note(float(moment), "paid", "client")
         super().__init__(**{
-            "history": history, "options": Options(), "regions": (EAST, WEST), "scheduler": SimpleNamespace(now=NOW),
+            "history": paying(*range(0, 1000, 10)), "options": Options(), "regions": (EAST, WEST),
+            "scheduler": SimpleNamespace(now=NOW), "stack": SimpleNamespace(look_interval=10),
             "served": {EAST: NOW, WEST: 0.0}, "permanent": [], "struck": {}, "given_up": set(),
             "contested": set(), "healed": 0.0,
             "acknowledged": {}, "table": SimpleNamespace(views={EAST: {}, WEST: {}}, item=lambda _region, _key: None),
@@ -49,16 +48,18 @@ def led(**changes: Any) -> FakeWorld:
     return FakeWorld().note("leads", WEST, **{**LED, **changes})
 
 
-def run(**changes: Any) -> dict[str, Any]:
+def run(ended: float | None = None) -> Run:
     """A run."""
-    return {"id": "r", "action": "failover", "target": WEST, "driver": "c", "ended": None, "steps": {}, **changes}
+    return Run(id="r", action="failover", target=WEST, driver="c", began=100.0, why="", ended=ended)
 
 
-def paying(*moments: float) -> History:
-    """A history of payments."""
+def paying(*moments: float, repaired: float = NOW) -> History:
+    """A history of payments, and of a repair in each region."""
     history = History()
     for moment in moments:
-        history.note(moment, "paid", "client")
+        history.note(float(moment), "paid", "client")
+    for region in (EAST, WEST):
+        history.note(repaired, "repaired", region)
     return history
 
 
@@ -87,8 +88,6 @@ BROKEN: list[tuple[FakeWorld, str]] = [
     (FakeWorld().note("called", operation="GET /health"), "the lost region was called"),
     (FakeWorld().note("settled", EAST, id="p", epoch=1).note("settled", WEST, id="q", epoch=1),
      "two regions under one epoch"),
-    (FakeWorld(options=Options(strong=True)).note("repaired", WEST, epoch=2, pending=["p"]).note(
-        "settled", EAST, 600.0, id="p", epoch=1), "settled by a fenced writer"),
     (FakeWorld(options=Options(strong=True)).note("leads", WEST, **LED).note(
         "settled", EAST, 510.0, id="p", epoch=1), "a lease outlives its time"),
     (FakeWorld().note("another answer", id="p", status=409, region=EAST, now={}), "acknowledged, then 409"),
@@ -101,7 +100,8 @@ BROKEN: list[tuple[FakeWorld, str]] = [
     (FakeWorld(history=paying(100.0, 300.0, 500.0, 700.0, 900.0)), "payments stop again"),
     (FakeWorld(history=paying(100.0, 900.0)), "nobody is notified"),
     (FakeWorld(run=lambda _: run()).note("runs", at=100.0, run="r"), "a run is left open"),
-    (FakeWorld(run=lambda _: run(steps={"reconcile": {"ended": None}})).note("runs", at=100.0, run="r"),
+    (FakeWorld(history=paying(*range(0, 1000, 10), repaired=500.0), healed=600.0), "a repair does not end"),
+    (FakeWorld(history=paying(*range(0, 1000, 10), repaired=500.0)).note("leads", EAST, 600.0, **LED),
      "a repair does not end"),
     (FakeWorld(aurora=SimpleNamespace(writer=WEST)), "leader and writer differ"),
     (FakeWorld(table=SimpleNamespace(views={EAST: {f"!watch:{EAST}": ({}, (100.0, 1))}, WEST: {}})),
@@ -119,8 +119,8 @@ SOUND: list[FakeWorld] = [
     led(other_pays=True, automatic=False),
     FakeWorld().note("asked to promote", holds=False, proved=True),
     FakeWorld().note("settled", EAST, id="p", epoch=1).note("settled", WEST, id="q", epoch=2),
-    FakeWorld(options=Options(strong=True)).note("repaired", WEST, epoch=2, pending=["p"]).note(
-        "settled", WEST, 600.0, id="p", epoch=2),
+    FakeWorld(history=paying(*range(0, 1000, 10), repaired=500.0)).note("leads", EAST, 850.0, **LED),
+    FakeWorld(history=paying(*range(0, 1000, 10), repaired=500.0), healed=600.0, permanent=["a fault"]),
     FakeWorld(options=Options(strong=True)).note("leads", WEST, **LED).note(
         "settled", EAST, 502.0, id="p", epoch=1).note("settled", WEST, 510.0, id="q", epoch=2),
     FakeWorld(options=Options(strong=True), struck={"freeze before": 1}).note("leads", WEST, **LED).note(

@@ -154,6 +154,9 @@ def table(clients: Clients) -> Iterator[Outcome]:
         "#epoch = :epoch"), ExpressionAttributeNames={"#epoch": "epoch"},
         ExpressionAttributeValues={":epoch": {"N": "1"}}))
     yield outcome(lambda: client.scan(TableName="table", ConsistentRead=True)["Items"])
+    wanted = {"table": {"Keys": [KEY, {"payment_id": {"S": "none"}}], "ConsistentRead": True}}
+    found = client.batch_get_item(RequestItems=wanted)
+    yield found["Responses"], found["UnprocessedKeys"]
 
 
 def bucket(clients: Clients) -> Iterator[Outcome]:

@@ -5,8 +5,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from contract import RECEIPTS_PREFIX
 from simulator.s3 import PAGE, Buckets, S3Client
 from tests.simulator.conftest import EAST, WEST, Machine
+
+KEY = f"{RECEIPTS_PREFIX}k.json"
 
 
 def buckets(machine: Machine, lag: Callable[[], float] = lambda: 1.0) -> tuple[Buckets, S3Client, S3Client]:
@@ -18,25 +21,25 @@ def buckets(machine: Machine, lag: Callable[[], float] = lambda: 1.0) -> tuple[B
 
 def test_a_conditional_put_writes_only_what_is_new(machine: Machine) -> None:
     _, east, _ = buckets(machine)
-    once: Any = {"Bucket": "east", "Key": "k", "Body": b"1", "IfNoneMatch": "*"}
+    once: Any = {"Bucket": "east", "Key": KEY, "Body": b"1", "IfNoneMatch": "*"}
     machine.do(lambda: east.put_object(**once))
     with pytest.raises(ClientError) as raised:
         machine.do(lambda: east.put_object(**once))
     assert raised.value.response["Error"]["Code"] == "PreconditionFailed"
-    machine.do(lambda: east.delete_object(Bucket="east", Key="k"))
+    machine.do(lambda: east.delete_object(Bucket="east", Key=KEY))
     machine.do(lambda: east.put_object(**once))
 
 
 def test_a_delete_marker_hides_what_is_below_it(machine: Machine) -> None:
     made, east, _ = buckets(machine)
-    machine.do(lambda: east.put_object(Bucket="east", Key="k", Body=b"1"))
-    number = str(made.objects["east"]["k"][0].number)
-    machine.do(lambda: east.delete_object(Bucket="east", Key="k"))
-    for call in (lambda: east.get_object(Bucket="east", Key="k"), lambda: east.head_object(Bucket="east", Key="k")):
+    machine.do(lambda: east.put_object(Bucket="east", Key=KEY, Body=b"1"))
+    number = str(made.objects["east"][KEY][0].number)
+    machine.do(lambda: east.delete_object(Bucket="east", Key=KEY))
+    for call in (lambda: east.get_object(Bucket="east", Key=KEY), lambda: east.head_object(Bucket="east", Key=KEY)):
         with pytest.raises(ClientError) as raised:
             machine.do(call)
         assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 404
-    assert machine.do(lambda: east.get_object(Bucket="east", Key="k", VersionId=number))["Body"].read() == b"1"
+    assert machine.do(lambda: east.get_object(Bucket="east", Key=KEY, VersionId=number))["Body"].read() == b"1"
     listed = machine.do(lambda: east.list_object_versions(Bucket="east"))
     assert ([each["IsLatest"] for each in listed["Versions"]], len(listed["DeleteMarkers"])) == ([False], 1)
 
@@ -44,42 +47,43 @@ def test_a_delete_marker_hides_what_is_below_it(machine: Machine) -> None:
 def test_a_listing_has_pages_in_the_order_of_keys(machine: Machine) -> None:
     made, east, _ = buckets(machine)
     for number in range(PAGE + 2):
-        made.write("east", f"p/{number:04}", b"1")
-    first = machine.do(lambda: east.list_object_versions(Bucket="east", Prefix="p/"))
+        made.write("east", f"{RECEIPTS_PREFIX}{number:04}", b"1")
+    first = machine.do(lambda: east.list_object_versions(Bucket="east", Prefix=RECEIPTS_PREFIX))
     second = machine.do(lambda: east.list_object_versions(
-        Bucket="east", Prefix="p/", KeyMarker=first["NextKeyMarker"], VersionIdMarker=first["NextVersionIdMarker"]))
+        Bucket="east", Prefix=RECEIPTS_PREFIX, KeyMarker=first["NextKeyMarker"],
+        VersionIdMarker=first["NextVersionIdMarker"]))
     keys = [each["Key"] for each in (*first["Versions"], *second["Versions"])]
-    assert keys == [f"p/{number:04}" for number in range(PAGE + 2)]
+    assert keys == [f"{RECEIPTS_PREFIX}{number:04}" for number in range(PAGE + 2)]
     assert (first["IsTruncated"], second["IsTruncated"]) == (True, False)
 
 
 def test_a_copy_has_its_place_by_the_time_of_its_source(machine: Machine) -> None:
     made, _, _ = buckets(machine, lag=lambda: 5.0)
-    made.write("east", "k", b"older")
+    made.write("east", KEY, b"older")
     machine.scheduler.run(1.0)
-    made.write("west", "k", b"newer")
+    made.write("west", KEY, b"newer")
     machine.scheduler.run(20.0)
-    assert made.newest("east", "k") == made.newest("west", "k") == b"newer"
+    assert made.newest("east", KEY) == made.newest("west", KEY) == b"newer"
 
 
 def test_copies_wait_for_a_stall_to_end(machine: Machine) -> None:
     made, _, _ = buckets(machine)
     made.stalled.add((EAST, WEST))
-    made.write("east", "k", b"1")
+    made.write("east", KEY, b"1")
     machine.scheduler.run(5.0)
     made.drain()
     machine.scheduler.run(10.0)
-    assert made.newest("west", "k") is None
+    assert made.newest("west", KEY) is None
     made.stalled.clear()
     made.drain()
     machine.scheduler.run(20.0)
-    assert made.newest("west", "k") == b"1"
+    assert made.newest("west", KEY) == b"1"
 
 
 def test_some_copies_under_way_have_left_a_region_that_is_lost_and_the_rest_wait(machine: Machine) -> None:
     made, _, _ = buckets(machine)
     for number in range(40):
-        made.write("east", str(number), b"1")
+        made.write("east", f"{RECEIPTS_PREFIX}{number}", b"1")
     machine.network.dead[EAST] = 0.0
     for end in (10.0, 20.0, 30.0):
         machine.scheduler.run(end)
@@ -95,8 +99,16 @@ def test_some_copies_under_way_have_left_a_region_that_is_lost_and_the_rest_wait
 def test_what_is_denied_is_denied_for_one_bucket(machine: Machine) -> None:
     _, east, _ = buckets(machine)
     machine.network.denied.add((EAST, "PutObject", "other"))
-    machine.do(lambda: east.put_object(Bucket="east", Key="k"))
+    machine.do(lambda: east.put_object(Bucket="east", Key=KEY))
     machine.network.denied.add((EAST, "PutObject", "east"))
     with pytest.raises(ClientError) as raised:
-        machine.do(lambda: east.put_object(Bucket="east", Key="k"))
+        machine.do(lambda: east.put_object(Bucket="east", Key=KEY))
     assert raised.value.response["Error"]["Code"] == "AccessDenied"
+
+
+def test_only_receipts_are_copied(machine: Machine) -> None:
+    made, _, _ = buckets(machine)
+    for key in (KEY, "repair/k.jsonl"):
+        made.write("east", key, b"1")
+    machine.scheduler.run(5.0)
+    assert list(made.objects["west"]) == [KEY]
