@@ -18,7 +18,7 @@ from payments.leadership import DynamoLeadership, Leadership
 from payments.ledger import DatabaseAddress, PostgresLedger, iam_login, open_connection
 from payments.payment import Record
 from payments.runtime import system_runtime
-from payments.stores import DynamoTable, S3Receipts
+from payments.stores import DynamoTable, S3Receipts, record_of
 from rehearsal.aws.clients import CREDENTIALS, EmulatorClients
 from rehearsal.aws.faults import Faults, Heal, Lag
 from rehearsal.aws.proxy import AwsProxies
@@ -105,7 +105,7 @@ class RehearsedStack:
         table = DynamoTable(self.clients("dynamodb", region.name), region.table)
         receipts = S3Receipts(self.clients("s3", region.name), region.bucket)
         try:
-            records = {record.payment.payment_id: record for record in table.records(_deadline)}
+            records = {key: record_of(item) for _, page in table.pages("", _deadline) for key, item in page.items()}
             versions = Counter(version.payment_id for version in receipts.versions(_deadline))
         except StoreUnavailable as error:
             raise CheckFailed(str(error)) from error

@@ -15,7 +15,7 @@ from typing import Any
 
 import pulumi
 
-from contract import OUTPUTS_FILE, OUTPUTS_VARIABLE
+from contract import OUTPUTS_FILE, OUTPUTS_VARIABLE, Variable
 from payments.clock import SYSTEM, Clock, utc_now
 from rehearsal.aws.clients import CREDENTIALS, EmulatorClients
 from rehearsal.aws.emulator import Emulator
@@ -29,6 +29,7 @@ from rehearsal.deploy.project import Project
 from rehearsal.deploy.pulumi_engine import PulumiDeployment
 from rehearsal.deploy.resources.model import DeployTarget
 from rehearsal.drills import runner
+from rehearsal.drills.emulated.name_server import NameServer
 from rehearsal.drills.environment import DrillEnvironment
 from rehearsal.drills.report import page
 from rehearsal.drills.report.model import DrillResult
@@ -104,6 +105,7 @@ class Rehearsal:
         self._options, self._report, self._parts = options, report, parts
         self._outputs_file = options.project.folder / parts.outputs_file
         self._ca_file = ""
+        self._name_server = NameServer()
 
     def run(self) -> int:
         """Run, report the verdict, and return the exit code."""
@@ -138,8 +140,10 @@ class Rehearsal:
         stack.callback(proxies.stop)
         proxies.start()
         clients = parts.clients(proxies.url(OUTSIDE), THREADS)
+        stack.callback(self._name_server.stop)
+        self._name_server.start()
         target = DeployTarget({region: proxies.url(region) for region in regions}, aurora.ports, aurora.authority,
-                              self._options.factor)
+                              self._options.factor, self._name_server.address)
         deployment = parts.deployments[self._options.engine](clients, target, report.step)
         stack.callback(deployment.close)
         with report.phase("inventory") as notes:
@@ -215,6 +219,7 @@ class Rehearsal:
         with self._parts.drill_environment(
                 rehearsed, deployment.engine, options.factor, environment=self._environment(rehearsed.clients),
                 folder=project.folder, check_drift=lambda: deployment.drift(project)) as environment:
+            self._name_server.text = environment.text
             drills = list(self._drilled(environment))
         run = runner.conclude(environment.stack, drills, started=started, factor=options.factor)
         written, _ = page.write(run, project.folder / options.reports)
@@ -258,7 +263,8 @@ class Rehearsal:
         return {"AWS_ENDPOINT_URL": clients.endpoint, "AWS_DEFAULT_REGION": self._options.regions[0],
                 "HTTP_PROXY": clients.endpoint, "NO_PROXY": clients.endpoint.rpartition("/")[2],
                 **{key.upper(): value for key, value in CREDENTIALS.items()},
-                OUTPUTS_VARIABLE: str(self._outputs_file), "PGSSLROOTCERT": self._ca_file}
+                Variable.NAME_SERVERS: self._name_server.address, OUTPUTS_VARIABLE: str(self._outputs_file),
+                "PGSSLROOTCERT": self._ca_file}
 
     def _keep(self, deployment: Deployment, clients: EmulatorClients) -> None:
         """Say how to reach the deployment, and wait for Ctrl-C."""

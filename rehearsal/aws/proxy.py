@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 from xml.sax.saxutils import escape
 
+from contract import RECORD_KEY
 from rehearsal.aws.faults import OUTSIDE, WORLD, ApiCall, FailureMode, Fault, Faults, InjectedFailure
 from rehearsal.sockets import LIMIT, Listener, LoopClock, LoopThread, Stream, first_of, reset
 
@@ -198,6 +199,8 @@ class AwsProxies:
             caller, region = (proxy, self._names.get(parts.port or 0, "")) if parts.netloc else (OUTSIDE, proxy)
         operation = (headers.get("x-amz-target", "").rpartition(".")[2] or request.form.get("Action")
                      or f"{method} {parts.path}")
+        if operation == "PutItem" and RECORD_KEY.encode() in request.body:
+            operation = f"{operation} {RECORD_KEY}"
         return ApiCall(caller, "" if region == OUTSIDE else region, service, operation)
 
     async def _answer(self, call: ApiCall, request: HttpMessage) -> HttpMessage | FailureMode:

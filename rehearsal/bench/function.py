@@ -14,7 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from contract import HEALTH_PATH, KEY_ATTRIBUTE, LEADERSHIP_KEY
+from contract import HEALTH_PATH, KEY_ATTRIBUTE, RECORD_KEY
 from payments.api import Api
 from payments.deadline import Timing
 from payments.leadership import DynamoLeadership, Lease
@@ -71,7 +71,7 @@ def _start(code: str) -> float:
 
 def api_in_memory(region: str = "us-east-1") -> Api:
     """The function over stores that take no time: they keep items, and accept everything else."""
-    items: dict[str, Any] = {LEADERSHIP_KEY: {"epoch": {"N": "1"}, "region": {"S": region}}}
+    items: dict[str, Any] = {RECORD_KEY: {"epoch": {"N": "1"}, "region": {"S": region}}}
 
     def answer(**request: Any) -> dict[str, Any]:
         """The item that is put, or that has the key; settled after an update."""
@@ -81,12 +81,12 @@ def api_in_memory(region: str = "us-east-1") -> Api:
         return {"Item": item, "Attributes": {**item, "status": {"S": "SETTLED"}}}
 
     dynamodb = SimpleNamespace(put_item=answer, get_item=answer, update_item=answer)
-    session: Any = SimpleNamespace(run=lambda *_, **__: [[""]], prepare=lambda _: session, close=lambda: None)
+    session: Any = SimpleNamespace(run=lambda **values: [[values["created_at"]]], prepare=lambda _: session)
     runtime = system_runtime()
     lease = Lease(DynamoLeadership(dynamodb, "table"), region, runtime.clock)
     service = PaymentService(lease, DynamoTable(dynamodb, "table"), PostgresLedger(lambda: session),
                              S3Receipts(SimpleNamespace(put_object=lambda **_: {}), "receipts"), runtime.clock)
-    return Api(region=region, service=service, probes={}, lever_is_pulled=lambda _: False, timing=Timing(),
+    return Api(region=region, service=service, lever_is_pulled=lambda _: False, timing=Timing(),
                logger=request_logger(io.StringIO(), runtime.clock), runtime=runtime)
 
 

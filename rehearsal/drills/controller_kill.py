@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from contract import RECORD_KEY
 from rehearsal.aws.faults import ApiCall
 
 
@@ -24,9 +25,8 @@ class KillPoint:
 
 
 KILLS = (
-    KillPoint("fence", "dynamodb", "UpdateItem"), KillPoint("traffic", "s3", "PUT "),
-    KillPoint("promote", "rds", "FailoverGlobalCluster"), KillPoint("epoch", "lambda", "tapstack-reconcile"),
-    KillPoint("verify", "lambda", "tapstack-payments"), KillPoint("reconcile", "lambda", "tapstack-reconcile", 1),
+    KillPoint("fence", "dynamodb", f"PutItem {RECORD_KEY}", 2), KillPoint("traffic", "s3", "PUT "),
+    KillPoint("promote", "rds", "FailoverGlobalCluster"), KillPoint("verify", "lambda", "tapstack-payments", 3),
 )
 MOMENTS = ("before", "after")
 

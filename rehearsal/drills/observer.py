@@ -11,8 +11,8 @@ from functools import partial
 from contract import LEVER_KEY, ROLES
 from payments.runtime import system_runtime
 from recovery.control_table import ControlTable
-from recovery.journal import Run
 from recovery.observation import Observation
+from recovery.record import ControlRecord, Run
 from recovery.stack import Stack
 from rehearsal.aws.clients import EmulatorClients
 from rehearsal.polling import retry
@@ -43,9 +43,13 @@ class StackObserver:
         """The payments table in a region, as recovery uses it."""
         return ControlTable(self._clients("dynamodb", region), self.stack.payments_table_name, system_runtime())
 
+    def record(self, region: str) -> ControlRecord:
+        """The record in a region's replica of the table."""
+        return retry(self.table(region).record, FAILURES)
+
     def run(self, region: str) -> Run | None:
-        """The latest run, by a region's journal."""
-        return retry(self.table(region).latest_run, FAILURES)
+        """The latest run, by a region's replica of the table."""
+        return self.record(region).run
 
     def observation(self, region: str) -> Observation | None:
         """What the controller of a region saw last."""
@@ -54,8 +58,8 @@ class StackObserver:
     def active(self) -> str:
         """The region that leads, by the newest epoch that a replica has which is not cut off."""
         cut = self._faults.cut_off()
-        return max((retry(self.table(region).leadership, FAILURES) for region in self.regions if region not in cut),
-                   key=lambda leadership: leadership.epoch).region
+        return max((self.record(region) for region in self.regions if region not in cut),
+                   key=lambda record: record.epoch).region
 
     def levers(self) -> list[str]:
         """The regions whose lever object is there."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from recovery.journal import Run
+from recovery.record import Run
 from rehearsal.drills.report import model
 from rehearsal.rehearsed_stack import StoreContents
 from rehearsal.workload.load import SentPayment

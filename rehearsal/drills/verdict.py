@@ -6,8 +6,8 @@ from http import HTTPStatus
 from contract import DNS_TTL, UNREADY, Phase, Store
 from payments.leadership import LEASE
 from recovery import measure
-from recovery.journal import Run
 from recovery.plan import Action
+from recovery.record import Run
 from recovery.stack import Stack
 from rehearsal.aws.faults import WORLD, ApiCall
 from rehearsal.drills.recording import Recording, answer_of, refusals

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
-from uuid import uuid4
 
-from payments.clock import SYSTEM, Clock
+from payments.clock import SYSTEM, Clock, Stopwatch
 from recovery.cloud import Cloud
 from recovery.environment import system_environment
 from recovery.errors import AwsFailure
-from recovery.journal import Run
-from recovery.plan import Action, Plan
+from recovery.observation import ProbeResult
+from recovery.plan import Action, Facts, Plan
+from recovery.runner import Intent, claim
 from recovery.stack import Stack
 from recovery.steps import AwsSteps
 from rehearsal.aws.clients import EmulatorClients
@@ -29,10 +29,13 @@ def move_writer(action: Action, region: str, outputs: Mapping[str, Any], clients
     """
     stack = Stack.of(outputs)
     plan = Plan(action=action, stack=stack, target=stack.site(region))
-    environment = system_environment(clients)
+    environment = system_environment(clients, {})
     cloud = Cloud(plan=plan, environment=replace(environment, runtime=replace(environment.runtime, clock=clock)))
     steps = AwsSteps(cloud=cloud)
-    run = Run(id=uuid4().hex, action=action, target=region, driver="rehearsal", began=clock.time(), why="asked for")
-    return {step.key: wait_until(partial(steps.do, step, run), f"step {step.key}", PATIENCE, failures=(AwsFailure,),
-                                 pause=PAUSE, clock=clock)
-            for step in plan.steps if step.key in STEPS}
+    unknown = Facts(now=0.0, record=None, writer=None, cluster="", instances=0, own=ProbeResult(alive=None))
+    hold = claim(cloud, Intent(plan=plan, driver="rehearsal", why="asked for", facts=unknown, since=Stopwatch(clock)))
+    notes = {step.key: wait_until(partial(steps.do, step, hold), f"step {step.key}", PATIENCE, failures=(AwsFailure,),
+                                  pause=PAUSE, clock=clock)
+             for step in plan.steps if step.key in STEPS}
+    hold.write(ended=clock.time(), outcome="done")
+    return notes

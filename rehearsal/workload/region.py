@@ -55,8 +55,12 @@ class RegionClient:
         return found.get("ReplicationStatus", ""), found["Body"].read(), len(versions)
 
     def reconciled(self) -> dict[str, Any]:
-        """The report of the function `reconcile` on this region's stores. Raises CheckFailed if the function fails."""
-        answer = self.clients("lambda", self.name).invoke(FunctionName=self.reconcile, Qualifier=ALIAS, Payload=b"{}")
+        """The report of the function `reconcile` on a whole pass over this region's stores.
+
+        Raises CheckFailed if the function fails.
+        """
+        answer = self.clients("lambda", self.name).invoke(FunctionName=self.reconcile, Qualifier=ALIAS,
+                                                          Payload=b'{"begin": true}')
         found: dict[str, Any] = json.loads(answer["Payload"].read())
         expect(answer.get("FunctionError"), None, f"error of {self.reconcile} ({found})")
         return found

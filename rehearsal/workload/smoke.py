@@ -86,11 +86,11 @@ def replication(leader: RegionClient, standby: RegionClient, clock: Clock) -> Ch
         expect(copied, content, "content of the copy")
 
     def ledgers() -> None:
-        def lost(region: RegionClient) -> dict[str, Any]:
-            stores = region.reconciled()["stores"]
-            return {name: store["lost"] for name, store in stores.items() if store["lost"]}
+        def lost(region: RegionClient) -> tuple[str, int]:
+            found = region.reconciled()
+            return found["error"], found["counts"].get("lost", 0)
 
-        expect(at_once(lost, (leader, standby)), [{}, {}], f"lost in {leader.name}, {standby.name}")
+        expect(at_once(lost, (leader, standby)), [("", 0)] * 2, f"lost in {leader.name}, {standby.name}")
 
     def repeat() -> None:
         expect(leader.api.pay(payment), Answer(201, accepted.get("body")), "answer")

@@ -170,3 +170,7 @@ class FakeDrillEnvironment:
 
     def __exit__(self, *_: object) -> None:
         """Nothing to end."""
+
+    def text(self, name: str) -> str:
+        """No name has one."""
+        raise LookupError(name)

@@ -8,7 +8,8 @@ from typing import Any
 
 from contract import ROLES, RegionOutputs, StackOutputs
 from recovery.plan import Action
-from tests.rehearsal.cloud import Cloud
+from recovery.record import ControlRecord
+from tests.rehearsal.cloud import Cloud, refusal
 
 EAST, WEST = REGIONS = ("us-east-1", "us-west-2")
 OUTPUTS: dict[str, Any] = {
@@ -19,36 +20,38 @@ OUTPUTS: dict[str, Any] = {
     "recovery_time_objective": 600, "recovery_point_objective": 5, "domain_name": "pay.example.test",
     **{f"{role}_{key}": value for role, region in zip(ROLES, REGIONS, strict=True) for key, value in {
         "region": region, "instances": 1, "cluster_arn": f"arn:aws:rds:{region}:000000000000:cluster:c",
-        "api_key_id": "k", "api_endpoint": f"http://127.0.0.1:9/{region}/live"}.items()}}
+        "api_key_id": "k", "receipts_bucket": "receipts",
+        "api_endpoint": f"http://127.0.0.1:9/{region}/live"}.items()}}
 MOVES = {Action.SWITCHOVER: "SwitchoverGlobalCluster", Action.FAILOVER: "FailoverGlobalCluster"}
 
 
 class Stores:
-    """Lets a cloud answer for the leadership, the ledger and the database's writer, which can be moved.
+    """Lets a cloud answer for the record, the ledger and the database's writer, which can be moved.
 
-    leader, writer: regions. epoch: of the leadership. seen: the newest epoch that the ledger has seen.
+    writer: its region. seen: the newest epoch that the ledger has seen.
     """
 
     def __init__(self, cloud: Cloud) -> None:
-        self.leader, self.epoch, self.writer, self.seen = EAST, 1, EAST, 4
+        self.record, self.writer, self.seen = ControlRecord(revision=1, epoch=1, region=EAST), EAST, 4
         cloud.answers.update(
-            GetItem=lambda _: {"Item": self.item()}, UpdateItem=self.take,
+            GetItem=lambda _: {"Item": self.record.item()}, PutItem=self.write,
             DescribeGlobalClusters=lambda _: {"GlobalClusters": [{"GlobalClusterMembers": [
                 {"DBClusterArn": OUTPUTS[f"{role}_cluster_arn"], "IsWriter": OUTPUTS[f"{role}_region"] == self.writer}
                 for role in ROLES]}]},
             DescribeDBClusters={"DBClusters": [{"Status": "available"}]},
-            Invoke=lambda _: {"Payload": BytesIO(json.dumps({"epoch": self.seen}).encode())},
+            Invoke=lambda _: {"Payload": BytesIO(json.dumps(self.answer()).encode())},
             **dict.fromkeys(MOVES.values(), self.move))
 
-    def item(self) -> dict[str, Any]:
-        """The leadership, as the table stores it."""
-        return {"epoch": {"N": str(self.epoch)}, "region": {"S": self.leader}}
+    def answer(self) -> dict[str, Any]:
+        """What a function says: the payments function of its readiness, and repair that nothing is lost."""
+        return {"body": json.dumps({"ready": True, "ledger_epoch": self.seen}), "error": "", "counts": {"lost": 0}}
 
-    def take(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Change the leader."""
-        values = params["ExpressionAttributeValues"]
-        self.leader, self.epoch = values[":region"]["S"], int(values[":next"]["N"])
-        return {"Attributes": self.item()}
+    def write(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the next revision of the record."""
+        if params["ExpressionAttributeValues"][":revision"]["N"] != str(self.record.revision):
+            raise refusal("ConditionalCheckFailedException")
+        self.record = ControlRecord.of(params["Item"])
+        return {}
 
     def move(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Move the writer."""

@@ -89,8 +89,10 @@ def test_keep_and_factor_are_passed_on(world: World) -> None:
     (["--drills", "by-hand"], "--drills by-hand: needs failoverMode=manual"),
     (["--drills", "region-lost", "--config", "tableConsistency=strong", "--config", "witnessRegion=us-east-2",
       "--drills", "failback-waits"], "--drills failback-waits: needs tableConsistency=eventual"),
-    (["--stack", "dev", "--config", "failoverMode=automatic", "--drills", "region-lost"],
-     "--drills region-lost: needs domainName: without it there is no DNS to move"),
+    (["--stack", "dev", "--config", "failoverMode=manual", "--drills", "by-hand"],
+     "--drills by-hand: needs domainName: without it there is no DNS to move"),
+    (["--stack", "dev", "--config", "failoverMode=automatic"],
+     "failoverMode = 'automatic': automatic needs domainName"),
     (["--factor", "0.5"], "Invalid value for '--factor': Input should be greater than or equal to 1"),
     (["--factor", "20.5"], "Invalid value for '--factor': Input should be less than or equal to 20"),
 ])

@@ -80,7 +80,8 @@ def test_a_replica_says_which_region_leads(stack: RehearsedStack) -> None:
 
 def test_a_payment_is_whole_if_every_store_has_it(stack: RehearsedStack, switches: Switches, cloud: Cloud) -> None:
     cloud.answers.update(Scan={"Items": [ITEM]}, ListObjectVersions={"IsTruncated": False, "Versions": [
-        {"Key": "receipts/a.json", "LastModified": "2026-01-01", "Size": 1} for _ in range(2)]})
+        {"Key": "receipts/a.json", "VersionId": f"v{number}", "Size": 1, "IsLatest": not number}
+        for number in range(2)]})
     region, _ = stack.writer_and_standby()
     found = stack.contents(region)
     assert (found.settled("a"), found.whole("a"), found.receipts) == (True, True, {"a": 2})

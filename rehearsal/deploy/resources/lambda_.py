@@ -3,8 +3,9 @@
 from rehearsal.deploy.resources.model import Adoption, Call, ResourceType, Template, tagging, words
 
 # A function's calls go through the proxy of its region: those to AWS, and those to the public API of another region.
+# Questions to the zone's name servers go to the one that stands in for them.
 _ENVIRONMENT = ("{Variables: merge(speed_up(in.environment.variables || `{}`, factor), "
-                "{AWS_ENDPOINT_URL: endpoint, HTTP_PROXY: endpoint})}")
+                "{AWS_ENDPOINT_URL: endpoint, HTTP_PROXY: endpoint, NAME_SERVERS: name_server})}")
 _SETTINGS = "environment handler kmsKeyArn loggingConfig memorySize role runtime timeout tracingConfig vpcConfig"
 _PUBLISH = Call("publish_version", when="in.publish")
 

@@ -41,12 +41,14 @@ class DeployTarget:
     `ports`: of the databases on this machine, by region; without them, clusters are records only.
     `authority`: the certificate of the databases, which functions trust in place of Amazon's.
     `factor`: how many times faster than configured the functions run.
+    `name_server`: the address of what stands in for the zone's name servers.
     """
 
     endpoints: Mapping[str, str] = field(default_factory=dict)
     ports: Mapping[str, int] = field(default_factory=dict)
     authority: str = ""
     factor: float = 1
+    name_server: str = ""
 
 
 Function = Callable[..., Mapping[str, Any]]

@@ -46,14 +46,20 @@ def database(run: ScenarioContext, role: Role, *, is_: Literal["writer", "standb
 
 @action("reconcile")
 def reconcile(run: ScenarioContext, role: Role, *, repairs: str = "") -> str | None:
-    """Let a region repair its stores, and refuse nothing. Gives how many payments of a name that repaired."""
-    def repair() -> set[str]:
-        found = run.region(role).reconciled()
-        expect((found["error"], found["refused"]), ("", []), "error and refused payments")
-        return {*found["repaired"]}
+    """Let a region repair its stores, and refuse nothing. Gives how many payments of a name it made whole."""
+    ids = run.group(repairs).ids() if repairs else []
+    before = run.contents(role) if ids else None
 
-    repaired, ids = run.eventually(repair), run.group(repairs).ids() if repairs else []
-    return f"{len(repaired & {*ids})} of {len(ids)} repaired" if ids else None
+    def repair() -> None:
+        found = run.region(role).reconciled()
+        expect((found["error"], found["done"], found["counts"].get("refused", 0)), ("", True, 0),
+               "error, whether it is done, and refused payments")
+
+    run.eventually(repair)
+    if before is None:
+        return None
+    after = run.contents(role)
+    return f"{sum(after.whole(each) and not before.whole(each) for each in ids)} of {len(ids)} repaired"
 
 
 @action("stale_postings", "client")

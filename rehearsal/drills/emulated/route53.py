@@ -59,15 +59,15 @@ class HealthCheck:
 
 @dataclass(frozen=True, kw_only=True)
 class DnsRecord:
-    """Where a name leads while `check` (the id of a health check, empty for none) is healthy."""
+    """What a name has while `check` (the id of a health check, empty for none) is healthy: a region, or a text."""
 
-    region: str
+    value: str
     check: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HostedZone:
-    """The records that lead to a region, by name and the primary one first, and the health checks by their ids."""
+    """The records that lead to a region or have a text, by name, the primary one first; checks by their ids."""
 
     records: Mapping[str, Sequence[DnsRecord]]
     checks: Mapping[str, HealthCheck]
@@ -79,21 +79,23 @@ class HostedZone:
         Raises LookupError for an alias of something else than an API's domain, ValueError for a check of another type.
         """
         regions = {scope["out"]["regionalDomainName"]: scope["region"] for scope in made(DOMAIN)}
-        aliases = [scope["in"] for scope in made(RECORD) if "aliases" in scope["in"]]
-        aliases.sort(key=lambda given: [each["type"] for each in given.get("failoverRoutingPolicies", ())])
+        inputs = [scope["in"] for scope in made(RECORD)]
+        inputs.sort(key=lambda given: [each["type"] for each in given.get("failoverRoutingPolicies", ())])
         records: dict[str, list[DnsRecord]] = {}
-        for given in aliases:  # the PRIMARY ones before the SECONDARY ones
-            records.setdefault(given["name"], []).append(DnsRecord(
-                region=regions[given["aliases"][0]["name"]], check=given.get("healthCheckId", "")))
+        for given in inputs:  # the PRIMARY ones before the SECONDARY ones
+            if "aliases" not in given and given["type"] != "TXT":
+                continue
+            value = regions[given["aliases"][0]["name"]] if "aliases" in given else given["records"][0]
+            records.setdefault(given["name"], []).append(DnsRecord(value=value, check=given.get("healthCheckId", "")))
         return cls(records=records, checks={scope["id"]: HealthCheck.of(scope) for scope in made(CHECK)})
 
-    def region(self, name: str, healthy: Healthy) -> str:
-        """The region that a name leads to: that of the first healthy record, of the first of all if none is.
+    def value(self, name: str, healthy: Healthy) -> str:
+        """The region or the text of a name: that of the first healthy record, of the first of all if none is.
 
         A record without a check is healthy. Raises LookupError for a name that has no record.
         """
         records = self.records[name]
-        return next((record for record in records if not record.check or healthy(record.check)), records[0]).region
+        return next((record for record in records if not record.check or healthy(record.check)), records[0]).value
 
     def healthy(self, check_id: str, answering: Mapping[str, bool]) -> bool:
         """Whether a check is healthy, by whether the hosts of checks are found to answer."""
@@ -141,7 +143,7 @@ class HealthChecker:
 
     def _execute(self, check_id: str) -> None:
         check = self.zone.checks[check_id]
-        api = self._apis[self.zone.region(check.host, self.healthy)]
+        api = self._apis[self.zone.value(check.host, self.healthy)]
         self.judge(check_id, answered=answers(api, check.path))
 
     def judge(self, check_id: str, *, answered: bool) -> None:

@@ -4,11 +4,10 @@ from typing import Any
 
 import pytest
 
-from recovery.journal import Run
-from recovery.observation import Observation
+from recovery.record import Run
 from rehearsal.aws.faults import Cut
 from tests.rehearsal.cloud import Cloud
-from tests.rehearsal.drills.world import World
+from tests.rehearsal.drills.world import World, sees
 from tests.rehearsal.stack import EAST, WEST
 
 
@@ -20,7 +19,7 @@ def world(cloud: Cloud) -> World:
 
 def test_it_sees_the_regions_whatever_is_cut_off(world: World) -> None:
     world.faults.inject(Cut(EAST))
-    assert world.observer.table(EAST).leadership().region == EAST
+    assert world.observer.table(EAST).record().region == EAST
     assert [(name, region.role, region.clients) for name, region in world.observer.regions.items()] == [
         (EAST, "primary", world.cloud), (WEST, "dr", world.cloud)]
     assert (world.observer.other(EAST), world.observer.other(WEST)) == (WEST, EAST)
@@ -50,13 +49,13 @@ def test_levers_are_objects_in_the_regions_own_buckets(world: World) -> None:
 
 
 def test_its_summary_has_what_the_controllers_see_did_last_and_failed_at(world: World) -> None:
-    world.observations[WEST] = Observation(region=WEST, at=0, dead=3, why="timed out")
+    world.observations[WEST] = sees(WEST, alive=False, why="timed out")
     world.runs[WEST] = Run(id="r", action="failover", target=WEST, driver="d", began=0, why="")
     world.logs = {EAST: ['{"event": "look", "error": "none"}'], WEST: [
         f'{{"event": "failed", "error": "no {number}"}}' for number in range(5)]}
     world.faults.inject(Cut(EAST))
     told: Any = "; ".join(world.observer.summary())
-    assert all(each in told for each in ("dead=3", "timed out", "action='failover'", "no 2", "no 3", "no 4"))
+    assert all(each in told for each in ("alive=False", "timed out", "action='failover'", "no 2", "no 3", "no 4"))
     assert "no 1" not in told
     assert f"{EAST}: " not in told  # behind the cut nobody can say
     groups = [params["logGroupName"] for operation, _, params in world.cloud.calls if operation == "FilterLogEvents"]

@@ -8,7 +8,7 @@ import pytest
 
 from contract import Phase, Store
 from payments.leadership import LEASE
-from recovery.journal import Run, StepProgress
+from recovery.record import Run, StepProgress
 from recovery.stack import Stack
 from rehearsal.aws.faults import WORLD, ApiCall
 from rehearsal.drills import verdict

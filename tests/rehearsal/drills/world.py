@@ -3,11 +3,14 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from email.utils import formatdate
+from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
 
-from recovery.journal import Run
+from contract import OBSERVATION_PREFIX, RECORD_KEY
 from recovery.observation import Observation
+from recovery.record import ControlRecord, Run
 from rehearsal.aws.faults import Faults
 from rehearsal.drills.environment import DrillEnvironment
 from rehearsal.drills.observer import StackObserver
@@ -19,24 +22,32 @@ from tests.rehearsal.stack import EAST, OUTPUTS, REGIONS
 from tests.rehearsal.workload.api import InstantClock
 
 
+def sees(region: str, **more: Any) -> Observation:
+    """What the controller of a region sees: by default that the other region can pay."""
+    return Observation(**{"region": region, "at": 0.0, "alive": True, "ready": True, **more})
+
+
 @dataclass
 class World:
     """Leaders, observations and runs by the region whose replica has them, levers, logs, databases.
 
-    waiting: copies that are late. leads_to: where DNS leads. done: what was set or begun.
+    waiting: copies that are late. moved: when the latest failover was fenced.
+    leads_to: where DNS leads. repairs: the errors of the next repairs. done: what was set or begun.
     failbacks: the exit codes of failbacks; the one that succeeds, or the first if there are none, moves all home.
     """
 
     cloud: Cloud
     leaders: dict[str, tuple[int, str]] = field(default_factory=lambda: dict.fromkeys(REGIONS, (1, EAST)))
     observations: dict[str, Observation] = field(
-        default_factory=lambda: {region: Observation(region=region, at=0) for region in REGIONS})
+        default_factory=lambda: {region: sees(region) for region in REGIONS})
     runs: dict[str, Run] = field(default_factory=dict)
     levers: set[str] = field(default_factory=set)
     logs: dict[str, list[str]] = field(default_factory=dict)
     waiting: list[str] = field(default_factory=list)
+    moved: float = 0.0
     leads_to: str = EAST
     failbacks: list[int] = field(default_factory=lambda: [0])
+    repairs: list[str] = field(default_factory=list)
     done: list[Any] = field(default_factory=list)
     clock: InstantClock = field(default_factory=InstantClock)
 
@@ -50,7 +61,7 @@ class World:
             outputs=OUTPUTS, clients=self.cloud, emulator=ENDPOINT, faults=self.faults, copies=copies,
             database=database, proxies=proxies)
         self.cloud.answers.update(
-            GetApiKey={"value": "k"}, GetItem=self._item,
+            GetApiKey={"value": "k"}, GetItem=self._item, Invoke=self._repair,
             ListObjectsV2=lambda _: {"KeyCount": int(self._asked in self.levers)},
             FilterLogEvents=lambda _: {"events": [{"message": each} for each in self.logs.get(self._asked, [])]})
         self.observer = StackObserver(self.rehearsed, self.cloud)
@@ -58,7 +69,7 @@ class World:
     def environment(self) -> DrillEnvironment:
         """The environment of drills in this world, in which nothing goes yet."""
         checker: Any = SimpleNamespace(
-            zone=SimpleNamespace(region=lambda *_: self.leads_to, checks={}), healthy=lambda _: True)
+            zone=SimpleNamespace(value=lambda *_: self.leads_to, checks={}), healthy=lambda _: True)
         return DrillEnvironment(
             rehearsed=self.rehearsed, observer=self.observer, factor=100.0, begin=self._begin, check_drift=list,
             checker=checker, tasks=[self._task("checks", []), self._task("schedule", [OSError("no start")] * 2)],
@@ -83,6 +94,11 @@ class World:
             self.go_home()
         return lambda: CommandResult(words, code, f"exit {code}")
 
+    def _repair(self, _: object) -> dict[str, Any]:
+        error = self.repairs.pop(0) if self.repairs else ""
+        self.done.append(f"repair {self._asked}")
+        return {"Payload": BytesIO(json.dumps({"done": not error, "error": error}).encode())}
+
     @property
     def _asked(self) -> str:
         """The region of the call that is answered."""
@@ -90,8 +106,10 @@ class World:
 
     def _item(self, params: Mapping[str, Any]) -> dict[str, Any]:
         key, region = params["Key"]["payment_id"]["S"], self._asked
-        if key == "!right":
+        answer = {"ResponseMetadata": {"HTTPHeaders": {"date": formatdate(self.clock.now, usegmt=True)}}}
+        if key == RECORD_KEY:
             epoch, where = self.leaders[region]
-            return {"Item": {"epoch": {"N": str(epoch)}, "region": {"S": where}}}
-        found: Any = self.runs.get(region) if key == "!recovery" else self.observations.get(key.partition(":")[2])
-        return {"Item": {"document": {"S": json.dumps(found.document())}}} if found else {}
+            record = ControlRecord(revision=1, epoch=epoch, region=where, run=self.runs.get(region), moved=self.moved)
+            return {**answer, "Item": record.item()}
+        found = self.observations.get(key.removeprefix(OBSERVATION_PREFIX))
+        return {**answer, "Item": {"document": {"S": json.dumps(found.document())}}} if found else answer

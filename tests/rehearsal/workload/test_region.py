@@ -48,7 +48,8 @@ def test_reconcile_returns_its_report_or_fails_the_check(region: RegionClient, c
 
     cloud.answers["Invoke"] = answer()
     assert region.reconciled() == {"error": ""}
-    assert cloud.params("Invoke")["Qualifier"] == "live"
+    asked = cloud.params("Invoke")
+    assert (asked["Qualifier"], asked["Payload"]) == ("live", b'{"begin": true}')
     cloud.answers["Invoke"] = answer(FunctionError="Unhandled")
     with pytest.raises(CheckFailed, match="Unhandled"):
         region.reconciled()

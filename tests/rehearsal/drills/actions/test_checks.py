@@ -59,16 +59,18 @@ def test_a_database_is_waited_for_until_it_has_its_role(stack: Any) -> None:
         act(run, database="active", is_="standby")
 
 
-def report(error: str = "", refused: tuple[str, ...] = (), repaired: tuple[str, ...] = ()) -> dict[str, Any]:
+def report(error: str = "", *, done: bool = True, refused: int = 0) -> dict[str, Any]:
     """What the function `reconcile` says."""
-    return {"error": error, "refused": [*refused], "repaired": [*repaired]}
+    return {"error": error, "done": done, "counts": {"refused": refused}}
 
 
 def test_a_repair_is_repeated_until_it_is_complete(stack: Any) -> None:
     run = context(stack)
     act(run, post="many", count=2)
-    first, _ = run.group("many").ids()
-    stack.reports = [report("table unavailable"), report(refused=("x",)), report(repaired=(first, "other"))]
+    first, second = run.group("many").ids()
+    held = iter([contents(second), contents(first, second)])
+    stack.contents = lambda _: next(held)
+    stack.reports = [report("table unavailable"), report(done=False), report(refused=1), report()]
     assert act(run, reconcile="standby", repairs="many") == "1 of 2 repaired"
     stack.reports = [report()]
     assert act(run, reconcile="standby") == ""
@@ -102,7 +104,7 @@ def audited(stack: Any, before: StoreContents, after: StoreContents, *paid: Sent
     """An audit of these payments after a kill at 101, by what the stores hold before the repair and after it."""
     run, held = context(stack), iter([before, after])
     stack.contents = lambda _: next(held)
-    stack.reports = [{"error": "", "refused": [], "repaired": ["a"]}]
+    stack.reports = [report()]
     run.recording.killed, run.recording.lags = 101.0, LAGS
     run.recording.groups["load"] = PaymentGroup([], [*paid])
     return act(run, audit="active", end="region lost", after=0.3)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from recovery.journal import Run
 from recovery.observation import Observation
+from recovery.record import Run
 from rehearsal.aws.faults import Cut
 from rehearsal.drills.context import ScenarioContext
 from rehearsal.drills.recording import CommandResult
@@ -156,7 +156,7 @@ def test_the_writer_is_moved_by_the_plan_from_the_targets_region(run: ScenarioCo
     run.stack.clients_in = clients  # type: ignore[method-assign]
     stores = Stores(cloud)
     assert act(run, move="failover", to="standby").startswith("epoch ")
-    assert (asked, stores.leader, stores.writer) == ([WEST], WEST, WEST)
+    assert (asked, stores.record.region, stores.writer) == ([WEST], WEST, WEST)
 
 
 def test_roles_can_be_swapped(run: ScenarioContext) -> None:

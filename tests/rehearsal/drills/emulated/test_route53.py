@@ -42,6 +42,12 @@ def failover(region: str, routing: str, check: str) -> dict[str, Any]:
     return alias(SERVICE, region, failoverRoutingPolicies=[{"type": routing}], healthCheckId=check)
 
 
+def text(value: str, routing: str, **given: object) -> dict[str, Any]:
+    """One of the two records of a text."""
+    return {"name": "a text", "in": {"name": f"_seen.{SERVICE}", "type": "TXT", "records": [value], "ttl": 5,
+                                     "failoverRoutingPolicies": [{"type": routing}], **given}}
+
+
 def https(key: str, region: str, path: str, threshold: int, **given: object) -> dict[str, Any]:
     """A check of a region's host; its id is its key."""
     return {"name": f"dns-{key}", "id": key, "in": {
@@ -54,7 +60,8 @@ DEPLOYED: dict[str, list[dict[str, Any]]] = {
              for region in (EAST, WEST) for name in (SERVICE, f"{region}.{SERVICE}")],
     RECORD: [{"name": "validation", "in": {"name": f"_proof.{SERVICE}", "type": "CNAME", "records": ["x"], "ttl": 60}},
              failover(WEST, "SECONDARY", "dr"), failover(EAST, "PRIMARY", "failover"),
-             alias(f"{EAST}.{SERVICE}", EAST), alias(f"{WEST}.{SERVICE}", WEST)],
+             alias(f"{EAST}.{SERVICE}", EAST), alias(f"{WEST}.{SERVICE}", WEST),
+             text("no", "SECONDARY"), text("yes", "PRIMARY", healthCheckId="primary")],
     CHECK: [https("primary", EAST, "/health", 3), https("dr", WEST, "/health", 3, invertHealthcheck=False),
             https("primary_takeover", EAST, "/takeover", 1),
             https("dr_takeover", WEST, "/takeover", 1, invertHealthcheck=True),
@@ -69,9 +76,10 @@ ZONE = HostedZone.of(DEPLOYED.__getitem__)
 
 def test_the_zone_is_what_was_deployed() -> None:
     assert ZONE.records == {
-        SERVICE: [DnsRecord(region=EAST, check="failover"),
-                  DnsRecord(region=WEST, check="dr")],
-        f"{EAST}.{SERVICE}": [DnsRecord(region=EAST)], f"{WEST}.{SERVICE}": [DnsRecord(region=WEST)]}
+        SERVICE: [DnsRecord(value=EAST, check="failover"),
+                  DnsRecord(value=WEST, check="dr")],
+        f"{EAST}.{SERVICE}": [DnsRecord(value=EAST)], f"{WEST}.{SERVICE}": [DnsRecord(value=WEST)],
+        f"_seen.{SERVICE}": [DnsRecord(value="yes", check="primary"), DnsRecord(value="no")]}
     assert ZONE.checks["dr_takeover"] == HealthCheck(
         name="dns-dr_takeover", inverted=True, host=f"{WEST}.{SERVICE}", path="/takeover", interval=10, threshold=1)
     assert ZONE.checks["failover"] == HealthCheck(
@@ -89,10 +97,10 @@ def test_an_alias_of_something_else_and_a_check_of_another_type_are_refused() ->
        secondary=st.sampled_from(["healthy", "unhealthy", "no check", "no record"]))
 def test_the_secondary_is_the_answer_if_it_is_healthy_and_the_primary_is_not(primary: str, secondary: str) -> None:
     states = {"primary": primary, "secondary": secondary}
-    records = [DnsRecord(region=EAST, check="" if primary == "no check" else "primary"),
-               DnsRecord(region=WEST, check="" if secondary == "no check" else "secondary")]
+    records = [DnsRecord(value=EAST, check="" if primary == "no check" else "primary"),
+               DnsRecord(value=WEST, check="" if secondary == "no check" else "secondary")]
     zone = HostedZone(records={SERVICE: records[:1] if secondary == "no record" else records}, checks={})
-    found = zone.region(SERVICE, lambda check: states[check] == "healthy")
+    found = zone.value(SERVICE, lambda check: states[check] == "healthy")
     assert (found == WEST) == (primary == "unhealthy" and secondary in {"healthy", "no check"})
 
 
@@ -105,7 +113,7 @@ def test_the_primary_stays_if_it_lives_and_the_standby_has_not_taken_over_or_it_
     answering["primary"] = alive
     stays = alive and (not taken_over or taken_back)
     assert ZONE.healthy("failover", answering) == stays
-    found = ZONE.region(SERVICE, lambda check: ZONE.healthy(check, answering))
+    found = ZONE.value(SERVICE, lambda check: ZONE.healthy(check, answering))
     assert found == (EAST if stays or not answering["dr"] else WEST)
 
 
@@ -122,9 +130,14 @@ def test_a_calculated_check_counts_its_children(
     assert found == ((states.count(True) >= needed) != inverted)
 
 
+@pytest.mark.parametrize(("alive", "told"), [(True, "yes"), (False, "no")])
+def test_a_text_says_what_a_check_has_found(alive: bool, told: str) -> None:
+    assert ZONE.value(f"_seen.{SERVICE}", lambda _: alive) == told
+
+
 def test_an_unknown_name_has_no_answer() -> None:
     with pytest.raises(LookupError):
-        ZONE.region("other.test", lambda _: True)
+        ZONE.value("other.test", lambda _: True)
 
 
 # --- The checker
@@ -169,7 +182,7 @@ def test_the_lever_moves_the_traffic_and_brings_it_back() -> None:
                              2: lambda: hosts.healthy.add((EAST, "/takeover"))}) == [
         (101, "dns-dr_takeover unhealthy"), (101, "dns-failover unhealthy"),
         (102, "dns-primary_takeover healthy"), (102, "dns-failover healthy")]
-    assert ZONE.region(SERVICE, hosts.checker.healthy) == EAST
+    assert ZONE.value(SERVICE, hosts.checker.healthy) == EAST
 
 
 def test_a_lost_region_is_seen_after_its_threshold_and_seen_to_be_back() -> None:
