@@ -79,15 +79,6 @@ def test_health_needs_no_key_and_names_the_region(region: Region) -> None:
     assert (answer.status, answer.body) == (200, {"status": "ok", "region": region.name})
 
 
-def test_deep_health_reports_each_store(region: Region, peer: Region) -> None:
-    own, others = (each.call("GET", "/health?deep=1") for each in (region, peer))
-    assert (own.status, others.status) == (200, 200), (own.body, others.body)
-    ledger = own.body["ledger"]
-    assert {ledger, others.body["ledger"]} == {"ok", "standby"}
-    assert own.body == {"status": "ok", "region": region.name, "table": "ok", "ledger": ledger, "receipts": "ok",
-                         "writes": ledger == "ok"}
-
-
 def test_only_the_declared_names_lead_to_the_api(region: Region) -> None:
     apigateway = region.client("apigateway")
     names = {domain["domainName"] for domain in apigateway.get_domain_names().get("items", ())

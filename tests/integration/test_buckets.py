@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from contract import CANARY_FOLDER, RECEIPTS_PREFIX, REPAIR_FOLDER
 from lib.settings import Profile
 from tests.integration.stack import OBJECT_ARRIVES, Region, emulator_lacks, eventually, existing, statements
 
@@ -43,7 +44,7 @@ def copied(region: Region, key: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def written(region: Region, peer: Region) -> Iterator[str]:
     """The key of an object put into the region's receipts bucket, with the key as its body."""
-    key = f"integration-test/{uuid.uuid4().hex}"
+    key = f"{RECEIPTS_PREFIX}integration-test/{uuid.uuid4().hex}"
     region.client("s3").put_object(Bucket=region["receipts_bucket"], Key=key, Body=key.encode())
     yield key
     for each in (region, peer):
@@ -86,8 +87,11 @@ def test_only_tls_is_accepted(region: Region, bucket: str) -> None:
 
 
 def test_superseded_versions_expire_and_others_never(region: Region, bucket: str, profile: Profile) -> None:
-    (rule,) = region.client("s3").get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
-    assert rule["Status"] == "Enabled"
+    rules = region.client("s3").get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    assert {each["Status"] for each in rules} == {"Enabled"}
+    assert {each["Filter"]["Prefix"] for each in rules if "Expiration" in each} == {REPAIR_FOLDER}
+    assert not RECEIPTS_PREFIX.startswith((CANARY_FOLDER, REPAIR_FOLDER))
+    (rule,) = (each for each in rules if not each["Filter"]["Prefix"])
     assert rule["NoncurrentVersionExpiration"]["NoncurrentDays"] == profile.noncurrent_version_days
     assert rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] > 0
     assert "Expiration" not in rule
@@ -95,7 +99,7 @@ def test_superseded_versions_expire_and_others_never(region: Region, bucket: str
 
 def test_receipts_are_copied_in_time_with_deletions_and_changes(rule: dict[str, Any], peer: Region) -> None:
     assert rule["Status"] == "Enabled"
-    assert rule["Filter"] in ({}, {"Prefix": ""}), "all objects"
+    assert rule["Filter"] == {"Prefix": RECEIPTS_PREFIX}
     assert rule["DeleteMarkerReplication"]["Status"] == "Enabled"
     assert rule["SourceSelectionCriteria"] == {
         "SseKmsEncryptedObjects": {"Status": "Enabled"}, "ReplicaModifications": {"Status": "Enabled"}}
@@ -129,7 +133,7 @@ def test_a_copy_is_encrypted_with_its_own_regions_key(peer: Region, written: str
 
 
 def test_an_object_deleted_in_one_region_is_gone_in_the_other(region: Region, peer: Region) -> None:
-    key = f"integration-test/{uuid.uuid4().hex}"
+    key = f"{RECEIPTS_PREFIX}integration-test/{uuid.uuid4().hex}"
     source, target = region["receipts_bucket"], peer["receipts_bucket"]
     try:
         region.client("s3").put_object(Bucket=source, Key=key, Body=b"")

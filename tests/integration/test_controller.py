@@ -41,7 +41,8 @@ def test_it_runs_outside_the_vpc_with_time_for_a_failover(controller: dict[str, 
 
 def test_it_knows_the_outputs_that_recovery_reads_and_no_others(region: Region, controller: dict[str, Any]) -> None:
     variables = variables_of(controller)
-    assert variables.keys() == {"STACK_OUTPUTS", "PROBE_SECONDS", "WATCH_SECONDS", "COOL_DOWN_SECONDS"}
+    assert variables.keys() == {"STACK_OUTPUTS", "ROLE_ARN", "PROBE_SECONDS", "WATCH_SECONDS", "COOL_DOWN_SECONDS",
+                                "DETECTION_SECONDS"}
     assert json.loads(variables["STACK_OUTPUTS"]) == {key: region.outputs[key] for key in RECOVERY_OUTPUTS}
     assert controller["KMSKeyArn"] == region["key_arn"]
 
@@ -75,15 +76,17 @@ def test_only_its_rule_may_start_it(region: Region, rule: dict[str, Any]) -> Non
     assert found["Condition"]["ArnLike"]["AWS:SourceArn"] == rule["Arn"]
 
 
-def test_in_the_other_region_it_may_only_give_up_the_database(region: Region, peer: Region) -> None:
+def test_in_the_other_region_it_may_only_give_up_the_database_and_ask_whether_it_can_pay(
+        region: Region, peer: Region) -> None:
     naming = [each for each in permissions(region, controller_role(region)) if peer.name in json.dumps(each)]
-    assert [each["Action"] for each in naming] == [["rds:FailoverGlobalCluster"]]
+    assert [each["Action"] for each in naming] == [["rds:FailoverGlobalCluster"], ["lambda:InvokeFunction"]]
+    assert [each for each in naming[1]["Resource"] if peer.name in each] == [peer["function_alias_arn"]]
 
 
 def test_in_the_table_it_may_touch_control_items_only(region: Region) -> None:
     found = [each for each in permissions(region, controller_role(region))
              if any(action.startswith("dynamodb:") for action in each["Action"])]
     for statement in found:
-        keys = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+        keys = statement["Condition"]["ForAllValues:StringEquals"]["dynamodb:LeadingKeys"]
         assert all(key.startswith("!") for key in keys), keys
     assert found

@@ -12,7 +12,7 @@ UNBOUND = {"xray:PutTraceSegments", "xray:PutTelemetryRecords", "tag:GetResource
                "CreateNetworkInterface", "DescribeNetworkInterfaces", "DescribeSubnets", "DeleteNetworkInterface",
                "AssignPrivateIpAddresses", "UnassignPrivateIpAddresses"))}
 # Set by a rehearsal: a function calls AWS through its region's proxy.
-PROXY_VARIABLES = {"AWS_ENDPOINT_URL", "HTTP_PROXY"} if EMULATED else set[str]()
+PROXY_VARIABLES = {"AWS_ENDPOINT_URL", "HTTP_PROXY", "NAME_SERVERS"} if EMULATED else set[str]()
 # Wildcards that stand for one thing: GenerateDataKey with and without its plaintext, ReEncrypt from and to.
 FAMILIES = {"kms:GenerateDataKey*", "kms:ReEncrypt*"}
 

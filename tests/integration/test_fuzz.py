@@ -76,8 +76,7 @@ def test_what_conforms_to_the_document_is_answered_as_it_says(region: Region, ap
     assert not statuses.keys() & {403, 413, 429}
 
 
-@pytest.mark.parametrize(("label", "refused"), [(PAY, {400}), ("GET /payment/{payment_id}", {404}),
-                                                ("GET /health", {200})])
+@pytest.mark.parametrize(("label", "refused"), [(PAY, {400}), ("GET /payment/{payment_id}", {404})])
 def test_what_breaks_the_document_is_refused_or_ignored(
         region: Region, api_key: Secret, label: str, refused: set[int]) -> None:
     assert send_all(region, api_key, label, NEGATIVE).keys() == refused

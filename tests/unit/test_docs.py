@@ -1,10 +1,13 @@
-"""What the documentation names exists, and the README stays short."""
+"""What the documentation names exists, commands with their options too, and the README stays short."""
+import ast
 import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.unit.quoted import INLINE, MAKEFILE, pieces, wrong
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -13,7 +16,6 @@ TARGET = re.compile(r"(?:^|`)make ((?:[a-z-]+ ?)+)", re.MULTILINE)
 CODE_PATH = re.compile(r"`((?:lib|payments|recovery|rehearsal|tests|tools|docs|\.github)/[\w./-]+)`")
 FENCE = re.compile(r"^```(?:text|mermaid).*?^```", re.DOTALL | re.MULTILINE)
 """Output of commands and drawings, which are not instructions."""
-
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 
 
@@ -44,8 +46,51 @@ def test_every_relative_link_leads_to_a_file(page: Path) -> None:
 
 @each_page
 def test_every_target_that_is_named_exists(page: Path) -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert targets(prose(page)) - set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE)) == set()
+    assert targets(prose(page)) - set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE)) == set()
+
+
+@each_page
+def test_every_command_that_is_quoted_is_one_that_its_program_takes(page: Path) -> None:
+    found = {piece: wrong(piece, whole) for piece, whole in pieces(prose(page))}
+    assert {piece: why for piece, why in found.items() if why} == {}
+
+
+def said() -> set[str]:
+    """Every text in recovery and payments; of a text with values in it, each part between two of them."""
+    return {node.value for package in ("payments", "recovery") for path in (ROOT / package).rglob("*.py")
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+def test_what_the_runbook_quotes_in_its_tables_is_what_recovery_says() -> None:
+    rows = re.findall(r"^\|([^|]*`[^|]*)\|(?!.*\n\|---)", prose(ROOT / "docs" / "runbook.md"), re.MULTILINE)
+    quoted = {part.strip() for row in rows for span in INLINE.findall(row)
+              for part in re.split(r"\.\.\.|\d+ |us-west-2", span) if part.strip()}
+    texts = said()
+    assert len(quoted) > 10
+    assert [part for part in quoted if not any(part in text for text in texts)] == []
+
+
+@pytest.mark.parametrize(("piece", "why"), [
+    ("python -m recovery failover --to us-west-2", ""), ("tapstack/bin/tapstack status  # now", ""),
+    ("TAPSTACK_OUTPUTS=x python -m recovery statu", "statu: no such command"),
+    ("python -m recovery failover", "Missing option"), ("tapstack plan fail-over", "Invalid value"),
+    ("tapstack status --watch", "No such option"), ("tapstack status now", "unexpected extra argument"),
+    ("make rehearse ARGS='--kep'", "No such option"), ("make cost LOAD=3", "LOAD: the Makefile does not read it"),
+    ("make simulate SEEDS=1000", ""), ("pulumi up --anything", ""),
+])
+def test_a_command_that_would_be_refused_is_found(piece: str, why: str) -> None:
+    ((found, whole),) = pieces(f"```sh\n{piece}\n```\n")
+    assert (why in wrong(found, whole)) if why else not wrong(found, whole)
+
+
+@pytest.mark.parametrize(("piece", "why"), [
+    ("failover --to REGION", ""), ("drill ACTION", ""), ("status", ""), ("failover --region", "No such option"),
+    ("--accept-loss", "no program has it"), ("--accept-data-loss", ""), ('"--keeep"', "No such option"),
+])
+def test_a_piece_of_a_command_is_checked_too(piece: str, why: str) -> None:
+    ((found, whole),) = pieces(f"see `{piece}`.")
+    assert (why in wrong(found, whole)) if why else not wrong(found, whole)
 
 
 @each_page

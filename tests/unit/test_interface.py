@@ -7,7 +7,7 @@ The snapshot was taken from the code before the refactoring. Write it again only
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from enum import EnumType
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,16 +18,17 @@ from typer.testing import CliRunner
 
 import recovery.cli
 import rehearsal.cli
+from contract import OUTPUTS_VARIABLE, Metric
 from payments.deadline import Deadline, Timing
 from payments.payment import Payment, Record
 from payments.stores import DynamoTable, S3Receipts
-from recovery.controller import Controller
-from recovery.drill import Drill, DrillTargets, SavedState
+from recovery.drill import SavedState
 from recovery.status import read_status
 from tests.unit.lib.conftest import recording
 from tests.unit.lib.recorder import Recording, Resource
 from tests.unit.payments.fakes import still_runtime
-from tests.unit.recovery.fakes import AWAY, REGIONS, FakeAws, terminal_of
+from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
+from tests.unit.recovery.drill.drill_world import DrillWorld
 from tools import cost
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -126,16 +127,18 @@ def plan_document(program: Recording) -> Any:
     with TemporaryDirectory() as folder:
         outputs = Path(folder) / "outputs.json"
         outputs.write_text(json.dumps(program.outputs), encoding="utf-8")
-        result = CliRunner().invoke(recovery.cli.app, ["plan", "failover", "--json"],
-                                    obj=terminal_of(FakeAws(), outputs))
+        terminal = recovery.cli.Terminal(
+            environ={OUTPUTS_VARIABLE: str(outputs)}, driver="alice", console=recovery.cli.console_of,
+            confirm=lambda _: False, connect=CalmWorld().recovery)
+        result = CliRunner().invoke(recovery.cli.app, ["plan", "failover", "--json"], obj=terminal)
     assert result.exit_code == 0, result.output
     return keys(json.loads(result.stdout))
 
 
 def status_document() -> Any:
     """What `recovery status --json` prints."""
-    aws = FakeAws()
-    return keys(read_status(aws.environment, aws.stack))
+    world = CalmWorld()
+    return keys(world.run_task(lambda: read_status(world.recovery(), world.stack)))
 
 
 def payment() -> Record:
@@ -157,58 +160,45 @@ def payment_item() -> dict[str, Any]:
     return {"payment": {key: "".join(value) for key, value in sorted(item.items())}, "status": item["status"]["S"]}
 
 
-def took_over() -> FakeAws:
+def took_over() -> CalmWorld:
     """A stack whose controllers have looked, and of which one has taken over."""
-    aws = FakeAws(failover_mode="automatic")
-    aws.point(AWAY, "AuroraGlobalDBReplicationLag", 900.0)
-    controllers = [Controller(cloud=aws.cloud(to=region), interval=10.0, window=60.0, cool_down=300.0)
-                   for region in REGIONS]
-    for cut in ((), (), (REGIONS[0],), (REGIONS[0],), (REGIONS[0],)):
-        aws.cut = set(cut)
-        for controller in controllers:
-            if controller.region not in cut:
-                controller.look_once("the controller")
-        aws.clock.now += 10.0
-    assert aws.leadership(AWAY)[1] == AWAY
-    return aws
+    world = CalmWorld()
+    world.cut_off(EAST, 70.0)
+    assert world.leader(WEST)[0] == WEST
+    return world
 
 
 def control_items() -> dict[str, Any]:
     """The items of the table that are no payments: their attributes, and the shape of the documents in them."""
-    drilled, moved = drill(), took_over()
-    items = {**drilled.tables[AWAY].items, **moved.tables[AWAY].items}
+    found = {**drill().table.views[WEST], **took_over().table.views[WEST]}
+    items = {key: item for key, (item, _) in found.items() if key.startswith("!")}
     return {"broken in !drill": sorted(each.name for each in fields(SavedState)), **{
-        key: {name: keys(json.loads(value["S"])) if name == "document" else "".join(value)
+        key: {name: keys(json.loads(value["S"])) if name in ("document", "run") else "".join(value)
               for name, value in sorted(item.items())} for key, item in sorted(items.items())}}
 
 
-def drill() -> FakeAws:
+def drill() -> DrillWorld:
     """A stack of which a drill was begun, that ended because its clients could not pay."""
-    aws = FakeAws()
-    targets = {site.region: DrillTargets(function_name="f", api_key_id="k", health_check_id="") for site in
-               aws.stack.sites}
-
-    def clients(service: str, region: str, read: float = 5.0) -> Any:
-        return Call() if service == "apigateway" else aws(service, region, read)
-
-    cloud = replace(aws.cloud(), environment=replace(aws.environment, clients=clients))
-    report = Drill(cloud=cloud, targets=targets, drive=lambda *_: aws.run(AWAY), say=lambda _: None).run()
-    assert not report.ok
-    return aws
+    world = DrillWorld()
+    world.network.refusing[EAST, "s3"] = "error"
+    assert not world.run_task(world.drill().run).ok
+    return world
 
 
 def objects() -> dict[str, Any]:
     """The keys of the objects in the buckets."""
-    call, aws = Call(), FakeAws()
+    call, world = Call(), CalmWorld()
     S3Receipts(call, "b").put(payment(), deadline())
-    aws.cloud().set_lever(aws.stack.site(AWAY), pulled=True)  # the fake asserts that the key is `takeover`
+    cloud = world.cloud()
+    world.run_task(lambda: cloud.set_lever(cloud.plan.target, pulled=True))
+    levers = {key: versions[-1].body for key, versions in world.buckets.objects[world.control[WEST]].items()}
     return {call.requests[0]["Key"]: keys(json.loads(call.requests[0]["Body"])),
-            "takeover": aws.levers[AWAY][0].decode()}
+            **{key: (body or b"").decode() for key, body in levers.items()}}
 
 
 def metrics() -> list[str]:
-    """The metrics that a controller publishes; the fake asserts their namespace and dimensions."""
-    return sorted({name for published in took_over().metrics[AWAY] for name in published})
+    """The metrics that a controller publishes."""
+    return sorted({*Metric} & {name for region, name in took_over().metrics.points if region == WEST})
 
 
 def http() -> dict[str, Any]:
