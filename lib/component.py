@@ -1,7 +1,10 @@
 """The base of every component of the stack: parent and options of its children."""
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pulumi
+
+GET_RESOURCE = "pulumi:pulumi:getResource"  # what the engine knows of a resource that it has registered
 
 # What a release replaces or removes. The first four only watch; AWS refuses to delete the others while they are used.
 REPLACED_BY_RELEASES = frozenset({
@@ -40,6 +43,14 @@ class Component(pulumi.ComponentResource):
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(f"tapstack:index:{self._type_name}", name, None, opts)
         self.name = name
+
+    def earlier_outputs(self) -> Mapping[str, Any]:
+        """The outputs that the last deployment registered, none in the first one; before new ones are registered.
+
+        The engine has them from the stack's state: neither region is called.
+        """
+        found: Mapping[str, Any] = pulumi.runtime.invoke(GET_RESOURCE, {"urn": self.urn}).value["state"]
+        return found
 
     def opts(self, **overrides: Any) -> pulumi.ResourceOptions:
         """Options of a child that can be created again at any time.

@@ -12,6 +12,7 @@ from lib.region.database import ENGINE, Writer
 from lib.settings import Settings
 
 USERNAME = "ledger_admin"
+WRITER = "writer"  # the output that there is once the first cluster exists
 
 
 def login(secret: str, arn: str) -> dict[str, str]:
@@ -31,8 +32,7 @@ class GlobalFoundation(Component, type_name="GlobalFoundation"):
     they are created, whereas the table, the copies and DNS need both regions to exist.
     """
 
-    def __init__(self, name: str, *, settings: Settings, names: Names, has_writer: bool,
-                 opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, *, settings: Settings, names: Names, opts: pulumi.ResourceOptions) -> None:
         super().__init__(name, opts)
         profile = settings.profile
         self.cluster = aws.rds.GlobalCluster(
@@ -40,12 +40,15 @@ class GlobalFoundation(Component, type_name="GlobalFoundation"):
             engine_version=settings.database.engine_version, storage_encrypted=True,
             deletion_protection=profile.protect, opts=self.durable())
         self.secret_arn = settings.database.secret_arn
-        self.writer = self._writer(self.secret_arn, has_writer=has_writer)
+        self.writer = self._writer(self.secret_arn)
         self.api_key = random.RandomPassword(f"{name}-api-key", length=40, special=False,
                                              opts=pulumi.ResourceOptions(parent=self))
-        self.register_outputs({"cluster_id": self.cluster.id})
 
-    def _writer(self, secret_arn: str | None, *, has_writer: bool) -> Writer:
+    def has_writer(self, cluster_arn: pulumi.Input[str]) -> None:
+        """Keep in the stack's state that the first cluster exists."""
+        self.register_outputs({"cluster_id": self.cluster.id, WRITER: cluster_arn})
+
+    def _writer(self, secret_arn: str | None) -> Writer:
         """The login of an existing secret, or a new one.
 
         The first cluster takes it when it is created, and never again. So an existing secret is not read later: its
@@ -55,7 +58,7 @@ class GlobalFoundation(Component, type_name="GlobalFoundation"):
             password = random.RandomPassword(f"{self.name}-database-password", length=40, special=False,
                                              opts=pulumi.ResourceOptions(parent=self))
             return Writer(username=USERNAME, password=password.result)
-        if has_writer:
+        if WRITER in self.earlier_outputs():
             return Writer(username=USERNAME, password="")
         existing = aws.secretsmanager.get_secret_version_output(
             secret_id=secret_arn, opts=pulumi.InvokeOutputOptions(parent=self))

@@ -342,6 +342,14 @@ class Settings:
         return replace(self.base_profile, protect=self.deletion_protection, retain=self.retain_data)
 
     @classmethod
+    def protection(cls) -> bool:
+        """Whether the stack is to be protected against deletion; False if its settings are refused."""
+        try:
+            return cls.load().profile.protect
+        except SettingsError:
+            return False
+
+    @classmethod
     def load(cls, deployed: Mapping[str, str] = MappingProxyType({}),
              environ: Mapping[str, str] = os.environ) -> "Settings":
         """Read every key from the stack's configuration, `environ` or its default.

@@ -9,6 +9,7 @@ from lib.component import Component, protecting
 from lib.dr_region import DrRegion
 from lib.global_foundation import GlobalFoundation
 from lib.global_resources import GlobalResources
+from lib.identity import DeployedStack
 from lib.names import Names
 from lib.outputs import Outputs, catalogue, description
 from lib.primary_region import PrimaryRegion
@@ -28,10 +29,10 @@ class TapStack(Component, type_name="TapStack"):
     Each region has one explicit provider. The controllers come last, because each knows both regions.
     """
 
-    def __init__(self, name: str, settings: Settings, *, has_writer: bool) -> None:
+    def __init__(self, name: str, settings: Settings, deployed: DeployedStack) -> None:
         require_authorities(AUTHORITIES, settings.primary.region, settings.dr.region)  # before anything is registered
         super().__init__(name, protecting(protect=settings.profile.protect))
-        self.register_outputs(settings.identity())  # first, so that `deployed_as` finds them after a failure, too
+        deployed.register_outputs(settings.identity())  # before anything is created, which may fail
         for line in settings.warnings():
             pulumi.log.warn(line, self)
         primary_aws, standby_aws = (self._aws(region, settings) for region in (settings.primary, settings.dr))
@@ -40,12 +41,13 @@ class TapStack(Component, type_name="TapStack"):
         in_primary = pulumi.ResourceOptions(parent=self, provider=primary_aws)
 
         foundation = GlobalFoundation(f"{name}-foundation", settings=settings, names=primary_names,
-                                      has_writer=has_writer, opts=in_primary)
+                                      opts=in_primary)
         args = partial(RegionArgs, settings=settings, global_cluster_id=foundation.cluster.id,
                        api_key_value=foundation.api_key.result)
         primary = PrimaryRegion(
             f"{name}-primary", args(region=settings.primary, names=primary_names, peer=standby_names),
             writer=foundation.writer, provider=primary_aws, opts=pulumi.ResourceOptions(parent=self))
+        foundation.has_writer(primary.database.cluster.arn)
         standby = DrRegion(f"{name}-dr", args(region=settings.dr, names=standby_names, peer=primary_names),
                            primary=primary, provider=standby_aws, opts=pulumi.ResourceOptions(parent=self))
         shared = GlobalResources(f"{name}-global", settings=settings, foundation=foundation, primary=primary,
@@ -53,6 +55,7 @@ class TapStack(Component, type_name="TapStack"):
 
         self.outputs = self._with_controllers(
             catalogue(settings, foundation, primary, standby, shared), settings, primary, standby)
+        self.register_outputs({})
 
     @staticmethod
     def _with_controllers(outputs: Outputs, settings: Settings, primary: Region, standby: Region) -> Outputs:

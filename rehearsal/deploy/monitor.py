@@ -14,7 +14,7 @@ from google.protobuf import empty_pb2
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.proto import provider_pb2, resource_pb2
 
-from lib.identity import READ_STATE
+from lib.component import GET_RESOURCE
 from rehearsal.deploy.engine import Engine
 from rehearsal.deploy.provider.handlers import ProviderConfig, Resource, short_name
 from rehearsal.deploy.provider.values import NO_PROVIDER, plain, provider_config
@@ -78,8 +78,8 @@ class Monitor(mocks.MockMonitor):
     def Invoke(self, request: Any) -> Any:
         """Answer a data function from the emulator."""
         response = resource_pb2.ResourceInvokeResponse()
-        if request.tok == READ_STATE:  # a rehearsal begins with nothing
-            getattr(response, "return").update({"outputs": {}})
+        if request.tok == GET_RESOURCE:  # a rehearsal begins with nothing
+            getattr(response, "return").update({"state": {}})
             return response
         try:
             arguments = plain(rpc.deserialize_properties(request.args), request.tok)

@@ -34,8 +34,6 @@ COPIED = "Pulumi"  # files whose names begin so are copied; everything else of t
 PROVIDER = (sys.executable, "-m", "rehearsal.deploy.provider.server")
 YES = ("--yes", "--skip-preview", "--suppress-outputs")
 CHANGES = ("create", "update", "delete", "replace")
-# The program reads the stack's state while the engine writes it, and a state in a file can be seen half-written.
-HALF_WRITTEN = "failed to load checkpoint: EOF"
 LAST = 8  # lines
 
 
@@ -92,7 +90,7 @@ class PulumiCommand:
             [PROGRAM, *words, *stack, "--non-interactive"], cwd=self._work, env=self._environment, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
 
-    def __call__(self, *words: str, text: str | None = None, tries: int = 3) -> str:
+    def __call__(self, *words: str, text: str | None = None) -> str:
         """Run a command with this text on its stdin; returns what it prints. Raises DeploymentError with its errors."""
         began = time.monotonic()
         with undisturbed():
@@ -104,8 +102,6 @@ class PulumiCommand:
             process.wait()
             raise
         self.seconds[" ".join(word for word in words if word not in YES)] = time.monotonic() - began
-        if process.returncode and HALF_WRITTEN in printed + errors and tries > 1:
-            return self(*words, text=text, tries=tries - 1)
         if process.returncode:
             raise DeploymentError(f"pulumi {' '.join(words)}: {_errors(printed + errors)}")
         return printed

@@ -28,9 +28,6 @@ stack = pathlib.Path("Pulumi.dev.yaml")
 with (here / "calls").open("a") as calls:
     calls.write(json.dumps([sys.argv[1:], dict(os.environ), os.getcwd(), stack.read_text()]) + "\\n")
 code, out = json.loads((here / "answers").read_text()).get(" ".join(words[:2]), [0, "{{}}"])
-if words[0] == "destroy" and not (here / "again").exists():
-    (here / "again").touch()
-    code, out = 255, "failed to load checkpoint: EOF"
 print(out)
 sys.exit(code)
 """

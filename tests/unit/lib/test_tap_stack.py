@@ -1,13 +1,12 @@
 """The program as a whole: its providers, and what it refuses before anything is registered."""
 import json
-from typing import Any
 from unittest.mock import patch
 
 import pulumi
 import pytest
 
 from lib.errors import ProgramError, SettingsError
-from lib.identity import deployed_as
+from lib.identity import DeployedStack
 from tests.unit.lib.conftest import recording
 from tests.unit.lib.recorder import ACCOUNT, Recording, record
 
@@ -17,34 +16,38 @@ def test_the_regions_are_the_configured_ones(domain: Recording) -> None:
     assert {r.inputs["region"] for r in domain.of("aws")} == {"us-west-2", "us-east-1"}
 
 
-def state_of(program: Recording) -> dict[str, dict[str, Any]]:
-    """The state that the engine would keep."""
-    return {each.urn: {"type": each.type, "outputs": program.component_outputs.get(each.type, {})} for each in program}
-
-
 def test_an_existing_secret_is_read_only_for_the_first_cluster() -> None:
     key = {"databaseSecretArn": f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:existing-AbCdEf"}
     first = record(key)
     assert [token for token, _ in first.calls] == ["aws:secretsmanager/getSecretVersion:getSecretVersion"]
-    failed = {urn: each for urn, each in state_of(first).items() if not urn.endswith("-primary-database-cluster")}
+    failed = {**first.component_outputs, "tapstack:index:GlobalFoundation": {}}
     assert record(key, recording=Recording(state=failed)).calls == first.calls
-    assert record(key, recording=Recording(state=state_of(first))).calls == []
+    assert record(key, recording=Recording(state=first.component_outputs)).calls == []
+
+
+def test_the_state_says_that_there_is_a_writer_once_its_cluster_exists(dev: Recording) -> None:
+    said = dev.component_outputs["tapstack:index:GlobalFoundation"]["writer"]
+    assert said == dev.arn(dev.one("Cluster", "primary-database"))
+    unknown = record(known=False).component_outputs["tapstack:index:GlobalFoundation"]["writer"]
+    assert isinstance(unknown, pulumi.output.Unknown)
 
 
 def test_a_stack_is_registered_with_its_identity_and_held_against_it_before_anything_is_planned() -> None:
     program = record({"drRegion": "eu-west-1"})
-    assert program.component_outputs["tapstack:index:TapStack"]["drRegion"] == "eu-west-1"
-    registered = Recording(state=state_of(program))
+    assert next(iter(program)).type == "tapstack:index:DeployedStack"
+    registered = Recording(state=program.component_outputs)
     with pytest.raises(SettingsError, match=r"^drRegion = 'us-west-2': the stack was deployed with 'eu-west-1'"):
         record({}, recording=registered)
-    assert not registered.resources
-    assert len(record({"drRegion": "eu-west-1"}, recording=registered).resources) == len(program.resources)
+    assert [each.type for each in registered] == ["tapstack:index:DeployedStack"]
+    assert registered.component_outputs == {}  # so the state keeps what it has
+    again = record({"drRegion": "eu-west-1"}, recording=Recording(state=program.component_outputs))
+    assert again.component_outputs == program.component_outputs
 
 
 def test_a_project_of_another_name_is_refused() -> None:
     with patch("pulumi.get_project", return_value="tapstack"), pytest.raises(
             ProgramError, match=r"^Pulumi\.yaml: name = 'tapstack': must be TapStack, or no setting would be found$"):
-        deployed_as()
+        DeployedStack(protect=False)
 
 
 def test_providers_refuse_another_account_except_an_emulators(dev: Recording, domain: Recording) -> None:
@@ -79,8 +82,9 @@ def test_what_may_be_a_mistake_is_said_on_the_way(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(("config", "reason"), [
     ({"drRegion": "us-east-1"}, "drRegion = 'us-east-1': must differ from primaryRegion"),
     ({"drRegion": "mx-central-1"}, "region 'mx-central-1': rds-ca.pem has no authority")])
-def test_what_cannot_be_deployed_is_refused_before_anything_is_registered(config: dict[str, str], reason: str) -> None:
+def test_what_cannot_be_deployed_is_refused_and_leaves_nothing(config: dict[str, str], reason: str) -> None:
     registered = Recording()
     with pytest.raises(ProgramError, match=reason):
         record(config, recording=registered)
-    assert not registered.resources
+    assert [each.kind for each in registered] == ["DeployedStack"]
+    assert registered.component_outputs == {}
