@@ -1,7 +1,8 @@
 """The function that watches the other region and, in automatic mode, takes over from it.
 
 EventBridge starts it once a minute; it looks at the other region every few seconds until the next start. It runs in
-both regions, so that either can be the standby.
+both regions, so that either can be the standby. In the region that leads it rests while all is well: nobody's failover
+depends on its looks, and each costs a dozen calls.
 """
 import json
 import logging
@@ -25,7 +26,7 @@ from recovery.decision import ABANDONED_LOOKS, Decision, decide, misplaced, woul
 from recovery.environment import BotoClients, Environment, system_environment
 from recovery.errors import EvidenceTooOld, GivenUp, RecoveryError, StepTimedOut, reason
 from recovery.observation import Observation, ProbeResult, lever_is_pulled, observe
-from recovery.plan import Action, Facts, Plan, Step, refusals
+from recovery.plan import Action, Facts, Plan, Step, in_order, refusals
 from recovery.record import ControlRecord, Run, StepProgress
 from recovery.runner import Intent, Runner, claim, end_open_run
 from recovery.stack import Stack
@@ -58,6 +59,11 @@ class Controller:
     """That of the record at the last look."""
     _still: Stopwatch | None = field(default=None, init=False)
     """Since a look that found this revision for the first time."""
+    _well: Stopwatch | None = field(default=None, init=False)
+    """Since a look that found this region leading and all in order, if the last one did."""
+    _lag_asked: Stopwatch | None = field(default=None, init=False)
+    _published: tuple[Mapping[Metric, float], Stopwatch] | None = field(default=None, init=False)
+    """What was published last but for what changes all the time, and since when."""
     _found: tuple[str, bool] = field(default=("", False), init=False)
     """What was out of place at the last look, and whether clients were led away."""
     _internal_errors: list[Exception] = field(default_factory=list, init=False)
@@ -101,7 +107,13 @@ class Controller:
             if still:
                 self._resume(driver, record, run)
                 return
-        self._look(driver, record, before)
+        if not (still and self._rests()):
+            self._look(driver, record, before)
+
+    def _rests(self) -> bool:
+        """Whether a look of this window found that this region leads and all is in order, and clients are led here."""
+        return (_within(self._well, self.window - self.interval / 2)
+                and self.cloud.led_to() in ("", self.region))
 
     def _stands_still(self, record: ControlRecord) -> bool:
         """Whether the record is as it was at the last look, so that no driver lives."""
@@ -130,6 +142,7 @@ class Controller:
                 cloud.plan, replace(facts, observation=observation)))
         facts = replace(facts, observation=observation)
         same = facts.record is not None and _leads(facts.record) == _leads(record)
+        self._well = since if same and seen.ready and facts.own.ready and in_order(cloud.plan, facts) else None
         decision = decide(cloud.plan, facts, self.cool_down, table.pause()) if same else None
         if decision is None and not record.open_run:
             observation = replace(observation, notified="")
@@ -157,10 +170,14 @@ class Controller:
             failing_for=max(observation.failing_for, self._failing.least() if self._failing else 0.0))
 
     def _with_figures(self, observation: Observation, before: Observation | None, *, healthy: bool) -> Observation:
-        """With what CloudWatch and IAM say, which are asked from time to time, IAM only while all is well."""
+        """With what CloudWatch and IAM say, which are asked from time to time, IAM only while all is well.
+
+        The lag is a figure of the region that does not have the writer.
+        """
         last = before or observation
         lag, lag_at, denied, asked = last.lag, last.lag_at, last.denied, last.asked_iam
-        if observation.at - lag_at >= ASK_LAG_SECONDS:
+        if observation.leader != self.region and not _within(self._lag_asked, ASK_LAG_SECONDS):
+            self._lag_asked = Stopwatch(self.cloud.clock)
             lag, lag_at = self.cloud.ledger_lag() or (lag, lag_at)
         if healthy and observation.at - asked >= ASK_IAM_SECONDS and self.role:
             found = self.cloud.denied(self.role)
@@ -258,6 +275,7 @@ class Controller:
         self.cloud.notify(subject, message)
 
     def _publish(self, observation: Observation, other: ProbeResult, facts: Facts) -> None:
+        """Publish at once what has changed, and all of it once in a window: CloudWatch charges for each call."""
         metrics = {Metric.THIS_REGION_READY: float(facts.own.ready is True),
                    Metric.FAILOVER_REFUSED: float(bool(observation.refused))}
         if other.alive is not None:
@@ -267,7 +285,11 @@ class Controller:
         exposure = observation.exposure(self.cloud.plan.stack, facts.now)
         if observation.leader != self.region and exposure is not None:
             metrics[Metric.EXPOSURE] = exposure
-        self.cloud.publish(metrics)
+        steady = {metric: value for metric, value in metrics.items() if metric is not Metric.EXPOSURE}
+        last, since = self._published or ({}, None)
+        if steady != last or not _within(since, self.window - self.interval / 2):
+            self.cloud.publish(metrics)
+            self._published = steady, Stopwatch(self.cloud.clock)
 
     @contextmanager
     def _logging_errors(self) -> Iterator[None]:
@@ -277,6 +299,10 @@ class Controller:
             log("failed", error=f"{type(error).__name__}: {reason(error)}")
             if not isinstance(error, StoreUnavailable | RecoveryError | BotoCoreError | ClientError):
                 self._internal_errors.append(error)
+
+
+def _within(since: Stopwatch | None, seconds: float) -> bool:
+    return since is not None and since.seconds() < seconds
 
 
 def _leads(record: ControlRecord) -> tuple[str, int, str]:

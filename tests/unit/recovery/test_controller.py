@@ -10,6 +10,7 @@ import pytest
 
 from contract import PAUSE_KEY, Metric
 from recovery import controller
+from recovery.cloud import Cloud
 from recovery.control_table import ControlTable, Pause
 from recovery.controller import Controller, create, handler, log, log_to_stdout, resident
 from recovery.errors import StackError
@@ -130,6 +131,59 @@ def test_a_standby_that_could_not_take_over_is_known_before_it_is_needed(
     assert seen.refused
     assert not words or any(each.startswith(words) for each in seen.own)
     assert world.metrics.points[WEST, Metric.FAILOVER_REFUSED][-1][1] == 1.0
+
+
+def test_a_leader_in_order_looks_once_in_a_window_and_a_standby_every_time(world: CalmWorld) -> None:
+    world.look(times=2)
+    before = {region: world.observation(region).number for region in (EAST, WEST)}
+    world.calls.clear()
+    world.look(times=12)
+    assert {region: world.observation(region).number - number for region, number in before.items()} == {
+        EAST: 2, WEST: 12}
+    resting = {operation for region, service, operation in world.calls if region == EAST and service == "dynamodb"}
+    assert resting == {"GetItem", "PutItem"}
+
+
+@pytest.mark.parametrize("wake", ["a driver writes the record", "clients are led away"])
+def test_what_concerns_payments_wakes_a_leader_at_once(
+        world: CalmWorld, monkeypatch: pytest.MonkeyPatch, wake: str) -> None:
+    world.look(times=2)
+    number = world.observation(EAST).number
+    if wake == "clients are led away":
+        monkeypatch.setattr(Cloud, "led_to", lambda _: WEST)
+    else:
+        world.set_record()
+    world.look(EAST)
+    assert world.observation(EAST).number == number + 1
+
+
+@pytest.mark.parametrize("region", [EAST, WEST])
+def test_a_leader_does_not_rest_while_a_region_cannot_pay(world: CalmWorld, region: str) -> None:
+    world.network.refusing[region, "postgres"] = "error"
+    world.look(EAST, times=3)
+    assert world.observation(EAST).number == 3
+
+
+def test_figures_are_published_once_in_a_window_and_at_once_when_they_change(world: CalmWorld) -> None:
+    def published() -> int:
+        return sum(call == (WEST, "cloudwatch", "PutMetricData") for call in world.calls)
+
+    world.look(WEST)
+    world.look(WEST, times=12)
+    assert published() == 3
+    world.network.refusing[EAST, "postgres"] = "error"
+    world.look(WEST)
+    assert published() == 4
+    assert world.metrics.points[WEST, Metric.OTHER_REGION_READY][-1][1] == 0.0
+
+
+def test_only_a_standby_asks_for_the_lag_and_once_a_minute_even_if_there_is_no_figure(
+        world: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world.metrics, "points", {})
+    monkeypatch.setattr(world.metrics, "put", lambda *_: None)
+    world.look(times=13)
+    asked = [region for region, _, operation in world.calls if operation == "GetMetricStatistics"]
+    assert asked == [WEST] * 3
 
 
 # --- Failovers
@@ -344,7 +398,7 @@ def test_leadership_that_went_back_is_mended_by_the_region_that_has_the_writer(w
 def test_an_epoch_that_went_back_is_raised_again(world: CalmWorld) -> None:
     world.look(times=3)
     world.aurora.books[EAST].epoch = 7
-    world.look(EAST, times=3)
+    world.look(EAST, times=7)  # it rests for at most a window
     assert world.ended() == ["align to us-east-1: done"]
     assert world.record().epoch == 9
 
