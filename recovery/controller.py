@@ -276,19 +276,17 @@ class Controller:
 
     def _publish(self, observation: Observation, other: ProbeResult, facts: Facts) -> None:
         """Publish at once what has changed, and all of it once in a window: CloudWatch charges for each call."""
-        metrics = {Metric.THIS_REGION_READY: float(facts.own.ready is True),
-                   Metric.FAILOVER_REFUSED: float(bool(observation.refused))}
+        steady: dict[Metric, float] = {Metric.THIS_REGION_READY: float(facts.own.ready is True),
+                                       Metric.FAILOVER_REFUSED: float(bool(observation.refused))}
         if other.alive is not None:
-            metrics[Metric.OTHER_REGION_HEALTHY] = float(other.alive)
+            steady[Metric.OTHER_REGION_HEALTHY] = float(other.alive)
         if other.ready is not None:
-            metrics[Metric.OTHER_REGION_READY] = float(other.ready)
+            steady[Metric.OTHER_REGION_READY] = float(other.ready)
         exposure = observation.exposure(self.cloud.plan.stack, facts.now)
-        if observation.leader != self.region and exposure is not None:
-            metrics[Metric.EXPOSURE] = exposure
-        steady = {metric: value for metric, value in metrics.items() if metric is not Metric.EXPOSURE}
+        exposed = exposure is not None and observation.leader != self.region
         last, since = self._published or ({}, None)
         if steady != last or not _within(since, self.window - self.interval / 2):
-            self.cloud.publish(metrics)
+            self.cloud.publish({**steady, Metric.EXPOSURE: exposure or 0.0} if exposed else steady)
             self._published = steady, Stopwatch(self.cloud.clock)
 
     @contextmanager

@@ -25,10 +25,20 @@ from lib.settings import EMULATOR_ACCOUNT, RegionSettings, Settings
 PRICES = tomllib.loads(Path(__file__).with_name("prices.toml").read_text(encoding="utf-8"))
 SECONDS = 730 * 3600  # of a month
 LOAD = 10.0  # payments a second
-# A look of a controller: requests to the two APIs, reads and writes of the table, and calls of CloudWatch.
-LOOK_REQUESTS, LOOK_READS, LOOK_METRIC_REQUESTS, LOOK_SECONDS = 4, 5, 3, 0.6
+# What both controllers cause in the region that leads and in the standby from one start to the next, all being well: a
+# number, and one more for each look of the standby's controller. A test counts them.
+Calls = Mapping[str, tuple[int, int]]
+LEADER: Calls = {
+    "apigateway.million requests": (1, 1), "lambda.million readiness": (1, 1), "dynamodb.million reads": (4, 3),
+    "dynamodb.million writes": (3, 2), "s3.million puts": (1, 1), "s3.million gets": (1, 0),
+    "cloudwatch.million requests": (1, 0), "route53.million queries": (1, 1)}
+STANDBY: Calls = {
+    "apigateway.million requests": (1, 1), "lambda.million readiness": (1, 1), "dynamodb.million reads": (1, 6),
+    "dynamodb.million writes": (0, 1), "s3.million gets": (1, 2), "cloudwatch.million requests": (2, 0),
+    "route53.million queries": (0, 2)}
+LOOK_SECONDS, CANARY_IOS = 0.6, 2
 CONTROLLER_GIGABYTES, FUNCTION_GIGABYTES = 0.1875, 0.5
-HEALTH_SECONDS, PAYMENT_SECONDS = 0.01, 0.06
+HEALTH_SECONDS, READINESS_SECONDS, PAYMENT_SECONDS = 0.01, 0.08, 0.06
 ANSWER_KB, LOG_KB = 0.5, 0.8  # of one request: its answer, and its lines in the logs of API and function
 PAYMENT_KB = 1.0  # that one payment writes to each store
 PAYMENT_IOS = 12  # of the ledger; each written page is copied as well
@@ -75,7 +85,8 @@ def bill(settings: Settings, payments: float) -> list[CostItem]:
     """Every line, with `payments` a second, all in the primary region; what is free is left out."""
     found = []
     for region, peer, share in ((settings.primary, settings.dr, payments), (settings.dr, settings.primary, 0.0)):
-        uses = [*_fixed(settings, region, peer), *_controller(settings), *_load(payments * SECONDS / 1e6, share)]
+        uses = [*_fixed(settings, region, peer), *_controllers(settings, region),
+                *_load(payments * SECONDS / 1e6, share)]
         if settings.domain_name:
             uses += _dns(settings, region)
         found += [use.cost(region.region) for use in uses if use.idle or use.load]
@@ -96,19 +107,32 @@ def _fixed(settings: Settings, region: RegionSettings, peer: RegionSettings) -> 
     yield Use("cloudwatch.alarm month", f"{alarms} alarms", alarms)
 
 
-def _controller(settings: Settings) -> Iterator[Use]:
-    look = settings.health_check.look
-    starts, looks = SECONDS / WATCH_SECONDS, SECONDS / look
-    busy = starts * (WATCH_SECONDS - look) + starts * LOOK_SECONDS  # it ends with its last look
-    yield Use("lambda.GB second", "controller", busy * CONTROLLER_GIGABYTES)
-    yield Use("cloudwatch.metric month", "controller", len(Metric))
-    yield Use("cloudwatch.million requests", "controller", looks * LOOK_METRIC_REQUESTS / 1e6)
-    yield Use("xray.million traces", "controller", starts / 1e6)
-    yield Use("cloudwatch.GB of logs", "controller", looks * LOG_KB / 1e6)
-    yield Use("dynamodb.million writes", "controllers", 2 * looks / 1e6)  # of both, in each replica
-    yield Use("dynamodb.million reads", "controller", looks * LOOK_READS / 1e6)
-    yield Use("s3.million gets", "controller", looks / 1e6)
-    yield from _requests("controllers", looks * LOOK_REQUESTS)  # both look at both regions
+def _controllers(settings: Settings, region: RegionSettings) -> Iterator[Use]:
+    """What the controllers cost in a region; the primary one leads."""
+    look, leads = settings.health_check.look, region == settings.primary
+    starts, looks = SECONDS / WATCH_SECONDS, WATCH_SECONDS / look
+
+    def calls(of: Calls, price: str) -> float:
+        once, each = of.get(price, (0, 0))
+        return starts * (once + each * looks)
+
+    here = LEADER if leads else STANDBY
+    busy = starts * (WATCH_SECONDS - look + LOOK_SECONDS)  # it ends with its last look
+    asked = calls(here, "lambda.million readiness")
+    yield Use("lambda.GB second", "controllers", busy * CONTROLLER_GIGABYTES
+              + asked * READINESS_SECONDS * FUNCTION_GIGABYTES)
+    yield Use("lambda.million requests", "controllers", (starts + asked) / 1e6)
+    yield Use("cloudwatch.metric month", "controllers", len(Metric) - leads)  # a leader exposes nothing to itself
+    yield Use("cloudwatch.GB of logs", "controllers", (starts * looks + asked) * LOG_KB / 1e6)
+    yield Use("xray.million traces", "controllers", starts / 1e6)
+    for price in ("dynamodb.million reads", "s3.million puts", "s3.million gets", "cloudwatch.million requests",
+                  *(["route53.million queries"] if settings.domain_name else ())):
+        yield Use(price, "controllers", calls(here, price) / 1e6)
+    # Both replicas have every write, and both clusters every canary's.
+    yield Use("dynamodb.million writes", "controllers", sum(
+        calls(each, "dynamodb.million writes") for each in (LEADER, STANDBY)) / 1e6)
+    yield Use("aurora.million I/O", "controllers", calls(LEADER, "lambda.million readiness") * CANARY_IOS / 1e6)
+    yield from _requests("controllers", calls(here, "apigateway.million requests"))
 
 
 def _requests(what: str, number: float, load: float = 0.0, seconds: float = HEALTH_SECONDS) -> Iterator[Use]:

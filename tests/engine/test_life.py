@@ -69,6 +69,22 @@ def test_a_second_release_changes_what_it_says_and_nothing_else(stack: World) ->
         FunctionName=function["id"])["Configuration"]["FunctionArn"])["Tags"]["Owner"] == "us"
 
 
+def test_a_first_up_that_failed_leaves_what_the_stack_was_deployed_as(world: World) -> None:
+    world.fail(1.0)
+    with pytest.raises(DeploymentError):
+        world.pulumi("up", *YES)
+    world.fail(0.0)
+    made = world.state()
+    world.pulumi.configure({"TapStack:primaryRegion": WEST, "TapStack:drRegion": EAST})
+    for words in (["preview"], ["up", *YES]):
+        with pytest.raises(DeploymentError, match=f"primaryRegion = '{WEST}': the stack was deployed with '{EAST}'"):
+            world.pulumi(*words)
+    assert world.state() == made
+    world.pulumi.configure({})
+    world.pulumi("up", *YES)
+    assert world.pulumi.preview() == []
+
+
 @pytest.mark.parametrize(("lost", "targets"), [(EAST, "**DrRegion**"), (WEST, "**PrimaryRegion**")])
 def test_one_region_can_be_changed_while_the_other_is_dead(stack: World, lost: str, targets: str) -> None:
     pulumi = stack.pulumi

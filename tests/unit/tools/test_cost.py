@@ -2,12 +2,16 @@
 import json
 import re
 import sys
+from collections import Counter
 from typing import Any
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from simulator.network import NetworkCall
+from simulator.world import REGIONS
+from tests.unit.recovery.calm_world import CalmWorld
 from tools import cost
 
 DOMAIN = "domainName=pay.example.com"
@@ -26,6 +30,45 @@ def estimate(*arguments: str) -> dict[str, Any]:
 def of(found: dict[str, Any], what: str, amount: str = "idle") -> float:
     """The dollars of all lines whose purpose begins so."""
     return sum(float(item[amount]) for item in found["items"] if item["what"].startswith(what))
+
+
+# The price of a call that a controller makes, or a payments function when a controller asks whether it can pay.
+PRICES = {
+    "GET /health": "apigateway.million requests", "Invoke": "lambda.million readiness",
+    "GetItem": "dynamodb.million reads", "PutItem": "dynamodb.million writes", "UpdateItem": "dynamodb.million writes",
+    "PutObject": "s3.million puts", "HeadObject": "s3.million gets", "HeadBucket": "s3.million gets",
+    "PutMetricData": "cloudwatch.million requests", "GetMetricStatistics": "cloudwatch.million requests",
+    "TXT": "route53.million queries"}
+FREE = {"DescribeDBClusters", "DescribeDBInstances", "DescribeGlobalClusters", "SimulatePrincipalPolicy", "connect",
+        "query"}
+
+
+@pytest.mark.parametrize("looks", [1, 6])
+def test_what_the_controllers_call_is_what_they_call(looks: int) -> None:
+    """Ten windows of the simulated world in which nothing goes wrong; clients and Route 53 are somebody else's."""
+    world, windows, seen = CalmWorld(), 10, Counter[tuple[str, str]]()
+    leave = world.network._leave  # pylint: disable=protected-access
+
+    def counted(call: NetworkCall) -> tuple[str, float]:
+        by_function, operation = call.caller.name.startswith("tapstack-payments"), call.operation
+        # The function looks for the lever when Route 53's checkers ask it to.
+        if operation not in FREE and (call.caller.name == "controller" or (by_function and operation != "HeadObject")):
+            seen[call.caller.place if operation == "TXT" else call.region, PRICES[operation]] += 1
+        return leave(call)
+
+    for region in REGIONS:
+        world.controller(region).interval = 60 / looks
+    world.look(times=looks, pause=60 / looks)
+    world.network._leave = counted  # type: ignore[method-assign]  # pylint: disable=protected-access
+    world.look(times=looks * windows, pause=60 / looks)
+    for region, known in zip(REGIONS, (cost.LEADER, cost.STANDBY), strict=True):
+        expected = {price: once + each * looks for price, (once, each) in known.items()}
+        assert {price: calls / windows for (where, price), calls in seen.items() if where == region} == {
+            price: number for price, number in expected.items() if number}
+
+
+def test_the_controllers_of_prod_cost_at_most_25_dollars() -> None:
+    assert of(estimate("profile=prod", DOMAIN), "controllers") <= 25
 
 
 @pytest.mark.parametrize(("settings", "most"), [
