@@ -77,6 +77,7 @@ DOCTOR: Mapping[str, Permission] = {
     "apigateway:GetDomainNames": on("arn:aws:apigateway:{region}::/domainnames", actions=("apigateway:GET",)),
     "apigateway:GetRestApis": on("arn:aws:apigateway:{region}::/restapis", actions=("apigateway:GET",)),
     "backup:DescribeRegionSettings": ANYWHERE,
+    "backup:ListBackupVaults": ANYWHERE,
     "dynamodb:DescribeContinuousBackups": on(_TABLE),
     "dynamodb:DescribeTable": on(_TABLE),
     "ec2:DescribeAvailabilityZones": ANYWHERE,

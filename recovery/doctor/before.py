@@ -222,6 +222,9 @@ def names_taken(look: Look, needs: Needs, region: str) -> Iterator[Symptom]:
     for name in wanted.buckets:
         if look("s3", "HeadBucket", region, absent=("404", "NoSuchBucket"), Bucket=name) is not None:
             yield _taken("bucket", name, own=f"arn:aws:s3:::{name}" in own)
+    for vault in look("backup", "ListBackupVaults", region)["BackupVaultList"]:
+        if vault["BackupVaultName"] == wanted.vault:
+            yield _taken("backup vault", wanted.vault, own=vault["BackupVaultArn"] in own)
     if wanted.final_snapshot and look("rds", "DescribeDBClusterSnapshots", region, absent=(
             "DBClusterSnapshotNotFoundFault",), DBClusterSnapshotIdentifier=wanted.final_snapshot):
         yield Symptom(problem=f"snapshot {wanted.final_snapshot} exists: a `destroy` could not make its own",

@@ -22,6 +22,7 @@ class RegionNeeds:
     log_groups: tuple[str, ...]
     buckets: tuple[str, ...]
     secret: str
+    vault: str
     final_snapshot: str
 
 

@@ -46,6 +46,7 @@ def test_they_are_what_the_program_creates(case: str) -> None:
         assert names("Cluster", "finalSnapshotIdentifier") == {region.final_snapshot} - {""}
         assert names("Subnet", "availabilityZone") == set(region.zones)
         assert names("Secret", "name") <= {region.secret}
+        assert names("Vault", "name") == {region.vault}
         assert names("Role", "name") <= set(region.roles.values())
         assert not needs.owns_log_role or region.log_role in names("Role", "name")
         kinds = Counter(each.kind for each in here)

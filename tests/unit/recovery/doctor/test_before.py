@@ -23,6 +23,7 @@ from tests.unit.recovery.fakes import AWAY, HOME
 
 DOMAIN: dict[str, Any] = {
     "domain_name": "pay.example.com", "hosted_zone_id": "Z1", "health_checks": 5, "custom_domains": 2}
+VAULT = f"arn:aws:backup:{HOME}:{ACCOUNT}:backup-vault:tapstack-dev"
 SERVERS = ("ns-1.awsdns-01.com", "ns-2.awsdns-02.org")
 
 
@@ -209,10 +210,12 @@ def test_a_client_that_may_send_more_than_the_account_takes_is_a_note() -> None:
         {"logGroupName": "/tapstack/dev/api", "arn": "arn:aws:logs:here:1:log-group:/tapstack/dev/api:*"},
         {"logGroupName": "/tapstack/dev/api-2", "arn": "arn:of:another"}]}}, "log group /tapstack/dev/api"),
     ({"s3:HeadBucket": {}}, f"bucket receipts-{HOME}-{ACCOUNT}"),
+    ({"backup:ListBackupVaults": {"BackupVaultList": [
+        {"BackupVaultName": "tapstack-dev", "BackupVaultArn": VAULT}]}}, "backup vault tapstack-dev"),
 ])
 def test_a_name_that_is_taken_is_a_failure_unless_it_is_the_stacks_own(answers: dict[str, Any], what: str) -> None:
     assert one("names", answers).startswith(f"{what} exists, and does not belong to this stack")
-    tagged = [SECRET, "arn:aws:logs:here:1:log-group:/tapstack/dev/api", f"arn:aws:s3:::receipts-{HOME}-{ACCOUNT}"]
+    tagged = [SECRET, VAULT, "arn:aws:logs:here:1:log-group:/tapstack/dev/api", f"arn:aws:s3:::receipts-{HOME}-{ACCOUNT}"]
     own = {"resourcegroupstaggingapi:GetResources": {
         "ResourceTagMappingList": [{"ResourceARN": arn} for arn in tagged]}}
     assert one("names", {**answers, **own}, fails=False).startswith(f"{what} exists, with the tags of this stack")
