@@ -6,6 +6,8 @@ from itertools import pairwise
 from typing import Any
 
 from contract import HEALTH_PATH, LEVER_PATH, RECEIPTS_PREFIX
+from lib.region.controller import RECOVERY
+from lib.region.function import PAYMENTS
 from tests.unit.lib.conftest import CASES, recording
 from tests.unit.lib.recorder import Recording, Resource
 from tests.unit.lib.resource_types import short
@@ -101,6 +103,13 @@ def test_a_strong_table_has_two_replicas_a_witness_and_no_time_to_live(domain: R
     (replica,) = table.inputs["replicas"]
     assert len({replica["regionName"], domain.region(table), table.inputs["globalTableWitness"]["regionName"]}) == 3
     assert "ttl" not in table.inputs
+
+
+def test_no_code_needs_what_a_strong_table_lacks() -> None:
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_HowItWorks.html: it takes no
+    # transactions. Nor are they atomic between the regions of an eventual table.
+    for path in (path for package in (PAYMENTS, RECOVERY) for path in package.rglob("*.py")):
+        assert "transact_" not in path.read_text(encoding="utf-8"), path
 
 
 # --- S3
