@@ -70,8 +70,7 @@ class Network(Component, type_name="Network"):
                 tags={"Name": f"{self._names.network}-{service}"}, opts=self.opts())
             aws.vpc.SecurityGroupEgressRule(
                 f"{self.name}-function-to-{service}", security_group_id=self.function_group.id, ip_protocol="tcp",
-                from_port=HTTPS, to_port=HTTPS, prefix_list_id=endpoint.prefix_list_id,
-                opts=self.opts(ignore_changes=["prefixListId"]))  # AWS's own list of a service's addresses
+                from_port=HTTPS, to_port=HTTPS, prefix_list_id=endpoint.prefix_list_id, opts=self.opts())
         aws.vpc.SecurityGroupEgressRule(
             f"{self.name}-function-to-database", security_group_id=self.function_group.id, ip_protocol="tcp",
             from_port=POSTGRES, to_port=POSTGRES, referenced_security_group_id=self.database_group.id,

@@ -219,12 +219,11 @@ def names_taken(look: Look, needs: Needs, region: str) -> Iterator[Symptom]:
         for group in look("logs", "DescribeLogGroups", region, logGroupNamePrefix=prefix)["logGroups"]:
             if group["logGroupName"] == prefix:
                 yield _taken("log group", prefix, own=group["arn"].removesuffix(":*") in own)
-    for name in wanted.buckets:
-        if look("s3", "HeadBucket", region, absent=("404", "NoSuchBucket"), Bucket=name) is not None:
-            yield _taken("bucket", name, own=f"arn:aws:s3:::{name}" in own)
-    for vault in look("backup", "ListBackupVaults", region)["BackupVaultList"]:
-        if vault["BackupVaultName"] == wanted.vault:
-            yield _taken("backup vault", wanted.vault, own=vault["BackupVaultArn"] in own)
+    yield from (_taken("bucket", name, own=f"arn:aws:s3:::{name}" in own) for name in wanted.buckets
+                if look("s3", "HeadBucket", region, absent=("404", "NoSuchBucket"), Bucket=name) is not None)
+    yield from (_taken("backup vault", wanted.vault, own=vault["BackupVaultArn"] in own)
+                for vault in look("backup", "ListBackupVaults", region)["BackupVaultList"]
+                if vault["BackupVaultName"] == wanted.vault)
     if wanted.final_snapshot and look("rds", "DescribeDBClusterSnapshots", region, absent=(
             "DBClusterSnapshotNotFoundFault",), DBClusterSnapshotIdentifier=wanted.final_snapshot):
         yield Symptom(problem=f"snapshot {wanted.final_snapshot} exists: a `destroy` could not make its own",

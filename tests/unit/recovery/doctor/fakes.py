@@ -31,7 +31,8 @@ def region_needs(region: str) -> RegionNeeds:
         region=region, zones=(f"{region}a", f"{region}b", f"{region}c"),
         database_quotas={"DBClusters": 1, "DBInstances": 2}, log_role=f"logs-{region}",
         roles={"backup": f"backup-{region}"},
-        log_groups=("/tapstack/dev/api",), buckets=(f"receipts-{region}-{ACCOUNT}",), secret="tapstack/dev/database", vault="tapstack-dev",
+        log_groups=("/tapstack/dev/api",), buckets=(f"receipts-{region}-{ACCOUNT}",),
+        secret="tapstack/dev/database", vault="tapstack-dev",
         final_snapshot=f"{region}-final")
 
 

@@ -215,7 +215,8 @@ def test_a_client_that_may_send_more_than_the_account_takes_is_a_note() -> None:
 ])
 def test_a_name_that_is_taken_is_a_failure_unless_it_is_the_stacks_own(answers: dict[str, Any], what: str) -> None:
     assert one("names", answers).startswith(f"{what} exists, and does not belong to this stack")
-    tagged = [SECRET, VAULT, "arn:aws:logs:here:1:log-group:/tapstack/dev/api", f"arn:aws:s3:::receipts-{HOME}-{ACCOUNT}"]
+    tagged = [SECRET, VAULT, "arn:aws:logs:here:1:log-group:/tapstack/dev/api",
+              f"arn:aws:s3:::receipts-{HOME}-{ACCOUNT}"]
     own = {"resourcegroupstaggingapi:GetResources": {
         "ResourceTagMappingList": [{"ResourceARN": arn} for arn in tagged]}}
     assert one("names", {**answers, **own}, fails=False).startswith(f"{what} exists, with the tags of this stack")
