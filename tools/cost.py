@@ -20,10 +20,11 @@ from contract import PROJECT, WATCH_SECONDS, Metric
 from lib.errors import SettingsError
 from lib.names import Names
 from lib.region.alarms import alarm_specs
+from lib.region.api import ROUTES
 from lib.settings import EMULATOR_ACCOUNT, RegionSettings, Settings
 
 PRICES = tomllib.loads(Path(__file__).with_name("prices.toml").read_text(encoding="utf-8"))
-SECONDS = 730 * 3600  # of a month
+SECONDS, NIGHTS = 730 * 3600, 30  # of a month
 LOAD = 10.0  # payments a second
 # What both controllers cause in the region that leads and in the standby from one start to the next, all being well: a
 # number, and one more for each look of the standby's controller. A test counts them.
@@ -39,7 +40,9 @@ STANDBY: Calls = {
 LOOK_SECONDS, CANARY_IOS = 0.6, 2
 CONTROLLER_GIGABYTES, FUNCTION_GIGABYTES = 0.1875, 0.5
 HEALTH_SECONDS, READINESS_SECONDS, PAYMENT_SECONDS = 0.01, 0.08, 0.06
-ANSWER_KB, LOG_KB = 0.5, 0.8  # of one request: its answer, and its lines in the logs of API and function
+ANSWER_KB, LOG_KB, FLOW_KB = 0.5, 0.8, 0.5  # of one request: its answer, its lines in logs, and its flows
+KMS_CALLS = 0.1  # for each request: keys of buckets and tables are remembered for minutes
+METHOD_METRICS, COPY_METRICS = 5, 4  # that are charged for: of a method of the API, of a rule that copies in time
 PAYMENT_KB = 1.0  # that one payment writes to each store
 PAYMENT_IOS = 12  # of the ledger; each written page is copied as well
 TRACED = 0.05  # of the requests, and one a second
@@ -86,7 +89,7 @@ def bill(settings: Settings, payments: float) -> list[CostItem]:
     found = []
     for region, peer, share in ((settings.primary, settings.dr, payments), (settings.dr, settings.primary, 0.0)):
         uses = [*_fixed(settings, region, peer), *_controllers(settings, region),
-                *_load(payments * SECONDS / 1e6, share)]
+                *_load(payments * SECONDS / 1e6, share, settings.profile.backup_retention_days)]
         if settings.domain_name:
             uses += _dns(settings, region)
         found += [use.cost(region.region) for use in uses if use.idle or use.load]
@@ -105,6 +108,7 @@ def _fixed(settings: Settings, region: RegionSettings, peer: RegionSettings) -> 
     here, there = (Names(settings.environment_suffix, each.region, "") for each in (region, peer))
     alarms = len(alarm_specs(here, there, settings))
     yield Use("cloudwatch.alarm month", f"{alarms} alarms", alarms)
+    yield Use("cloudwatch.dashboard month", "dashboard", 1)
 
 
 def _controllers(settings: Settings, region: RegionSettings) -> Iterator[Use]:
@@ -139,8 +143,8 @@ def _requests(what: str, number: float, load: float = 0.0, seconds: float = HEAL
     """Requests to the API: so many a month, and more by the load."""
     each: Mapping[str, float] = {
         "apigateway.million requests": 1e-6, "lambda.million requests": 1e-6,
-        "lambda.GB second": seconds * FUNCTION_GIGABYTES, "cloudwatch.GB of logs": LOG_KB / 1e6,
-        "transfer.GB to the internet": ANSWER_KB / 1e6}
+        "lambda.GB second": seconds * FUNCTION_GIGABYTES, "cloudwatch.GB of logs": (LOG_KB + FLOW_KB) / 1e6,
+        "kms.million requests": KMS_CALLS / 1e6, "transfer.GB to the internet": ANSWER_KB / 1e6}
     for price, amount in each.items():
         yield Use(price, what, number * amount, load * amount)
 
@@ -156,17 +160,28 @@ def _dns(settings: Settings, region: RegionSettings) -> Iterator[Use]:
     yield from _requests("health checks", ENDPOINTS * CHECKERS * SECONDS / interval)
 
 
-def _load(millions: float, share: float) -> Iterator[Use]:
-    """What `millions` of payments a month add to any region, and `share` a second to the one that takes them."""
+def _load(millions: float, share: float, days: int) -> Iterator[Use]:
+    """What `millions` of payments a month add to any region, and `share` a second to the one that takes them.
+
+    Each region has the nightly backups of so many `days`, its own and copies of the other's. They grow with the month.
+    """
     paid = share * SECONDS
     gigabytes = millions * PAYMENT_KB
+    kept = 2 * min(days, NIGHTS) * gigabytes / 2
     yield Use("dynamodb.million writes", "payments, in each replica", 0, 2 * millions)
     yield Use("dynamodb.GB month", "payments", 0, gigabytes)
+    yield Use("dynamodb.GB month of point-in-time recovery", "payments", 0, gigabytes)
+    yield Use("backup.GB month of the table", "backups and copies", 0, kept)
+    yield Use("backup.GB month of the cluster", "backups and copies", 0, kept)
+    yield Use("transfer.GB to the other region", "copies of backups", 0, 2 * NIGHTS * gigabytes / 2)
     yield Use("aurora.million I/O", "ledger, or its copy", 0, millions * PAYMENT_IOS)
     yield Use("aurora.GB month", "ledger, or its copy", 0, gigabytes)
     yield Use("s3.million puts", "receipts, or their copies", 0, millions)
     yield Use("s3.GB month", "receipts, or their copies", 0, gigabytes)
     if share:
+        metered = METHOD_METRICS * sum(route.key_required for route in ROUTES)
+        yield Use("cloudwatch.metric month", "detailed metrics of the API", 0, metered)
+        yield Use("cloudwatch.metric month", "replication metrics", 0, COPY_METRICS)
         yield Use("s3.GB in replication time control", "receipts", 0, gigabytes)
         yield Use("transfer.GB to the other region", "copies of all three stores", 0, 3 * gigabytes)
         yield Use("xray.million traces", "payments", 0, (min(share, 1) + max(share - 1, 0) * TRACED) * SECONDS / 1e6)

@@ -96,9 +96,17 @@ def test_load_costs_what_it_is_and_nothing_without_any() -> None:
     assert none["with_load"] == none["idle"] == some["idle"]
     assert of(twice, "receipts", "load") == pytest.approx(2 * of(some, "receipts", "load"))
     services = {item["service"] for item in some["items"] if item["load"]}
-    assert services == {"apigateway", "aurora", "cloudwatch", "dynamodb", "lambda", "s3", "transfer", "xray"}
+    assert services == {"apigateway", "aurora", "backup", "cloudwatch", "dynamodb", "kms", "lambda", "s3", "transfer",
+                        "xray"}
+    assert of(some, "detailed metrics", "load") == of(twice, "detailed metrics", "load") > 0
     # One payment a second for a month: its write in each replica, twice.
     assert of(estimate("--load", "1"), "payments, in each replica", "load") == pytest.approx(2 * 2 * 2.628 * 0.625)
+
+
+def test_backups_are_kept_for_as_long_as_the_profile_says() -> None:
+    dev, prod = (of(estimate(*profile, "--load", "10"), "backups and copies", "load") for profile in (
+        [], ["profile=prod"]))
+    assert prod == pytest.approx(30 * dev)
 
 
 def test_prod_has_a_reader_and_a_domain_its_checks() -> None:
