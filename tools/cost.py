@@ -128,7 +128,6 @@ def _controllers(settings: Settings, region: RegionSettings) -> Iterator[Use]:
     yield Use("lambda.million requests", "controllers", (starts + asked) / 1e6)
     yield Use("cloudwatch.metric month", "controllers", len(Metric) - leads)  # a leader exposes nothing to itself
     yield Use("cloudwatch.GB of logs", "controllers", (starts * looks + asked) * LOG_KB / 1e6)
-    yield Use("xray.million traces", "controllers", starts / 1e6)
     for price in ("dynamodb.million reads", "s3.million puts", "s3.million gets", "cloudwatch.million requests",
                   *(["route53.million queries"] if settings.domain_name else ())):
         yield Use(price, "controllers", calls(here, price) / 1e6)

@@ -74,7 +74,7 @@ class ControllerFunction(LiveFunction, type_name="Controller"):
         name, names, checks = f"{region.name}-controller", region.names, settings.health_check
         spec = FunctionSpec(
             function=names.controller, role=names.controller_role, handler="recovery.controller.handler",
-            permissions=permissions(names, peer), timeout=900, memory=192)
+            permissions=permissions(names, peer), timeout=900, memory=192, traced=False)
         super().__init__(
             name, spec, names=names, profile=settings.profile, key_arn=region.key.arn,
             code=package(CONTRACT, PAYMENTS, RECOVERY, distributions=SHIPPED, pattern="*.py"),

@@ -80,7 +80,7 @@ def require_authorities(bundle: Path, *regions: str) -> None:
 class FunctionSpec:
     """What a function is created from: its name, role and handler, its permissions, and its limits in seconds and MB.
 
-    `concurrency` are its reserved executions, -1 for none.
+    `concurrency` are its reserved executions, -1 for none. One that is not `traced` decides the same for what it calls.
     """
 
     function: str
@@ -90,6 +90,7 @@ class FunctionSpec:
     timeout: int
     memory: int = 512
     concurrency: int = -1
+    traced: bool = True
 
 
 def function_specs(names: Names, concurrency: int) -> dict[str, FunctionSpec]:
@@ -144,7 +145,8 @@ class LiveFunction(Component, type_name="LiveFunction"):
             runtime="python3.13", architectures=["arm64"], publish=True, memory_size=spec.memory,
             timeout=spec.timeout, kms_key_arn=key_arn, source_kms_key_arn=key_arn,
             reserved_concurrent_executions=spec.concurrency, environment={"variables": variables},
-            tracing_config={"mode": "Active"}, logging_config={"log_format": "Text", "log_group": logs.name},
+            tracing_config={"mode": "Active" if spec.traced else "PassThrough"},
+            logging_config={"log_format": "Text", "log_group": logs.name},
             opts=self.opts(depends_on=[grant, logs]), **more)
         self.alias = aws.lambda_.Alias(f"{name}-alias", name=ALIAS, function_name=self.function.name,
                                        function_version=self.function.version, opts=self.opts())
@@ -162,7 +164,7 @@ class LiveFunction(Component, type_name="LiveFunction"):
             policies.allow(["logs:CreateLogStream", "logs:PutLogEvents"],
                            names.arn("logs", f"log-group:/aws/lambda/{spec.function}:*")),
             # X-Ray has no resources.
-            policies.allow(["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "*"),
+            *([policies.allow(["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "*")] if spec.traced else []),
         ]
 
 

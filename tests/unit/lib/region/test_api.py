@@ -25,6 +25,10 @@ def test_health_checks_are_neither_traced_nor_metered_by_method(deployed: Record
             assert (rule["reservoirSize"], rule["fixedRate"]) == (0, 0)
             assert (rule["serviceType"], rule["serviceName"]) == ("AWS::ApiGateway::Stage", f"{api}/live")
         assert not [rule for rule in rules if fnmatch("/live/payment", rule["urlPath"])]
+    # A controller asks the function itself, in a trace that it passes on:
+    # https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html
+    modes = {each.inputs["tracingConfig"]["mode"] for each in deployed.of("Function") if "-controller-" in each.name}
+    assert modes == {"PassThrough"}
 
 
 def test_the_same_api_key_works_in_both_regions(dev: Recording) -> None:

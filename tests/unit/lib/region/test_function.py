@@ -17,13 +17,13 @@ def test_functions_release_their_security_group(dev: Recording) -> None:
     # https://www.pulumi.com/registry/packages/aws/api-docs/lambda/function/
     for function in dev.of("Function"):
         if dev.inside(function, "VpcFunction"):
+            assert function.inputs["tracingConfig"] == {"mode": "Active"}
             assert function.inputs["replaceSecurityGroupsOnDestroy"] is True
             assert function.inputs["replacementSecurityGroupIds"]
         else:
             assert "vpcConfig" not in function.inputs
         assert function.inputs["architectures"] == ["arm64"]
         assert function.inputs["publish"] is True
-        assert function.inputs["tracingConfig"] == {"mode": "Active"}
 
 
 def test_concurrency_is_unreserved_in_dev_reserved_in_prod_and_settable(
