@@ -459,12 +459,15 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
             self.metrics.publish_every(60.0, region, "ReplicationLatency", receipts)
 
     def _alarms(self) -> None:
-        """Once a minute: people hear of it if a controller sees the other region unhealthy, or reports nothing."""
+        """Once a minute: people hear of it if a controller sees the other region unhealthy, or reports nothing.
+
+        As the program's alarm does: for two minutes, and by the best figure of them.
+        """
         for region in REGIONS:
             if region not in self.network.dead and self.scheduler.now > 2 * MINUTE:
                 points = self.metrics.points.get((region, Metric.OTHER_REGION_HEALTHY), [])
-                values = [value for at, value in points if at > self.scheduler.now - MINUTE]
-                if not values or min(values) < 1:
+                values = [value for at, value in points if at > self.scheduler.now - 2 * MINUTE]
+                if not values or max(values) < 1:
                     self.history.note(self.scheduler.now, "alarm", region, message=(
                         f"{self.other(region)} does not answer, or it is not watched: `python -m recovery failover "
                         f"--to {region}`"))
