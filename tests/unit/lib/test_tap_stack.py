@@ -19,7 +19,9 @@ def test_the_regions_are_the_configured_ones(domain: Recording) -> None:
 def test_an_existing_secret_is_read_only_for_the_first_cluster() -> None:
     key = {"databaseSecretArn": f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:existing-AbCdEf"}
     first = record(key)
-    assert [token for token, _ in first.calls] == ["aws:secretsmanager/getSecretVersion:getSecretVersion"]
+    ((token, provider),) = first.calls
+    assert token == "aws:secretsmanager/getSecretVersion:getSecretVersion"
+    assert first.resources[provider.rpartition("::")[0]].inputs["region"] == "us-east-1"
     failed = {**first.component_outputs, "tapstack:index:GlobalFoundation": {}}
     assert record(key, recording=Recording(state=failed)).calls == first.calls
     assert record(key, recording=Recording(state=first.component_outputs)).calls == []
