@@ -40,8 +40,9 @@ STANDBY: Calls = {
 LOOK_SECONDS, CANARY_IOS = 0.6, 2
 CONTROLLER_GIGABYTES, FUNCTION_GIGABYTES = 0.1875, 0.5
 HEALTH_SECONDS, READINESS_SECONDS, PAYMENT_SECONDS = 0.01, 0.08, 0.06
-ANSWER_KB, LOG_KB, FLOW_KB = 0.5, 0.8, 0.5  # of one request: its answer, its lines in logs, and its flows
-KMS_CALLS = 0.1  # for each request: keys of buckets and tables are remembered for minutes
+ANSWER_KB, LOG_KB = 0.5, 0.8  # of one request: its answer, and its lines in the logs of API and function
+FLOW_GB = 0.3  # of flow logs: some fifty connections of a region, and each minute a record of each
+KMS_CALLS = 0.1  # for each payment or canary: keys of buckets and tables are remembered for minutes
 METHOD_METRICS, COPY_METRICS = 5, 4  # that are charged for: of a method of the API, of a rule that copies in time
 PAYMENT_KB = 1.0  # that one payment writes to each store
 PAYMENT_IOS = 12  # of the ledger; each written page is copied as well
@@ -109,6 +110,7 @@ def _fixed(settings: Settings, region: RegionSettings, peer: RegionSettings) -> 
     alarms = len(alarm_specs(here, there, settings))
     yield Use("cloudwatch.alarm month", f"{alarms} alarms", alarms)
     yield Use("cloudwatch.dashboard month", "dashboard", 1)
+    yield Use("cloudwatch.GB of logs", "flow logs", FLOW_GB)
 
 
 def _controllers(settings: Settings, region: RegionSettings) -> Iterator[Use]:
@@ -126,6 +128,7 @@ def _controllers(settings: Settings, region: RegionSettings) -> Iterator[Use]:
     yield Use("lambda.GB second", "controllers", busy * CONTROLLER_GIGABYTES
               + asked * READINESS_SECONDS * FUNCTION_GIGABYTES)
     yield Use("lambda.million requests", "controllers", (starts + asked) / 1e6)
+    yield Use("kms.million requests", "controllers", asked * KMS_CALLS / 1e6)
     yield Use("cloudwatch.metric month", "controllers", len(Metric) - leads)  # a leader exposes nothing to itself
     yield Use("cloudwatch.GB of logs", "controllers", (starts * looks + asked) * LOG_KB / 1e6)
     for price in ("dynamodb.million reads", "s3.million puts", "s3.million gets", "cloudwatch.million requests",
@@ -142,8 +145,8 @@ def _requests(what: str, number: float, load: float = 0.0, seconds: float = HEAL
     """Requests to the API: so many a month, and more by the load."""
     each: Mapping[str, float] = {
         "apigateway.million requests": 1e-6, "lambda.million requests": 1e-6,
-        "lambda.GB second": seconds * FUNCTION_GIGABYTES, "cloudwatch.GB of logs": (LOG_KB + FLOW_KB) / 1e6,
-        "kms.million requests": KMS_CALLS / 1e6, "transfer.GB to the internet": ANSWER_KB / 1e6}
+        "lambda.GB second": seconds * FUNCTION_GIGABYTES, "cloudwatch.GB of logs": LOG_KB / 1e6,
+        "transfer.GB to the internet": ANSWER_KB / 1e6}
     for price, amount in each.items():
         yield Use(price, what, number * amount, load * amount)
 
@@ -178,6 +181,7 @@ def _load(millions: float, share: float, days: int) -> Iterator[Use]:
     yield Use("s3.million puts", "receipts, or their copies", 0, millions)
     yield Use("s3.GB month", "receipts, or their copies", 0, gigabytes)
     if share:
+        yield Use("kms.million requests", "payments", 0, millions * KMS_CALLS)
         metered = METHOD_METRICS * sum(route.key_required for route in ROUTES)
         yield Use("cloudwatch.metric month", "detailed metrics of the API", 0, metered)
         yield Use("cloudwatch.metric month", "replication metrics", 0, COPY_METRICS)
