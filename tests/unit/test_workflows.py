@@ -31,6 +31,7 @@ def test_everything_is_installed_by_hash_before_there_are_credentials(name: str)
     (signed_in,) = (number for number, step in enumerate(steps) if "configure-aws-credentials" in step.get("uses", ""))
     assert "make setup" in [step.get("run") for step in steps[:signed_in]]
     # The role's own default, an hour: AWS refuses more than the role allows.
+    # https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
     assert "role-duration-seconds" not in steps[signed_in]["with"]
     for step in steps:
         secret = "PULUMI_CONFIG_PASSPHRASE" in step.get("env", {})

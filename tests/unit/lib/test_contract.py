@@ -54,6 +54,7 @@ def regional(program: Recording) -> dict[str, list[Resource]]:
 
 
 def test_every_aws_resource_has_one_of_the_two_providers(program: Recording) -> None:
+    # https://www.pulumi.com/docs/iac/concepts/resources/options/provider/
     providers = {r.urn for r in program if r.type == "pulumi:providers:aws"}
     assert len(providers) == 2
     for resource in program.custom:
@@ -156,6 +157,7 @@ def test_a_type_without_encryption_could_not_have_any(type_name: str) -> None:
 
 
 def test_every_physical_name_fits_its_service_has_the_suffix_and_is_unique(deployed: Recording) -> None:
+    # Roles are global: https://docs.aws.amazon.com/IAM/latest/UserGuide/disaster-recovery-resiliency.html
     assert misnamed(deployed, suffix_of(deployed)) == []
 
 
@@ -208,6 +210,7 @@ def test_the_longest_suffix_fits_every_name(key: str) -> None:
 
 
 def test_fixed_names_are_deleted_before_they_are_replaced_and_data_never_is(program: Recording) -> None:
+    # https://www.pulumi.com/docs/iac/concepts/resources/options/deletebeforereplace/
     for resource in program.custom:
         expected = TYPES[short(resource)]
         assert resource.delete_before_replace is not (expected.data or expected.in_use), resource.urn
@@ -227,6 +230,7 @@ def test_only_prod_that_is_not_released_protects(case: str) -> None:
 
 
 def test_a_mistaken_destroy_takes_nothing_that_serves_or_keeps_data(prod: Recording) -> None:
+    # https://www.pulumi.com/docs/iac/concepts/resources/options/protect/
     taken = Counter(resource.kind for resource in prod.custom if not resource.protect)
     alarms = taken.pop("MetricAlarm")
     assert alarms == len(prod.of("MetricAlarm"))
@@ -239,6 +243,7 @@ def test_a_mistaken_destroy_takes_nothing_that_serves_or_keeps_data(prod: Record
 
 @pytest.mark.parametrize("case", CASES)
 def test_what_prod_keeps_outlives_the_stack_with_the_keys_that_read_it(case: str) -> None:
+    # What a deleted key encrypted is lost: https://docs.aws.amazon.com/kms/latest/developerguide/deleting-keys.html
     program, prod = recording(case), case.startswith("prod")
     kept = [resource for resource in program.custom if resource.retain]
     assert Counter(each.kind for each in kept if not each.kind.startswith("Bucket")) == (
@@ -295,6 +300,8 @@ def test_every_bucket_is_closed_versioned_encrypted_and_tls_only(deployed: Recor
 
 
 def test_nothing_is_public_but_the_api(deployed: Recording) -> None:
+    # A database token is signed locally:
+    # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/UsingWithRDS.IAMDBAuth.html
     assert not {"InternetGateway", "NatGateway", "Eip", "Url"} & {r.kind for r in deployed.custom}
     for resource in deployed.of("VpcEndpoint"):
         (statement,) = policies_of(resource)

@@ -19,6 +19,7 @@ def role(program: Recording, resource: Resource) -> str:
 
 @pytest.mark.parametrize("case", CASES)
 def test_rule_01_a_controller_may_not_even_call_a_global_control_plane(case: str) -> None:
+    # https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/disaster-recovery-resiliency.html
     program = recording(case)
     controllers = [policy for policy in program.of("RolePolicy") if program.inside(policy, "Controller")]
     assert sorted(role(program, policy) for policy in controllers) == ["dr", "primary"]

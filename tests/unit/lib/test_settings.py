@@ -129,6 +129,8 @@ def test_connections_are_those_of_awss_table(acus: float, connections: int) -> N
        "written; AWS may refuse it")]),
 ])
 def test_what_is_allowed_and_may_be_a_mistake_is_said(keys: Mapping[str, str], warnings: list[str]) -> None:
+    # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2.setting-capacity.html
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/multi-region-strong-consistency-gt.html
     assert load(keys).warnings() == warnings
 
 
@@ -221,6 +223,8 @@ def test_environment_variables() -> None:
 
 
 def test_a_shell_decides_neither_which_stack_this_is_nor_how_its_data_is_protected() -> None:
+    # A strong table stays one:
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/multi-region-strong-consistency-gt.html
     protecting = {"deletionProtection", "retainData", "allowChange"}
     assert set(KEYS) - VARIABLES.keys() == FIXED | protecting | {"awsEndpoint", "tags"}
     assert {"account", "primaryRegion", "drRegion", "environmentSuffix", "tableConsistency", "witnessRegion", "profile",
@@ -369,6 +373,10 @@ REFUSED: list[tuple[Mapping[str, str], str]] = [
 
 @pytest.mark.parametrize(("keys", "text"), REFUSED, ids=[text[:50] for _, text in REFUSED])
 def test_refused(keys: Mapping[str, str], text: str) -> None:
+    # The interval and the threshold of a check:
+    # https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/health-checks-creating-values.html
+    # A standby without an instance:
+    # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-global-database-attach.console.headless.html
     assert refusal(keys).startswith(text)
 
 
@@ -483,6 +491,8 @@ def test_all_that_is_wrong_is_reported_at_once() -> None:
     ("aws:profile", ("aws:profile = 'x': is not read, because each region has a provider of its own: use AWS_PROFILE "
                      "in the environment, and the settings account and tags"))])
 def test_a_key_that_is_no_setting_is_refused(key: str, text: str) -> None:
+    # An explicit provider takes nothing from `aws:*`:
+    # https://www.pulumi.com/docs/iac/concepts/resources/options/provider/
     assert refusal({key: "x", "pulumi:disable-default-providers": "[]"}) == text
 
 

@@ -17,6 +17,8 @@ def test_the_regions_are_the_configured_ones(domain: Recording) -> None:
 
 
 def test_an_existing_secret_is_read_only_for_the_first_cluster() -> None:
+    # A call without a parent uses the default provider:
+    # https://www.pulumi.com/docs/iac/concepts/resources/options/provider/
     key = {"databaseSecretArn": f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:existing-AbCdEf"}
     first = record(key)
     ((token, provider),) = first.calls
@@ -58,6 +60,7 @@ def test_providers_refuse_another_account_except_an_emulators(dev: Recording, do
 
 
 def test_providers_have_the_tags_and_no_emulator() -> None:
+    # https://www.pulumi.com/registry/packages/aws/api-docs/provider/
     program = recording("prod-released-domain-zone-europe")
     for provider in program.of("aws"):
         tags = json.loads(provider.inputs["defaultTags"])["tags"]
@@ -66,6 +69,7 @@ def test_providers_have_the_tags_and_no_emulator() -> None:
 
 
 def test_providers_of_an_emulator_reach_nothing_else(domain: Recording) -> None:
+    # https://www.pulumi.com/registry/packages/aws/api-docs/provider/
     for provider in domain.of("aws"):
         (endpoints,) = json.loads(provider.inputs["endpoints"])
         assert set(endpoints.values()) == {"http://127.0.0.1:4566"}

@@ -7,6 +7,7 @@ from tests.unit.payments.fakes import StillClock
 
 @pytest.mark.parametrize(("monotonic", "wall", "seconds"), [(3, 3, 3), (0, 3, 3), (3, -60, 3), (3, 7, 7), (0, -5, 0)])
 def test_the_clock_that_says_more_counts(monotonic: float, wall: float, seconds: float) -> None:
+    # An environment may be frozen: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
     clock = StillClock()
     since = Stopwatch(clock)
     clock.now, clock.frozen = monotonic, wall - monotonic

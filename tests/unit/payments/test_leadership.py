@@ -54,6 +54,7 @@ def test_without_any_leader_the_table_counts_as_unavailable() -> None:
 
 @pytest.mark.parametrize("frozen", [False, True])
 def test_a_lease_is_trusted_until_it_ends_and_runs_from_before_the_read(frozen: bool) -> None:
+    # An environment may be frozen: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
     here, there = two_regions()
     lease = Lease(here.leadership, HERE, here.clock)
 

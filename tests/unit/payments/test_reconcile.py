@@ -265,6 +265,7 @@ def test_a_receipt_that_arrives_after_a_pass_is_found_by_the_next_one() -> None:
 
 
 def test_a_deleted_receipt_is_lost_and_an_unreadable_one_is_set_aside() -> None:
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeleteMarker.html
     region = Region()
     region.pay(PAYMENT)
     region.s3.objects[PLACE].append(None)

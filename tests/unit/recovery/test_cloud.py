@@ -64,6 +64,7 @@ def test_a_global_database_may_have_no_writer() -> None:
                                              ([(-1000.0, 90.0)], None)])
 def test_a_lag_comes_with_its_time(world: CalmWorld, points: list[tuple[float, float]],
                                    lag: tuple[float, float] | None) -> None:
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_Datapoint.html
     world.wait(1000.0)
     now = world.scheduler.now
     world.metrics.points[WEST, "AuroraGlobalDBReplicationLag"] = [(now + at, value) for at, value in points]

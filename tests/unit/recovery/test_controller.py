@@ -357,6 +357,7 @@ def test_a_switchover_that_completes_after_it_was_undone_moves_the_leadership_af
 
 
 def test_an_old_run_of_a_restored_table_is_not_gone_on_with(world: CalmWorld) -> None:
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Point-in-time-recovery.html
     world.run_task(world.claim(driver="bob").fence)
     world.aurora.books[WEST].epoch = 8
     world.look(WEST, times=2)

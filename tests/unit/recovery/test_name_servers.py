@@ -66,6 +66,8 @@ def test_a_server_that_does_not_answer_is_followed_by_another_one(
 
 def test_the_zones_own_servers_are_found_by_its_ns_records(
         answering: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    # They are the data plane:
+    # https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/disaster-recovery-resiliency.html
     host, _, port = answering["address"].partition(":")
     asked: list[tuple[str, str]] = []
 

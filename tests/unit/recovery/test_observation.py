@@ -49,6 +49,7 @@ def ready(**body: Any) -> dict[str, Any]:
     (HttpReply(429), None), (HttpReply(500), False), (HttpReply(403), False), (HttpReply(0, why="timed out"), False)])
 def test_a_throttled_answer_says_nothing_and_another_one_than_200_is_none(
         reply: HttpReply, *, alive: bool | None) -> None:
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html
     found = look(environment(reply), SITE)
     assert (found.alive, bool(found.ready), bool(found.why)) == (alive, False, True)
 

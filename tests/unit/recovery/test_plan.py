@@ -59,6 +59,7 @@ def test_nothing_is_changed_before_the_fence(action: Action) -> None:
 @pytest.mark.parametrize(("interval", "threshold", "look"), [(10, 3, 10), (30, 10, 10), (10, 3, 60)])
 def test_settings_are_refused_where_a_failover_could_not_meet_its_objective(
         interval: int, threshold: int, look: int, instances: int) -> None:
+    # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-global-database-attach.console.headless.html
     stack = replace(STACK, health_check_interval=interval, health_check_threshold=threshold, look_interval=look)
     standby = replace(stack.sites[1], instances=instances)
     planned = Plan(action=Action.FAILOVER, stack=replace(stack, sites=(stack.sites[0], standby)), target=standby)
@@ -85,6 +86,7 @@ def test_a_plan_says_what_a_smaller_standby_costs(
 
 @pytest.mark.parametrize("action", Action)
 def test_the_budget_is_within_the_default_objective(action: Action) -> None:
+    # https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/dns-failover-determining-health-of-endpoints.html
     budget = plan(action).budget()
     assert sum(budget.values()) <= STACK.recovery_time_objective == 900
     assert budget["dns"] == DNS_TTL

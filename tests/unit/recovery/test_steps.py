@@ -120,6 +120,7 @@ def test_a_returning_region_must_answer_and_follow(world: CalmWorld, monkeypatch
 
 
 def test_the_snapshot_of_what_was_lost_is_copied_once(world: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-global-database-disaster-recovery.html
     lost = "rds:unplanned-global-failover-tapstack-dev-us-east-1-2026-11-27-00-10"
     snapshots = {lost: "available", "rds:daily": "available"}
 

@@ -46,6 +46,7 @@ def test_what_is_written_by_hand_stays(copy: Path) -> None:
 
 
 def test_every_setting_is_in_both_files() -> None:
+    # https://www.pulumi.com/docs/iac/concepts/config/
     keys = [each.key for each, _ in declarations()]
     declared = yaml.safe_load((ROOT / settings.PULUMI).read_text(encoding="utf-8"))["config"]
     assert declared.pop("pulumi:disable-default-providers") == {"value": ["aws"]}

@@ -232,6 +232,7 @@ def test_a_failed_copy_is_an_alarm_at_its_source_and_a_late_one_at_its_destinati
 
 
 def test_a_strong_table_has_neither_lag_nor_exposure_to_alarm_on(dev: Recording, domain: Recording) -> None:
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/multi-region-strong-consistency-gt.html
     def lags(program: Recording) -> list[str]:
         return [r.name for r in program.of("MetricAlarm")
                 if (r.inputs["namespace"], r.inputs["metricName"]) in (

@@ -16,6 +16,8 @@ def test_an_e_mail_address_is_subscribed_in_both_regions(prod: Recording, dev: R
 
 
 def test_people_are_told_what_the_database_of_each_region_says_of_a_failover(deployed: Recording) -> None:
+    # Only events say whether Aurora fenced a writer:
+    # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/USER_Events.Messages.html
     assert {"failover", "global-failover"} <= {*DATABASE_EVENTS}
     topics = {deployed.region(topic): topic for topic in deployed.of("Topic")}
     subscribed = deployed.of("EventSubscription")

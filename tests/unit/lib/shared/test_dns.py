@@ -22,6 +22,8 @@ def checks_of(program: Recording) -> dict[str, Resource]:
 
 
 def test_a_region_has_a_lever_that_counts_at_once(domain: Recording) -> None:
+    # The threshold counts both ways:
+    # https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/health-checks-creating-values.html
     for role, region, inverted in (("primary", "us-west-2", False), ("dr", "us-east-1", True)):
         lever = checks_of(domain)[domain.outputs[f"{role}_takeover_health_check_id"]].inputs
         assert (lever["fqdn"], lever["resourcePath"]) == (f"{region}.pay.example.com", "/takeover")
@@ -60,6 +62,7 @@ def test_which_region_has_the_traffic_by_who_answers_and_whose_lever_is_pulled(
 
 
 def test_a_region_is_checked_by_its_own_host_never_by_the_service_name(domain: Recording) -> None:
+    # https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/health-checks-creating-values.html
     for check in domain.of("HealthCheck"):
         assert check.inputs.get("fqdn") != "pay.example.com"
     checks = {r.name.rpartition("-dns-")[2]: r.inputs for r in domain.of("HealthCheck")}
@@ -70,6 +73,7 @@ def test_a_region_is_checked_by_its_own_host_never_by_the_service_name(domain: R
 
 
 def test_both_certificates_share_one_validation_record(domain: Recording) -> None:
+    # https://docs.aws.amazon.com/acm/latest/userguide/dns-validation.html
     proofs = [r for r in domain.of("Record") if r.inputs["type"] == "CNAME"]
     assert len(proofs) == 1
     assert len(domain.of("Certificate")) == len(domain.of("CertificateValidation")) == 2
@@ -79,6 +83,7 @@ def test_both_certificates_share_one_validation_record(domain: Recording) -> Non
 
 
 def test_health_alarms_exist_only_where_route_53_publishes(domain: Recording) -> None:
+    # https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/monitoring-cloudwatch.html
     alarms = [r for r in domain.of("MetricAlarm") if r.inputs["namespace"] == "AWS/Route53"]
     assert {domain.region(r) for r in alarms} == {"us-east-1"}
     # The check of the primary region's lever is unhealthy unless that is pulled.

@@ -5,6 +5,7 @@ from tests.unit.lib.recorder import Recording
 
 
 def test_the_table_is_eventual_without_a_witness_or_strong_with_one(dev: Recording, domain: Recording) -> None:
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/multi-region-strong-consistency-gt.html
     def table(program: Recording) -> dict[str, Any]:
         return dict(program.of("Table")[0].inputs)
 

@@ -91,6 +91,7 @@ def limits(total: int, free: int) -> dict[str, Any]:
     (101, 101, 2, True), (101, 101, 1, False),
 ])
 def test_a_reservation_must_leave_the_account_its_minimum(total: int, free: int, reserved: int, fails: bool) -> None:
+    # https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
     assert [each.fails for each in find("concurrency", limits(total, free), reserved=reserved)] == [True] * fails
 
 
