@@ -14,7 +14,7 @@ READY := $(VENV)/.ready
 # requirements-deploy.txt is enough for AWS, and has hashes.
 REQUIREMENTS ?= requirements-dev.txt
 RDS_AUTHORITIES := https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem
-OUTPUTS := cfn-outputs/flat-outputs.json
+OUTPUTS := cfn-outputs
 CODE := contract.py lib payments recovery rehearsal simulator tests tools __main__.py
 
 # For dead code: what only a test uses is dead.
@@ -72,7 +72,7 @@ lock: ## Pin the dependencies of the required packages again (constraints.txt)
 rehearse: $(READY) ## Deploy both regions onto an emulator, send payments, delete everything (ENGINE=pulumi for Pulumi's own engine)
 	@$(PY) -m rehearsal --engine $(ENGINE) $(ARGS)
 
-# Two stages at a time, the longest first. Only one deployment at a time: each writes $(OUTPUTS).
+# Two stages at a time, the longest first.
 .PHONY: test
 test: $(READY) ## The gate, which must pass before a change is merged: check, unit, parts, integration, outages, simulated
 	$(call stage,test,$(MAKE) $(PARALLEL) gate-stacks simulated parts lint unit types)
@@ -187,7 +187,7 @@ preview: stack $(READY) ## Show what up would change
 
 .PHONY: doctor
 doctor: $(READY) ## List what would fail in AWS and what to do about it, before a deployment and on a deployed stack
-	@needs=$$($(PY) -m tools.needs "$$STACK") && printf '%s\n' "$$needs" | $(PY) -m recovery doctor --needs - $(ARGS)
+	@needs=$$($(PY) -m tools.needs "$$STACK") && printf '%s\n' "$$needs" | $(PY) -m recovery --stack "$$STACK" doctor --needs - $(ARGS)
 
 .PHONY: up
 up: stack $(READY) ## Deploy STACK to AWS, and bring its ledger up to date (DOCTOR=off: without looking for what would fail)
@@ -209,7 +209,7 @@ adopt: pulumi $(READY) ## Find what an interrupted up has made and not written d
 	@$(PY) -m rehearsal.deploy.adopt "$$STACK" $(ARGS)
 
 .PHONY: migrate
-migrate: $(READY) ## Bring the ledger's schema up to date in STACK, which cfn-outputs/flat-outputs.json must describe
+migrate: $(READY) ## Bring the ledger's schema up to date in STACK, as cfn-outputs/STACK.json describes it
 	@$(PY) -m tools.migrate "$$STACK"
 
 .PHONY: authorities
@@ -218,10 +218,12 @@ authorities: ## Fetch the certificate authorities of RDS in every region (paymen
 	@mv payments/rds-ca.pem.new payments/rds-ca.pem
 
 .PHONY: outputs
-outputs: pulumi ## Write STACK's outputs to cfn-outputs/flat-outputs.json
+outputs: pulumi ## Write STACK's outputs to cfn-outputs/STACK.json, with a copy in cfn-outputs/flat-outputs.json
 	@outputs=$$(pulumi stack output --json --stack "$$STACK") && \
 		if [ "$$outputs" = "{}" ]; then echo "$$STACK has no outputs: $(OUTPUTS) stays as it was" >&2; exit 1; fi && \
-		printf '%s\n' "$$outputs" > $(OUTPUTS)
+		for name in "$$STACK" flat-outputs; do \
+			printf '%s\n' "$$outputs" > "$(OUTPUTS)/$$name.new" && mv "$(OUTPUTS)/$$name.new" "$(OUTPUTS)/$$name.json" || exit 1; \
+		done
 
 .PHONY: verify
 verify: $(READY) ## The integration tests, on what cfn-outputs/flat-outputs.json describes, with your credentials
@@ -238,7 +240,7 @@ cost: $(READY) ## Estimate what a stack costs a month, idle and at a load (ARGS=
 # --- Tidying
 
 .PHONY: clean
-clean: ## Remove everything that make creates
-	@rm -rf $(VENV) build tapstack.egg-info reports .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	@find coverage cfn-outputs -type f ! -name README.md -exec rm -f {} +
+clean: ## Remove everything that make creates, except outputs, which recovery needs
+	@rm -rf $(VENV) build tapstack.egg-info reports .rehearsal .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find coverage -type f ! -name README.md -exec rm -f {} +
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

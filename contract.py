@@ -218,27 +218,45 @@ RECOVERY_OUTPUTS: Mapping[str, int | None] = {
 A controller knows no other outputs, because the environment of a function has little room.
 """
 
-OUTPUTS_FILE = Path("cfn-outputs") / "flat-outputs.json"
+OUTPUTS_FOLDER = Path("cfn-outputs")
+"""Where `make up` and `make outputs`, and nothing else, write the outputs of each stack, as STACK.json."""
+OUTPUTS_FILE = OUTPUTS_FOLDER / "flat-outputs.json"
+"""A copy of what was written there last."""
 OUTPUTS_VARIABLE = "TAPSTACK_OUTPUTS"
 """The environment variable that names another outputs file."""
+REHEARSALS = Path(".rehearsal")
+"""Where each rehearsal has a folder of its own while it runs; its outputs are `OUTPUTS_KEY` there."""
+OUTPUTS_KEY = "outputs.json"
+"""The object in each region's control bucket that has the stack's outputs."""
+CONTROL_BUCKET = "tapstack-control-{suffix}-{region}-{account}"
+EMULATOR = "emulator"
+"""The entry that only a rehearsal's outputs have: `endpoint` of its emulator (URL) and `name_servers` (address)."""
+EMULATED_ACCOUNT = "000000000000"
 
 
 class OutputsError(ValueError):
     """The outputs cannot be used: says which and why, in one line."""
 
 
-def read_outputs(environ: Mapping[str, str], folder: Path = Path()) -> dict[str, Any]:
-    """The stack's outputs, from the file that `environ` names or else from OUTPUTS_FILE in `folder`.
+def read_outputs(environ: Mapping[str, str], folder: Path = Path(), stack: str = "") -> dict[str, Any]:
+    """A stack's outputs: from the file that `environ` names, or else from `folder`, by default those written last.
 
     Raises OutputsError.
     """
-    path = Path(environ.get(OUTPUTS_VARIABLE) or folder / OUTPUTS_FILE)
+    path = Path(environ.get(OUTPUTS_VARIABLE) or (
+        folder / OUTPUTS_FOLDER / f"{stack}.json" if stack else folder / OUTPUTS_FILE))
     try:
-        outputs = json.loads(path.read_text(encoding="utf-8"))
+        return parse_outputs(path.read_bytes(), str(path))
     except OSError as error:
         raise OutputsError(f"{path}: {error.strerror}: `make outputs` writes it") from None
+
+
+def parse_outputs(text: bytes, where: str) -> dict[str, Any]:
+    """The outputs in a JSON text that was found somewhere. Raises OutputsError."""
+    try:
+        outputs = json.loads(text)
     except (ValueError, RecursionError):
-        raise OutputsError(f"{path}: is not JSON: `make outputs` writes it") from None
+        raise OutputsError(f"{where}: is not JSON: `make outputs` writes it") from None
     if not isinstance(outputs, dict):
-        raise OutputsError(f"{path}: is not a JSON object: `make outputs` writes it")
+        raise OutputsError(f"{where}: is not a JSON object: `make outputs` writes it")
     return outputs

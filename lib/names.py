@@ -5,6 +5,8 @@ A name has the environment suffix, the region if its name space is global, and n
 """
 from dataclasses import dataclass
 
+from contract import CONTROL_BUCKET
+
 LONGEST_REGION = "ap-northeast-1"
 
 
@@ -59,7 +61,7 @@ class Names:
     dashboard = PhysicalName("tapstack-{suffix}-{region}", 255, "dashboard")
     # global name spaces
     receipts = PhysicalName("tapstack-receipts-{suffix}-{region}-{account}", 63, "S3 bucket")
-    control = PhysicalName("tapstack-control-{suffix}-{region}-{account}", 63, "S3 bucket")
+    control = PhysicalName(CONTROL_BUCKET, 63, "S3 bucket")
     function_role = PhysicalName("tapstack-payments-{suffix}-{region}", 64, "IAM role")
     migrate_role = PhysicalName("tapstack-migrate-{suffix}-{region}", 64, "IAM role")
     reconcile_role = PhysicalName("tapstack-reconcile-{suffix}-{region}", 64, "IAM role")

@@ -2,8 +2,9 @@
 from collections.abc import Mapping
 
 import pulumi
+import pulumi_aws as aws
 
-from contract import RECOVERY_OUTPUTS, ROLES
+from contract import OUTPUTS_KEY, RECOVERY_OUTPUTS, ROLES
 from lib.global_foundation import GlobalFoundation
 from lib.global_resources import GlobalResources
 from lib.region.region import Region
@@ -38,6 +39,18 @@ def catalogue(settings: Settings, foundation: GlobalFoundation, primary: Region,
 def description(outputs: Outputs) -> pulumi.Output[str]:
     """What a controller knows about the stack: a JSON object of the outputs that recovery reads."""
     return pulumi.Output.json_dumps({key: outputs[key] for key in RECOVERY_OUTPUTS}, separators=(",", ":"))
+
+
+def keep(outputs: Outputs, region: Region) -> None:
+    """Keep the outputs in a region's control bucket, where recovery finds them with credentials alone.
+
+    S3 takes at most 10 tags for an object, fewer than a stack may have, so it has none.
+    """
+    aws.s3.BucketObjectv2(
+        f"{region.name}-outputs", bucket=region.control.bucket.id, key=OUTPUTS_KEY, kms_key_id=region.key.arn,
+        content=pulumi.Output.json_dumps(outputs, indent=2, sort_keys=True), content_type="application/json",
+        force_destroy=True, override_provider={"default_tags": {"tags": {}}},
+        opts=region.opts(depends_on=[region.control]))
 
 
 def _dns(settings: Settings, shared: GlobalResources) -> Outputs:

@@ -11,7 +11,7 @@ from lib.global_foundation import GlobalFoundation
 from lib.global_resources import GlobalResources
 from lib.identity import DeployedStack
 from lib.names import Names
-from lib.outputs import Outputs, catalogue, description
+from lib.outputs import Outputs, catalogue, description, keep
 from lib.primary_region import PrimaryRegion
 from lib.region.controller import ControllerFunction
 from lib.region.function import AUTHORITIES, require_authorities
@@ -55,6 +55,8 @@ class TapStack(Component, type_name="TapStack"):
 
         self.outputs = self._with_controllers(
             catalogue(settings, foundation, primary, standby, shared), settings, primary, standby)
+        for each in (primary, standby):
+            keep(self.outputs, each)
         self.register_outputs({})
 
     @staticmethod

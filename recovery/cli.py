@@ -7,20 +7,21 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, NoReturn
 
+import boto3
 import typer
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, NoCredentialsError
 from rich import box
 from rich.console import Console
 from rich.table import Column, Table
 from typer.exceptions import TyperException
 
-from contract import PAUSE_KEY, OutputsError, read_outputs
-from payments.clock import Stopwatch
+from contract import PAUSE_KEY, OutputsError
+from payments.clock import SYSTEM, Clock, Stopwatch
 from payments.errors import StoreUnavailable
 from recovery import doctor as doctors
 from recovery import drill as drills
@@ -38,7 +39,9 @@ from recovery.errors import (
     StackError,
     StepTimedOut,
     reason,
+    sign_in,
 )
+from recovery.outputs import ANY_STACK, FoundOutputs, Wanted, check_place, in_files, in_region, reach
 from recovery.plan import Action, Evidence, Facts, Plan, Step, predict, reasons, refusals, resumes, shortfalls
 from recovery.record import Run, StepProgress
 from recovery.runner import Hold, Intent, Runner, claim, end_open_run
@@ -68,43 +71,69 @@ app = typer.Typer(add_completion=False, help=(
 
 
 @dataclass(frozen=True, kw_only=True)
+class Deployed:
+    """A deployed stack: its outputs, and the environment in which it is called."""
+
+    outputs: Mapping[str, Any]
+    stack: Stack
+    environment: Environment
+
+    def plan(self, action: Action, to: str) -> Plan:
+        """The plan of an action; by default a failback moves to the primary region, anything else away from it.
+
+        Raises StackError.
+        """
+        usual = self.stack.sites[0 if action is Action.FAILBACK else 1]
+        return Plan(action=action, stack=self.stack, target=self.stack.site(to) if to else usual)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Terminal:
     """Where a command runs: `driver` names the user to others, and `confirm` asks a question, whose default is no.
 
-    `console(stderr)` prints text, and `connect` creates the environment that the command calls.
+    `console(stderr)` prints text, and `connect` creates the environment that the command calls, for some outputs
+    (empty: they are in AWS, and not known yet). `wanted` is the stack that was asked for.
     """
 
     environ: Mapping[str, str]
     driver: str
     console: Callable[[bool], Console]
     confirm: Callable[[str], bool]
-    connect: Callable[[], Environment]
+    connect: Callable[[Mapping[str, Any]], Environment]
+    wanted: Wanted = ANY_STACK
+    clock: Clock = SYSTEM
     name_servers: doctors.NameServers = doctors.name_servers
 
-    def outputs(self) -> dict[str, Any]:
-        """The stack's outputs. Raises OutputsError."""
-        return read_outputs(self.environ)
+    def open(self) -> Deployed:
+        """The stack, after a line on stderr that says which one it is, and how old its outputs are.
 
-    def plan(self, action: Action, to: str) -> Plan:
-        """The plan of an action; by default a failback moves to the primary region, anything else away from it.
-
-        Raises OutputsError and StackError.
+        Raises AwsFailure, CommandStopped, OutputsError and StackError.
         """
-        stack = Stack.of(self.outputs())
-        usual = stack.sites[0 if action is Action.FAILBACK else 1]
-        return Plan(action=action, stack=stack, target=stack.site(to) if to else usual)
+        found = self.outputs()
+        stack = Stack.of(found.values)
+        self.console(True).print(found.line(self.clock.time()))
+        return Deployed(outputs=found.values, stack=stack, environment=self.connect(found.values))
 
-    def deployed(self, needs: doctors.Needs | None) -> Stack | None:
-        """The stack of the outputs; None if another one is to be deployed. Raises OutputsError and StackError."""
+    def outputs(self) -> FoundOutputs:
+        """The outputs of the stack that is wanted. Raises AwsFailure, CommandStopped and OutputsError."""
+        wanted = self.wanted
+        if bool(wanted.region) is not bool(wanted.suffix) or (wanted.region and wanted.stack):
+            raise CommandStopped(REFUSED, "name a stack with --stack, or with --region and --suffix")
+        if wanted.region:
+            return in_region(self.connect({}).clients, wanted.region, wanted.suffix)
+        return in_files(self.environ, wanted.stack)
+
+    def deployed(self, needs: doctors.Needs | None) -> Deployed | None:
+        """The stack of the outputs; None if another one is to be deployed. Raises what `open` raises."""
         try:
-            outputs = self.outputs()
+            found = self.outputs()
         except OutputsError:
             if needs is None:
                 raise
             return None
-        if needs and outputs.get("environment_suffix") != needs.environment_suffix:
+        if needs and found.values.get("environment_suffix") != needs.environment_suffix:
             return None
-        return Stack.of(outputs)
+        return self.open()
 
     def show(self, document: Mapping[str, Any], *text: Any, as_json: bool) -> None:
         """Print a result on stdout: as a document, or as text."""
@@ -128,8 +157,16 @@ Practice = Annotated[DrillCommand, typer.Argument(metavar="ACTION", help=", ".jo
 
 
 @app.callback(invoke_without_command=True)
-def usage(context: typer.Context) -> None:
-    """Show the help if no command is given."""
+def usage(
+    context: typer.Context, *,
+    stack: Annotated[str, typer.Option(
+        metavar="NAME", help="The stack, if there are outputs of several: cfn-outputs/NAME.json.")] = "",
+    region: Annotated[str, typer.Option(
+        metavar="REGION", help="Read the outputs in this region, which must work; needs --suffix.")] = "",
+    suffix: Annotated[str, typer.Option(metavar="SUFFIX", help="The stack's environmentSuffix; needs --region.")] = "",
+) -> None:
+    """Note which stack the command is about, and show the help if there is no command."""
+    context.obj = replace(context.obj, wanted=Wanted(stack=stack, region=region, suffix=suffix))
     if context.invoked_subcommand is None:
         context.obj.console(False).print(context.get_help())
 
@@ -138,8 +175,8 @@ def usage(context: typer.Context) -> None:
 def status(context: typer.Context, *, as_json: Json = False) -> None:
     """Show leader, writer, lags, health, levers, alarms, latest run and drill; works while a region is cut off."""
     terminal: Terminal = context.obj
-    stack = Stack.of(terminal.outputs())
-    found = read_status(terminal.connect(), stack)
+    deployed = terminal.open()
+    found = read_status(deployed.environment, deployed.stack)
     terminal.show(found, _table(show.regions(found)), *show.stack(found), as_json=as_json)
 
 
@@ -147,7 +184,7 @@ def status(context: typer.Context, *, as_json: Json = False) -> None:
 def plan(context: typer.Context, action: Action, *, to: To = "", as_json: Json = False) -> None:
     """Show the steps of an action and the time that they may take, without calling AWS; exit code 2 if too long."""
     terminal: Terminal = context.obj
-    planned = terminal.plan(action, to)
+    planned = terminal.open().plan(action, to)
     budget, objective, expected = planned.budget(), planned.stack.recovery_time_objective, predict(planned.stack)
     total, lacks = sum(budget.values()), shortfalls(planned)
     document = {
@@ -171,10 +208,11 @@ def doctor(context: typer.Context, *, needs: NeedsFile = None, before_up: Before
     if wanted and wanted.emulated:
         terminal.warn("awsEndpoint is set: there is no AWS account to look at")
         return
-    stack = terminal.deployed(wanted)
+    deployed = terminal.deployed(wanted)
+    environment = deployed.environment if deployed else terminal.connect({})
     with terminal.console(True).status("looking at AWS"):
-        found = doctors.examine(
-            terminal.connect(), terminal.name_servers, needs=wanted, stack=stack, before_up=before_up)
+        found = doctors.examine(environment, terminal.name_servers, needs=wanted,
+                                stack=deployed.stack if deployed else None, before_up=before_up)
     terminal.show(found.document(), _table(found.rows()), *found.lines(), as_json=as_json)
     if found.code:
         raise CommandStopped(found.code)
@@ -183,34 +221,34 @@ def doctor(context: typer.Context, *, needs: NeedsFile = None, before_up: Before
 @app.command()
 def switchover(context: typer.Context, *, to: To, as_json: Json = False) -> None:
     """Move payments as planned, between two healthy regions: nothing is lost, and payments wait for a moment."""
-    carry_out(context.obj, context.obj.plan(Action.SWITCHOVER, to), as_json=as_json)
+    carry_out(context.obj, Action.SWITCHOVER, to, as_json=as_json)
 
 
 @app.command()
 def failover(context: typer.Context, *, to: To, as_json: Json = False, accept_data_loss: Loss = False) -> None:
     """Take over from a region that is down, without calling it."""
-    carry_out(context.obj, context.obj.plan(Action.FAILOVER, to), accepts_loss=accept_data_loss, as_json=as_json)
+    carry_out(context.obj, Action.FAILOVER, to, accepts_loss=accept_data_loss, as_json=as_json)
 
 
 @app.command()
 def failback(context: typer.Context, *, as_json: Json = False) -> None:
     """After a failover: wait for the region that was lost, and move back as a switchover does."""
-    carry_out(context.obj, context.obj.plan(Action.FAILBACK, ""), as_json=as_json)
+    carry_out(context.obj, Action.FAILBACK, "", as_json=as_json)
 
 
 @app.command()
 def align(context: typer.Context, *, to: To, as_json: Json = False) -> None:
     """Make the region that has the database's writer the leader, where the two have come apart (a restored table)."""
-    carry_out(context.obj, context.obj.plan(Action.ALIGN, to), as_json=as_json)
+    carry_out(context.obj, Action.ALIGN, to, as_json=as_json)
 
 
 @app.command()
 def abort(context: typer.Context, *, as_json: Json = False) -> None:
     """End a run that has not fenced yet, and so has decided nothing."""
     terminal: Terminal = context.obj
-    stack, environment, ended = Stack.of(terminal.outputs()), terminal.connect(), list[str]()
-    for site in stack.sites:
-        cloud = Cloud(plan=Plan(action=Action.ALIGN, stack=stack, target=site), environment=environment)
+    deployed, ended = terminal.open(), list[str]()
+    for site in deployed.stack.sites:
+        cloud = Cloud(plan=deployed.plan(Action.ALIGN, site.region), environment=deployed.environment)
         try:
             record = cloud.table.record()
         except StoreUnavailable as error:
@@ -244,10 +282,9 @@ def resume(context: typer.Context, *, as_json: Json = False) -> None:
 
 def _pause(terminal: Terminal, wanted: Callable[[float], Pause], *, as_json: bool) -> None:
     """Store a pause in each region that answers. Raises CommandStopped if one does not: its controller goes on."""
-    stack, environment = Stack.of(terminal.outputs()), terminal.connect()
-    written, failed = dict[str, float](), list[str]()
-    for site in stack.sites:
-        table = Cloud(plan=Plan(action=Action.ALIGN, stack=stack, target=site), environment=environment).table
+    deployed, written, failed = terminal.open(), dict[str, float](), list[str]()
+    for site in deployed.stack.sites:
+        table = Cloud(plan=deployed.plan(Action.ALIGN, site.region), environment=deployed.environment).table
         try:
             found = wanted(table.now)
             table.write_document(PAUSE_KEY, asdict(found))
@@ -267,14 +304,15 @@ def drill(context: typer.Context, practice: Practice, *, to: To = "", as_json: J
           seconds: Seconds = drills.DURATION) -> None:
     """Practise an action while clients pay; `restore` repairs what a drill has left broken."""
     terminal: Terminal = context.obj
-    outputs, environment = terminal.outputs(), terminal.connect()
+    deployed = terminal.open()
+    environment = deployed.environment
     try:
         if practice is DrillCommand.RESTORE:
-            restored = drills.restore(environment, Stack.of(outputs))
+            restored = drills.restore(environment, deployed.stack)
             document: dict[str, Any] = {"ok": True, "restored": restored and asdict(restored)}
             text = f"{restored.region} is restored" if restored else "nothing was left broken"
         else:
-            plans = drills.plan_drill(environment, outputs, Action(practice), to)
+            plans = drills.plan_drill(environment, deployed.outputs, Action(practice), to)
             report = practise(terminal, terminal.console(as_json), environment, *plans, yes=yes, seconds=seconds)
             document, text = report.document(), str(report)
     except AwsFailure as error:
@@ -304,9 +342,14 @@ def practise(terminal: Terminal, console: Console, environment: Environment, pla
     return drills.Drill(cloud, targets, claim_and_drive, console.print, seconds).run()
 
 
-def carry_out(terminal: Terminal, planned: Plan, *, as_json: bool, accepts_loss: bool = False) -> None:
-    """Check a plan, carry it out and report. Raises CommandStopped, AlreadyRunning, RecordGone, StoreUnavailable."""
-    cloud = Cloud(plan=planned, environment=terminal.connect())
+def carry_out(terminal: Terminal, action: Action, to: str, *, as_json: bool, accepts_loss: bool = False) -> None:
+    """Check an action, carry it out and report.
+
+    Raises CommandStopped, AlreadyRunning, RecordGone, StoreUnavailable, and what `Terminal.open` raises.
+    """
+    deployed = terminal.open()
+    planned = deployed.plan(action, to)
+    cloud = Cloud(plan=planned, environment=deployed.environment)
     since, facts = Stopwatch(cloud.clock), cloud.facts()
     resuming = facts.record is not None and resumes(planned, facts.record.run)
     refused = [] if resuming else refusals(planned, facts)
@@ -362,8 +405,8 @@ def _table(rows: show.Rows, title: str | None = None) -> Table:
 
 def run(arguments: Sequence[str], terminal: Terminal) -> int:
     """Run a command, and return its exit code. Every failure is printed, one line for each reason."""
-    code, *reasons = _outcome(arguments, terminal)
-    for each in reasons:
+    code, *lines = _outcome(arguments, terminal)
+    for each in sign_in(lines) or lines:
         terminal.warn(each)
     return int(code)
 
@@ -377,7 +420,7 @@ def _outcome(arguments: Sequence[str], terminal: Terminal) -> tuple[Any, ...]:
         return REFUSED, error.format_message()
     except (OutputsError, StackError, AlreadyRunning, RecordGone, BotoCoreError) as error:
         return REFUSED, str(error)
-    except StoreUnavailable as error:
+    except (AwsFailure, StoreUnavailable) as error:
         return UNFINISHED, reason(error)
     except Exception as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
         *_, (frame, line) = traceback.walk_tb(error.__traceback__)
@@ -408,9 +451,18 @@ def user() -> str:
     return f"{name} on {socket.gethostname()} (process {os.getpid()})"
 
 
-def connect() -> Environment:
-    """boto3's clients, and the machine's environment. Raises ProfileNotFound."""
-    return system_environment(BotoClients(), os.environ)
+def connect(outputs: Mapping[str, Any]) -> Environment:
+    """boto3's clients, and the machine's environment, for the place where the stack with these outputs is.
+
+    Raises OutputsError if it would be another place, ProfileNotFound and NoCredentialsError.
+    """
+    reach(outputs)
+    environment = system_environment(BotoClients(), os.environ)
+    if boto3.Session().get_credentials() is None:
+        raise NoCredentialsError
+    if outputs:
+        check_place(outputs, environment.clients)
+    return environment
 
 
 def main() -> NoReturn:

@@ -12,7 +12,8 @@ RecoveryError
 
 The outputs file is read by `contract.read_outputs`, which raises `contract.OutputsError`.
 """
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -91,3 +92,19 @@ def reason(error: Exception) -> str:
         case _:
             text = str(error) or type(error).__name__
     return " ".join(text.split())
+
+
+NOT_SIGNED_IN = re.compile(
+    "NoCredentialsError|Unable to locate credentials|config profile .* could not be found|CredentialRetrievalError|"
+    "PartialCredentials|SSOTokenLoadError|TokenRetrievalError|UnauthorizedSSOToken|SSO session|Token has expired|"
+    "ExpiredToken|InvalidClientTokenId|UnrecognizedClientException")
+"""What an error says if the credentials are missing, or are not valid (any more)."""
+
+
+SIGN_IN = ("sign in to AWS (`aws sso login`, or name a profile in AWS_PROFILE), and check that its endpoints can be "
+           "reached")
+
+
+def sign_in(lines: Sequence[str]) -> list[str]:
+    """The one line that replaces all others if one of them is due to the credentials; empty if none is."""
+    return [each if SIGN_IN in each else f"{each}: {SIGN_IN}" for each in lines if NOT_SIGNED_IN.search(each)][:1]

@@ -15,7 +15,7 @@ from typing import Any
 
 import pulumi
 
-from contract import OUTPUTS_FILE, OUTPUTS_VARIABLE, Variable
+from contract import EMULATOR, OUTPUTS_KEY, OUTPUTS_VARIABLE, REHEARSALS, Variable
 from payments.clock import SYSTEM, Clock, utc_now
 from rehearsal.aws.clients import CREDENTIALS, EmulatorClients
 from rehearsal.aws.emulator import Emulator
@@ -38,6 +38,7 @@ from rehearsal.errors import CheckFailed, DeploymentError, EmulatorError
 from rehearsal.postgres.aurora import Aurora
 from rehearsal.rehearsed_stack import RehearsedStack
 from rehearsal.report import RunReport, lines
+from rehearsal.run_folder import require_writable, run_folder
 from rehearsal.workload import smoke
 from rehearsal.workload.checks import CheckResult
 from rehearsal.workload.load import new_payment
@@ -69,8 +70,8 @@ class Parts:
     show_outages: Callable[[RehearsedStack, Sequence[Scenario]], Iterator[CheckResult]] = runner.outages
     drill_environment: Callable[..., DrillEnvironment] = DrillEnvironment.of
     run_drill: Callable[[DrillEnvironment, Scenario], DrillResult] = runner.drill
-    outputs_file: Path = OUTPUTS_FILE
-    """In the project's folder."""
+    runs: Path = REHEARSALS
+    """Where each run has a folder of its own, in the project's folder."""
     wait_for_interrupt: Callable[[], None] = _wait_for_interrupt
     clock: Clock = SYSTEM
 
@@ -103,16 +104,19 @@ class Rehearsal:
 
     def __init__(self, options: RunOptions, report: RunReport, parts: Parts) -> None:
         self._options, self._report, self._parts = options, report, parts
-        self._outputs_file = options.project.folder / parts.outputs_file
+        self._outputs_file = Path()
         self._ca_file = ""
         self._name_server = NameServer()
 
     def run(self) -> int:
-        """Run, report the verdict, and return the exit code."""
-        clock = self._parts.clock
+        """Run, report the verdict, and return the exit code. Raises ProjectError if a folder cannot be written."""
+        clock, folder = self._parts.clock, self._options.project.folder
         began, verdict, code = clock.monotonic(), "FAILED", FAILED
+        if self._options.drills:
+            require_writable(folder / self._options.reports)
         try:
             with ExitStack() as stack:
+                self._outputs_file = stack.enter_context(run_folder(folder / self._parts.runs)) / OUTPUTS_KEY
                 self._run(stack)
             if self._report.ok:
                 verdict, code = "passed", PASSED
@@ -172,11 +176,10 @@ class Rehearsal:
         try:
             with report.phase("deployment") as notes:
                 deployment.up(self._options.project.with_endpoint(clients.endpoint))
-                self._outputs_file.parent.mkdir(parents=True, exist_ok=True)
-                document = json.dumps(deployment.outputs, indent=2, sort_keys=True)
+                where = {EMULATOR: {"endpoint": clients.endpoint, "name_servers": self._name_server.address}}
+                document = json.dumps({**deployment.outputs, **where}, indent=2, sort_keys=True)
                 self._outputs_file.write_text(document + "\n", encoding="utf-8")
-                notes.append(f"{len(engine.resources)} resources")
-                notes.append(f"{len(deployment.outputs)} outputs in {self._parts.outputs_file}")
+                notes.append(f"{len(engine.resources)} resources, {len(deployment.outputs)} outputs")
         except (DeploymentError, pulumi.RunError) as error:
             report.fail("deployment", str(error))
         except Exception as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught

@@ -1,6 +1,7 @@
 """Everything of one history: simulated AWS in two regions, the product deployed on it, clients, and what is true."""
 import json
 import logging
+import math
 from collections import Counter
 from collections.abc import Mapping
 from copy import deepcopy
@@ -16,6 +17,7 @@ from payments.reconcile import Reconciliation
 from payments.region import Transport, create_api, create_service
 from recovery import cli, controller
 from recovery.observation import Observation
+from recovery.outputs import FoundOutputs
 from recovery.record import ControlRecord, Run
 from recovery.stack import Stack
 from simulator import adapters
@@ -77,9 +79,9 @@ class Screen(cli.Terminal):
 
     known: Mapping[str, Any]
 
-    def outputs(self) -> dict[str, Any]:
+    def outputs(self) -> FoundOutputs:
         """The stack's outputs."""
-        return dict(self.known)
+        return FoundOutputs(values=self.known, where="the history", written=math.inf)
 
 
 class World:  # pylint: disable=too-many-instance-attributes,too-many-public-methods  # everything of a history
@@ -252,8 +254,8 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
         """Run a command of recovery; its exit code, and what it printed."""
         console = adapters.Silence()
         given: Any = {"console": lambda _: console, "confirm": lambda _: True}
-        screen = Screen(environ={}, driver=process.name, connect=lambda: self.environment(process), known=self.outputs,
-                        **given)
+        screen = Screen(environ={}, driver=process.name, known=self.outputs,
+                        connect=lambda _: self.environment(process), **given)
         code = cli.run(words.split(), screen)
         return code, " | ".join(console.lines)
 

@@ -30,7 +30,10 @@ KEY = "arn:aws:kms:*:ACCOUNT:key/*"
 ROLES = ["arn:aws:iam::ACCOUNT:role/tapstack-*-SUFFIX-*", "arn:aws:iam::ACCOUNT:role/aws-service-role/*"]
 # What the program and the targets that follow it call themselves: data functions, `make migrate`.
 PROGRAM_CALLS = {"ec2:DescribeAvailabilityZones", "lambda:InvokeFunction", "rds:DescribeGlobalClusters",
-                 "secretsmanager:GetSecretValue", "sts:GetCallerIdentity"}
+                 "secretsmanager:GetSecretValue", "sts:GetCallerIdentity",
+                 # the outputs' object, of whose type CloudFormation has none
+                 "s3:DeleteObjectVersion", "s3:GetObject", "s3:GetObjectTagging", "s3:ListBucketVersions",
+                 "s3:PutObject"}
 TYPES: Mapping[str, str] = {
     "acm.Certificate": "AWS::CertificateManager::Certificate",
     "acm.CertificateValidation": "AWS::CertificateManager::Certificate",
@@ -75,6 +78,7 @@ TYPES: Mapping[str, str] = {
     **{f"s3.Bucket{kind}": "AWS::S3::Bucket" for kind in (
         "", "LifecycleConfiguration", "OwnershipControls", "PublicAccessBlock", "ReplicationConfig",
         "ServerSideEncryptionConfiguration", "Versioning")},
+    "s3.BucketObjectv2": "AWS::S3::Bucket",
     "s3.BucketPolicy": "AWS::S3::BucketPolicy",
     "secretsmanager.Secret": "AWS::SecretsManager::Secret",
     "secretsmanager.SecretVersion": "AWS::SecretsManager::Secret",

@@ -80,7 +80,7 @@ def _secret(outputs: Mapping[str, Any], region: str) -> str:
 def main(stack: str, environ: Mapping[str, str] = os.environ, clients: Clients = boto_client) -> int:
     """Migrate the stack of that name. Returns the exit code: 0 done, 1 failed, 2 the outputs describe no such stack."""
     try:
-        outputs = read_outputs(environ)
+        outputs = read_outputs(environ, stack=stack)
         if outputs["stack_name"] != stack:
             raise OutputsError(f"the outputs are of stack {outputs['stack_name']}, not of {stack}: `make outputs` "
                                "writes them")

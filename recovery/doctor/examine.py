@@ -13,14 +13,13 @@ from recovery.doctor.check import DoctorCheck, S, Situation, Symptom, answer_of_
 from recovery.doctor.deployed import DEPLOYED, Deployed
 from recovery.doctor.needs import Needs
 from recovery.environment import Environment
-from recovery.errors import AwsFailure, CommandStopped, aws_failures
+from recovery.errors import SIGN_IN, AwsFailure, CommandStopped, aws_failures
 from recovery.permissions import DOCTOR
 from recovery.stack import Stack
 
 FINE, WOULD_FAIL, COULD_NOT_LOOK = 0, 1, 2
 PATIENCE = 60.0  # seconds
-SIGN_IN = ("sign in to AWS (`aws sso login`, or name a profile in AWS_PROFILE), and check that its endpoints can be "
-           "reached")
+
 
 class UndeclaredCall(Exception):
     """A check makes a call that `recovery.permissions.DOCTOR` does not declare."""

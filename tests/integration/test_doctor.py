@@ -11,6 +11,6 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_regions_are_alike_and_every_question_is_answered() -> None:
-    stack = Stack.of(read_outputs(os.environ, ROOT))
-    found = examine(connect(), name_servers, needs=None, stack=stack)
+    outputs = read_outputs(os.environ, ROOT)
+    found = examine(connect(outputs), name_servers, needs=None, stack=Stack.of(outputs))
     assert found.code == 0, found.document()

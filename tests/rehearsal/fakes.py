@@ -1,5 +1,6 @@
 """A fake for every part of a rehearsal."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,7 @@ class World:
     starting, deploying, migrating, lifting: raised there.
     before, after: what exists before the deployment and after the teardown.
     bad_drills: end in another way than expected. impossible_drills: cannot be run.
+    outputs_file, outputs: where the run wrote its outputs, and what it wrote.
     shown, drilled: the outages and drills that were asked for. environment: what the drills' environment was given.
     """
 
@@ -59,11 +61,18 @@ class World:
     environment: dict[str, Any] = field(default_factory=dict)
     stopped: list[str] = field(default_factory=list)
     waited: int = 0
+    outputs_file: Path = Path()
+    outputs: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def outputs_file(self) -> Path:
-        """Where the outputs are written."""
-        return self.folder / "new" / "outputs.json"
+    def runs(self) -> Path:
+        """Where runs have their folders."""
+        return self.folder / "runs"
+
+    def written(self) -> tuple[Path, dict[str, Any]]:
+        """The outputs file of the run that is under way, and what it says."""
+        (path,) = self.runs.glob("*/outputs.json")
+        return path, json.loads(path.read_text(encoding="utf-8"))
 
     def parts(self) -> Parts:
         """The parts of a rehearsal in this world."""
@@ -81,7 +90,7 @@ class World:
             "migrate": self._migrate,
             "smoke_test": lambda *_: iter(self.smoke), "show_outages": self._show,
             "drill_environment": lambda *given, **more: FakeDrillEnvironment(self, *given, **more),
-            "run_drill": self._drill, "outputs_file": self.outputs_file, "wait_for_interrupt": self._wait,
+            "run_drill": self._drill, "runs": self.runs, "wait_for_interrupt": self._wait,
             "clock": InstantClock()}
         return Parts(**parts)
 
@@ -91,6 +100,7 @@ class World:
             raise error
 
     def _migrate(self, *_: object) -> dict[str, list[str]]:
+        self.outputs_file, self.outputs = self.written()
         self._raise(self.migrating)
         return {"applied": ["0001_ledger.sql"]}
 

@@ -68,7 +68,11 @@ def test_a_rehearsal_in_which_all_goes_well_passes(run: Run) -> None:
     assert "rehearsal passed in 0.0 s" in run.printed
     assert (run.document["ok"], run.document["left"]) == (True, [])
     assert run.world.stopped == ["deployment", "proxies", "databases", "emulator"]
-    assert run.world.outputs_file.read_text() == json.dumps(OUTPUTS, indent=2, sort_keys=True) + "\n"
+    assert {**run.world.outputs, "emulator": None} == {**OUTPUTS, "emulator": None}
+    assert run.world.outputs["emulator"]["endpoint"] == ENDPOINT
+    assert run.world.outputs["emulator"]["name_servers"].startswith("127.0.0.1:")
+    assert run.world.outputs_file.parent.parent == run.world.runs
+    assert list(run.world.runs.iterdir()) == []
 
 
 @pytest.mark.parametrize(("change", "printed"), [

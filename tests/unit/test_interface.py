@@ -129,7 +129,7 @@ def plan_document(program: Recording) -> Any:
         outputs.write_text(json.dumps(program.outputs), encoding="utf-8")
         terminal = recovery.cli.Terminal(
             environ={OUTPUTS_VARIABLE: str(outputs)}, driver="alice", console=recovery.cli.console_of,
-            confirm=lambda _: False, connect=CalmWorld().recovery)
+            confirm=lambda _: False, connect=lambda _: CalmWorld().recovery())
         result = CliRunner().invoke(recovery.cli.app, ["plan", "failover", "--json"], obj=terminal)
     assert result.exit_code == 0, result.output
     return keys(json.loads(result.stdout))

@@ -53,6 +53,13 @@ RESOURCE_TYPES = {
     "aws:s3/bucketPolicy:BucketPolicy": _setting("put_bucket_policy", "delete_bucket_policy"),
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": _setting(
         "put_bucket_lifecycle_configuration", "delete_bucket_lifecycle", "out", "LifecycleConfiguration"),
+    "aws:s3/bucketObjectv2:BucketObjectv2": ResourceType(
+        "s3", Call("put_object", {"ServerSideEncryption": "'aws:kms'"}),
+        renames={"content": "Body", "kmsKeyId": "SSEKMSKeyId"}, id=Template("{in[bucket]}/{in[key]}"), put=True,
+        provider_only=words("forceDestroy overrideProvider"), replace=words("bucket key"),
+        read=(Call("head_object", {"Bucket": "in.bucket", "Key": "in.key"}),),
+        held={"bucket": "in.bucket", "key": "in.key", "content": "", "kmsKeyId": "out.SSEKMSKeyId"},
+        delete=(Call("delete_object", {"Bucket": "in.bucket", "Key": "in.key"}),)),
     "aws:s3/bucketReplicationConfig:BucketReplicationConfig": _setting(
         "put_bucket_replication", "delete_bucket_replication", "out.ReplicationConfiguration",
         "ReplicationConfiguration"),

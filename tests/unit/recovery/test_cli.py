@@ -3,6 +3,7 @@
 import getpass
 import io
 import json
+import os
 import re
 import runpy
 import signal
@@ -17,12 +18,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import NoCredentialsError, ProfileNotFound
 
-from contract import DRILL_KEY, OUTPUTS_VARIABLE, PAUSE_KEY
+from contract import DRILL_KEY, OUTPUTS_VARIABLE, PAUSE_KEY, OutputsError
 from recovery.cli import AGAIN, Terminal, ask, connect, console_of, run, user
 from recovery.doctor.before import BEFORE
 from recovery.doctor.check import Situation
 from recovery.doctor.deployed import DEPLOYED
 from recovery.environment import BotoClients
+from recovery.errors import SIGN_IN
 from recovery.plan import STEPS, Action
 from recovery.record import Run
 from simulator.scheduler import EPOCH
@@ -51,6 +53,7 @@ class Shell:
     outputs: Path
     world: CalmWorld
     driver: str = "alice"
+    head: str = ""
 
     def deploy(self, world: CalmWorld, **changes: Any) -> None:
         """Deploy another stack, and write its outputs."""
@@ -58,13 +61,15 @@ class Shell:
         self.outputs.write_text(json.dumps({**world.outputs, **changes}), encoding="utf-8")
 
     def type(self, line: str, **changes: Any) -> Result:
-        """Run a command, in a process of its own."""
+        """Run a command, in a process of its own. Its first line, that of the outputs, goes to `head`."""
         terminal = Terminal(environ={OUTPUTS_VARIABLE: str(self.outputs)}, driver=self.driver, console=console_of,
-                            confirm=lambda _: False, connect=self.world.recovery)
+                            confirm=lambda _: False, connect=lambda _: self.world.recovery())
         code = self.world.run_task(lambda: run(line.split(), replace(terminal, **changes)))
         printed = self.capture.readouterr()
         assert "Traceback" not in printed.out + printed.err
-        return Result(code, printed.out, printed.err.splitlines())
+        lines = printed.err.splitlines()
+        self.head = lines.pop(0) if lines and lines[0].startswith("stack ") else ""
+        return Result(code, printed.out, lines)
 
 
 @pytest.fixture
@@ -159,10 +164,11 @@ def test_outputs_are_read_from_where_make_writes_them(shell: Shell, monkeypatch:
 
 @pytest.mark.parametrize("line", ["status", "failover --to us-west-2"])
 def test_a_profile_that_does_not_exist_is_refused(shell: Shell, line: str) -> None:
-    def refuse() -> None:
+    def refuse(_: object) -> None:
         raise ProfileNotFound(profile="nope")
 
-    assert shell.type(line, connect=refuse) == Result(2, "", ["recovery: The config profile (nope) could not be found"])
+    assert shell.type(line, connect=refuse) == Result(2, "", [
+        f"recovery: The config profile (nope) could not be found: {SIGN_IN}"])
 
 
 @pytest.mark.parametrize(("missing", "code"), [
@@ -185,7 +191,7 @@ def test_a_start_that_fails_ends_in_one_line(
 
 
 def test_an_internal_error_is_reported_in_one_line(shell: Shell) -> None:
-    result = shell.type("status", connect=lambda: 1 / 0)
+    result = shell.type("status", connect=lambda _: 1 / 0)
     assert (result.code, len(result.err)) == (1, 1)
     assert result.err[0].startswith("recovery: internal error in ")
     assert result.err[0].endswith(": ZeroDivisionError: division by zero")
@@ -202,6 +208,7 @@ def interrupts() -> Iterator[None]:
 @pytest.mark.usefixtures("interrupts")
 def test_the_module_is_a_program_and_an_interrupt_at_its_end_is_silent(
         shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    signed_in(monkeypatch)
     monkeypatch.setenv("TAPSTACK_OUTPUTS", str(shell.outputs))
     monkeypatch.setattr(sys, "argv", ["recovery", "plan", "failover"])
     with pytest.raises(SystemExit) as ended:
@@ -219,8 +226,33 @@ def test_only_a_yes_confirms(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 
 
 def test_commands_call_aws_through_boto(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    assert isinstance(connect().clients, BotoClients)
+    signed_in(monkeypatch)
+    assert isinstance(connect({}).clients, BotoClients)
+    outputs = CalmWorld().outputs
+    assert isinstance(connect(outputs).clients, BotoClients)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_RDS", "http://127.0.0.1:4566")
+    with pytest.raises(OutputsError, match="is not: unset AWS_ENDPOINT_URL"):
+        connect(outputs)
+
+
+def test_without_credentials_nothing_is_called(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    signed_in(monkeypatch)
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for line in ("status", "plan failover", "failover --to us-west-2", "doctor",
+                 "--region us-east-1 --suffix x status"):
+        assert shell.type(line, connect=connect) == Result(2, "", [
+            f"recovery: Unable to locate credentials: {SIGN_IN}"])
+
+
+def signed_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials of the environment, and of nothing else."""
+    for key in [key for key in os.environ if key.startswith("AWS_")]:
+        monkeypatch.delenv(key)
+    for key in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(key, os.devnull)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
 
 
 def test_a_user_without_a_name_has_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -456,7 +488,7 @@ def test_an_interrupted_run_can_be_continued(shell: Shell, monkeypatch: pytest.M
 
 
 def test_an_interrupt_before_a_run_begins(shell: Shell) -> None:
-    def interrupt() -> None:
+    def interrupt(_: object) -> None:
         raise KeyboardInterrupt
 
     assert shell.type("failover --to us-west-2", connect=interrupt) == Result(130, "", ["recovery: interrupted"])
@@ -601,7 +633,7 @@ def needs_file(tmp_path: Path) -> Path:
 def diagnose(shell: Shell, line: str = "", answers: Mapping[str, Any] = FINE) -> Result:
     """Let the doctor look at an account, by default one in which nothing is wrong."""
     account = Account(answers)
-    return shell.type(f"doctor {line}", connect=lambda: environment_of(FakeClock(), account.client))
+    return shell.type(f"doctor {line}", connect=lambda _: environment_of(FakeClock(), account.client))
 
 
 def looked(result: Result) -> set[str]:
@@ -655,7 +687,7 @@ def test_without_credentials_the_doctor_says_so_in_one_line(shell: Shell) -> Non
         raise NoCredentialsError
 
     environment = environment_of(FakeClock(), refuse)
-    result = shell.type("doctor", connect=lambda: environment)
+    result = shell.type("doctor", connect=lambda _: environment)
     assert (result.code, result.out) == (2, "")
     (line,) = result.err
     assert line.startswith(f"recovery: GetCallerIdentity in {AWAY}: Unable to locate credentials: sign in to AWS (")

@@ -1,0 +1,53 @@
+"""The folder that a run has to itself while it lasts: two at once do not meet."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+
+from rehearsal.errors import ProjectError
+
+
+@contextmanager
+def run_folder(parent: Path, name: str = "") -> Iterator[Path]:
+    """A new folder of that name, or of one that no other run has. It is removed at the end.
+
+    Raises ProjectError if it cannot be written, or if a run of that name is going on.
+    """
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = parent / name if name else Path(mkdtemp(prefix="run-", dir=parent))
+        folder.mkdir(exist_ok=True)
+        lock = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise ProjectError(f"{error.filename}: {error.strerror}") from None
+    try:
+        _lock(lock, folder)
+        try:
+            for left in folder.iterdir():  # by a run that was killed
+                left.unlink()
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(lock)
+
+
+def _lock(lock: int, folder: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ProjectError(f"{folder}: a run of that name is going on") from None
+
+
+def require_writable(folder: Path) -> None:
+    """Raise ProjectError unless files can be written to a folder, which is made if it is not there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ProjectError(f"{error.filename}: {error.strerror}") from None
+    if not os.access(folder, os.W_OK):
+        raise ProjectError(f"{folder}: cannot be written")
