@@ -71,7 +71,7 @@ app = typer.Typer(add_completion=False, help=(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deployed:
+class OpenStack:
     """A deployed stack: its outputs, and the environment in which it is called."""
 
     outputs: Mapping[str, Any]
@@ -104,7 +104,7 @@ class Terminal:
     clock: Clock = SYSTEM
     name_servers: doctors.NameServers = doctors.name_servers
 
-    def open(self) -> Deployed:
+    def open(self) -> OpenStack:
         """The stack, after a line on stderr that says which one it is, and how old its outputs are.
 
         Raises AwsFailure, CommandStopped, OutputsError and StackError.
@@ -112,7 +112,7 @@ class Terminal:
         found = self.outputs()
         stack = Stack.of(found.values)
         self.console(True).print(found.line(self.clock.time()))
-        return Deployed(outputs=found.values, stack=stack, environment=self.connect(found.values))
+        return OpenStack(outputs=found.values, stack=stack, environment=self.connect(found.values))
 
     def outputs(self) -> FoundOutputs:
         """The outputs of the stack that is wanted. Raises AwsFailure, CommandStopped and OutputsError."""
@@ -123,7 +123,7 @@ class Terminal:
             return in_region(self.connect({}).clients, wanted.region, wanted.suffix)
         return in_files(self.environ, wanted.stack)
 
-    def deployed(self, needs: doctors.Needs | None) -> Deployed | None:
+    def deployed(self, needs: doctors.Needs | None) -> OpenStack | None:
         """The stack of the outputs; None if another one is to be deployed. Raises what `open` raises."""
         try:
             found = self.outputs()
