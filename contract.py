@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = "TapStack"
+VERSION = "0.5.0"
 ROLES = ("primary", "dr")
 """What a region was deployed as; a failover does not change it. Prefixes of the outputs of one region."""
 

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from typer.exceptions import TyperException
 
-from contract import PAUSE_KEY, OutputsError
+from contract import PAUSE_KEY, VERSION, OutputsError
 from payments.clock import SYSTEM, Clock, Stopwatch
 from payments.errors import StoreUnavailable
 from recovery import doctor as doctors
@@ -30,6 +30,7 @@ from recovery.cloud import Cloud
 from recovery.control_table import Pause
 from recovery.environment import BotoClients, Environment, system_environment
 from recovery.errors import (
+    SIGN_IN,
     AlreadyRunning,
     AwsFailure,
     CommandStopped,
@@ -48,10 +49,14 @@ from recovery.runner import Hold, Intent, Runner, claim, end_open_run
 from recovery.stack import Stack
 from recovery.status import read_status
 from recovery.steps import AwsSteps
+from recovery.verdict import COMMAND, UNKNOWN, judge
 
 UNFINISHED, REFUSED, INTERRUPTED = 1, 2, 130
-AGAIN = "run the same command again: it goes on, or is decided again on what is so then"
-WIDTH = 160  # columns, where the width of the terminal is unknown: long lines are not broken
+PROGRAM = "tapstack"  # as which a shell completes it
+GOES_ON = "run the same command again: it goes on"
+DECIDED_AGAIN = ("nothing is under way now: `status` says what to do, and the same command is decided again on what is "
+                 "so then")
+WIDTH = 80  # columns of a table, where the width of the terminal is unknown; other lines are not broken
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and everything else on stderr.")]
 To = Annotated[str, typer.Option("--to", metavar="REGION", help="The region that is to take payments.")]
@@ -65,9 +70,19 @@ NeedsFile = Annotated[typer.FileText | None, typer.Option(
     "--needs", metavar="FILE", help="What the next deployment needs: `python -m tools.needs` prints it (- for stdin).")]
 BeforeUp = Annotated[bool, typer.Option(
     "--before-up", help="Leave out what the next deployment makes good: differences between the regions.")]
-app = typer.Typer(add_completion=False, help=(
-    "Moves the payment service from one region to the other. Exit codes: 0 done, 1 not finished (run the same command "
-    "again to continue), 2 refused, and nothing was changed, 130 interrupted."))
+AFTER = """Example: {command} {example}
+
+Environment: AWS_PROFILE and boto3's other variables say whose credentials are used, TAPSTACK_OUTPUTS names the outputs
+file, and NAME_SERVERS replaces the zone's own name servers (addresses).
+
+Exit codes: {codes}; 130 interrupted."""
+DONE = "0 done; 1 not finished; 2 refused, and nothing was changed"
+app = typer.Typer(help="Moves the payment service from one region to the other. `status` says what to do.")
+
+
+def example(words: str, codes: str = DONE) -> str:
+    """What the help of a command ends with."""
+    return AFTER.format(command=COMMAND, example=words, codes=codes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,42 +179,61 @@ def usage(
     region: Annotated[str, typer.Option(
         metavar="REGION", help="Read the outputs in this region, which must work; needs --suffix.")] = "",
     suffix: Annotated[str, typer.Option(metavar="SUFFIX", help="The stack's environmentSuffix; needs --region.")] = "",
+    show_version: Annotated[bool, typer.Option("--version", help="Show the version, and exit.")] = False,
 ) -> None:
     """Note which stack the command is about, and show the help if there is no command."""
+    if show_version:
+        context.obj.console(False).print(f"tapstack {VERSION}")
+        raise typer.Exit
     context.obj = replace(context.obj, wanted=Wanted(stack=stack, region=region, suffix=suffix))
     if context.invoked_subcommand is None:
         context.obj.console(False).print(context.get_help())
 
 
-@app.command()
+@app.command(epilog=example(
+    "status --json", "0 the status is shown, whatever it is; 1 AWS does not answer; 2 no such stack"))
 def status(context: typer.Context, *, as_json: Json = False) -> None:
     """Show leader, writer, lags, health, levers, alarms, latest run and drill; works while a region is cut off."""
     terminal: Terminal = context.obj
     deployed = terminal.open()
     found = read_status(deployed.environment, deployed.stack)
-    terminal.show(found, _table(show.regions(found)), *show.stack(found), as_json=as_json)
+    if all(region["right"] == region["cluster"] == UNKNOWN for region in found["regions"].values()):
+        why = next(why for region in found["regions"].values() for why in region["unknown"].values())
+        raise CommandStopped(UNFINISHED, f"AWS does not answer in any region: {why}: {SIGN_IN}")
+    terminal.show(found, str(judge(found)), _table(show.regions(found)), *show.stack(found), as_json=as_json)
 
 
-@app.command()
+@app.command(epilog=example(
+    "plan failover --to us-west-2",
+    "0 shown; 1 AWS does not answer; 2 it may take longer than the recovery time objective"))
 def plan(context: typer.Context, action: Action, *, to: To = "", as_json: Json = False) -> None:
-    """Show the steps of an action and the time that they may take, without calling AWS; exit code 2 if too long."""
+    """Show what an action would do now, and how long it may take; changes nothing. Exit code 2 if too long."""
     terminal: Terminal = context.obj
-    planned = terminal.open().plan(action, to)
-    budget, objective, expected = planned.budget(), planned.stack.recovery_time_objective, predict(planned.stack)
+    deployed = terminal.open()
+    planned = deployed.plan(action, to)
+    facts = Cloud(plan=planned, environment=deployed.environment).facts()
+    goes_on = facts.record is not None and resumes(planned, facts.record.run)
+    refused = [] if goes_on else reasons(refusals(planned, facts))
+    now = [f"would be refused now, because {each}" for each in refused] or [
+        "would go on with the run that is not finished" if goes_on else "would begin now"]
+    budget, objective = planned.budget(), planned.stack.recovery_time_objective
+    expected = predict(planned.stack, action)
     total, lacks = sum(budget.values()), shortfalls(planned)
     document = {
         "action": action.value, "target": planned.target.region, "steps": [asdict(step) for step in planned.steps],
         "budget_s": budget, "sum_s": total, "recovery_time_objective_s": objective,
-        "prediction_for_aws": [asdict(each) for each in expected], "shortfalls": lacks}
+        "prediction_for_aws": [asdict(each) for each in expected], "shortfalls": lacks,
+        "goes_on": goes_on, "refused_now": refused}
     terminal.show(
-        document, _table(show.steps(planned), f"{action} to {planned.target.region}"), show.budget(planned),
-        _table(show.expected(expected), "Prediction for a failover on AWS (never measured there)"),
+        document, *(f"{action} to {planned.target.region} {each}" for each in now),
+        _table(show.steps(planned), f"{action} to {planned.target.region}"), show.budget(planned),
+        _table(show.expected(expected), f"Prediction for {action} on AWS (never measured there)"),
         *lacks, as_json=as_json)
     if total > objective:
         raise CommandStopped(REFUSED, f"recoveryTimeObjective = {objective}: the plan may take {total:.0f} s")
 
 
-@app.command()
+@app.command(epilog=example("doctor", "0 nothing would fail; 1 something would; 2 it could not look"))
 def doctor(context: typer.Context, *, needs: NeedsFile = None, before_up: BeforeUp = False,
            as_json: Json = False) -> None:
     """List what would fail (exit code 1), and what to do about it; changes nothing. Exit code 2: could not look."""
@@ -218,31 +252,31 @@ def doctor(context: typer.Context, *, needs: NeedsFile = None, before_up: Before
         raise CommandStopped(found.code)
 
 
-@app.command()
+@app.command(epilog=example("switchover --to us-west-2"))
 def switchover(context: typer.Context, *, to: To, as_json: Json = False) -> None:
     """Move payments as planned, between two healthy regions: nothing is lost, and payments wait for a moment."""
     carry_out(context.obj, Action.SWITCHOVER, to, as_json=as_json)
 
 
-@app.command()
+@app.command(epilog=example("failover --to us-west-2"))
 def failover(context: typer.Context, *, to: To, as_json: Json = False, accept_data_loss: Loss = False) -> None:
     """Take over from a region that is down, without calling it."""
     carry_out(context.obj, Action.FAILOVER, to, accepts_loss=accept_data_loss, as_json=as_json)
 
 
-@app.command()
+@app.command(epilog=example("failback"))
 def failback(context: typer.Context, *, as_json: Json = False) -> None:
     """After a failover: wait for the region that was lost, and move back as a switchover does."""
     carry_out(context.obj, Action.FAILBACK, "", as_json=as_json)
 
 
-@app.command()
+@app.command(epilog=example("align --to us-west-2"))
 def align(context: typer.Context, *, to: To, as_json: Json = False) -> None:
     """Make the region that has the database's writer the leader, where the two have come apart (a restored table)."""
     carry_out(context.obj, Action.ALIGN, to, as_json=as_json)
 
 
-@app.command()
+@app.command(epilog=example("abort"))
 def abort(context: typer.Context, *, as_json: Json = False) -> None:
     """End a run that has not fenced yet, and so has decided nothing."""
     terminal: Terminal = context.obj
@@ -266,14 +300,14 @@ def abort(context: typer.Context, *, as_json: Json = False) -> None:
     terminal.show({"aborted": ended}, f"aborted: {', '.join(ended)}", as_json=as_json)
 
 
-@app.command()
+@app.command(epilog=example("pause --minutes 30 --reason 'network work'"))
 def pause(context: typer.Context, *, minutes: Minutes, why: Why, as_json: Json = False) -> None:
     """Stop automatic failover for some minutes; it ends by itself, and people may still fail over."""
     terminal: Terminal = context.obj
     _pause(terminal, lambda now: Pause(until=now + minutes * 60, reason=why, who=terminal.driver), as_json=as_json)
 
 
-@app.command()
+@app.command(epilog=example("resume"))
 def resume(context: typer.Context, *, as_json: Json = False) -> None:
     """End a pause of automatic failover."""
     terminal: Terminal = context.obj
@@ -299,7 +333,8 @@ def _pause(terminal: Terminal, wanted: Callable[[float], Pause], *, as_json: boo
                   as_json=as_json)
 
 
-@app.command()
+@app.command(epilog=example(
+    "drill switchover --to us-west-2", "0 all went well; 1 something did not; 2 refused, and nothing was changed"))
 def drill(context: typer.Context, practice: Practice, *, to: To = "", as_json: Json = False, yes: Yes = False,
           seconds: Seconds = drills.DURATION) -> None:
     """Practise an action while clients pay; `restore` repairs what a drill has left broken."""
@@ -365,15 +400,20 @@ def carry_out(terminal: Terminal, action: Action, to: str, *, as_json: bool, acc
     except (AlreadyRunning, RecordGone) as error:
         raise CommandStopped(UNFINISHED, f"{error}: this command stops") from error
     except (StepTimedOut, StoreUnavailable, EvidenceTooOld, GivenUp) as error:
-        raise CommandStopped(UNFINISHED, reason(error), AGAIN) from error
+        raise CommandStopped(UNFINISHED, reason(error), _next(hold)) from error
     except KeyboardInterrupt:
-        raise CommandStopped(INTERRUPTED, "interrupted", AGAIN) from None
+        raise CommandStopped(INTERRUPTED, "interrupted", _next(hold)) from None
     try:
         cloud.notify(f"{finished.action} to {finished.target} is done", f"By {finished.driver}: {finished.why}")
         cloud.start_repair()
     except AwsFailure as error:
         terminal.warn(f"payments are taken, but afterwards something failed: {error}")
     terminal.show(finished.document(), f"done in {(finished.ended or 0) - finished.began:.1f} s", as_json=as_json)
+
+
+def _next(hold: Hold) -> str:
+    """What the same command would do after a run was broken off: it goes on only where it has fenced and not ended."""
+    return GOES_ON if hold.run.epoch and hold.run.ended is None else DECIDED_AGAIN
 
 
 def _intent(terminal: Terminal, cloud: Cloud, facts: Facts, why: str, since: Stopwatch, *,
@@ -393,7 +433,11 @@ def drive(hold: Hold, console: Console) -> Run:
             if progress.ended is not None:
                 console.print(f"{step.key:10} {progress.ended - progress.began:6.1f} s  {progress.note}")
 
-        return Runner(hold=hold, do=AwsSteps(cloud=hold.cloud).do, report=report).drive()
+        def waits(step: Step, why: str, seconds: float) -> None:
+            console.print(f"{step.key:10} {seconds:6.1f} s  waiting: {why}; ends when {step.proof}, "
+                          f"or after {step.budget:.0f} s")
+
+        return Runner(hold=hold, do=AwsSteps(cloud=hold.cloud).do, report=report, waits=waits).drive()
 
 
 def _table(rows: show.Rows, title: str | None = None) -> Table:
@@ -413,7 +457,7 @@ def run(arguments: Sequence[str], terminal: Terminal) -> int:
 
 def _outcome(arguments: Sequence[str], terminal: Terminal) -> tuple[Any, ...]:
     try:
-        code = typer.main.get_command(app).main(list(arguments), obj=terminal, standalone_mode=False) or 0
+        code = typer.main.get_command(app).main(list(arguments), PROGRAM, obj=terminal, standalone_mode=False) or 0
     except CommandStopped as stopped:
         return stopped.code, *stopped.reasons
     except TyperException as error:

@@ -114,17 +114,21 @@ class Prediction:
     source: str
 
 
-def predict(stack: Stack) -> list[Prediction]:
-    """What a failover is expected to take on AWS until payments are taken again. It was never measured there."""
-    return [
+def predict(stack: Stack, action: Action = Action.FAILOVER) -> list[Prediction]:
+    """What an action is expected to take on AWS, from the last payment to the next. It was never measured there."""
+    promotes = action is not Action.ALIGN
+    dns = stack.health_check_interval + DNS_TTL
+    found = [
         Prediction(Phase.DETECT, stack.detection, stack.detection + stack.look_interval,
                    "healthCheckInterval x healthCheckThreshold, and the look that came just before"),
         Prediction(f"{Phase.DECIDE} and {Phase.FENCE}", 1, 4, "the lease, and calls within one region"),
         Prediction(Phase.PROMOTE, *PROMOTION, "AWS says minutes; one user measured 8 minutes"),
-        Prediction(Phase.DNS, 0, stack.health_check_interval + DNS_TTL - PROMOTION[0],
+        Prediction(Phase.DNS, 0, dns - PROMOTION[0] if promotes else dns,
                    "the lever's interval and the TTL, which run while the database is promoted"),
         Prediction(Phase.FIRST_WRITE, 0, 5, "the function connects to the new writer"),
     ]
+    left_out = {*(() if action is Action.FAILOVER else (Phase.DETECT,)), *(() if promotes else (Phase.PROMOTE,))}
+    return [each for each in found if each.phase not in left_out]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from recovery.record import ControlRecord, Run, StepProgress, next_epoch
 
 STILL = 2.0  # seconds for which a live driver's record never stands still
 HEARTBEAT = STILL / 4  # seconds
+PATIENCE = 10.0  # seconds of a step until `Runner.waits` is called, and between two such calls
 EVIDENCE_LASTS = 5.0  # seconds from a decision to its fence
 ATTEMPTS = 3  # to take the record from a planned move whose driver lives, and writes it, too
 # Between two attempts at a step: seconds, and a part of what it has taken so far, since AWS limits the rate of calls.
@@ -144,12 +145,14 @@ class Runner:
     """Carries out a held run of the cloud's plan to its end.
 
     `do` does what is left of a step and returns its result, or None if it is not finished; it may raise AwsFailure.
-    `report` is called as each step begins and ends.
+    `report` is called as each step begins and ends, and `waits` while one goes on, with what it waits for, and since
+    how many seconds.
     """
 
     hold: Hold
     do: Callable[[Step, Hold], str | None]
     report: Callable[[Step, StepProgress], None]
+    waits: Callable[[Step, str, float], None] = lambda _step, _why, _seconds: None
 
     def drive(self) -> Run:
         """Do every step: from its fence, if the run has fenced, since what was done may have been undone.
@@ -173,7 +176,7 @@ class Runner:
         found = self.hold.run.steps.get(step.key)
         progress = replace(found, ended=None) if found else StepProgress(began=clock.time())
         self._note(step, progress)
-        taken = Stopwatch(clock)
+        taken, told = Stopwatch(clock), 0.0
         while True:
             why = "it is not finished"
             try:
@@ -186,6 +189,9 @@ class Runner:
                 why = " ".join(map(str, error.args))
             if taken.seconds() >= step.budget:
                 raise StepTimedOut(step.key, step.budget, why)
+            if taken.seconds() >= told + PATIENCE:
+                told = taken.seconds()
+                self.waits(step, why, told)
             clock.sleep(max(PAUSE, taken.seconds() * SHARE))
 
     def _note(self, step: Step, progress: StepProgress) -> None:

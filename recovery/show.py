@@ -4,12 +4,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from recovery.plan import Plan, Prediction
+from recovery.verdict import UNKNOWN
 
-ROWS = {"alive": "answers", "ready": "can take payments", "why": "why not", "right": "leader",
-        "writer": "database writer", "cluster": "database cluster", "instances": "instances available",
-        "lever": "lever pulled", "led_to": "Route 53 leads clients to",
-        "exposure_s": "a failover here loses at most, s", "refused": "would be refused, because",
-        "watched_s": "controller looked, s ago", "alarms": "alarms", "event": "latest event of the database"}
+ROWS = {"alive": "answers", "ready": "can take payments", "right": "leader", "writer": "database writer",
+        "cluster": "database cluster", "instances": "instances available", "lever": "lever pulled",
+        "led_to": "Route 53 leads clients to", "exposure_s": "at risk in a failover, s",
+        "watched_s": "controller looked, s ago"}
+LINES = {"why": "cannot take payments", "refused": "a failover would be refused", "alarms": "alarms",
+         "event": "latest event of the database"}
+"""What may be long: a line for each region that has something to say of it."""
+OBSERVED = ("led_to", "exposure_s")
+"""What a controller has reported, which may be old."""
 
 PARTS = {"record": "leader", "watch": "controller"}  # other parts of a region are shown under their own names
 
@@ -20,7 +25,16 @@ def regions(status: Mapping[str, Any]) -> Rows:
     """What `read_status` found in each region: a row for each thing; the first row names the regions."""
     found: Mapping[str, Mapping[str, Any]] = status["regions"]
     return [["", *(f"{name} ({region['role']})" for name, region in found.items())],
-            *([label, *(text(region[key]) for region in found.values())] for key, label in ROWS.items())]
+            *([label, *(_cell(region, key) for region in found.values())] for key, label in ROWS.items())]
+
+
+def _cell(region: Mapping[str, Any], key: str) -> str:
+    value = region[key]
+    if key == "right" and isinstance(value, Mapping):
+        return f"{value['region']} (epoch {value['epoch']})"
+    if key in OBSERVED and region["stale"] is True:
+        return f"{text(value)} ({region['watched_s']:.0f} s old)"
+    return text(value)
 
 
 def stack(status: Mapping[str, Any]) -> list[str]:
@@ -29,6 +43,8 @@ def stack(status: Mapping[str, Any]) -> list[str]:
     return [known + f"failoverMode: {status['mode']}", *_pause(status["pause"]),
             f"latest run: {_dated(status['run'], _run)}",
             f"last drill: {_dated(status['drill'], _drill)}",
+            *(f"{name}: {label}: {text(region[key])}" for name, region in status["regions"].items()
+              for key, label in LINES.items() if region[key] and region[key] != UNKNOWN),
             *(f"unknown in {name}: {', '.join(sorted(what))}: {why}"
               for name, region in status["regions"].items() for why, what in _by_reason(region["unknown"]).items())]
 

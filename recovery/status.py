@@ -10,11 +10,12 @@ from recovery.environment import Environment
 from recovery.errors import reason
 from recovery.plan import Action, Plan
 from recovery.stack import Site, Stack
+from recovery.verdict import UNKNOWN, judge
 
-UNKNOWN = "unknown"
 PATIENCE = 10.0  # seconds
-KEYS = ("alive", "ready", "why", "right", "writer", "cluster", "instances", "lever", "led_to", "exposure_s", "refused",
-        "watched_s", "pause", "alarms", "event", "run", "drill")
+OBSERVED = ("led_to", "refused", "exposure_s", "watched_s", "stale", "sees", "silent_since")
+KEYS = ("alive", "ready", "why", "right", "writer", "cluster", "instances", "lever", *OBSERVED, "pause", "alarms",
+        "event", "run", "drill")
 
 Part = dict[str, Any]
 
@@ -22,12 +23,14 @@ Part = dict[str, Any]
 def read_status(environment: Environment, stack: Stack) -> Part:
     """The status as JSON. All questions are asked at the same time. Never raises for what AWS does.
 
-    {active: region, epoch, writer: region, mode, pause, run, drill, regions: {region: {role, alive, ready, why, right,
-    writer, cluster, instances, lever, led_to, exposure_s, refused, watched_s (age), pause, alarms, event: {at,
-    message}, run, drill, unknown: {what: why}}}}. `right` is the leadership, `event` the latest of the database, null
-    if none is recent, `exposure_s` the seconds of payments that a failover to the region would lose at most, `refused`
-    why one would be refused now. The top `pause`, `run` and `drill` are the newest
-    that any region reports, null if there is none.
+    {verdict: {paying, says, run}, active: region, epoch, writer: region, mode, pause, run, drill, regions: {region:
+    {role, alive, ready, why, right, writer, cluster, instances, lever, led_to, exposure_s, refused, watched_s (age),
+    stale, sees, silent_since, pause, alarms, event: {at, message}, run, drill, unknown: {what: why}}}}. `right` is the
+    leadership, `event` the latest of the database, null if none is recent, `exposure_s` the seconds of payments that a
+    failover to the region would lose at most, `refused` why one would be refused now. Its controller sees the other
+    region answer (`sees`), or has not since `silent_since` (seconds since the epoch); `stale`: it has not looked for so
+    long that this does not count. The top `pause`, `run` and `drill` are the newest that any region reports, null if
+    there is none.
     """
     questions = {(site, what): partial(_answer, question) for site in stack.sites
                  for what, question in _questions(environment, stack, site).items()}
@@ -40,10 +43,11 @@ def read_status(environment: Environment, stack: Stack) -> Part:
     # If the regions disagree about the writer, the one that takes payments is right.
     writers = [regions[name]["writer"] for name in sorted(regions, key=lambda name: name != active)]
     writer = next((each for each in writers if each != UNKNOWN), UNKNOWN)
-    return {"active": active, "epoch": epoch, "writer": writer,
-            "mode": stack.failover_mode, "pause": _newest((each["pause"] for each in reports), "until"),
-            "run": _newest((each["run"] for each in reports), "began"),
-            "drill": _newest((each["drill"] for each in reports), "began"), "regions": regions}
+    found = {"active": active, "epoch": epoch, "writer": writer,
+             "mode": stack.failover_mode, "pause": _newest((each["pause"] for each in reports), "until"),
+             "run": _newest((each["run"] for each in reports), "began"),
+             "drill": _newest((each["drill"] for each in reports), "began"), "regions": regions}
+    return {"verdict": judge(found).document(), **found}
 
 
 def _questions(environment: Environment, stack: Stack, site: Site) -> dict[str, Callable[[], Part]]:
@@ -52,9 +56,10 @@ def _questions(environment: Environment, stack: Stack, site: Site) -> dict[str, 
     def watch() -> Part:
         found, now = cloud.table.observation(site.region), cloud.table.now
         if found is None:
-            return dict.fromkeys(("led_to", "refused", "exposure_s", "watched_s"))
+            return dict.fromkeys(OBSERVED)
         exposure = found.exposure(stack, now)
         return {"led_to": found.led_to, "refused": list(found.refused), "watched_s": round(now - found.at, 1),
+                "stale": not found.is_fresh(now), "sees": found.alive, "silent_since": found.silent_since,
                 "exposure_s": None if exposure is None else round(exposure, 1)}
 
     def pause() -> Part:

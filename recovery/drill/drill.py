@@ -27,6 +27,7 @@ from recovery.errors import AwsFailure, RecoveryError, aws_failures, reason
 from recovery.observation import FRESH_LOOKS
 from recovery.plan import REJOIN, Action, Facts, Plan, predict, reasons, refusals
 from recovery.record import Run
+from recovery.runner import PATIENCE
 from recovery.stack import Site, Stack
 
 T = TypeVar("T")
@@ -188,13 +189,17 @@ class Drill:
     def _wait(self, look: Callable[[], T], seconds: float) -> T:
         """The result of the first look that does not raise AwsFailure. Raises what the last look raised."""
         clock = self.cloud.clock
-        until = clock.monotonic() + seconds
+        began, told = clock.monotonic(), 0.0
         while True:
             try:
                 return look()
-            except AwsFailure:
-                if clock.monotonic() >= until:
+            except AwsFailure as error:
+                taken = clock.monotonic() - began
+                if taken >= seconds:
                     raise
+                if taken >= told + PATIENCE:
+                    told = taken
+                    self.say(f"waiting for {taken:.0f} s, and {seconds:.0f} s at most, until this is over: {error}")
             clock.sleep(POLL)
 
     @staticmethod

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from enum import EnumType
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -127,10 +128,12 @@ def plan_document(program: Recording) -> Any:
     with TemporaryDirectory() as folder:
         outputs = Path(folder) / "outputs.json"
         outputs.write_text(json.dumps(program.outputs), encoding="utf-8")
+        world = CalmWorld()
         terminal = recovery.cli.Terminal(
             environ={OUTPUTS_VARIABLE: str(outputs)}, driver="alice", console=recovery.cli.console_of,
-            confirm=lambda _: False, connect=lambda _: CalmWorld().recovery())
-        result = CliRunner().invoke(recovery.cli.app, ["plan", "failover", "--json"], obj=terminal)
+            confirm=lambda _: False, connect=lambda _: world.recovery())
+        result = world.run_task(partial(
+            CliRunner().invoke, recovery.cli.app, ["plan", "failover", "--json"], obj=terminal))
     assert result.exit_code == 0, result.output
     return keys(json.loads(result.stdout))
 

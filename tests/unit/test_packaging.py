@@ -1,4 +1,5 @@
 """What is installed where: the requirements, their pins, and the package of the recovery commands."""
+import runpy
 import tomllib
 from pathlib import Path
 
@@ -37,7 +38,8 @@ def test_recovery_installs_what_its_commands_need_and_no_more() -> None:
 
 
 def test_the_command_is_recoverys_command_line() -> None:
-    assert PROJECT["project"]["scripts"] == {"tapstack": f"{cli.main.__module__}:{cli.main.__name__}"}
+    assert PROJECT["project"]["scripts"] == {"tapstack": "recovery.__main__:main"}
+    assert runpy.run_module("recovery", run_name="imported")["main"] is cli.main
 
 
 def test_each_file_that_a_package_reads_is_packed_with_it() -> None:

@@ -8,6 +8,7 @@ import re
 import runpy
 import signal
 import sys
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -16,15 +17,17 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import typer
 from botocore.exceptions import NoCredentialsError, ProfileNotFound
 
-from contract import DRILL_KEY, OUTPUTS_VARIABLE, PAUSE_KEY, OutputsError
-from recovery.cli import AGAIN, Terminal, ask, connect, console_of, run, user
+from contract import DRILL_KEY, OUTPUTS_VARIABLE, PAUSE_KEY, VERSION, OutputsError
+from recovery.cli import DECIDED_AGAIN, GOES_ON, PROGRAM, Terminal, app, ask, connect, console_of, run, user
 from recovery.doctor.before import BEFORE
 from recovery.doctor.check import Situation
 from recovery.doctor.deployed import DEPLOYED
 from recovery.environment import BotoClients
 from recovery.errors import SIGN_IN
+from recovery.outputs import FoundOutputs
 from recovery.plan import STEPS, Action
 from recovery.record import Run
 from simulator.scheduler import EPOCH
@@ -34,6 +37,10 @@ from tests.unit.recovery.drill.drill_world import DrillWorld
 from tests.unit.recovery.fakes import FakeClock, environment_of
 
 HOME, AWAY = EAST, WEST
+
+
+COMMANDS = ("status", "plan", "doctor", "switchover", "failover", "failback", "align", "abort", "pause", "resume",
+            "drill")
 
 
 @dataclass(frozen=True)
@@ -113,8 +120,62 @@ def watching(world: CalmWorld) -> None:
 def test_without_a_command_the_help_is_shown(shell: Shell, line: str) -> None:
     result = shell.type(line)
     assert (result.code, result.err) == (0, [])
-    for command in ("status", "switchover", "failover", "failback", "align", "abort", "pause", "resume", "Exit codes"):
+    for command in COMMANDS:
         assert command in result.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_a_command_has_an_example_its_environment_and_its_exit_codes(shell: Shell, command: str) -> None:
+    result = shell.type(f"{command} --help")
+    assert (result.code, result.err) == (0, [])
+    for text in (f"Example: python -m recovery {command}", "TAPSTACK_OUTPUTS", "AWS_PROFILE", "Exit codes: 0 "):
+        assert text in result.out
+
+
+def test_the_version_is_that_of_the_package(shell: Shell) -> None:
+    assert shell.type("--version") == Result(0, f"tapstack {VERSION}\n", [])
+    package = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8"))
+    assert package["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "contract.VERSION"}
+
+
+def test_a_shell_completes_commands(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_TAPSTACK_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "tapstack fail")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    with pytest.raises(SystemExit):
+        typer.main.get_command(app).main([], PROGRAM)
+    assert capsys.readouterr().out.split() == ["failover", "failback"]
+
+
+def test_a_command_first_says_which_stack_it_is_about(shell: Shell) -> None:
+    os.utime(shell.outputs, (EPOCH, EPOCH))
+    for line in ("status", "status --json", "plan failover", "abort", "pause --minutes 5 --reason x", "drill restore"):
+        shell.type(line, clock=FakeClock(7300.0))
+        assert shell.head.startswith("stack dev, profile dev, account 123456789012; outputs of 2 h ago (")
+    result = shell.type("--stack nope status")
+    assert (result.code, result.err) == (2, [
+        "recovery: cfn-outputs/nope.json: No such file or directory: `make outputs` writes it"])
+
+
+@pytest.mark.parametrize("line", ["--region us-east-1 status", "--suffix dev status",
+                                  "--stack dev --region us-east-1 --suffix dev status"])
+def test_a_stack_is_named_in_one_way(shell: Shell, line: str) -> None:
+    assert shell.type(line) == Result(2, "", ["recovery: name a stack with --stack, or with --region and --suffix"])
+
+
+def test_without_a_file_the_outputs_are_read_in_a_region_that_works(
+        shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell.world.lose(HOME, ends=True)
+    asked = list[object]()
+
+    def kept(_: object, region: str, suffix: str) -> FoundOutputs:
+        asked.append((region, suffix))
+        return FoundOutputs(values=json.loads(shell.outputs.read_text()), where="s3://x", written=0.0)
+
+    monkeypatch.setattr("recovery.cli.in_region", kept)
+    assert shell.type(f"--region {AWAY} --suffix dev status").code == 0
+    assert asked == [(AWAY, "dev")]
+    assert shell.head.endswith("(s3://x)")
 
 
 @pytest.mark.parametrize(("line", "reason"), [
@@ -269,7 +330,7 @@ def test_a_user_without_a_name_has_a_number(monkeypatch: pytest.MonkeyPatch) -> 
     ("plan failover", "failover", AWAY), ("plan failover --to us-east-1", "failover", HOME),
     ("plan switchover", "switchover", AWAY), ("plan failback", "failback", HOME),
 ])
-def test_a_plan_is_printed_without_calling_aws(shell: Shell, line: str, action: str, to: str) -> None:
+def test_a_plan_is_printed_and_changes_nothing(shell: Shell, line: str, action: str, to: str) -> None:
     result = shell.type(line)
     assert (result.code, result.err) == (0, [])
     for text in (f"{action} to {to}", "budget:", "of 900 s (recoveryTimeObjective)", "Prediction", "promote"):
@@ -279,7 +340,22 @@ def test_a_plan_is_printed_without_calling_aws(shell: Shell, line: str, action: 
     assert document["sum_s"] == sum(document["budget_s"].values()) <= document["recovery_time_objective_s"] == 900
     assert {"key", "does", "proof", "budget"} == set(document["steps"][0])
     assert {"phase", "least", "most", "source"} == set(document["prediction_for_aws"][0])
-    assert shell.world.calls == []
+    assert ("detect" in {each["phase"] for each in document["prediction_for_aws"]}) is (action == "failover")
+    assert not {operation for *_, operation in shell.world.calls} & {"PutItem", "PutObject", "FailoverGlobalCluster"}
+
+
+def test_a_plan_says_whether_it_would_be_refused_now(shell: Shell) -> None:
+    up(shell)
+    result = shell.type("plan failover --to us-west-2")
+    assert result.out.startswith(
+        f"failover to {AWAY} would be refused now, because {HOME} is not known to be down, and payments that it takes")
+    assert shell.type("plan switchover --to us-west-2").out.startswith(f"switchover to {AWAY} would begin now")
+    down(shell)
+    assert json.loads(shell.type("plan failover --json").out)["refused_now"] == []
+    shell.world.run_task(shell.world.claim().fence)
+    document = json.loads(shell.type("plan failover --json").out)
+    assert (document["goes_on"], document["refused_now"]) == (True, [])
+    assert "would go on with the run that is not finished" in shell.type("plan failover").out
 
 
 def test_a_plan_says_what_the_standby_lacks(shell: Shell) -> None:
@@ -301,8 +377,13 @@ def test_a_plan_that_takes_too_long_is_printed_and_refused(shell: Shell, option:
 # --- status
 
 def test_status_as_a_table(shell: Shell) -> None:
+    up(shell)
     result = shell.type("status")
     assert (result.code, result.err) == (0, [])
+    assert result.out.startswith(f"{HOME} takes payments; {AWAY} can take over; at most ")
+    table = result.out.split("\n\n")[0].splitlines()[1:]
+    assert len(table) > 10
+    assert max(map(len, table)) <= 80
     for text in (f"{HOME} (primary)", f"{AWAY} (dr)", f"leader: {HOME}, epoch 1", "latest run: none"):
         assert text in result.out
 
@@ -315,6 +396,25 @@ def test_status_of_a_stack_with_a_region_cut_off(shell: Shell) -> None:
     found = json.loads(shell.type("status --json").out)
     assert (found["regions"][HOME]["right"], found["regions"][AWAY]["cluster"]) == ("unknown", "available")
     assert found["active"] == HOME
+
+
+def test_status_says_what_to_do_where_nothing_answers(shell: Shell) -> None:
+    for region in (HOME, AWAY):
+        shell.world.network.refusing.update({(region, service): "error" for service in ("dynamodb", "rds")})
+    for line in ("status", "status --json"):
+        result = shell.type(line)
+        assert (result.code, result.out, len(result.err)) == (1, "", 1)
+        assert result.err[0].startswith("recovery: AWS does not answer in any region: ")
+        assert result.err[0].endswith(SIGN_IN)
+
+
+def test_status_leads_with_the_command_that_is_needed_now(shell: Shell) -> None:
+    down(shell)
+    result = shell.type("status")
+    assert re.match(f"no region takes payments: {HOME} leads, and has not answered since [0-9:]{{5}} UTC; {AWAY} can "
+                    f"take over; at most [0-9]+ s of payments at risk: run `python -m recovery failover --to {AWAY}`\n",
+                    result.out)
+    assert shell.type("failover --to us-west-2").code == 0
 
 
 def test_what_looks_like_markup_is_printed_as_it_is(shell: Shell) -> None:
@@ -368,6 +468,16 @@ def test_with_json_the_document_alone_is_on_stdout(shell: Shell) -> None:
     assert Run.of(document) == shell.world.record().run
     assert (result.code, document["outcome"], document["accepted"], document["evidence"]) == (0, "done", False, "dead")
     assert [line.split()[0] for line in result.err] == ["failover", *document["steps"]]
+
+
+def test_a_step_that_takes_long_says_what_it_waits_for_and_what_ends_the_wait(shell: Shell) -> None:
+    world = down(shell)
+    world.aurora.failover_takes = (25.0, 25.0)
+    result = shell.type("failover --to us-west-2")
+    waits = [line for line in result.out.splitlines() if "waiting" in line]
+    assert [line.split()[0] for line in waits] == ["promote", "promote"]
+    assert re.fullmatch("promote +1[0-9].[0-9] s  waiting: it is not finished; ends when its cluster is the writer, "
+                        "and available, or after 480 s", waits[0])
 
 
 def test_a_failed_notification_is_a_warning(shell: Shell) -> None:
@@ -459,7 +569,7 @@ def test_a_run_that_times_out_ends_and_can_be_begun_again(shell: Shell) -> None:
     result = shell.type("failover --to us-west-2")
     assert (result.code, result.err) == (1, [
         "recovery: traffic was not done within 10 s: lever in us-west-2: AccessDenied: AccessDenied",
-        f"recovery: {AGAIN}"])
+        f"recovery: {DECIDED_AGAIN}"])
     world.network.denied.clear()
     world.look(AWAY)
     assert shell.type("failover --to us-west-2").code == 0
@@ -482,7 +592,7 @@ def test_an_interrupted_run_can_be_continued(shell: Shell, monkeypatch: pytest.M
         patched.setattr("recovery.steps.promote", interrupt)
         patched.setitem(sys.modules["recovery.steps"]._IMPLEMENTATIONS, STEPS[Action.FAILOVER][2], interrupt)
         result = shell.type("failover --to us-west-2")
-    assert (result.code, result.err) == (130, ["recovery: interrupted", f"recovery: {AGAIN}"])
+    assert (result.code, result.err) == (130, ["recovery: interrupted", f"recovery: {GOES_ON}"])
     assert shell.type("failover --to us-west-2").code == 0
     assert world.aurora.writer == AWAY
 

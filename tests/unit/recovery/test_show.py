@@ -5,7 +5,7 @@ import pytest
 
 from recovery import show
 from recovery.plan import Action, predict
-from recovery.status import UNKNOWN
+from recovery.verdict import UNKNOWN
 from simulator.scheduler import EPOCH as NOW
 from tests.unit.recovery.calm_world import EAST as HOME
 from tests.unit.recovery.calm_world import WEST as AWAY
@@ -14,7 +14,7 @@ from tests.unit.recovery.test_plan import STACK, plan
 REGION: dict[str, Any] = {
     "role": "primary", "alive": True, "ready": False, "why": "ledger unavailable",
     "right": {"epoch": 3, "region": AWAY}, "writer": AWAY, "cluster": "available", "instances": 2, "lever": False,
-    "led_to": AWAY, "exposure_s": 12.0, "refused": ["it is sick"], "watched_s": 4.0, "pause": None,
+    "led_to": AWAY, "exposure_s": 12.0, "refused": ["it is sick"], "watched_s": 4.0, "stale": False, "pause": None,
     "alarms": ["a", "b"],
     "event": {"at": "2026-01-02T00:00:00+00:00", "message": "Failed."}, "run": None, "drill": None,
     "unknown": {}}
@@ -31,19 +31,28 @@ def test_each_region_is_a_column() -> None:
     rows = {row[0]: row[1:] for row in show.regions(FOUND)}
     assert rows == {
         "": [f"{HOME} (primary)", f"{AWAY} (dr)"], "answers": ["yes", UNKNOWN], "can take payments": ["no", UNKNOWN],
-        "why not": ["ledger unavailable", UNKNOWN], "leader": [f"epoch 3, region {AWAY}", UNKNOWN],
+        "leader": [f"{AWAY} (epoch 3)", UNKNOWN],
         "database writer": [AWAY, UNKNOWN], "database cluster": ["available", UNKNOWN],
         "instances available": ["2", UNKNOWN], "lever pulled": ["no", UNKNOWN],
-        "Route 53 leads clients to": [AWAY, UNKNOWN], "a failover here loses at most, s": ["12.0", UNKNOWN],
-        "would be refused, because": ["it is sick", UNKNOWN], "controller looked, s ago": ["4.0", UNKNOWN],
-        "alarms": ["a, b", UNKNOWN],
-        "latest event of the database": ["at 2026-01-02T00:00:00+00:00, message Failed.", UNKNOWN]}
+        "Route 53 leads clients to": [AWAY, UNKNOWN], "at risk in a failover, s": ["12.0", UNKNOWN],
+        "controller looked, s ago": ["4.0", UNKNOWN]}
+
+
+def test_what_a_controller_said_long_ago_is_marked_with_its_age() -> None:
+    found = {**FOUND, "regions": {HOME: {**REGION, "stale": True, "watched_s": 75.2}, AWAY: SILENT}}
+    rows = {row[0]: row[1] for row in show.regions(found)}
+    assert rows["at risk in a failover, s"] == "12.0 (75 s old)"
+    assert rows["Route 53 leads clients to"] == f"{AWAY} (75 s old)"
+    assert rows["answers"] == "yes"
 
 
 def test_lines_about_the_whole_stack_and_why_a_part_is_unknown() -> None:
     assert show.stack(FOUND) == [
         f"leader: {AWAY}, epoch 3; database writer: {AWAY}; failoverMode: manual", "latest run: none",
-        "last drill: none", f"unknown in {AWAY}: controller, leader: table: Timeout",
+        "last drill: none", f"{HOME}: cannot take payments: ledger unavailable",
+        f"{HOME}: a failover would be refused: it is sick", f"{HOME}: alarms: a, b",
+        f"{HOME}: latest event of the database: at 2026-01-02T00:00:00+00:00, message Failed.",
+        f"unknown in {AWAY}: controller, leader: table: Timeout",
         f"unknown in {AWAY}: lever: lever in us-west-2: 403"]
 
 

@@ -8,7 +8,8 @@ import pytest
 from contract import DRILL_KEY, PAUSE_KEY
 from recovery.control_table import Pause
 from recovery.plan import Action
-from recovery.status import KEYS, UNKNOWN, alarms, read_status
+from recovery.status import KEYS, alarms, read_status
+from recovery.verdict import UNKNOWN
 from simulator.metrics import CloudWatchClient
 from simulator.scheduler import EPOCH
 from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
@@ -46,9 +47,10 @@ def test_everything_that_a_region_reports(world: CalmWorld) -> None:
     assert west["exposure_s"] > 0
     assert {key: west[key] for key in (*KEYS, "role", "unknown") if key not in ("watched_s", "exposure_s")} == {
         "role": "dr", "alive": True, "ready": True, "why": "", "right": {"epoch": 1, "region": EAST}, "writer": EAST,
-        "cluster": "available", "instances": 1, "lever": False, "led_to": EAST, "refused": [], "pause": vars(pause),
+        "cluster": "available", "instances": 1, "lever": False, "led_to": EAST, "refused": [], "stale": False,
+        "sees": True, "silent_since": None, "pause": vars(pause),
         "alarms": [], "event": None, "run": run.document(), "drill": {**DRILL, "began": EPOCH}, "unknown": {}}
-    assert {key: value for key, value in found.items() if key != "regions"} == {
+    assert {key: value for key, value in found.items() if key not in ("regions", "verdict")} == {
         "active": EAST, "epoch": 1, "writer": EAST, "mode": "manual", "pause": vars(pause), "run": run.document(),
         "drill": {**DRILL, "began": EPOCH}}
     assert [*found["regions"]] == [EAST, WEST]
@@ -96,7 +98,7 @@ def test_an_answer_that_is_late_is_unknown(world: CalmWorld) -> None:
 
 def test_without_an_observation_there_is_nothing_of_one() -> None:
     found = status_of(CalmWorld())["regions"][WEST]
-    assert [found[key] for key in ("led_to", "exposure_s", "refused", "watched_s")] == [None] * 4
+    assert [found[key] for key in ("led_to", "exposure_s", "refused", "watched_s", "stale")] == [None] * 5
     assert found["unknown"] == {}
 
 
