@@ -76,10 +76,16 @@ def judged(words: list[str], whole: bool) -> str:
     return ""
 
 
+GROUP = {option for each in RECOVERY.params if not each.is_flag for option in each.opts}
+"""The options of recovery that come before its command, each with a value."""
+
+
 def refusal(program: Any, words: list[str], *, whole: bool) -> str:
     """Why a program would refuse these words, by its own parser; what is not whole may lack something."""
     words = [PLACEHOLDERS.get(word, word) for word in words]
     if "commands" in vars(program) and words:
+        while len(words) > 2 and words[0] in GROUP:
+            del words[:2]
         if words[0] not in program.commands:
             return f"{words[0]}: no such command"
         program, words = program.commands[words[0]], words[1:]

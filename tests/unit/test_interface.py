@@ -127,8 +127,8 @@ def plan_document(program: Recording) -> Any:
     """What `recovery plan --json` prints."""
     with TemporaryDirectory() as folder:
         outputs = Path(folder) / "outputs.json"
-        outputs.write_text(json.dumps(program.outputs), encoding="utf-8")
         world = CalmWorld()
+        outputs.write_text(json.dumps({**program.outputs, **world.outputs}), encoding="utf-8")
         terminal = recovery.cli.Terminal(
             environ={OUTPUTS_VARIABLE: str(outputs)}, driver="alice", console=recovery.cli.console_of,
             confirm=lambda _: False, connect=lambda _: world.recovery())
