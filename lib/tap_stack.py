@@ -55,17 +55,18 @@ class TapStack(Component, type_name="TapStack"):
 
         self.outputs = self._with_controllers(
             catalogue(settings, foundation, primary, standby, shared), settings, primary, standby)
-        for each in (primary, standby):
-            keep(self.outputs, each)
         self.register_outputs({})
 
     @staticmethod
     def _with_controllers(outputs: Outputs, settings: Settings, primary: Region, standby: Region) -> Outputs:
-        """Create the controllers from the outputs. Returns these and those of the controllers."""
+        """Create the controllers from the outputs. Returns these and theirs, which both regions keep."""
         known = description(outputs)
         controllers = {role: ControllerFunction(region, peer=peer.names, settings=settings, description=known)
                        for role, region, peer in (("primary", primary, standby), ("dr", standby, primary))}
-        return {**outputs, **{f"{role}_controller_alias_arn": each.alias.arn for role, each in controllers.items()}}
+        found = {**outputs, **{f"{role}_controller_alias_arn": each.alias.arn for role, each in controllers.items()}}
+        for region in (primary, standby):
+            keep(found, region)
+        return found
 
     def _aws(self, region: RegionSettings, settings: Settings) -> aws.Provider:
         """The one provider of a region; for an emulator it needs neither credentials nor AWS's own host names.

@@ -43,7 +43,7 @@ from recovery.errors import (
     sign_in,
 )
 from recovery.outputs import ANY_STACK, FoundOutputs, Wanted, check_place, in_files, in_region, reach
-from recovery.plan import Action, Evidence, Facts, Plan, Step, predict, reasons, refusals, resumes, shortfalls
+from recovery.plan import Action, Evidence, Facts, Plan, Refusal, Step, predict, reasons, refusals, resumes, shortfalls
 from recovery.record import Run, StepProgress
 from recovery.runner import Hold, Intent, Runner, claim, end_open_run
 from recovery.stack import Stack
@@ -211,22 +211,18 @@ def plan(context: typer.Context, action: Action, *, to: To = "", as_json: Json =
     terminal: Terminal = context.obj
     deployed = terminal.open()
     planned = deployed.plan(action, to)
-    facts = Cloud(plan=planned, environment=deployed.environment).facts()
-    goes_on = facts.record is not None and resumes(planned, facts.record.run)
-    refused = [] if goes_on else reasons(refusals(planned, facts))
-    now = [f"would be refused now, because {each}" for each in refused] or [
+    goes_on, refused = _decide(planned, Cloud(plan=planned, environment=deployed.environment).facts())
+    now = [f"would be refused now, because {each}" for each in reasons(refused)] or [
         "would go on with the run that is not finished" if goes_on else "would begin now"]
-    budget, objective = planned.budget(), planned.stack.recovery_time_objective
-    expected = predict(planned.stack, action)
-    total, lacks = sum(budget.values()), shortfalls(planned)
+    expected, lacks, what = predict(planned.stack, action), shortfalls(planned), f"{action} to {planned.target.region}"
+    total, objective = sum(planned.budget().values()), planned.stack.recovery_time_objective
     document = {
         "action": action.value, "target": planned.target.region, "steps": [asdict(step) for step in planned.steps],
-        "budget_s": budget, "sum_s": total, "recovery_time_objective_s": objective,
+        "budget_s": planned.budget(), "sum_s": total, "recovery_time_objective_s": objective,
         "prediction_for_aws": [asdict(each) for each in expected], "shortfalls": lacks,
-        "goes_on": goes_on, "refused_now": refused}
+        "goes_on": goes_on, "refused_now": reasons(refused)}
     terminal.show(
-        document, *(f"{action} to {planned.target.region} {each}" for each in now),
-        _table(show.steps(planned), f"{action} to {planned.target.region}"), show.budget(planned),
+        document, *(f"{what} {each}" for each in now), _table(show.steps(planned), what), show.budget(planned),
         _table(show.expected(expected), f"Prediction for {action} on AWS (never measured there)"),
         *lacks, as_json=as_json)
     if total > objective:
@@ -386,8 +382,7 @@ def carry_out(terminal: Terminal, action: Action, to: str, *, as_json: bool, acc
     planned = deployed.plan(action, to)
     cloud = Cloud(plan=planned, environment=deployed.environment)
     since, facts = Stopwatch(cloud.clock), cloud.facts()
-    resuming = facts.record is not None and resumes(planned, facts.record.run)
-    refused = [] if resuming else refusals(planned, facts)
+    _, refused = _decide(planned, facts)
     if not all(accepts_loss and refusal.loses for refusal in refused):
         hint = ["to begin anyway, add --accept-data-loss"] if all(each.loses for each in refused) else []
         raise CommandStopped(REFUSED, *reasons(refused), *hint)
@@ -395,20 +390,31 @@ def carry_out(terminal: Terminal, action: Action, to: str, *, as_json: bool, acc
     hold = claim(cloud, _intent(terminal, cloud, facts, why, since, accepted=bool(refused)))
     console = terminal.console(as_json)
     console.print(f"{hold.run.action} to {hold.run.target} ({hold.run.id}): {hold.run.why}")
-    try:
-        finished = drive(hold, console)
-    except (AlreadyRunning, RecordGone) as error:
-        raise CommandStopped(UNFINISHED, f"{error}: this command stops") from error
-    except (StepTimedOut, StoreUnavailable, EvidenceTooOld, GivenUp) as error:
-        raise CommandStopped(UNFINISHED, reason(error), _next(hold)) from error
-    except KeyboardInterrupt:
-        raise CommandStopped(INTERRUPTED, "interrupted", _next(hold)) from None
+    finished = _finish(hold, console)
     try:
         cloud.notify(f"{finished.action} to {finished.target} is done", f"By {finished.driver}: {finished.why}")
         cloud.start_repair()
     except AwsFailure as error:
         terminal.warn(f"payments are taken, but afterwards something failed: {error}")
     terminal.show(finished.document(), f"done in {(finished.ended or 0) - finished.began:.1f} s", as_json=as_json)
+
+
+def _decide(planned: Plan, facts: Facts) -> tuple[bool, list[Refusal]]:
+    """Whether the plan would go on with a run that has not ended, and everything that forbids to begin it."""
+    goes_on = facts.record is not None and resumes(planned, facts.record.run)
+    return goes_on, [] if goes_on else refusals(planned, facts)
+
+
+def _finish(hold: Hold, console: Console) -> Run:
+    """Carry out a run to its end. Raises CommandStopped."""
+    try:
+        return drive(hold, console)
+    except (AlreadyRunning, RecordGone) as error:
+        raise CommandStopped(UNFINISHED, f"{error}: this command stops") from error
+    except (StepTimedOut, StoreUnavailable, EvidenceTooOld, GivenUp) as error:
+        raise CommandStopped(UNFINISHED, reason(error), _next(hold)) from error
+    except KeyboardInterrupt:
+        raise CommandStopped(INTERRUPTED, "interrupted", _next(hold)) from None
 
 
 def _next(hold: Hold) -> str:

@@ -31,7 +31,7 @@ def failed(name: str, detail: str = "") -> CheckResult:
 
 
 @dataclass
-class World:
+class World:  # pylint: disable=too-many-instance-attributes  # everything that a run may meet
     """What happens in a rehearsal, and what was asked of its parts.
 
     starting, deploying, migrating, lifting: raised there.
@@ -69,11 +69,6 @@ class World:
         """Where runs have their folders."""
         return self.folder / "runs"
 
-    def written(self) -> tuple[Path, dict[str, Any]]:
-        """The outputs file of the run that is under way, and what it says."""
-        (path,) = self.runs.glob("*/outputs.json")
-        return path, json.loads(path.read_text(encoding="utf-8"))
-
     def parts(self) -> Parts:
         """The parts of a rehearsal in this world."""
         parts: dict[str, Any] = {
@@ -100,7 +95,8 @@ class World:
             raise error
 
     def _migrate(self, *_: object) -> dict[str, list[str]]:
-        self.outputs_file, self.outputs = self.written()
+        (self.outputs_file,) = self.runs.glob("*/outputs.json")
+        self.outputs = json.loads(self.outputs_file.read_text(encoding="utf-8"))
         self._raise(self.migrating)
         return {"applied": ["0001_ledger.sql"]}
 

@@ -141,13 +141,15 @@ def clients(**endpoints: str) -> Any:
         meta=SimpleNamespace(endpoint_url=endpoints.get(service, f"https://{service}.{region}.amazonaws.com")))
 
 
-EMULATED = clients(dynamodb="http://127.0.0.1:1", rds="http://127.0.0.1:1", s3="http://127.0.0.1:1")
+def emulated() -> Any:
+    """Clients of an emulator."""
+    return clients(**dict.fromkeys(("dynamodb", "rds", "s3"), "http://127.0.0.1:1"))
 
 
 def test_a_stack_is_called_where_it_is() -> None:
     check_place(IN_AWS, clients())
-    check_place(REHEARSED, EMULATED)
-    check_place({**REHEARSED, "emulator": None}, EMULATED)
+    check_place(REHEARSED, emulated())
+    check_place({**REHEARSED, "emulator": None}, emulated())
 
 
 @pytest.mark.parametrize("values", [REHEARSED, {key: REHEARSED[key] for key in IN_AWS}])
