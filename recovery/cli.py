@@ -214,17 +214,17 @@ def plan(context: typer.Context, action: Action, *, to: To = "", as_json: Json =
     goes_on, refused = _decide(planned, Cloud(plan=planned, environment=deployed.environment).facts())
     now = [f"would be refused now, because {each}" for each in reasons(refused)] or [
         "would go on with the run that is not finished" if goes_on else "would begin now"]
-    expected, lacks, what = predict(planned.stack, action), shortfalls(planned), f"{action} to {planned.target.region}"
+    expected, what = predict(planned.stack, action), f"{action} to {planned.target.region}"
     total, objective = sum(planned.budget().values()), planned.stack.recovery_time_objective
     document = {
         "action": action.value, "target": planned.target.region, "steps": [asdict(step) for step in planned.steps],
         "budget_s": planned.budget(), "sum_s": total, "recovery_time_objective_s": objective,
-        "prediction_for_aws": [asdict(each) for each in expected], "shortfalls": lacks,
+        "prediction_for_aws": [asdict(each) for each in expected], "shortfalls": shortfalls(planned),
         "goes_on": goes_on, "refused_now": reasons(refused)}
     terminal.show(
         document, *(f"{what} {each}" for each in now), _table(show.steps(planned), what), show.budget(planned),
         _table(show.expected(expected), f"Prediction for {action} on AWS (never measured there)"),
-        *lacks, as_json=as_json)
+        *shortfalls(planned), as_json=as_json)
     if total > objective:
         raise CommandStopped(REFUSED, f"recoveryTimeObjective = {objective}: the plan may take {total:.0f} s")
 
@@ -379,14 +379,10 @@ def carry_out(terminal: Terminal, action: Action, to: str, *, as_json: bool, acc
     Raises CommandStopped, AlreadyRunning, RecordGone, StoreUnavailable, and what `Terminal.open` raises.
     """
     deployed = terminal.open()
-    planned = deployed.plan(action, to)
-    cloud = Cloud(plan=planned, environment=deployed.environment)
+    cloud = Cloud(plan=deployed.plan(action, to), environment=deployed.environment)
     since, facts = Stopwatch(cloud.clock), cloud.facts()
-    _, refused = _decide(planned, facts)
-    if not all(accepts_loss and refusal.loses for refusal in refused):
-        hint = ["to begin anyway, add --accept-data-loss"] if all(each.loses for each in refused) else []
-        raise CommandStopped(REFUSED, *reasons(refused), *hint)
-    why = f"accepted: {'; '.join(reasons(refused))}" if refused else f"{planned.action} requested"
+    refused = _accepted(cloud.plan, facts, accepts_loss=accepts_loss)
+    why = f"accepted: {'; '.join(reasons(refused))}" if refused else f"{action} requested"
     hold = claim(cloud, _intent(terminal, cloud, facts, why, since, accepted=bool(refused)))
     console = terminal.console(as_json)
     console.print(f"{hold.run.action} to {hold.run.target} ({hold.run.id}): {hold.run.why}")
@@ -403,6 +399,15 @@ def _decide(planned: Plan, facts: Facts) -> tuple[bool, list[Refusal]]:
     """Whether the plan would go on with a run that has not ended, and everything that forbids to begin it."""
     goes_on = facts.record is not None and resumes(planned, facts.record.run)
     return goes_on, [] if goes_on else refusals(planned, facts)
+
+
+def _accepted(planned: Plan, facts: Facts, *, accepts_loss: bool) -> list[Refusal]:
+    """The losses that a person has accepted. Raises CommandStopped if anything else forbids the plan."""
+    _, refused = _decide(planned, facts)
+    if not all(accepts_loss and refusal.loses for refusal in refused):
+        hint = ["to begin anyway, add --accept-data-loss"] if all(each.loses for each in refused) else []
+        raise CommandStopped(REFUSED, *reasons(refused), *hint)
+    return refused
 
 
 def _finish(hold: Hold, console: Console) -> Run:
