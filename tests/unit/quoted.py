@@ -36,7 +36,8 @@ RECOVERY, REHEARSAL, COST = (command_of(each) for each in (recovery.cli.app, reh
 MODULES = {"recovery": RECOVERY, "rehearsal": REHEARSAL, "simulator": command_of(simulator), "tools.cost": COST}
 BY_TARGET = {"rehearse": REHEARSAL, "drill": REHEARSAL, "cost": COST, "doctor": RECOVERY.commands["doctor"]}
 """What a target passes ARGS to."""
-OPTIONS = {option for program in MODULES.values() for command in getattr(program, "commands", {"": program}).values()
+OPTIONS = {option for program in MODULES.values()
+           for command in (program, *getattr(program, "commands", {}).values())
            for each in command.params for option in each.opts}
 
 
