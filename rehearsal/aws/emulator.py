@@ -7,26 +7,38 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import httpx
 
+from rehearsal.aws.ministack import PROCESS
 from rehearsal.aws.processes import end, undisturbed
 from rehearsal.errors import EmulatorError, RehearsalError
 from rehearsal.polling import wait_until
 
+PORTS = 3  # that are tried: another program may take a free port first
 START_TIMEOUT = 30.0  # seconds until the first healthy answer; 0.2 to 4 s are usual
+IN_USE = "already in use"  # what MiniStack, and the operating system, say of a port
 PROGRAM = (sys.executable, "-P", str(Path(__file__).with_name("ministack.py")))
 
 
-class Emulator:
-    """A MiniStack from `start` to `stop`, which may be called at any time. `program` is its command line."""
+def free_port() -> int:
+    """A loopback port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
 
-    def __init__(self, program: Sequence[str] = PROGRAM) -> None:
-        self._program = program
-        with socket.create_server(("127.0.0.1", 0)) as probe:  # on a port that nothing listens on
-            self.endpoint = f"http://127.0.0.1:{probe.getsockname()[1]}"
+
+class Emulator:
+    """A MiniStack from `start` to `stop`, which may be called at any time; it has an `endpoint` once it is started.
+
+    program: its command line. port: gives a port that nothing listens on.
+    """
+
+    def __init__(self, program: Sequence[str] = PROGRAM, port: Callable[[], int] = free_port) -> None:
+        self.endpoint = ""
+        self._program, self._port = program, port
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -34,6 +46,18 @@ class Emulator:
         """Return once the emulator answers. Raises EmulatorError."""
         if importlib.util.find_spec("ministack") is None:
             raise EmulatorError("ministack is missing: install requirements-dev.txt")
+        for left in reversed(range(PORTS)):
+            try:
+                self._start(self._port())
+            except EmulatorError as error:
+                if not left or IN_USE not in str(error):
+                    raise
+                self.stop()
+            else:
+                return
+
+    def _start(self, port: int) -> None:
+        self.endpoint = f"http://127.0.0.1:{port}"
         with undisturbed():
             self._folder = Path(tempfile.mkdtemp(prefix="rehearsal-"))
             with (self._folder / "emulator.log").open("wb") as log:
@@ -65,7 +89,7 @@ class Emulator:
         def healthy() -> bool:
             if process.poll() is not None:
                 raise EmulatorError("the process has ended")
-            return client.get("/_ministack/health").is_success
+            return client.get(PROCESS).text == str(process.pid)  # another program may have taken the port
 
         with httpx.Client(base_url=self.endpoint, timeout=2, trust_env=False) as client:
             try:

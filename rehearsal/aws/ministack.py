@@ -3,7 +3,7 @@
 MiniStack copies items of global tables and objects of replicated buckets within the write itself. Here each copy waits
 in a queue, one queue for each store and direction, and MiniStack's own code makes it once the lag of that direction is
 over. MiniStack's single thread makes due copies before it handles the next request, so no reader sees one late. The
-settings are changed, and the queues read, over HTTP at `PATH`, by `replication`.
+settings are changed, and the queues read, over HTTP at `PATH`, by `replication`. `PROCESS` shows whose port it is.
 
 It runs by path, `python -P ministack.py`, in a process of its own, so it imports nothing of the project, and functions
 inherit nothing of the project from it. It replaces private functions of the release that requirements-dev.txt pins, and
@@ -16,6 +16,7 @@ import copy
 import inspect
 import itertools
 import json
+import os
 import sys
 import time
 from collections import deque
@@ -28,6 +29,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 PATH = "/_rehearsal/copies"
+PROCESS = "/_rehearsal/process"  # answers with the id of the emulator's process
 TABLE, RECEIPTS = "table", "receipts"  # contract.Store, which cannot be imported here
 STRONG = "strong table"  # one with strong consistency: it never lags, and only waits while a region is cut off
 
@@ -329,22 +331,24 @@ def _tables_of(data: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 def controlled(emulator: Application, queues: CopyQueues) -> Application:
-    """The emulator's ASGI application, which also makes due copies before each request, and serves `PATH`."""
+    """The emulator's ASGI application, which also makes due copies before each request, and serves both paths."""
     async def application(scope: Any, receive: Receive, send: Send) -> None:
         queues.make_due()
-        if scope.get("path") != PATH:
+        if scope.get("path") not in {PATH, PROCESS}:
             await emulator(scope, receive, send)
             return
         body, more = b"", True
         while more:
             message = await receive()
             body, more = body + message.get("body", b""), message.get("more_body", False)
-        try:
-            queues.change(json.loads(body or b"{}"))
-            queues.make_due()
-            status, answer = HTTPStatus.OK, json.dumps(queues.report())
-        except (LookupError, TypeError, ValueError) as error:
-            status, answer = HTTPStatus.BAD_REQUEST, repr(error)
+        status, answer = HTTPStatus.OK, str(os.getpid())
+        if scope["path"] == PATH:
+            try:
+                queues.change(json.loads(body or b"{}"))
+                queues.make_due()
+                answer = json.dumps(queues.report())
+            except (LookupError, TypeError, ValueError) as error:
+                status, answer = HTTPStatus.BAD_REQUEST, repr(error)
         await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": answer.encode()})
 

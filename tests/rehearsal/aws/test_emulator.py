@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal.aws.emulator import PROGRAM, Emulator
+from rehearsal.aws.emulator import PROGRAM, Emulator, free_port
 from rehearsal.errors import EmulatorError, NoAnswer
 from rehearsal.workload.http import ApiClient
 
@@ -24,6 +24,28 @@ def test_an_emulator_listens_on_loopback_and_leaves_nothing(tmp_path: Path, monk
         client.get("/")
     assert list(tmp_path.iterdir()) == []
     emulator.stop()
+
+
+def test_a_port_that_another_emulator_took_first_is_given_up_for_another() -> None:
+    first = Emulator()
+    try:
+        first.start()
+        taken = int(first.endpoint.rpartition(":")[2])
+        ports = iter([taken, free_port()])
+        second = Emulator(port=lambda: next(ports))
+        try:
+            second.start()
+            assert second.endpoint != first.endpoint
+        finally:
+            second.stop()
+        never = Emulator(port=lambda: taken)
+        try:
+            with pytest.raises(EmulatorError, match="already in use"):
+                never.start()
+        finally:
+            never.stop()
+    finally:
+        first.stop()
 
 
 @pytest.mark.parametrize(
