@@ -208,6 +208,10 @@ up-primary up-dr: stack $(READY)
 adopt: pulumi $(READY) ## Find what an interrupted up has made and not written down; ARGS=--yes takes it into STACK's state
 	@$(PY) -m rehearsal.deploy.adopt "$$STACK" $(ARGS)
 
+.PHONY: replace
+replace: pulumi $(READY) ## Replace a lost region by a third one: LOST=us-east-1 NEW=eu-west-1; ARGS=--yes does what is listed
+	@$(PY) -m tools.replace "$$STACK" "$(LOST)" "$(NEW)" $(ARGS)
+
 .PHONY: migrate
 migrate: $(READY) ## Bring the ledger's schema up to date in STACK, as cfn-outputs/STACK.json describes it
 	@$(PY) -m tools.migrate "$$STACK"

@@ -11,10 +11,12 @@ class DrRegion(Region, type_name="DrRegion"):
     """The region whose cluster joins as a reader, and whose key is a replica.
 
     AWS makes it wait for the primary region in two places: its key waits for the key that it replicates, and its
-    cluster for the writer's first instance, without which AWS has no master login for a reader.
+    cluster for the writer's first instance, without which AWS has no master login for a reader. A key that is a replica
+    itself cannot be replicated: then this region has a key of its own.
     """
 
     def __init__(self, name: str, args: RegionArgs, *, primary: PrimaryRegion, provider: aws.Provider,
                  opts: pulumi.ResourceOptions) -> None:
         reader = Reader(source_region=primary.names.region, after=primary.database.instances[:1])
-        super().__init__(name, args, key_replica_of=primary.key.arn, joins_as=reader, provider=provider, opts=opts)
+        original = None if args.settings.primary.key_origin else primary.key.arn
+        super().__init__(name, args, key_replica_of=original, joins_as=reader, provider=provider, opts=opts)

@@ -211,6 +211,8 @@ hosted_zone_id = matching("Z[A-Z0-9]{1,31}", "must be the id of a hosted zone, s
 engine_version = matching(r"1[5-8]\.[0-9]{1,2}", "must be MAJOR.MINOR of Aurora PostgreSQL 15 to 18, such as 17.7")
 secret_arn = matching("arn:aws:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@!-]{1,519}",
                       "must be the ARN of a secret: arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME")
+key_arn = matching("arn:aws:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]{1,128}",
+                   "must be the ARN of a key: arn:aws:kms:REGION:ACCOUNT:key/ID")
 email = matching(r"[!-?A-~]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}",
                  "must be an e-mail address such as ops@example.com")
 loopback_url = matching(r"https?://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?",

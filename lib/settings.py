@@ -137,6 +137,7 @@ SUFFIX = "suffix"  # the default of environmentSuffix among the texts from which
 IN_ANOTHER_REGION = "everything in it would be created anew in another region; a failover changes no setting"
 ANOTHER_NETWORK = "the network, and the database in it, would be replaced"
 ANOTHER_TABLE = "AWS cannot change it, so the table would be replaced"
+ANOTHER_KEY = "the primary region's key would be replaced, and what it encrypts could not be read"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +152,7 @@ class RegionSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class PrimarySettings(RegionSettings):
-    """The region that the stack starts in."""
+    """The region that the stack starts in. `key_origin` is None unless a lost region's key was replicated to it."""
 
     region: str = setting(
         "primaryRegion", parsers.region, "Region that starts with the database's writer.", "us-east-1",
@@ -163,6 +164,10 @@ class PrimarySettings(RegionSettings):
     instances: int = setting(
         "primaryInstances", parsers.whole(1, 15), "Database instances in the primary region, 1 to 15.",
         {"dev": "1", "prod": "2"})
+    key_origin: str | None = optional(
+        "primaryKeyOrigin", parsers.key_arn,
+        "ARN of the key that the primary region's key is a replica of, once that key's region was replaced; `make "
+        "replace` writes it.", unset="none: the primary region has the original", fixed=ANOTHER_KEY)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -305,7 +310,7 @@ class Settings:
         "End of every physical name: lower-case letters and digits, with single hyphens between them.",
         lambda texts: texts[SUFFIX], unset="the stack's name", output="environment_suffix",
         fixed="everything would be created anew under other names")
-    primary: RegionSettings = group(PrimarySettings)
+    primary: PrimarySettings = group(PrimarySettings)
     dr: RegionSettings = group(StandbySettings)
     domain_name: str | None = optional(
         "domainName", parsers.domain_name, "Lower-case DNS name of the service.",

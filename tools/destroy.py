@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from tools.pulumi_cli import PulumiFailed, run
+
 TAKEN = "the next stack of this suffix cannot be created before you delete it"
 OUTLIVES = ("Key", "ReplicaKey", "Vault", "Bucket")  # what is listed of the resources that a destroy leaves
 
@@ -16,10 +18,8 @@ Resource = Mapping[str, Any]
 
 
 def resources(stack: str) -> list[Resource]:
-    """The resources in a stack's state. Raises CalledProcessError; why is on stderr already."""
-    exported = subprocess.run(["pulumi", "stack", "export", "--stack", stack],  # noqa: S603, S607
-                              stdout=subprocess.PIPE, text=True, check=True).stdout
-    found = json.loads(exported)["deployment"].get("resources", [])
+    """The resources in a stack's state. Raises PulumiFailed."""
+    found = json.loads(run("stack", "export", "--stack", stack))["deployment"].get("resources", [])
     return [each for each in found if each.get("custom") and not each["type"].startswith("pulumi:")]
 
 
@@ -65,8 +65,9 @@ def main(stack: str, arguments: Sequence[str]) -> int:
             return 1
         code = subprocess.run(["pulumi", "destroy", "--stack", stack, *arguments], check=False).returncode  # noqa: S603, S607
         after = resources(stack)
-    except subprocess.CalledProcessError as error:
-        return error.returncode
+    except PulumiFailed as error:
+        print(f"destroy: {error}", file=sys.stderr)
+        return 1
     print(f"{stack} after: {counted(after)} left in the state")
     gone = {each["urn"] for each in before} - {each["urn"] for each in after}
     for line in remains(each for each in before if each["urn"] in gone):

@@ -3,7 +3,6 @@
 `make init STACK=prod` runs it with the credentials of the stack's account. What the file already says stays.
 """
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,22 +14,15 @@ from pulumi.runtime import set_all_config
 from contract import PROJECT
 from lib.errors import SettingsError
 from lib.parsers import ZONES
-from lib.settings import EMULATOR_ACCOUNT, RegionSettings, Settings
+from lib.settings import EMULATOR_ACCOUNT, Settings
+from tools.pulumi_cli import PulumiFailed, run
 
 Clients = Callable[[str, str], Any]
-Pulumi = Callable[[Sequence[str]], str]
+Pulumi = Callable[..., str]
 
 
 class InitFailed(Exception):
     """The stack cannot be made: says why, in one line."""
-
-
-def run_pulumi(arguments: Sequence[str]) -> str:
-    """What the Pulumi CLI prints. Raises InitFailed; why is on stderr already."""
-    done = subprocess.run(["pulumi", *arguments], stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603, S607
-    if done.returncode:
-        raise InitFailed(f"pulumi {arguments[0]} failed")
-    return done.stdout
 
 
 def boto_client(service: str, region: str) -> Any:
@@ -38,15 +30,15 @@ def boto_client(service: str, region: str) -> Any:
     return boto3.client(service, region_name=region)
 
 
-def init(stack: str, arguments: Sequence[str], pulumi: Pulumi = run_pulumi,
+def init(stack: str, arguments: Sequence[str], pulumi: Pulumi = run,
          clients: Clients = boto_client) -> dict[str, str]:
     """Make the stack unless it exists (`arguments` are for `pulumi stack init`). Returns the keys that were written.
 
-    Raises InitFailed and SettingsError.
+    Raises InitFailed, PulumiFailed and SettingsError.
     """
-    if stack not in [each["name"] for each in json.loads(pulumi(["stack", "ls", "--json"]))]:
-        pulumi(["stack", "init", stack, "--no-select", *arguments])
-    found = json.loads(pulumi(["config", "--json", "--stack", stack]))
+    if stack not in [each["name"] for each in json.loads(pulumi("stack", "ls", "--json"))]:
+        pulumi("stack", "init", stack, "--no-select", *arguments)
+    found = json.loads(pulumi("config", "--json", "--stack", stack))
     given = {key: str(each["value"]) for key, each in found.items() if each.get("value")}
     set_all_config({f"{PROJECT}:account": EMULATOR_ACCOUNT, f"{PROJECT}:environmentSuffix": stack, **given})
     settings = Settings.load()
@@ -55,23 +47,24 @@ def init(stack: str, arguments: Sequence[str], pulumi: Pulumi = run_pulumi,
     if not settings.aws_endpoint:
         try:
             chosen |= {"account": clients("sts", settings.primary.region).get_caller_identity()["Account"],
-                       "primaryZones": _zones(settings.primary, clients), "drZones": _zones(settings.dr, clients)}
+                       "primaryZones": zones_of(settings.primary.region, clients),
+                       "drZones": zones_of(settings.dr.region, clients)}
         except (ClientError, BotoCoreError) as error:
             raise InitFailed(str(error)) from error
     new = {key: value for key, value in chosen.items() if f"{PROJECT}:{key}" not in given}
     if new:
-        pulumi(["config", "set-all", "--stack", stack, *(
-            part for key, value in new.items() for part in ("--plaintext", f"{key}={value}"))])
+        pulumi("config", "set-all", "--stack", stack, *(
+            part for key, value in new.items() for part in ("--plaintext", f"{key}={value}")))
     return new
 
 
-def _zones(region: RegionSettings, clients: Clients) -> str:
-    """The first three zones that the account has in the region, by name."""
-    offered = clients("ec2", region.region).describe_availability_zones(Filters=[
+def zones_of(region: str, clients: Clients) -> str:
+    """The first three zones that the account has in the region, by name. Raises InitFailed."""
+    offered = clients("ec2", region).describe_availability_zones(Filters=[
         {"Name": "state", "Values": ["available"]}, {"Name": "opt-in-status", "Values": ["opt-in-not-required"]}])
     names = sorted(zone["ZoneName"] for zone in offered["AvailabilityZones"])
     if len(names) < ZONES:
-        raise InitFailed(f"{region.region} offers {len(names)} availability zones; {ZONES} are needed")
+        raise InitFailed(f"{region} offers {len(names)} availability zones; {ZONES} are needed")
     return ",".join(names[:ZONES])
 
 
@@ -80,7 +73,7 @@ def main(arguments: Sequence[str], run: Callable[[str, Sequence[str]], Mapping[s
     try:
         for key, value in run(arguments[0], arguments[1:]).items():
             print(f"Pulumi.{arguments[0]}.yaml: {key} = {value}")
-    except (InitFailed, SettingsError) as error:
+    except (InitFailed, PulumiFailed, SettingsError) as error:
         print(f"init: {error}", file=sys.stderr)
         return 1
     return 0

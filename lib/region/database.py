@@ -13,9 +13,10 @@ from lib.settings import DatabaseSettings, Profile
 
 ENGINE = aws.rds.EngineType.AURORA_POSTGRESQL
 # A failover moves the writer, and an upgrade goes through the global cluster: an update must not undo either.
-# A changed user or database name would replace the cluster; a password may have been rotated under the other one.
+# A changed user, database name or source would replace the cluster, which may have been created in the other role; a
+# password may have been rotated under the other one.
 MOVED_BY_FAILOVER = ["replicationSourceIdentifier", "globalClusterIdentifier", "engineVersion", "masterUsername",
-                     "masterPassword", "databaseName"]
+                     "masterPassword", "databaseName", "sourceRegion"]
 INSIGHTS_DAYS = 7  # the only retention that AWS still offers without advanced Database Insights
 # An instance follows its cluster's version, and AWS refuses another key once Performance Insights is on.
 FIXED_AT_CREATION = ["engineVersion", "performanceInsightsKmsKeyId"]

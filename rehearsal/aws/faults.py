@@ -72,10 +72,14 @@ class LastingFault(Fault):
 
 @dataclass(frozen=True)
 class Cut(LastingFault):
-    """Cut a region off: every call from it or to it fails; with `inside`, only those across its border."""
+    """Cut a region off: every call from it or to it fails; with `inside`, only those across its border.
+
+    `spared`: services there that answer all the same, by their signing names.
+    """
 
     mode: FailureMode = FailureMode.RESET
     inside: bool = False
+    spared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -195,7 +199,8 @@ class Faults:
         within = call.caller == call.region or (call.caller == OUTSIDE and call.service == SERVICES["api"])
         for fault in self._active:
             match fault:
-                case Cut(region, mode, inside) if region in (call.caller, call.region) and not (inside and within):
+                case Cut(region, mode, inside, spared) if region in (call.caller, call.region) and not (
+                        (inside and within) or call.service in spared):
                     return mode
                 case Lose(region, store, mode) if region == call.region and SERVICES.get(store, store) in services:
                     return mode

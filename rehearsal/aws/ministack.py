@@ -296,6 +296,45 @@ class HeadlessClusters:
         return resolved, error
 
 
+class ApiKeys:
+    """Knows each region's key of one value; MiniStack takes the first of them, in whatever region, for all."""
+
+    def __init__(self, gateway: Any) -> None:
+        self._keys = gateway._api_keys
+        self._plans = _replace(gateway, "_usage_plans_for_key", self._of_all, "key_id", "api_id", "stage_name")
+
+    def _of_all(self, key_id: str, api_id: str, stage_name: str) -> list[Any]:
+        keys = [key for _, key in self._keys.all_items()]
+        value = next(key["value"] for key in keys if key["id"] == key_id)
+        return [plan for key in keys if key["value"] == value for plan in self._plans(key["id"], api_id, stage_name)]
+
+
+class SecretReplicas:
+    """Parts a secret from its replicas, by two operations that MiniStack lacks."""
+
+    def __init__(self, secrets: Any, scope: Any) -> None:
+        self._secrets, self._scope = secrets, scope
+        self._handle = _replace(secrets, "handle_request", self._handle_request,
+                                "method", "path", "headers", "body", "query_params")
+
+    async def _handle_request(self, method: str, path: str, headers: Mapping[str, str], body: bytes,
+                              query_params: Any) -> Answer:
+        action = headers.get("x-amz-target", "").rpartition(".")[2]
+        if action not in ("RemoveRegionsFromReplication", "StopReplicationToReplica"):
+            answer: Answer = await self._handle(method, path, headers, body, query_params)
+            return answer
+        asked = json.loads(body)
+        _, secret = self._secrets._resolve(asked["SecretId"])
+        removed = asked.get("RemoveReplicaRegions", ())
+        for region in removed:
+            self._secrets._secrets.pop_scoped(self._scope.get_account_id(), region, secret["Name"], None)
+        secret["ReplicationStatus"] = [each for each in secret["ReplicationStatus"] if each["Region"] not in removed]
+        if action == "StopReplicationToReplica":
+            for key in ("_PrimaryRegion", "_PrimarySecretArn"):
+                secret.pop(key, None)
+        return HTTPStatus.OK, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps({"ARN": secret["ARN"]}).encode()
+
+
 class EndpointPolicies:
     """Shows the policy of a VPC endpoint, which MiniStack keeps to itself."""
 
@@ -358,14 +397,17 @@ def controlled(emulator: Application, queues: CopyQueues) -> Application:
 def main() -> None:
     """Run MiniStack's own program with these changes."""
     app: Any
-    app, scope, dynamodb, s3, rds, ec2 = (
+    app, scope, dynamodb, s3, rds, ec2, secrets, gateway = (
         import_module(f"ministack.{name}")
-        for name in ("app", "core.responses", *(f"services.{each}" for each in ("dynamodb", "s3", "rds", "ec2"))))
+        for name in ("app", "core.responses", *(f"services.{each}" for each in ("dynamodb", "s3", "rds", "ec2", "secretsmanager",
+                                                                 "apigateway_v1"))))
     queues = CopyQueues()
     TableReplication(dynamodb, scope, queues)
     BucketReplication(s3, scope, queues)
     HeadlessClusters(rds)
     EndpointPolicies(ec2)
+    SecretReplicas(secrets, scope)
+    ApiKeys(gateway)
     app.app = controlled(app.app, queues)
     app.main()
 

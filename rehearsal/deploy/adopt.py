@@ -6,7 +6,6 @@ ARGS=--yes it puts that into the state, removes the notes, and lets `pulumi refr
 """
 import argparse
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,13 +18,10 @@ from rehearsal.deploy.provider.values import NO_PROVIDER, provider_config
 from rehearsal.deploy.resources import RESOURCE_TYPES
 from rehearsal.deploy.resources.model import DeployTarget
 from rehearsal.errors import DeploymentError
+from tools.pulumi_cli import PulumiFailed, run
 
 Pulumi = Callable[..., str]
 CREATING = "creating"
-
-
-class AdoptFailed(Exception):
-    """Nothing can be adopted: says why, in one line."""
 
 
 class AwsClients:
@@ -96,20 +92,11 @@ def _shown(value: Any) -> Any:
     return [_shown(each) for each in value] if isinstance(value, list) else value
 
 
-def run_pulumi(*arguments: str, text: str | None = None) -> str:
-    """What the Pulumi CLI prints. Raises AdoptFailed; why is on stderr already."""
-    done = subprocess.run(
-        ["pulumi", *arguments], input=text, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S607
-    if done.returncode:
-        raise AdoptFailed(f"pulumi {' '.join(arguments[:2])} failed")
-    return done.stdout
-
-
-def adopt(stack: str, *, yes: bool, pulumi: Pulumi = run_pulumi,
+def adopt(stack: str, *, yes: bool, pulumi: Pulumi = run,
           find: Callable[[Mapping[str, Any]], Iterator[Interrupted]] = interrupted) -> list[str]:
     """List the interrupted creations of a stack, one line each; if `yes`, adopt what exists of them.
 
-    Raises AdoptFailed and DeploymentError.
+    Raises PulumiFailed and DeploymentError.
     """
     document = json.loads(pulumi("stack", "export", "--show-secrets", "--stack", stack))
     state = document["deployment"]
@@ -133,7 +120,7 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     try:
         lines = adopt(given.stack, yes=given.yes)
-    except (AdoptFailed, DeploymentError) as error:
+    except (PulumiFailed, DeploymentError) as error:
         print(f"adopt: {error}", file=sys.stderr)
         return 1
     print("\n".join(lines) or "no creation was interrupted")

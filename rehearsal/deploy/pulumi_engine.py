@@ -34,6 +34,9 @@ COPIED = "Pulumi"  # files whose names begin so are copied; everything else of t
 PROVIDER = (sys.executable, "-m", "rehearsal.deploy.provider.server")
 YES = ("--yes", "--skip-preview", "--suppress-outputs")
 CHANGES = ("create", "update", "delete", "replace")
+# Otherwise the file backend writes a second file beside the state, and whoever reads while it does finds that one empty:
+# a command beside it, and every command once the writer was killed.
+BACKEND = "file://{}?metadata=skip"
 LAST = 8  # lines
 
 
@@ -69,7 +72,7 @@ class PulumiCommand:
             raise DeploymentError("the provider of the resources did not start")
         self._environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("PULUMI_")},
-            "PULUMI_HOME": str(self._folder / "home"), "PULUMI_BACKEND_URL": f"file://{self._folder}",
+            "PULUMI_HOME": str(self._folder / "home"), "PULUMI_BACKEND_URL": BACKEND.format(self._folder),
             "PULUMI_CONFIG_PASSPHRASE": "", "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true", "PULUMI_ERROR_OUTPUT_STRING": "1",
             "PULUMI_DEBUG_PROVIDERS": f"aws:{port},random:{port}"}
@@ -208,4 +211,5 @@ def _change(operation: str, urn: str, inputs: Sequence[str] | None) -> str:
 def _errors(text: str) -> str:
     """What a command says of its errors, in one line; without any, the end of what it printed."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return " | ".join(dict.fromkeys(line for line in lines if "error:" in line.lower())) or " | ".join(lines[-LAST:])
+    told = (line for line in lines if "error:" in line.lower() or line.startswith("* "))  # one of several errors
+    return " | ".join(dict.fromkeys(told)) or " | ".join(lines[-LAST:])

@@ -10,17 +10,17 @@ from rehearsal.postgres.global_database import GlobalDatabase, ServerRole
 
 
 class Aurora:
-    """A global database of PostgreSQL servers in the first two regions, behind endpoints whose ports never change.
+    """A global database of PostgreSQL servers in its regions, behind endpoints whose ports never change.
 
-    `create` takes the regions, and the secret keys that may sign a login, by access key.
+    The writer is in the first one. `create` takes the regions, and the secret keys that may sign a login, by access key.
     """
 
     def __init__(self, regions: Sequence[str], faults: Faults,
-                 create: Callable[[tuple[str, str], Mapping[str, str]], GlobalDatabase] = GlobalDatabase) -> None:
-        primary, standby = self._regions = regions[0], regions[1]
+                 create: Callable[[Sequence[str], Mapping[str, str]], GlobalDatabase] = GlobalDatabase) -> None:
+        self._regions = tuple(regions)
         secret = CREDENTIALS["aws_secret_access_key"]
         # The emulator gives functions the account as their access key.
-        self.database = create((primary, standby), {CREDENTIALS["aws_access_key_id"]: secret, ACCOUNT: secret})
+        self.database = create(self._regions, {CREDENTIALS["aws_access_key_id"]: secret, ACCOUNT: secret})
         self.authority = self.database.ca_file.read_text(encoding="ascii")
         self._faults = faults
         self._cut, self._healed = set[str](), set[str]()
@@ -77,10 +77,10 @@ class Aurora:
             self.database.heal(region)
         self._healed |= self._cut - cut
         self._cut = cut
-        if not cut:  # no server can join a writer across a cut
-            for region in sorted(self._healed, key=lambda region: region != self.database.writer):
+        if self.database.writer not in cut:  # no server can join a writer across a cut
+            for region in sorted(self._healed - cut, key=lambda region: region != self.database.writer):
                 self._bring_back(region)
-            self._healed.clear()
+            self._healed &= cut
 
     def _bring_back(self, region: str) -> None:
         """Do what RDS does with a server whose region is back: the writer runs again, and any other one follows it."""

@@ -1,7 +1,7 @@
-"""The global database: a writer and a streaming standby, each in a region, and the operations on them."""
+"""The global database: a writer and streaming standbys, each in a region, and the operations on them."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -47,7 +47,7 @@ class StandbyLag:
 
 @dataclass
 class Member:
-    """A region's server, its endpoint, and its link to the other region's server, for when it is a standby."""
+    """A region's server, its endpoint, and its link to the writer, for when it is a standby."""
 
     region: str
     server: PostgresServer
@@ -59,13 +59,13 @@ class Member:
 
 
 class GlobalDatabase:
-    """Two regions' servers, until `close`; the ports of both endpoints are known from the beginning.
+    """Each region's server, until `close`; the ports of all endpoints are known from the beginning.
 
     `keys` are the secret keys that may sign a login, by access key; `clock` times the replication lag. Any thread may
     call any method; changes are made one after the other. A change that is impossible raises PostgresError.
     """
 
-    def __init__(self, regions: tuple[str, str], keys: Mapping[str, str], major: int = 18,
+    def __init__(self, regions: Sequence[str], keys: Mapping[str, str], major: int = 18,
                  clock: LoopClock | None = None) -> None:
         self.writer = regions[0]
         self._members: dict[str, Member] = {}
@@ -78,13 +78,13 @@ class GlobalDatabase:
             self.ca_file = group.folder / "ca.pem"
             tls = server_tls(self.ca_file)
             servers = {region: PostgresServer(group, region) for region in regions}
-            for region, other in (regions, regions[::-1]):
+            for region in regions:
                 endpoint = ClusterEndpoint(network, servers[region], tls, region, keys)
                 stack.callback(endpoint.close)
                 folder = group.folder / f"{region}-link"
                 folder.mkdir()
                 group.chown(folder)
-                link = ReplicationLink(network, servers[other].socket, folder / SOCKET, clock or LoopClock())
+                link = ReplicationLink(network, servers[regions[0]].socket, folder / SOCKET, clock or LoopClock())
                 stack.callback(link.close)
                 self._members[region] = Member(region, servers[region], endpoint, link, folder)
             self._stack = stack.pop_all()
@@ -116,6 +116,7 @@ class GlobalDatabase:
             server.initialize()
             server.start()
             self.writer = region
+            self._set_links()
             for statement in _ROLES:
                 server.query(statement)
             server.query(f"CREATE ROLE {identifier(master)} LOGIN CREATEDB CREATEROLE IN ROLE rds_superuser "
@@ -128,7 +129,7 @@ class GlobalDatabase:
         It may be a former writer, dead or alive: what only that one had is lost.
         """
         with self._lock:
-            writer, member = self._reach_writer(), self.member(region)
+            writer, member = self._reach_writer(region), self.member(region)
             if member is writer:
                 raise PostgresError(f"{region}: is the writer")
             member.server.kill()
@@ -142,7 +143,7 @@ class GlobalDatabase:
         """
         with self._lock:
             self._require_role(target, ServerRole.STANDBY)
-            new, old = self.member(target), self._reach_writer()
+            new, old = self.member(target), self._reach_writer(target)
             if new.delay == STOPPED:
                 raise PostgresError(f"{target}: replication to it is stopped")
             # The writer still accepts writes. Its stop waits only for a standby that streams its present timeline.
@@ -158,6 +159,7 @@ class GlobalDatabase:
                 raise
             new.server.promote()
             self.writer = target
+            self._set_links()
             old.server.start(old.link_folder)
 
     def failover(self, target: str, *, fence: bool = True) -> None:
@@ -230,17 +232,18 @@ class GlobalDatabase:
         if found is not role:
             raise PostgresError(f"{region}: is {found}, not {role}")
 
-    def _reach_writer(self) -> Member:
+    def _reach_writer(self, region: str) -> Member:
         self._require_role(self.writer, ServerRole.WRITER)
-        for member in self._members.values():
+        for member in (self.member(self.writer), self.member(region)):
             if member.is_cut:
                 raise PostgresError(f"{member.region}: is cut off")
         return self.member(self.writer)
 
     def _set_links(self) -> None:
-        broken = any(member.is_cut for member in self._members.values())
+        writer = self.member(self.writer)
         for member in self._members.values():
-            if broken:
+            member.link.upstream = writer.server.socket
+            if member.is_cut or writer.is_cut:
                 member.link.cut()
             else:
                 member.link.heal()

@@ -1,11 +1,13 @@
 """Stacks on an emulator, deployed by Pulumi's own engine; `make engine` runs these where its CLI is installed."""
 
+import json
 import random
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from rehearsal.aws.clients import EmulatorClients
 from rehearsal.aws.emulator import Emulator
 from rehearsal.aws.faults import OUTSIDE, Faults
 from rehearsal.aws.proxy import AwsProxies
+from rehearsal.aws.replication import ReplicationControl
 from rehearsal.cli import ROOT
 from rehearsal.deploy import inventory
 from rehearsal.deploy.project import Project
@@ -21,6 +24,7 @@ from rehearsal.deploy.pulumi_engine import PROGRAM, YES, PulumiCommand
 from rehearsal.deploy.resources.model import DeployTarget
 from rehearsal.errors import DeploymentError
 from rehearsal.postgres.aurora import Aurora
+from rehearsal.rehearsed_stack import RehearsedStack
 from tests.rehearsal.stack import EAST, WEST
 
 REGIONS = (EAST, WEST)
@@ -31,16 +35,26 @@ collect_ignore_glob = [] if shutil.which(PROGRAM) else ["test_*"]
 
 @dataclass(frozen=True)
 class World:
-    """A stack that is not deployed yet, the emulator behind it, and the faults on the way to the emulator."""
+    """A stack that is not deployed yet, the emulator behind it, and the faults on the way to the emulator.
+
+    `rehearsed` makes the rehearsed stack of its outputs, if it has databases.
+    """
 
     pulumi: PulumiCommand
     clients: EmulatorClients
     faults: Faults
     proxies: AwsProxies
+    rehearsed: Callable[..., RehearsedStack]
 
     def run(self, *words: str, text: str | None = None) -> str:
-        """As the tools run Pulumi: with the stack as the last option."""
-        return self.pulumi(*words[:-2], text=text)
+        """As the tools run Pulumi: they name the stack, which is this one."""
+        at = words.index("--stack")
+        return self.pulumi(*words[:at], *words[at + 2:], text=text)
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs."""
+        found: dict[str, Any] = json.loads(self.pulumi("stack", "output", "--json"))
+        return found
 
     def until_done(self, *words: str) -> list[str]:
         """Repeat a command until it succeeds; gives how it failed before."""
@@ -80,24 +94,26 @@ class World:
 
 
 @contextmanager
-def deployable(*, databases: bool = False) -> Iterator[World]:
+def deployable(regions: Sequence[str] = REGIONS, *, databases: bool = False) -> Iterator[World]:
     """A world, which ends with the block; without databases its clusters are records only."""
     with ExitStack() as stack:
         emulator, faults = Emulator(), Faults()
         stack.callback(emulator.stop)
         emulator.start()
-        aurora = stack.enter_context(closing(Aurora(REGIONS, faults))) if databases else None
-        proxies = AwsProxies(emulator.endpoint, REGIONS, faults, aurora.follow if aurora else lambda _: None)
+        aurora = stack.enter_context(closing(Aurora(regions, faults))) if databases else None
+        proxies = AwsProxies(emulator.endpoint, regions, faults, aurora.follow if aurora else lambda _: None)
         stack.callback(proxies.stop)
         proxies.start()
         clients = EmulatorClients(proxies.url(OUTSIDE), THREADS)
         project = Project.load(ROOT, "local", {}).with_endpoint(clients.endpoint)
-        target = DeployTarget({region: proxies.url(region) for region in REGIONS}, aurora.ports if aurora else {},
+        target = DeployTarget({region: proxies.url(region) for region in regions}, aurora.ports if aurora else {},
                               aurora.authority if aurora else "")
         pulumi = PulumiCommand(project)
         stack.callback(pulumi.close)
         pulumi.open(clients, target)
-        yield World(pulumi, clients, faults, proxies)
+        yield World(pulumi, clients, faults, proxies, partial(
+            RehearsedStack, clients=clients, emulator=emulator.endpoint, faults=faults, proxies=proxies,
+            copies=ReplicationControl(emulator.endpoint, faults), **({"database": aurora.database} if aurora else {})))
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ def test_the_writer_can_move_while_an_up_runs() -> None:
     with deployable(databases=True) as stack:
         pulumi = stack.pulumi
         pulumi("up", *YES)
-        outputs = json.loads(pulumi("stack", "output", "--json"))
+        outputs = stack.outputs()
         migrate(outputs, stack.clients)
         pulumi.configure({"TapStack:apiRateLimit": "150", "TapStack:tags": '{"Owner": "us"}'})
         for target in (WEST, EAST):

@@ -90,8 +90,7 @@ class Handlers:
         scope: Scope = {
             "name": name, "region": region, "account": ACCOUNT,
             "endpoint": target.endpoints.get(region, self.clients.endpoint),
-            "regions": sorted({region, *target.endpoints}), "factor": target.factor,
-            "name_server": target.name_server, "port": target.ports.get(region),
+            "factor": target.factor, "name_server": target.name_server, "port": target.ports.get(region),
             "files": {"payments/rds-ca.pem": target.authority} if target.authority else {},
             "tags": {**config.tags, **given.pop("tags", {})}, "unique": uuid.uuid4().hex, "id": identifier, "out": {},
             "unprotected": False, "in": given, "state": state or {}}

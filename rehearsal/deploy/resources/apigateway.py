@@ -31,21 +31,6 @@ def _method_settings(clients: EmulatorClients, *, region: str, api: str, stage: 
     return {}
 
 
-def _attach_same_keys(clients: EmulatorClients, region: str, regions: list[str], plan: str, key: str) -> dict[str, Any]:
-    """Attach the keys with the same value in other regions too.
-
-    The emulator looks up a request's key in all regions, and takes the first key with that value.
-    """
-    values: dict[str, str] = {}
-    for source in regions:
-        pages = clients("apigateway", source).get_paginator("get_api_keys").paginate(includeValues=True)
-        values |= {each["id"]: each["value"] for page in pages for each in page.get("items", ())}
-    for other, value in values.items():
-        if other != key and value == values.get(key):
-            clients("apigateway", region).create_usage_plan_key(usagePlanId=plan, keyId=other, keyType="API_KEY")
-    return {}
-
-
 def _patch(operation: str, values: Mapping[str, str]) -> tuple[Call, ...]:
     """The update of these paths of a resource by the values of their expressions."""
     return (Call(operation, {"patchOperations": _set(values)}),)
@@ -143,8 +128,6 @@ RESOURCE_TYPES = {
     "aws:apigateway/usagePlanKey:UsagePlanKey": ResourceType(
         "apigateway", Call("create_usage_plan_key"), id="in.keyId",
         adoption=Adoption(Template("{in[usagePlanId]}/{in[keyId]}")),
-        after_create=(Call(_attach_same_keys,
-                           {"region": "region", "regions": "regions", "plan": "in.usagePlanId", "key": "in.keyId"}),),
         secrets=words("value"), read=(Call("get_usage_plan_key", {"keyId": "in.keyId"}),),
         replace=words("keyId keyType usagePlanId"), delete=(Call("delete_usage_plan_key"),)),
     # Each account and region has one; it can be set and emptied, but not deleted.

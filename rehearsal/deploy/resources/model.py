@@ -7,8 +7,8 @@ A description is data. Its expressions are evaluated against the *scope* of one 
     name      the logical name                               item    the element, in a call made once for `each`
     region    the resource's; also `account`, `endpoint`     unique  a text that no other resource has
     port      the port of the region's database              files   texts that replace a package's own files
-    state     its inputs and outputs before the call         regions  the regions of the target
-    found     what was read of it                            was     its inputs before an update
+    state     its inputs and outputs before the call         was     its inputs before an update
+    found     what was read of it
     factor    how many times faster functions run than configured
     untagged  the names of tags that an update removes
     unprotected  whether protection is lifted, before a teardown

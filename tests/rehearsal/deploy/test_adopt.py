@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from rehearsal.deploy import adopt as module
-from rehearsal.deploy.adopt import AdoptFailed, adopt, interrupted, main
+from rehearsal.deploy.adopt import adopt, interrupted, main
 from rehearsal.errors import DeploymentError
 from tests.rehearsal.cloud import ENDPOINT, Cloud, refusal
+from tools.pulumi_cli import PulumiFailed
 
 PROVIDER = "urn:pulumi:s::p::pulumi:providers:aws::west"
 PROVIDERS = {"urn": PROVIDER, "type": "pulumi:providers:aws", "id": "i", "inputs": {
@@ -115,7 +116,7 @@ def test_the_exit_code_says_whether_something_is_left_to_adopt(
 
 def test_a_failure_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def fail(_stack: str, *, yes: bool) -> list[str]:
-        raise AdoptFailed(f"pulumi stack export failed {yes}")
+        raise PulumiFailed(f"pulumi stack export failed {yes}")
 
     monkeypatch.setattr(module, "adopt", fail)
     assert (main(["s"]), capsys.readouterr().err) == (1, "adopt: pulumi stack export failed False\n")

@@ -1,0 +1,84 @@
+"""Either region is lost for good and replaced by a third one, to which the stack can fail over."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from recovery.plan import Action
+from rehearsal.aws.faults import Cut
+from rehearsal.deploy.pulumi_engine import YES
+from rehearsal.polling import wait_until
+from rehearsal.rehearsed_stack import RehearsedStack
+from rehearsal.workload.load import acknowledged, new_payment, send_all
+from rehearsal.workload.move_writer import move_writer
+from rehearsal.workload.region import RegionClient
+from tests.engine.conftest import World, deployable
+from tests.rehearsal.stack import EAST, REGIONS
+from tools.migrate import migrate
+from tools.replace import THERE, ReplaceFailed, replace
+
+THIRD = "eu-west-1"
+PATIENCE = 120.0  # seconds until a region takes a payment
+
+
+def pay(stack: RehearsedStack, region: str) -> list[str]:
+    """Send payments to a region; gives the ids of those that were acknowledged."""
+    client = client_of(stack, region)
+    sent = wait_until(lambda: acknowledged(send_all(client.api, [new_payment() for _ in range(8)])),
+                      f"payments in {region}", PATIENCE)
+    return [each.payment_id for each in sent]
+
+
+def client_of(stack: RehearsedStack, region: str) -> RegionClient:
+    """A region's client."""
+    role = next(role for role in ("primary", "dr") if stack.outputs[f"{role}_region"] == region)
+    return RegionClient.of(role, stack.outputs, stack.clients)
+
+
+def replaced(world: World, lost: str, *, yes: bool = True) -> list[str]:
+    """Replace a region; gives what the command prints."""
+    return list(replace("local", lost, THIRD, yes=yes, pulumi=world.run, clients=world.clients))
+
+
+def lose(world: World, outputs: Mapping[str, Any], lost: str) -> None:
+    """Lose a region for good, and make the other one take over. What is in us-east-1 for all regions comes back."""
+    (survivor,) = {*REGIONS} - {lost}
+    world.faults.inject(Cut(lost))
+    if lost == outputs["primary_region"]:
+        move_writer(Action.FAILOVER, survivor, outputs, world.clients)
+    if lost == EAST:
+        with pytest.raises(ReplaceFailed, match="iam, route53, s3 in us-east-1 do not answer, and only they can create"):
+            replaced(world, lost)
+        world.faults.inject(Cut(lost, spared=tuple(THERE)))
+
+
+@pytest.mark.parametrize("lost", REGIONS)
+def test_a_lost_region_is_replaced_and_its_successor_takes_over(lost: str) -> None:
+    (survivor,) = {*REGIONS} - {lost}
+    with deployable((*REGIONS, THIRD), databases=True) as world:
+        pulumi = world.pulumi
+        pulumi("up", *YES)
+        outputs = world.outputs()
+        migrate(outputs, world.clients)
+        paid = pay(world.rehearsed(outputs=outputs), outputs["primary_region"])
+        lose(world, outputs, lost)
+        assert any(lost in line for line in replaced(world, lost, yes=False))
+        before = pulumi.state()
+        replaced(world, lost)
+        with pytest.raises(ReplaceFailed, match=f"LOST={lost}: must be"):
+            replaced(world, lost)
+        assert {line.split()[0] for line in pulumi.preview()} == {"create", "update"}
+        pulumi("up", *YES)
+        assert [*pulumi.refresh(), *pulumi.preview()] == []
+        assert len(pulumi.state()["resources"]) == len(before["resources"])
+        stack = world.rehearsed(outputs=world.outputs())
+        assert (stack.outputs["primary_region"], stack.outputs["dr_region"]) == (survivor, THIRD)
+        paid += pay(stack, survivor)
+        stack.database.catch_up(THIRD)
+        world.faults.inject(Cut(survivor))
+        move_writer(Action.FAILOVER, THIRD, stack.outputs, world.clients)
+        paid += pay(stack, THIRD)
+        client_of(stack, THIRD).reconciled()
+        kept = stack.contents(client_of(stack, THIRD))
+        assert [each for each in paid if not kept.whole(each)] == []

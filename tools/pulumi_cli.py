@@ -1,0 +1,15 @@
+"""Runs the Pulumi CLI for the tools."""
+import subprocess
+
+
+class PulumiFailed(Exception):
+    """The CLI has failed: says which command in one line; why is on stderr already."""
+
+
+def run(*arguments: str, text: str | None = None) -> str:
+    """What the CLI prints, given `text` on its stdin. Raises PulumiFailed."""
+    done = subprocess.run(
+        ["pulumi", *arguments], input=text, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603, S607
+    if done.returncode:
+        raise PulumiFailed(f"pulumi {' '.join(arguments[:2])} failed")
+    return done.stdout
