@@ -8,8 +8,8 @@ class PulumiFailed(Exception):
 
 def run(*arguments: str, text: str | None = None) -> str:
     """What the CLI prints, given `text` on its stdin. Raises PulumiFailed."""
-    done = subprocess.run(
-        ["pulumi", *arguments], input=text, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603, S607
+    done = subprocess.run(["pulumi", *arguments], input=text, stdout=subprocess.PIPE, text=True,  # noqa: S603, S607
+                          check=False)
     if done.returncode:
         raise PulumiFailed(f"pulumi {' '.join(arguments[:2])} failed")
     return done.stdout

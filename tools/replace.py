@@ -41,6 +41,7 @@ GLOBAL = ("HealthCheck", "Record", "Zone")
 PROVIDER = "pulumi:providers:aws"
 PARTNERS = {"primary": "dr", "dr": "primary", "outbound": "inbound", "inbound": "outbound"}
 FAILOVER = re.compile(r"global-dns-(primary|secondary)((?:-leads)?)")  # the records that clients follow
+ROLE = re.compile(r"(?<![^-])(primary|dr|outbound|inbound)(?![^-])")
 URN = re.compile(r"(urn:pulumi:[^\":]+::[^\":]+::)((?:(?!::)[^\"])+)::([^\":]+)")
 SERVER_ERROR = 500
 
@@ -190,7 +191,7 @@ class Replacement:
         if followed:
             rest = f"global-dns-{'secondary' if followed[1] == 'primary' else 'primary'}{followed[2]}"
         elif not rest.endswith("-unhealthy"):  # these alarms are named after the check that they watch
-            rest = re.sub(r"(?<![^-])(primary|dr|outbound|inbound)(?![^-])", lambda role: PARTNERS[role[0]], rest, count=1)
+            rest = ROLE.sub(lambda role: PARTNERS[role[0]], rest, count=1)
         return f"{stack}{types}::{head}{rest}"
 
 
@@ -274,7 +275,10 @@ def replace(stack: str, lost: str, new: str, *, yes: bool, pulumi: Pulumi = run,
         raise ReplaceFailed(f"LOST={lost}: must be {' or '.join(regions)}")
     if new in regions:
         raise ReplaceFailed(f"NEW={new}: must be a third region")
-    plan = Replacement(resources, lost, new, zones_of(parsers.region(new), clients))
+    try:
+        plan = Replacement(resources, lost, new, zones_of(parsers.region(new), clients))
+    except ValueError as error:
+        raise ReplaceFailed(f"NEW={new}: {error}") from None
     yield f"{plan.survivor} detaches {lost} from the database, the table, the secret and DNS"
     yield f"the state forgets {len(plan.forgotten())} resources; in AWS these stay until you delete them:"
     yield from (f"  {line}" for line in plan.left_behind())
@@ -302,7 +306,7 @@ def main(arguments: Sequence[str], pulumi: Pulumi = run, clients: Clients = boto
     try:
         for line in replace(given.stack, given.lost, given.new, yes=given.yes, pulumi=pulumi, clients=clients):
             print(line)
-    except (ReplaceFailed, PulumiFailed, InitFailed, ValueError, ClientError, BotoCoreError) as error:
+    except (ReplaceFailed, PulumiFailed, InitFailed, ClientError, BotoCoreError) as error:
         print(f"replace: {error}", file=sys.stderr)
         return 1
     return 0

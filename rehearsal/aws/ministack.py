@@ -332,7 +332,8 @@ class SecretReplicas:
         if action == "StopReplicationToReplica":
             for key in ("_PrimaryRegion", "_PrimarySecretArn"):
                 secret.pop(key, None)
-        return HTTPStatus.OK, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps({"ARN": secret["ARN"]}).encode()
+        return (HTTPStatus.OK, {"Content-Type": "application/x-amz-json-1.1"},
+                json.dumps({"ARN": secret["ARN"]}).encode())
 
 
 class EndpointPolicies:
@@ -397,10 +398,10 @@ def controlled(emulator: Application, queues: CopyQueues) -> Application:
 def main() -> None:
     """Run MiniStack's own program with these changes."""
     app: Any
+    services = "dynamodb", "s3", "rds", "ec2", "secretsmanager", "apigateway_v1"
     app, scope, dynamodb, s3, rds, ec2, secrets, gateway = (
         import_module(f"ministack.{name}")
-        for name in ("app", "core.responses", *(f"services.{each}" for each in ("dynamodb", "s3", "rds", "ec2", "secretsmanager",
-                                                                 "apigateway_v1"))))
+        for name in ("app", "core.responses", *(f"services.{each}" for each in services)))
     queues = CopyQueues()
     TableReplication(dynamodb, scope, queues)
     BucketReplication(s3, scope, queues)

@@ -34,8 +34,8 @@ COPIED = "Pulumi"  # files whose names begin so are copied; everything else of t
 PROVIDER = (sys.executable, "-m", "rehearsal.deploy.provider.server")
 YES = ("--yes", "--skip-preview", "--suppress-outputs")
 CHANGES = ("create", "update", "delete", "replace")
-# Otherwise the file backend writes a second file beside the state, and whoever reads while it does finds that one empty:
-# a command beside it, and every command once the writer was killed.
+# Without this the file backend keeps a second file beside the state. Who reads while it is written finds it empty, and
+# so does everyone once its writer was killed.
 BACKEND = "file://{}?metadata=skip"
 LAST = 8  # lines
 
@@ -43,46 +43,55 @@ LAST = 8  # lines
 class PulumiCommand:
     """Pulumi's command line for one project and stack, and the process of the provider, until `close`.
 
-    `seconds`: how long each command took, by its name, the latest.
+    `folder`, `environment`: where and with which variables commands run. `seconds`: how long each command took, by its
+    name, the latest.
     """
 
     def __init__(self, project: Project) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="rehearsal-pulumi-"))
+        self._home = Path(tempfile.mkdtemp(prefix="rehearsal-pulumi-"))
         self.project, self.seconds = project, dict[str, float]()
-        self._work = self._folder / "project"
+        self.folder = self._home / "project"
+        self.environment: Mapping[str, str] = {}
         self._provider: subprocess.Popen[bytes] | None = None
-        self._environment: Mapping[str, str] = {}
+        self._served: tuple[str, ...] = ()
 
     def open(self, clients: EmulatorClients, target: DeployTarget) -> None:
         """Make a stack, and start the provider of its resources. Raises DeploymentError."""
-        self._work.mkdir()
+        self.folder.mkdir()
         for path in self.project.folder.iterdir():
             if path.name == "Pulumi.yaml":
-                shutil.copy(path, self._work)
+                shutil.copy(path, self.folder)
             elif not path.name.startswith(COPIED):
-                (self._work / path.name).symlink_to(path)
+                (self.folder / path.name).symlink_to(path)
         self.configure({})
+        self._served = clients.endpoint, json.dumps(asdict(target))
+        self.serve()
+        self("stack", "init", self.project.stack)
+
+    def serve(self) -> None:
+        """Start the provider. One that runs ends first, once it has done what it has begun. Raises DeploymentError."""
+        if self._provider:
+            self._provider.terminate()
+            self._provider.wait()
         with undisturbed():
             self._provider = subprocess.Popen(  # pylint: disable=consider-using-with
-                [*PROVIDER, clients.endpoint, json.dumps(asdict(target))], cwd=self.project.folder,
-                stdout=subprocess.PIPE, start_new_session=True)
+                [*PROVIDER, *self._served], cwd=self.project.folder, stdout=subprocess.PIPE, start_new_session=True)
         with self._provider.stdout or nullcontext() as stdout:
             port = stdout.readline().decode().strip() if stdout else ""
         if not port:
             raise DeploymentError("the provider of the resources did not start")
-        self._environment = {
+        self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("PULUMI_")},
-            "PULUMI_HOME": str(self._folder / "home"), "PULUMI_BACKEND_URL": BACKEND.format(self._folder),
+            "PULUMI_HOME": str(self._home / "home"), "PULUMI_BACKEND_URL": BACKEND.format(self._home),
             "PULUMI_CONFIG_PASSPHRASE": "", "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true", "PULUMI_ERROR_OUTPUT_STRING": "1",
             "PULUMI_DEBUG_PROVIDERS": f"aws:{port},random:{port}"}
-        self("stack", "init", self.project.stack)
 
     def configure(self, changes: Mapping[str, str]) -> None:
         """Write the stack's file: the project's configuration with these changes, by full keys."""
         values = {key: json.loads(text) if text[:1] in ("{", "[") else text
                   for key, text in {**self.project.config, **changes}.items() if text}
-        path = self._work / f"Pulumi.{self.project.stack}.yaml"
+        path = self.folder / f"Pulumi.{self.project.stack}.yaml"
         kept = yaml.safe_load(path.read_text()) if path.exists() else {}  # the salt of its secrets
         path.write_text(yaml.safe_dump({**kept, "config": values}))
 
@@ -90,7 +99,7 @@ class PulumiCommand:
         """Start a command on the stack."""
         stack = () if "init" in words else ("--stack", self.project.stack)
         return subprocess.Popen(
-            [PROGRAM, *words, *stack, "--non-interactive"], cwd=self._work, env=self._environment, text=True,
+            [PROGRAM, *words, *stack, "--non-interactive"], cwd=self.folder, env=self.environment, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
 
     def __call__(self, *words: str, text: str | None = None) -> str:
@@ -129,7 +138,7 @@ class PulumiCommand:
         """End the provider, and remove the folder."""
         if self._provider:
             end(self._provider)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self._home, ignore_errors=True)
 
 
 class PulumiDeployment:

@@ -12,7 +12,8 @@ from rehearsal.postgres.global_database import GlobalDatabase, ServerRole
 class Aurora:
     """A global database of PostgreSQL servers in its regions, behind endpoints whose ports never change.
 
-    The writer is in the first one. `create` takes the regions, and the secret keys that may sign a login, by access key.
+    The writer is in the first one. `create` takes the regions, and the secret keys that may sign a login, by access
+    key.
     """
 
     def __init__(self, regions: Sequence[str], faults: Faults,

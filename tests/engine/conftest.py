@@ -3,11 +3,11 @@
 import json
 import random
 import shutil
+import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import pytest
@@ -35,16 +35,21 @@ collect_ignore_glob = [] if shutil.which(PROGRAM) else ["test_*"]
 
 @dataclass(frozen=True)
 class World:
-    """A stack that is not deployed yet, the emulator behind it, and the faults on the way to the emulator.
-
-    `rehearsed` makes the rehearsed stack of its outputs, if it has databases.
-    """
+    """A stack that is not deployed yet, the emulator behind it, and the faults on the way to the emulator."""
 
     pulumi: PulumiCommand
     clients: EmulatorClients
     faults: Faults
     proxies: AwsProxies
-    rehearsed: Callable[..., RehearsedStack]
+    copies: ReplicationControl
+    emulator: str
+    aurora: Aurora | None
+
+    def rehearsed(self) -> RehearsedStack:
+        """The stack as it is deployed now; it must have databases."""
+        assert self.aurora
+        return RehearsedStack(outputs=self.outputs(), clients=self.clients, emulator=self.emulator, faults=self.faults,
+                              copies=self.copies, database=self.aurora.database, proxies=self.proxies)
 
     def run(self, *words: str, text: str | None = None) -> str:
         """As the tools run Pulumi: they name the stack, which is this one."""
@@ -55,6 +60,11 @@ class World:
         """The stack's outputs."""
         found: dict[str, Any] = json.loads(self.pulumi("stack", "output", "--json"))
         return found
+
+    def make(self, *words: str) -> str:
+        """Run make on the stack, as its operator does; gives what it prints. Raises CalledProcessError."""
+        return subprocess.run(["make", *words, "STACK=local"], cwd=self.pulumi.folder, env=self.pulumi.environment,
+                              stdout=subprocess.PIPE, text=True, check=True).stdout
 
     def until_done(self, *words: str) -> list[str]:
         """Repeat a command until it succeeds; gives how it failed before."""
@@ -94,7 +104,7 @@ class World:
 
 
 @contextmanager
-def deployable(regions: Sequence[str] = REGIONS, *, databases: bool = False) -> Iterator[World]:
+def deployable(regions: Sequence[str] = REGIONS, *, databases: bool = False, **config: str) -> Iterator[World]:
     """A world, which ends with the block; without databases its clusters are records only."""
     with ExitStack() as stack:
         emulator, faults = Emulator(), Faults()
@@ -105,15 +115,14 @@ def deployable(regions: Sequence[str] = REGIONS, *, databases: bool = False) -> 
         stack.callback(proxies.stop)
         proxies.start()
         clients = EmulatorClients(proxies.url(OUTSIDE), THREADS)
-        project = Project.load(ROOT, "local", {}).with_endpoint(clients.endpoint)
+        project = Project.load(ROOT, "local", config).with_endpoint(clients.endpoint)
         target = DeployTarget({region: proxies.url(region) for region in regions}, aurora.ports if aurora else {},
                               aurora.authority if aurora else "")
         pulumi = PulumiCommand(project)
         stack.callback(pulumi.close)
         pulumi.open(clients, target)
-        yield World(pulumi, clients, faults, proxies, partial(
-            RehearsedStack, clients=clients, emulator=emulator.endpoint, faults=faults, proxies=proxies,
-            copies=ReplicationControl(emulator.endpoint, faults), **({"database": aurora.database} if aurora else {})))
+        yield World(pulumi, clients, faults, proxies, ReplicationControl(emulator.endpoint, faults), emulator.endpoint,
+                    aurora)
 
 
 @pytest.fixture

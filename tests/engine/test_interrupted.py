@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from payments.clock import SYSTEM
 from rehearsal.aws.clients import CREDENTIALS
 from rehearsal.deploy.adopt import adopt
 from rehearsal.deploy.pulumi_engine import YES
@@ -39,10 +38,7 @@ def kill_up(world: World, calls: int) -> None:
     wait_until(lambda: len(world.proxies.calls) >= calls or process.poll() is not None, "calls", PATIENCE, pause=0.002)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    looks = [-1, -2]
-    while looks[-1] != looks[-2]:  # the provider ends what it has begun
-        SYSTEM.sleep(1.0)
-        looks.append(len(world.proxies.calls))
+    world.pulumi.serve()  # once what was begun is done
 
 
 @pytest.mark.parametrize("calls", MOMENTS)

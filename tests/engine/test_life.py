@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 
 import pytest
 
@@ -17,6 +18,7 @@ from tools.migrate import migrate
 
 ROLE, BUCKET, ALARM = "aws:iam/role:Role", "aws:s3/bucket:Bucket", "aws:cloudwatch/metricAlarm:MetricAlarm"
 RULE = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+PLAN = "aws:apigateway/usagePlan:UsagePlan"
 PATIENCE = 60.0  # seconds
 FUNCTION = "aws:lambda/function:Function"
 
@@ -85,17 +87,37 @@ def test_a_first_up_that_failed_leaves_what_the_stack_was_deployed_as(world: Wor
     assert world.pulumi.preview() == []
 
 
-@pytest.mark.parametrize(("lost", "targets"), [(EAST, "**DrRegion**"), (WEST, "**PrimaryRegion**")])
-def test_one_region_can_be_changed_while_the_other_is_dead(stack: World, lost: str, targets: str) -> None:
+@pytest.mark.parametrize(("lost", "target"), [(EAST, "up-dr"), (WEST, "up-primary")])
+def test_one_region_can_be_changed_while_the_other_is_dead(stack: World, lost: str, target: str) -> None:
     pulumi = stack.pulumi
     stack.faults.inject(Cut(lost))
     pulumi.configure({"TapStack:apiRateLimit": "150"})
     with pytest.raises(DeploymentError, match=f"cannot sign in in {lost}"):
         pulumi("up", *YES)
-    pulumi("up", *YES, "--target", targets)
+    before = stack.of(PLAN, target.removeprefix("up-"))["inputs"]["throttleSettings"]
+    stack.make(target, f"ARGS={' '.join(YES)}")
+    changed = stack.of(PLAN, target.removeprefix("up-"))["inputs"]["throttleSettings"]
+    assert (before["rateLimit"], changed["rateLimit"]) == (100, 150)
     stack.faults.inject(Heal(lost))
     pulumi("up", *YES)
     assert pulumi.preview() == []
+
+
+def test_a_stack_for_real_payments_is_destroyed_once_it_is_released_and_its_data_stays() -> None:
+    with deployable(profile="prod", failoverMode="automatic", alarmEmail="night@example.com") as stack:
+        pulumi = stack.pulumi
+        pulumi("up", *YES)
+        deployed = stack.holds()
+        with pytest.raises(subprocess.CalledProcessError):
+            stack.make("destroy", f"ARGS={' '.join(YES)}")
+        assert stack.holds() == deployed
+        pulumi.configure({"TapStack:deletionProtection": "false"})
+        pulumi("up", *YES)
+        said = stack.make("destroy", f"ARGS={' '.join(YES)}")
+        assert "local after: 0 resources" in said
+        left = stack.holds()
+        assert {*left} == {"Key", "Bucket", "Vault"}
+        assert all(f"remains: {kind}" in said for kind in left)
 
 
 def test_creates_and_deletes_that_fail_now_and_then_end_in_the_same_stack(stack: World) -> None:

@@ -5,6 +5,7 @@ https://github.com/pulumi/pulumi/blob/master/proto/pulumi/provider.proto for the
 """
 
 import json
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -251,7 +252,11 @@ def serve(target: DeployTarget, endpoint: str) -> tuple[grpc.Server, int]:
 
 
 def main() -> None:
-    """Serve until the process is ended; prints the port. Arguments: the emulator's URL, and the target as JSON."""
+    """Serve until SIGTERM, and end what was begun by then; prints the port.
+
+    Arguments: the emulator's URL, and the target as JSON.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # the interpreter's exit waits for the threads of calls
     endpoint, target = sys.argv[1:]
     server, port = serve(DeployTarget(**json.loads(target)), endpoint)
     print(port, flush=True)

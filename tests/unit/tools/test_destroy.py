@@ -34,7 +34,7 @@ class Cli:
         if arguments[1] == "destroy":
             self.held = self.held[:self.left]
             return subprocess.CompletedProcess(arguments, self.code)
-        assert options["check"]
+        assert "input" in options
         deployment: Mapping[str, Any] = {"resources": self.held} if self.held else {}
         return subprocess.CompletedProcess(arguments, 0, stdout=json.dumps({"deployment": deployment}))
 
@@ -89,7 +89,7 @@ def test_a_destroy_that_fails_says_what_is_left(pulumi: Cli, capsys: pytest.Capt
 
 
 def test_a_stack_that_cannot_be_read_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(arguments: Sequence[str], **_: Any) -> None:
-        raise subprocess.CalledProcessError(6, arguments)
+    def fail(arguments: Sequence[str], **_: Any) -> Any:
+        return subprocess.CompletedProcess(arguments, 6)
     monkeypatch.setattr("subprocess.run", fail)
-    assert destroy.main("prodd", []) == 6
+    assert destroy.main("prodd", []) == 1
