@@ -230,8 +230,8 @@ outputs: pulumi ## Write STACK's outputs to cfn-outputs/STACK.json, with a copy 
 		done
 
 .PHONY: verify
-verify: $(READY) ## The integration tests, on what cfn-outputs/flat-outputs.json describes, with your credentials
-	$(call stage,verify,$(PY) -m pytest tests/integration)
+verify: $(READY) ## The integration tests with your credentials, on STACK, which cfn-outputs/flat-outputs.json must describe
+	$(call stage,verify,$(PY) -m pytest tests/integration --stack "$$STACK")
 
 .PHONY: destroy
 destroy: stack $(READY) ## Delete STACK from AWS; list before and after what goes, what remains, and what that blocks

@@ -8,11 +8,16 @@ from lib.settings import PROFILES, Profile
 from tests.integration.stack import NoStack, Outputs, Region, Secret
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--stack`: the stack that the outputs must describe."""
+    parser.addoption("--stack", default="")
+
+
 @pytest.fixture(scope="session")
-def outputs() -> Outputs:
+def outputs(pytestconfig: pytest.Config) -> Outputs:
     """The stack's outputs. Without a stack the whole run ends with one line."""
     try:
-        found = Outputs.load()
+        found = Outputs.load(pytestconfig.getoption("--stack"))
     except NoStack as error:
         pytest.exit(str(error), returncode=1)
     return found

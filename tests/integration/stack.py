@@ -86,12 +86,18 @@ class Outputs(dict[str, Any]):
         pytest.fail(f"the outputs have no {key}: they are of another version of the program, so deploy again")
 
     @classmethod
-    def load(cls) -> "Outputs":
-        """The outputs of the stack in the account of the current endpoint and credentials. Raises NoStack."""
+    def load(cls, stack: str = "") -> "Outputs":
+        """The outputs of the stack in the account of the current endpoint and credentials. Raises NoStack.
+
+        `stack`: the name that it must have.
+        """
         try:
             outputs = cls(read_outputs(os.environ, ROOT))
         except OutputsError as error:
             raise NoStack(f"{error}; {HOW}") from None
+        if stack and outputs.get("stack_name") != stack:
+            raise NoStack(f"the outputs are of stack {outputs.get('stack_name')}, not of {stack}: `make outputs` "
+                          "writes them")
         try:
             region, account = str(outputs.get("payments_table_arn")).split(":")[3:5]
         except ValueError:

@@ -52,6 +52,13 @@ def test_with_inside_a_region_that_is_cut_off_still_serves_its_own_clients() -> 
         assert faults.refusal(across) is FailureMode.RESET
 
 
+def test_what_a_cut_spares_answers_in_that_region_too() -> None:
+    faults = Faults()
+    faults.inject(Cut(EAST, spared=("iam",)))
+    assert faults.refusal(call(WEST, EAST, "iam")) is None
+    assert faults.refusal(call(WEST, EAST, "sts")) is FailureMode.RESET
+
+
 def test_a_lost_store_fails_the_calls_to_it_in_its_region() -> None:
     faults = Faults()
     faults.inject(Lose(EAST, "table"))

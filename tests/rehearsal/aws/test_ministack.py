@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,10 +16,12 @@ from rehearsal.aws.ministack import (
     PATH,
     RECEIPTS,
     TABLE,
+    ApiKeys,
     BucketReplication,
     CopyQueues,
     EndpointPolicies,
     HeadlessClusters,
+    SecretReplicas,
     TableReplication,
     controlled,
 )
@@ -428,3 +431,40 @@ def test_an_endpoint_shows_the_policy_that_it_was_given(monkeypatch: pytest.Monk
     shown = re.findall("<policyDocument>(.*)</policyDocument>", call("DescribeVpcEndpoints"))
     assert shown == ['{"a": "&lt;&amp;&gt;"}']
     call("DeleteVpcEndpoints", **{"VpcEndpointId.1": endpoint})
+
+
+def test_keys_of_one_value_are_one_key_whatever_the_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway: Any = importlib.import_module("ministack.services.apigateway_v1")
+    keys = [{"id": "k1", "value": "same"}, {"id": "k2", "value": "same"}, {"id": "k3", "value": "other"}]
+    monkeypatch.setattr(gateway, "_api_keys", SimpleNamespace(all_items=lambda: [((), each) for each in keys]))
+
+    def of_one(key_id: str, api_id: str, stage_name: str) -> list[str]:
+        return [f"plan of {key_id} for {api_id} {stage_name}"]
+
+    monkeypatch.setattr(gateway, "_usage_plans_for_key", of_one)
+    ApiKeys(gateway)
+    assert gateway._usage_plans_for_key("k1", "a", "s") == ["plan of k1 for a s", "plan of k2 for a s"]
+
+
+def test_a_secret_and_its_replica_can_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    scope: Any = importlib.import_module("ministack.core.responses")
+    secrets: Any = importlib.import_module("ministack.services.secretsmanager")
+    monkeypatch.setattr(secrets, "handle_request", secrets.handle_request)
+    SecretReplicas(secrets, scope)
+
+    def call(region: str, action: str, **parameters: Any) -> dict[str, Any]:
+        with scope.request_scope(ACCOUNT, region):
+            _, _, answer = asyncio.run(secrets.handle_request(
+                "POST", "/", {"x-amz-target": f"secretsmanager.{action}"}, json.dumps(parameters).encode(), {}))
+        found: dict[str, Any] = json.loads(answer)
+        return found
+
+    call(EAST, "CreateSecret", Name="s", SecretString="x")
+    for region in (WEST, WITNESS):
+        call(EAST, "ReplicateSecretToRegions", SecretId="s", AddReplicaRegions=[{"Region": region}])
+    call(WEST, "StopReplicationToReplica", SecretId="s")
+    assert "PrimaryRegion" not in call(WEST, "DescribeSecret", SecretId="s")
+    call(EAST, "RemoveRegionsFromReplication", SecretId="s", RemoveReplicaRegions=[WITNESS])
+    assert "ResourceNotFoundException" in str(call(WITNESS, "DescribeSecret", SecretId="s"))
+    assert [each["Region"] for each in call(EAST, "DescribeSecret", SecretId="s")["ReplicationStatus"]] == [WEST]
+    secrets.reset()

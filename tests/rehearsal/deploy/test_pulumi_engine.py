@@ -123,8 +123,8 @@ def test_drift_is_what_refresh_finds_and_what_a_preview_would_change(
 
 
 def test_a_command_that_fails_says_its_errors(deployment: PulumiDeployment, pulumi: FakePulumi) -> None:
-    pulumi.answer("destroy dev", "deleting\n  error: Role r: Busy\nResources: 3", code=255)
-    with pytest.raises(DeploymentError, match=r"^pulumi destroy .*: error: Role r: Busy$"):
+    pulumi.answer("destroy dev", "deleting\n  error: 2 errors occurred:\n * Role r: Busy\nResources: 3", code=255)
+    with pytest.raises(DeploymentError, match=r"^pulumi destroy .*: error: 2 errors occurred: \| \* Role r: Busy$"):
         deployment.down()
 
 

@@ -1,6 +1,6 @@
 """The databases behind the clusters, with a global database that only records what it is asked to do."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -52,11 +52,11 @@ def faults() -> Faults:
 
 @pytest.fixture
 def aurora(faults: Faults, tmp_path: Path) -> Aurora:
-    """Databases in two of three regions."""
-    def create(regions: tuple[str, str], keys: Mapping[str, str]) -> Any:
+    """Databases in two regions."""
+    def create(regions: Sequence[str], keys: Mapping[str, str]) -> Any:
         return FakeDatabase(regions, keys, tmp_path)
 
-    return Aurora([EAST, WEST, WITNESS], faults, create)
+    return Aurora([EAST, WEST], faults, create)
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ from lib.settings import (
 
 ROOT = Path(__file__).parents[3]
 SECRET_ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:payments/database-AbCdEf"
+KEY_ARN = "arn:aws:kms:us-east-1:123456789012:key/mrk-1234567890abcdef"
 DOMAIN = {"domainName": "payments.example.com"}
 ACCOUNT = "123456789012"
 STRONG = {"tableConsistency": "strong", "witnessRegion": "us-east-2"}
@@ -73,7 +74,7 @@ def test_defaults() -> None:
         retain_data=False,
         environment_suffix="dev",
         primary=PrimarySettings(region="us-east-1", zones=ZONES["us-east-1"], instances=1,
-                                vpc_cidr=IPv4Network("10.0.0.0/16")),
+                                vpc_cidr=IPv4Network("10.0.0.0/16"), key_origin=None),
         dr=StandbySettings(region="us-west-2", zones=ZONES["us-west-2"], instances=1,
                            vpc_cidr=IPv4Network("10.1.0.0/16")),
         domain_name=None,
@@ -175,6 +176,7 @@ ACCEPTED: list[tuple[str, str, Mapping[str, str], str, object]] = [
     ("witnessRegion", "us-west-1", {"tableConsistency": "strong"}, "table.witness_region", "us-west-1"),
     ("drInstances", "1", {"profile": "prod"}, "dr.instances", 1),
     ("databaseSecretArn", SECRET_ARN, {}, "database.secret_arn", SECRET_ARN),
+    ("primaryKeyOrigin", KEY_ARN, {}, "primary.key_origin", KEY_ARN),
     ("tableConsistency", "strong", STRONG, "table.consistency", "strong"),
     ("witnessRegion", "us-east-2", STRONG, "table.witness_region", "us-east-2"),
     ("healthCheckInterval", "30", {}, "health_check.interval", 30),
@@ -229,7 +231,7 @@ def test_a_shell_decides_neither_which_stack_this_is_nor_how_its_data_is_protect
     assert set(KEYS) - VARIABLES.keys() == FIXED | protecting | {"awsEndpoint", "tags"}
     assert {"account", "primaryRegion", "drRegion", "environmentSuffix", "tableConsistency", "witnessRegion", "profile",
             "primaryVpcCidr", "drVpcCidr", "domainName", "hostedZoneId", "databaseSecretArn", "primaryZones",
-            "drZones"} == FIXED
+            "drZones", "primaryKeyOrigin"} == FIXED
     shell = {re.sub("(?=[A-Z])", "_", key).upper(): "x" for key in KEYS if key not in VARIABLES}
     assert load({}, shell) == load({})
 
@@ -306,6 +308,8 @@ REFUSED: list[tuple[Mapping[str, str], str]] = [
     ({"drInstances": "-1"}, "drInstances = '-1': must be a whole number, 0 to 15"),
     ({"drInstances": "0", "profile": "prod"},
      "drInstances = '0': must be at least 1 in prod: a standby without an instance cannot be promoted"),
+    ({"primaryKeyOrigin": "mrk-1"},
+     "primaryKeyOrigin = 'mrk-1': must be the ARN of a key: arn:aws:kms:REGION:ACCOUNT:key/ID"),
     ({"databaseSecretArn": "payments"},
      "databaseSecretArn = 'payments': must be the ARN of a secret: arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME"),
     ({"databaseSecretArn": SECRET_ARN, "primaryRegion": "eu-west-1"},
@@ -436,7 +440,7 @@ OTHER = {
     "primaryZones": "us-east-1b,us-east-1c,us-east-1d", "primaryVpcCidr": "10.9.0.0/16", "drRegion": "eu-west-1",
     "drZones": "us-west-2b,us-west-2c,us-west-2d", "drVpcCidr": "10.9.0.0/16", "domainName": "pay.example.com",
     "hostedZoneId": "Z0123456789ABC", "databaseSecretArn": SECRET_ARN, "tableConsistency": "strong",
-    "witnessRegion": "us-east-2"}
+    "witnessRegion": "us-east-2", "primaryKeyOrigin": KEY_ARN}
 
 
 @pytest.mark.parametrize("key", sorted(FIXED))
