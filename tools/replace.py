@@ -267,10 +267,10 @@ def replace(stack: str, lost: str, new: str, *, yes: bool, pulumi: Pulumi = run,
     resources = deployment.get("resources") or []
     if deployment.get("pending_operations"):
         raise ReplaceFailed(f"an `up` was interrupted: run `make adopt STACK={stack}` first")
-    if not any(each["type"] == TYPE for each in resources):
+    regions = [each["outputs"][key] for each in resources if each["type"] == TYPE
+               for key in ("primaryRegion", "drRegion")]
+    if not regions:
         raise ReplaceFailed(f"{stack} is not deployed")
-    regions = next([each["outputs"][key] for key in ("primaryRegion", "drRegion")]
-                   for each in resources if each["type"] == TYPE)
     if lost not in regions:
         raise ReplaceFailed(f"LOST={lost}: must be {' or '.join(regions)}")
     if new in regions:

@@ -443,7 +443,7 @@ def test_keys_of_one_value_are_one_key_whatever_the_region(monkeypatch: pytest.M
 
     monkeypatch.setattr(gateway, "_usage_plans_for_key", of_one)
     ApiKeys(gateway)
-    assert gateway._usage_plans_for_key("k1", "a", "s") == ["plan of k1 for a s", "plan of k2 for a s"]
+    assert vars(gateway)["_usage_plans_for_key"]("k1", "a", "s") == ["plan of k1 for a s", "plan of k2 for a s"]
 
 
 def test_a_secret_and_its_replica_can_part(monkeypatch: pytest.MonkeyPatch) -> None:

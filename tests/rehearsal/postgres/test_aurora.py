@@ -20,7 +20,7 @@ EAST, WEST, WITNESS = "us-east-1", "us-west-2", "us-east-2"
 class FakeDatabase:
     """Two regions; `calls` has each call with its arguments."""
 
-    def __init__(self, regions: tuple[str, str], keys: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, regions: Sequence[str], keys: Mapping[str, str], folder: Path) -> None:
         self.calls: list[tuple[object, ...]] = []
         self.keys, self.writer, self.roles = keys, regions[0], dict.fromkeys(regions, ServerRole.STANDBY)
         self.ca_file = folder / "ca.pem"

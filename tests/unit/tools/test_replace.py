@@ -9,7 +9,6 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from lib.identity import TYPE
 from tests.unit.lib.conftest import CASES, recording
 from tests.unit.lib.recorder import Recording, Resource, record
-from tests.unit.lib.test_tap_stack import state_of
 from tools.destroy import kind
 from tools.replace import Replacement, main
 
@@ -165,9 +164,9 @@ class Cli:
         return json.dumps(self.exported)
 
 
-def run(aws: Aws, cli: Cli, lost: str = EAST, new: str = NEW, *more: str) -> int:
+def run(aws: Aws, cli: Cli, *arguments: str) -> int:
     """Run the command line."""
-    return main(["pay", lost, new, *more], cli, aws)
+    return main(["pay", *arguments], cli, aws)
 
 
 @pytest.mark.parametrize(("lost", "survivor", "secret"), [
@@ -179,7 +178,7 @@ def test_only_if_asked_to_aws_is_told_and_then_the_file_and_the_state_are_change
         if each["type"] == TYPE:  # as if the table were eventual
             each["outputs"]["tableConsistency"] = "eventual"
     aws, cli = Aws(survivor, lost), Cli(generated)
-    assert run(aws, cli, lost) == 0
+    assert run(aws, cli, lost, NEW) == 0
     assert (aws.told, [call[:2] for call in cli.calls]) == ([], [("stack", "export")])
     assert f"to do it: make replace STACK=pay LOST={lost} NEW={NEW} ARGS=--yes" in capsys.readouterr().out
     assert run(aws, cli, lost, NEW, "--yes") == 0
@@ -215,5 +214,5 @@ def test_what_stands_in_the_way_is_one_line_and_changes_nothing(
     (Cli(state(recording("dev-domain-strong-swapped"))), "the table is strong: AWS adds no replica")])
 def test_a_stack_that_cannot_lose_a_region_is_refused(
         cli: Cli, why: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(Aws(WEST, EAST), cli) == 1
+    assert run(Aws(WEST, EAST), cli, EAST, NEW) == 1
     assert capsys.readouterr().err.startswith(f"replace: {why}")
