@@ -24,7 +24,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from contract import PROJECT, Consistency
 from lib import parsers
-from lib.identity import TYPE
 from tools.destroy import kind
 from tools.init import InitFailed, zones_of
 from tools.pulumi_cli import PulumiFailed, run
@@ -38,7 +37,8 @@ THERE = {"iam": "get_account_summary", "route53": "get_hosted_zone_count", "s3":
 # What spans both regions and is created in the primary region: it survives there or in its replica, or is global.
 REGIONAL = ("GlobalCluster", "Table", "Secret", "SecretVersion")
 GLOBAL = ("HealthCheck", "Record", "Zone")
-PROVIDER = "pulumi:providers:aws"
+PROVIDER, DEPLOYED = "pulumi:providers:aws", "tapstack:index:DeployedStack"
+FIRST = ("pulumi:pulumi:Stack", DEPLOYED, "tapstack:index:TapStack", PROVIDER)  # in the state
 PARTNERS = {"primary": "dr", "dr": "primary", "outbound": "inbound", "inbound": "outbound"}
 FAILOVER = re.compile(r"global-dns-(primary|secondary)((?:-leads)?)")  # the records that clients follow
 ROLE = re.compile(r"(?<![^-])(primary|dr|outbound|inbound)(?![^-])")
@@ -71,7 +71,7 @@ class Replacement:
     @cached_property
     def identity(self) -> Mapping[str, str]:
         """The fixed settings with which the stack is deployed."""
-        return next(each["outputs"] for each in self.resources if each["type"] == TYPE)
+        return next(each["outputs"] for each in self.resources if each["type"] == DEPLOYED)
 
     @property
     def primary_is_lost(self) -> bool:
@@ -120,8 +120,7 @@ class Replacement:
         if self.primary_is_lost:
             kept = json.loads(URN.sub(self._exchanged, json.dumps(kept)))
             kept = [{**each, "type": each["urn"].split("::")[2].rpartition("$")[2]} for each in kept]
-        first = ("pulumi:pulumi:Stack", TYPE, PROVIDER)
-        return sorted(kept, key=lambda each: first.index(each["type"]) if each["type"] in first else len(first))
+        return sorted(kept, key=lambda each: FIRST.index(each["type"]) if each["type"] in FIRST else len(FIRST))
 
     def of(self, *kinds: str) -> list[Resource]:
         """The resources of some kinds."""
@@ -158,7 +157,7 @@ class Replacement:
     def _moved(self, resource: Resource) -> Resource:
         """The resource as it is in the region that survives, without its replica in the lost one."""
         moved, outputs = dict(resource), dict(resource.get("outputs", {}))
-        if resource["type"] == TYPE:
+        if resource["type"] == DEPLOYED:
             return {**moved, "outputs": {**outputs, **self.settings()}}
         if kind(resource) in ("Table", "Secret"):
             moved |= {"inputs": {**resource["inputs"], "replicas": []}, "outputs": {**outputs, "replicas": []}}
@@ -267,7 +266,7 @@ def replace(stack: str, lost: str, new: str, *, yes: bool, pulumi: Pulumi = run,
     resources = deployment.get("resources") or []
     if deployment.get("pending_operations"):
         raise ReplaceFailed(f"an `up` was interrupted: run `make adopt STACK={stack}` first")
-    regions = [each["outputs"][key] for each in resources if each["type"] == TYPE
+    regions = [each["outputs"][key] for each in resources if each["type"] == DEPLOYED
                for key in ("primaryRegion", "drRegion")]
     if not regions:
         raise ReplaceFailed(f"{stack} is not deployed")

@@ -54,15 +54,6 @@ def test_a_project_of_another_name_is_refused() -> None:
         DeployedStack(protect=False)
 
 
-def test_a_state_that_cannot_be_read_is_refused_in_one_line() -> None:
-    registered = Recording()
-    with patch("pulumi.runtime.invoke", side_effect=Exception("failed to load checkpoint: EOF")), pytest.raises(
-            ProgramError, match=r"^the state of organization/TapStack/test cannot be read, so nothing is planned: "
-                                r"failed to load checkpoint: EOF$"):
-        record({}, recording=registered)
-    assert not registered.resources
-
-
 def test_providers_refuse_another_account_except_an_emulators(dev: Recording, domain: Recording) -> None:
     assert [json.loads(each.inputs["allowedAccountIds"]) for each in dev.of("aws")] == [[ACCOUNT]] * 2
     assert not any("allowedAccountIds" in each.inputs for each in domain.of("aws"))
