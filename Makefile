@@ -230,7 +230,7 @@ outputs: pulumi ## Write STACK's outputs to cfn-outputs/STACK.json, with a copy 
 		done
 
 .PHONY: verify
-verify: $(READY) ## The integration tests with your credentials, on STACK, which cfn-outputs/flat-outputs.json must describe
+verify: $(READY) ## The integration tests with your credentials, on STACK as cfn-outputs/STACK.json describes it
 	$(call stage,verify,$(PY) -m pytest tests/integration --stack "$$STACK")
 
 .PHONY: destroy

@@ -92,7 +92,7 @@ class Outputs(dict[str, Any]):
         `stack`: the name that it must have.
         """
         try:
-            outputs = cls(read_outputs(os.environ, ROOT))
+            outputs = cls(read_outputs(os.environ, ROOT, stack))
         except OutputsError as error:
             raise NoStack(f"{error}; {HOW}") from None
         if stack and outputs.get("stack_name") != stack:
