@@ -394,7 +394,7 @@ def test_the_dr_region_waits_for_the_primary_only_where_aws_demands_it(program: 
 def test_a_failover_leaves_nothing_to_change(program: Recording) -> None:
     # https://github.com/hashicorp/terraform-provider-aws/issues/42919 and 40921. Other zones replace a cluster.
     moved = {"replicationSourceIdentifier", "globalClusterIdentifier", "engineVersion", "masterUsername",
-             "masterPassword", "databaseName"}
+             "masterPassword", "databaseName", "sourceRegion"}
     for resource in program.of("Cluster"):
         assert resource.ignore_changes == moved
         assert "replicationSourceIdentifier" not in resource.inputs
