@@ -216,6 +216,10 @@ replace: pulumi $(READY) ## Replace a lost region by a third one: LOST=us-east-1
 migrate: $(READY) ## Bring the ledger's schema up to date in STACK, as cfn-outputs/STACK.json describes it
 	@$(PY) -m tools.migrate "$$STACK"
 
+.PHONY: rotate-password
+rotate-password: $(READY) ## Give the database of STACK a new master password, and store it in the secret
+	@$(PY) -m tools.rotate "$$STACK"
+
 .PHONY: authorities
 authorities: ## Fetch the certificate authorities of RDS in every region (payments/rds-ca.pem)
 	@curl --fail --silent --show-error --output payments/rds-ca.pem.new $(RDS_AUTHORITIES)

@@ -90,6 +90,7 @@ def longest_failover(interval: int, threshold: int, look: int, instances: int) -
 # --- The payments table: no payment id contains "!", so none of these keys can be a payment
 
 KEY_ATTRIBUTE = "payment_id"
+CONTROL_PREFIX = "!"
 RECORD_KEY = "!record"
 """Lock, journal and leadership in one item: see `docs/protocol.md`."""
 PAUSE_KEY = "!pause"
@@ -113,6 +114,9 @@ REPLICATION_RULE = "receipts"
 LEVER_KEY = "takeover"
 """The object in a region's control bucket that moves the traffic there."""
 HEALTH_PATH, LEVER_PATH = "/health", "/takeover"
+RESPONSE_HEADERS: Mapping[str, str] = {
+    "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Strict-Transport-Security": "max-age=63072000"}
+"""Of every answer of the API, also where API Gateway answers itself."""
 READINESS = "/readiness"
 """The resource of an event that asks the payments function whether it can pay; no route of the API leads there."""
 LEADS_LABEL, ALIVE_LABEL = "_region", "_alive"

@@ -75,6 +75,10 @@ class Names:
         """The ARN of a resource in this region and account: `arn("lambda", "function:x")`."""
         return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
 
+    def role_arn(self, role: str) -> str:
+        """The ARN of a role of this account."""
+        return f"arn:aws:iam::{self.account}:role/{role}"
+
     @property
     def alarms_arn(self) -> str:
         """What the ARNs of this region's alarms are like."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import pulumi
 
+from contract import CONTROL_PREFIX, RECEIPTS_PREFIX
 from lib.names import Names
 
 Statement = dict[str, Any]
@@ -11,6 +12,7 @@ Resources = pulumi.Input[str] | Sequence[pulumi.Input[str]]
 Conditions = Mapping[str, Mapping[str, Any]]
 
 SOURCE_ACCOUNT, SOURCE_ARN = "aws:SourceAccount", "aws:SourceArn"
+LEADING_KEYS = "dynamodb:LeadingKeys"
 # What AWS does not say that a service sends when it assumes a role or publishes to a topic: a condition on what it does
 # not send would refuse it for ever.
 UNSAID: Mapping[str, Collection[str]] = {
@@ -39,6 +41,21 @@ def allow(actions: str | Sequence[str], resources: Resources, conditions: Condit
     statement: Statement = {"Effect": "Allow", "Action": [actions] if isinstance(actions, str) else actions,
                             "Resource": resources}
     return {**statement, "Condition": conditions} if conditions else statement
+
+
+def deny(actions: str | Sequence[str], resources: Resources, conditions: Conditions) -> Statement:
+    """What an identity may not do to `resources` (ARNs), whatever else allows it."""
+    return {**allow(actions, resources, conditions), "Effect": "Deny"}
+
+
+def records_only(names: Names, prefix: str) -> Statement:
+    """Keeps an identity from writing an item whose key begins with `!`, except `prefix` followed by its own region.
+
+    A payment's id has no `!`. Both conditions are about one key, since no action that writes several is allowed.
+    """
+    return deny(["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"], names.table_arn, {
+        "ForAnyValue:StringLike": {LEADING_KEYS: [f"{CONTROL_PREFIX}*"]},
+        "ForAnyValue:StringNotEquals": {LEADING_KEYS: [prefix + names.region]}})
 
 
 def for_all(operator: str, key: str, values: Sequence[str]) -> Conditions:
@@ -80,12 +97,25 @@ def this_account_only(account: str) -> pulumi.Output[str]:
         "StringEquals": {"aws:PrincipalAccount": account, "aws:ResourceAccount": account}}})
 
 
-def tls_only(bucket_arn: pulumi.Input[str]) -> pulumi.Output[str]:
-    """A bucket policy that refuses plain HTTP and TLS below 1.2."""
+def written_once(names: Names) -> Statement:
+    """Refuses a receipt that does not demand that there is none yet, except from repair: it replaces what differs.
+
+    Copies from the other region are no puts.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
+    """
+    return {"Sid": "WrittenOnce", "Principal": "*",
+            **deny("s3:PutObject", f"arn:aws:s3:::{names.receipts}/{RECEIPTS_PREFIX}*", {
+                "Null": {"s3:if-none-match": "true"},
+                "ArnNotEquals": {"aws:PrincipalArn": names.role_arn(names.reconcile_role)}})}
+
+
+def tls_only(bucket_arn: pulumi.Input[str], *more: Statement) -> pulumi.Output[str]:
+    """A bucket policy that refuses plain HTTP, TLS below 1.2, and what `more` statements refuse."""
     deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:*",
             "Resource": [bucket_arn, pulumi.Output.concat(bucket_arn, "/*")]}
     return document({**deny, "Sid": "TlsOnly", "Condition": {"Bool": {"aws:SecureTransport": "false"}}},
-                    {**deny, "Sid": "Tls12", "Condition": {"NumericLessThan": {"s3:TlsVersion": "1.2"}}})
+                    {**deny, "Sid": "Tls12", "Condition": {"NumericLessThan": {"s3:TlsVersion": "1.2"}}}, *more)
 
 
 def topic_policy(topic_arn: pulumi.Input[str], names: Names) -> pulumi.Output[str]:

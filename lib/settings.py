@@ -141,6 +141,28 @@ ANOTHER_KEY = "the primary region's key would be replaced, and what it encrypts 
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProtectionSettings:
+    """What keeps the data: `receipts_days` are those for which nobody deletes a version, except who lifts the lock."""
+
+    deletion: bool = setting(
+        "deletionProtection", parsers.one_of(_FLAGS),
+        "true or false; to destroy a prod stack, set false and deploy once more.",
+        {profile.name: str(profile.protect).lower() for profile in PROFILES.values()}, variable=None)
+    retain: bool = setting(
+        "retainData", parsers.one_of(_FLAGS),
+        "true or false: whether final snapshots, backups and receipts outlive the stack, with the keys that read them.",
+        {profile.name: str(profile.retain).lower() for profile in PROFILES.values()}, variable=None)
+    receipts_days: int = setting(
+        "receiptsLockDays", parsers.whole(0, 36_500),
+        "Days for which no version of a receipt can be deleted, except by who may bypass governance; 0 is no lock, and "
+        "what was locked stays so until its time.", {"dev": "0", "prod": "35"}, variable=None)
+    backups: bool = setting(
+        "backupLock", parsers.one_of(_FLAGS),
+        "true or false: whether backups can be deleted only after their retention, unless the vault's lock is removed.",
+        {"dev": "false", "prod": "true"}, variable=None)
+
+
+@dataclass(frozen=True, kw_only=True)
 class RegionSettings:
     """One of the two regions: three of its availability zones, and how many database instances it has."""
 
@@ -297,14 +319,7 @@ class Settings:
         "account", parsers.account, "AWS account of the stack, 12 digits; `make init` writes it.",
         lambda texts: EMULATOR_ACCOUNT if texts["awsEndpoint"] else "", unset="none: it must be given, except to an "
         "emulator", fixed="everything would be created anew in another account")
-    deletion_protection: bool = setting(
-        "deletionProtection", parsers.one_of(_FLAGS),
-        "true or false; to destroy a prod stack, set false and deploy once more.",
-        {profile.name: str(profile.protect).lower() for profile in PROFILES.values()}, variable=None)
-    retain_data: bool = setting(
-        "retainData", parsers.one_of(_FLAGS),
-        "true or false: whether final snapshots, backups and receipts outlive the stack, with the keys that read them.",
-        {profile.name: str(profile.retain).lower() for profile in PROFILES.values()}, variable=None)
+    data: ProtectionSettings = group(ProtectionSettings)
     environment_suffix: str = setting(
         "environmentSuffix", parsers.suffix,
         "End of every physical name: lower-case letters and digits, with single hyphens between them.",
@@ -344,7 +359,7 @@ class Settings:
     @property
     def profile(self) -> Profile:
         """The profile, with the protection that is set."""
-        return replace(self.base_profile, protect=self.deletion_protection, retain=self.retain_data)
+        return replace(self.base_profile, protect=self.data.deletion, retain=self.data.retain)
 
     @classmethod
     def protection(cls) -> bool:

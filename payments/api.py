@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from contract import HEALTH_PATH, LEVER_PATH, READINESS
+from contract import HEALTH_PATH, LEVER_PATH, READINESS, RESPONSE_HEADERS
 from payments.deadline import Deadline, Timing
 from payments.errors import Conflict, InvalidRequest, NotTheWriter, StoreUnavailable
 from payments.payment import parse
@@ -85,7 +85,7 @@ class Api:
         level = logging.ERROR if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO
         self.logger.log(level, "request", extra={"fields": log})
         return {"statusCode": response.status, "body": json.dumps(response.body), "isBase64Encoded": False,
-                "headers": {"Content-Type": "application/json", "Cache-Control": "no-store", "X-Region": self.region,
+                "headers": {"Content-Type": "application/json", "X-Region": self.region, **RESPONSE_HEADERS,
                             **response.headers}}
 
     def _answer(self, event: Event, context: LambdaContext, log: dict[str, Any]) -> Response:

@@ -11,6 +11,10 @@ from payments.errors import InvalidRequest
 
 PAYMENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 PARTY = re.compile(r"[A-Za-z0-9._:@-]{1,64}")
+CARD = re.compile(r"(?<![^\W_])[A-Za-z]*(\d{13,19}|\d{4}([-_.:])\d{4}\2\d{4}\2\d{1,7}|\d{4}([-_.:])\d{6}\3\d{4,5})"
+                  r"[A-Za-z]*(?![^\W_])")
+CARD_ISSUER = re.compile(r"[3-6]|2(?:2[2-9]|[3-6]|7[0-2])")
+"""How the number of a payment card is written, between letters at most, not within a hexadecimal id; how it begins."""
 MAX_AMOUNT = 10**12
 MAX_BODY_BYTES = 8 * 1024
 
@@ -145,4 +149,13 @@ def _party(given: dict[str, Any], name: str) -> str:
 def _matching(pattern: re.Pattern[str], name: str, value: object, alphabet: str) -> str:
     if not isinstance(value, str) or not pattern.fullmatch(value):
         raise InvalidRequest(name, f"must be 1 to 64 characters: {alphabet}")
+    if any(_is_card_number(each[1]) for each in CARD.finditer(value)):
+        raise InvalidRequest(name, "must not have what looks like a card number")
     return value
+
+
+def _is_card_number(text: str) -> bool:
+    """Whether a text begins as the numbers of payment cards do, and has their check digit (ISO/IEC 7812-1)."""
+    digits = [int(each) for each in text if each.isdigit()]
+    doubled = [sum(divmod(2 * each, 10)) for each in digits[-2::-2]]
+    return bool(CARD_ISSUER.match(text)) and (sum(digits[::-2]) + sum(doubled)) % 10 == 0

@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -43,7 +43,21 @@ from recovery.errors import (
     sign_in,
 )
 from recovery.outputs import ANY_STACK, FoundOutputs, Wanted, check_place, in_files, in_region, reach
-from recovery.plan import Action, Evidence, Facts, Plan, Refusal, Step, predict, reasons, refusals, resumes, shortfalls
+from recovery.plan import (
+    ACCEPT_LOSS,
+    ACCEPT_SILENCE,
+    Action,
+    Evidence,
+    Facts,
+    Plan,
+    Refusal,
+    Step,
+    predict,
+    reasons,
+    refusals,
+    resumes,
+    shortfalls,
+)
 from recovery.record import Run, StepProgress
 from recovery.runner import Hold, Intent, Runner, claim, end_open_run
 from recovery.stack import Stack
@@ -61,7 +75,9 @@ WIDTH = 80  # columns of a table, where the width of the terminal is unknown; ot
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and everything else on stderr.")]
 To = Annotated[str, typer.Option("--to", metavar="REGION", help="The region that is to take payments.")]
 Loss = Annotated[bool, typer.Option(
-    "--accept-data-loss", help="Begin even if payments will be lost, or if it is unknown how many.")]
+    ACCEPT_LOSS, help="Begin even if payments will be lost, or if it is unknown how many.")]
+Silent = Annotated[bool, typer.Option(
+    ACCEPT_SILENCE, help="Begin even if the region's API does not answer here; its function says it can pay.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask. Required for the profile prod.")]
 Minutes = Annotated[float, typer.Option("--minutes", min=1, max=1440, help="For how long, in minutes.")]
 Why = Annotated[str, typer.Option("--reason", help="Why, for the others.")]
@@ -255,9 +271,12 @@ def switchover(context: typer.Context, *, to: To, as_json: Json = False) -> None
 
 
 @app.command(epilog=example("failover --to us-west-2"))
-def failover(context: typer.Context, *, to: To, as_json: Json = False, accept_data_loss: Loss = False) -> None:
+def failover(context: typer.Context, *, to: To, as_json: Json = False, accept_data_loss: Loss = False,
+             accept_silent_api: Silent = False) -> None:
     """Take over from a region that is down, without calling it."""
-    carry_out(context.obj, Action.FAILOVER, to, accepts_loss=accept_data_loss, as_json=as_json)
+    options = {ACCEPT_LOSS: accept_data_loss, ACCEPT_SILENCE: accept_silent_api}
+    carry_out(context.obj, Action.FAILOVER, to, accepted={key for key, given in options.items() if given},
+              as_json=as_json)
 
 
 @app.command(epilog=example("failback"))
@@ -373,15 +392,16 @@ def practise(terminal: Terminal, console: Console, environment: Environment, pla
     return drills.Drill(cloud, targets, claim_and_drive, console.print, seconds).run()
 
 
-def carry_out(terminal: Terminal, action: Action, to: str, *, as_json: bool, accepts_loss: bool = False) -> None:
-    """Check an action, carry it out and report.
+def carry_out(terminal: Terminal, action: Action, to: str, *, as_json: bool,
+              accepted: Collection[str] = frozenset()) -> None:
+    """Check an action, carry it out and report; `accepted` are the options by which a person overrides refusals.
 
     Raises CommandStopped, AlreadyRunning, RecordGone, StoreUnavailable, and what `Terminal.open` raises.
     """
     deployed = terminal.open()
     cloud = Cloud(plan=deployed.plan(action, to), environment=deployed.environment)
     since, facts = Stopwatch(cloud.clock), cloud.facts()
-    refused = _accepted(cloud.plan, facts, accepts_loss=accepts_loss)
+    refused = _accepted(cloud.plan, facts, accepted)
     why = f"accepted: {'; '.join(reasons(refused))}" if refused else f"{action} requested"
     hold = claim(cloud, _intent(terminal, cloud, facts, why, since, accepted=bool(refused)))
     console = terminal.console(as_json)
@@ -401,11 +421,12 @@ def _decide(planned: Plan, facts: Facts) -> tuple[bool, list[Refusal]]:
     return goes_on, [] if goes_on else refusals(planned, facts)
 
 
-def _accepted(planned: Plan, facts: Facts, *, accepts_loss: bool) -> list[Refusal]:
-    """The losses that a person has accepted. Raises CommandStopped if anything else forbids the plan."""
+def _accepted(planned: Plan, facts: Facts, options: Collection[str]) -> list[Refusal]:
+    """What a person has accepted. Raises CommandStopped if anything else forbids the plan."""
     _, refused = _decide(planned, facts)
-    if not all(accepts_loss and refusal.loses for refusal in refused):
-        hint = ["to begin anyway, add --accept-data-loss"] if all(each.loses for each in refused) else []
+    needed = {each.option for each in refused}
+    if not needed <= {*options}:
+        hint = [f"to begin anyway, add {' '.join(sorted(needed))}"] if all(needed) else []
         raise CommandStopped(REFUSED, *reasons(refused), *hint)
     return refused
 

@@ -3,7 +3,7 @@
 A method that also calls the other region says so.
 """
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from http import HTTPStatus
@@ -17,7 +17,7 @@ from payments.errors import StoreUnavailable
 from recovery.control_table import ControlTable
 from recovery.environment import READ_TIMEOUT, Environment
 from recovery.errors import AwsFailure, aws_failures
-from recovery.observation import DENIED, ProbeResult, look
+from recovery.observation import DENIED, ProbeResult, ask_readiness, look
 from recovery.plan import AVAILABLE, Facts, Plan
 from recovery.stack import Site
 
@@ -83,6 +83,9 @@ class Cloud:
         except AwsFailure as error:
             wrong[Store.LEDGER] = str(error)
         own, led_to = self.look(self.plan.target), self.led_to()
+        if not own.alive:  # its function may be well: its API may be flooded, or the way to it from here be cut
+            asked = ask_readiness(self.environment, self.plan.target)
+            own = replace(asked, alive=own.alive, why=own.why if asked.ready or own.alive is False else asked.why)
         try:
             lever = self.lever(self.plan.target)
         except AwsFailure as error:

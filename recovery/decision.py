@@ -59,8 +59,8 @@ def decide(plan: Plan, facts: Facts, cool_down: float, pause: Pause | None) -> D
     what, command = why.partition(":")[0], f"python -m recovery failover --to {region}"
     refused = refusals(plan, facts)
     if refused:
-        loses = all(refusal.loses for refusal in refused)
-        override = (f"If the loss is acceptable: {command} --accept-data-loss" if loses
+        options = sorted({refusal.option for refusal in refused})
+        override = (f"If that is acceptable: {command} {' '.join(options)}" if all(options)
                     else "No option overrides this")
         return Decision(
             f"{what}, and {region} must not take over", f"{why}. {'; '.join(reasons(refused))}. {override}.")

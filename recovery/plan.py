@@ -12,6 +12,8 @@ from recovery.record import PLANNED, ControlRecord, Run
 from recovery.stack import Site, Stack
 
 PROMOTION = 60.0, 480.0  # seconds, at least and at most, that Aurora takes to make another cluster the writer
+ACCEPT_LOSS, ACCEPT_SILENCE = "--accept-data-loss", "--accept-silent-api"
+"""The options by which a person overrides a refusal."""
 AVAILABLE = "available"  # what RDS calls the state of a cluster, instance or snapshot that can be used
 
 
@@ -156,10 +158,20 @@ class Facts:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why an action must not begin. `loses`: it may begin if a person accepts the loss of data."""
+    """Why an action must not begin.
+
+    loses: it may begin if a person accepts the loss of data. silent: it may if a person accepts that the target's API
+    does not answer here; its function says that it can pay.
+    """
 
     reason: str
     loses: bool = False
+    silent: bool = False
+
+    @property
+    def option(self) -> str:
+        """The option of the command by which a person accepts it, empty if nobody may."""
+        return ACCEPT_LOSS if self.loses else ACCEPT_SILENCE if self.silent else ""
 
 
 def refusals(plan: Plan, facts: Facts) -> list[Refusal]:
@@ -169,8 +181,10 @@ def refusals(plan: Plan, facts: Facts) -> list[Refusal]:
     """
     if plan.action is Action.ALIGN:
         return [*_alignment(plan, facts)]
-    return [*_role(plan, facts)] or [*unable(plan, facts)] or [
-        *(_losses if plan.action is Action.FAILOVER else _planned)(plan, facts)]
+    found = [*_role(plan, facts)] or [*unable(plan, facts)]
+    if not all(each.option for each in found):
+        return found
+    return [*found, *(_losses if plan.action is Action.FAILOVER else _planned)(plan, facts)]
 
 
 def shortfalls(plan: Plan) -> list[str]:
@@ -202,8 +216,9 @@ def unable(plan: Plan, facts: Facts) -> Iterator[Refusal]:
         yield Refusal(f"{target} is not healthy: {what}: {why}")
     if plan.action is Action.FAILBACK:
         return
-    if not facts.own.alive:
-        yield Refusal(f"{target} is not healthy: its API does not answer: {facts.own.why}")
+    if facts.own.alive is False:
+        yield Refusal(f"{target} is not healthy: its API does not answer: {facts.own.why}",
+                      silent=facts.own.ready is True)
     elif not facts.own.ready and not _fenced_out(plan, facts):
         yield Refusal(f"{target} is not healthy: {facts.own.why or 'its function does not say that it can pay'}")
     if facts.cluster != AVAILABLE or not facts.instances:

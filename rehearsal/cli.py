@@ -149,8 +149,9 @@ def run(arguments: Sequence[str], parts: Parts) -> int:
 
 
 def isolate(environ: MutableMapping[str, str]) -> None:
-    """Hide the caller's AWS account: its environment variables, and its configuration files."""
-    for key in [key for key in environ if key.startswith("AWS_")]:
+    """Hide the caller's AWS account (environment variables, configuration files), and HTTP proxies: all is local."""
+    proxies = ("http_proxy", "all_proxy", "no_proxy")
+    for key in [key for key in environ if key.startswith("AWS_") or key.lower() in proxies]:
         del environ[key]
     environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull,
                    PULUMI_ERROR_OUTPUT_STRING="1")  # an Output in an f-string raises an error

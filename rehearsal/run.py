@@ -36,6 +36,7 @@ from rehearsal.drills.report.model import DrillResult
 from rehearsal.drills.scenario import Scenario
 from rehearsal.errors import CheckFailed, DeploymentError, EmulatorError
 from rehearsal.postgres.aurora import Aurora
+from rehearsal.postgres.authentication import Secret
 from rehearsal.rehearsed_stack import RehearsedStack
 from rehearsal.report import RunReport, lines
 from rehearsal.run_folder import require_writable, run_folder
@@ -59,7 +60,7 @@ class Parts:
     """The parts of a rehearsal; a test replaces those with effects that it does not want."""
 
     emulator: Callable[[], Emulator] = Emulator
-    databases: Callable[[Sequence[str], Faults], Aurora] = Aurora
+    databases: Callable[[Sequence[str], Faults, Secret], Aurora] = Aurora
     proxies: Callable[..., AwsProxies] = AwsProxies
     clients: Callable[[str, int], EmulatorClients] = EmulatorClients
     deployments: Mapping[str, Callable[..., Any]] = field(default_factory=lambda: dict(ENGINES))
@@ -136,7 +137,7 @@ class Rehearsal:
             emulator.start()
             notes.append(emulator.endpoint)
         with report.phase("databases") as notes:
-            aurora = parts.databases(regions[:2], faults)  # not in the witness
+            aurora = parts.databases(regions[:2], faults, emulator.secret)  # not in the witness
             stack.callback(aurora.close)
             self._ca_file = str(aurora.database.ca_file)
             notes.append(", ".join(f"{region}: port {port}" for region, port in aurora.ports.items()))

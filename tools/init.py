@@ -14,7 +14,7 @@ from pulumi.runtime import set_all_config
 from contract import PROJECT
 from lib.errors import SettingsError
 from lib.parsers import ZONES
-from lib.settings import EMULATOR_ACCOUNT, Settings
+from lib.settings import EMULATOR_ACCOUNT, REAL_PAYMENTS, Settings
 from tools.pulumi_cli import PulumiFailed, run
 
 Clients = Callable[[str, str], Any]
@@ -37,6 +37,9 @@ def init(stack: str, arguments: Sequence[str], pulumi: Pulumi = run,
     Raises InitFailed, PulumiFailed and SettingsError.
     """
     if stack not in [each["name"] for each in json.loads(pulumi("stack", "ls", "--json"))]:
+        if stack in REAL_PAYMENTS and not any("awskms://" in each for each in arguments):
+            raise InitFailed(f"{stack}: its state's secrets need a KMS key: add "
+                             'ARGS="--secrets-provider=awskms://alias/NAME?region=REGION"')
         pulumi("stack", "init", stack, "--no-select", *arguments)
     found = json.loads(pulumi("config", "--json", "--stack", stack))
     given = {key: str(each["value"]) for key, each in found.items() if each.get("value")}

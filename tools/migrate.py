@@ -37,7 +37,7 @@ def migrate(outputs: Mapping[str, Any], clients: Clients) -> dict[str, Any]:
     `clients` makes a client for (service, region). Raises MigrationFailed.
     """
     try:
-        role = _writer(outputs, clients)
+        role = writer(outputs, clients)
         region = outputs[f"{role}_region"]
         secret = clients("secretsmanager", region).get_secret_value(SecretId=_secret(outputs, region))
         login = json.loads(secret["SecretString"])
@@ -52,8 +52,11 @@ def migrate(outputs: Mapping[str, Any], clients: Clients) -> dict[str, Any]:
     return result
 
 
-def _writer(outputs: Mapping[str, Any], clients: Clients) -> str:
-    """The role of the region whose cluster is the writer, from the region that answers first."""
+def writer(outputs: Mapping[str, Any], clients: Clients) -> str:
+    """The role of the region whose cluster is the writer, from the region that answers first.
+
+    Raises MigrationFailed.
+    """
     failed: list[str] = []
     for asked in ROLES:
         region = outputs[f"{asked}_region"]
@@ -79,22 +82,30 @@ def _secret(outputs: Mapping[str, Any], region: str) -> str:
 
 def main(stack: str, environ: Mapping[str, str] = os.environ, clients: Clients = boto_client) -> int:
     """Migrate the stack of that name. Returns the exit code: 0 done, 1 failed, 2 the outputs describe no such stack."""
+    def work(outputs: Mapping[str, Any]) -> str:
+        result = migrate(outputs, clients)
+        return f"schema version {result['version']}, applied now: {', '.join(result['applied']) or 'nothing'}"
+
+    return command("migrate", stack, environ, work)
+
+
+def command(name: str, stack: str, environ: Mapping[str, str], work: Callable[[Mapping[str, Any]], str]) -> int:
+    """Do some work on the stack of that name, and print what came of it. Returns the exit code, as `main` does."""
     try:
         outputs = read_outputs(environ, stack=stack)
         if outputs["stack_name"] != stack:
             raise OutputsError(f"the outputs are of stack {outputs['stack_name']}, not of {stack}: `make outputs` "
                                "writes them")
-        result = migrate(outputs, clients)
+        print(work(outputs))
     except OutputsError as error:
-        print(f"migrate: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         return 2
     except (KeyError, ValueError) as error:
-        print(f"migrate: the outputs do not describe a stack ({error!r}): `make outputs` writes them", file=sys.stderr)
+        print(f"{name}: the outputs do not describe a stack ({error!r}): `make outputs` writes them", file=sys.stderr)
         return 2
     except MigrationFailed as error:
-        print(f"migrate: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         return 1
-    print(f"schema version {result['version']}, applied now: {', '.join(result['applied']) or 'nothing'}")
     return 0
 
 

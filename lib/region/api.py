@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from contract import ALIAS
+from contract import ALIAS, RESPONSE_HEADERS
 from lib import policies
 from lib.component import Component
 from lib.names import Names
@@ -44,7 +44,8 @@ ACCESS_LOG = json.dumps({
     "request_id": "$context.requestId", "route": "$context.resourcePath", "method": "$context.httpMethod",
     "status": "$context.status", "latency_ms": "$context.responseLatency", "time": "$context.requestTime",
     "integration_error": "$context.integrationErrorMessage", "api_key_id": "$context.identity.apiKeyId",
-    "error": "$context.error.responseType"})
+    "error": "$context.error.responseType", "source": "$context.identity.sourceIp",
+    "agent": "$context.identity.userAgent"})
 
 
 class RestApi(Component, type_name="Api"):
@@ -61,7 +62,7 @@ class RestApi(Component, type_name="Api"):
         self.rest = aws.apigateway.RestApi(
             f"{name}-rest", name=names.api, description="Payments", opts=self.opts(),
             endpoint_configuration={"types": "REGIONAL"}, security_policy="TLS_1_2")
-        integrations = self._routes()
+        integrations = [*self._routes(), *self._own_answers()]
         aws.lambda_.Permission(f"{name}-invoke", action="lambda:InvokeFunction", function=function.function.name,
                                qualifier=ALIAS, principal="apigateway.amazonaws.com",
                                source_arn=pulumi.Output.concat(self.rest.execution_arn, f"/{STAGE}/*/*"),
@@ -102,6 +103,13 @@ class RestApi(Component, type_name="Api"):
                 http_method=method.http_method, type="AWS_PROXY", integration_http_method="POST",
                 uri=uri, timeout_milliseconds=INTEGRATION_TIMEOUT_MS, opts=self.opts()))
         return integrations
+
+    def _own_answers(self) -> list[pulumi.Resource]:
+        """What API Gateway answers itself has the headers that the function's answers have."""
+        headers = {f"gatewayresponse.header.{name}": f"'{value}'" for name, value in RESPONSE_HEADERS.items()}
+        return [aws.apigateway.Response(
+            f"{self.name}-{kind.lower().replace('_', '-')}", rest_api_id=self.rest.id, response_type=kind,
+            response_parameters=headers, opts=self.opts()) for kind in ("DEFAULT_4XX", "DEFAULT_5XX")]
 
     def _limits(self, api: ApiSettings) -> None:
         """Limit the requests to the configured rates; routes that need no key have higher ones, and no metrics.
@@ -152,7 +160,7 @@ class RestApi(Component, type_name="Api"):
 
     def _stage(self, integrations: list[pulumi.Resource], account: list[pulumi.Resource], profile: Profile,
                key_arn: pulumi.Input[str]) -> aws.apigateway.Stage:
-        live = [INTEGRATION_TIMEOUT_MS, *(astuple(route) for route in ROUTES)]
+        live = [INTEGRATION_TIMEOUT_MS, RESPONSE_HEADERS, *(astuple(route) for route in ROUTES)]
         routes = hashlib.sha256(repr(live).encode()).hexdigest()
         # The stage keeps using its deployment, so the next one must exist before the old one is deleted.
         deployment = aws.apigateway.Deployment(

@@ -1,4 +1,5 @@
 """A private bucket: encrypted, versioned, and reached over TLS only."""
+from collections.abc import Sequence
 from functools import partial
 
 import pulumi
@@ -13,11 +14,13 @@ from lib.settings import Profile
 class SecureBucket(Component, type_name="SecureBucket"):
     """A private, versioned bucket, encrypted with the region's key, over TLS only; superseded versions expire.
 
-    One that outlives the stack stays as closed as it was, so all of this outlives the stack with it.
+    One that outlives the stack stays as closed as it was, so all of this outlives the stack with it. `refusals` are
+    further statements of its policy. For `lock_days` nobody deletes a version, except who may bypass governance.
     """
 
     def __init__(self, name: str, *, bucket: str, profile: Profile, key_arn: pulumi.Input[str],
-                 opts: pulumi.ResourceOptions) -> None:
+                 opts: pulumi.ResourceOptions, refusals: Sequence[policies.Statement] = (),
+                 lock_days: int = 0) -> None:
         super().__init__(name, opts)
         self.bucket = aws.s3.Bucket(f"{name}-bucket", bucket=bucket, force_destroy=not profile.retain,
                                     opts=self.durable(retain=profile.retain))
@@ -29,17 +32,23 @@ class SecureBucket(Component, type_name="SecureBucket"):
         closed = aws.s3.BucketPublicAccessBlock(
             f"{name}-closed", bucket=self.bucket.id, block_public_acls=True, block_public_policy=True,
             ignore_public_acls=True, restrict_public_buckets=True, opts=options(depends_on=[owner]))
-        self.versioning = aws.s3.BucketVersioning(f"{name}-versions", bucket=self.bucket.id,
+        versioning = aws.s3.BucketVersioning(f"{name}-versions", bucket=self.bucket.id,
                                                   versioning_configuration={"status": "Enabled"}, opts=options())
         aws.s3.BucketServerSideEncryptionConfiguration(
             f"{name}-encryption", bucket=self.bucket.id, opts=options(),
             rules=[{"apply_server_side_encryption_by_default": {"sse_algorithm": "aws:kms",
                                                                 "kms_master_key_id": key_arn},
                     "bucket_key_enabled": True}])
-        aws.s3.BucketPolicy(f"{name}-policy", bucket=self.bucket.id, policy=policies.tls_only(self.bucket.arn),
-                            opts=options(depends_on=[closed]))
+        aws.s3.BucketPolicy(f"{name}-policy", bucket=self.bucket.id, opts=options(depends_on=[closed]),
+                            policy=policies.tls_only(self.bucket.arn, *refusals))
+        self.locked, self.settled = bool(lock_days), list[pulumi.Resource]([versioning])
+        if lock_days:
+            self.settled.append(aws.s3.BucketObjectLockConfiguration(
+                f"{name}-lock", bucket=self.bucket.id, opts=options(depends_on=[versioning]),
+                object_lock_enabled="Enabled",
+                rule={"default_retention": {"mode": "GOVERNANCE", "days": lock_days}}))
         aws.s3.BucketLifecycleConfiguration(
-            f"{name}-lifecycle", bucket=self.bucket.id, opts=options(depends_on=[self.versioning]),
+            f"{name}-lifecycle", bucket=self.bucket.id, opts=options(depends_on=[versioning]),
             rules=[{"id": "superseded", "status": "Enabled", "filter": {"prefix": ""},
                     "noncurrent_version_expiration": {"noncurrent_days": profile.noncurrent_version_days},
                     "abort_incomplete_multipart_upload": {"days_after_initiation": 7}},

@@ -38,9 +38,9 @@ def permissions(names: Names, peer: Names) -> list[policies.Statement]:
     watch = f"{OBSERVATION_PREFIX}{names.region}"
     return [
         policies.allow("dynamodb:GetItem", names.table_arn, policies.for_all(
-            "StringEquals", "dynamodb:LeadingKeys", [RECORD_KEY, PAUSE_KEY, watch])),
+            "StringEquals", policies.LEADING_KEYS, [RECORD_KEY, PAUSE_KEY, watch])),
         policies.allow("dynamodb:PutItem", names.table_arn, policies.for_all(
-            "StringEquals", "dynamodb:LeadingKeys", [RECORD_KEY, watch])),
+            "StringEquals", policies.LEADING_KEYS, [RECORD_KEY, watch])),
         # AWS demands permission for each cluster that the call concerns; the call goes to this region alone.
         policies.allow("rds:FailoverGlobalCluster", [everywhere, own, other]),
         policies.allow("rds:DescribeGlobalClusters", everywhere),
@@ -50,17 +50,12 @@ def permissions(names: Names, peer: Names) -> list[policies.Statement]:
         policies.allow(["s3:PutObject", "s3:GetObject", "s3:DeleteObject"], f"{control}/{LEVER_KEY}"),
         policies.allow("s3:ListBucket", control),
         policies.allow("lambda:InvokeFunction", [payments, others, repair]),
-        policies.allow("iam:SimulatePrincipalPolicy", role_arn(names)),
+        policies.allow("iam:SimulatePrincipalPolicy", names.role_arn(names.controller_role)),
         policies.allow("sns:Publish", names.arn("sns", names.topic)),
         # These two actions of CloudWatch have no resources.
         policies.allow("cloudwatch:PutMetricData", "*", {"StringEquals": {"cloudwatch:namespace": METRICS_NAMESPACE}}),
         policies.allow("cloudwatch:GetMetricStatistics", "*"),
     ]
-
-
-def role_arn(names: Names) -> str:
-    """The ARN of the controller's role."""
-    return f"arn:aws:iam::{names.account}:role/{names.controller_role}"
 
 
 class ControllerFunction(LiveFunction, type_name="Controller"):
@@ -78,7 +73,7 @@ class ControllerFunction(LiveFunction, type_name="Controller"):
         super().__init__(
             name, spec, names=names, profile=settings.profile, key_arn=region.key.arn,
             code=package(CONTRACT, PAYMENTS, RECOVERY, distributions=SHIPPED, pattern="*.py"),
-            variables={Variable.STACK_OUTPUTS: description, Variable.ROLE_ARN: role_arn(names),
+            variables={Variable.STACK_OUTPUTS: description, Variable.ROLE_ARN: names.role_arn(names.controller_role),
                        Variable.PROBE_SECONDS: str(checks.look), Variable.WATCH_SECONDS: str(WATCH_SECONDS),
                        Variable.COOL_DOWN_SECONDS: str(COOL_DOWN_SECONDS),
                        Variable.DETECTION_SECONDS: str(checks.interval * checks.threshold)},

@@ -1,7 +1,9 @@
 """The functions of one region, each behind the alias `live`. Those in the VPC share one package."""
 import ssl
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,14 @@ import pulumi_aws as aws
 from contract import (
     ALIAS,
     CANARY_FOLDER,
+    CANARY_PREFIX,
     DATABASE_NAME,
     DATABASE_USER,
     LEVER_KEY,
     RECEIPTS_PREFIX,
     RECORD_KEY,
     REPAIR_FOLDER,
+    REPAIR_PREFIX,
     Variable,
 )
 from lib import policies
@@ -41,14 +45,25 @@ SHIPPED = ("pg8000", "scramp", "asn1crypto", "python-dateutil", "six")
 def package(*sources: Path, distributions: Sequence[str] = (), pattern: str = "*") -> pulumi.AssetArchive:
     """A deployment package: modules, the files of Python packages that match a pattern, and distributions' sources.
 
-    Compiled files are left out: they differ between machines, so each deployment would change the function.
+    Only files that git knows are shipped: neither a stray `.env` nor what was compiled, which would change with the
+    machine.
     """
-    found = {path.relative_to(source.parent).as_posix(): path for source in sources
-             for path in ([source] if source.is_file() else source.rglob(pattern))}
+    found = {path.relative_to(source.parent).as_posix(): path for source in sources for path in _tracked(source)
+             if path == source or path.match(pattern)}
     for distribution in distributions:
         found |= _sources(distribution)
-    return pulumi.AssetArchive({name: pulumi.FileAsset(path) for name, path in sorted(found.items())
-                                if path.is_file() and "__pycache__" not in path.parts})
+    return pulumi.AssetArchive({name: pulumi.FileAsset(path) for name, path in sorted(found.items())})
+
+
+@cache
+def _tracked(source: Path) -> Sequence[Path]:
+    """The files of a module or a Python package that git knows and that exist. Raises ProgramError without git."""
+    try:
+        listed = subprocess.run(["git", "ls-files", "-z", "--", str(source)],  # noqa: S603, S607  # no shell, own paths
+                                cwd=source.parent, check=True, capture_output=True, text=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        raise ProgramError(f"{source}: git must say which of its files are shipped: deploy from a clone") from None
+    return [path for name in listed.split("\0") if name and (path := source.parent / name).is_file()]
 
 
 def _sources(distribution: str) -> dict[str, Path]:
@@ -81,6 +96,7 @@ class FunctionSpec:
     """What a function is created from: its name, role and handler, its permissions, and its limits in seconds and MB.
 
     `concurrency` are its reserved executions, -1 for none. One that is not `traced` decides the same for what it calls.
+    `pays`: whether it logs in to the ledger.
     """
 
     function: str
@@ -91,6 +107,7 @@ class FunctionSpec:
     memory: int = 512
     concurrency: int = -1
     traced: bool = True
+    pays: bool = False
 
 
 def function_specs(names: Names, concurrency: int) -> dict[str, FunctionSpec]:
@@ -101,8 +118,8 @@ def function_specs(names: Names, concurrency: int) -> dict[str, FunctionSpec]:
     return {
         "payments": FunctionSpec(
             function=names.function, role=names.function_role, handler="payments.handler.handler", timeout=10,
-            concurrency=concurrency, permissions=[
-                policies.allow(records, names.table_arn),
+            concurrency=concurrency, pays=True, permissions=[
+                policies.allow(records, names.table_arn), policies.records_only(names, CANARY_PREFIX),
                 policies.allow("s3:PutObject", [receipt, canary]),
                 policies.allow("s3:GetObject", [receipt, f"{control}/{LEVER_KEY}"]),
                 policies.allow("s3:ListBucket", [receipts, control])]),
@@ -110,11 +127,12 @@ def function_specs(names: Names, concurrency: int) -> dict[str, FunctionSpec]:
         "migrate": FunctionSpec(
             function=names.migrate, role=names.migrate_role, handler="payments.migrate.handler", timeout=900,
             permissions=[policies.allow("dynamodb:PutItem", names.table_arn, policies.for_all(
-                "StringEquals", "dynamodb:LeadingKeys", [RECORD_KEY]))]),
+                "StringEquals", policies.LEADING_KEYS, [RECORD_KEY]))]),
         "reconcile": FunctionSpec(
             function=names.reconcile, role=names.reconcile_role, handler="payments.reconcile.handler",
-            timeout=REPAIR_MINUTES * 60, memory=1024, permissions=[
+            timeout=REPAIR_MINUTES * 60, memory=1024, pays=True, permissions=[
                 policies.allow([*records, "dynamodb:BatchGetItem", "dynamodb:Scan"], names.table_arn),
+                policies.records_only(names, REPAIR_PREFIX),
                 policies.allow(["s3:GetObject", "s3:GetObjectVersion"], receipt),
                 policies.allow("s3:PutObject", [receipt, finding]),
                 policies.allow(["s3:ListBucket", "s3:ListBucketVersions"], receipts)]),
@@ -189,13 +207,13 @@ class LiveFunction(Component, type_name="LiveFunction"):
 
 
 class VpcFunction(LiveFunction, type_name="VpcFunction"):
-    """A function in the VPC that knows where the database is, and may log in to it."""
+    """A function in the VPC that knows where the database is, and may log in to it if it pays."""
 
     def __init__(self, name: str, spec: FunctionSpec, *, names: Names, profile: Profile, network: Network,
                  database: Database, key_arn: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
         login = pulumi.Output.concat(names.arn("rds-db", "dbuser:"), database.cluster.cluster_resource_id,
                                      f"/{DATABASE_USER}")
-        permissions = [*spec.permissions, policies.allow("rds-db:connect", login),
+        permissions = [*spec.permissions, *([policies.allow("rds-db:connect", login)] if spec.pays else []),
                        *self._interfaces(names, spec.function)]
         super().__init__(
             name, replace(spec, permissions=permissions), names=names, profile=profile, key_arn=key_arn, opts=opts,

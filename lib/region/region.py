@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 import pulumi
 import pulumi_aws as aws
 
+from lib import policies
 from lib.component import Component
 from lib.names import Names
 from lib.region.api import RestApi
@@ -49,8 +50,9 @@ class Region(Component, type_name="Region"):
             f"{name}-database", names=names, database=settings.database, instances=args.region.instances,
             profile=profile, network=self.network, key_arn=self.key.arn, global_cluster_id=args.global_cluster_id,
             role=joins_as, opts=inside)
-        self.receipts = SecureBucket(f"{name}-receipts", bucket=names.receipts, profile=profile,
-                                     key_arn=self.key.arn, opts=inside)
+        self.receipts = SecureBucket(
+            f"{name}-receipts", bucket=names.receipts, profile=profile, key_arn=self.key.arn, opts=inside,
+            refusals=[policies.written_once(names)], lock_days=settings.data.receipts_days)
         self.control = SecureBucket(f"{name}-control", bucket=names.control, profile=replace(profile, retain=False),
                                     key_arn=self.key.arn, opts=inside)
         self.functions = {
@@ -65,4 +67,9 @@ class Region(Component, type_name="Region"):
                                            key_arn=self.key.arn, cluster_id=self.database.cluster.id, opts=inside)
         self.vault = aws.backup.Vault(f"{name}-vault", name=names.vault, kms_key_arn=self.key.arn,
                                       force_destroy=not profile.retain, opts=self.durable(retain=profile.retain))
+        if settings.data.backups:
+            # Without a date from which it cannot be changed it is a lock of governance mode, as that of the receipts.
+            aws.backup.VaultLockConfiguration(
+                f"{name}-vault-lock", backup_vault_name=self.vault.name,
+                min_retention_days=profile.backup_retention_days, opts=self.opts(retain_on_delete=profile.retain))
         self.register_outputs({"region": names.region})

@@ -9,6 +9,9 @@ from lib.region.alarms import REPLICATION_MINUTES
 from lib.region.region import Region
 from lib.settings import Profile
 
+# What replication must read of a bucket with Object Lock:
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html#object-lock-managing-replication
+LOCKED = ("s3:GetObjectRetention", "s3:GetObjectLegalHold")
 NIGHTLY = "cron(0 5 * * ? *)"
 
 
@@ -31,7 +34,8 @@ class Copies(Component, type_name="Copies"):
             f"{self.name}-policy", role=role.id, name="replicate", opts=self.opts(), policy=policies.document(
                 policies.allow(["s3:GetReplicationConfiguration", "s3:ListBucket"], original.arn),
                 policies.allow(["s3:GetObjectVersionForReplication", "s3:GetObjectVersionAcl",
-                                "s3:GetObjectVersionTagging"], pulumi.Output.concat(original.arn, "/*")),
+                                "s3:GetObjectVersionTagging", *(LOCKED if original.locked else ())],
+                               pulumi.Output.concat(original.arn, "/*")),
                 policies.allow(["s3:ReplicateObject", "s3:ReplicateDelete", "s3:ReplicateTags"],
                                pulumi.Output.concat(copy.arn, "/*")),
                 policies.key_use(source.key.arn, [f"s3.{names.region}"], ["kms:Decrypt"]),
@@ -50,7 +54,7 @@ class Copies(Component, type_name="Copies"):
                     "encryption_configuration": {"replica_kms_key_id": destination.key.arn},
                     "replication_time": {"status": "Enabled", "time": {"minutes": REPLICATION_MINUTES}},
                     "metrics": {"status": "Enabled", "event_threshold": {"minutes": REPLICATION_MINUTES}}}}],
-            opts=self.opts(depends_on=[original.versioning, copy.versioning]))
+            opts=self.opts(depends_on=[*original.settled, *copy.settled]))
 
     def _backups(self, profile: Profile, source: Region, destination: Region,
                  table: pulumi.Resource) -> aws.backup.Plan:
@@ -85,7 +89,7 @@ class Copies(Component, type_name="Copies"):
             policies.allow(["dynamodb:DescribeBackup", "dynamodb:DeleteBackup"], f"{names.table_arn}/backup/*"),
             policies.allow(["rds:CreateDBClusterSnapshot", "rds:DescribeDBClusters", "rds:ListTagsForResource",
                             "rds:AddTagsToResource", "rds:CopyDBClusterSnapshot", "rds:DeleteDBClusterSnapshot",
-                            "rds:DescribeDBClusterSnapshots", "rds:ModifyDBClusterSnapshotAttribute"],
+                            "rds:DescribeDBClusterSnapshots"],
                            [cluster, *snapshots]),
             policies.allow(["backup:DescribeBackupVault", "backup:CopyIntoBackupVault"],
                            [source.vault.arn, destination.vault.arn]),

@@ -24,7 +24,9 @@ class Credentials(Component, type_name="Credentials"):
             force_overwrite_replica_secret=True, recovery_window_in_days=profile.secret_recovery_days,
             opts=self.durable())
         aws.secretsmanager.SecretVersion(
-            f"{name}-login", secret_id=self.secret.id, opts=self.opts(delete_before_replace=False),
+            f"{name}-login", secret_id=self.secret.id,
+            # `make rotate-password` puts a newer one, which stays.
+            opts=self.opts(delete_before_replace=False, ignore_changes=["secret_string"]),
             secret_string=pulumi.Output.json_dumps({"engine": ENGINE.value, "dbname": DATABASE_NAME,
                                                     "username": writer.username, "password": writer.password}))
         self.register_outputs({"arn": self.secret.arn})

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from rehearsal.aws.ministack import PROCESS
+from rehearsal.aws.ministack import LOGIN, PROCESS
 from rehearsal.aws.processes import end, undisturbed
 from rehearsal.errors import EmulatorError, RehearsalError
 from rehearsal.polling import wait_until
@@ -77,13 +77,19 @@ class Emulator:
                 shutil.rmtree(self._folder, ignore_errors=True)
                 self._folder = None
 
+    def secret(self, key: str, region: str, user: str) -> str:
+        """The secret of an access key that may log in to the region's database as this user, empty if it may not."""
+        asked = {"key": key, "region": region, "user": user}
+        found = httpx.post(self.endpoint + LOGIN, json=asked, timeout=10, trust_env=False)
+        return str(found.json()) if found.is_success else ""
+
     def _environment(self, folder: Path) -> dict[str, str]:
         # Functions inherit the emulator's whole environment, so the caller's must not be in it.
         return {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]), "LANG": "C.UTF-8",
             "HOME": str(folder), "TMPDIR": str(folder), "S3_DATA_DIR": str(folder / "s3"),
             "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": self.endpoint.rpartition(":")[2],
-            "IOT_MTLS_ENABLED": "0", "LOG_LEVEL": "WARNING"}
+            "IOT_MTLS_ENABLED": "0", "AUTH": "true", "LOG_LEVEL": "WARNING"}
 
     def _wait_until_healthy(self, process: subprocess.Popen[bytes], log: Path) -> None:
         def healthy() -> bool:

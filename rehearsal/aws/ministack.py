@@ -1,4 +1,4 @@
-"""MiniStack, its own program, changed: copies lag, it refuses what AWS refuses of a global database, it shows policies.
+"""MiniStack, its own program, changed: copies lag, it refuses what AWS refuses, shows policies, knows more of IAM.
 
 MiniStack copies items of global tables and objects of replicated buckets within the write itself. Here each copy waits
 in a queue, one queue for each store and direction, and MiniStack's own code makes it once the lag of that direction is
@@ -17,19 +17,21 @@ import inspect
 import itertools
 import json
 import os
+import re
 import sys
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any
 from xml.sax.saxutils import escape
 
-PATH = "/_rehearsal/copies"
-PROCESS = "/_rehearsal/process"  # answers with the id of the emulator's process
+PATH, LOGIN, SESSION, PROCESS = (f"/_rehearsal/{each}" for each in ("copies", "login", "session", "process"))
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 TABLE, RECEIPTS = "table", "receipts"  # contract.Store, which cannot be imported here
 STRONG = "strong table"  # one with strong consistency: it never lags, and only waits while a region is cut off
 
@@ -347,6 +349,93 @@ class EndpointPolicies:
         return f"{self._show(ep, tag).removesuffix(end)}<policyDocument>{policy}</policyDocument>{end}"
 
 
+class Authorization:
+    """What MiniStack leaves out when it decides by IAM policies: condition keys, ARNs, and logins to a database."""
+
+    def __init__(self, *, actions: Any, evaluator: Any, scope: Any, dynamodb: Any, rds: Any, functions: Any) -> None:
+        self._evaluator, self._scope, self._dynamodb, self._rds = evaluator, scope, dynamodb, rds
+        self._functions = functions
+        self._resource = _replace(actions, "extract_resource_arn", self._resource_arn, "service", "method", "path",
+                                  "headers", "body", "query_params", "region", "account_id")
+        self._tags = _replace(actions, "request_tag_context", self._context, "service", "iam_action", "body", "params")
+        self._object = _replace(actions, "_s3_object_context", self._object_context, "iam_action", "query_params",
+                                "path", "headers")
+        self._resolve = _replace(evaluator, "_resolve_condition_key", self._condition_key, "key", "ctx")
+
+    def secret(self, key: str, region: str, user: str) -> str:
+        """The secret of an access key that may log in to the region's cluster as this user, empty if it may not.
+
+        Raises LookupError if there is no such key.
+        """
+        account = self._scope.get_account_id()
+        with self._scope.request_scope(account, region):
+            credential = self._evaluator.resolve_credential(key, account)
+            principal = self._evaluator.resolve_principal(key, account)
+            if not hasattr(principal, "policies"):
+                raise LookupError(key)
+            (cluster,) = (each for (owner, where, _), each in self._rds._clusters.all_items()
+                          if (owner, where) == (account, region))
+            asked = self._evaluator.EvalContext(
+                principal_arn=principal.arn, principal_type=principal.type, principal_account=account,
+                action="rds-db:connect", region=region,
+                resource_arn=f"arn:aws:rds-db:{region}:{account}:dbuser:{cluster['DbClusterResourceId']}/{user}")
+            may = principal.policies is None or (
+                self._evaluator.evaluate(asked, principal.policies, *principal.limits).decision == "Allow")
+            return str(credential.secret_access_key) if may else ""
+
+    def session(self, role: str, region: str) -> dict[str, str]:
+        """The credentials with which a function of this role runs in the region, as environment variables."""
+        config = {"FunctionArn": f"arn:aws:lambda:{region}:{self._scope.get_account_id()}:function:{role}",
+                  "FunctionName": role, "Role": f"arn:aws:iam::{self._scope.get_account_id()}:role/{role}"}
+        found: dict[str, str] = self._functions.execution_credentials(config)
+        return found
+
+    def _resource_arn(self, *request: Any) -> str:
+        service, *_, query_params, region, account_id = request
+        found: str = self._resource(*request)
+        if service == "rds" and found == "*":
+            name = _first(query_params.get("GlobalClusterIdentifier"))
+            if name:
+                return f"arn:aws:rds::{account_id}:global-cluster:{name}"
+            if _first(query_params.get("Action")) == "DescribeDBInstances":
+                return f"arn:aws:rds:{region}:{account_id}:db:*"
+        qualifier = _first(query_params.get("Qualifier")) if service == "lambda" else ""
+        return f"{found}:{qualifier}" if qualifier and not found.endswith(f":{qualifier}") else found
+
+    def _context(self, service: str, iam_action: str, body: bytes, params: Mapping[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = self._tags(service, iam_action, body, params)
+        if service == "dynamodb":
+            keys = [str(next(iter(key.values()))) for key in self._keys(json.loads(body or b"{}")) if key]
+            return {**found, "dynamodb:LeadingKeys": keys} if keys else found
+        if iam_action == "cloudwatch:PutMetricData":
+            return {**found, "cloudwatch:namespace": json.loads(body)["Namespace"]}
+        return found
+
+    def _keys(self, data: Mapping[str, Any]) -> Iterator[Mapping[str, str]]:
+        """The partition key of every item that a request names."""
+        for name, asked in _tables_of(data):
+            table = self._dynamodb._tables.get(name.rpartition("/")[2])
+            for item in (asked.get("Item"), asked.get("Key"), *asked.get("Keys", ())):
+                if table and item:
+                    yield item.get(table["pk_name"], {})
+
+    def _object_context(self, iam_action: str, query_params: Mapping[str, Any], path: str,
+                        headers: Mapping[str, str]) -> dict[str, Any]:
+        sent = {f"s3:{key}": headers[key] for key in ("if-match", "if-none-match") if key in headers}
+        return {**self._object(iam_action, query_params, path, headers), **sent}
+
+    def _condition_key(self, key: str, ctx: Any) -> Any:
+        found = self._resolve(key, ctx)
+        if key.lower() == "aws:principalarn" and ":assumed-role/" in found:  # a session is known by its role
+            return f"arn:aws:iam::{ctx.principal_account}:role/{found.split('/')[1]}"
+        return found
+
+
+def _first(value: Any) -> str:
+    """A parameter of a query, which may be given as a list."""
+    return str(value[0] if isinstance(value, list) and value else value or "")
+
+
 def _replace(module: Any, name: str, function: Callable[..., Any], *parameters: str) -> Callable[..., Any]:
     """Replace the module's function, and return the original. Exits if its name or parameters are not as expected."""
     original: Callable[..., Any] | None = getattr(module, name, None)
@@ -370,38 +459,56 @@ def _tables_of(data: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     return found
 
 
-def controlled(emulator: Application, queues: CopyQueues) -> Application:
-    """The emulator's ASGI application, which also makes due copies before each request, and serves both paths."""
+def controlled(emulator: Application, queues: CopyQueues,
+               more: Mapping[str, Callable[..., Any]] = MappingProxyType({})) -> Application:
+    """The emulator's ASGI application, which also makes due copies before each request, and serves paths of its own.
+
+    They are `PATH`, `PROCESS` and those of `more`, each with a function of what the request's JSON has. It refuses
+    what a web page in a browser on this machine could send.
+    """
+    def copies(**settings: Any) -> list[dict[str, Any]]:
+        queues.change(settings)
+        queues.make_due()
+        return queues.report()
+
+    own: dict[str, Callable[..., Any]] = {PATH: copies, PROCESS: os.getpid, **more}
+
     async def application(scope: Any, receive: Receive, send: Send) -> None:
         queues.make_due()
-        if scope.get("path") not in {PATH, PROCESS}:
+        refused = scope["type"] == "http" and _from_a_page(scope["headers"])
+        if not refused and scope.get("path") not in own:
             await emulator(scope, receive, send)
             return
         body, more = b"", True
         while more:
             message = await receive()
             body, more = body + message.get("body", b""), message.get("more_body", False)
-        status, answer = HTTPStatus.OK, str(os.getpid())
-        if scope["path"] == PATH:
-            try:
-                queues.change(json.loads(body or b"{}"))
-                queues.make_due()
-                answer = json.dumps(queues.report())
-            except (LookupError, TypeError, ValueError) as error:
-                status, answer = HTTPStatus.BAD_REQUEST, repr(error)
+        try:
+            status, answer = (HTTPStatus.FORBIDDEN, "") if refused else (
+                HTTPStatus.OK, json.dumps(own[scope["path"]](**json.loads(body or b"{}"))))
+        except (LookupError, TypeError, ValueError) as error:
+            status, answer = HTTPStatus.BAD_REQUEST, repr(error)
         await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": answer.encode()})
 
     return application
 
 
+def _from_a_page(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether a request names its origin, as a browser's does, or a host that is not this machine."""
+    found = {name.lower(): value.decode("latin-1") for name, value in headers}
+    host = re.sub(r":\d+$", "", found.get(b"host", "localhost"))
+    return b"origin" in found or host not in LOOPBACK
+
+
 def main() -> None:
     """Run MiniStack's own program with these changes."""
     app: Any
+    core = "responses", "iam_actions", "iam_evaluator", "lambda_runtime"
     services = "dynamodb", "s3", "rds", "ec2", "secretsmanager", "apigateway_v1"
-    app, scope, dynamodb, s3, rds, ec2, secrets, gateway = (
+    app, scope, actions, evaluator, functions, dynamodb, s3, rds, ec2, secrets, gateway = (
         import_module(f"ministack.{name}")
-        for name in ("app", "core.responses", *(f"services.{each}" for each in services)))
+        for name in ("app", *(f"core.{each}" for each in core), *(f"services.{each}" for each in services)))
     queues = CopyQueues()
     TableReplication(dynamodb, scope, queues)
     BucketReplication(s3, scope, queues)
@@ -409,7 +516,9 @@ def main() -> None:
     EndpointPolicies(ec2)
     SecretReplicas(secrets, scope)
     ApiKeys(gateway)
-    app.app = controlled(app.app, queues)
+    authorization = Authorization(actions=actions, evaluator=evaluator, scope=scope, dynamodb=dynamodb, rds=rds,
+                                  functions=functions)
+    app.app = controlled(app.app, queues, {LOGIN: authorization.secret, SESSION: authorization.session})
     app.main()
 
 

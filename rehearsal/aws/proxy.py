@@ -2,8 +2,9 @@
 
 Code in a region calls AWS through the region's proxy, and clients call a region's API through it. The scope of a
 call's signature says which region and service it is for; an unsigned call is a client's, for the region whose proxy it
-uses. Each is also a forward proxy (`HTTP_PROXY`) for calls from its region to another one's proxy; the proxy of `WORLD`
-is only that. Requests and answers pass byte for byte, except for `Expect`, which the proxy answers itself.
+uses. What a web page in a browser could send is refused. Each is also a forward proxy (`HTTP_PROXY`) for calls from its
+region to another one's proxy; the proxy of `WORLD` is only that. Requests and answers pass byte for byte, except for
+`Expect`, which the proxy answers itself, and a header that says that the connection is TLS, as it would be on AWS.
 """
 
 import asyncio
@@ -27,6 +28,8 @@ HANG = 30.0  # seconds of silence until a call that hangs is reset
 FOLLOWED = ("CreateDBCluster", "SwitchoverGlobalCluster", "FailoverGlobalCluster")
 FORM = "application/x-www-form-urlencoded"
 RECORD = "/_rehearsal/calls"  # GET from outside: the number of calls by caller, service and operation
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/([^/]+)/([^/]+)/aws4_request")
 _EMPTY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
@@ -159,6 +162,9 @@ class AwsProxies:
         if "expect" in request.headers:
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request = await request.read_body(reader)
+        if _from_a_page(request.headers):
+            writer.write(_response(HTTPStatus.FORBIDDEN, "text/plain", "").head)
+            return False
         if proxy == OUTSIDE and request.start.startswith(f"GET {RECORD} "):
             record = self._record()
             writer.write(record.head + record.body)
@@ -241,6 +247,7 @@ class AwsProxies:
             parts = urlsplit(target)
             target = f"{parts.path or '/'}{parts.query and '?'}{parts.query}"
             head = f"{method} {target} {version}\r\n".encode("latin-1") + head.partition(b"\r\n")[2]
+        head = head.replace(b"\r\n", b"\r\nX-Forwarded-Proto: https\r\n", 1)
         if "expect" in request.headers:
             head = re.sub(rb"(?i)\r\nexpect:[^\r]*", b"", head, count=1)
         reader, writer = await self._connection()
@@ -267,6 +274,11 @@ class AwsProxies:
                 return reader, writer
             writer.transport.abort()
         return await asyncio.open_connection(self._upstream.hostname, self._upstream.port, limit=LIMIT)
+
+
+def _from_a_page(headers: Mapping[str, str]) -> bool:
+    """Whether a request names its origin, as a browser's does, or a host that is not this machine."""
+    return "origin" in headers or urlsplit(f"//{headers.get('host', 'localhost')}").hostname not in LOOPBACK
 
 
 async def _chunks(reader: asyncio.StreamReader) -> bytes:

@@ -10,8 +10,7 @@ GAPS = {
     "Vpc": "routes, endpoints, security groups and flow logs are stored, but no packets flow",
     "VpcEndpoint.policy": "stored, not enforced",
     "SecurityGroupEgressRule.prefixListId": "ignored, so two rules of a group that differ only in it become one",
-    # With AUTH=true the bucket policies, which require TLS, would refuse the emulator's plain HTTP.
-    "RolePolicy": "stored, not enforced",
+    "RolePolicy": "not enforced for keys, logs, traces and network interfaces, and for roles that services assume",
     "GlobalCluster": "has no writer endpoint; the endpoint shown does not exist",
     "Cluster": "runs PostgreSQL 18 whatever the engine version; size, storage and backups are stored only",
     "Cluster.enabledCloudwatchLogsExports": "ignored",
@@ -33,6 +32,8 @@ GAPS = {
     "DomainName": "a name used in two regions always resolves to the first, so requests address the API by its id",
     "MetricAlarm": "dimensions, datapoints and missing data are ignored",
     "TopicSubscription": "no e-mail is sent",
+    "VaultLockConfiguration": "not created: the emulator has none",
+    "BucketObjectLockConfiguration": "who may bypass governance is not checked",
     "Plan": "no backup runs and none is copied",
     "HealthCheck": "runs only during drills, with one checker of the rehearsal whose result counts at once",
     "HealthCheck.childHealthchecks": "stored, but read back as empty",

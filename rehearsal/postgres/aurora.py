@@ -3,25 +3,22 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from contract import Store
-from rehearsal.aws.clients import ACCOUNT, CREDENTIALS
 from rehearsal.aws.faults import Cut, Fault, Faults, Heal, Kill, Lag, Lose, Restart
 from rehearsal.aws.proxy import RdsAction
+from rehearsal.postgres.authentication import Secret
 from rehearsal.postgres.global_database import GlobalDatabase, ServerRole
 
 
 class Aurora:
     """A global database of PostgreSQL servers in its regions, behind endpoints whose ports never change.
 
-    The writer is in the first one. `create` takes the regions, and the secret keys that may sign a login, by access
-    key.
+    The writer is in the first one. `secret` says who may log in by IAM.
     """
 
-    def __init__(self, regions: Sequence[str], faults: Faults,
-                 create: Callable[[Sequence[str], Mapping[str, str]], GlobalDatabase] = GlobalDatabase) -> None:
+    def __init__(self, regions: Sequence[str], faults: Faults, secret: Secret,
+                 create: Callable[[Sequence[str], Secret], GlobalDatabase] = GlobalDatabase) -> None:
         self._regions = tuple(regions)
-        secret = CREDENTIALS["aws_secret_access_key"]
-        # The emulator gives functions the account as their access key.
-        self.database = create(self._regions, {CREDENTIALS["aws_access_key_id"]: secret, ACCOUNT: secret})
+        self.database = create(self._regions, secret)
         self.authority = self.database.ca_file.read_text(encoding="ascii")
         self._faults = faults
         self._cut, self._healed = set[str](), set[str]()

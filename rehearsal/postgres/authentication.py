@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import ssl
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,8 @@ from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+Secret = Callable[[str, str, str], str]
+"""Of an access key, a region and a user: the secret of a key that may log in there as that user, empty if not."""
 LIFETIME = timedelta(minutes=15)  # of a token
 SKEW = timedelta(minutes=5)  # by which a client's clock may be ahead
 
@@ -42,28 +44,30 @@ def password_matches(password: str, stored: str | None) -> bool:
 
 @dataclass(frozen=True)
 class IamTokens:
-    """Checks the IAM tokens for one endpoint. `keys`: the secret keys that may sign them, by access key."""
+    """Checks the IAM tokens for one endpoint."""
 
     endpoint: str  # host:port, as advertised
     region: str
-    keys: Mapping[str, str]
+    secret: Secret
 
     def accepts(self, token: str, user: str, now: datetime) -> bool:
         """Whether a token lets this user in."""
         values = dict(parse_qsl(token.partition("/?")[2], keep_blank_values=True))
-        key, _, scope = values.get("X-Amz-Credential", "").partition("/")
+        key = values.get("X-Amz-Credential", "").partition("/")[0]
         try:
             signed = datetime.strptime(values["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
             lifetime = timedelta(seconds=int(values["X-Amz-Expires"]))
         except (KeyError, ValueError):
             return False
         asked = (token.partition("/?")[0], values.get("Action"), values.get("DBUser"),
-                 values.get("X-Amz-SignedHeaders"), scope)
-        expected = (self.endpoint, "connect", user, "host", f"{signed:%Y%m%d}/{self.region}/rds-db/aws4_request")
+                 values.get("X-Amz-SignedHeaders"), values.get("X-Amz-Credential"))
         in_time = lifetime <= LIFETIME and signed - SKEW <= now <= signed + lifetime
-        if asked != expected or key not in self.keys or not in_time:
+        good = in_time and asked == (
+            self.endpoint, "connect", user, "host", f"{key}/{signed:%Y%m%d}/{self.region}/rds-db/aws4_request")
+        secret = self.secret(key, self.region, user) if good else ""
+        if not secret:
             return False
-        signer = SigV4QueryAuth(Credentials(key, self.keys[key]), "rds-db", self.region)
+        signer = SigV4QueryAuth(Credentials(key, secret), "rds-db", self.region)
         request = AWSRequest("GET", f"https://{token.partition('&X-Amz-Signature=')[0]}")
         request.context["timestamp"] = values["X-Amz-Date"]
         signature = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)

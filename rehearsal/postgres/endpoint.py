@@ -9,11 +9,10 @@ A client that sends anything but a login gets an error, or no answer until it di
 import asyncio
 import ssl
 import struct
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from rehearsal.errors import PostgresError, RehearsalError
-from rehearsal.postgres.authentication import IamTokens, password_matches
+from rehearsal.postgres.authentication import IamTokens, Secret, password_matches
 from rehearsal.postgres.proxy import SocketProxy
 from rehearsal.postgres.server import PostgresServer
 from rehearsal.sockets import LoopThread
@@ -41,10 +40,10 @@ class ClusterEndpoint(SocketProxy):
     """The endpoint of a cluster, in front of its server."""
 
     def __init__(self, network: LoopThread, server: PostgresServer, tls: ssl.SSLContext, region: str,
-                 keys: Mapping[str, str]) -> None:
+                 secret: Secret) -> None:
         self._server, self._tls = server, tls
         super().__init__(network, server.socket)
-        self._tokens = IamTokens(f"localhost:{self.port}", region, keys)
+        self._tokens = IamTokens(f"localhost:{self.port}", region, secret)
 
     async def admit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes | None:
         """Authenticate a client. Returns its start-up message, which the server trusts; None if it is refused."""

@@ -1,7 +1,7 @@
 """The global database: a writer and streaming standbys, each in a region, and the operations on them."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from pg8000.native import identifier, literal
 
 from rehearsal.errors import PostgresError, RehearsalError
 from rehearsal.polling import wait_until
-from rehearsal.postgres.authentication import server_tls
+from rehearsal.postgres.authentication import Secret, server_tls
 from rehearsal.postgres.endpoint import ClusterEndpoint
 from rehearsal.postgres.process_group import ProcessGroup
 from rehearsal.postgres.proxy import STOPPED, ReplicationLink
@@ -61,11 +61,11 @@ class Member:
 class GlobalDatabase:
     """Each region's server, until `close`; the ports of all endpoints are known from the beginning.
 
-    `keys` are the secret keys that may sign a login, by access key; `clock` times the replication lag. Any thread may
+    `secret` says who may log in; `clock` times the replication lag. Any thread may
     call any method; changes are made one after the other. A change that is impossible raises PostgresError.
     """
 
-    def __init__(self, regions: Sequence[str], keys: Mapping[str, str], major: int = 18,
+    def __init__(self, regions: Sequence[str], secret: Secret, major: int = 18,
                  clock: LoopClock | None = None) -> None:
         self.writer = regions[0]
         self._members: dict[str, Member] = {}
@@ -79,7 +79,7 @@ class GlobalDatabase:
             tls = server_tls(self.ca_file)
             servers = {region: PostgresServer(group, region) for region in regions}
             for region in regions:
-                endpoint = ClusterEndpoint(network, servers[region], tls, region, keys)
+                endpoint = ClusterEndpoint(network, servers[region], tls, region, secret)
                 stack.callback(endpoint.close)
                 folder = group.folder / f"{region}-link"
                 folder.mkdir()

@@ -37,8 +37,8 @@ class ProcessGroup:
         # Every process below inherits the writing end of `_life`: the reading end closes with the last of them.
         life, self._life = os.pipe()
         self._watchdog = subprocess.Popen(  # pylint: disable=consider-using-with
-            [sys.executable, "-I", str(Path(__file__).with_name("watchdog.py")), str(self.folder), str(life)], cwd="/",
-            pass_fds=(life,), process_group=0, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            [sys.executable, "-I", str(Path(__file__).with_name("watchdog.py")), str(self.folder), str(life)],
+            cwd="/", env={}, pass_fds=(life,), process_group=0, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL)
         os.close(life)
         try:

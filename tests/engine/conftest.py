@@ -110,7 +110,7 @@ def deployable(regions: Sequence[str] = REGIONS, *, databases: bool = False, **c
         emulator, faults = Emulator(), Faults()
         stack.callback(emulator.stop)
         emulator.start()
-        aurora = stack.enter_context(closing(Aurora(regions, faults))) if databases else None
+        aurora = stack.enter_context(closing(Aurora(regions, faults, emulator.secret))) if databases else None
         proxies = AwsProxies(emulator.endpoint, regions, faults, aurora.follow if aurora else lambda _: None)
         stack.callback(proxies.stop)
         proxies.start()

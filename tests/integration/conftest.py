@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from contract import ROLES
+from contract import RECORD_KEY, ROLES
 from lib.settings import PROFILES, Profile
 from tests.integration.stack import NoStack, Outputs, Region, Secret
 
@@ -39,6 +39,14 @@ def peer(region: Region) -> Region:
 def profile(outputs: Outputs) -> Profile:
     """What the stack's profile promises."""
     return PROFILES[outputs["profile"]]
+
+
+@pytest.fixture(scope="module")
+def writer(outputs: Outputs) -> Region:
+    """The region that leads, by the item of the table."""
+    item = Region("primary", outputs).client("dynamodb").get_item(
+        TableName=outputs["payments_table_name"], Key={"payment_id": {"S": RECORD_KEY}}, ConsistentRead=True)["Item"]
+    return next(region for region in (Region(role, outputs) for role in ROLES) if region.name == item["region"]["S"])
 
 
 @pytest.fixture(scope="session")

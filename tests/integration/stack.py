@@ -6,6 +6,7 @@ import re
 import time
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -178,6 +179,12 @@ def ask(request: urllib.request.Request) -> Answer:
         return Answer(status, json.loads(text))
     except ValueError:
         return Answer(status, text.decode(errors="replace"))
+
+
+def payment() -> dict[str, Any]:
+    """A new payment."""
+    return {"payment_id": f"integration-test-{uuid.uuid4().hex}", "amount": 12_50, "currency": "EUR",
+            "payer": "integration-test-payer", "payee": "integration-test-payee"}
 
 
 def eventually(find: Callable[[], T | None], what: str, seconds: float) -> T:

@@ -78,8 +78,9 @@ def test_nothing_can_be_made_public(region: Region, bucket: str) -> None:
 def test_only_tls_is_accepted(region: Region, bucket: str) -> None:
     found = statements(region.client("s3").get_bucket_policy(Bucket=bucket)["Policy"])
     arn = f"arn:aws:s3:::{bucket}"
+    assert {(statement["Effect"], statement["Principal"]) for statement in found} == {("Deny", "*")}
+    found = [statement for statement in found if statement["Action"] == ["s3:*"]]
     for statement in found:
-        assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", ["s3:*"])
         assert set(statement["Resource"]) == {arn, f"{arn}/*"}
     conditions = [statement["Condition"] for statement in found]
     assert {"Bool": {"aws:SecureTransport": "false"}} in conditions

@@ -1,12 +1,11 @@
 """Payments over HTTP: accepted in one region, found in both. The tests leave their payments in the stack."""
 import json
-import uuid
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from contract import ALIAS, RECORD_KEY, ROLES
+from contract import ALIAS, ROLES
 from tests.integration.stack import (
     ITEM_ARRIVES,
     OBJECT_ARRIVES,
@@ -16,6 +15,7 @@ from tests.integration.stack import (
     Secret,
     eventually,
     existing,
+    payment,
 )
 
 
@@ -30,20 +30,6 @@ class Accepted:
     def payment_id(self) -> str:
         """Its identifier."""
         return str(self.asked["payment_id"])
-
-
-def payment() -> dict[str, Any]:
-    """A new payment."""
-    return {"payment_id": f"integration-test-{uuid.uuid4().hex}", "amount": 12_50, "currency": "EUR",
-            "payer": "integration-test-payer", "payee": "integration-test-payee"}
-
-
-@pytest.fixture(scope="module")
-def writer(outputs: Outputs) -> Region:
-    """The region that leads, by the item of the table."""
-    item = Region("primary", outputs).client("dynamodb").get_item(
-        TableName=outputs["payments_table_name"], Key={"payment_id": {"S": RECORD_KEY}}, ConsistentRead=True)["Item"]
-    return next(region for region in (Region(role, outputs) for role in ROLES) if region.name == item["region"]["S"])
 
 
 @pytest.fixture(scope="module")

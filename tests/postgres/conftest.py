@@ -62,7 +62,7 @@ class Postgres:
 @pytest.fixture(scope="package", params=[16, 18])
 def writer(request: pytest.FixtureRequest) -> Iterator[GlobalDatabase]:
     """A writer without a standby."""
-    with closing(GlobalDatabase(REGIONS, {KEY.access_key: KEY.secret_key}, request.param)) as created:
+    with closing(GlobalDatabase(REGIONS, lambda *_: KEY.secret_key, request.param)) as created:
         created.create(REGIONS[0], DATABASE_NAME, *MASTER)
         yield created
 

@@ -73,7 +73,8 @@ class World:  # pylint: disable=too-many-instance-attributes  # everything that 
         """The parts of a rehearsal in this world."""
         parts: dict[str, Any] = {
             "emulator": lambda: SimpleNamespace(
-                endpoint=ENDPOINT, start=lambda: self._raise(self.starting), stop=lambda: self._stop("emulator")),
+                endpoint=ENDPOINT, secret=None, start=lambda: self._raise(self.starting),
+                stop=lambda: self._stop("emulator")),
             "databases": lambda *_: SimpleNamespace(
                 database=SimpleNamespace(ca_file="/ca.pem"), ports={}, authority="", follow=None,
                 close=lambda: self._stop("databases")),

@@ -82,6 +82,10 @@ RESOURCE_TYPES = {
                 "/timeoutInMillis": "to_string(in.timeoutMilliseconds)"}),
             "uri": _patch("update_integration", {"/uri": "in.uri"})},
         delete=(Call("delete_integration"),)),
+    "aws:apigateway/response:Response": ResourceType(
+        "apigateway", Call("put_gateway_response"), id=Template("aggr-{in[restApiId]}-{in[responseType]}"),
+        adoption=Adoption(Template("{in[restApiId]}/{in[responseType]}")), read=(Call("get_gateway_response"),),
+        put=True, replace=words("restApiId responseType"), delete=(Call("delete_gateway_response"),)),
     "aws:apigateway/deployment:Deployment": ResourceType(
         "apigateway", Call("create_deployment"), renames=_REST, id="out.id", provider_only=words("triggers"),
         read=(Call("get_deployment"),), replace=words("restApi triggers"), delete=(Call("delete_deployment"),)),

@@ -1,6 +1,6 @@
 """AWS Backup."""
 
-from rehearsal.deploy.resources.model import Adoption, Call, ResourceType, Template, tagging, words
+from rehearsal.deploy.resources.model import Adoption, Call, ResourceType, Template, not_created, tagging, words
 
 
 def _tags(arn: str) -> dict[str, tuple[Call, ...]]:
@@ -18,6 +18,9 @@ RESOURCE_TYPES = {
         read=(Call("describe_backup_vault"),), replace=words("name kmsKeyArn"),
         update=_tags("{region}:{account}:backup-vault:{id}"),
         listings={"list_backup_vaults": "BackupVaultList[].BackupVaultName"}, delete=(Call("delete_backup_vault"),)),
+    "aws:backup/vaultLockConfiguration:VaultLockConfiguration": ResourceType(
+        "backup", Call(not_created), id="in.backupVaultName", put=True, replace=words("backupVaultName"),
+        provider_only=words("minRetentionDays")),
     "aws:backup/plan:Plan": ResourceType(
         "backup", Call("create_backup_plan", {"BackupPlan.BackupPlanName": "in.name", "BackupPlanTags": "tags"}),
         wrapper="BackupPlan",

@@ -51,6 +51,8 @@ RESOURCE_TYPES = {
         "put_bucket_ownership_controls", "delete_bucket_ownership_controls", "out.OwnershipControls",
         "OwnershipControls"),
     "aws:s3/bucketPolicy:BucketPolicy": _setting("put_bucket_policy", "delete_bucket_policy"),
+    "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration": _setting(
+        "put_object_lock_configuration", "", "out.ObjectLockConfiguration", "ObjectLockConfiguration"),
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": _setting(
         "put_bucket_lifecycle_configuration", "delete_bucket_lifecycle", "out", "LifecycleConfiguration"),
     "aws:s3/bucketObjectv2:BucketObjectv2": ResourceType(

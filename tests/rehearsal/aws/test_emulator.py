@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import httpx
 import pytest
 
 from rehearsal.aws.emulator import PROGRAM, Emulator, free_port
@@ -17,6 +18,9 @@ def test_an_emulator_listens_on_loopback_and_leaves_nothing(tmp_path: Path, monk
         assert emulator.endpoint.startswith("http://127.0.0.1:")
         client = ApiClient(region="", url=emulator.endpoint)
         assert client.get("/_ministack/health").status == 200
+        assert emulator.secret("AKIDUNKNOWN", "us-east-1", "payments_app") == ""
+        assert httpx.get(emulator.endpoint, headers={"Origin": "http://attacker.example"}).status_code == 403
+        assert httpx.get(emulator.endpoint, headers={"Host": "attacker.example"}).status_code == 403
         assert len(list(tmp_path.iterdir())) == 1
     finally:
         emulator.stop()

@@ -2,10 +2,12 @@
 
 import asyncio
 import importlib
+import inspect
 import json
 import math
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
@@ -17,6 +19,7 @@ from rehearsal.aws.ministack import (
     RECEIPTS,
     TABLE,
     ApiKeys,
+    Authorization,
     BucketReplication,
     CopyQueues,
     EndpointPolicies,
@@ -132,8 +135,9 @@ def test_what_a_destroyed_region_has_not_copied_is_lost(writes: Writes) -> None:
     assert writes.report()["waiting"] == []
 
 
-def ask(queues: CopyQueues, path: str, body: bytes) -> tuple[int, Any]:
+def ask(queues: CopyQueues, path: str, body: bytes, **headers: str) -> tuple[int, Any]:
     """Status and answer of the application that is put in front of an emulator."""
+    found = [(key.encode(), value.encode()) for key, value in headers.items()]
     sent: list[Any] = []
 
     async def emulator(scope: Any, _receive: Any, _send: Any) -> None:
@@ -145,9 +149,10 @@ def ask(queues: CopyQueues, path: str, body: bytes) -> tuple[int, Any]:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(controlled(emulator, queues)({"path": path}, receive, send))
+    asyncio.run(controlled(emulator, queues, {"/more": dict})(
+        {"type": "http", "path": path, "headers": found}, receive, send))
     status: int = sent[0]["status"]
-    return status, json.loads(sent[1]["body"]) if status != 400 else sent[1]["body"]
+    return status, json.loads(sent[1]["body"]) if status < 400 else sent[1]["body"]
 
 
 def test_settings_come_over_http_and_the_report_goes_back(writes: Writes) -> None:
@@ -155,6 +160,15 @@ def test_settings_come_over_http_and_the_report_goes_back(writes: Writes) -> Non
     status, report = ask(writes.queues, PATH, b"{}")
     assert (status, [(queue["source"], queue["waiting"]) for queue in report]) == (200, [(EAST, [])])
     assert ask(writes.queues, "/", b"") == (0, "/")
+    assert ask(writes.queues, "/more", b'{"a": "b"}') == (200, {"a": "b"})
+
+
+@pytest.mark.parametrize("path", ["/", PATH])
+def test_what_a_web_page_could_send_is_refused(writes: Writes, path: str) -> None:
+    for sent in ({"origin": "null"}, {"host": "attacker.example"}, {"host": "127.0.0.1.attacker.example:80"}):
+        assert ask(writes.queues, path, b"{}", **sent) == (403, b"")
+    for host in ("localhost", "127.0.0.1:4566", "[::1]:4566"):
+        assert ask(writes.queues, "/", b"", host=host) == (0, "/")
 
 
 @pytest.mark.parametrize("body", [b"{", b'{"lag": {}}', b'{"lag": 1}', b'{"lags": 1}'])
@@ -468,3 +482,111 @@ def test_a_secret_and_its_replica_can_part(monkeypatch: pytest.MonkeyPatch) -> N
     assert "ResourceNotFoundException" in str(call(WITNESS, "DescribeSecret", SecretId="s"))
     assert [each["Region"] for each in call(EAST, "DescribeSecret", SecretId="s")["ReplicationStatus"]] == [WEST]
     secrets.reset()
+
+
+# --- What a decision by IAM policies depends on
+
+
+class Original:
+    """A function of the emulator, with these parameters and always the same answer."""
+
+    def __init__(self, parameters: str, answer: object) -> None:
+        self.__signature__ = inspect.Signature([
+            inspect.Parameter(each, inspect.Parameter.POSITIONAL_OR_KEYWORD) for each in parameters.split()])
+        self._answer = answer
+
+    def __call__(self, *_: object) -> Any:
+        return self._answer
+
+
+ROLE = "arn:aws:sts::000000000000:assumed-role/payments/session"
+REQUEST = "service method path headers body query_params region account_id"
+
+
+class Iam:
+    """The emulator's modules, as far as an authorization uses them."""
+
+    def __init__(self) -> None:
+        self.actions = SimpleNamespace(
+            __name__="iam_actions", extract_resource_arn=Original(REQUEST, "*"),
+            request_tag_context=Original("service iam_action body params", {"tags": 1}),
+            _s3_object_context=Original("iam_action query_params path headers", {"s3": 1}))
+        self.asked: list[SimpleNamespace] = []
+        self.evaluator = SimpleNamespace(
+            __name__="iam_evaluator", _resolve_condition_key=Original("key ctx", ROLE),
+            resolve_credential=lambda key, _: SimpleNamespace(secret_access_key=f"secret of {key}"),
+            resolve_principal=self._principal, EvalContext=SimpleNamespace, evaluate=self._evaluate)
+        self.authorization = Authorization(
+            actions=self.actions, evaluator=self.evaluator,
+            scope=SimpleNamespace(get_account_id=lambda: "0", request_scope=lambda *_: nullcontext()),
+            dynamodb=SimpleNamespace(_tables={"t": {"pk_name": "id"}}),
+            rds=SimpleNamespace(_clusters=SimpleNamespace(all_items=lambda: [
+                (("0", EAST, "c"), {"DbClusterResourceId": "cluster-1"}),
+                (("0", WEST, "c"), {"DbClusterResourceId": "cluster-2"})])),
+            functions=SimpleNamespace(execution_credentials=dict))
+
+    def _principal(self, key: str, _: str) -> Any:
+        known: dict[str, object] = {"root": None, "role": []}
+        if key not in known:
+            return "an error"
+        return SimpleNamespace(arn=ROLE, type="AssumedRole", limits=[], policies=known[key])
+
+    def _evaluate(self, asked: SimpleNamespace, _policies: Any) -> Any:
+        self.asked.append(asked)
+        return SimpleNamespace(decision="Allow" if asked.resource_arn.endswith("/payments_app") else "ImplicitDeny")
+
+    def arn(self, service: str, **params: str) -> Any:
+        """The resource of a request."""
+        return self.actions.extract_resource_arn(service, "POST", "/", {}, b"", params, EAST, "0")
+
+    def keys(self, body: str) -> Any:
+        """The leading keys of a request to DynamoDB."""
+        return self.actions.request_tag_context("dynamodb", "x", body.encode(), {}).get("dynamodb:LeadingKeys")
+
+
+def test_a_role_logs_in_as_whom_its_policies_allow_and_nobody_without_a_known_key() -> None:
+    iam = Iam()
+    assert iam.authorization.secret("role", EAST, "payments_app") == "secret of role"
+    assert iam.authorization.secret("role", WEST, "admin") == ""
+    assert iam.authorization.secret("root", EAST, "admin") == "secret of root"
+    assert [(each.action, each.resource_arn) for each in iam.asked] == [
+        ("rds-db:connect", f"arn:aws:rds-db:{EAST}:0:dbuser:cluster-1/payments_app"),
+        ("rds-db:connect", f"arn:aws:rds-db:{WEST}:0:dbuser:cluster-2/admin")]
+    with pytest.raises(LookupError):
+        iam.authorization.secret("unknown", EAST, "admin")
+
+
+def test_a_session_is_that_of_a_function_with_the_role() -> None:
+    assert Iam().authorization.session("payments", EAST) == {
+        "FunctionArn": f"arn:aws:lambda:{EAST}:0:function:payments", "FunctionName": "payments",
+        "Role": "arn:aws:iam::0:role/payments"}
+
+
+def test_the_resources_of_requests_are_those_that_aws_checks() -> None:
+    iam = Iam()
+    assert iam.arn("rds", Action="FailoverGlobalCluster", GlobalClusterIdentifier="g") == (
+        "arn:aws:rds::0:global-cluster:g")
+    assert iam.arn("rds", Action="DescribeDBInstances") == f"arn:aws:rds:{EAST}:0:db:*"
+    assert iam.arn("rds", Action="DescribeEvents") == "*"
+    assert iam.arn("lambda", Qualifier="live") == "*:live"
+    assert iam.arn("s3", Qualifier="live") == "*"
+
+
+def test_the_conditions_that_the_emulator_does_not_know_are_known() -> None:
+    iam = Iam()
+    assert iam.keys('{"TableName": "t", "Item": {"id": {"S": "!record"}}}') == ["!record"]
+    assert iam.keys('{"TableName": "arn:aws:dynamodb:r:0:table/t", "Key": {"id": {"S": "p"}}}') == ["p"]
+    assert iam.keys('{"RequestItems": {"t": {"Keys": [{"id": {"S": "a"}}, {"id": {"S": "b"}}]}}}') == ["a", "b"]
+    assert iam.keys('{"TableName": "t"}') is None
+    assert iam.keys('{"TableName": "unknown", "Key": {"id": {"S": "p"}}}') is None
+    context = iam.actions.request_tag_context
+    assert context("monitoring", "cloudwatch:PutMetricData", b'{"Namespace": "N"}', {}) == {
+        "tags": 1, "cloudwatch:namespace": "N"}
+    assert context("monitoring", "cloudwatch:DeleteAlarms", b"", {}) == {"tags": 1}
+    sent = {"if-none-match": "*", "x-other": "1"}
+    object_context, resolve = (getattr(*each) for each in (
+        (iam.actions, "_s3_object_context"), (iam.evaluator, "_resolve_condition_key")))
+    assert object_context("s3:PutObject", {}, "/", sent) == {"s3": 1, "s3:if-none-match": "*"}
+    ctx = SimpleNamespace(principal_account="0")
+    assert resolve("aws:PrincipalArn", ctx) == "arn:aws:iam::0:role/payments"
+    assert resolve("aws:userid", ctx) == ROLE

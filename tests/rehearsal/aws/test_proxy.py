@@ -161,10 +161,23 @@ def test_bodies_and_headers_pass_unchanged(rig: Rig) -> None:
     assert headers["Host"] == rig.proxies.url(EAST).removeprefix("http://")
 
 
+def test_what_a_policy_sees_is_tls(rig: Rig) -> None:
+    rig.send()
+    assert rig.upstream.seen[0][1]["X-Forwarded-Proto"] == "https"
+
+
+@pytest.mark.parametrize("sent", [{"Origin": "http://127.0.0.1:3000"}, {"Host": "attacker.example"}])
+def test_what_a_web_page_could_send_is_refused(rig: Rig, sent: dict[str, str]) -> None:
+    for name in (EAST, OUTSIDE):
+        assert rig.send(name, **sent) == (403, b"")
+    assert (rig.upstream.seen, rig.proxies.calls) == ([], [])
+    assert rig.send(Host="localhost:4566")[0] == 200
+
+
 def test_a_chunked_body_keeps_its_framing_both_ways(rig: Rig) -> None:
     frame = b"5;chunk-signature=0\r\nhello\r\n0;chunk-signature=1\r\n\r\n"
     with socket.create_connection(("127.0.0.1", rig.connect().port)) as client:
-        client.sendall(b"PUT / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nx-chunked: 1\r\n"
+        client.sendall(b"PUT / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nx-chunked: 1\r\n"
                        b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
         answer = client.makefile("rb").read()
     assert rig.upstream.seen[0][2] == b"5\r\nhello\r\n0\r\n\r\n"

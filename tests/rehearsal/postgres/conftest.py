@@ -15,7 +15,12 @@ from rehearsal.postgres.global_database import GlobalDatabase, ServerRole
 from tests.rehearsal.manual_clock import PATIENCE, ManualClock
 
 EAST, WEST = "us-east-1", "eu-west-1"
-KEYS = {"AKIDEXAMPLE": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
+KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+
+
+def secret_of(key: str, _region: str, user: str) -> str:
+    """The secret of KEY, with which everybody but `forbidden` may log in."""
+    return SECRET if key == KEY and user != "forbidden" else ""
 PASSWORD = "it's: a \\secret"
 Connect = Callable[..., Any]
 
@@ -36,7 +41,7 @@ def clock() -> ManualClock:
 @pytest.fixture(scope="module")
 def created(clock: ManualClock) -> Iterator[GlobalDatabase]:
     """A writer in the east, a standby in the west."""
-    with closing(GlobalDatabase((EAST, WEST), KEYS, clock=clock)) as database:
+    with closing(GlobalDatabase((EAST, WEST), secret_of, clock=clock)) as database:
         database.create(EAST, "payments", "master", PASSWORD)
         add_service_user(database)
         database.join(WEST)

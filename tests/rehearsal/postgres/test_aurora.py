@@ -1,6 +1,6 @@
 """The databases behind the clusters, with a global database that only records what it is asked to do."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,18 +11,24 @@ from contract import Store
 from rehearsal.aws.faults import Cut, Faults, Heal, Kill, Lag, Lose, Restart, Slow
 from rehearsal.aws.proxy import RdsAction
 from rehearsal.postgres.aurora import Aurora
+from rehearsal.postgres.authentication import Secret
 from rehearsal.postgres.global_database import ServerRole
 from rehearsal.postgres.proxy import STOPPED
 
 EAST, WEST, WITNESS = "us-east-1", "us-west-2", "us-east-2"
 
 
+def nobody(*_: str) -> str:
+    """Nobody may log in."""
+    return ""
+
+
 class FakeDatabase:
     """Two regions; `calls` has each call with its arguments."""
 
-    def __init__(self, regions: Sequence[str], keys: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, regions: Sequence[str], secret: Secret, folder: Path) -> None:
         self.calls: list[tuple[object, ...]] = []
-        self.keys, self.writer, self.roles = keys, regions[0], dict.fromkeys(regions, ServerRole.STANDBY)
+        self.secret, self.writer, self.roles = secret, regions[0], dict.fromkeys(regions, ServerRole.STANDBY)
         self.ca_file = folder / "ca.pem"
         self.ca_file.write_text("an authority")
         self._ports = {region: 5000 + number for number, region in enumerate(regions)}
@@ -53,10 +59,10 @@ def faults() -> Faults:
 @pytest.fixture
 def aurora(faults: Faults, tmp_path: Path) -> Aurora:
     """Databases in two regions."""
-    def create(regions: Sequence[str], keys: Mapping[str, str]) -> Any:
-        return FakeDatabase(regions, keys, tmp_path)
+    def create(regions: Sequence[str], secret: Secret) -> Any:
+        return FakeDatabase(regions, secret, tmp_path)
 
-    return Aurora([EAST, WEST], faults, create)
+    return Aurora([EAST, WEST], faults, nobody, create)
 
 
 @pytest.fixture
@@ -75,7 +81,7 @@ def move(action: str) -> RdsAction:
 def test_two_regions_have_a_port_and_an_authority(aurora: Aurora, database: FakeDatabase) -> None:
     assert aurora.ports == {EAST: 5000, WEST: 5001}
     assert aurora.authority == "an authority"
-    assert database.keys == {"test": "test", "000000000000": "test"}
+    assert database.secret is nobody
 
 
 def test_a_cluster_with_a_login_is_the_writer(aurora: Aurora, database: FakeDatabase) -> None:

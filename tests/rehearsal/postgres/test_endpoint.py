@@ -23,16 +23,15 @@ from rehearsal.postgres.endpoint import ClusterEndpoint
 from rehearsal.postgres.global_database import GlobalDatabase
 from rehearsal.postgres.server import PostgresServer
 from tests.rehearsal.manual_clock import PATIENCE
-from tests.rehearsal.postgres.conftest import EAST, KEYS, PASSWORD, WEST, Connect, add_service_user
+from tests.rehearsal.postgres.conftest import EAST, KEY, PASSWORD, SECRET, WEST, Connect, add_service_user, secret_of
 
-(KEY, SECRET), = KEYS.items()
 NO_CONNECTION = (InterfaceError, OSError)
 
 
 @pytest.fixture(scope="module")
 def created() -> Iterator[GlobalDatabase]:
     """A writer is enough here."""
-    with closing(GlobalDatabase((EAST, WEST), KEYS)) as database:
+    with closing(GlobalDatabase((EAST, WEST), secret_of)) as database:
         database.create(EAST, "payments", "master", PASSWORD)
         add_service_user(database)
         yield database
@@ -97,10 +96,11 @@ def test_a_token_is_valid_for_a_quarter_of_an_hour(
      ("/?", "?"), ("X-Amz-Expires", "Expires")],
 )
 def test_a_changed_token_is_refused(part: str, instead: str) -> None:
-    good, tokens = token(5432), IamTokens("localhost:5432", EAST, KEYS)
+    good, tokens = token(5432), IamTokens("localhost:5432", EAST, secret_of)
     assert part in good
     assert tokens.accepts(good, "service", datetime.now(UTC))
     assert not tokens.accepts(good.replace(part, instead, 1), "service", datetime.now(UTC))
+    assert not tokens.accepts(token(5432, user="forbidden"), "forbidden", datetime.now(UTC))
 
 
 def test_the_master_user_has_a_password(endpoint: ClusterEndpoint, connect: Connect) -> None:

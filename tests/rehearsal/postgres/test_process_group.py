@@ -26,7 +26,7 @@ AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another
 BEGIN = """
 import os, signal
 from rehearsal.postgres.global_database import GlobalDatabase
-database = GlobalDatabase(("us-east-1", "eu-west-1"), {})
+database = GlobalDatabase(("us-east-1", "eu-west-1"), lambda *_: "")
 database.create("us-east-1", "payments", "master", "secret")
 print(database.ca_file.parent, flush=True)
 """
@@ -94,6 +94,14 @@ def test_what_is_killed_is_gone_at_once_and_close_leaves_nothing() -> None:
     assert not processes(group.folder)
     assert not group.folder.exists()
     assert shared_memory() <= before
+
+
+def test_the_watchdog_inherits_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the caller's own")
+    with closing(ProcessGroup(18)) as group:
+        number = group._watchdog.pid  # pylint: disable=protected-access
+        wait_until(lambda: b"watchdog.py" in Path(f"/proc/{number}/cmdline").read_bytes(), "its start", PATIENCE)
+        assert b"AWS_SECRET_ACCESS_KEY" not in Path(f"/proc/{number}/environ").read_bytes()
 
 
 def test_a_rehearsal_that_is_killed_leaves_nothing() -> None:

@@ -46,19 +46,29 @@ def _holds(operator: str, key: str, wanted: list[str], context: Context) -> bool
     sent = [str(value) for value in as_list(context[key])] if key in context else []
     if operator == "Null":
         return wanted == [str(not sent).lower()]
-    for_all, base = operator.startswith("ForAllValues:"), operator.removeprefix("ForAllValues:")
+    quantifier, _, base = operator.rpartition(":")
+    negated = "Not" in base
     if not sent:
-        return for_all or base.endswith("IfExists")
+        return quantifier == "ForAllValues" or base.endswith("IfExists") or (negated and not quantifier)
+    if quantifier == "ForAnyValue":
+        return any(_holds(base, key, wanted, {key: value}) for value in sent)
     match base.removesuffix("IfExists"):
+        case "StringNotEquals" | "ArnNotEquals":
+            held = not any(value in wanted for value in sent)
         case "StringEquals" | "Bool":
-            return all(value in wanted for value in sent)
+            held = all(value in wanted for value in sent)
+        case "NumericLessThan":
+            held = float(sent[0]) < float(wanted[0])
         case "StringLike" | "ArnLike" | "ArnEquals":
-            return all(any(fnmatchcase(value, pattern) for pattern in wanted) for value in sent)
-    raise AssertionError(operator)
+            held = all(any(fnmatchcase(value, pattern) for pattern in wanted) for value in sent)
+        case _:
+            raise AssertionError(operator)
+    return held
 
 
 def _concerns(statement: Statement, principal: str, action: str, resource: str, context: Context) -> bool:
     principals = statement.get("Principal", {"AWS": principal})
+    principals = {"AWS": principals} if isinstance(principals, str) else principals
     return (principal in [each for kind in principals.values() for each in as_list(kind)]
             and any(fnmatchcase(action, pattern) for pattern in as_list(statement["Action"]))
             and any(fnmatchcase(resource, pattern) for pattern in as_list(statement.get("Resource", "*")))

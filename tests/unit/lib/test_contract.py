@@ -251,7 +251,7 @@ def test_what_prod_keeps_outlives_the_stack_with_the_keys_that_read_it(case: str
     program, prod = recording(case), case.startswith("prod")
     kept = [resource for resource in program.custom if resource.retain]
     assert Counter(each.kind for each in kept if not each.kind.startswith("Bucket")) == (
-        {"Key": 1, "ReplicaKey": 1, "Vault": 2} if prod else {})
+        {"Key": 1, "ReplicaKey": 1, "Vault": 2, "VaultLockConfiguration": 2} if prod else {})
     receipts = {f"{each.name}-id" for each in program.of("Bucket") if "-receipts-" in each.name}
     assert len(receipts) == 2
     for resource in program.custom:
@@ -406,7 +406,9 @@ def test_a_failover_leaves_nothing_to_change(program: Recording) -> None:
 def test_drift_is_hidden_only_where_aws_moves_a_database_or_the_provider_cannot_plan(program: Recording) -> None:
     assert {(each.kind, tuple(each.ignore_changes)) for each in program
             if each.ignore_changes and each.kind not in ("Cluster", "ClusterInstance")} == {
-        ("SecurityGroupEgressRule", ("prefixListId",))}
+        ("SecurityGroupEgressRule", ("prefixListId",)),
+        # A password that was rotated stays.
+        *((each.kind, ("secretString",)) for each in program if each.kind == "SecretVersion")}
 
 
 def test_nothing_secret_is_an_output_or_in_the_environment_of_a_function(deployed: Recording) -> None:

@@ -112,6 +112,10 @@ def of_replication(program: Recording, replication: Resource) -> Iterator[Need]:
     yield Need(("s3:GetObjectVersionForReplication", "s3:GetObjectVersionAcl", "s3:GetObjectVersionTagging"),
                f"{program.arn(source)}/receipts/1", REPLICATION)
     yield Need(("s3:ReplicateObject", "s3:ReplicateTags"), f"{program.arn(copy)}/receipts/1", REPLICATION)
+    if any(lock.inputs["bucket"] == f"{source.name}-id" for lock in program.custom
+           if lock.kind == "BucketObjectLockConfiguration"):
+        yield Need(("s3:GetObjectRetention", "s3:GetObjectLegalHold"), f"{program.arn(source)}/receipts/1",
+                   f"{DOCS}/AmazonS3/latest/userguide/object-lock-managing.html#object-lock-managing-replication")
     if rule["deleteMarkerReplication"]["status"] == "Enabled":
         yield Need(("s3:ReplicateDelete",), f"{program.arn(copy)}/receipts/1", REPLICATION)
     if rule["sourceSelectionCriteria"]["sseKmsEncryptedObjects"]["status"] == "Enabled":
@@ -148,9 +152,10 @@ def of_backup(program: Recording, selection: Resource) -> Iterator[Need]:
                 yield key_needs("GenerateDataKey Decrypt", vault.inputs["kmsKeyArn"], "dynamodb",
                                 program.region(vault), BACKUP)
         else:
+            # ModifyDBClusterSnapshotAttribute is for copies to other accounts, to which it opens a snapshot.
             snapshots = tuple(f"rds:{action}" for action in (
                 "CopyDBClusterSnapshot", "DescribeDBClusterSnapshots", "AddTagsToResource", "ListTagsForResource",
-                "DeleteDBClusterSnapshot", "ModifyDBClusterSnapshotAttribute", "CreateDBClusterSnapshot"))
+                "DeleteDBClusterSnapshot", "CreateDBClusterSnapshot"))
             yield Need(("rds:CreateDBClusterSnapshot", "rds:DescribeDBClusters", "rds:ListTagsForResource"), resource,
                        BACKUP_AURORA)
             for vault in kept:

@@ -26,6 +26,7 @@ from lib.settings import (
     HealthCheckSettings,
     Objectives,
     PrimarySettings,
+    ProtectionSettings,
     Settings,
     StandbySettings,
     TableSettings,
@@ -70,8 +71,7 @@ def test_defaults() -> None:
         base_profile=PROFILES["dev"],
         aws_endpoint=None,
         account=ACCOUNT,
-        deletion_protection=False,
-        retain_data=False,
+        data=ProtectionSettings(deletion=False, retain=False, receipts_days=0, backups=False),
         environment_suffix="dev",
         primary=PrimarySettings(region="us-east-1", zones=ZONES["us-east-1"], instances=1,
                                 vpc_cidr=IPv4Network("10.0.0.0/16"), key_origin=None),
@@ -168,6 +168,8 @@ ACCEPTED: list[tuple[str, str, Mapping[str, str], str, object]] = [
     ("deletionProtection", "false", {"profile": "prod"}, "profile.retain", True),
     ("deletionProtection", "true", {}, "profile.protect", True),
     ("retainData", "false", {"profile": "prod"}, "profile.retain", False),
+    ("receiptsLockDays", "3650", {}, "data.receipts_days", 3650),
+    ("backupLock", "false", {"profile": "prod"}, "data.backups", False),
     ("primaryInstances", "15", {}, "primary.instances", 15),
     ("drInstances", "0", {"recoveryTimeObjective": "1275"}, "dr.instances", 0),
     ("databaseInstanceClass", "db.r8g.16xlarge", {}, "database.least_connections", 5000),
@@ -227,7 +229,7 @@ def test_environment_variables() -> None:
 def test_a_shell_decides_neither_which_stack_this_is_nor_how_its_data_is_protected() -> None:
     # A strong table stays one:
     # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/multi-region-strong-consistency-gt.html
-    protecting = {"deletionProtection", "retainData", "allowChange"}
+    protecting = {"deletionProtection", "retainData", "allowChange", "receiptsLockDays", "backupLock"}
     assert set(KEYS) - VARIABLES.keys() == FIXED | protecting | {"awsEndpoint", "tags"}
     assert {"account", "primaryRegion", "drRegion", "environmentSuffix", "tableConsistency", "witnessRegion", "profile",
             "primaryVpcCidr", "drVpcCidr", "domainName", "hostedZoneId", "databaseSecretArn", "primaryZones",
@@ -322,6 +324,8 @@ REFUSED: list[tuple[Mapping[str, str], str]] = [
     ({"tableConsistency": "strong", "witnessRegion": "nowhere"}, "witnessRegion = 'nowhere': must be a region"),
     ({"tableConsistency": "strong", "witnessRegion": "us-west-2"},
      "witnessRegion = 'us-west-2': must be neither primaryRegion nor drRegion"),
+    ({"receiptsLockDays": "-1"}, "receiptsLockDays = '-1': must be a whole number, 0 to 36500"),
+    ({"backupLock": "on"}, "backupLock = 'on': must be true or false"),
     ({"healthCheckInterval": "20"}, "healthCheckInterval = '20': must be 10 or 30"),
     ({"healthCheckInterval": "abc"}, "healthCheckInterval = 'abc': must be 10 or 30"),
     ({"healthCheckThreshold": "11"}, "healthCheckThreshold = '11': must be a whole number, 1 to 10"),

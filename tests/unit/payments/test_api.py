@@ -36,7 +36,8 @@ def test_a_payment_is_accepted_and_found() -> None:
     status, body, headers = region.request(event("POST", "/payment", body=json.dumps(PAYMENT)))
     assert status == 201
     assert {**body, "created_at": ""} == {**PAYMENT, "status": "settled", "created_at": ""}
-    assert headers == {"Content-Type": "application/json", "Cache-Control": "no-store", "X-Region": "us-east-1"}
+    assert headers == {"Content-Type": "application/json", "Cache-Control": "no-store", "X-Region": "us-east-1",
+                       "X-Content-Type-Options": "nosniff", "Strict-Transport-Security": "max-age=63072000"}
     assert region.look() == (200, body)
 
 

@@ -104,6 +104,26 @@ def test_a_refusal_does_not_quote_the_value() -> None:
     assert "1 to 64" in error.reason
 
 
+@pytest.mark.parametrize("number", [
+    "4111111111111111", "4222222222222", "5555555555554444", "2223003122003222", "378282246310005", "6011111111111117",
+    "4111-1111-1111-1111", "order-4111111111111111", "order4111111111111111x", "card_4111_1111_1111_1111_1",
+    "3782-822463-10005", "6304-9000-1774-0292-441"])
+@pytest.mark.parametrize("field", ["payment_id", "payer", "payee"])
+def test_what_looks_like_a_card_number_is_refused_and_not_quoted(field: str, number: str) -> None:
+    error = refused(encoded(**{field: number}))
+    assert (error.field, error.reason) == (field, "must not have what looks like a card number")
+    without = encoded(payment_id=...)
+    assert field != "payment_id" or refused(without, number).field == "Idempotency-Key"
+
+
+@pytest.mark.parametrize("text", [
+    "4111111111111112", "1764214800000", "20261127034512", "order-1042", "411111111111", "4111-1111-1111-111",
+    "41111111111111111111", "0000000000000000", "4111_1111-1111_1111",
+    "f7d7a80e4111111111111111a2413f8d", "1a4111111111111111", "a1b2c3d4-4111-1111-1111-111111111111"])
+def test_other_digits_are_allowed(text: str) -> None:
+    assert parse(encoded(payment_id=text), []).payment_id == text
+
+
 def test_the_fingerprint_does_not_depend_on_the_spelling_of_the_request() -> None:
     spaced = json.dumps(dict(reversed(PAYMENT.items())), indent=2).encode()
     assert parse(spaced, []).fingerprint() == parse(encoded(payment_id=...), ["pay-1"]).fingerprint()

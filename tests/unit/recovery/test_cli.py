@@ -528,6 +528,34 @@ def test_a_loss_must_be_accepted_by_an_option(shell: Shell) -> None:
     assert "it is unknown what would be lost" in result.out.splitlines()[0]
 
 
+def test_a_silent_api_must_be_accepted_by_an_option_and_a_flooded_one_need_not_be(shell: Shell) -> None:
+    world = down(shell)
+    world.gateway.down.add(AWAY)
+    result = shell.type("failover --to us-west-2")
+    assert (result.code, result.err) == (2, [
+        "recovery: us-west-2 is not healthy: its API does not answer: HTTP 503",
+        "recovery: to begin anyway, add --accept-silent-api"])
+    assert shell.type("failover --to us-west-2 --accept-data-loss").code == 2
+    assert shell.type("failover --to us-west-2 --accept-silent-api").code == 0
+    assert world.aurora.writer == AWAY
+
+
+def test_a_silent_api_of_a_function_that_cannot_pay_is_accepted_by_nobody(shell: Shell) -> None:
+    world = down(shell)
+    world.gateway.down.add(AWAY)
+    world.functions.throttled.add((AWAY, "tapstack-payments-sim"))
+    result = shell.type("failover --to us-west-2 --accept-data-loss --accept-silent-api")
+    assert (result.code, result.err) == (2, ["recovery: us-west-2 is not healthy: its API does not answer: HTTP 503"])
+
+
+def test_a_flooded_standby_takes_over(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simulator.functions.THROTTLED", 1.0)
+    world = down(shell)
+    world.gateway.flooded.add(AWAY)
+    assert shell.type("failover --to us-west-2").code == 0
+    assert world.aurora.writer == AWAY
+
+
 def test_a_run_that_has_fenced_is_continued_whatever_would_forbid_it_now(shell: Shell) -> None:
     world = down(shell)
     hold = world.claim(driver="bob")

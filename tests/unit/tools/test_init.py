@@ -69,6 +69,16 @@ def test_a_new_stack_is_made_and_its_identity_is_written() -> None:
     assert cli.calls[-1][4:6] == ["--plaintext", "environmentSuffix=prod"]
 
 
+@pytest.mark.parametrize("arguments", [[], ["--secrets-provider=passphrase"]])
+def test_the_secrets_of_a_stack_with_real_payments_are_kept_by_a_kms_key(
+        arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    cli = Cli()
+    assert init.main(["prod", *arguments], lambda stack, more: init.init(stack, more, cli, Account())) == 1
+    assert capsys.readouterr().err.startswith("init: prod: its state's secrets need a KMS key: add ARGS=")
+    assert cli.calls == [["stack", "ls", "--json"]]
+    assert init.init("prod", [], Cli(stacks=["prod"]), Account())
+
+
 def test_what_the_file_says_stays() -> None:
     cli = Cli(stacks=["dev"], config={"account": "999999999999", "environmentSuffix": "d", "primaryRegion": "us-east-1",
                                       "drRegion": "us-west-2", "primaryZones": "us-east-1b,us-east-1c,us-east-1d",
