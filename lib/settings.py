@@ -314,7 +314,7 @@ class Settings:
         "dev", output="profile", fixed="the other profile protects its data in another way")
     aws_endpoint: str | None = optional(
         "awsEndpoint", parsers.loopback_url, "URL of an emulator on this machine to use instead of AWS.",
-        variable=None)  # a developer's shell must not redirect a deployment
+        fixed="the stack would be looked for in another place, where nothing of it is")
     account: str = setting(
         "account", parsers.account, "AWS account of the stack, 12 digits; `make init` writes it.",
         lambda texts: EMULATOR_ACCOUNT if texts["awsEndpoint"] else "", unset="none: it must be given, except to an "

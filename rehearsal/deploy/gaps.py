@@ -27,7 +27,7 @@ GAPS = {
     "FunctionEventInvokeConfig": "ignored for an alias; a failed event is tried twice more",
     "EventRule": "invokes its target only during drills, on the rehearsal's clock",
     "EventTarget.retryPolicy": "stored only",
-    "UsagePlanKey": "a key is looked up by its value in all regions, so each plan also gets the other region's key",
+    "UsagePlanKey": "a key is looked up by its value in all regions, so each plan takes the other region's key, too",
     "Stage.accessLogSettings": "no access log is written",
     "DomainName": "a name used in two regions always resolves to the first, so requests address the API by its id",
     "MetricAlarm": "dimensions, datapoints and missing data are ignored",

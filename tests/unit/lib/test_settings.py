@@ -230,10 +230,10 @@ def test_a_shell_decides_neither_which_stack_this_is_nor_how_its_data_is_protect
     # A strong table stays one:
     # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/multi-region-strong-consistency-gt.html
     protecting = {"deletionProtection", "retainData", "allowChange", "receiptsLockDays", "backupLock"}
-    assert set(KEYS) - VARIABLES.keys() == FIXED | protecting | {"awsEndpoint", "tags"}
+    assert set(KEYS) - VARIABLES.keys() == FIXED | protecting | {"tags"}
     assert {"account", "primaryRegion", "drRegion", "environmentSuffix", "tableConsistency", "witnessRegion", "profile",
             "primaryVpcCidr", "drVpcCidr", "domainName", "hostedZoneId", "databaseSecretArn", "primaryZones",
-            "drZones", "primaryKeyOrigin"} == FIXED
+            "drZones", "primaryKeyOrigin", "awsEndpoint"} == FIXED
     shell = {re.sub("(?=[A-Z])", "_", key).upper(): "x" for key in KEYS if key not in VARIABLES}
     assert load({}, shell) == load({})
 
@@ -444,7 +444,8 @@ OTHER = {
     "primaryZones": "us-east-1b,us-east-1c,us-east-1d", "primaryVpcCidr": "10.9.0.0/16", "drRegion": "eu-west-1",
     "drZones": "us-west-2b,us-west-2c,us-west-2d", "drVpcCidr": "10.9.0.0/16", "domainName": "pay.example.com",
     "hostedZoneId": "Z0123456789ABC", "databaseSecretArn": SECRET_ARN, "tableConsistency": "strong",
-    "witnessRegion": "us-east-2", "primaryKeyOrigin": KEY_ARN}
+    "witnessRegion": "us-east-2", "primaryKeyOrigin": KEY_ARN,
+    "awsEndpoint": "http://127.0.0.1:4566"}
 
 
 @pytest.mark.parametrize("key", sorted(FIXED))

@@ -64,4 +64,5 @@ def test_the_documentation_shows_what_a_profile_decides() -> None:
         assert str(profile.log_retention_days) in text
     assert "| `primaryInstances`, unless it is set | 1 | 2 |" in text
     assert "| 0.5 in dev, 8 in prod | `DATABASE_MIN_CAPACITY` |" in text
-    assert "| `awsEndpoint` | URL of an emulator on this machine to use instead of AWS. | none | none |" in text
+    assert ("| `awsEndpoint` | URL of an emulator on this machine to use instead of AWS. "
+            "Fixed once deployed. | none | none |") in text
