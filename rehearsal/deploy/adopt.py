@@ -68,7 +68,12 @@ def interrupted(state: Mapping[str, Any], clients: Callable[[str | None], Any] =
     resources = state.get("resources") or []
     providers = {each["urn"]: each.get("inputs", {}) for each in resources
                  if each["type"].startswith("pulumi:providers:")}
-    taken = {(each["type"], each.get("id", "")) for each in resources}
+
+    def place(each: Mapping[str, Any]) -> tuple[str, str]:
+        """Type and region: the same id in another region is another resource."""
+        return each["type"], providers.get(each.get("provider", "").rpartition("::")[0], {}).get("region", "")
+
+    taken = {(place(each), each.get("id", "")) for each in resources}
     for note in state.get("pending_operations") or ():
         noted, token = note["resource"], note["resource"]["type"]
         if note["type"] != CREATING or token not in RESOURCE_TYPES:
@@ -78,9 +83,9 @@ def interrupted(state: Mapping[str, Any], clients: Callable[[str | None], Any] =
         kind = RESOURCE_TYPES[token]
         handlers = Handlers(clients(config.endpoints.get(kind.service)), DeployTarget())
         resource = handlers.resource(token, noted["urn"].rpartition("::")[2], config, _shown(noted["inputs"]))
-        found = handlers.find(resource, {identifier for of, identifier in taken if of == token})
+        found = handlers.find(resource, {identifier for where, identifier in taken if where == place(noted)})
         if found:
-            taken.add((token, resource.scope["id"]))
+            taken.add((place(noted), resource.scope["id"]))
         yield Interrupted(note, resource if found else None, known=bool(kind.read) or not kind.service)
 
 

@@ -37,7 +37,7 @@ RESOURCE_TYPES = {
         Call("create_backup_selection", {"BackupPlanId": "in.planId", "BackupSelection.SelectionName": "in.name"}),
         wrapper="BackupSelection", name_input="name", id="out.SelectionId",
         read=(Call("get_backup_selection", {"BackupPlanId": "in.planId"}),), found="out.BackupSelection",
-        adoption=Adoption(Template("{in[planId]}|{id}"), Call("list_backup_selections"),
+        adoption=Adoption(Template("{in[planId]}|{id}"), Call("list_backup_selections", {"BackupPlanId": "in.planId"}),
                           "[pick(out.BackupSelectionsList, {SelectionName: in.name}).SelectionId][?@]"),
         replace=words("iamRoleArn name planId resources"),
         delete=(Call("delete_backup_selection", {"BackupPlanId": "in.planId"}),)),

@@ -52,8 +52,15 @@ def test_one_without_a_name_is_the_one_that_has_its_inputs_and_is_not_known_yet(
     secret = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "plaintext": '"10.1.0.0/16"'}
     assert lines(cloud, note(NETWORK, cidrBlock=secret)) == ["Vpc thing: exists, vpc-1"]
     assert lines(cloud, note(NETWORK, cidrBlock="10.9.0.0/16")) == ["Vpc thing: does not exist"]
-    known = {"urn": "urn", "type": NETWORK, "id": "vpc-1"}
+    known = {"urn": "urn", "type": NETWORK, "id": "vpc-1", "provider": f"{PROVIDER}::i"}
     assert lines(cloud, note(NETWORK, cidrBlock="10.1.0.0/16"), resources=(known,)) == ["Vpc thing: does not exist"]
+
+
+def test_the_same_name_in_another_region_is_another_resource(cloud: Cloud) -> None:
+    east = {**PROVIDERS, "urn": f"{PROVIDER}-east", "inputs": {"region": "us-east-1"}}
+    known = {"urn": "urn", "type": ROLE, "id": "r", "provider": f"{PROVIDER}-east::i"}
+    assert lines(cloud, note(ROLE, name="r", assumeRolePolicy="{}"), resources=(east, known)) == [
+        "Role thing: exists, r"]
 
 
 def test_only_creations_are_listed_and_what_cannot_be_looked_for_is_named(cloud: Cloud) -> None:
