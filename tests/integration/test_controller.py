@@ -36,7 +36,7 @@ def test_it_runs_outside_the_vpc_with_time_for_a_failover(controller: dict[str, 
     assert not controller.get("VpcConfig", {}).get("SubnetIds"), "the VPC has no route to RDS, Lambda, CloudWatch, SNS"
     assert controller["Handler"] == "recovery.controller.handler"
     assert (controller["Timeout"], controller["MemorySize"]) == (900, 192)
-    assert (controller["Architectures"], controller["TracingConfig"]) == (["arm64"], {"Mode": "Active"})
+    assert (controller["Architectures"], controller["TracingConfig"]) == (["arm64"], {"Mode": "PassThrough"})
 
 
 def test_it_knows_the_outputs_that_recovery_reads_and_no_others(region: Region, controller: dict[str, Any]) -> None:

@@ -1,4 +1,5 @@
 """The workflows that hold credentials: what may mint tokens, and what runs before."""
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,15 @@ def test_only_jobs_that_deploy_mint_tokens(name: str) -> None:
     assert found["permissions"] == {"contents": "read"}
     for job in found["jobs"].values():
         assert ("id-token" in job.get("permissions", {})) is (name in WITH_CREDENTIALS)
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yml")), ids=lambda path: path.stem)
+def test_actions_are_pinned_by_their_commit_and_kept_up_to_date(path: Path) -> None:
+    used = re.findall(r"uses: (\S+)", path.read_text(encoding="utf-8"))
+    assert used
+    assert [each for each in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", each)] == []
+    kept = yaml.safe_load((FOLDER.parent / "dependabot.yml").read_text(encoding="utf-8"))
+    assert [each["package-ecosystem"] for each in kept["updates"]] == ["github-actions"]
 
 
 @pytest.mark.parametrize("name", WITH_CREDENTIALS)
