@@ -144,6 +144,10 @@ outages: $(READY) ## The loss of the writer and the drills of the gate, with an 
 	$(call stage,outages,$(PY) -m rehearsal --outages $(EVENTUAL) --drills gate && \
 		$(PY) -m rehearsal --outages $(STRONG) --drills gate $(STRONG_TABLE))
 
+.PHONY: sandbox
+sandbox: $(READY) ## Leave a rehearsed stack up with everything running, to be broken from another shell
+	@$(PY) -m rehearsal --sandbox $(ARGS)
+
 .PHONY: drill
 drill: $(READY) ## Every recovery drill, with both tables; the reports are in reports/
 	$(call stage,drill,$(PY) -m rehearsal --outages none --drills all --reports reports/eventual $(ARGS) && \

@@ -25,6 +25,7 @@ from rehearsal.drills.scenario import Scenario, choose
 from rehearsal.errors import ProjectError
 from rehearsal.report import RunReport
 from rehearsal.run import ENGINES, Parts, Rehearsal, RunOptions
+from rehearsal.sandbox import NAME, ask
 
 ROOT = Path(__file__).parents[1]
 REPORTS = Path("reports")
@@ -56,7 +57,8 @@ def rehearse(
     reports: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the drills' report is written.")] = REPORTS,
     engine: Annotated[str, typer.Option(
         metavar="offline|pulumi", help="What deploys: the rehearsal's own engine, or Pulumi's.")] = "offline",
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the stack up until Ctrl-C.")] = False,
+    sandbox: Annotated[bool, typer.Option(
+        "--sandbox", help="Leave the stack up until Ctrl-C with everything running, and a client that pays.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, the rest on stderr.")] = False,
 ) -> int:
     """Deploy the program onto an emulator of AWS, send payments through it, and delete everything again.
@@ -65,11 +67,13 @@ def rehearse(
     """
     project = Project.load(ROOT, stack, _overrides(config or []))
     settings = _settings(project)
+    if sandbox and not settings.domain_name:
+        raise ProjectError("--sandbox: needs domainName: without it there is no DNS to move")
     options = RunOptions(
         project=project, regions=_regions(settings), command=_words(command), output=STDERR if as_json else None,
-        outages=choose("outages", shown or ("none" if command else "all"), strong=_strong(settings)),
-        drills=_drills(drilled or ("none" if command or not settings.domain_name else ""), settings),
-        factor=factor, reports=reports, keep=keep, engine=_engine(engine))
+        outages=choose("outages", shown or ("none" if command or sandbox else "all"), strong=_strong(settings)),
+        drills=_drills(drilled or ("none" if command or sandbox or not settings.domain_name else ""), settings),
+        factor=factor, reports=reports, sandbox=sandbox, engine=_engine(engine))
     return _run(options, context.obj, as_json=as_json)
 
 
@@ -159,6 +163,10 @@ def isolate(environ: MutableMapping[str, str]) -> None:
 
 def main() -> NoReturn:
     """Run the command line of this process, and exit."""
+    if sys.argv[1:2] == [NAME]:
+        code, text = ask(sys.argv[2:], ROOT)
+        print(text, file=sys.stderr if code else sys.stdout)
+        sys.exit(code)
     raise_interrupts()
     isolate(os.environ)
     sys.exit(run(sys.argv[1:], Parts()))

@@ -8,7 +8,7 @@ import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,10 +40,9 @@ from rehearsal.postgres.authentication import Secret
 from rehearsal.rehearsed_stack import RehearsedStack
 from rehearsal.report import RunReport, lines
 from rehearsal.run_folder import require_writable, run_folder
+from rehearsal.sandbox import NAME, RATE, Sandbox, healed, listening, usage
 from rehearsal.workload import smoke
 from rehearsal.workload.checks import CheckResult
-from rehearsal.workload.load import new_payment
-from rehearsal.workload.region import RegionClient
 from tools.migrate import MigrationFailed, migrate
 
 PASSED, FAILED, INTERRUPTED = 0, 1, 130
@@ -85,7 +84,7 @@ class RunOptions:
     command: run while the stack is up; its stdout goes to the file descriptor `output`, None for this process's own.
     outages: shown in this order.
     drills: run after the outages, `factor` times as fast as on AWS; their report goes to the folder `reports`.
-    keep: whether the stack stays up until Ctrl-C.
+    sandbox: whether the stack stays up until Ctrl-C, with everything running.
     """
 
     project: Project
@@ -97,7 +96,7 @@ class RunOptions:
     drills: Sequence[Scenario] = ()
     factor: float = 1.0
     reports: Path = Path("reports")
-    keep: bool = False
+    sandbox: bool = False
 
 
 class Rehearsal:
@@ -117,7 +116,8 @@ class Rehearsal:
             require_writable(folder / self._options.reports)
         try:
             with ExitStack() as stack:
-                self._outputs_file = stack.enter_context(run_folder(folder / self._parts.runs)) / OUTPUTS_KEY
+                self._outputs_file = stack.enter_context(run_folder(
+                    folder / self._parts.runs, NAME if self._options.sandbox else "")) / OUTPUTS_KEY
                 self._run(stack)
             if self._report.ok:
                 verdict, code = "passed", PASSED
@@ -165,8 +165,8 @@ class Rehearsal:
             self._show_outages(rehearsed)
             self._drill(rehearsed, deployment)
             self._execute(clients)
-            if self._options.keep:
-                self._keep(deployment, clients)
+            if self._options.sandbox and report.ok:
+                self._sandbox(rehearsed, deployment)
         self._tear_down(deployment, clients, before)
         report.document["commands"] = deployment.seconds()
         if report.document["commands"]:
@@ -219,16 +219,24 @@ class Rehearsal:
         options, report = self._options, self._report
         if not (options.drills and report.ok):
             return
-        started, project = utc_now(self._parts.clock), options.project.with_endpoint(rehearsed.clients.endpoint)
+        started = utc_now(self._parts.clock)
+        with self._around(rehearsed, deployment) as environment:
+            drills = list(self._drilled(environment))
+        run = runner.conclude(environment.stack, drills, started=started, factor=options.factor)
+        written, _ = page.write(run, options.project.folder / options.reports)
+        report.document["drills"] = page.document(run)
+        report.say(*lines("drills", page.rows(run)), f"  the drills with their timelines: {written}")
+
+    @contextmanager
+    def _around(self, rehearsed: RehearsedStack, deployment: Deployment) -> Iterator[DrillEnvironment]:
+        """What AWS does around the stack: health checks, DNS, the controllers' schedule, metrics."""
+        options = self._options
+        project = options.project.with_endpoint(rehearsed.clients.endpoint)
         with self._parts.drill_environment(
                 rehearsed, deployment.engine, options.factor, environment=self._environment(rehearsed.clients),
                 folder=project.folder, check_drift=lambda: deployment.drift(project)) as environment:
             self._name_server.text = environment.text
-            drills = list(self._drilled(environment))
-        run = runner.conclude(environment.stack, drills, started=started, factor=options.factor)
-        written, _ = page.write(run, project.folder / options.reports)
-        report.document["drills"] = page.document(run)
-        report.say(*lines("drills", page.rows(run)), f"  the drills with their timelines: {written}")
+            yield environment
 
     def _drilled(self, environment: DrillEnvironment) -> Iterator[DrillResult]:
         """Run the drills and yield each result; stop after one that cannot be run."""
@@ -270,15 +278,20 @@ class Rehearsal:
                 Variable.NAME_SERVERS: self._name_server.address, OUTPUTS_VARIABLE: str(self._outputs_file),
                 "PGSSLROOTCERT": self._ca_file}
 
-    def _keep(self, deployment: Deployment, clients: EmulatorClients) -> None:
-        """Say how to reach the deployment, and wait for Ctrl-C."""
-        api = RegionClient.of("primary", deployment.outputs, clients).api
-        self._report.say(
-            "", "The stack is up until Ctrl-C. To reach it:", "",
-            *(f"  export {key}={shlex.quote(value)}" for key, value in self._environment(clients).items()), "",
-            f"  curl -i {api.url}/payment -H 'Content-Type: application/json' \\",
-            f"       -H 'x-api-key: {api.key}' -d '{json.dumps(new_payment())}'", "")
-        self._parts.wait_for_interrupt()
+    def _sandbox(self, rehearsed: RehearsedStack, deployment: Deployment) -> None:
+        """Let everything run, a client too, and do what is asked from outside, until Ctrl-C."""
+        with self._around(rehearsed, deployment) as environment:
+            with self._report.phase("sandbox"):
+                environment.ready()
+            with environment.clients(RATE, 0.0) as load:
+                sandbox = Sandbox(environment, load)
+                with listening(sandbox.do, self._outputs_file.parent):
+                    self._report.say(
+                        "A client pays, until Ctrl-C. From another shell:", "",
+                        *(f"  python -m rehearsal sandbox {each}" for each in usage()), "",
+                        f"and the operator's own commands: python -m recovery --stack {NAME} status")
+                    self._parts.wait_for_interrupt()
+            healed(sandbox)
 
     def _tear_down(self, deployment: Deployment, clients: EmulatorClients, before: inventory.Inventory) -> None:
         """Lift the protection of the resources, delete them, and compare what exists with what existed before."""

@@ -24,11 +24,12 @@ SERVICES: Mapping[str, str] = {
 
 
 class FailureMode(StrEnum):
-    """How a call fails: the connection is reset, it hangs until it times out, or the answer is an error."""
+    """How a call fails: the connection is reset, it hangs until it times out, or the answer is an error, or a 429."""
 
     RESET = "reset"
     HANG = "hang"
     ERROR = "error"
+    THROTTLED = "throttled"
 
 
 @dataclass(slots=True)

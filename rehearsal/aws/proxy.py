@@ -221,10 +221,11 @@ class AwsProxies:
             if call.service == "rds" and call.operation in FOLLOWED and answer.status == HTTPStatus.OK:
                 answer = await self._follow(call, request, answer)
             mode = self._failure(call, drawn, done=True)
-        if mode and mode is not FailureMode.ERROR:
+        if mode in (FailureMode.RESET, FailureMode.HANG):
             return mode
         if mode or not answer:
-            answer = _error(call, request, "the rehearsal makes this call fail")
+            throttled = mode is FailureMode.THROTTLED
+            answer = _error(call, request, "the rehearsal makes this call fail", throttled=throttled)
         call.status = answer.status
         return answer
 
@@ -296,7 +297,7 @@ async def _chunks(reader: asyncio.StreamReader) -> bytes:
     return b"".join(found)
 
 
-def _error(call: ApiCall, request: HttpMessage, why: str) -> HttpMessage:
+def _error(call: ApiCall, request: HttpMessage, why: str, *, throttled: bool = False) -> HttpMessage:
     """An error of the called service, in the form that its clients expect."""
     kind, code = "application/json", "InternalServerError"
     if call.service == "s3":
@@ -308,6 +309,7 @@ def _error(call: ApiCall, request: HttpMessage, why: str) -> HttpMessage:
     else:
         text = json.dumps({"__type": code, "message": why})
     status = HTTPStatus.BAD_GATEWAY if call.service == "execute-api" else HTTPStatus.INTERNAL_SERVER_ERROR
+    status = HTTPStatus.TOO_MANY_REQUESTS if throttled else status
     answer = _response(status, kind, text, f"x-amzn-errortype: {code}\r\n")
     return replace(answer, body=b"") if request.start.startswith("HEAD ") else answer
 

@@ -56,12 +56,15 @@ class ControllerTrap:
         return self.killed > 0
 
 
-def kill_processes(variables: set[str], processes: Path = Path("/proc")) -> int:
-    """Kill the processes that have all of these variables, each `NAME=VALUE`; gives how many there were."""
+def kill_processes(variables: set[str], processes: Path = Path("/proc"), number: int = signal.SIGKILL) -> int:
+    """Kill the processes that have all of these variables, each `NAME=VALUE`, or send them another signal.
+
+    Gives how many there were.
+    """
     killed = 0
     for folder in processes.glob("[0-9]*"):
         with suppress(OSError):
             if variables <= {*(folder / "environ").read_text(errors="replace").split("\0")}:
-                os.kill(int(folder.name), signal.SIGKILL)
+                os.kill(int(folder.name), number)
                 killed += 1
     return killed

@@ -157,9 +157,17 @@ class DrillEnvironment:
 
     def kill_controller(self, region: str) -> int:
         """Kill the processes of a region's controller; gives how many there were."""
-        return self.kill({  # of this rehearsal: others on the machine have other proxies
+        return self.kill(self._controller(region))
+
+    def signal_controller(self, region: str, number: int) -> int:
+        """Send the processes of a region's controller a signal; gives how many there were."""
+        return kill_processes(self._controller(region), number=number)
+
+    def _controller(self, region: str) -> set[str]:
+        """What the processes of a region's controller have in their environments."""
+        return {  # of this rehearsal: others on the machine have other proxies
             f"AWS_LAMBDA_FUNCTION_NAME={self.stack.site(region).controller_function_name}", f"AWS_REGION={region}",
-            f"AWS_ENDPOINT_URL={self.rehearsed.proxies.url(region)}"})
+            f"AWS_ENDPOINT_URL={self.rehearsed.proxies.url(region)}"}
 
     def wait(self, check: Callable[[], object], what: str) -> None:
         """Wait until something is true. Raises CheckFailed, with what the controllers see."""

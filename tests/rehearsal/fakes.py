@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -171,6 +172,8 @@ class FakeDrillEnvironment:
 
     def __init__(self, world: World, *given: Any, **more: Any) -> None:
         world.environment.update(zip(("rehearsed", "engine", "factor"), given, strict=True), **more)
+        self.rehearsed = given[0]
+        self.observer = SimpleNamespace(direct=SimpleNamespace(heal=lambda: None))
 
     def __enter__(self) -> Self:
         return self
@@ -181,3 +184,14 @@ class FakeDrillEnvironment:
     def text(self, name: str) -> str:
         """No name has one."""
         raise LookupError(name)
+
+    def ready(self) -> None:
+        """Nothing to wait for."""
+
+    def clients(self, _rate: float, _keep: float) -> Any:
+        """Clients that pay nothing."""
+        return nullcontext(SimpleNamespace(sent=[]))
+
+    def signal_controller(self, _region: str, _number: int) -> int:
+        """There is none."""
+        return 0

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,12 +67,24 @@ def test_drills_are_run_unless_a_command_is_run(world: World, arguments: list[st
     assert world.drilled == drilled
 
 
-def test_keep_and_factor_are_passed_on(world: World) -> None:
+def test_a_sandbox_and_the_factor_are_passed_on(world: World) -> None:
     assert run(world) == 0
     assert (world.waited, world.environment["factor"]) == (0, 10)
-    world.cloud.answers["GetApiKey"] = {"value": "k"}
-    assert run(world, "--keep", "--factor", "20") == 0
+    assert run(world, "--sandbox", "--factor", "20") == 0
     assert (world.waited, world.environment["factor"]) == (1, 20)
+    assert run(world, "--sandbox", "--stack", "dev") == 2
+
+
+def test_a_command_for_a_sandbox_is_passed_to_it(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for code in (0, 1):
+        monkeypatch.setattr("rehearsal.cli.ask", lambda words, _, code=code: (code, " ".join(words)))
+        monkeypatch.setattr(sys, "argv", ["rehearsal", "sandbox", "cut", "us-east-1"])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        assert ended.value.code == code
+        assert (printed.err if code else printed.out) == "cut us-east-1\n"
 
 
 @pytest.mark.parametrize(("arguments", "complaint"), [

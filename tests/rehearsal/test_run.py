@@ -175,10 +175,12 @@ def test_a_command_finds_the_stack_by_its_environment(
     assert run.phases[-1] == "teardown"
 
 
-def test_a_stack_that_is_kept_says_how_to_reach_it(run: Run) -> None:
-    run.world.cloud.answers["GetApiKey"] = {"value": "the-key"}
-    assert run(keep=True) == PASSED
-    assert f"export AWS_ENDPOINT_URL={ENDPOINT}" in run.printed
-    assert f"curl -i {OUTPUTS['primary_api_endpoint']}/payment" in run.printed
-    assert "x-api-key: the-key" in run.printed
+def test_a_sandbox_says_how_to_break_it_and_what_the_operator_types(run: Run) -> None:
+    assert run(sandbox=True) == PASSED
+    for words in ("python -m rehearsal sandbox cut REGION", "python -m recovery --stack sandbox status"):
+        assert words in run.printed
+    assert run.world.outputs_file.parent == run.world.runs / "sandbox"
     assert (run.world.waited, run.phases[-1]) == (1, "teardown")
+    run.world.smoke = [failed("POST")]
+    assert run(sandbox=True) == FAILED
+    assert run.world.waited == 1

@@ -10,6 +10,7 @@ from typer.exceptions import TyperException
 
 import recovery.cli
 import rehearsal.cli
+from rehearsal.sandbox import VERBS
 from simulator.__main__ import main as simulator
 from tools.cost import main as cost
 
@@ -64,6 +65,8 @@ def wrong(piece: str, whole: bool) -> str:
 def judged(words: list[str], whole: bool) -> str:
     """The same of the words of a command."""
     match words:
+        case ["python" | "python3", "-m", "rehearsal", "sandbox", verb, *_]:
+            return "" if verb in VERBS else f"{verb}: no such command"
         case ["python" | "python3", "-m", module, *arguments] if module in MODULES:
             return refusal(MODULES[module], arguments, whole=whole)
         case ["tapstack", *arguments]:
