@@ -64,13 +64,13 @@ def wrong(piece: str, whole: bool) -> str:
 
 def judged(words: list[str], whole: bool) -> str:
     """The same of the words of a command."""
+    if words[:1] == ["tapstack"]:
+        words = ["python", "-m", "recovery", *words[1:]]
     match words:
         case ["python" | "python3", "-m", "rehearsal", "sandbox", verb, *_]:
             return "" if verb in VERBS else f"{verb}: no such command"
         case ["python" | "python3", "-m", module, *arguments] if module in MODULES:
             return refusal(MODULES[module], arguments, whole=whole)
-        case ["tapstack", *arguments]:
-            return refusal(RECOVERY, arguments, whole=whole)
         case ["make", *arguments]:
             return misused(arguments)
         case [command, _, *_] if command in RECOVERY.commands and not whole:
