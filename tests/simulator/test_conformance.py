@@ -43,6 +43,8 @@ from tests.simulator.conftest import EAST, WEST, Machine
 Clients = dict[str, Any]
 Outcome = Any
 ROLE = "arn:aws:iam::000000000000:role/r"
+TRUST = json.dumps({"Version": "2012-10-17", "Statement": [{
+    "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}]})
 CLUSTERS = {region: f"arn:aws:rds:{region}:000000000000:cluster:c-{region}" for region in (EAST, WEST)}
 SOURCE = """
 def handler(event, context):
@@ -69,6 +71,7 @@ def emulated() -> Iterator[EmulatorClients]:
         package = io.BytesIO()
         with zipfile.ZipFile(package, "w") as archive:
             archive.writestr("f.py", SOURCE)
+        clients("iam", EAST).create_role(RoleName="r", AssumeRolePolicyDocument=TRUST)
         clients("lambda", EAST).create_function(
             FunctionName="function", Runtime="python3.11", Role=ROLE, Handler="f.handler",
             Code={"ZipFile": package.getvalue()})
