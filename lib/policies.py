@@ -112,10 +112,10 @@ def written_once(names: Names) -> Statement:
 
 def tls_only(bucket_arn: pulumi.Input[str], *more: Statement) -> pulumi.Output[str]:
     """A bucket policy that refuses plain HTTP, TLS below 1.2, and what `more` statements refuse."""
-    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:*",
-            "Resource": [bucket_arn, pulumi.Output.concat(bucket_arn, "/*")]}
-    return document({**deny, "Sid": "TlsOnly", "Condition": {"Bool": {"aws:SecureTransport": "false"}}},
-                    {**deny, "Sid": "Tls12", "Condition": {"NumericLessThan": {"s3:TlsVersion": "1.2"}}}, *more)
+    refused = {"Effect": "Deny", "Principal": "*", "Action": "s3:*",
+               "Resource": [bucket_arn, pulumi.Output.concat(bucket_arn, "/*")]}
+    return document({**refused, "Sid": "TlsOnly", "Condition": {"Bool": {"aws:SecureTransport": "false"}}},
+                    {**refused, "Sid": "Tls12", "Condition": {"NumericLessThan": {"s3:TlsVersion": "1.2"}}}, *more)
 
 
 def topic_policy(topic_arn: pulumi.Input[str], names: Names) -> pulumi.Output[str]:

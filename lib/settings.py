@@ -25,7 +25,16 @@ from typing import Annotated, Any, TypeVar, cast
 import pulumi
 from pulumi.runtime import config as pulumi_config
 
-from contract import INSTANCE_SECONDS, PROJECT, PROVABLE_LOOKS, SERVERLESS, Consistency, FailoverMode, longest_failover
+from contract import (
+    EMULATED_ACCOUNT,
+    INSTANCE_SECONDS,
+    PROJECT,
+    PROVABLE_LOOKS,
+    SERVERLESS,
+    Consistency,
+    FailoverMode,
+    longest_failover,
+)
 from lib import capacity, parsers
 from lib.errors import BadSetting, SettingsError
 from lib.parsers import Parser
@@ -33,7 +42,6 @@ from lib.parsers import Parser
 T = TypeVar("T")
 
 REAL_PAYMENTS = ("prod", "production")  # stacks of these names must have the profile prod
-EMULATOR_ACCOUNT = "000000000000"
 REQUEST_SECONDS = 3  # the longest that a request takes, while a store is dead
 _FLAGS = {"true": True, "false": False}
 
@@ -317,7 +325,7 @@ class Settings:
         fixed="the stack would be looked for in another place, where nothing of it is")
     account: str = setting(
         "account", parsers.account, "AWS account of the stack, 12 digits; `make init` writes it.",
-        lambda texts: EMULATOR_ACCOUNT if texts["awsEndpoint"] else "", unset="none: it must be given, except to an "
+        lambda texts: EMULATED_ACCOUNT if texts["awsEndpoint"] else "", unset="none: it must be given, except to an "
         "emulator", fixed="everything would be created anew in another account")
     data: ProtectionSettings = group(ProtectionSettings)
     environment_suffix: str = setting(

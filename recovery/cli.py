@@ -46,6 +46,7 @@ from recovery.outputs import ANY_STACK, FoundOutputs, Wanted, check_place, in_fi
 from recovery.plan import (
     ACCEPT_LOSS,
     ACCEPT_SILENCE,
+    COMMAND,
     Action,
     Evidence,
     Facts,
@@ -63,7 +64,7 @@ from recovery.runner import Hold, Intent, Runner, claim, end_open_run
 from recovery.stack import Stack
 from recovery.status import read_status
 from recovery.steps import AwsSteps
-from recovery.verdict import COMMAND, UNKNOWN, judge
+from recovery.verdict import UNKNOWN, judge
 
 UNFINISHED, REFUSED, INTERRUPTED = 1, 2, 130
 PROGRAM = "tapstack"  # as which a shell completes it
@@ -116,6 +117,10 @@ class OpenStack:
         """
         usual = self.stack.sites[0 if action is Action.FAILBACK else 1]
         return Plan(action=action, stack=self.stack, target=self.stack.site(to) if to else usual)
+
+    def cloud(self, action: Action, to: str) -> Cloud:
+        """AWS for the plan of an action. Raises StackError."""
+        return Cloud(plan=self.plan(action, to), environment=self.environment)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,9 +230,9 @@ def status(context: typer.Context, *, as_json: Json = False) -> None:
 def plan(context: typer.Context, action: Action, *, to: To = "", as_json: Json = False) -> None:
     """Show what an action would do now, and how long it may take; changes nothing. Exit code 2 if too long."""
     terminal: Terminal = context.obj
-    deployed = terminal.open()
-    planned = deployed.plan(action, to)
-    goes_on, refused = _decide(planned, Cloud(plan=planned, environment=deployed.environment).facts())
+    cloud = terminal.open().cloud(action, to)
+    planned = cloud.plan
+    goes_on, refused = _decide(planned, cloud.facts())
     now = [f"would be refused now, because {each}" for each in reasons(refused)] or [
         "would go on with the run that is not finished" if goes_on else "would begin now"]
     expected, what = predict(planned.stack, action), f"{action} to {planned.target.region}"
@@ -297,7 +302,7 @@ def abort(context: typer.Context, *, as_json: Json = False) -> None:
     terminal: Terminal = context.obj
     deployed, ended = terminal.open(), list[str]()
     for site in deployed.stack.sites:
-        cloud = Cloud(plan=deployed.plan(Action.ALIGN, site.region), environment=deployed.environment)
+        cloud = deployed.cloud(Action.ALIGN, site.region)
         try:
             record = cloud.table.record()
         except StoreUnavailable as error:
@@ -333,7 +338,7 @@ def _pause(terminal: Terminal, wanted: Callable[[float], Pause], *, as_json: boo
     """Store a pause in each region that answers. Raises CommandStopped if one does not: its controller goes on."""
     deployed, written, failed = terminal.open(), dict[str, float](), list[str]()
     for site in deployed.stack.sites:
-        table = Cloud(plan=deployed.plan(Action.ALIGN, site.region), environment=deployed.environment).table
+        table = deployed.cloud(Action.ALIGN, site.region).table
         try:
             found = wanted(table.now)
             table.write_document(PAUSE_KEY, asdict(found))
@@ -398,8 +403,7 @@ def carry_out(terminal: Terminal, action: Action, to: str, *, as_json: bool,
 
     Raises CommandStopped, AlreadyRunning, RecordGone, StoreUnavailable, and what `Terminal.open` raises.
     """
-    deployed = terminal.open()
-    cloud = Cloud(plan=deployed.plan(action, to), environment=deployed.environment)
+    cloud = terminal.open().cloud(action, to)
     since, facts = Stopwatch(cloud.clock), cloud.facts()
     refused = _accepted(cloud.plan, facts, accepted)
     why = f"accepted: {'; '.join(reasons(refused))}" if refused else f"{action} requested"

@@ -15,12 +15,10 @@ from payments.clock import Stopwatch
 from payments.deadline import Deadline, Timing
 from payments.errors import StoreUnavailable
 from payments.runtime import Runtime
-from payments.stores import CONDITION_FAILED, AwsResponse, call
+from payments.stores import CONDITION_FAILED, IS_NEW, AwsResponse, call
 from recovery.errors import AlreadyRunning, RecordGone
 from recovery.observation import Observation
 from recovery.record import ControlRecord, known
-
-_ABSENT = f"attribute_not_exists({KEY_ATTRIBUTE})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +122,7 @@ class ControlTable:
         request: AwsResponse = {"TableName": self.name, "Item": {KEY_ATTRIBUTE: {"S": key}, **item}}
         if expected is not None:
             request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
-            request["ConditionExpression"] = " AND ".join(f"#{name} = :{name}" for name in expected) or _ABSENT
+            request["ConditionExpression"] = " AND ".join(f"#{name} = :{name}" for name in expected) or IS_NEW
         if expected:
             request.update(ExpressionAttributeNames={f"#{name}": name for name in expected},
                            ExpressionAttributeValues={f":{name}": value for name, value in expected.items()})

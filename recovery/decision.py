@@ -4,7 +4,18 @@ from dataclasses import dataclass
 from contract import FailoverMode
 from recovery.control_table import Pause
 from recovery.observation import Observation
-from recovery.plan import Action, Evidence, Facts, Plan, describe_exposure, exposed, reasons, refusals, unable
+from recovery.plan import (
+    COMMAND,
+    Action,
+    Evidence,
+    Facts,
+    Plan,
+    describe_exposure,
+    exposed,
+    reasons,
+    refusals,
+    unable,
+)
 from recovery.stack import Stack
 
 ABANDONED_LOOKS = 6
@@ -56,7 +67,7 @@ def decide(plan: Plan, facts: Facts, cool_down: float, pause: Pause | None) -> D
     why = alarming(stack, observation, facts.writer)
     if not why:
         return None
-    what, command = why.partition(":")[0], f"python -m recovery failover --to {region}"
+    what, command = why.partition(":")[0], f"{COMMAND} failover --to {region}"
     refused = refusals(plan, facts)
     if refused:
         options = sorted({refusal.option for refusal in refused})

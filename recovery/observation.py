@@ -106,8 +106,7 @@ class Observation:  # pylint: disable=too-many-instance-attributes
     (None: unknown), `why` says what is wrong there; `silent_since` is the end of the first of its failed looks in a
     row, at the latest, and `silent_for` how long ago that is, at least; `failing_since` and `failing_for` are the same
     of its failed canaries. `seen`: whether Route 53's checkers see its API answer; `led_to`: the region that clients
-    are led to, empty if
-    unknown. The zone's own name servers say both.
+    are led to, empty if unknown. The zone's own name servers say both.
 
     `covered`: everything that the other region acknowledged before then is in this region's replica of the ledger, None
     if that is unknown; `pending` are marks that have not arrived, each with the moment before it was set. `lag` is

@@ -11,6 +11,7 @@ from recovery.observation import Observation, ProbeResult
 from recovery.record import PLANNED, ControlRecord, Run
 from recovery.stack import Site, Stack
 
+COMMAND = "python -m recovery"  # with which people start what a text names
 PROMOTION = 60.0, 480.0  # seconds, at least and at most, that Aurora takes to make another cluster the writer
 ACCEPT_LOSS, ACCEPT_SILENCE = "--accept-data-loss", "--accept-silent-api"
 """The options by which a person overrides a refusal."""

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from recovery.plan import COMMAND
+
 UNKNOWN = "unknown"
-COMMAND = "python -m recovery"
 PRIMARY = "primary"
 
 Report = Mapping[str, Any]
@@ -51,7 +52,7 @@ def judge(status: Report) -> Verdict:
     if status["writer"] == other and standby["alive"] is True:
         return Verdict(False, f"{wrong}; {other} has the database's writer", _command("align", other))
     return Verdict(False, f"{wrong}; {_could(other, standby)}",
-                   f"{COMMAND} plan failover --to {other}" if _refused(standby) else _command("failover", other))
+                   _command("plan failover" if _obstacle(other, standby) else "failover", other))
 
 
 def _paying(status: Report, leader: str, other: str) -> Verdict:
@@ -88,19 +89,21 @@ def _wrong(own: Report, standby: Report) -> str:
     return f"does not answer ({own['why']})"
 
 
-def _refused(standby: Report) -> bool:
-    return standby["alive"] is not True or standby["stale"] is not False or bool(standby["refused"])
-
-
-def _could(region: str, standby: Report) -> str:
-    """Whether a region could take over, and what would be lost."""
+def _obstacle(region: str, standby: Report) -> str:
+    """Why a region could not take over, as far as is known; empty if it could."""
     if standby["alive"] is not True:
         return f"{region} cannot take over: its API does not answer ({standby['why']})"
     if standby["stale"] is not False:
         return f"it is unknown whether {region} could take over: its controller does not report"
     if standby["refused"]:
         return f"a failover to {region} would be refused: {'; '.join(standby['refused'])}"
-    return f"{region} can take over; at most {standby['exposure_s']:.0f} s of payments at risk"
+    return ""
+
+
+def _could(region: str, standby: Report) -> str:
+    """Whether a region could take over, and what would be lost."""
+    return _obstacle(region, standby) or (
+        f"{region} can take over; at most {standby['exposure_s']:.0f} s of payments at risk")
 
 
 def _command(action: str, region: str) -> str:

@@ -16,12 +16,12 @@ from pulumi.runtime import set_all_config
 from rich.console import Console
 from rich.table import Table
 
-from contract import PROJECT, WATCH_SECONDS, Metric
+from contract import EMULATED_ACCOUNT, PROJECT, WATCH_SECONDS, Metric
 from lib.errors import SettingsError
 from lib.names import Names
 from lib.region.alarms import alarm_specs
 from lib.region.api import ROUTES
-from lib.settings import EMULATOR_ACCOUNT, RegionSettings, Settings
+from lib.settings import RegionSettings, Settings
 
 PRICES = tomllib.loads(Path(__file__).with_name("prices.toml").read_text(encoding="utf-8"))
 SECONDS, NIGHTS = 730 * 3600, 30  # of a month
@@ -216,7 +216,7 @@ def added(config: Mapping[str, str], payments: float) -> dict[str, float]:
 
 def load(config: Mapping[str, str]) -> Settings:
     """The settings of a stack that is configured so. Raises SettingsError."""
-    set_all_config({f"{PROJECT}:{key}": value for key, value in {"account": EMULATOR_ACCOUNT, **config}.items()})
+    set_all_config({f"{PROJECT}:{key}": value for key, value in {"account": EMULATED_ACCOUNT, **config}.items()})
     return Settings.load()
 
 

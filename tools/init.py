@@ -5,29 +5,22 @@
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from pulumi.runtime import set_all_config
 
-from contract import PROJECT
+from contract import EMULATED_ACCOUNT, PROJECT
 from lib.errors import SettingsError
 from lib.parsers import ZONES
-from lib.settings import EMULATOR_ACCOUNT, REAL_PAYMENTS, Settings
-from tools.pulumi_cli import PulumiFailed, run
+from lib.settings import REAL_PAYMENTS, Settings
+from tools.clients import Clients, boto_clients
+from tools.pulumi_cli import Pulumi, PulumiFailed, run
 
-Clients = Callable[[str, str], Any]
-Pulumi = Callable[..., str]
+boto_client = boto_clients()
 
 
 class InitFailed(Exception):
     """The stack cannot be made: says why, in one line."""
-
-
-def boto_client(service: str, region: str) -> Any:
-    """The client of a service in a region."""
-    return boto3.client(service, region_name=region)
 
 
 def init(stack: str, arguments: Sequence[str], pulumi: Pulumi = run,
@@ -43,7 +36,7 @@ def init(stack: str, arguments: Sequence[str], pulumi: Pulumi = run,
         pulumi("stack", "init", stack, "--no-select", *arguments)
     found = json.loads(pulumi("config", "--json", "--stack", stack))
     given = {key: str(each["value"]) for key, each in found.items() if each.get("value")}
-    set_all_config({f"{PROJECT}:account": EMULATOR_ACCOUNT, f"{PROJECT}:environmentSuffix": stack, **given})
+    set_all_config({f"{PROJECT}:account": EMULATED_ACCOUNT, f"{PROJECT}:environmentSuffix": stack, **given})
     settings = Settings.load()
     chosen = {"environmentSuffix": settings.environment_suffix,
               "primaryRegion": settings.primary.region, "drRegion": settings.dr.region}

@@ -9,26 +9,18 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from contract import ALIAS, ROLES, OutputsError, read_outputs
+from tools.clients import Clients, boto_clients
 
 # Each question is asked once, and an answer may take as long as the function `migrate` may run, and a little more:
 # keep-alive, because what stands between drops a connection that is silent for minutes.
-CALL = Config(connect_timeout=5, read_timeout=910, tcp_keepalive=True, retries={"total_max_attempts": 1})
-
-Clients = Callable[[str, str], Any]
+boto_client = boto_clients(connect_timeout=5, read_timeout=910, tcp_keepalive=True, retries={"total_max_attempts": 1})
 
 
 class MigrationFailed(Exception):
     """The function, or AWS before it, reports an error: its text is one line."""
-
-
-def boto_client(service: str, region: str) -> Any:
-    """A client of a session of its own: one that assumes a role does so in the client's region."""
-    return boto3.Session(region_name=region).client(service, config=CALL)
 
 
 def migrate(outputs: Mapping[str, Any], clients: Clients) -> dict[str, Any]:

@@ -1,5 +1,9 @@
 """Runs the Pulumi CLI for the tools."""
 import subprocess
+from collections.abc import Callable
+
+Pulumi = Callable[..., str]
+"""Like `run`."""
 
 
 class PulumiFailed(Exception):

@@ -13,22 +13,21 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from contract import PROJECT, Consistency
 from lib import parsers
+from tools.clients import Clients, boto_clients
 from tools.destroy import kind
 from tools.init import InitFailed, zones_of
-from tools.pulumi_cli import PulumiFailed, run
+from tools.pulumi_cli import Pulumi, PulumiFailed, run
 
-CALL = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 2})
+boto_client = boto_clients(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 2})
 CONTROL_PLANES = "us-east-1"
 """Where the control planes of IAM and Route 53 are, and that of S3 for making buckets and setting them up:
 https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/global-services.html"""
@@ -46,17 +45,10 @@ URN = re.compile(r"(urn:pulumi:[^\":]+::[^\":]+::)((?:(?!::)[^\"])+)::([^\":]+)"
 SERVER_ERROR = 500
 
 Resource = dict[str, Any]
-Clients = Callable[[str, str], Any]
-Pulumi = Callable[..., str]
 
 
 class ReplaceFailed(Exception):
     """The region cannot be replaced: says why, in one line."""
-
-
-def boto_client(service: str, region: str) -> Any:
-    """A client of a session of its own: one that assumes a role does so in the client's region."""
-    return boto3.Session(region_name=region).client(service, config=CALL)
 
 
 @dataclass(frozen=True)

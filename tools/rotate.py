@@ -12,7 +12,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tools.migrate import Clients, MigrationFailed, boto_client, command, writer
+from tools.clients import Clients
+from tools.migrate import MigrationFailed, boto_client, command, writer
 
 CURRENT, PENDING = "AWSCURRENT", "AWSPENDING"
 BYTES = 30  # of randomness in a password

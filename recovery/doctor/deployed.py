@@ -11,6 +11,7 @@ from contract import ALIAS
 from recovery.cloud import writer_of
 from recovery.doctor.check import Checks, Look, Situation, Symptom, answer_of_any, unlike
 from recovery.doctor.needs import Needs
+from recovery.plan import COMMAND
 from recovery.stack import Site, Stack
 
 AGAIN = "`make up`: a deployment that ended early leaves its regions different"
@@ -49,7 +50,7 @@ def writer(look: Look, there: Deployed, _region: str) -> Iterator[Symptom]:
                           GlobalClusterIdentifier=there.stack.global_cluster_id)["GlobalClusters"]
     region = writer_of(found[0]) if found else None
     if region is None:
-        yield Symptom(problem="the global database has no writer", remedy="see `python -m recovery status`")
+        yield Symptom(problem="the global database has no writer", remedy=f"see `{COMMAND} status`")
     elif region != there.regions[0]:
         yield Symptom(problem=f"the writer is in {region}, not in the primary region {there.regions[0]}", fails=False,
                       remedy="leave primaryRegion and drRegion as they are; `failback` before a `destroy`")

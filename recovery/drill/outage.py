@@ -10,9 +10,10 @@ from recovery.cloud import Cloud
 from recovery.control_table import ControlTable
 from recovery.environment import ClientFactory, Environment
 from recovery.errors import AlreadyRunning, AwsFailure, StackError, aws_failures
+from recovery.plan import COMMAND
 from recovery.stack import Site, Stack
 
-RESTORE = "python -m recovery drill restore"
+RESTORE = f"{COMMAND} drill restore"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,6 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-ACCOUNT = "000000000000"
 READ = 60.0  # seconds to wait for an answer, boto3's default
 CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 

@@ -475,7 +475,8 @@ def controlled(emulator: Application, queues: CopyQueues,
 
     async def application(scope: Any, receive: Receive, send: Send) -> None:
         queues.make_due()
-        refused = scope["type"] == "http" and _from_a_page(scope["headers"])
+        refused = scope["type"] == "http" and from_a_page(
+            {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]})
         if not refused and scope.get("path") not in own:
             await emulator(scope, receive, send)
             return
@@ -494,11 +495,12 @@ def controlled(emulator: Application, queues: CopyQueues,
     return application
 
 
-def _from_a_page(headers: Sequence[tuple[bytes, bytes]]) -> bool:
-    """Whether a request names its origin, as a browser's does, or a host that is not this machine."""
-    found = {name.lower(): value.decode("latin-1") for name, value in headers}
-    host = re.sub(r":\d+$", "", found.get(b"host", "localhost"))
-    return b"origin" in found or host not in LOOPBACK
+def from_a_page(headers: Mapping[str, str]) -> bool:
+    """Whether a request names its origin, as a browser's does, or a host that is not this machine.
+
+    The names of the headers are in lower case.
+    """
+    return "origin" in headers or re.sub(r":\d+$", "", headers.get("host", "localhost")) not in LOOPBACK
 
 
 def main() -> None:

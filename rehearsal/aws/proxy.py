@@ -22,14 +22,13 @@ from xml.sax.saxutils import escape
 
 from contract import RECORD_KEY
 from rehearsal.aws.faults import OUTSIDE, WORLD, ApiCall, FailureMode, Fault, Faults, InjectedFailure
+from rehearsal.aws.ministack import from_a_page
 from rehearsal.sockets import LIMIT, Listener, LoopClock, LoopThread, Stream, first_of, reset
 
 HANG = 30.0  # seconds of silence until a call that hangs is reset
 FOLLOWED = ("CreateDBCluster", "SwitchoverGlobalCluster", "FailoverGlobalCluster")
 FORM = "application/x-www-form-urlencoded"
 RECORD = "/_rehearsal/calls"  # GET from outside: the number of calls by caller, service and operation
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/([^/]+)/([^/]+)/aws4_request")
 _EMPTY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
@@ -162,7 +161,7 @@ class AwsProxies:
         if "expect" in request.headers:
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request = await request.read_body(reader)
-        if _from_a_page(request.headers):
+        if from_a_page(request.headers):
             writer.write(_response(HTTPStatus.FORBIDDEN, "text/plain", "").head)
             return False
         if proxy == OUTSIDE and request.start.startswith(f"GET {RECORD} "):
@@ -275,11 +274,6 @@ class AwsProxies:
                 return reader, writer
             writer.transport.abort()
         return await asyncio.open_connection(self._upstream.hostname, self._upstream.port, limit=LIMIT)
-
-
-def _from_a_page(headers: Mapping[str, str]) -> bool:
-    """Whether a request names its origin, as a browser's does, or a host that is not this machine."""
-    return "origin" in headers or urlsplit(f"//{headers.get('host', 'localhost')}").hostname not in LOOPBACK
 
 
 async def _chunks(reader: asyncio.StreamReader) -> bytes:

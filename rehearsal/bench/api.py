@@ -17,6 +17,7 @@ from contract import DATABASE_NAME, DATABASE_USER, HEALTH_PATH
 from payments.clock import SYSTEM, Clock
 from payments.deadline import Timing
 from payments.ledger import RDS_CA, DatabaseAddress, iam_login, open_connection
+from recovery.outputs import LOOPBACK
 from rehearsal.aws.proxy import RECORD
 from rehearsal.bench import Measurement
 from rehearsal.errors import BenchError
@@ -39,7 +40,7 @@ Calls = Counter[tuple[str, str]]
 
 def client_of(region: RegionClient) -> ApiClient:
     """A client of the region's API that keeps its connections. Raises BenchError unless the API is on loopback."""
-    if urlsplit(region.url).hostname not in ("127.0.0.1", "localhost"):
+    if urlsplit(region.url).hostname not in LOOPBACK:
         raise BenchError(f"{region.url}: is not on loopback, and the bench pays nowhere else")
     return replace(region.api, keep_alive=True)
 

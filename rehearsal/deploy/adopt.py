@@ -18,9 +18,8 @@ from rehearsal.deploy.provider.values import NO_PROVIDER, provider_config
 from rehearsal.deploy.resources import RESOURCE_TYPES
 from rehearsal.deploy.resources.model import DeployTarget
 from rehearsal.errors import DeploymentError
-from tools.pulumi_cli import PulumiFailed, run
+from tools.pulumi_cli import Pulumi, PulumiFailed, run
 
-Pulumi = Callable[..., str]
 CREATING = "creating"
 
 

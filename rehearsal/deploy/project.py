@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
+from contract import EMULATED_ACCOUNT
 from lib.parsers import did_you_mean
-from rehearsal.aws.clients import ACCOUNT
 from rehearsal.errors import ProjectError
 
 
@@ -52,7 +52,7 @@ class Project:
     def with_endpoint(self, endpoint: str) -> "Project":
         """The same project, deployed to an emulator, which has one account."""
         return replace(self, config={**self.config, f"{self.name}:awsEndpoint": endpoint,
-                                     f"{self.name}:account": ACCOUNT})
+                                     f"{self.name}:account": EMULATED_ACCOUNT})
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from rehearsal.aws.clients import ACCOUNT, EmulatorClients
+from contract import EMULATED_ACCOUNT
+from rehearsal.aws.clients import EmulatorClients
 from rehearsal.deploy.coercion import coerce, member, set_path
 from rehearsal.deploy.provider.reading import as_given, find
 from rehearsal.deploy.resources import DATA_FUNCTIONS, RESOURCE_TYPES
@@ -88,7 +89,7 @@ class Handlers:
         given, target = given_inputs(inputs), self._target
         region = given.pop("region", config.region)
         scope: Scope = {
-            "name": name, "region": region, "account": ACCOUNT,
+            "name": name, "region": region, "account": EMULATED_ACCOUNT,
             "endpoint": target.endpoints.get(region, self.clients.endpoint),
             "factor": target.factor, "name_server": target.name_server, "port": target.ports.get(region),
             "files": {"payments/rds-ca.pem": target.authority} if target.authority else {},

@@ -7,9 +7,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from contract import ALIAS, WATCH_SECONDS
+from contract import ALIAS, EMULATED_ACCOUNT, WATCH_SECONDS
 from payments.clock import SYSTEM, Clock, utc_now
-from rehearsal.aws.clients import ACCOUNT
 from rehearsal.aws.faults import SERVICES, ApiCall
 from rehearsal.drills.emulated.periodic import PeriodicTask
 from rehearsal.rehearsed_stack import RehearsedStack
@@ -28,7 +27,7 @@ def controller_schedule(rehearsed: RehearsedStack, factor: float = 1.0, clock: C
         if rehearsed.faults.refusal(call):  # not even tried: a call that hangs would delay the next turns
             return
         event = {"version": "0", "id": str(uuid.uuid4()), "detail-type": "Scheduled Event", "source": "aws.events",
-                 "account": ACCOUNT, "time": f"{utc_now(clock):%Y-%m-%dT%H:%M:%SZ}", "region": region.name,
+                 "account": EMULATED_ACCOUNT, "time": f"{utc_now(clock):%Y-%m-%dT%H:%M:%SZ}", "region": region.name,
                  "resources": [], "detail": {}}
         try:
             client.invoke(FunctionName=rehearsed.outputs[f"{region.role}_controller_function_name"], Qualifier=ALIAS,

@@ -106,7 +106,3 @@ def test_what_stops_it_is_one_line_and_writes_nothing(
 def test_what_was_written_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert init.main(["pay", "--x"], lambda stack, more: {"account": f"{stack} {more}"}) == 0
     assert capsys.readouterr().out == "Pulumi.pay.yaml: account = pay ['--x']\n"
-
-
-def test_boto3_makes_the_clients() -> None:
-    assert init.boto_client("sts", "eu-west-1").meta.region_name == "eu-west-1"

@@ -1,0 +1,17 @@
+"""boto3's clients for the tools."""
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+Clients = Callable[[str, str], Any]
+"""Makes the client of a service in a region."""
+
+
+def boto_clients(**config: Any) -> Clients:
+    """Makes clients with a configuration (that of botocore's `Config`), each in a session of its own.
+
+    A session that assumes a role does so in the client's region.
+    """
+    return lambda service, region: boto3.Session(region_name=region).client(service, config=Config(**config))
