@@ -45,7 +45,7 @@ def key_uses(names: Names) -> list[KeyUse]:
                           "cloudwatch.MetricAlarm.insufficientDataActions.*"],
                service="cloudwatch", actions=["kms:Decrypt", "kms:GenerateDataKey*"], source=names.alarms_arn,
                page=f"{DOCS}/sns/latest/dg/sns-key-management.html#compatibility-with-aws-services"),
-        KeyUse(arguments=["rds.EventSubscription.snsTopic"], service="events.rds", source=names.arn("rds", "*"),
+        KeyUse(arguments=["cloudwatch.EventTarget.arn"], service="events", source=names.arn("events", "rule/*"),
                actions=["kms:Decrypt", "kms:GenerateDataKey*"],
                page=f"{DOCS}/sns/latest/dg/sns-key-management.html#compatibility-with-aws-services"),
         # Lambda makes no grant for a package, and asks with no caller's right.

@@ -48,7 +48,7 @@ class Names:
     untraced = PhysicalName("tap-{suffix}", 23, "X-Ray sampling rule, before -takeover")
     topic = PhysicalName("tapstack-alarms-{suffix}", 256, "SNS topic")
     alarm = PhysicalName("tapstack-{suffix}", 180, "CloudWatch alarm")
-    database_events = PhysicalName("tapstack-{suffix}", 254, "RDS event subscription")
+    database_events = PhysicalName("tapstack-database-{suffix}", 64, "EventBridge rule")
     vault = PhysicalName("tapstack-{suffix}", 50, "backup vault")
     backup_plan = PhysicalName("tapstack-{suffix}", 50, "backup plan")
     flow_logs = PhysicalName("/tapstack/{suffix}/vpc-flow", 512, "log group")

@@ -20,9 +20,8 @@ UNSAID: Mapping[str, Collection[str]] = {
     "apigateway": (SOURCE_ACCOUNT, SOURCE_ARN),
     # https://docs.aws.amazon.com/aws-backup/latest/devguide/iam-service-roles.html
     "backup": (SOURCE_ACCOUNT, SOURCE_ARN),
-    # The message that RDS publishes before there is a subscription has no source (reported, not documented):
-    # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/USER_Events.GrantingPermissions.html
-    "events.rds": (SOURCE_ACCOUNT, SOURCE_ARN),
+    # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sns-permissions
+    "events": (SOURCE_ACCOUNT, SOURCE_ARN),
     # https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html. An example of AWS's demands the
     # account: https://github.com/aws/agent-toolkit-for-aws (lambda-trust-policy.json)
     "lambda": (SOURCE_ARN,),
@@ -119,14 +118,14 @@ def tls_only(bucket_arn: pulumi.Input[str], *more: Statement) -> pulumi.Output[s
 
 
 def topic_policy(topic_arn: pulumi.Input[str], names: Names) -> pulumi.Output[str]:
-    """Who may publish to a topic: the alarms of `names`, and what RDS tells of this account's databases.
+    """Who may publish to a topic: the alarms of `names`, and EventBridge by this account's rules.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
-    https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/USER_Events.GrantingPermissions.html
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sns-permissions
     """
     return document(*(
         from_service(service, names.account, "sns:Publish", source=source, Resource=topic_arn)
-        for service, source in (("cloudwatch", names.alarms_arn), ("events.rds", names.arn("rds", "*")))))
+        for service, source in (("cloudwatch", names.alarms_arn), ("events", names.arn("events", "rule/*")))))
 
 
 def key_use(key_arn: Resources, services: Sequence[str], actions: Sequence[str] = (

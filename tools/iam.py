@@ -71,7 +71,6 @@ TYPES: Mapping[str, str] = {
     "rds.Cluster": "AWS::RDS::DBCluster",
     "rds.ClusterInstance": "AWS::RDS::DBInstance",
     "rds.ClusterParameterGroup": "AWS::RDS::DBClusterParameterGroup",
-    "rds.EventSubscription": "AWS::RDS::EventSubscription",
     "rds.GlobalCluster": "AWS::RDS::GlobalCluster",
     "rds.SubnetGroup": "AWS::RDS::DBSubnetGroup",
     "route53.HealthCheck": "AWS::Route53::HealthCheck",

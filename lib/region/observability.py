@@ -1,4 +1,6 @@
 """How a region reports what is wrong: topic, alarms, events of the database, dashboard."""
+import json
+
 import pulumi
 import pulumi_aws as aws
 
@@ -6,27 +8,23 @@ from contract import DATABASE_EVENTS
 from lib import policies
 from lib.component import Component
 from lib.names import Names
-from lib.region.alarms import SILENCE_IS_A_FAILURE, AlarmSpec, alarm_specs, dashboard
+from lib.region.alarms import RUNBOOK, SILENCE_IS_A_FAILURE, STATUS, AlarmSpec, alarm_specs, dashboard
 from lib.settings import Settings
 
 
 class Observability(Component, type_name="Observability"):
     """An encrypted topic (with a subscription where an e-mail address is given), what is published to it, a dashboard.
 
-    Published are the alarms, and the events of the cluster `cluster_id`.
+    Published are the alarms, and the events of the region's cluster.
     """
 
     def __init__(self, name: str, *, names: Names, peer: Names, settings: Settings, key_arn: pulumi.Input[str],
-                 cluster_id: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
+                 opts: pulumi.ResourceOptions) -> None:
         super().__init__(name, opts)
         self.topic = aws.sns.Topic(f"{name}-topic", name=names.topic, kms_master_key_id=key_arn, opts=self.opts())
-        admitted = aws.sns.TopicPolicy(
-            f"{name}-topic-policy", arn=self.topic.arn, opts=self.opts(),
-            policy=policies.topic_policy(self.topic.arn, names))
-        # RDS publishes a first message at once, and refuses a topic to which it cannot.
-        aws.rds.EventSubscription(
-            f"{name}-database-events", name=names.database_events, sns_topic=self.topic.arn, source_type="db-cluster",
-            source_ids=[cluster_id], event_categories=[*DATABASE_EVENTS], opts=self.opts(depends_on=[admitted]))
+        aws.sns.TopicPolicy(f"{name}-topic-policy", arn=self.topic.arn, opts=self.opts(),
+                            policy=policies.topic_policy(self.topic.arn, names))
+        self._database_events(names)
         if settings.alarm_email:
             aws.sns.TopicSubscription(f"{name}-email", topic=self.topic.arn, protocol="email",
                                       endpoint=settings.alarm_email, opts=self.opts())
@@ -37,6 +35,22 @@ class Observability(Component, type_name="Observability"):
             f"{name}-dashboard", dashboard_name=names.dashboard, dashboard_body=dashboard(names.region, specs),
             opts=self.opts())
         self.register_outputs({"topic_arn": self.topic.arn})
+
+    def _database_events(self, names: Names) -> None:
+        """Publish what Aurora tells of the cluster's failovers and failures.
+
+        https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/rds-cloud-watch-events.html
+        """
+        rule = aws.cloudwatch.EventRule(
+            f"{self.name}-database-events", name=names.database_events, description="Tells what the database tells",
+            event_pattern=json.dumps({
+                "source": ["aws.rds"], "resources": [names.arn("rds", f"cluster:{names.cluster}")],
+                "detail": {"EventCategories": [*DATABASE_EVENTS]}}), opts=self.opts())
+        aws.cloudwatch.EventTarget(
+            f"{self.name}-database-events-target", rule=rule.name, arn=self.topic.arn, target_id="topic",
+            input_transformer={
+                "input_paths": {"cluster": "$.detail.SourceIdentifier", "at": "$.time", "what": "$.detail.Message"},
+                "input_template": f'"<cluster> at <at>: <what>. {RUNBOOK}: `{STATUS}`"'}, opts=self.opts())
 
     def alarm(self, name: str, spec: AlarmSpec) -> aws.cloudwatch.MetricAlarm:
         """Create an alarm of this region; `name` is its logical name."""

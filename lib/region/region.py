@@ -64,7 +64,7 @@ class Region(Component, type_name="Region"):
                        function=self.functions["payments"], key_arn=self.key.arn, api_key_value=args.api_key_value,
                        opts=inside)
         self.observability = Observability(f"{name}-alarms", names=names, peer=args.peer, settings=settings,
-                                           key_arn=self.key.arn, cluster_id=self.database.cluster.id, opts=inside)
+                                           key_arn=self.key.arn, opts=inside)
         self.vault = aws.backup.Vault(f"{name}-vault", name=names.vault, kms_key_arn=self.key.arn,
                                       force_destroy=not profile.retain, opts=self.durable(retain=profile.retain))
         if settings.data.backups:

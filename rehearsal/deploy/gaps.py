@@ -16,7 +16,6 @@ GAPS = {
     "Cluster.enabledCloudwatchLogsExports": "ignored",
     "ClusterInstance.performanceInsightsKmsKeyId": "ignored",
     "SamplingRule": "not created: the emulator traces nothing",
-    "EventSubscription": "not created: the emulator has none, so no event of the database is published",
     "ReplicaKey": "does not show the rotation of its primary key",
     "Table.replicas": "copied with the rehearsal's lag, without a replica's own key",
     "BucketReplicationConfig":
@@ -25,7 +24,7 @@ GAPS = {
     "Function.architectures": "runs on the emulator's own Python and processor",
     "Permission": "not enforced",
     "FunctionEventInvokeConfig": "ignored for an alias; a failed event is tried twice more",
-    "EventRule": "invokes its target only during drills, on the rehearsal's clock",
+    "EventRule": "starts its function only during drills, on the rehearsal's clock; the database tells nothing",
     "EventTarget.retryPolicy": "stored only",
     "UsagePlanKey": "a key is looked up by its value in all regions, so each plan takes the other region's key, too",
     "Stage.accessLogSettings": "no access log is written",

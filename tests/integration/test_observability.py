@@ -12,7 +12,7 @@ DEFINITION = ("AlarmName", "Namespace", "MetricName", "Dimensions", "Statistic",
               "ComparisonOperator", "Period", "EvaluationPeriods", "DatapointsToAlarm", "TreatMissingData",
               "ActionsEnabled", "AlarmActions", "OKActions")
 
-PUBLISHERS = ["cloudwatch.amazonaws.com", "events.rds.amazonaws.com"]
+PUBLISHERS = ["cloudwatch.amazonaws.com", "events.amazonaws.com"]
 
 
 def alarms_of(region: Region) -> dict[str, dict[str, Any]]:

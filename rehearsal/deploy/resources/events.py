@@ -10,7 +10,9 @@ RESOURCE_TYPES = {
         listings={"list_rules": "Rules[].Name"}, read=(Call("describe_rule"),), put=True, replace=words("name"),
         update=tagging("tag_resource", "untag_resource", ResourceARN="state.arn"), delete=(Call("delete_rule"),)),
     "aws:cloudwatch/eventTarget:EventTarget": ResourceType(
-        "events", Call("put_targets", {"Targets": "[{id: in.targetId, arn: in.arn, retryPolicy: in.retryPolicy}]"}),
+        "events", Call("put_targets", {"Targets": "[{id: in.targetId, arn: in.arn, retryPolicy: in.retryPolicy, "
+                                               "inputTransformer: in.inputTransformer}]"}),
+        renames={"inputPaths": "InputPathsMap"},
         id=Template("{in[rule]}/{in[targetId]}"), read=(Call("list_targets_by_rule"),),
         found="out.Targets[0]", held={"targetId": "found.Id"}, put=True, replace=words("rule targetId"),
         delete=(Call("remove_targets", {"Ids": "[in.targetId]"}),)),

@@ -1,6 +1,6 @@
 """Aurora."""
 
-from rehearsal.deploy.resources.model import Call, ResourceType, Template, not_created, tagging, words
+from rehearsal.deploy.resources.model import Call, ResourceType, Template, tagging, words
 
 _TAGS = tagging("add_tags_to_resource", "remove_tags_from_resource", ResourceName="state.arn")
 _PARAMETERS = Call("modify_db_cluster_parameter_group",
@@ -87,8 +87,4 @@ RESOURCE_TYPES = {
         update={"parameters": (_PARAMETERS,), **_TAGS},
         listings={"describe_db_cluster_parameter_groups": "DBClusterParameterGroups[].DBClusterParameterGroupName"},
         delete=(Call("delete_db_cluster_parameter_group"),)),
-    "aws:rds/eventSubscription:EventSubscription": ResourceType(
-        "rds", Call(not_created, {"topic": "in.snsTopic", "type": "in.sourceType", "sources": "in.sourceIds",
-                                  "categories": "in.eventCategories", "tags": "tags"}),
-        name_input="name", id="in.name"),
 }

@@ -14,10 +14,10 @@ from tools.pulumi_cli import PulumiFailed
 
 PROVIDER = "urn:pulumi:s::p::pulumi:providers:aws::west"
 PROVIDERS = {"urn": PROVIDER, "type": "pulumi:providers:aws", "id": "i", "inputs": {
-    "region": "us-west-2", "endpoints": json.dumps([dict.fromkeys(("iam", "ec2", "lambda", "rds"), ENDPOINT)])}}
-ROLE, NETWORK, PASSWORD, EVENTS = (
+    "region": "us-west-2", "endpoints": json.dumps([dict.fromkeys(("iam", "ec2", "lambda", "xray"), ENDPOINT)])}}
+ROLE, NETWORK, PASSWORD, TRACES = (
     "aws:iam/role:Role", "aws:ec2/vpc:Vpc", "random:index/randomPassword:RandomPassword",
-    "aws:rds/eventSubscription:EventSubscription")
+    "aws:xray/samplingRule:SamplingRule")
 
 
 def note(token: str, provider: str = PROVIDER, operation: str = "creating", **inputs: Any) -> dict[str, Any]:
@@ -65,9 +65,9 @@ def test_the_same_name_in_another_region_is_another_resource(cloud: Cloud) -> No
 
 def test_only_creations_are_listed_and_what_cannot_be_looked_for_is_named(cloud: Cloud) -> None:
     assert lines(cloud, note(ROLE, operation="deleting"), note("aws:x/y:Z"), note(PASSWORD, provider="none", length=8),
-                 note(EVENTS, name="e", snsTopic="t")) == [
+                 note(TRACES, ruleName="e")) == [
         "RandomPassword thing: does not exist",
-        "EventSubscription thing: cannot be looked for; if `up` says that it exists, delete it"]
+        "SamplingRule thing: cannot be looked for; if `up` says that it exists, delete it"]
 
 
 def test_an_error_of_aws_is_no_answer(cloud: Cloud) -> None:

@@ -89,7 +89,6 @@ TYPES: Mapping[str, Expected] = MappingProxyType({
     "rds.ClusterInstance": named(
         63, "identifier", encryption="performanceInsightsKmsKeyId", everywhere=True, tags=True),
     "rds.ClusterParameterGroup": named(255, everywhere=True, tags=True, in_use=True),
-    "rds.EventSubscription": named(254, tags=True),
     "rds.GlobalCluster": named(63, "globalClusterIdentifier", encryption="storageEncrypted", tags=True, data=True),
     "rds.SubnetGroup": named(255, everywhere=True, tags=True),
     "route53.HealthCheck": Expected(tags=True, in_use=True),

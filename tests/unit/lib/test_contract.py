@@ -385,7 +385,7 @@ def test_the_dr_region_waits_for_the_primary_only_where_aws_demands_it(program: 
         if not program.inside(resource, "DrRegion") or resource.name.endswith("-unhealthy"):
             continue
         waits = program.waits_transitively(resource) & primary
-        if (resource.kind in ("Cluster", "ClusterInstance", "EventSubscription", "Permission", "BucketObjectv2")
+        if (resource.kind in ("Cluster", "ClusterInstance", "Permission", "BucketObjectv2")
                 or program.inside(resource, "VpcFunction") or program.inside(resource, "Controller")):
             continue  # the database, the functions that know its address, controllers and outputs, which know all
         assert waits <= key, (resource.urn, waits)

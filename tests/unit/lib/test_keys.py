@@ -38,9 +38,9 @@ def alarm(region: str, resource: Resource) -> Request:
 
 def event(region: str, resource: Resource) -> Request:
     """An event: https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#compatibility-with-aws-services ."""
-    return ("events.rds.amazonaws.com", {"kms:GenerateDataKey", "kms:Decrypt"},
+    return ("events.amazonaws.com", {"kms:GenerateDataKey", "kms:Decrypt"},
             {"aws:SourceAccount": ACCOUNT,
-             "aws:SourceArn": f"arn:aws:rds:{region}:{ACCOUNT}:es:{resource.inputs['name']}"})
+             "aws:SourceArn": f"arn:aws:events:{region}:{ACCOUNT}:rule/{resource.inputs['rule']}"})
 
 
 def package(region: str, resource: Resource) -> Request:
@@ -56,7 +56,7 @@ SERVICES: Mapping[str, Callable[[str, Resource], Request]] = {
     "cloudwatch.MetricAlarm.alarmActions.*": alarm,
     "cloudwatch.MetricAlarm.okActions.*": alarm,
     "cloudwatch.MetricAlarm.insufficientDataActions.*": alarm,
-    "rds.EventSubscription.snsTopic": event,
+    "cloudwatch.EventTarget.arn": event,
     "lambda.Function.sourceKmsKeyArn": package,
 }
 
@@ -140,12 +140,11 @@ def test_a_service_may_use_a_key_for_this_account_only(deployed: Recording) -> N
                                for action in actions), (argument, strange)
 
 
-def test_only_rds_may_use_a_key_without_a_word_of_its_source(deployed: Recording) -> None:
-    # Its first message comes before there is a subscription that could be its source.
+def test_only_eventbridge_may_use_a_key_without_a_word_of_its_source(deployed: Recording) -> None:
     silent = {argument for resource, argument, key in uses(deployed) if argument in SERVICES
               for principal, actions, _ in [SERVICES[argument](deployed.region(key), resource)]
               if all(allowed(own_policy(key), action, principal=principal) for action in actions)}
-    assert silent == {"rds.EventSubscription.snsTopic"}
+    assert silent == {"cloudwatch.EventTarget.arn"}
 
 
 def test_a_use_that_the_table_does_not_know_is_found(dev: Recording) -> None:

@@ -1,4 +1,8 @@
 """Who is notified of an alarm."""
+import json
+from functools import reduce
+from typing import Any
+
 from contract import DATABASE_EVENTS
 from tests.unit.lib.recorder import Recording
 
@@ -20,14 +24,27 @@ def test_people_are_told_what_the_database_of_each_region_says_of_a_failover(dep
     # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/USER_Events.Messages.html
     assert {"failover", "global-failover"} <= {*DATABASE_EVENTS}
     topics = {deployed.region(topic): topic for topic in deployed.of("Topic")}
-    subscribed = deployed.of("EventSubscription")
-    assert {deployed.region(each) for each in subscribed} == topics.keys()
-    for each in subscribed:
-        topic = topics[deployed.region(each)]
-        (cluster,) = (r for r in deployed.of("Cluster") if deployed.region(r) == deployed.region(each))
-        assert (each.inputs["snsTopic"], each.inputs["sourceType"], each.inputs["sourceIds"]) == (
-            deployed.arn(topic), "db-cluster", [f"{cluster.name}-id"])
-        assert each.inputs["eventCategories"] == [*DATABASE_EVENTS]
-        # RDS publishes a first message at once.
-        (policy,) = (r for r in deployed.of("TopicPolicy") if deployed.region(r) == deployed.region(each))
-        assert policy.urn in each.dependencies
+    targets = [target for target in deployed.of("EventTarget") if target.inputs["targetId"] == "topic"]
+    assert {deployed.region(each) for each in targets} == topics.keys()
+    for target in targets:
+        region = deployed.region(target)
+        (rule,) = (each for each in deployed.of("EventRule")
+                   if (each.inputs["name"], deployed.region(each)) == (target.inputs["rule"], region))
+        (cluster,) = (each for each in deployed.of("Cluster") if deployed.region(each) == region)
+        assert json.loads(rule.inputs["eventPattern"]) == {
+            "source": ["aws.rds"], "resources": [deployed.arn(cluster)],
+            "detail": {"EventCategories": [*DATABASE_EVENTS]}}
+        assert target.inputs["arn"] == deployed.arn(topics[region])
+
+
+def test_an_event_of_the_database_becomes_a_sentence(dev: Recording) -> None:
+    # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html
+    event: Any = {"time": "2026-01-15T08:01:34Z", "detail": {
+        "SourceIdentifier": "tapstack-dev-us-east-1", "Message": "Global failover has started"}}
+    given = next(each.inputs["inputTransformer"] for each in dev.of("EventTarget")
+                 if "inputTransformer" in each.inputs)
+    text = given["inputTemplate"]
+    for name, path in given["inputPaths"].items():
+        text = text.replace(f"<{name}>", reduce(lambda value, key: value[key], path.split(".")[1:], event))
+    assert json.loads(text) == ("tapstack-dev-us-east-1 at 2026-01-15T08:01:34Z: Global failover has started. "
+                                "docs/runbook.md: `python -m recovery status`")
