@@ -61,8 +61,6 @@ WATCH_SECONDS = 60
 """The time from one start of a controller to the next."""
 COOL_DOWN_SECONDS = 300
 """How long a controller waits after a failover before it may begin another one."""
-PROVABLE_LOOKS = 2.5
-"""The least recovery point objective in looks: a mark arrives with the next look, and the next one fails."""
 UNREADY = 2
 """A region that answers and cannot take payments counts as down after so many times the detection threshold.
 
@@ -79,6 +77,15 @@ INSTANCE_SECONDS = 420
 def detection(interval: int, threshold: int, look: int) -> int:
     """Seconds until Route 53 and a controller that looks every `look` seconds both take a silent region for dead."""
     return math.ceil(interval * threshold / look) * look
+
+
+def provable_loss(interval: int, look: int) -> int:
+    """The least seconds of payments that looks and health checks can prove to be all that is lost.
+
+    A mark arrives with the next look, the one after that fails, and a later one finds Route 53's verdict, whose first
+    failed check may come an interval after the last payment; 10 s are for what the calls take.
+    """
+    return 3 * look + interval + 10
 
 
 def longest_failover(interval: int, threshold: int, look: int, instances: int) -> int:

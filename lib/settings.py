@@ -11,7 +11,6 @@ an empty default, because Pulumi demands a value for every declared key, and any
 # `setting`, `optional` and `group` make dataclass fields.
 # ruff: noqa: RUF009
 # pylint: disable=invalid-field-call
-import math
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -29,11 +28,11 @@ from contract import (
     EMULATED_ACCOUNT,
     INSTANCE_SECONDS,
     PROJECT,
-    PROVABLE_LOOKS,
     SERVERLESS,
     Consistency,
     FailoverMode,
     longest_failover,
+    provable_loss,
 )
 from lib import capacity, parsers
 from lib.errors import BadSetting, SettingsError
@@ -145,6 +144,7 @@ SUFFIX = "suffix"  # the default of environmentSuffix among the texts from which
 IN_ANOTHER_REGION = "everything in it would be created anew in another region; a failover changes no setting"
 ANOTHER_NETWORK = "the network, and the database in it, would be replaced"
 ANOTHER_TABLE = "AWS cannot change it, so the table would be replaced"
+PROVABLE = "3 x lookInterval + healthCheckInterval + 10"
 ANOTHER_KEY = "the primary region's key would be replaced, and what it encrypts could not be read"
 
 
@@ -291,10 +291,9 @@ class Objectives:
         "900", output="recovery_time_objective")
     recovery_point: int = setting(
         "recoveryPointObjective", parsers.whole(0, 86_400),
-        f"Seconds of payments that may be lost; at least {PROVABLE_LOOKS:g} x lookInterval, unless tableConsistency is "
-        "strong.",
-        lambda texts: str(max(60, math.ceil(PROVABLE_LOOKS * int(texts["lookInterval"])))),
-        unset=f"60, or {PROVABLE_LOOKS:g} x lookInterval where that is more", output="recovery_point_objective")
+        f"Seconds of payments that may be lost; at least {PROVABLE}, unless tableConsistency is strong.",
+        lambda texts: str(max(60, provable_loss(int(texts["healthCheckInterval"]), int(texts["lookInterval"])))),
+        unset=f"60, or {PROVABLE} where that is more", output="recovery_point_objective")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -566,11 +565,11 @@ def _table(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _recovery_point(settings: Settings) -> Iterator[tuple[str, str]]:
-    point, look = settings.objectives.recovery_point, settings.health_check.look
-    provable = math.ceil(PROVABLE_LOOKS * look)
+    point, checks = settings.objectives.recovery_point, settings.health_check
+    provable = provable_loss(checks.interval, checks.look)
     if 0 < point < provable and settings.table.consistency != Consistency.STRONG:
         yield "recoveryPointObjective", (
-            f"must be at least {provable}: less cannot be proved by looks that are {look} s apart (lookInterval)")
+            f"must be at least {provable}: {PROVABLE}; less cannot be proved")
 
 
 def _mode(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -52,9 +52,9 @@ class Controller:
     cool_down: float
     detection: float = 30.0
     role: str = ""
-    _silent: Stopwatch | None = field(default=None, init=False)
-    _failing: Stopwatch | None = field(default=None, init=False)
-    """Since the ends of the first failed look and of the first failed canary in a row."""
+    _silent: tuple[float, Stopwatch] | None = field(default=None, init=False)
+    _failing: tuple[float, Stopwatch] | None = field(default=None, init=False)
+    """The ends of the first failed look and of the first failed canary in a row, and since when this process knows."""
     _last_revision: int = field(default=0, init=False)
     """That of the record at the last look."""
     _still: Stopwatch | None = field(default=None, init=False)
@@ -127,8 +127,8 @@ class Controller:
         cloud, table, other, region = self.cloud, self.cloud.table, self.cloud.plan.other, self.region
         at = table.heard
         seen = cloud.look(other)
-        since, ended = Stopwatch(cloud.clock), table.now
-        outside = cloud.seen(other)
+        since = Stopwatch(cloud.clock)
+        outside, ended = cloud.seen(other), table.now
         facts = cloud.facts()
         now = Observation(region=region, at=at, interval=self.interval, detection=self.detection,
                           leader=record.region, seen=outside, led_to=facts.led_to,
@@ -152,22 +152,27 @@ class Controller:
             silent_since=observation.silent_since, failing_since=observation.failing_since, covered=observation.covered,
             refused=list(observation.refused))
         with self._logging_errors():
-            self._publish(observation, seen, facts)
-        with self._logging_errors():
             if decision and not self._is_driven(record, decision):
                 self._react(driver, decision, facts, since)
             elif same:
                 self._mend(driver, facts, since, seen)
+        with self._logging_errors():
+            # Last of all: where CloudWatch hangs, a decision would grow too old meanwhile.
+            self._publish(observation, seen, facts)
 
     def _by_own_clocks(self, observation: Observation) -> Observation:
         """With this process's own measure of how long things have been so: the table's clock shows whole seconds."""
-        clock = self.cloud.clock
-        self._silent = None if observation.silent_since is None else self._silent or Stopwatch(clock)
-        self._failing = None if observation.failing_since is None else self._failing or Stopwatch(clock)
+        self._silent = self._timed(self._silent, observation.silent_since)
+        self._failing = self._timed(self._failing, observation.failing_since)
         return replace(
             observation,
-            silent_for=max(observation.silent_for, self._silent.least() if self._silent else 0.0),
-            failing_for=max(observation.failing_for, self._failing.least() if self._failing else 0.0))
+            silent_for=max(observation.silent_for, self._silent[1].least() if self._silent else 0.0),
+            failing_for=max(observation.failing_for, self._failing[1].least() if self._failing else 0.0))
+
+    def _timed(self, known: tuple[float, Stopwatch] | None, since: float | None) -> tuple[float, Stopwatch] | None:
+        if since is None:
+            return None
+        return known if known and known[0] == since else (since, Stopwatch(self.cloud.clock))
 
     def _with_figures(self, observation: Observation, before: Observation | None, *, healthy: bool) -> Observation:
         """With what CloudWatch and IAM say, which are asked from time to time, IAM only while all is well.

@@ -67,10 +67,9 @@ def ask_readiness(environment: Environment, site: Site) -> ProbeResult:
         return ProbeResult(alive=True, why=f"its function does not answer: {type(error).__name__}")
     if not isinstance(body.get("ready"), bool):
         return ProbeResult(alive=True, why="its function does not say whether it can pay")
-    marks = {region: number for region, number in (body.get("marks") or {}).items() if isinstance(number, int)}
-    return ProbeResult(alive=True, ready=body["ready"], why=str(body.get("why") or ""), marks=marks,
-                       leader=str(body.get("leader") or ""), mark=body.get("mark"),
-                       ledger_epoch=int(body.get("ledger_epoch") or 0))
+    found = known(ProbeResult, {**body, "alive": True})
+    marks = {region: number for region, number in found.get("marks", {}).items() if isinstance(number, int)}
+    return ProbeResult(**{**found, "marks": marks})
 
 
 def lever_is_pulled(environment: Environment, url: str) -> bool:
@@ -105,8 +104,9 @@ class Observation:  # pylint: disable=too-many-instance-attributes
     `leader` leads, and `writer` is the region of the database's writer. `alive` and `ready` are of the other region
     (None: unknown), `why` says what is wrong there; `silent_since` is the end of the first of its failed looks in a
     row, at the latest, and `silent_for` how long ago that is, at least; `failing_since` and `failing_for` are the same
-    of its failed canaries. `seen`: whether Route 53's checkers see its API answer; `led_to`: the region that clients
-    are led to, empty if unknown. The zone's own name servers say both.
+    of its failed canaries. `seen`: whether Route 53's checkers see its API answer; `unseen_since`: the end of the first
+    look in a row at which they did not; `led_to`: the region that clients are led to, empty if unknown. The zone's own
+    name servers say so.
 
     `covered`: everything that the other region acknowledged before then is in this region's replica of the ledger, None
     if that is unknown; `pending` are marks that have not arrived, each with the moment before it was set. `lag` is
@@ -131,6 +131,7 @@ class Observation:  # pylint: disable=too-many-instance-attributes
     failing_since: float | None = None
     failing_for: float = 0.0
     seen: bool | None = None
+    unseen_since: float | None = None
     led_to: str = ""
     covered: float | None = None
     pending: Sequence[Sequence[float]] = ()
@@ -170,9 +171,20 @@ class Observation:  # pylint: disable=too-many-instance-attributes
             return 0.0
         if self.covered is None:
             return None
-        end = now if self.silent_since is None or self.seen is not False else self.silent_since
-        bound = max(0.0, end - self.covered) + 1.0  # the table service's clock shows whole seconds
+        # The table service's clock shows whole seconds.
+        bound = max(0.0, self._stopped(stack, now) - self.covered) + 1.0
         return max(bound, self.lag) if self.lag is not None and self.lag_at >= self.covered else bound
+
+    def _stopped(self, stack: Stack, now: float) -> float:
+        """When the other region can have acknowledged a payment last.
+
+        The silence does not say so: perhaps only the way between the regions was cut at first. Route 53's verdict does:
+        it follows the first failed check by `threshold - 1` intervals.
+        """
+        if self.silent_since is None or self.unseen_since is None:
+            return now
+        checks = stack.health_check_interval * (stack.health_check_threshold - 1)
+        return max(self.silent_since, self.unseen_since - checks)
 
     def document(self) -> dict[str, Any]:
         """All of it as JSON."""
@@ -199,11 +211,12 @@ def observe(previous: Observation | None, now: Observation, seen: ProbeResult, m
     arrived = marks.get(other, 0)
     covered = max((moment for number, moment in pending if number <= arrived), default=covered)
     fails = seen.alive and seen.ready is False and seen.leader in ("", other) and now.leader == other
-    silent, failing = ((last.silent_since, last.failing_since) if recent else (None, None))
+    silent, failing, unseen = (last.silent_since, last.failing_since, last.unseen_since) if recent else (None,) * 3
     silent = (ended if silent is None else silent) if seen.alive is False else None
     failing = (ended if failing is None else failing) if fails else None
+    unseen = (ended if unseen is None else unseen) if now.seen is False else None
     return replace(
         now, number=last.number + 1, alive=seen.alive, ready=seen.ready, why=seen.why, covered=covered,
         pending=[each for each in pending if each[0] > arrived], notified=last.notified,
-        silent_since=silent, silent_for=0.0 if silent is None else max(0.0, now.at - silent),
+        unseen_since=unseen, silent_since=silent, silent_for=0.0 if silent is None else max(0.0, now.at - silent),
         failing_since=failing, failing_for=0.0 if failing is None else max(0.0, now.at - failing))

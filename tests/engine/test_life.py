@@ -60,7 +60,7 @@ def test_what_is_changed_by_hand_is_named_and_put_right(stack: World) -> None:
 def test_a_second_release_changes_what_it_says_and_nothing_else(stack: World) -> None:
     pulumi, function = stack.pulumi, stack.of(FUNCTION, "payments")
     pulumi.configure({"TapStack:apiRateLimit": "150", "TapStack:tags": '{"Owner": "us"}',
-                      "TapStack:recoveryPointObjective": "30"})
+                      "TapStack:recoveryPointObjective": "60"})
     planned = {" ".join(line.split()[:2]) for line in pulumi.preview()}
     assert {"update UsagePlan", "update Function", "update Bucket"} <= planned
     assert {line.split()[0] for line in planned} == {"update"}

@@ -15,7 +15,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from contract import PROVABLE_LOOKS, Consistency, FailoverMode
+from contract import Consistency, FailoverMode, provable_loss
 from lib import capacity, names
 from lib.errors import SettingsError
 from lib.parsers import REGION_SETS, REGIONS
@@ -83,7 +83,7 @@ def test_defaults() -> None:
                                   max_capacity=4, secret_arn=None),
         table=TableSettings(consistency=Consistency.EVENTUAL, witness_region=None),
         health_check=HealthCheckSettings(interval=10, threshold=3, look=60),
-        objectives=Objectives(recovery_time=900, recovery_point=150),
+        objectives=Objectives(recovery_time=900, recovery_point=200),
         failover_mode=FailoverMode.MANUAL,
         api=ApiSettings(rate_limit=100, burst_limit=200, manage_account=True),
         function_concurrency=-1,
@@ -103,8 +103,9 @@ def test_prod_has_defaults_of_its_own() -> None:
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_default_recovery_point_is_what_the_looks_can_prove(profile: str) -> None:
-    found = load({"profile": profile})
-    assert found.objectives.recovery_point >= PROVABLE_LOOKS * found.health_check.look
+    for interval in ("10", "30"):
+        found = load({"profile": profile, "healthCheckInterval": interval, "recoveryTimeObjective": "3600"})
+        assert found.objectives.recovery_point >= provable_loss(int(interval), found.health_check.look)
 
 
 # AWS's table, on the page that `connections` names.
@@ -343,7 +344,7 @@ REFUSED: list[tuple[Mapping[str, str], str]] = [
     ({"recoveryPointObjective": "1.5"}, "recoveryPointObjective = '1.5': must be a whole number, 0 to 86400"),
     ({"recoveryPointObjective": "0"}, "recoveryPointObjective = '0': needs tableConsistency strong"),
     ({"failoverMode": "automatic"}, "failoverMode = 'automatic': automatic needs domainName: Route 53's health checks"),
-    ({"recoveryPointObjective": "24"}, "recoveryPointObjective = '24': must be at least 150: less cannot be proved"),
+    ({"recoveryPointObjective": "24"}, "recoveryPointObjective = '24': must be at least 200: 3 x lookInterval + healthC"),
     ({"failoverMode": "auto"}, "failoverMode = 'auto': must be manual or automatic"),
     ({"apiRateLimit": "0"}, "apiRateLimit = '0': must be a whole number, 1 to 1000000"),
     ({"apiBurstLimit": "99"}, "apiBurstLimit = '99': must not be less than apiRateLimit 100"),

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from contract import PAUSE_KEY, Metric
+from contract import OBSERVATION_PREFIX, PAUSE_KEY, Metric
 from recovery import controller
 from recovery.cloud import Cloud
 from recovery.control_table import ControlTable, Pause
 from recovery.controller import Controller, create, handler, log, log_to_stdout, resident
-from recovery.errors import StackError
+from recovery.errors import AwsFailure, StackError
+from recovery.observation import Observation
 from recovery.plan import Action
 from simulator.scheduler import EPOCH
 from tests.unit.payments.fakes import FakeContext, StillClock
@@ -77,6 +78,34 @@ def test_a_start_that_was_overtaken_acts_on_nothing(world: CalmWorld, monkeypatc
     monkeypatch.setattr(ControlTable, "write_observation", lambda *_: False)
     world.look(WEST)
     assert (WEST, Metric.THIS_REGION_READY) not in world.metrics.points
+
+
+@pytest.mark.parametrize("document", ['{"region": "us-west-2", "at": "noon"}', '{"region": "us-west-2", "at": null}'])
+def test_an_observation_of_other_types_is_written_anew(world: CalmWorld, document: str) -> None:
+    world.table.put(WEST, OBSERVATION_PREFIX + WEST, {"number": {"N": "7"}, "document": {"S": document}})
+    world.look(WEST, times=2)
+    assert world.observation().number == 2
+
+
+def test_a_region_that_failed_once_long_ago_has_not_failed_since(
+        world: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.look(times=3)
+    monkeypatch.setattr(Observation, "confirmed", True)
+    for _ in range(2):
+        world.network.refusing[EAST, "s3"] = "error"
+        world.look(WEST, pause=200.0)
+        world.network.refusing.clear()
+    assert (world.observation().failing_for, world.ended()) == (0.0, [])
+
+
+def test_a_decision_does_not_wait_for_cloudwatch(eventual: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(cloud: Cloud, _: object) -> None:
+        cloud.clock.sleep(7.0)
+        raise AwsFailure("metrics: timed out")
+
+    monkeypatch.setattr(Cloud, "publish", hang)
+    eventual.cut_off(EAST, 90.0)
+    assert eventual.ended() == ["failover to us-west-2: done"]
 
 
 def test_a_window_has_as_many_looks_as_fit_and_goes_on_after_an_error(
@@ -210,6 +239,18 @@ def test_if_only_the_way_between_the_regions_is_cut_nobody_moves(eventual: CalmW
     eventual.look(times=20)
     assert not eventual.history.of("runs")
     assert eventual.notified() == ["us-east-1 does not answer, and us-west-2 must not take over"]
+
+
+def test_what_a_region_took_while_only_the_way_to_it_was_cut_is_exposed(eventual: CalmWorld) -> None:
+    eventual.look(times=3)
+    eventual.network.cuts.update({(EAST, WEST), (WEST, EAST)})
+    eventual.look(times=12)
+    eventual.lose(EAST, ends=True)
+    eventual.look(WEST, times=9)
+    assert not eventual.history.of("runs")
+    exposure = eventual.observation().exposure(eventual.stack, EPOCH + eventual.scheduler.now)
+    assert exposure is not None
+    assert 120.0 <= exposure <= 180.0, "until it was lost, not until the first failed look"
 
 
 def test_a_throttled_region_is_not_dead(world: CalmWorld) -> None:

@@ -68,6 +68,12 @@ def test_a_function_that_does_not_say_leaves_it_unknown(answer: object) -> None:
     assert (found.alive, found.ready, bool(found.why)) == (True, None, True)
 
 
+def test_what_another_release_says_in_other_types_is_unknown() -> None:
+    body = {"ready": True, "why": 5, "mark": "7", "marks": [3], "ledger_epoch": "five"}
+    found = ask_readiness(environment(HttpReply(200), {"body": json.dumps(body)}), SITE)
+    assert found == ProbeResult(alive=True, ready=True)
+
+
 @pytest.mark.parametrize(("reply", "pulled"), [
     (HttpReply(404, b'{"takeover": false}'), False), (HttpReply(200, b'{"takeover": true}'), True),
     (HttpReply(0, why="timed out"), True), (HttpReply(429, b"no JSON"), True)])
@@ -148,6 +154,11 @@ def test_marks_of_another_writer_count_no_more() -> None:
     assert (before.covered, after.covered, after.pending) == (1010.0, None, [])
 
 
+def test_the_verdict_of_route_53_has_an_age() -> None:
+    assert looked(*[DEAD] * 5, seen=False).unseen_since == looked(*[DEAD] * 5, seen=False).silent_since
+    assert looked(*[DEAD] * 5, seen=True).unseen_since is None
+
+
 STRONG = World(1, Options(strong=True)).stack
 
 
@@ -155,8 +166,12 @@ STRONG = World(1, Options(strong=True)).stack
     (STACK, {}, None), (STRONG, {}, 0.0),
     (STACK, {"covered": 990.0}, 31.0),  # until now, and a second that the clock does not show
     (STACK, {"covered": 990.0, "silent_since": 1001.0}, 31.0),  # only one view says so
-    (STACK, {"covered": 990.0, "silent_since": 1001.0, "seen": False}, 12.0),
-    (STACK, {"covered": 1005.0, "silent_since": 1001.0, "seen": False}, 1.0),
+    (STACK, {"covered": 990.0, "unseen_since": 1001.0}, 31.0),
+    (STACK, {"covered": 990.0, "silent_since": 1001.0, "unseen_since": 1018.0}, 12.0),
+    (STACK, {"covered": 1005.0, "silent_since": 1001.0, "unseen_since": 1018.0}, 1.0),
+    # Only the way to it was cut at first: it was lost at most two checks before Route 53 said so.
+    (STACK, {"covered": 990.0, "silent_since": 1001.0, "unseen_since": 1022.0}, 13.0),
+    (STACK, {"covered": 990.0, "silent_since": 1001.0, "unseen_since": 1100.0}, 91.0),
     (STACK, {"covered": 990.0, "lag": 400.0, "lag_at": 995.0}, 400.0),  # the worse figure counts
     (STACK, {"covered": 990.0, "lag": 400.0, "lag_at": 980.0}, 31.0),  # it is older than the proof
     (STACK, {"covered": 990.0, "lag": 0.1, "lag_at": 995.0}, 31.0)])

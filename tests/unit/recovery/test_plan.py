@@ -28,7 +28,7 @@ STACK = World(1, Options()).stack
 WELL = Observation(region=WEST, at=1000.0, leader=EAST, writer=EAST, alive=True, ready=True, covered=990.0, seen=True,
                    led_to=EAST)
 DEAD = replace(WELL, alive=False, ready=False, why="timed out", silent_since=960.0, silent_for=40.0, covered=950.0,
-               seen=False, led_to=WEST)
+               seen=False, unseen_since=960.0, led_to=WEST)
 FACTS = Facts(now=1001.0, record=ControlRecord(revision=1, epoch=1, region=EAST), writer=EAST, cluster="available",
               instances=1, own=ProbeResult(alive=True, ready=True, leader=EAST), observation=WELL, led_to=EAST,
               lever=False, other=ProbeResult(alive=True, ready=True))

@@ -244,7 +244,7 @@ def test_a_strong_table_has_neither_lag_nor_exposure_to_alarm_on(dev: Recording,
 
 
 def test_people_are_told_of_an_exposure_before_a_failover_is_refused_for_it(dev: Recording, prod: Recording) -> None:
-    for program, point in ((dev, 150), (prod, 60)):
+    for program, point in ((dev, 200), (prod, 60)):
         assert program.outputs["recovery_point_objective"] == point
         for role in ("primary", "dr"):
             assert program.one("MetricAlarm", f"-{role}-alarms-exposure").inputs["threshold"] == 0.8 * point
@@ -264,7 +264,7 @@ def test_a_silent_controller_does_not_say_that_a_failover_is_possible_again(dev:
 
 
 def test_lag_alarms_have_the_recovery_point_as_threshold(dev: Recording, domain: Recording) -> None:
-    for program, milliseconds in ((dev, 150_000), (domain, 1000)):
+    for program, milliseconds in ((dev, 200_000), (domain, 1000)):
         lag = [r for r in program.of("MetricAlarm") if r.inputs["metricName"].startswith("AuroraGlobalDB")]
         assert len(lag) == 4
         assert {r.inputs["threshold"] for r in lag} == {milliseconds}
