@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
 from typing import Any
 
 from payments.currencies import CURRENCIES
@@ -86,9 +87,19 @@ def parse_receipt(body: bytes) -> Record:
         record = Record(payment=payment, epoch=0, settled=True, **given)
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError("not a receipt") from error
-    if record.receipt() != body or record.payment.fingerprint() != record.fingerprint:
+    if not (record.receipt() == body and record.payment.fingerprint() == record.fingerprint
+            and _is_time(record.created_at)):
         raise ValueError("not a receipt")
     return record
+
+
+def _is_time(text: object) -> bool:
+    """Whether a text is a time as records have it: others would compare differently here and in the ledger."""
+    try:
+        return isinstance(text, str) and (
+            datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="milliseconds") == text)
+    except (ValueError, OverflowError):
+        return False
 
 
 def _canonical(value: dict[str, Any]) -> bytes:

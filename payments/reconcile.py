@@ -294,7 +294,7 @@ class Work:
 
     def _young(self, item: AwsResponse) -> bool:
         now = utc_now(self._here.runtime.clock)
-        return bool(item["created_at"]["S"] > (now - YOUNG).isoformat(timespec="milliseconds"))
+        return str(item.get("created_at", {}).get("S", "")) > (now - YOUNG).isoformat(timespec="milliseconds")
 
     def _deadline(self) -> Deadline:
         return Deadline(self._here.timing, self._here.timing.budget, self._here.runtime)

@@ -93,7 +93,7 @@ class ControlTable:
         document = self.document(PAUSE_KEY)
         try:
             found = Pause(**known(Pause, document)) if document else None
-        except TypeError:
+        except (TypeError, AttributeError):
             return None
         return found if found and found.until > self.now else None
 

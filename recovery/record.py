@@ -6,7 +6,8 @@ revision holds the run, and a live driver keeps raising it.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Self
+from types import UnionType
+from typing import Any, Self, get_args, get_origin
 
 from contract import KEY_ATTRIBUTE, RECORD_KEY, Store
 from payments.errors import StoreUnavailable
@@ -121,9 +122,15 @@ class ControlRecord:
 
 
 def known(kind: type[Any], document: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a document that a dataclass has: another release may write more."""
-    names = {each.name for each in fields(kind)}
-    return {key: value for key, value in document.items() if key in names}
+    """The fields of a document that a dataclass has, and of its types: another release may write others."""
+    return {each.name: document[each.name] for each in fields(kind)
+            if each.name in document and _fits(document[each.name], each.type)}
+
+
+def _fits(value: object, wanted: Any) -> bool:
+    """Whether a value from JSON is of a field's type; what lists and objects contain is not looked at."""
+    kinds = {get_origin(each) or each for each in (get_args(wanted) if isinstance(wanted, UnionType) else (wanted,))}
+    return isinstance(value, (*kinds, int) if float in kinds else tuple(kinds))
 
 
 def next_epoch(seen: int, *, primary: bool) -> int:

@@ -81,8 +81,8 @@ class Hold:
         if not self.run.epoch:
             if intent.since.seconds() > EVIDENCE_LASTS and not plan.action.planned:
                 raise EvidenceTooOld(EVIDENCE_LASTS)
-            self.lead(max(record.epoch, intent.facts.own.ledger_epoch),
-                      moved=record.at if plan.action is Action.FAILOVER else 0.0)
+            moved = record.at if plan.action is Action.FAILOVER else 0.0 if plan.action.planned else record.moved
+            self.lead(max(record.epoch, intent.facts.own.ledger_epoch), moved=moved)
         elif (record.region, record.epoch) != (plan.target.region, self.run.epoch):
             raise GivenUp(f"{record.region} leads under epoch {record.epoch} since")
         self.fenced = self.fenced or Stopwatch(self.cloud.clock)

@@ -96,8 +96,10 @@ def test_a_receipt_can_be_parsed(payment: dict[str, Any]) -> None:
 @pytest.mark.parametrize("body", [
     b"", b"\xff", b"[]", b"{}", b"1", b"[" * 10**6, OURS.receipt() + b" ", OURS.receipt()[:-1],
     OURS.receipt().replace(b"1250", b"1251"), OURS.receipt()[:-1] + b',"zzz":1}',
-    json.dumps({**PAYMENT, "created_at": "x"}).encode(),
-], ids=range(11))
+    json.dumps({**PAYMENT, "created_at": "x"}).encode(), replace(OURS, created_at="noon").receipt(),
+    OURS.receipt().replace(f'"{OURS.created_at}"'.encode(), b"1"),
+    replace(OURS, created_at="2026-01-02T03:04:05+00:00").receipt(),
+], ids=range(14))
 def test_other_bytes_are_not_parsed_as_a_receipt(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"not a receipt|Expecting|utf-8|Extra data"):
         parse_receipt(body)

@@ -151,6 +151,16 @@ def test_what_is_pending_in_the_present_epoch_is_completed_only_if_another_store
     assert region.status() == ("PENDING" if number == 1 else "SETTLED")
 
 
+def test_what_is_pending_and_malformed_is_restored_from_the_ledger() -> None:
+    region = Region()
+    region.pay(PAYMENT)
+    item = region.dynamodb.items["pay-1"]
+    item["status"] = {"S": "PENDING"}
+    del item["created_at"]
+    assert counts(run(region))["repaired"] == 1
+    assert region.status() == "SETTLED"
+
+
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_what_is_pending_in_an_older_epoch_is_adopted(number: int) -> None:
     region = Region()

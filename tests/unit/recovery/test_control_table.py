@@ -89,7 +89,8 @@ def test_an_observation_that_cannot_be_read_is_none(world: CalmWorld, item: dict
 
 @pytest.mark.parametrize(("document", "in_force"), [
     ('{"until": 9e12, "reason": "work", "who": "bob", "release": 2}', True), ('{"until": 1}', False), ("{", False),
-    ('{"until": 0, "reason": "work", "who": "bob"}', False)])
+    ('{"until": 0, "reason": "work", "who": "bob"}', False), ('["work"]', False),
+    ('{"until": "noon", "reason": "work", "who": "bob"}', False)])
 def test_a_pause_ends_by_itself_and_an_unreadable_one_is_none(
         world: CalmWorld, document: str, *, in_force: bool) -> None:
     table = world.table_in(WEST)

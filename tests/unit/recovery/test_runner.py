@@ -172,6 +172,12 @@ def test_a_failover_is_remembered_until_the_next_planned_move(world: CalmWorld, 
     assert world.record().moved != 5.0
 
 
+def test_to_bring_leader_and_writer_together_is_no_planned_move(world: CalmWorld) -> None:
+    world.set_record(moved=5.0)
+    world.run_task(world.claim(Action.ALIGN).fence)
+    assert world.record().moved == 5.0
+
+
 # --- Steps
 
 def driven(
