@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import boto3
@@ -20,7 +21,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from typer.exceptions import TyperException
 
-from contract import PAUSE_KEY, VERSION, OutputsError
+from contract import EMULATOR, PAUSE_KEY, REHEARSALS, VERSION, OutputsError
 from payments.clock import SYSTEM, Clock, Stopwatch
 from payments.errors import StoreUnavailable
 from recovery import doctor as doctors
@@ -59,7 +60,9 @@ from recovery.plan import (
     resumes,
     shortfalls,
 )
-from recovery.record import Run, StepProgress
+from recovery.record import ControlRecord, Run, StepProgress
+from recovery.report.move import MoveReport, read_repairs
+from recovery.report.page import write
 from recovery.runner import Hold, Intent, Runner, claim, end_open_run
 from recovery.stack import Stack
 from recovery.status import read_status
@@ -71,6 +74,8 @@ PROGRAM = "tapstack"  # as which a shell completes it
 GOES_ON = "run the same command again: it goes on"
 DECIDED_AGAIN = ("nothing is under way now: `status` says what to do, and the same command is decided again on what is "
                  "so then")
+REPORTS = Path("recovery-reports")
+"""Where reports are written, for whoever must account for a move: nothing removes them, but those of rehearsals."""
 WIDTH = 80  # columns of a table, where the width of the terminal is unknown; other lines are not broken
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and everything else on stderr.")]
@@ -122,13 +127,32 @@ class OpenStack:
         """AWS for the plan of an action. Raises StackError."""
         return Cloud(plan=self.plan(action, to), environment=self.environment)
 
+    def latest_run(self) -> Run | None:
+        """The latest run that a region knows, None if there is none. Raises StoreUnavailable if no region answers."""
+        found, unavailable = list[ControlRecord](), list[StoreUnavailable]()
+        for site in self.stack.sites:
+            try:
+                found.append(self.cloud(Action.ALIGN, site.region).table.record())
+            except StoreUnavailable as error:
+                unavailable.append(error)
+        if not found:
+            raise unavailable[0]
+        return max(found, key=lambda record: (record.epoch, record.revision)).run
+
+    def report(self, run: Run) -> MoveReport:
+        """The report of a run, from what its target's stores say."""
+        cloud = self.cloud(Action.ALIGN, run.target)
+        bucket = str(self.outputs.get(f"{cloud.plan.target.role}_receipts_bucket") or "")
+        return MoveReport(run=run, stack=self.stack, repairs=read_repairs(cloud, bucket, run))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Terminal:
     """Where a command runs: `driver` names the user to others, and `confirm` asks a question, whose default is no.
 
     `console(stderr)` prints text, and `connect` creates the environment that the command calls, for some outputs
-    (empty: they are in AWS, and not known yet). `wanted` is the stack that was asked for.
+    (empty: they are in AWS, and not known yet). `wanted` is the stack that was asked for, `reports` the folder of
+    reports.
     """
 
     environ: Mapping[str, str]
@@ -137,6 +161,7 @@ class Terminal:
     confirm: Callable[[str], bool]
     connect: Callable[[Mapping[str, Any]], Environment]
     wanted: Wanted = ANY_STACK
+    reports: Path = REPORTS
     clock: Clock = SYSTEM
     name_servers: doctors.NameServers = doctors.name_servers
 
@@ -174,6 +199,15 @@ class Terminal:
     def show(self, document: Mapping[str, Any], *text: Any, as_json: bool) -> None:
         """Print a result on stdout: as a document, or as text."""
         self.console(False).print(*([json.dumps(document, indent=2)] if as_json else text), sep="\n")
+
+    def keep(self, deployed: OpenStack, found: MoveReport, *, as_json: bool) -> None:
+        """Write a report, and say where it is; if that is impossible, only warn: it must not stop a command."""
+        folder = (REHEARSALS if EMULATOR in deployed.outputs else Path()) / self.reports
+        try:
+            page = write(folder, found.name, found.page().html(), found.document())
+            self.console(as_json).print(f"report: {page}")
+        except OSError as error:
+            self.warn(f"the report could not be written: {error}")
 
     def warn(self, line: str) -> None:
         """Print one line on stderr."""
@@ -290,6 +324,19 @@ def failback(context: typer.Context, *, as_json: Json = False) -> None:
     carry_out(context.obj, Action.FAILBACK, "", as_json=as_json)
 
 
+@app.command(epilog=example("report", "0 it is written; 1 AWS does not answer; 2 no payments were ever moved"))
+def report(context: typer.Context, *, as_json: Json = False) -> None:
+    """Write a report of the latest move: who, when, how long, payments lost, and what is still to do. HTML and JSON."""
+    terminal: Terminal = context.obj
+    deployed = terminal.open()
+    run = deployed.latest_run()
+    if run is None:
+        raise CommandStopped(REFUSED, "there is nothing to report: no payments were ever moved")
+    found = deployed.report(run)
+    terminal.show(found.document(), found.verdict, *(f"still to do: {each}" for each in found.todo), as_json=as_json)
+    terminal.keep(deployed, found, as_json=as_json)
+
+
 @app.command(epilog=example("align --to us-west-2"))
 def align(context: typer.Context, *, to: To, as_json: Json = False) -> None:
     """Make the region that has the database's writer the leader, where the two have come apart (a restored table)."""
@@ -403,9 +450,12 @@ def carry_out(terminal: Terminal, action: Action, to: str, *, as_json: bool,
 
     Raises CommandStopped, AlreadyRunning, RecordGone, StoreUnavailable, and what `Terminal.open` raises.
     """
-    cloud = terminal.open().cloud(action, to)
+    deployed = terminal.open()
+    cloud = deployed.cloud(action, to)
     since, facts = Stopwatch(cloud.clock), cloud.facts()
     refused = _accepted(cloud.plan, facts, accepted)
+    if action.planned and facts.record and facts.record.run:  # its journal ends as that of the next move begins
+        terminal.keep(deployed, deployed.report(facts.record.run), as_json=as_json)
     why = f"accepted: {'; '.join(reasons(refused))}" if refused else f"{action} requested"
     hold = claim(cloud, _intent(terminal, cloud, facts, why, since, accepted=bool(refused)))
     console = terminal.console(as_json)
@@ -416,6 +466,7 @@ def carry_out(terminal: Terminal, action: Action, to: str, *, as_json: bool,
         cloud.start_repair()
     except AwsFailure as error:
         terminal.warn(f"payments are taken, but afterwards something failed: {error}")
+    terminal.keep(deployed, deployed.report(finished), as_json=as_json)
     terminal.show(finished.document(), f"done in {(finished.ended or 0) - finished.began:.1f} s", as_json=as_json)
 
 

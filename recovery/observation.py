@@ -144,6 +144,11 @@ class Observation:  # pylint: disable=too-many-instance-attributes
     notified: str = ""
 
     @property
+    def failed_since(self) -> float | None:
+        """Since when the other region has failed, at the latest: it does not answer, or cannot take payments."""
+        return self.failing_since if self.silent_since is None else self.silent_since
+
+    @property
     def is_dead(self) -> bool:
         """Whether the other region has not answered for the detection time."""
         return self.silent_since is not None and self.silent_for >= self.detection

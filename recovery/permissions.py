@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from contract import REPAIR_FOLDER
+
 
 @dataclass(frozen=True)
 class Permission:
@@ -36,6 +38,7 @@ ANYWHERE = Permission()
 CONTROL_ITEMS = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["!*"]}, "Null": {"dynamodb:LeadingKeys": "false"}}
 _TABLE = "arn:aws:dynamodb:{region}:{account}:table/{table}"
 _CONTROL, _RECEIPTS = "arn:aws:s3:::{control}", "arn:aws:s3:::{receipts}"
+_REPAIRS = f"{REPAIR_FOLDER}*"
 _PAYMENTS, _RECONCILE, _CONTROLLER = (f"arn:aws:lambda:{{region}}:{{account}}:function:{{{name}}}" for name in (
     "function", "reconcile", "controller"))
 _CLUSTERS = "arn:aws:rds:{region}:{account}:cluster:{cluster}"
@@ -64,13 +67,15 @@ OPERATOR: Mapping[str, Permission] = {
     "route53:GetHealthCheck": on("arn:aws:route53:::healthcheck/*"),
     "route53:UpdateHealthCheck": on("arn:aws:route53:::healthcheck/*"),
     "s3:DeleteObject": on(f"{_CONTROL}/*"),
+    "s3:GetObject": on(f"{_RECEIPTS}/{_REPAIRS}", key=READ),
     # Without the right to list, S3 answers 403 for an object that does not exist.
     "s3:HeadObject": on(_CONTROL, f"{_CONTROL}/*", actions=("s3:GetObject", "s3:ListBucket"), key=READ),
+    "s3:ListObjectsV2": on(_RECEIPTS, actions=("s3:ListBucket",), condition={"StringLike": {"s3:prefix": _REPAIRS}}),
     "s3:PutObject": on(f"{_CONTROL}/*", key=USE),
     "sns:Publish": on("arn:aws:sns:{region}:{account}:{topic}", key=USE),
     "sts:GetCallerIdentity": ANYWHERE,
 }
-"""What `status`, `plan`, `switchover`, `failover`, `failback` and `drill` call, as SERVICE:Operation of boto3."""
+"""What all commands but `doctor` call, as SERVICE:Operation of boto3."""
 
 DOCTOR: Mapping[str, Permission] = {
     "apigateway:GetAccount": on("arn:aws:apigateway:{region}::/account", actions=("apigateway:GET",)),

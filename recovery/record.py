@@ -35,8 +35,9 @@ class Run:
 
     `why` is the evidence on which it was begun, and `evidence` its kind (see `plan.Evidence`). `driver` is a name that
     no other driver has, and `caller` the ARN with which it calls AWS. `accepted`: a person has accepted the loss of
-    data. `seen` is when the evidence was complete. `epoch` is that of its fence: 0 before it, when the run has decided
-    nothing yet.
+    data. `seen` is when the evidence was complete. Of a failover, `since` is when the other region failed, at the
+    latest, and `at_risk` how many seconds of payments could be lost as it began, at most; None: unknown. `epoch` is
+    that of its fence: 0 before it, when the run has decided nothing yet.
     """
 
     id: str
@@ -49,6 +50,8 @@ class Run:
     evidence: str = ""
     accepted: bool = False
     seen: float | None = None
+    since: float | None = None
+    at_risk: float | None = None
     epoch: int = 0
     steps: Mapping[str, StepProgress] = field(default_factory=dict)
     ended: float | None = None

@@ -128,9 +128,12 @@ def _run(cloud: Cloud, intent: Intent, found: Run | None) -> Run:
     if found and resumes(intent.plan, found):
         return replace(found, driver=intent.driver, caller=intent.caller)
     now, plan = cloud.clock.time(), intent.plan
+    failed = intent.facts.observation if plan.action is Action.FAILOVER else None
     return Run(id=f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}-{cloud.environment.new_id()[:6]}",
                action=plan.action.value, target=plan.target.region, driver=intent.driver, caller=intent.caller,
-               began=now, why=intent.why, accepted=intent.accepted, seen=intent.seen, evidence=intent.evidence.value)
+               began=now, why=intent.why, accepted=intent.accepted, seen=intent.seen, evidence=intent.evidence.value,
+               since=failed.failed_since if failed else None,
+               at_risk=failed.exposure(plan.stack, intent.facts.now) if failed else None)
 
 
 def end_open_run(cloud: Cloud, record: ControlRecord, outcome: str) -> None:

@@ -223,7 +223,7 @@ class Rehearsal:
         with self._around(rehearsed, deployment) as environment:
             drills = list(self._drilled(environment))
         run = runner.conclude(environment.stack, drills, started=started, factor=options.factor)
-        written, _ = page.write(run, options.project.folder / options.reports)
+        written = page.write(run, options.project.folder / options.reports)
         report.document["drills"] = page.document(run)
         report.say(*lines("drills", page.rows(run)), f"  the drills with their timelines: {written}")
 

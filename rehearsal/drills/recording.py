@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recovery.record import Run
+from recovery.report.model import Lane, TimelineEvent
 from rehearsal.drills.report import model
 from rehearsal.rehearsed_stack import StoreContents
 from rehearsal.workload.load import SentPayment
@@ -73,7 +74,7 @@ class Recording:
     runs: dict[str, Run] = field(default_factory=dict)
     notified: list[str] = field(default_factory=list)
     gone: Mapping[str, float] | None = None
-    events: list[model.TimelineEvent] = field(default_factory=list)
+    events: list[TimelineEvent] = field(default_factory=list)
     checks: list[model.DrillCheck] = field(default_factory=list)
 
     @property
@@ -90,9 +91,9 @@ class Recording:
         """Seconds from the beginning to a moment."""
         return round(moment - self.began, 3)
 
-    def note(self, lane: model.Lane, what: str, moment: float) -> None:
+    def note(self, lane: Lane, what: str, moment: float) -> None:
         """Add an event to the timeline."""
-        self.events.append(model.TimelineEvent(at_s=self.at(moment), lane=lane, what=what))
+        self.events.append(TimelineEvent(at_s=self.at(moment), lane=lane, what=what))
 
     def check(self, name: str, ok: bool, detail: str = "") -> None:
         """Add a check."""

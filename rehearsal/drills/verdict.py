@@ -9,6 +9,7 @@ from payments.leadership import LEASE
 from recovery import measure
 from recovery.plan import Action
 from recovery.record import Run
+from recovery.report.model import Lane, PhaseTime, RecoveryTime, RequestMark, TimelineEvent
 from recovery.stack import Stack
 from rehearsal.aws.faults import WORLD, ApiCall
 from rehearsal.drills.recording import Recording, answer_of, refusals
@@ -116,7 +117,7 @@ def refused(recording: Recording) -> list[SentPayment]:
 # --- What the report says of a drill
 
 
-def recovery_time(recording: Recording, stack: Stack, factor: float) -> model.RecoveryTime | None:
+def recovery_time(recording: Recording, stack: Stack, factor: float) -> RecoveryTime | None:
     """What the clients saw of the first run, on both clocks; None if they saw no outage that a run ended."""
     run = next(iter(recording.runs.values()), None)
     writes = [measure.ClientWrite(sent_at=each.began, answered_at=each.ended, accepted=each.acknowledged,
@@ -125,10 +126,10 @@ def recovery_time(recording: Recording, stack: Stack, factor: float) -> model.Re
     found = measure.measure(writes, run, recording.offset)
     if run is None or found.began is None or not found.recovered:
         return None
-    split = [model.PhaseTime(phase=phase, wall_s=round(wall, 3),
+    split = [PhaseTime(phase=phase, wall_s=round(wall, 3),
                              full_s=round(wall * (factor if phase in WAITING else 1), 3))
              for phase, wall in zip(Phase, found.phases.values(), strict=True)]
-    return model.RecoveryTime(
+    return RecoveryTime(
         at_s=recording.at(found.began - recording.offset), wall_s=round(found.whole, 3),
         full_s=round(sum(phase.full_s for phase in split), 3), split=split,
         overhead_s=round(found.overhead(_detection(run, stack) / factor, DNS_TTL / factor, _promotion(run)), 3))
@@ -161,10 +162,10 @@ def store_counts(recording: Recording, after: StoreContents) -> list[model.Store
         (Store.TABLE, Store.LEDGER, Store.RECEIPTS), held(before), held(after), strict=True)]
 
 
-def timeline(recording: Recording) -> list[model.TimelineEvent]:
+def timeline(recording: Recording) -> list[TimelineEvent]:
     """Everything that happened, in its order."""
-    def event(lane: model.Lane, what: str, moment: float) -> model.TimelineEvent:
-        return model.TimelineEvent(at_s=recording.at(moment), lane=lane, what=what)
+    def event(lane: Lane, what: str, moment: float) -> TimelineEvent:
+        return TimelineEvent(at_s=recording.at(moment), lane=lane, what=what)
 
     found = [*recording.events,
              *(event("plan", f"{run.action} {key}: {done.note}", (done.ended or done.began) - recording.offset)
@@ -188,5 +189,5 @@ def result(recording: Recording, scenario: Scenario, stack: Stack, *, after: Sto
         recovery=recovery_time(recording, stack, factor), stores=store_counts(recording, after), lost=gone,
         refused_stale=len(refused(recording)) if scenario.expect.refused or recording.stray else 0,
         errors=refusals(recording.sent), events=timeline(recording), checks=recording.checks,
-        requests=[model.RequestMark(at_s=recording.at(each.began), ok=each.acknowledged, region=each.region)
+        requests=[RequestMark(at_s=recording.at(each.began), ok=each.acknowledged, region=each.region)
                   for each in recording.sent])

@@ -34,7 +34,7 @@ def test_no_package_is_required_in_two_files() -> None:
 
 def test_recovery_installs_what_its_commands_need_and_no_more() -> None:
     assert PROJECT["tool"]["setuptools"]["dynamic"]["optional-dependencies"]["recovery"]["file"] == [REQUIREMENTS[1]]
-    assert pins(REQUIREMENTS[1]).keys() == {"boto3", "dnspython", "rich", "typer"}
+    assert pins(REQUIREMENTS[1]).keys() == {"boto3", "dnspython", "jinja2", "rich", "typer"}
 
 
 def test_the_command_is_recoverys_command_line() -> None:

@@ -16,8 +16,8 @@ from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
+from recovery.report.model import Lane
 from rehearsal.drills.context import ScenarioContext
-from rehearsal.drills.report.model import Lane
 
 Seconds = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]

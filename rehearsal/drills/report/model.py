@@ -1,18 +1,15 @@
 """What a run of drills has found: values that `dataclasses.asdict` turns into a JSON document.
 
 A drill has two clocks. `wall` is the wall clock: waiting for health checks, a record's TTL and the controller's turn
-is divided by the run's factor, work is not. `full` is the same time uncompressed. Every time is in seconds, and a
-moment (`at_s`) counts from the beginning of the drill, by the wall clock.
+is divided by the run's factor, work is not. `full` is the same time uncompressed.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
-from contract import Phase, Store
-
-Lane = Literal["fault", "health", "plan", "dns", "client"]
-LANES: tuple[Lane, ...] = get_args(Lane)
+from contract import Store
+from recovery.report.model import Story
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,31 +27,6 @@ class PredictedStep:
     step: str
     seconds: float
     source: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class PhaseTime:
-    """A part of a recovery, on both clocks."""
-
-    phase: Phase
-    wall_s: float
-    full_s: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecoveryTime:
-    """From the client's first failed write to the first of ten successful ones in a row.
-
-    at_s: the moment of that first failed write.
-    overhead_s: what recovery itself adds: `wall_s` less the detection threshold, the TTL and the database's promotion.
-    split: the phases in their order; together they are the whole.
-    """
-
-    at_s: float
-    wall_s: float
-    full_s: float
-    overhead_s: float
-    split: Sequence[PhaseTime]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,24 +50,6 @@ class StoreCounts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RequestMark:
-    """A client's write: when it was sent, whether it was acknowledged, and where the name led ("": to no region)."""
-
-    at_s: float
-    ok: bool
-    region: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class TimelineEvent:
-    """Something that happened, in a few words."""
-
-    at_s: float
-    lane: Lane
-    what: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class DrillCheck:
     """Something that must hold, whether it did, and what was found."""
 
@@ -114,32 +68,27 @@ class ControllerKill:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DrillResult:
+class DrillResult(Story):
     """The result of one scenario.
 
     scenario: its name on the command line; `title` describes it.
     expected, outcome: what should happen and what did, in a sentence each.
     ok: whether the two agree and every check holds.
-    recovery: None if nothing had to recover.
     lost: ids of the acknowledged payments that no store holds any more.
     refused_stale: writes under an old epoch that a store refused.
     errors: what the client got instead of an acknowledgement, and how often.
     """
 
     scenario: str
-    title: str
     consistency: str
     expected: str
     outcome: str
     ok: bool
     driver: Literal["controller", "command line"]
-    recovery: RecoveryTime | None
     stores: Sequence[StoreCounts]
     lost: Sequence[str]
     refused_stale: int
     errors: Mapping[str, int]
-    requests: Sequence[RequestMark]
-    events: Sequence[TimelineEvent]
     checks: Sequence[DrillCheck]
     kills: Sequence[ControllerKill] = ()
 

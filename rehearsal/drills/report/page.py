@@ -3,34 +3,28 @@
 Everywhere a measured figure is called emulated, and what AWS would do is called a prediction.
 """
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from contract import Phase, Store
+from recovery.report.page import NARROW, WIDE, environment
+from recovery.report.page import write as write_page
+from recovery.report.timeline import Timeline, both, seconds
 from rehearsal.drills.report.model import DrillResult, DrillRun
-from rehearsal.drills.report.timeline import COLOURS, Timeline, both, clean, seconds
 
 NAME = "drills"
-WIDE, NARROW = 960.0, 440.0
-"""Of the two layouts of a timeline: the page shows the narrow one on a phone."""
 
 
-def write(run: DrillRun, folder: Path) -> tuple[Path, Path]:
+def write(run: DrillRun, folder: Path) -> Path:
     """Write the page, the document and a picture for each drill into a folder, which is made if need be.
 
-    Returns the paths of the first two; a picture is named after its scenario.
+    Returns the path of the page; a picture is named after its scenario.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    page, data = folder / f"{NAME}.html", folder / f"{NAME}.json"
-    page.write_text(html(run), encoding="utf-8", errors="replace")
-    data.write_text(f"{json.dumps(document(run), allow_nan=False)}\n", encoding="utf-8")
+    page = write_page(folder, NAME, html(run), document(run))
     for drill in run.drills:
         (folder / f"{drill.scenario}.svg").write_text(svg(drill, run.factor), encoding="utf-8", errors="replace")
-    return page, data
+    return page
 
 
 def document(run: DrillRun) -> dict[str, Any]:
@@ -64,19 +58,16 @@ def rows(run: DrillRun) -> list[dict[str, Any]]:
 
 def html(run: DrillRun) -> str:
     """The page."""
-    drills = [(f"drill-{number}", drill, Timeline(drill, run.factor, WIDE), Timeline(drill, run.factor, NARROW))
+    drills = [(f"drill-{number}", drill, *(Timeline(drill, width, run.factor) for width in (WIDE, NARROW)))
               for number, drill in enumerate(run.drills, 1)]
     return _ENVIRONMENT.get_template("page.html.j2").render(
-        run=run, drills=drills, verdict=verdict(run), phases=tuple(Phase), stores=tuple(Store))
+        title=run.title, ok=run.ok, verdict=verdict(run), run=run, drills=drills, phases=tuple(Phase),
+        stores=tuple(Store))
 
 
 def svg(drill: DrillResult, factor: float) -> str:
     """The timeline of a drill as a file that needs nothing else; waiting was compressed by `factor`."""
-    return _ENVIRONMENT.get_template("picture.svg.j2").render(drawn=Timeline(drill, factor, WIDE))
+    return _ENVIRONMENT.get_template("picture.svg.j2").render(drawn=Timeline(drill, WIDE, factor))
 
 
-_ENVIRONMENT = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
-                           trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-_ENVIRONMENT.filters |= {"seconds": seconds, "plain": "{:g} s".format, "clean": clean,
-                         "short": lambda number: f"{round(number, 1):g}"}
-_ENVIRONMENT.globals |= {"colours": COLOURS, "both": both}
+_ENVIRONMENT = environment(Path(__file__).parent)

@@ -21,7 +21,7 @@ import typer
 from botocore.exceptions import NoCredentialsError, ProfileNotFound
 
 from contract import DRILL_KEY, OUTPUTS_VARIABLE, PAUSE_KEY, VERSION, OutputsError
-from recovery.cli import DECIDED_AGAIN, GOES_ON, PROGRAM, Terminal, app, ask, connect, console_of, run, user
+from recovery.cli import DECIDED_AGAIN, GOES_ON, PROGRAM, REPORTS, Terminal, app, ask, connect, console_of, run, user
 from recovery.doctor.before import BEFORE
 from recovery.doctor.check import Situation
 from recovery.doctor.deployed import DEPLOYED
@@ -35,12 +35,14 @@ from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
 from tests.unit.recovery.doctor.fakes import FINE, Account, needs
 from tests.unit.recovery.drill.drill_world import DrillWorld
 from tests.unit.recovery.fakes import FakeClock, environment_of
+from tests.unit.recovery.report.report_world import ReportWorld
+from tests.unit.recovery.report.report_world import line as repair_line
 
 HOME, AWAY = EAST, WEST
 
 
 COMMANDS = ("status", "plan", "doctor", "switchover", "failover", "failback", "align", "abort", "pause", "resume",
-            "drill")
+            "drill", "report")
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,15 @@ class Shell:
     driver: str = "alice"
     head: str = ""
 
+    @property
+    def reports(self) -> Path:
+        """Where reports are written."""
+        return self.outputs.parent / "reports"
+
+    def reported(self) -> list[str]:
+        """The actions of which there are reports."""
+        return sorted(each.name.partition("-")[0] for each in self.reports.glob("*.html"))
+
     def deploy(self, world: CalmWorld, **changes: Any) -> None:
         """Deploy another stack, and write its outputs."""
         self.world = world
@@ -70,7 +81,7 @@ class Shell:
     def type(self, line: str, **changes: Any) -> Result:
         """Run a command, in a process of its own. Its first line, that of the outputs, goes to `head`."""
         terminal = Terminal(environ={OUTPUTS_VARIABLE: str(self.outputs)}, driver=self.driver, console=console_of,
-                            confirm=lambda _: False, connect=lambda _: self.world.recovery())
+                            reports=self.reports, confirm=lambda _: False, connect=lambda _: self.world.recovery())
         code = self.world.run_task(lambda: run(line.split(), replace(terminal, **changes)))
         printed = self.capture.readouterr()
         assert "Traceback" not in printed.out + printed.err
@@ -435,10 +446,11 @@ def test_an_action_is_carried_out_and_reported_step_by_step(shell: Shell, line: 
     if action == "switchover":
         watching(world)
     result = shell.type(line)
-    first, *steps, last = result.out.splitlines()
+    first, *steps, written, last = result.out.splitlines()
     assert (result.code, result.err) == (0, [])
     assert first.startswith(f"{action} to {AWAY} (")
     assert [step.split()[0] for step in steps] == keys
+    assert written.startswith(f"report: {shell.reports}/{action}-")
     assert last.startswith("done in ")
     assert (world.aurora.writer, world.leader(AWAY)) == (AWAY, (AWAY, 2))
     assert world.notified()[told:] == [f"{action} to {AWAY} is done"]
@@ -455,7 +467,9 @@ def test_a_failback_is_a_failback(shell: Shell) -> None:
     world.wait(150.0)
     world.look(times=4)
     watching(world)
+    shell.reports.rename(shell.reports.with_name("those of the failover"))
     assert shell.type("failback").code == 0
+    assert shell.reported() == ["failback", "failover"]  # the failover's once more, with what repair has found since
     world.look(times=4)
     assert (world.aurora.writer, world.leader(HOME), world.lever(HOME), world.lever(AWAY)) == (
         HOME, (HOME, 3), False, False)
@@ -467,7 +481,7 @@ def test_with_json_the_document_alone_is_on_stdout(shell: Shell) -> None:
     document = json.loads(result.out)
     assert Run.of(document) == shell.world.record().run
     assert (result.code, document["outcome"], document["accepted"], document["evidence"]) == (0, "done", False, "dead")
-    assert [line.split()[0] for line in result.err] == ["failover", *document["steps"]]
+    assert [line.split()[0] for line in result.err] == ["failover", *document["steps"], "report:"]
 
 
 def test_a_step_that_takes_long_says_what_it_waits_for_and_what_ends_the_wait(shell: Shell) -> None:
@@ -638,6 +652,51 @@ def test_leadership_restored_from_a_backup_is_mended_by_one_command(shell: Shell
     world.set_record(region=HOME, epoch=1, run=None)
     assert shell.type("align --to us-west-2").code == 0
     assert (world.leader(AWAY), world.aurora.writer) == ((AWAY, 4), AWAY)
+
+
+# --- report
+
+def test_a_move_is_reported_at_any_time_while_a_region_is_lost(shell: Shell) -> None:
+    shell.deploy(ReportWorld(automatic=False))
+    assert shell.type("report") == Result(2, "", ["recovery: there is nothing to report: no payments were ever moved"])
+    world = down(shell)
+    world.move()
+    assert isinstance(world, ReportWorld)
+    world.repair(repair_line("p1", "refused", 99))
+    result = shell.type("report")
+    assert (result.code, result.err, shell.reported()) == (0, [], ["failover"])
+    said = result.out.splitlines()
+    assert said[0].startswith(f"failover from {HOME} to {AWAY}: 1 payments could not be restored: 99 EUR (minor units)")
+    assert said[1] == "still to do: settle each payment that could not be restored, with its client"
+    assert said[-1] == f"report: {next(shell.reports.glob('*.html'))}"
+    document = json.loads(shell.type("report --json").out)
+    assert document == json.loads(next(shell.reports.glob("*.json")).read_text())
+    assert (document["run"]["driver"], document["repair"]["lost"]) == ("alice", 1)
+
+
+def test_a_report_needs_a_region_that_answers(shell: Shell) -> None:
+    for region in (HOME, AWAY):
+        shell.world.lose(region, ends=True)
+    assert shell.type("report") == Result(1, "", ["recovery: table: ConnectTimeoutError"])
+
+
+def test_the_reports_of_a_rehearsal_are_kept_apart(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(shell.outputs.parent)
+    shell.deploy(shell.world, emulator={})
+    shell.world.move()
+    assert f"report: .rehearsal/{REPORTS}/failover-" in shell.type("report", reports=REPORTS).out
+    shell.deploy(shell.world)
+    assert f"report: {REPORTS}/failover-" in shell.type("report", reports=REPORTS).out
+
+
+def test_a_report_that_cannot_be_written_stops_nothing(shell: Shell) -> None:
+    down(shell)
+    shell.reports.touch()
+    result = shell.type("failover --to us-west-2")
+    assert (result.code, len(result.err)) == (0, 1)
+    assert result.err[0].startswith("recovery: the report could not be written: ")
+    assert "report:" not in result.out
+    assert "failover from us-east-1 to us-west-2: done" in shell.type("report").out
 
 
 # --- abort, pause, resume

@@ -4,63 +4,38 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cache
-from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from contract import Phase, Store
+from recovery.report.model import LANES, RequestMark, TimelineEvent
+from recovery.report.timeline import COLOURS, both, seconds
 from rehearsal import report
 from rehearsal.drills.report import page
 from rehearsal.drills.report.model import (
-    LANES,
     ControllerKill,
     DeclaredObjectives,
     DrillCheck,
     DrillResult,
     DrillRun,
-    PhaseTime,
     PredictedStep,
-    RecoveryTime,
-    RequestMark,
     StoreCounts,
-    TimelineEvent,
 )
-from rehearsal.drills.report.timeline import COLOURS, both, seconds
+from tests.unit.recovery.report.reader import Reader
+from tests.unit.recovery.report.stories import STORY, requests
 
-EAST, WEST = "us-east-1", "us-west-2"
 NASTY = "</desc><script src='http://evil/'>x</script> & \"$x_{1$ \x00\x1b\n 支払い \ud800"
-VOID = {"meta", "br"}
-INLINE = {"a", "b", "code", "i", "small"}
-
-
-def requests(count: int, span: float = 20.0) -> list[RequestMark]:
-    """`count` requests, evenly spread: those of the second quarter fail, the second half goes to the other region."""
-    moments = [span * number / count for number in range(count)]
-    return [RequestMark(at_s=at, ok=not span / 4 < at < span / 2, region=EAST if at < span / 2 else WEST)
-            for at in moments]
-
 
 LOST = DrillResult(
     scenario="region-lost", title="The primary region is lost", consistency="strong", driver="controller",
     expected="the standby takes over by itself", outcome="taken over, but a payment is lost", ok=False,
-    recovery=RecoveryTime(at_s=5.0, wall_s=6.41, full_s=43.2, overhead_s=1.37, split=[
-        PhaseTime(phase=Phase.DETECT, wall_s=3.03, full_s=30.3),
-        PhaseTime(phase=Phase.DECIDE, wall_s=0.11, full_s=0.61),
-        PhaseTime(phase=Phase.FENCE, wall_s=1.02, full_s=1.04),
-        PhaseTime(phase=Phase.PROMOTE, wall_s=1.51, full_s=1.52),
-        PhaseTime(phase=Phase.DNS, wall_s=0.71, full_s=7.1),
-        PhaseTime(phase=Phase.FIRST_WRITE, wall_s=0.03, full_s=0.04)]),
+    recovery=STORY.recovery, requests=STORY.requests, events=STORY.events,
     stores=[StoreCounts(store=Store.TABLE, acknowledged=8123, before=8123, after=8123),
             StoreCounts(store=Store.LEDGER, acknowledged=8123, before=8106, after=8122),
             StoreCounts(store=Store.RECEIPTS, acknowledged=8123, before=8070, after=8123)],
-    lost=["pay-77"], refused_stale=29, errors={"timed out": 311, "503": 12}, requests=requests(400),
-    events=[TimelineEvent(at_s=4.95, lane="fault", what="us-east-1 cut off"),
-            TimelineEvent(at_s=8.0, lane="health", what="unhealthy"),
-            TimelineEvent(at_s=8.2, lane="plan", what="promote"),
-            TimelineEvent(at_s=9.0, lane="dns", what="us-west-2"),
-            TimelineEvent(at_s=5.0, lane="client", what="first failed write")],
+    lost=["pay-77"], refused_stale=29, errors={"timed out": 311, "503": 12},
     checks=[DrillCheck(name="no call to us-east-1", ok=True, detail="41 calls"),
             DrillCheck(name="no payment lost", ok=False, detail="1 instead of 0"), DrillCheck(name="bare", ok=False)],
     kills=[ControllerKill(step="promote", moment="before", resumed=True),
@@ -72,48 +47,6 @@ RUN = DrillRun(title="Drills of dev", started="2026-11-23T03:12:45Z", factor=10,
           objectives=DeclaredObjectives(recovery_time_s=900, recovery_point_s=0), drills=[LOST, NOISE],
           prediction=[PredictedStep(step="detect", seconds=30, source="interval x threshold"),
                       PredictedStep(step="promote", seconds=300.5, source="AWS says minutes")])
-
-
-class Reader(HTMLParser):
-    """What a browser would make of the page: the tags with their attributes, and the text."""
-
-    def __init__(self, source: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.open: list[str] = []
-        self.feed(source)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_startendtag(tag, attrs)
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        self._apart(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-        self._apart(tag)
-
-    def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
-            self.texts.append(data)
-
-    def _apart(self, tag: str) -> None:
-        if tag not in INLINE:
-            self.texts.append(" ")
-
-    @property
-    def text(self) -> str:
-        """The text, in one line."""
-        return " ".join("".join(self.texts).split())
-
-    def values(self, name: str) -> list[str]:
-        """Every value of an attribute."""
-        return [str(attributes[name]) for _, attributes in self.tags if name in attributes]
 
 
 @cache
@@ -200,9 +133,9 @@ def test_nothing_from_outside_is_markup() -> None:
 
 
 def test_the_files_hold_the_same(tmp_path: Path) -> None:
-    html, data = page.write(RUN, tmp_path / "new" / "folder")
+    html = page.write(RUN, tmp_path / "new" / "folder")
     assert html.read_text(encoding="utf-8") == source()
-    document = json.loads(data.read_text(encoding="utf-8"))
+    document = json.loads(html.with_suffix(".json").read_text(encoding="utf-8"))
     assert {key: document.pop(key) for key in ("ok", "verdict", "figures")} == {
         "ok": False, "verdict": "1 of 2 drills not as expected: region-lost", "figures": "emulated"}
     assert document.pop("summary") == page.rows(RUN)
@@ -210,9 +143,9 @@ def test_the_files_hold_the_same(tmp_path: Path) -> None:
 
 
 def test_what_a_file_cannot_hold_does_not_stop_it(tmp_path: Path) -> None:
-    html, data = page.write(replace(RUN, title=NASTY, drills=[]), tmp_path)
+    html = page.write(replace(RUN, title=NASTY, drills=[]), tmp_path)
     assert "支払い ?" in html.read_text(encoding="utf-8")
-    assert json.loads(data.read_text(encoding="utf-8"))["title"] == NASTY
+    assert json.loads(html.with_suffix(".json").read_text(encoding="utf-8"))["title"] == NASTY
 
 
 def test_the_same_run_gives_the_same_page() -> None:
@@ -256,7 +189,7 @@ def test_a_picture_can_be_read_without_eyes() -> None:
 
 def test_both_layouts_show_the_same_drill_and_one_of_them_is_shown() -> None:
     wide, narrow = (Reader(each) for each in pictures(RUN)[:2])
-    texts = {*LANES, EAST, WEST, "acknowledged", "failed", *(event.what for event in LOST.events)}
+    texts = {*LANES, "us-east-1", "us-west-2", "acknowledged", "failed", *(event.what for event in LOST.events)}
     assert texts <= set(wide.texts) & set(narrow.texts)
     assert source().count('<div class="on-paper">') == source().count('<div class="on-phone">') == len(RUN.drills)
     assert source().count(".on-paper { display: none; }") == source().count(".on-phone { display: none; }") == 1

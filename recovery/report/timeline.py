@@ -1,4 +1,4 @@
-"""The layout of a drill's timeline: what is where. `timeline.svg.j2` draws it.
+"""The layout of a timeline: what is where. `timeline.svg.j2` draws it.
 
 Across are the seconds of the wall clock. From the top down: the phases of the recovery, the lanes of events, a band of
 requests for each region, and the axis. Every length is in units of the picture, in which text is SIZE high.
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, cycle, pairwise
 from operator import attrgetter
 
-from rehearsal.drills.report.model import LANES, DrillResult
+from recovery.report.model import LANES, PhaseTime, RecoveryTime, Story
 
 SIZE, ROW, PAD, BAND = 10.0, 15.0, 4.0, 36.0  # of text, of a row, around a band's rows, of a band of requests
 RIGHT, MARK, GAP, TICK = 10.0, 7.0, 9.0, 60.0  # the margin; mark to label; label to next mark; between ticks, at least
@@ -74,19 +74,19 @@ class Timeline:
 
     size, row = SIZE, ROW
 
-    def __init__(self, drill: DrillResult, factor: float, width: float) -> None:
-        """The timeline of a drill, `width` wide; waiting was compressed by `factor`."""
-        self.drill, self.factor, self.width = drill, factor, width
+    def __init__(self, story: Story, width: float, factor: float | None = None) -> None:
+        """The timeline of a story, `width` wide; of a rehearsal, waiting was compressed by `factor`."""
+        self.story, self.width, self.factor = story, width, factor
         self.labels: list[Label] = []
         self.marks: list[Marks] = []
         self.bars: list[PhaseBar] = []
         self.lines: list[float] = []
         self.axis = 0.0
-        regions = sorted({each.region for each in drill.requests}, key=lambda name: (not name, name))
+        regions = sorted({each.region for each in story.requests}, key=lambda name: (not name, name))
         names = [cut(name, width / 4, bold=True) for name in ("recovery", *LANES, *regions, NO_ADDRESS)]
         self.left = max(text_width(name, bold=True) for name in names) + 2 * PAD
         self._across = width - self.left - RIGHT
-        moments = [*(each.at_s for each in drill.requests), *(each.at_s for each in drill.events), *self._phases()]
+        moments = [*(each.at_s for each in story.requests), *(each.at_s for each in story.events), *self._phases()]
         self._end = max(moments, default=0.0) * 1.02 or 1.0
         self._draw_recovery()
         for lane in LANES:
@@ -96,30 +96,36 @@ class Timeline:
             self._draw_requests(region, next(colours) if region else "nowhere")
         self.ticks = [(f"{tick:g}", self._x(tick)) for tick in ticks(self._end, max(1, int(self._across / TICK)))]
 
+    def time(self, took: PhaseTime | RecoveryTime) -> str:
+        """A time in words, on both clocks if there are two."""
+        return both(took.wall_s, took.full_s) if self.factor else seconds(took.wall_s)
+
     def _x(self, second: float) -> float:
         return self.left + self._across * second / self._end
 
     def _phases(self) -> list[float]:
-        recovery = self.drill.recovery
+        recovery = self.story.recovery
         return [*accumulate((each.wall_s for each in recovery.split), initial=recovery.at_s)] if recovery else []
 
     def _draw_recovery(self) -> None:
         """The whole time in words, then a row for each phase."""
-        recovery = self.drill.recovery
+        recovery = self.story.recovery
         if not recovery:
             return
-        whole = f"{seconds(recovery.wall_s)} wall clock, {seconds(recovery.full_s)} uncompressed (emulated)"
+        whole = seconds(recovery.wall_s)
+        if self.factor:
+            whole = f"{whole} wall clock, {seconds(recovery.full_s)} uncompressed (emulated)"
         self.labels.append(Label(x=self.left, y=PAD + ROW / 2, text=cut(whole, self._across)))
         for number, (begin, end) in enumerate(pairwise(map(self._x, self._phases()))):
             phase, y = recovery.split[number], PAD + ROW * (number + 1)
             self.bars.append(PhaseBar(x=begin, y=y, width=end - begin))
-            text = f"{phase.phase} {both(phase.wall_s, phase.full_s)}"
+            text = f"{phase.phase} {self.time(phase)}"
             self.labels.append(self._place(begin, end, y + ROW / 2, text))
         self._band("recovery", ROW * (len(recovery.split) + 1) + 2 * PAD)
 
     def _draw_lane(self, name: str) -> None:
         """A mark for each event with what happened next to it, in as many rows as the labels need."""
-        events = sorted((each for each in self.drill.events if each.lane == name), key=attrgetter("at_s"))
+        events = sorted((each for each in self.story.events if each.lane == name), key=attrgetter("at_s"))
         shape, colour = ("diamond", "failed") if name == "fault" else ("dot", "ink")
         rows: list[list[tuple[float, float]]] = [[] for _ in range(MOST)]
         lowest = 0
@@ -139,7 +145,7 @@ class Timeline:
     def _draw_requests(self, region: str, colour: str) -> None:
         """A region's requests: those that were acknowledged as dots, those that failed as crosses below them."""
         for ok, shape, shown in ((True, "dot", colour), (False, "cross", "failed")):
-            places = {round(self._x(each.at_s) / GRID) for each in self.drill.requests
+            places = {round(self._x(each.at_s) / GRID) for each in self.story.requests
                       if each.region == region and each.ok is ok}
             y = self.axis + PAD + ROW / 2 if ok else self.axis + BAND - PAD - ROW / 2
             self.marks.append(Marks(shape=shape, xs=[place * GRID for place in sorted(places)], y=y, colour=shown))

@@ -1,4 +1,4 @@
-"""The layout of a drill's timeline: nothing overlaps, nothing is cut off, and every moment is in its place."""
+"""The layout of a timeline: nothing overlaps, nothing is cut off, and every moment is in its place."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rehearsal.drills.report import timeline
-from rehearsal.drills.report.model import LANES, RecoveryTime, RequestMark, TimelineEvent
-from rehearsal.drills.report.page import NARROW, WIDE
-from rehearsal.drills.report.timeline import LONGEST, MOST, Label, Timeline, cut, text_width, ticks
-from tests.rehearsal.drills.report.test_page import LOST
+from recovery.report import timeline
+from recovery.report.model import LANES, RecoveryTime, RequestMark, TimelineEvent
+from recovery.report.page import NARROW, WIDE
+from recovery.report.timeline import LONGEST, MOST, Label, Timeline, cut, text_width, ticks
+from tests.unit.recovery.report.stories import STORY
 
 WIDTHS = pytest.mark.parametrize("width", [WIDE, NARROW])
 WORDS = st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=1, max_size=100)
@@ -23,9 +23,9 @@ TIMES = st.one_of(st.floats(0, 0.01), st.floats(0, 200))
 
 def recovery(at_s: float, times: Sequence[float]) -> RecoveryTime:
     """A recovery whose phases take these seconds."""
-    assert LOST.recovery
-    split = [replace(each, wall_s=time) for each, time in zip(LOST.recovery.split, times, strict=True)]
-    return replace(LOST.recovery, at_s=at_s, wall_s=sum(times), split=split)
+    assert STORY.recovery
+    split = [replace(each, wall_s=time) for each, time in zip(STORY.recovery.split, times, strict=True)]
+    return replace(STORY.recovery, at_s=at_s, wall_s=sum(times), split=split)
 
 
 def overlaps(labels: Sequence[Label]) -> list[tuple[str, str]]:
@@ -38,7 +38,7 @@ def overlaps(labels: Sequence[Label]) -> list[tuple[str, str]]:
        width=st.sampled_from([WIDE, NARROW]))
 def test_no_label_covers_another_one_or_leaves_the_picture(
         events: list[TimelineEvent], begin: float, times: list[float], width: float) -> None:
-    drawn = Timeline(replace(LOST, events=events, recovery=recovery(begin, times)), 10, width)
+    drawn = Timeline(replace(STORY, events=events, recovery=recovery(begin, times)), width, 10)
     assert overlaps(drawn.labels) == []
     assert [each for each in drawn.labels if each.span[0] < 0 or each.span[1] > width] == []
     assert [each for each in drawn.labels if not timeline.SIZE / 2 < each.y < drawn.axis - timeline.SIZE / 2] == []
@@ -47,7 +47,7 @@ def test_no_label_covers_another_one_or_leaves_the_picture(
 @WIDTHS
 def test_a_lane_with_too_much_in_it_keeps_its_marks(width: float) -> None:
     events = [TimelineEvent(at_s=10 + number / 100, lane="plan", what=f"step {number}") for number in range(50)]
-    drawn = Timeline(replace(LOST, events=events), 10, width)
+    drawn = Timeline(replace(STORY, events=events), width, 10)
     texts = [label.text for label in drawn.labels]
     assert f"step {MOST - 1}" in texts
     assert f"step {MOST}" not in texts
@@ -56,20 +56,20 @@ def test_a_lane_with_too_much_in_it_keeps_its_marks(width: float) -> None:
 
 @WIDTHS
 def test_each_phase_begins_where_the_one_before_ends(width: float) -> None:
-    phases = Timeline(LOST, 10, width).bars
+    phases = Timeline(STORY, width, 10).bars
     assert len(phases) == 6
     assert all(one.x + one.width == pytest.approx(other.x) for one, other in pairwise(phases))
     assert all(one.y < other.y for one, other in pairwise(phases))
 
 
 def test_requests_that_found_no_address_have_a_band_of_their_own_at_the_end() -> None:
-    drawn = Timeline(replace(LOST, requests=[RequestMark(at_s=0, ok=False, region=""), *LOST.requests]), 10, WIDE)
+    drawn = Timeline(replace(STORY, requests=[RequestMark(at_s=0, ok=False, region=""), *STORY.requests]), WIDE, 10)
     bands = [label.text for label in sorted(drawn.labels, key=lambda each: each.y) if label.x == timeline.PAD]
     assert bands == ["recovery", *LANES, "us-east-1", "us-west-2", "no address"]
 
 
 def test_a_drill_in_which_nothing_happened_has_a_timeline() -> None:
-    drawn = Timeline(replace(LOST, requests=[], events=[], recovery=None), 1, NARROW)
+    drawn = Timeline(replace(STORY, requests=[], events=[], recovery=None), NARROW, 1)
     assert {label.text for label in drawn.labels} == set(LANES)
     assert (drawn.bars, drawn.ticks[0][0]) == ([], "0")
 
