@@ -117,8 +117,8 @@ types: $(READY) ## mypy
 
 .PHONY: unit
 unit: $(READY) ## The unit tests, with coverage (coverage/coverage-summary.json)
-	$(call stage,unit,HYPOTHESIS_PROFILE=default $(PY) -m pytest tests/unit --cov --cov-report=term --cov-report=json:coverage/coverage.json && \
-		$(PY) -m tools.coverage_summary coverage/coverage.json coverage/coverage-summary.json)
+	$(call stage,unit,HYPOTHESIS_PROFILE=default $(PY) -m tools.covered coverage/coverage-summary.json \
+		--of contract.py lib payments recovery -- tests/unit)
 
 .PHONY: parts
 parts: $(READY) ## The rehearsal's own parts, and the ledger's SQL on a real PostgreSQL

@@ -1,5 +1,5 @@
 """What is installed where: the requirements, their pins, and the package of the recovery commands."""
-import runpy
+import importlib
 import tomllib
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def test_recovery_installs_what_its_commands_need_and_no_more() -> None:
 
 def test_the_command_is_recoverys_command_line() -> None:
     assert PROJECT["project"]["scripts"] == {"tapstack": "recovery.__main__:main"}
-    assert runpy.run_module("recovery", run_name="imported")["main"] is cli.main
+    assert importlib.import_module("recovery.__main__").main is cli.main
 
 
 def test_each_file_that_a_package_reads_is_packed_with_it() -> None:

@@ -1,6 +1,7 @@
 """The command line as it is typed: exit codes, a line for each reason, and never a traceback."""
 # pylint: disable=protected-access
 import getpass
+import importlib
 import io
 import json
 import os
@@ -257,8 +258,9 @@ def test_a_start_that_fails_ends_in_one_line(
             raise missing if name == "main" else AttributeError(name)
 
     monkeypatch.setitem(sys.modules, "recovery.cli", Broken("recovery.cli"))
+    monkeypatch.delitem(sys.modules, "recovery.__main__", raising=False)
     with pytest.raises(SystemExit) as ended:
-        runpy.run_module("recovery", run_name="__main__")
+        importlib.import_module("recovery.__main__")
     assert ended.value.code == code
 
 
