@@ -200,7 +200,7 @@ class Terminal:
         """Print a result on stdout: as a document, or as text."""
         self.console(False).print(*([json.dumps(document, indent=2)] if as_json else text), sep="\n")
 
-    def keep(self, deployed: OpenStack, found: MoveReport, *, as_json: bool) -> None:
+    def keep(self, deployed: OpenStack, found: MoveReport | drills.DrillReport, *, as_json: bool) -> None:
         """Write a report, and say where it is; if that is impossible, only warn: it must not stop a command."""
         folder = (REHEARSALS if EMULATOR in deployed.outputs else Path()) / self.reports
         try:
@@ -223,7 +223,8 @@ class DrillCommand(StrEnum):
     RESTORE = "restore"
 
 
-Practice = Annotated[DrillCommand, typer.Argument(metavar="ACTION", help=", ".join(DrillCommand))]
+Practice = Annotated[DrillCommand | None, typer.Argument(
+    metavar="[ACTION]", help=f"{', '.join(DrillCommand)}; by default a switchover, and back.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -401,22 +402,25 @@ def _pause(terminal: Terminal, wanted: Callable[[float], Pause], *, as_json: boo
 
 
 @app.command(epilog=example(
-    "drill switchover --to us-west-2", "0 all went well; 1 something did not; 2 refused, and nothing was changed"))
-def drill(context: typer.Context, practice: Practice, *, to: To = "", as_json: Json = False, yes: Yes = False,
-          seconds: Seconds = drills.DURATION) -> None:
+    "drill --yes", "0 all went well; 1 something did not; 2 refused, and nothing was changed"))
+def drill(context: typer.Context, practice: Practice = None, *, to: To = "", as_json: Json = False,
+          yes: Yes = False, seconds: Seconds = drills.DURATION, accept_data_loss: Loss = False) -> None:
     """Practise an action while clients pay; `restore` repairs what a drill has left broken."""
     terminal: Terminal = context.obj
+    if practice is DrillCommand.FAILOVER and not accept_data_loss:
+        raise CommandStopped(REFUSED, f"{COMMAND} drill failover breaks a region: it loses what is not copied then; "
+                             f"AWS may take hours to rebuild a large database there. `{COMMAND} drill` practises "
+                             f"a switchover. To begin anyway, add {ACCEPT_LOSS}")
     deployed = terminal.open()
-    environment = deployed.environment
     try:
         if practice is DrillCommand.RESTORE:
-            restored = drills.restore(environment, deployed.stack)
+            restored = drills.restore(deployed.environment, deployed.stack)
             document: dict[str, Any] = {"ok": True, "restored": restored and asdict(restored)}
             text = f"{restored.region} is restored" if restored else "nothing was left broken"
         else:
-            plans = drills.plan_drill(environment, deployed.outputs, Action(practice), to)
-            report = practise(terminal, terminal.console(as_json), environment, *plans, yes=yes, seconds=seconds)
-            document, text = report.document(), str(report)
+            found = practise(terminal, terminal.console(as_json), deployed, practice, to, yes=yes, seconds=seconds)
+            terminal.keep(deployed, found, as_json=as_json)
+            document, text = found.document(), str(found)
     except AwsFailure as error:
         raise CommandStopped(UNFINISHED, str(error)) from error
     except KeyboardInterrupt:
@@ -427,13 +431,16 @@ def drill(context: typer.Context, practice: Practice, *, to: To = "", as_json: J
         raise CommandStopped(UNFINISHED)
 
 
-def practise(terminal: Terminal, console: Console, environment: Environment, planned: Plan,
-             targets: Mapping[str, drills.DrillTargets], *, yes: bool, seconds: float) -> drills.DrillReport:
+def practise(terminal: Terminal, console: Console, deployed: OpenStack, practice: DrillCommand | None, to: str, *,
+             yes: bool, seconds: float) -> drills.DrillReport:
     """Carry out a drill. Raises CommandStopped if it is refused or not confirmed, and what `Drill.run` raises."""
+    environment, back = deployed.environment, practice is None
+    planned, targets = drills.plan_drill(
+        environment, deployed.outputs, Action(practice or Action.SWITCHOVER), to)
     refused = drills.drill_refusals(environment, planned, yes=yes)
     if refused:
         raise CommandStopped(REFUSED, *refused)
-    if not yes and not terminal.confirm(f"{drills.warning(planned, targets)}\nBegin?"):
+    if not yes and not terminal.confirm(f"{drills.warning(planned, targets, back=back)}\nBegin?"):
         raise CommandStopped(REFUSED, "not confirmed")
 
     def claim_and_drive(cloud: Cloud, why: str, facts: Facts | None) -> Run:
@@ -441,7 +448,7 @@ def practise(terminal: Terminal, console: Console, environment: Environment, pla
         return drive(claim(cloud, _intent(terminal, cloud, facts or cloud.facts(), why, since)), console)
 
     cloud = Cloud(plan=planned, environment=environment)
-    return drills.Drill(cloud, targets, claim_and_drive, console.print, seconds).run()
+    return drills.Drill(cloud, targets, claim_and_drive, console.print, seconds, back).run()
 
 
 def carry_out(terminal: Terminal, action: Action, to: str, *, as_json: bool,

@@ -85,8 +85,8 @@ def drill_refusals(environment: Environment, plan: Plan, *, yes: bool) -> list[s
     return list(dict.fromkeys(found))
 
 
-def warning(plan: Plan, targets: Mapping[str, DrillTargets]) -> str:
-    """What the drill does, and how long payments fail, for the person who must confirm it. `targets` are by region."""
+def warning(plan: Plan, targets: Mapping[str, DrillTargets], *, back: bool) -> str:
+    """What the drill does, and how long payments fail, for the person who must confirm it; the rest as in `Drill`."""
     active = plan.other.region
     budget = sum(plan.budget().values())
     if plan.action is Action.FAILOVER:
@@ -98,7 +98,8 @@ def warning(plan: Plan, targets: Mapping[str, DrillTargets]) -> str:
                 "and the database loses what it has not replicated by then. Then the drill moves back, and payments "
                 "wait once more.")
     else:
-        does = f"Moves payments from {active} to {plan.target.region}, to stay. They wait for {budget:.0f} s at most."
+        does = (f"Moves payments from {active} to {plan.target.region}, {'and back' if back else 'to stay'}. They wait "
+                f"for {budget:.0f} s at most{' each time' if back else ''}.")
     clients = "Clients make real payments of one minor unit from drill:from to drill:to."
     return " ".join([f"Drill, {plan.action}.", does, clients, *([] if plan.stack.service_url else [f"{NO_DNS}."])])
 
@@ -107,7 +108,7 @@ def warning(plan: Plan, targets: Mapping[str, DrillTargets]) -> str:
 class Drill:
     """A drill of the cloud's plan. `targets` are by region; `say` prints a line of progress.
 
-    Clients pay for `seconds` at most.
+    Clients pay for `seconds` at most. `back`: a planned move is moved back, too; a failover always is.
     """
 
     cloud: Cloud
@@ -115,6 +116,7 @@ class Drill:
     drive: Drive
     say: Callable[[str], None]
     seconds: float = DURATION
+    back: bool = False
 
     def run(self) -> DrillReport:
         """Carry it out; the report says what went wrong.
@@ -137,9 +139,12 @@ class Drill:
                     raise AwsFailure(f"payments fail before the drill does anything: {', '.join(errors)}")
                 if plan.action is Action.FAILOVER:
                     self._fail_over(payer, record, moves)
-                    self._return(moves)
                 else:
                     moves.run = self.drive(self.cloud, f"drill of a {plan.action}", None)
+                if self.back:
+                    self._settles(payer)
+                if self.back or plan.action is Action.FAILOVER:
+                    self._return(moves)
                 self._settles(payer)
         except (RecoveryError, StoreUnavailable, BotoCoreError) as error:
             why = reason(error)
@@ -161,7 +166,7 @@ class Drill:
             self.say(f"{active} is broken")
             moves.run = self._take_over(last.id if last else "")
             self.say(f"{self.cloud.plan.target.region} has taken over")
-            self._settles(payer)
+            self._settles(payer)  # while it is broken
         finally:
             restore_region(clients, saved)
             record.update(broken=None)
@@ -178,13 +183,13 @@ class Drill:
         return self.drive(self.cloud, "drill of a failover", facts)
 
     def _return(self, moves: Moves) -> None:
-        """Move back to the region that was broken, once it can take payments again."""
+        """Move back to the region that gave up, once it can take payments again."""
         plan = self.cloud.plan
         moves.return_began = self.cloud.clock.monotonic()
         action = Action.FAILBACK if plan.other is plan.stack.sites[0] else Action.SWITCHOVER
         cloud = replace(self.cloud, plan=Plan(action=action, stack=plan.stack, target=plan.other))
         self._wait(partial(self._evidence, cloud), REJOIN.budget)
-        moves.back = self.drive(cloud, "drill of a failover, moving back", None)
+        moves.back = self.drive(cloud, f"drill of a {plan.action}, moving back", None)
 
     def _wait(self, look: Callable[[], T], seconds: float) -> T:
         """The result of the first look that does not raise AwsFailure. Raises what the last look raised."""

@@ -1,14 +1,19 @@
 """The report of a drill."""
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
+from contract import Phase
 from recovery.drill.payer import Payer
 from recovery.measure import GOOD, Recovery, measure
 from recovery.plan import Plan
 from recovery.record import Run
+from recovery.report.model import PhaseTime, RecoveryTime, RequestMark, Story
+from recovery.report.move import events, steps, utc
+from recovery.report.page import ReportPage
 
 NO_DNS = "DNS is not part of it: clients turn from one region's API to the other's by themselves"
 
@@ -27,8 +32,8 @@ class DrillReport:
     """The outcome of a drill; times in seconds since the epoch.
 
     `why` says what went wrong: in the drill itself, or else that payments were not accepted again within the recovery
-    time objective, or that acknowledged ones are lost; empty if all went well. `back` is the move back after a
-    failover, None if there was none, or if no payment was made.
+    time objective, or that acknowledged ones are lost; empty if all went well. `back` is the move back, None if there
+    was none, or if no payment was made. `runs` are the moves, `requests` the clients' payments since it began.
     """
 
     began: float
@@ -43,6 +48,13 @@ class DrillReport:
     errors: Mapping[str, int] = field(default_factory=dict)
     dns: bool = True
     why: str = ""
+    runs: Sequence[Run] = ()
+    requests: Sequence[RequestMark] = ()
+
+    @property
+    def name(self) -> str:
+        """Of its files."""
+        return f"drill-{self.action}-{datetime.fromtimestamp(self.began, UTC):%Y%m%dT%H%M%SZ}"
 
     @property
     def ok(self) -> bool:
@@ -54,7 +66,26 @@ class DrillReport:
         return {"began": self.began, "ended": self.ended, "action": self.action, "from": self.origin, "to": self.target,
                 "ok": self.ok, "why": self.why, "acknowledged": self.acknowledged, "lost": self.lost,
                 "errors": dict(self.errors), "dns": self.dns, "recovery": self.recovery.document(),
-                "back": self.back and self.back.document()}
+                "back": self.back and self.back.document(), "runs": [run.document() for run in self.runs]}
+
+    def page(self) -> ReportPage:
+        """All of it for people."""
+        found = self.recovery
+        split = [PhaseTime(phase=Phase(phase), wall_s=took, full_s=took) for phase, took in found.phases.items()]
+        took = None if found.began is None or not split else RecoveryTime(
+            at_s=found.began - self.began, wall_s=found.whole, full_s=found.whole, split=split)
+        return ReportPage(
+            story=Story(title=f"Drill: {self.action} from {self.origin} to {self.target}", recovery=took,
+                        requests=self.requests, events=[each for run in self.runs for each in events(run, self.began)]),
+            ok=self.ok, verdict=self.why or "all went well", todo=(),
+            figures={"payments acknowledged": f"{self.acknowledged}", "of them lost": f"{self.lost}"},
+            facts={"began": utc(self.began), "recovery": _text(found),
+                   **({"moving back": _text(self.back)} if self.back else {}),
+                   **{f"run by {run.driver}": run.caller or "unknown" for run in self.runs},
+                   **({} if self.dns else {"DNS": NO_DNS})},
+            tables={**{f"Steps: {run.what}": steps(run) for run in self.runs},
+                    **({"Errors": [["error", "times"], *([kind, f"{count}"] for kind, count in self.errors.items())]}
+                       if self.errors else {})})
 
     def __str__(self) -> str:
         """For people, in lines."""
@@ -84,6 +115,9 @@ def write_report(plan: Plan, payer: Payer, moves: Moves, *, began: float, ended:
         began=began, ended=ended, action=plan.action.value, origin=plan.other.region,
         target=plan.target.region, recovery=recovery, back=back, acknowledged=len(payer.acknowledged), lost=lost,
         errors=Counter(write.kind for write in payer.writes if not write.accepted), dns=bool(plan.stack.service_url),
+        runs=[run for run in (moves.run, moves.back) if run],
+        requests=[RequestMark(at_s=write.sent_at + offset - began, ok=write.accepted, region=write.where)
+                  for write in payer.writes],
         why=why or "; ".join(filter(None, wrong)))
 
 

@@ -174,11 +174,11 @@ class MoveReport:
             "payments restored by repair": f"{len(restored)}", "payments not restored": f"{len(lost)}"}
         facts = {"stack": stack.environment_suffix, "driver": run.driver, "caller": run.caller or "unknown",
                  "why": run.why, "accepted": "a person has accepted the loss of data" if run.accepted else "",
-                 "began": _time(run.began), "ended": _time(run.ended) if run.ended else "not yet",
+                 "began": utc(run.began), "ended": utc(run.ended) if run.ended else "not yet",
                  "outcome": run.outcome or "unfinished", "restored by repair": _sums(restored),
                  "not restored": _sums(lost), "clients follow": f"within {stack.health_check_interval + DNS_TTL} s"}
         return ReportPage(
-            story=Story(title=f"{run.action.capitalize()} to {run.target}, {_time(run.began)}", recovery=recovery,
+            story=Story(title=f"{run.action.capitalize()} to {run.target}, {utc(run.began)}", recovery=recovery,
                         requests=(), events=[*self._failure(), *events(run, self.began)]),
             ok=not self.wrong, verdict=self.verdict, figures=figures, todo=self.todo,
             facts={key: value for key, value in facts.items() if value},
@@ -200,7 +200,7 @@ def events(run: Run, began: float) -> Iterator[TimelineEvent]:
 def steps(run: Run) -> Rows:
     """The steps of a run, after a row of headings."""
     return [["step", "began", "took", "result"],
-            *([key, _time(done.began), f"{done.ended - done.began:.1f} s" if done.ended else "", done.note]
+            *([key, utc(done.began), f"{done.ended - done.began:.1f} s" if done.ended else "", done.note]
               for key, done in run.steps.items())]
 
 
@@ -230,5 +230,6 @@ def _listed(lines: Sequence[Mapping[str, Any]]) -> Rows:
               for line in lines)]
 
 
-def _time(moment: float) -> str:
+def utc(moment: float) -> str:
+    """A moment, in seconds since the epoch, for people."""
     return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
+from recovery.cli import REPORTS
+from tests.unit.quoted import wrong
+
 FOLDER = Path(__file__).parents[2] / ".github" / "workflows"
-WITH_CREDENTIALS = ("deploy", "destroy")
+WITH_CREDENTIALS = ("deploy", "destroy", "drill")
 
 
 def workflow(name: str) -> dict[str, Any]:
@@ -47,6 +50,18 @@ def test_everything_is_installed_by_hash_before_there_are_credentials(name: str)
         secret = "PULUMI_CONFIG_PASSPHRASE" in step.get("env", {})
         assert secret is (step.get("run", "").startswith(("make up", "make destroy")))
     assert "PULUMI_CONFIG_PASSPHRASE" not in job["env"]
+
+
+def test_the_drill_is_off_until_a_variable_names_its_stack_and_keeps_its_report_whatever_comes_of_it() -> None:
+    job = workflow("drill")["jobs"]["drill"]
+    assert "\non:\n  schedule:\n" in (FOLDER / "drill.yml").read_text(encoding="utf-8")
+    assert job["if"] == "vars.DRILL_STACK != ''"
+    drill, kept = job["steps"][-2:]
+    words = drill["run"].split()
+    assert words[-2:] == ["drill", "--yes"]
+    assert not wrong("python -m recovery drill --yes", True)
+    assert kept["if"] == "always()"
+    assert kept["with"]["path"] == f"{REPORTS}/"
 
 
 def test_the_outputs_of_a_deployment_are_kept() -> None:

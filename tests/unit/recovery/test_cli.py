@@ -765,15 +765,29 @@ def test_a_drill_asks_first_and_prints_its_report(drills: Shell) -> None:
     assert (result.code, result.err) == (0, [])
     assert f"Moves payments from {HOME} to {AWAY}" in questions[0]
     assert f"drill switchover from {HOME} to {AWAY}: ok\nrecovery: " in result.out
+    assert f"report: {drills.reports}/drill-switchover-" in result.out
     drills.world.wait(60.0)
     result = drills.type("drill failback --yes --json --seconds 300")
     record = drills.world.run_task(partial(drills.world.table_in(HOME).document, DRILL_KEY))
     assert (result.code, json.loads(result.out)) == (0, {key: record[key] for key in record if key != "broken"})
-    assert [line.split()[0] for line in result.err] == [step.key for step in STEPS[Action.FAILBACK]]
+    assert [line.split()[0] for line in result.err] == [*(step.key for step in STEPS[Action.FAILBACK]), "report:"]
+
+
+def test_by_default_a_drill_switches_over_and_back(drills: Shell) -> None:
+    result = drills.type("drill --yes --json")
+    assert [run["action"] for run in json.loads(result.out)["runs"]] == ["switchover", "failback"]
+    assert (result.code, drills.reported(), drills.world.aurora.writer) == (0, ["drill"], HOME)
+
+
+def test_a_drill_that_loses_payments_must_be_asked_for(drills: Shell) -> None:
+    result = drills.type("drill failover --yes")
+    assert (result.code, len(result.err), drills.head) == (2, 1, "")
+    assert "AWS may take hours to rebuild a large database" in result.err[0]
+    assert result.err[0].endswith("add --accept-data-loss")
 
 
 def test_a_drill_that_is_not_confirmed_changes_nothing(drills: Shell) -> None:
-    assert drills.type("drill failover") == Result(2, "", ["recovery: not confirmed"])
+    assert drills.type("drill failover --accept-data-loss") == Result(2, "", ["recovery: not confirmed"])
     assert DRILL_KEY not in drills.world.table.views[AWAY]
 
 

@@ -14,11 +14,13 @@ from recovery.drill.drill import default_target, warning
 from recovery.drill.outage import RESTORE, DrillRecord, DrillTargets, restore
 from recovery.drill.report import NO_DNS
 from recovery.errors import AlreadyRunning, AwsFailure, StepTimedOut
+from recovery.measure import Recovery
 from recovery.plan import Action, Facts, predict
 from recovery.record import Run
 from simulator.scheduler import EPOCH
 from tests.unit.recovery.calm_world import EAST, WEST
 from tests.unit.recovery.drill.drill_world import DrillWorld
+from tests.unit.recovery.report.reader import Reader
 
 
 def test_a_failover_drill_moves_back_leaves_everything_as_it_was_and_reports_both_ways() -> None:
@@ -41,6 +43,40 @@ def test_a_failover_drill_moves_back_leaves_everything_as_it_was_and_reports_bot
     assert report.back.phases["detect"] == 0.0
     assert world.recorded() == {**report.document(), "broken": None}
     assert str(report).splitlines()[0] == f"drill failover from {EAST} to {WEST}: ok"
+
+
+def test_a_switchover_drill_may_move_back_and_reports_both_ways() -> None:
+    world = DrillWorld()
+    report = world.run_task(world.drill(Action.SWITCHOVER, back=True).run)
+    assert report.ok, report
+    assert world.ended() == [f"switchover to {WEST}: done", f"failback to {EAST}: done"]
+    assert (world.leader(WEST)[0], world.aurora.writer, report.lost) == (EAST, EAST, 0)
+    assert (report.recovery.recovered, report.back and report.back.recovered) == (True, True)
+    assert world.recorded()["broken"] is None
+
+
+def test_the_page_shows_both_moves_and_every_payment() -> None:
+    world = DrillWorld()
+    report = world.run_task(world.drill().run)
+    text = Reader(report.page().html()).text
+    assert re.fullmatch(r"drill-failover-20[0-9]{6}T[0-9]{6}Z", report.name)
+    failed = sum(report.errors.values())
+    for words in (f"✓ Drill: failover from {EAST} to {WEST}", "all went well", f"{len(report.requests)} requests",
+                  f"payments acknowledged {report.acknowledged}", f"of which {failed} failed", "moving back",
+                  f"Steps: failover to {WEST}", f"Steps: failback to {EAST}", "503 not the writer", "run by drill"):
+        assert words in text
+    assert sum(not each.ok for each in report.requests) == failed
+    assert [run["action"] for run in report.document()["runs"]] == ["failover", "failback"]
+
+
+def test_the_page_of_a_drill_that_nobody_noticed_or_that_failed_says_so() -> None:
+    world = DrillWorld()
+    report = replace(world.run_task(world.drill(Action.SWITCHOVER).run), errors={}, dns=False, why="it failed")
+    text = Reader(replace(report, recovery=Recovery()).page().html()).text
+    assert "✗ it failed" in text
+    assert NO_DNS in text
+    assert "Errors" not in text
+    assert "no payment failed" in text
 
 
 def test_the_key_is_read_first_and_route_53_is_not_called_from_the_outage_to_its_end() -> None:
@@ -300,15 +336,17 @@ def test_it_says_what_it_breaks_and_for_how_long() -> None:
     world = DrillWorld()
     targets = {site.region: DrillTargets.of(world.outputs, site) for site in world.stack.sites}
     planned = world.plan(Action.FAILOVER)
-    text = warning(planned, targets)
+    text = warning(planned, targets, back=False)
     assert f"Blocks the payments function in {EAST}, and makes its health check fail" in text
     least, most = (sum(getattr(each, end) for each in predict(world.stack)) for end in ("least", "most"))
     assert f"{least:.0f} to {most:.0f} s (predicted; the budget is {sum(planned.budget().values()):.0f} s)" in text
     assert "drill:from to drill:to" in text
     assert NO_DNS not in text
     unnamed = replace(planned, stack=replace(world.stack, service_url=""))
-    assert NO_DNS in warning(unnamed, targets)
-    assert "to stay" in warning(world.plan(Action.SWITCHOVER), targets)
+    assert NO_DNS in warning(unnamed, targets, back=False)
+    assert "to stay. They wait for 615 s at most. C" in warning(world.plan(Action.SWITCHOVER), targets, back=False)
+    assert "and back. They wait for 615 s at most each time" in warning(
+        world.plan(Action.SWITCHOVER), targets, back=True)
 
 
 def test_by_default_it_moves_away_from_the_leader_and_a_failback_to_the_primary_region() -> None:
