@@ -69,9 +69,10 @@ class Progress:
     def of(cls, item: AwsResponse | None) -> "Progress":
         """What was saved; a new one if that cannot be read."""
         try:
-            found = json.loads(item["document"]["S"]) if item else {}
-            return cls(**{each.name: found[each.name] for each in fields(cls) if each.name in found})
-        except (KeyError, TypeError, ValueError):
+            found, new = json.loads(item["document"]["S"]) if item else {}, cls()
+            return cls(**{each.name: found[each.name] for each in fields(cls)
+                          if isinstance(getattr(new, each.name), type(found.get(each.name)))})
+        except (KeyError, TypeError, ValueError, AttributeError):
             return cls()
 
     def next(self, phase: Phase) -> "Progress":
@@ -151,7 +152,8 @@ class Work:
     def run(self, until: Deadline, *, begin: bool) -> Iterator[Progress]:
         """Go on until a pass has ended that restored nothing, or the time is over. Yields what is saved."""
         item = self._table.item(REPAIR_PREFIX + self._here.region, self._deadline())
-        self._revision, progress = int(item["revision"]["N"]) if item else 0, Progress.of(item)
+        revision = item.get("revision", {}).get("N", 0) if item else 0
+        self._revision, progress = int(revision), Progress.of(item)
         if progress.epoch != self._epoch:
             progress = replace(progress, epoch=self._epoch, repaired=0).next(Phase.RECENT)
         elif progress.phase == Phase.ENDED and (begin or not progress.rest):
@@ -192,7 +194,8 @@ class Work:
         """The payments from where the progress is to the end of its pass."""
         match progress.phase:
             case Phase.RECENT:
-                yield from self._newest(int(progress.cursor or LAST_PLACE), progress.counts.get("read", 0))
+                before = int(progress.cursor) if progress.cursor.isdecimal() else LAST_PLACE
+                yield from self._newest(before, progress.counts.get("read", 0))
             case Phase.LEDGER:
                 yield from self._in_order(progress.cursor)
                 yield Batch(Phase.TABLE)

@@ -47,14 +47,14 @@ class DynamoTable:
     name: str
 
     def register(self, record: Record, deadline: Deadline, *, again: bool = False) -> AwsResponse:
-        """Put an item if its key is new; `again`: also in place of one whose epoch is not newer.
+        """Put an item if its key is new; `again`: also in place of one that does not have a newer epoch.
 
         Returns the item that is there now: a repeat costs no read.
         """
         item = item_of(record)
         more: AwsResponse = {"ConditionExpression": IS_NEW}
         if again:
-            more = {"ConditionExpression": f"{IS_NEW} OR epoch <= :epoch",
+            more = {"ConditionExpression": "NOT epoch > :epoch",
                     "ExpressionAttributeValues": {":epoch": item["epoch"]}}
         answer = call(Store.TABLE, deadline, self.client.put_item, CONDITION_FAILED, TableName=self.name, Item=item,
                       ReturnValuesOnConditionCheckFailure="ALL_OLD", **more)
@@ -121,12 +121,11 @@ class DynamoTable:
                 return
 
     def note(self, key: str, text: str, revision: int, deadline: Deadline) -> bool:
-        """Keep a text under a key that no payment has, if its revision is the one before. Returns whether it was."""
-        more: AwsResponse = {"ConditionExpression": IS_NEW} if revision == 1 else {
-            "ConditionExpression": "revision = :before",
-            "ExpressionAttributeValues": {":before": {"N": str(revision - 1)}}}
-        answer = call(Store.TABLE, deadline, self.client.put_item, CONDITION_FAILED, TableName=self.name, Item={
-            **_key(key), "version": {"N": "1"}, "revision": {"N": str(revision)}, "document": {"S": text}}, **more)
+        """Keep a text under a key that no payment has, if its revision is newer than what is there; whether it was."""
+        number = {"N": str(revision)}
+        answer = call(Store.TABLE, deadline, self.client.put_item, CONDITION_FAILED, TableName=self.name,
+                      Item={**_key(key), "version": {"N": "1"}, "revision": number, "document": {"S": text}},
+                      ConditionExpression="NOT revision >= :revision", ExpressionAttributeValues={":revision": number})
         return "Error" not in answer
 
 

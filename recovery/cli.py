@@ -63,7 +63,7 @@ from recovery.plan import (
 from recovery.record import ControlRecord, Run, StepProgress
 from recovery.report.move import MoveReport, read_repairs
 from recovery.report.page import write
-from recovery.runner import Hold, Intent, Runner, claim, end_open_run
+from recovery.runner import Hold, Intent, Runner, claim, end_undecided_run
 from recovery.stack import Stack
 from recovery.status import read_status
 from recovery.steps import AwsSteps
@@ -352,17 +352,13 @@ def abort(context: typer.Context, *, as_json: Json = False) -> None:
     for site in deployed.stack.sites:
         cloud = deployed.cloud(Action.ALIGN, site.region)
         try:
-            record = cloud.table.record()
+            run = end_undecided_run(cloud, f"aborted by {terminal.driver}")
         except StoreUnavailable as error:
             terminal.warn(f"{site.region} does not say whether a run is open: {reason(error)}")
             continue
-        run = record.open_run
-        if run and run.target == site.region:
-            if run.epoch:
-                raise CommandStopped(
-                    REFUSED, f"{run.what} has fenced: it is a decision, and only the next move ends it")
-            end_open_run(cloud, record, f"aborted by {terminal.driver}")
-            ended.append(run.what)
+        if run and run.epoch:
+            raise CommandStopped(REFUSED, f"{run.what} has fenced: it is a decision, and only the next move ends it")
+        ended += [run.what] if run else []
     if not ended:
         raise CommandStopped(REFUSED, "no run is open that has not fenced")
     terminal.show({"aborted": ended}, f"aborted: {', '.join(ended)}", as_json=as_json)

@@ -143,6 +143,30 @@ def end_open_run(cloud: Cloud, record: ControlRecord, outcome: str) -> None:
         cloud.table.write_record(record.next(run=replace(run, ended=cloud.clock.time(), outcome=outcome)))
 
 
+def end_undecided_run(cloud: Cloud, outcome: str) -> Run | None:
+    """End the open run to the plan's target, unless it has fenced, also while its driver lives.
+
+    Returns that run, also if it goes on because it has fenced; None if there is none. Raises AlreadyRunning if its
+    driver has written in between each time, and StoreUnavailable.
+    """
+    left = ATTEMPTS
+    while True:
+        left -= 1
+        record = cloud.table.record()
+        run = record.open_run
+        if run is None or run.target != cloud.plan.target.region:
+            return None
+        if run.epoch:
+            return run
+        try:
+            end_open_run(cloud, record, outcome)
+        except AlreadyRunning:
+            if not left:
+                raise
+        else:
+            return run
+
+
 @dataclass(kw_only=True)
 class Runner:
     """Carries out a held run of the cloud's plan to its end.

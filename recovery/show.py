@@ -33,8 +33,8 @@ def _cell(region: Mapping[str, Any], key: str) -> str:
     if key == "right" and isinstance(value, Mapping):
         return f"{value['region']} (epoch {value['epoch']})"
     if key in OBSERVED and region["stale"] is True:
-        return f"{text(value)} ({region['watched_s']:.0f} s old)"
-    return text(value)
+        return f"{UNKNOWN if value is None else text(value)} ({region['watched_s']:.0f} s old)"
+    return UNKNOWN if value is None and key != "writer" else text(value)
 
 
 def stack(status: Mapping[str, Any]) -> list[str]:

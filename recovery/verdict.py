@@ -102,8 +102,10 @@ def _obstacle(region: str, standby: Report) -> str:
 
 def _could(region: str, standby: Report) -> str:
     """Whether a region could take over, and what would be lost."""
-    return _obstacle(region, standby) or (
-        f"{region} can take over; at most {standby['exposure_s']:.0f} s of payments at risk")
+    exposure = standby["exposure_s"]
+    risk = f"at most {exposure:.0f} s of payments at risk" if isinstance(exposure, float) else (
+        "it is unknown what would be lost")
+    return _obstacle(region, standby) or f"{region} can take over; {risk}"
 
 
 def _command(action: str, region: str) -> str:

@@ -5,7 +5,7 @@ one item the later wins everywhere. Strong: one history for all regions, for whi
 witness; a write while another region's of the same item is under way is refused with a conflict.
 """
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import cache, partial
@@ -217,18 +217,19 @@ def _date(seconds: int) -> str:
 
 
 
-Term = tuple[str, str, str]
+Term = tuple[bool, str, str, str]
 
 
 @cache
 def _terms(condition: str) -> tuple[tuple[Term, ...], ...]:
-    """A condition expression as alternatives of terms: (name, operator or function, value)."""
+    """A condition expression as alternatives of terms: (not negated, name, operator or function, value)."""
     def term(text: str) -> Term:
-        function = re.fullmatch(r"(attribute_not_exists|attribute_exists)\((\S+)\)", text.strip())
+        text, affirmed = text.strip().removeprefix("NOT "), not text.strip().startswith("NOT ")
+        function = re.fullmatch(r"(attribute_not_exists|attribute_exists)\((\S+)\)", text)
         if function:
-            return function[2], function[1], ""
+            return affirmed, function[2], function[1], ""
         name, operator, value = text.strip("() ").split()
-        return name, operator, value
+        return affirmed, name, operator, value
 
     return tuple(tuple(map(term, part.strip().removeprefix("(").removesuffix(")").split(" AND ")))
                  if part.strip().startswith("(") else tuple(map(term, part.split(" AND ")))
@@ -238,10 +239,11 @@ def _terms(condition: str) -> tuple[tuple[Term, ...], ...]:
 def holds(condition: str, item: Item | None, given: Mapping[str, Any]) -> bool:
     """Whether a condition expression holds of an item: comparisons and functions, joined by AND, and those by OR."""
     names, values = given.get("ExpressionAttributeNames", {}), given.get("ExpressionAttributeValues", {})
-    return any(all(_holds(term, item or {}, names, values) for term in terms) for terms in _terms(condition))
+    return any(all(_holds(term, item or {}, names, values) is affirmed for affirmed, *term in terms)
+               for terms in _terms(condition))
 
 
-def _holds(term: Term, item: Item, names: Mapping[str, str], values: Mapping[str, Item]) -> bool:
+def _holds(term: Sequence[str], item: Item, names: Mapping[str, str], values: Mapping[str, Item]) -> bool:
     name, operator, value = term
     found = item.get(names.get(name, name))
     if not value:

@@ -123,6 +123,7 @@ def test_a_scan_gives_pages(machine: Machine) -> None:
     ("n = :two", True), ("n < :two", False), ("n >= :two AND s = :x", True), ("attribute_not_exists(n)", False),
     ("attribute_exists(n)", True), ("attribute_not_exists(n) OR s = :x", True),
     ("(n = :two AND s = :y) OR s = :x", True),
+    ("NOT n > :two", True), ("NOT n >= :two", False), ("NOT missing >= :two", True), ("NOT s >= :two", True),
     ("missing = :x", False), ("missing <> :x", True), ("s = :two", False)])
 def test_conditions(condition: str, wanted: bool) -> None:
     item = {"n": {"N": "2"}, "s": {"S": "x"}}

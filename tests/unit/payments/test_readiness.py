@@ -1,4 +1,6 @@
 """Readiness: the leader writes a canary as it writes a payment, and the standby tries all but a write."""
+from typing import Any
+
 import pytest
 
 from contract import RECORD_KEY
@@ -67,6 +69,16 @@ def test_a_canary_of_an_older_epoch_does_not_replace_a_newer_one() -> None:
     region.dynamodb.items[f"!canary:{HERE}"]["epoch"] = {"N": "2"}
     assert region.readiness()["ready"] is False
     assert region.dynamodb.items[f"!canary:{HERE}"]["epoch"] == {"N": "2"}
+
+
+@pytest.mark.parametrize("change", [{}, {"epoch": {"S": "one"}}])
+def test_a_malformed_canary_is_replaced(change: dict[str, Any]) -> None:
+    region = Region(HERE)
+    region.readiness()
+    item = region.dynamodb.items[f"!canary:{HERE}"]
+    region.dynamodb.items[f"!canary:{HERE}"] = {"payment_id": item["payment_id"], **change}
+    assert region.readiness()["ready"] is True
+    assert region.dynamodb.items[f"!canary:{HERE}"].keys() == item.keys()
 
 
 def test_two_canaries_at_once_are_both_written() -> None:

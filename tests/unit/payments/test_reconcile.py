@@ -392,14 +392,18 @@ def test_of_two_repairs_at_once_one_stops() -> None:
     assert (answer["done"], answer["error"]) == (False, "table:AnotherRepair")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "1", '{"number": 4, "unknown": 1}'])
-def test_a_cursor_that_cannot_be_read_begins_anew_and_unknown_fields_are_ignored(text: str) -> None:
+@pytest.mark.parametrize("revision", [{"revision": {"N": "7"}}, {}, {"revision": {"S": "seven"}}])
+@pytest.mark.parametrize(("text", "number"), [
+    ("{", 2), ("[]", 2), ("1", 2), ('{"number": 4, "unknown": 1}', 6), ('{"number": "4", "counts": []}', 2),
+    ('{"epoch": 1, "phase": "recent", "cursor": "x", "number": 4}', 5)])
+def test_a_cursor_that_cannot_be_read_begins_anew_and_unknown_fields_are_ignored(
+        text: str, number: int, revision: dict[str, Any]) -> None:
     region = Region()
     region.pay(PAYMENT)
     region.dynamodb.items[f"{REPAIR_PREFIX}us-east-1"] = {
-        "payment_id": {"S": f"{REPAIR_PREFIX}us-east-1"}, "revision": {"N": "7"}, "document": {"S": text}}
+        "payment_id": {"S": f"{REPAIR_PREFIX}us-east-1"}, "document": {"S": text}, **revision}
     answer = run(region)
-    assert (answer["error"], answer["counts"]["settled"], answer["pass"]) == ("", 1, 6 if "number" in text else 2)
+    assert (answer["error"], answer["counts"]["settled"], answer["pass"]) == ("", 1, number)
 
 
 def test_a_leader_that_is_replaced_during_its_repair_stops() -> None:

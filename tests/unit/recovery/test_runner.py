@@ -13,7 +13,16 @@ from recovery.control_table import ControlTable
 from recovery.errors import AlreadyRunning, AwsFailure, EvidenceTooOld, GivenUp, StepTimedOut
 from recovery.plan import FENCE, MOVE_TRAFFIC, Action
 from recovery.record import ControlRecord, Run, StepProgress
-from recovery.runner import EVIDENCE_LASTS, STILL, Hold, Intent, Runner, claim, end_open_run
+from recovery.runner import (
+    EVIDENCE_LASTS,
+    STILL,
+    Hold,
+    Intent,
+    Runner,
+    claim,
+    end_open_run,
+    end_undecided_run,
+)
 from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
 
 
@@ -89,6 +98,28 @@ def test_a_failover_takes_the_record_although_the_planned_moves_driver_writes_it
     else:
         with pytest.raises(AlreadyRunning):
             world.run_task(lambda: claim(cloud, intent))
+
+
+@pytest.mark.parametrize(("writes", "ends"), [(2, True), (99, False)])
+def test_an_undecided_run_is_ended_although_its_driver_writes_it_too(
+        world: CalmWorld, monkeypatch: pytest.MonkeyPatch, writes: int, *, ends: bool) -> None:
+    other, left, read = world.claim(Action.SWITCHOVER, driver="bob"), [writes], ControlTable.record
+    cloud = world.cloud()
+
+    def interfered(table: ControlTable) -> ControlRecord:
+        found = read(table)
+        if table is cloud.table and left[0]:
+            left[0] -= 1
+            other.prove()  # between the read and the write
+        return found
+
+    monkeypatch.setattr(ControlTable, "record", interfered)
+    if ends:
+        assert world.run_task(lambda: end_undecided_run(cloud, "aborted")) == other.run
+        assert world.record().open_run is None
+    else:
+        with pytest.raises(AlreadyRunning):
+            world.run_task(lambda: end_undecided_run(cloud, "aborted"))
 
 
 # --- Fences

@@ -38,6 +38,16 @@ def test_each_region_is_a_column() -> None:
         "controller looked, s ago": ["4.0", UNKNOWN]}
 
 
+def test_what_is_unknown_is_not_called_none() -> None:
+    region = {**REGION, **dict.fromkeys(("alive", "ready", "exposure_s", "watched_s", "writer"))}
+    for stale, exposure in ((False, UNKNOWN), (True, f"{UNKNOWN} (4 s old)")):
+        found = {**FOUND, "regions": {HOME: {**region, "stale": stale, "watched_s": 4.0}, AWAY: SILENT}}
+        rows = {row[0]: row[1] for row in show.regions(found)}
+        assert [rows[each] for each in ("answers", "can take payments", "database writer")] == [
+            UNKNOWN, UNKNOWN, "none"]
+        assert rows["at risk in a failover, s"] == exposure
+
+
 def test_what_a_controller_said_long_ago_is_marked_with_its_age() -> None:
     found = {**FOUND, "regions": {HOME: {**REGION, "stale": True, "watched_s": 75.2}, AWAY: SILENT}}
     rows = {row[0]: row[1] for row in show.regions(found)}
