@@ -24,7 +24,7 @@ from rehearsal.deploy.pulumi_engine import PROGRAM
 from rehearsal.drills.scenario import Scenario, choose
 from rehearsal.errors import ProjectError
 from rehearsal.report import RunReport
-from rehearsal.run import ENGINES, Parts, Rehearsal, RunOptions
+from rehearsal.run import ENGINES, PASSED, Parts, Rehearsal, RunOptions
 from rehearsal.sandbox import NAME, ask
 
 ROOT = Path(__file__).parents[1]
@@ -51,6 +51,9 @@ def rehearse(
     drilled: Annotated[str | None, typer.Option(
         "--drills", metavar="all|gate|none|NAME[,NAME]",
         help="Recovery drills to run. Default: region-lost, or none with --exec.")] = None,
+    fitting: Annotated[bool, typer.Option(
+        "--fitting", help="Leave out the drills that are named and meant for another mode; do nothing if none is left."
+    )] = False,
     factor: Annotated[float, typer.Option(
         help="How many times faster than on AWS the health checks, TTLs and controllers run; work takes its own time.",
         min=1, max=20)] = FACTOR,
@@ -72,8 +75,13 @@ def rehearse(
     options = RunOptions(
         project=project, regions=_regions(settings), command=_words(command), output=STDERR if as_json else None,
         outages=choose("outages", shown or ("none" if command or sandbox else "all"), strong=_strong(settings)),
-        drills=_drills(drilled or ("none" if command or sandbox or not settings.domain_name else ""), settings),
+        drills=_drills(drilled or ("none" if command or sandbox or not settings.domain_name else ""), settings,
+                       fitting=fitting),
         factor=factor, reports=reports, sandbox=sandbox, engine=_engine(engine))
+    if fitting and not options.drills:
+        print(f"--drills {drilled}: none is meant for tableConsistency={settings.table.consistency} and "
+              f"failoverMode={settings.failover_mode}", file=sys.stderr)
+        return PASSED
     return _run(options, context.obj, as_json=as_json)
 
 
@@ -133,9 +141,10 @@ def _strong(settings: Settings) -> bool:
     return settings.table.consistency == "strong"
 
 
-def _drills(words: str, settings: Settings) -> list[Scenario]:
+def _drills(words: str, settings: Settings, *, fitting: bool) -> list[Scenario]:
     manual = settings.failover_mode == "manual"
-    found = choose("drills", words or (MANUAL_DRILL if manual else DRILL), strong=_strong(settings), manual=manual)
+    found = choose("drills", words or (MANUAL_DRILL if manual else DRILL), strong=_strong(settings), manual=manual,
+                   fitting=fitting)
     if found and not settings.domain_name:
         raise ProjectError(f"--drills {words}: needs domainName: without it there is no DNS to move")
     return found

@@ -7,10 +7,12 @@ hands it to a task of its own; cancelling that task before its first step leaks 
 import asyncio
 import socket
 import struct
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -61,7 +63,7 @@ class Listener:
     """Accepts the connections of a listening socket, and serves each in a task of its own, until `close`.
 
     It runs on the event loop that creates it. `serve` may raise OSError and EOFError: either side of a connection may
-    vanish at any moment.
+    vanish at any moment. Any other error is a fault of the rehearsal: it ends the connection, and is printed in a line.
     """
 
     def __init__(self, listening: socket.socket,
@@ -87,17 +89,23 @@ class Listener:
             accepted, _ = self._listening.accept()
             task = self._loop.create_task(self._handle(accepted))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
             # Not left to the task, which may be cancelled before its first step.
-            task.add_done_callback(lambda _: accepted.close())
+            task.add_done_callback(partial(self._end, accepted))
+
+    def _end(self, accepted: socket.socket, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        accepted.close()
+        error = None if task.cancelled() else task.exception()
+        if error:
+            print(f"a connection failed: {error!r}", file=sys.stderr)
 
     async def _handle(self, accepted: socket.socket) -> None:
         streams: list[Stream] = []
         protocol = asyncio.StreamReaderProtocol(
             asyncio.StreamReader(LIMIT), lambda reader, writer: streams.append((reader, writer)))
-        await self._loop.connect_accepted_socket(lambda: protocol, accepted)
-        reader, writer = streams[0]
         with suppress(OSError, EOFError):
+            await self._loop.connect_accepted_socket(lambda: protocol, accepted)
+            reader, writer = streams[0]
             async with closing_stream(writer):
                 await self._serve(reader, writer)
 

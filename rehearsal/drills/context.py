@@ -80,7 +80,7 @@ class ScenarioContext:
 
     def named(self, text: str) -> str:
         """A text with the regions' names in place of `{active}` and `{standby}`."""
-        return text.format(active=self.active.name, standby=self.standby.name)
+        return text.replace("{active}", self.active.name).replace("{standby}", self.standby.name)
 
     def start_load(self, load: LoadGenerator) -> None:
         """Let clients pay, and wait for the first acknowledgement. Raises CheckFailed."""

@@ -30,7 +30,7 @@ def perform(actions: Iterable[ScenarioAction], run: ScenarioContext) -> str:
     """Carry actions out, one after the other; gives what they measured. Raises the first failure."""
     found = []
     for each in actions:
-        run.recording.note(each.lane, str(each), run.clock.monotonic())
+        run.recording.note(each.lane, run.named(str(each)), run.clock.monotonic())
         found.append(each.perform(run))
     return ", ".join(each for each in found if each)
 

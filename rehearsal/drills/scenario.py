@@ -145,10 +145,11 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def choose(group: Group, words: str, *, strong: bool, manual: bool | None = None,
-           folder: Path = FOLDER) -> list[Scenario]:
+           fitting: bool = False, folder: Path = FOLDER) -> list[Scenario]:
     """The scenarios of a group that `all`, `gate` (of drills), `none` or names with commas between mean.
 
-    manual: the failover mode for which they must be meant (None: either). Raises ProjectError.
+    manual: the failover mode for which they must be meant (None: either). fitting: those that are named, and not meant
+    for this consistency and this mode, are left out, not refused. Raises ProjectError.
     """
     mode: Mode = "strong" if strong else "eventual"
     known = {path.stem: path for path in sorted((folder / group).glob("*.toml"))}
@@ -161,9 +162,12 @@ def choose(group: Group, words: str, *, strong: bool, manual: bool | None = None
     for name in words.split(","):
         if name not in known:
             raise ProjectError(f"--{group} {name}: must be {', '.join(WORDS[group])} or some of {', '.join(known)}")
-        found.append(load(known[name]))
-        if mode not in found[-1].modes:
-            raise ProjectError(f"--{group} {name}: needs tableConsistency={found[-1].modes[0]}")
-        if manual not in (None, found[-1].manual):
-            raise ProjectError(f"--{group} {name}: needs failoverMode={'automatic' if manual else 'manual'}")
+        scenario = load(known[name])
+        needs = "" if mode in scenario.modes else f"tableConsistency={scenario.modes[0]}"
+        if manual not in (None, scenario.manual):
+            needs = f"failoverMode={'automatic' if manual else 'manual'}"
+        if needs and not fitting:
+            raise ProjectError(f"--{group} {name}: needs {needs}")
+        if not needs:
+            found.append(scenario)
     return found

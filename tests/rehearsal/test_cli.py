@@ -67,6 +67,23 @@ def test_drills_are_run_unless_a_command_is_run(world: World, arguments: list[st
     assert world.drilled == drilled
 
 
+@pytest.mark.parametrize(("arguments", "drilled"), [
+    (["--drills", "by-hand,region-lost"], ["region-lost"]),
+    (["--drills", "by-hand,region-lost", "--config", "failoverMode=manual"], ["by-hand"]),
+    (["--drills", "failback-waits,region-lost", "--config", "tableConsistency=strong", "--config",
+      "witnessRegion=us-east-2"], ["region-lost"])])
+def test_drills_of_other_modes_may_be_left_out(world: World, arguments: list[str], drilled: list[str]) -> None:
+    assert run(world, *arguments, "--fitting") == 0
+    assert world.drilled == drilled
+
+
+def test_where_no_drill_fits_nothing_is_deployed(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(world, "--drills", "by-hand", "--fitting") == 0
+    assert capsys.readouterr().err == (
+        "--drills by-hand: none is meant for tableConsistency=eventual and failoverMode=automatic\n")
+    assert (world.drilled, world.stopped) == ([], [])
+
+
 def test_a_sandbox_and_the_factor_are_passed_on(world: World) -> None:
     assert run(world) == 0
     assert (world.waited, world.environment["factor"]) == (0, 10)

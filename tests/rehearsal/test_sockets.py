@@ -113,6 +113,33 @@ def test_a_dropped_connection_is_reset_and_the_next_one_is_served() -> None:
     thread.close()
 
 
+@pytest.mark.parametrize(("fails", "error", "said"), [
+    ("connect", ConnectionResetError(), ""), ("connect", RuntimeError("no loop"), "failed: RuntimeError('no loop')\n"),
+    ("serve", OSError(), ""), ("serve", ValueError("not HTTP"), "a connection failed: ValueError('not HTTP')\n")])
+def test_whatever_ends_a_connection_nothing_is_left_unretrieved(
+        capsys: pytest.CaptureFixture[str], fails: str, error: Exception, said: str) -> None:
+    unretrieved: list[Any] = []
+
+    async def fail(*_: object) -> None:
+        raise error
+
+    async def work() -> bool:
+        loop, server = asyncio.get_running_loop(), listening()
+        loop.set_exception_handler(lambda _, context: unretrieved.append(context))
+        if fails == "connect":
+            loop.connect_accepted_socket = fail  # type: ignore[assignment, method-assign]
+        listener = Listener(server, echo if fails == "connect" else fail)
+        with closing(connected(server)) as client:
+            over = await asyncio.to_thread(ended, client)
+        await listener.close()
+        return over
+
+    assert asyncio.run(work())
+    gc.collect()
+    assert unretrieved == []
+    assert capsys.readouterr().err.endswith(said)
+
+
 def test_all_that_was_sent_arrives_before_the_end() -> None:
     text = b"x" * 10_000_000
 

@@ -243,6 +243,12 @@ def test_what_happened_is_in_its_order_each_in_its_lane() -> None:
         (1, "health", "primary unhealthy"), (1, "plan", "failover fence: done"), (1, "plan", "failover promote: done")]
 
 
+def test_a_command_is_shown_with_the_names_of_its_regions() -> None:
+    result = run(FakeEnvironment(), drill({"run": "failover --to {standby}"}, {"lag_back": {"table": 6}}))
+    shown = [event.what for event in result.events if event.lane in ("plan", "fault")]
+    assert shown == [f"run failover --to {WEST}", "lag back {'table': 6.0}"]
+
+
 def test_the_standbys_copies_lag_from_the_beginning_and_the_loss_is_judged_by_that() -> None:
     environment = FakeEnvironment()
     environment.lost = {"b"}

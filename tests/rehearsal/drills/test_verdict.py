@@ -150,6 +150,14 @@ def test_a_failover_calls_neither_the_other_region_nor_a_global_control_plane(
     assert judged(recorded([], run()), calls=calls)[BLACKOUT] == (ok, detail)
 
 
+def test_where_a_person_drives_the_controller_goes_on_looking() -> None:
+    look = replace(call(WEST, EAST, "execute-api"), operation="GET /_aws/execute-api/x/live/health")
+    for driver, ok in (("alice", True), ("controller in us-west-2", False)):
+        assert judged(recorded([], run(driver=driver)), calls=[GOOD, look])[BLACKOUT][0] is ok
+    assert not judged(recorded([], run(driver="alice")), calls=[GOOD, replace(look, operation="POST /payment")])[
+        BLACKOUT][0]
+
+
 def test_only_what_is_expected_is_checked() -> None:
     always = ["moves by itself: 0", "payments are taken in the region that was active", "lost: none"]
     assert [*judged(recorded([], run(action="switchover")))] == always
