@@ -345,7 +345,7 @@ def stall_near_the_objective(draw: Random) -> HistoryPlan:
     lost = WARM + draw.uniform(30, 75)
     return HistoryPlan(options=_options(draw, strong=False, automatic=True, pay_every=2.0), safety=lost + 120, faults=[
         *(TimedFault(name, EAST, WARM, EVER) for name in ("table-stalls", "receipts-stall", "ledger-stalls")),
-        TimedFault("region-lost", EAST, lost, EVER)], person=Person(waits=90.0, accepts=True))
+        TimedFault("region-lost", EAST, lost, EVER)])
 
 
 @mix
@@ -369,6 +369,26 @@ def controller_gone(draw: Random) -> HistoryPlan:
 
 
 @mix
+def decider_frozen(draw: Random) -> HistoryPlan:
+    """A controller is frozen between its decision and its fence, while the region that it gave up comes back."""
+    lost = WARM + draw.uniform(0, 30)
+    return HistoryPlan(options=_options(draw, automatic=True), safety=lost + 220, faults=[
+        TimedFault("region-lost", EAST, lost, lost + draw.uniform(40, 60))],
+        strikes={"record_freeze": 0.3, "longest": 60.0}, person=Person(waits=None))
+
+
+@mix
+def opposite_failovers(draw: Random) -> HistoryPlan:
+    """While the regions cannot see each other, people fail over to one and then to the other, with an eventual table."""
+    cut = WARM + draw.uniform(0, 30)
+    first = cut + draw.uniform(5, 20)
+    second = first + draw.uniform(5, 70)
+    return HistoryPlan(options=_options(draw, strong=False, clients=3, pay_every=2.0), safety=second + 80,
+                       faults=[TimedFault("way-cut", EAST, cut, second + draw.uniform(20, 60))],
+                       person=Person(typed=[(first, LOSE), (second, f"failover --to {EAST} --accept-data-loss")]))
+
+
+@mix
 def two_people(draw: Random) -> HistoryPlan:
     """Two people type at about the same time, the same or the opposite."""
     at = WARM + draw.uniform(0, 30)
@@ -380,12 +400,13 @@ def two_people(draw: Random) -> HistoryPlan:
 
 @mix
 def restored(draw: Random) -> HistoryPlan:
-    """The table is restored to an earlier moment after a move."""
+    """The table is restored to an earlier moment after a move, or after moves there and back and there again."""
     at = WARM + draw.uniform(0, 30)
-    restored_at = at + draw.uniform(100, 150)
-    return HistoryPlan(options=_options(draw), safety=restored_at + 60, faults=[
-        TimedFault("table-restored", draw.choice(REGIONS), restored_at)],
-        person=Person(typed=[(at, draw.choice((SWITCH, LOSE)))]))
+    moves = draw.choice(((SWITCH,), (LOSE,), (SWITCH, SWITCH_BACK, SWITCH)))
+    typed = [(at + 110 * number, words) for number, words in enumerate(moves)]
+    restored_at = typed[-1][0] + draw.uniform(100, 150)
+    return HistoryPlan(options=_options(draw), safety=restored_at + 60, person=Person(typed=typed), faults=[
+        TimedFault("table-restored", draw.choice(REGIONS), restored_at)])
 
 
 @mix
