@@ -6,7 +6,7 @@ import pkgutil
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from inspect import getsource, unwrap
 from pathlib import Path
@@ -44,30 +44,28 @@ RULES: Mapping[int, str] = {
 
 @dataclass(frozen=True)
 class Mutant:
-    """A mutant by its name: in the source of the function `where` (`module:Class.method`), `old` becomes `new`.
+    """A mutant by its name: in the source of each function `module:Class.method`, a piece becomes another one.
 
-    rule: the one that it breaks. mix: the one that is directed at it.
+    rule: the one that it breaks. mix: the one that is directed at it. changes: function, piece, and what it becomes.
     """
 
     name: str
     rule: int
     mix: str
-    where: str
-    old: str
-    new: str
+    changes: tuple[tuple[str, str, str], ...]
 
     @contextmanager
     def alive(self) -> Iterator[None]:
-        """Play the product with the change. Raises ValueError if the source has not exactly one `old`."""
-        function = _function(pkgutil.resolve_name(self.where))
-        source = dedent(getsource(function))
-        if source.count(self.old) != 1:
-            raise ValueError(f"{self.name}: {self.where} has {source.count(self.old)} times {self.old!r}, not once")
-        kept, function.__code__ = function.__code__, _compiled(function, source.replace(self.old, self.new))
-        try:
+        """Play the product with the changes. Raises ValueError if a source has not exactly one such piece."""
+        with ExitStack() as changed:
+            for where, old, new in self.changes:
+                function = _function(pkgutil.resolve_name(where))
+                source = dedent(getsource(function))
+                if source.count(old) != 1:
+                    raise ValueError(f"{self.name}: {where} has {source.count(old)} times {old!r}, not once")
+                changed.callback(setattr, function, "__code__", function.__code__)
+                function.__code__ = _compiled(function, source.replace(old, new))
             yield
-        finally:
-            function.__code__ = kept
 
     def breaks(self, seed: int) -> list[str]:
         """The rules that the mutant breaks in the history of a seed, and the product as it is does not."""
@@ -92,8 +90,63 @@ def _compiled(function: FunctionType, source: str) -> CodeType:
 
 
 MUTANTS: tuple[Mutant, ...] = (
-    Mutant("a lease has no end", 23, "late-writes", "payments.leadership:Lease.epoch",
-           "known[1].seconds() < LEASE", "True"),
+    Mutant("a run that has not fenced is resumed", 14, "driver-dies-early", (
+        ("recovery.plan:resumes", "and bool(run.epoch)", ""),
+        ("recovery.controller:Controller.look_once", "if still and not run.epoch:", "if False:"))),
+    Mutant("a decision never grows old before its fence", 14, "decider-frozen", (
+        ("recovery.runner:Hold.fence", "intent.since.seconds() > EVIDENCE_LASTS", "False"),)),
+    Mutant("an old observation counts", 15, "skewed", (
+        ("recovery.observation:Observation.is_fresh", "now - self.at <= self.interval * FRESH_LOOKS", "True"),)),
+    Mutant("the smaller of two lags counts", 15, "stall-then-loss", (
+        ("recovery.observation:Observation.exposure", "return max(bound, self.lag)", "return min(bound, self.lag)"),)),
+    Mutant("a mark counts before it has arrived", 15, "stall-near-the-objective", (
+        ("recovery.observation:observe", "if number <= arrived)", ")"),)),
+    Mutant("the objective is not asked", 15, "stall-near-the-objective", (
+        ("recovery.plan:exposed", "elif exposure > objective:", "elif False:"),)),
+    Mutant("nothing is proved before a promotion", 16, "frozen-driver", (
+        ("recovery.steps:promote", "hold.prove()", "pass"),)),
+    Mutant("the record is written under no condition", 16, "decider-frozen", (
+        ("recovery.control_table:ControlTable.write_record",
+         '{"revision": {"N": str(record.revision - 1)}}', "None"),)),
+    Mutant("a new epoch need not be above the ledger's", 17, "restored", (
+        ("recovery.runner:Hold.fence", "max(record.epoch, intent.facts.own.ledger_epoch)", "record.epoch"),
+        ("recovery.steps:raise_epoch", "found.ledger_epoch > hold.record.epoch", "False"),
+        ("recovery.decision:misplaced", "facts.own.ledger_epoch > record.epoch", "False"))),
+    Mutant("both regions draw from the same epochs", 17, "opposite-failovers", (
+        ("recovery.record:next_epoch", " + ((seen + 1) % 2 == (0 if primary else 1))", ""),)),
+    Mutant("a region that cannot write is well", 18, "cannot-write", (
+        ("recovery.observation:Observation.is_unready", "self.failing_since is not None", "False"),)),
+    Mutant("a throttled region is dead", 19, "flooded", (
+        ("recovery.observation:look", "alive=None", "alive=False"),)),
+    Mutant("one view is enough", 20, "way-cut-for-ever", (
+        ("recovery.observation:Observation.confirmed", "self.seen is False", "True"),
+        ("recovery.plan:_losses", "elif observation.seen and", "elif False and"),
+        ("recovery.steps:promote", "hold.run.evidence == Evidence.DEAD and", "False and"))),
+    Mutant("detection is a look short", 23, "region-lost", (
+        ("recovery.observation:Observation.is_dead", ">= self.detection", ">= self.detection - self.interval"),)),
+    Mutant("ages are by the caller's own wall clock", 23, "skewed", (
+        ("recovery.control_table:ControlTable._call", "parsedate_to_datetime(date).timestamp()",
+         "self.runtime.clock.time()"),)),
+    Mutant("a stopwatch trusts the monotonic clock", 23, "decider-frozen", (
+        ("payments.clock:Stopwatch.seconds", "*self._both()", "self._both()[0]"),)),
+    Mutant("a missing permission does not matter", 24, "may-not-promote", (
+        ("recovery.plan:unable", "in facts.observation.denied if", "in () if"),)),
+    Mutant("an unknown field is an error", 25, "two-releases", (
+        ("recovery.record:known", "if key in names", ""),)),
+    Mutant("nobody resumes a run that has fenced", 26, "failback-dies", (
+        ("recovery.controller:Controller.look_once", "self._resume(driver, record, run)", "pass"),)),
+    Mutant("a lever stays as it is", 26, "opposite-failovers", (
+        ("recovery.controller:Controller._mend", "elif not wrong and run is None:", "elif False:"),)),
+    Mutant("leader and writer stay apart", 26, "restored", (
+        ("recovery.controller:Controller._mend", "if wrong and wrong", "if False and wrong"),)),
+    Mutant("what is noted as done is not looked at again", 27, "late-switchover", (
+        ("recovery.runner:Runner.drive", "steps[steps.index(FENCE) if hold.run.epoch else 0:]",
+         "[each for each in steps if not (each.key in hold.run.steps and hold.run.steps[each.key].ended)]"),)),
+    Mutant("a failover waits for a planned move", 28, "loss-in-a-move", (
+        ("recovery.runner:claim", "run is not None and run.planned and plan.action is Action.FAILOVER", "False"),
+        ("recovery.controller:Controller._is_driven", "not (run.planned and decision.action)", "True"))),
+    Mutant("a lease has no end", 23, "late-writes", (
+        ("payments.leadership:Lease.epoch", "known[1].seconds() < LEASE", "True"),)),
 )
 
 

@@ -11,8 +11,8 @@ from simulator import mutants
 from simulator.mixes import MIXES
 from simulator.mutants import MUTANTS, RULES, Mutant
 
-CHANGED = Mutant("a fingerprint is a constant", 14, "flooded", "payments.payment:Payment.fingerprint",
-                 "return ", "return 'same' or ")
+CHANGED = Mutant("a fingerprint is a constant", 14, "flooded", (
+    ("payments.payment:Payment.fingerprint", "return ", "return 'same' or "),))
 
 
 def payment(amount: int) -> Payment:
@@ -38,7 +38,8 @@ def test_a_mutant_is_undone_if_the_history_fails() -> None:
 
 
 def test_a_mutant_without_its_place_is_an_error() -> None:
-    with pytest.raises(ValueError, match="has 0 times 'nowhere'"), replace(CHANGED, old="nowhere").alive():
+    lost = replace(CHANGED, changes=((CHANGED.changes[0][0], "nowhere", ""),))
+    with pytest.raises(ValueError, match="has 0 times 'nowhere'"), lost.alive():
         pass
 
 
