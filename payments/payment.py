@@ -3,7 +3,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,7 +32,7 @@ class Payment:
 
     def fingerprint(self) -> str:
         """SHA-256 of the canonical request: two requests for one id are the same if their fingerprints are equal."""
-        return hashlib.sha256(_canonical(asdict(self))).hexdigest()
+        return hashlib.sha256(_canonical(vars(self))).hexdigest()
 
 
 _FIELDS = frozenset(field.name for field in fields(Payment))
@@ -58,12 +58,12 @@ class Record:
 
     def answer(self) -> dict[str, Any]:
         """The response body. It has stored values only, so it is the same in every region and for every repeat."""
-        return {**asdict(self.payment), "created_at": self.created_at,
+        return {**vars(self.payment), "created_at": self.created_at,
                 "status": "settled" if self.settled else "pending"}
 
     def receipt(self) -> bytes:
         """The receipt as JSON: always the same bytes, whichever region writes it."""
-        return _canonical({**asdict(self.payment), "created_at": self.created_at, "fingerprint": self.fingerprint})
+        return _canonical({**vars(self.payment), "created_at": self.created_at, "fingerprint": self.fingerprint})
 
 
 def parse(body: bytes, idempotency_keys: Iterable[object]) -> Payment:

@@ -4,7 +4,7 @@ Nothing here raises for what it finds. Times are those of the table service (see
 """
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -193,7 +193,7 @@ class Observation:  # pylint: disable=too-many-instance-attributes
 
     def document(self) -> dict[str, Any]:
         """All of it as JSON."""
-        return asdict(self)
+        return dict(vars(self))
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "Observation":

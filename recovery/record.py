@@ -5,7 +5,7 @@ revision holds the run, and a live driver keeps raising it.
 """
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from types import UnionType
 from typing import Any, Self, get_args, get_origin
 
@@ -70,7 +70,7 @@ class Run:
 
     def document(self) -> dict[str, Any]:
         """All of it as JSON."""
-        return asdict(self)
+        return {**vars(self), "steps": {key: vars(done) for key, done in self.steps.items()}}
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "Run":

@@ -1,6 +1,7 @@
 """One seeded scheduler with a virtual clock: tasks are greenlets, one runs at a time, and time passes only in waits."""
 import heapq
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from random import Random
 from typing import Any, TypeVar
@@ -196,20 +197,19 @@ class Scheduler:
 
     def wake(self, task: Task, number: int, seconds: float) -> None:
         """Let a task go on after so many seconds, if it is still in that wait then, and its process lives."""
-        def resume() -> None:
-            process = task.process
-            if task.waiting != number or not process.alive or task.dead:
-                return
-            if process.idle_since is not None:
-                process.parked.append(resume)
-                return
-            if process.thaw > self.now:
-                self.wake(task, number, process.thaw - self.now)
-                return
+        self.at(seconds, partial(self._resume, task, number))
+
+    def _resume(self, task: Task, number: int) -> None:
+        process = task.process
+        if task.waiting != number or not process.alive or task.dead:
+            return
+        if process.idle_since is not None:
+            process.parked.append(partial(self._resume, task, number))
+        elif process.thaw > self.now:
+            self.wake(task, number, process.thaw - self.now)
+        else:
             task.waiting += 1
             task.switch()
-
-        self.at(seconds, resume)
 
     def run(self, until: float) -> None:
         """Let virtual time pass until a moment."""
