@@ -106,7 +106,8 @@ class Observation:  # pylint: disable=too-many-instance-attributes
     row, at the latest, and `silent_for` how long ago that is, at least; `failing_since` and `failing_for` are the same
     of its failed canaries. `seen`: whether Route 53's checkers see its API answer; `unseen_since`: the end of the first
     look in a row at which they did not; `led_to`: the region that clients are led to, empty if unknown. The zone's own
-    name servers say so.
+    name servers say so. `astray_since`: since when they have been led here although the other region leads and is not
+    silent, None if they are not.
 
     `covered`: everything that the other region acknowledged before then is in this region's replica of the ledger, None
     if that is unknown; `pending` are marks that have not arrived, each with the moment before it was set. `lag` is
@@ -133,6 +134,7 @@ class Observation:  # pylint: disable=too-many-instance-attributes
     seen: bool | None = None
     unseen_since: float | None = None
     led_to: str = ""
+    astray_since: float | None = None
     covered: float | None = None
     pending: Sequence[Sequence[float]] = ()
     lag: float | None = None
@@ -157,6 +159,11 @@ class Observation:  # pylint: disable=too-many-instance-attributes
     def is_unready(self) -> bool:
         """Whether the other region leads, answers, and its own canary has failed for twice the detection time."""
         return self.failing_since is not None and self.failing_for >= self.detection * UNREADY
+
+    @property
+    def is_astray(self) -> bool:
+        """Whether clients have been led here for twice the detection time, although the other region leads."""
+        return self.astray_since is not None and self.at - self.astray_since >= self.detection * UNREADY
 
     @property
     def confirmed(self) -> bool:
@@ -216,12 +223,15 @@ def observe(previous: Observation | None, now: Observation, seen: ProbeResult, m
     arrived = marks.get(other, 0)
     covered = max((moment for number, moment in pending if number <= arrived), default=covered)
     fails = seen.alive and seen.ready is False and seen.leader in ("", other) and now.leader == other
-    silent, failing, unseen = (last.silent_since, last.failing_since, last.unseen_since) if recent else (None,) * 3
+    astray = now.led_to == now.region and now.leader == other and seen.alive is not False
+    silent, failing, unseen, led_here = (
+        (last.silent_since, last.failing_since, last.unseen_since, last.astray_since) if recent else (None,) * 4)
     silent = (ended if silent is None else silent) if seen.alive is False else None
     failing = (ended if failing is None else failing) if fails else None
     unseen = (ended if unseen is None else unseen) if now.seen is False else None
     return replace(
         now, number=last.number + 1, alive=seen.alive, ready=seen.ready, why=seen.why, covered=covered,
         pending=[each for each in pending if each[0] > arrived], notified=last.notified,
-        unseen_since=unseen, silent_since=silent, silent_for=0.0 if silent is None else max(0.0, now.at - silent),
+        unseen_since=unseen, astray_since=(now.at if led_here is None else led_here) if astray else None,
+        silent_since=silent, silent_for=0.0 if silent is None else max(0.0, now.at - silent),
         failing_since=failing, failing_for=0.0 if failing is None else max(0.0, now.at - failing))

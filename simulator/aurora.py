@@ -44,6 +44,12 @@ class Books:
             raise _sql("TS001")
         return self._post(values) if "payment_id" in values else self._mark(values)
 
+    def answer(self, payment_id: str) -> dict[str, Any] | None:
+        """What a client is told of a posting, None if there is none."""
+        row = self.postings.get(payment_id)
+        return row and {**dict(zip(("payment_id", "payer", "payee", "amount", "currency"), row[1:6], strict=True)),
+                        "created_at": row[8], "status": "settled"}
+
     def _mark(self, values: dict[str, Any]) -> int:
         self.epoch = values["epoch"]
         self.marks[values["region"]] = self.marks.get(values["region"], 0) + 1

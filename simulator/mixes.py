@@ -379,13 +379,25 @@ def decider_frozen(draw: Random) -> HistoryPlan:
 
 @mix
 def opposite_failovers(draw: Random) -> HistoryPlan:
-    """While the regions cannot see each other, people fail over to one and then to the other, with an eventual table."""
+    """While the regions cannot see each other, people fail over to one and then to the other (eventual table)."""
     cut = WARM + draw.uniform(0, 30)
     first = cut + draw.uniform(5, 20)
     second = first + draw.uniform(5, 70)
     return HistoryPlan(options=_options(draw, strong=False, clients=3, pay_every=2.0), safety=second + 80,
                        faults=[TimedFault("way-cut", EAST, cut, second + draw.uniform(20, 60))],
                        person=Person(typed=[(first, LOSE), (second, f"failover --to {EAST} --accept-data-loss")]))
+
+
+@mix
+def paused(draw: Random) -> HistoryPlan:
+    """Automatic failover is paused when the leading region is lost; the pause ends by itself, or somebody ends it."""
+    at = WARM + draw.uniform(0, 30)
+    lost = at + draw.uniform(5, 60)
+    typed = [(at, f"pause --minutes {draw.choice((2, 3, 10))} --reason maintenance"), (lost + 70, "abort")]
+    if draw.random() < 0.5:
+        typed.append((lost + draw.uniform(60, 120), "resume"))
+    return HistoryPlan(options=_options(draw, automatic=True), safety=lost + 250, person=Person(
+        typed=sorted(typed), waits=None), faults=[TimedFault("region-lost", EAST, lost, lost + draw.uniform(60, 240))])
 
 
 @mix
@@ -411,9 +423,9 @@ def restored(draw: Random) -> HistoryPlan:
 
 @mix
 def large(draw: Random) -> HistoryPlan:
-    """Hundreds of thousands of payments, a tenth of which one store has lost, when the traffic moves."""
+    """More payments than the repair may hold at once, when the traffic moves; receipts may be late."""
     at = WARM + draw.uniform(0, 30)
-    return HistoryPlan(options=_options(draw, older=draw.randint(50, 350), scale=1000, clients=1, receipts_lag=(
+    return HistoryPlan(options=_options(draw, older=draw.randint(350, 500), limited=True, clients=1, receipts_lag=(
         0.5, draw.choice((5.0, 400.0)))), safety=at + 60, liveness=320.0,
         person=Person(typed=[(at, draw.choice((SWITCH, LOSE)))]))
 

@@ -5,7 +5,7 @@ A mutant is played from the seed that `mutants.toml` names; it is found if that 
 import pkgutil
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Executor
+from concurrent.futures import Executor, as_completed
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from inspect import getsource, unwrap
@@ -78,7 +78,8 @@ class Mutant:
 
 def _function(found: Any) -> FunctionType:
     """The function behind a method, a property or a decorated function."""
-    function = unwrap(getattr(found, "fget", getattr(found, "__func__", found)))
+    inner = (getattr(found, name) for name in ("fget", "func", "__func__") if hasattr(found, name))
+    function = unwrap(next(inner, found))
     if not isinstance(function, FunctionType):
         raise TypeError(function)
     return function
@@ -145,6 +146,34 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a failover waits for a planned move", 28, "loss-in-a-move", (
         ("recovery.runner:claim", "run is not None and run.planned and plan.action is Action.FAILOVER", "False"),
         ("recovery.controller:Controller._is_driven", "not (run.planned and decision.action)", "True"))),
+    Mutant("the second view is not asked again before a promotion", 20, "decider-frozen", (
+        ("recovery.steps:promote", "hold.run.evidence == Evidence.DEAD and", "False and"),)),
+    Mutant("no canary is written", 18, "cannot-write", (
+        ("payments.readiness:readiness", "service.canary if leads else service.receipts.probe",
+         "service.receipts.probe"),)),
+    Mutant("repair reads all payments at once", 21, "large", (
+        ("payments.reconcile:Work._in_order", "islice(payments, BATCH)", "islice(payments, None)"),)),
+    Mutant("a malformed item stops the repair", 21, "malformed", (
+        ("payments.case:Case.record", "except StoreUnavailable:", "except ZeroDivisionError:"),)),
+    Mutant("repair runs once for each epoch", 21, "late-receipts", (
+        ("payments.reconcile:Work.run", "(begin or not progress.rest)", "begin"),)),
+    Mutant("a pending item counts as kept", 22, "late-copies", (
+        ("payments.case:Case._table", "return Wrong.IN_DOUBT", "return None"),
+        ("payments.reconcile:_agrees", '!= "epoch"', 'not in ("epoch", "status")'))),
+    Mutant("a drill counts a pending payment as kept", 22, "late-copies", (
+        ("recovery.drill.payer:Payer._is_settled", 'json_object(reply.body).get("status") == "settled"', "True"),)),
+    Mutant("a receipt that the table lacks counts as kept", 22, "late-receipts", (
+        ("payments.case:Case._table", "return Wrong.LOST", "return None"),)),
+    Mutant("what is pending under an older epoch is left alone", 22, "late-copies", (
+        ("payments.reconcile:Work._begun", 'item.get("epoch")) == ({"S": "PENDING"}, {"N": str(self._epoch)})',
+         '0) == ({"S": "PENDING"}, 0)'),)),
+    Mutant("a promotion that was asked for counts as done", 27, "switchover-dies", (
+        ("recovery.steps:promote", 'if database.get("FailoverState"):\n        return None',
+         'if database.get("FailoverState"):\n        return "asked for"'),)),
+    Mutant("nobody looks where clients are led", 27, "region-lost", (
+        ("recovery.steps:verify", 'led_to not in ("", target.region)', "False"),)),
+    Mutant("leading is being in order", 27, "interrupted", (
+        ("recovery.plan:in_order", "record.region == target == facts.writer", "record.region == target"),)),
     Mutant("a lease has no end", 23, "late-writes", (
         ("payments.leadership:Lease.epoch", "known[1].seconds() < LEASE", "True"),)),
 )
@@ -157,7 +186,7 @@ def load(path: Path = FILE) -> dict[str, int]:
 
 def save(seeds: Mapping[str, int], path: Path = FILE) -> None:
     """Write the file."""
-    path.write_text(HEAD + "".join(f'"{name}" = {seed}\n' for name, seed in seeds.items()), encoding="utf-8")
+    path.write_text(HEAD + "".join(f'"{name}" = {seeds[name]}\n' for name in sorted(seeds)), encoding="utf-8")
 
 
 def search(name: str) -> int:
@@ -178,8 +207,8 @@ def by_name(name: str) -> Mutant:
 
 def searched(pool: Executor) -> Iterator[tuple[str, int]]:
     """Every mutant with the first seed that finds it, as each is found; 0: none does."""
-    names = [each.name for each in MUTANTS]
-    return zip(names, pool.map(search, names), strict=True)
+    jobs = {pool.submit(search, each.name): each.name for each in MUTANTS}
+    return ((jobs[done], done.result()) for done in as_completed(jobs))
 
 
 def prove(seeds: Mapping[str, int], pool: Executor) -> Iterator[tuple[str, bool]]:

@@ -1,8 +1,9 @@
 """The simulated person: what they type and when, and how they answer what they are told.
 
 Besides what a mix lets them type, they read their mail. While nobody pays they type the command that the newest
-notification or alarm names, some time after it came. If that ends unfinished or refused, they type it again a minute
-later, a few times; once everything that may heal has healed, they also accept the loss.
+notification or alarm names, some time after it came. While a command runs they wait for it, but not for long: one that
+waits for a lost region must not keep them from what they are told since. If a command ends unfinished or refused, they
+type it again a minute later, a few times; once everything that may heal has healed, they also accept the loss.
 """
 import re
 from collections import Counter
@@ -20,6 +21,7 @@ COMMAND = re.compile(r"recovery ((failover|switchover|failback)( --to [a-z0-9-]+
 POLL = 10.0  # seconds between two looks at the mail
 AGAIN = 60.0  # seconds until a command that did not finish is typed again
 TRIES = 5
+PATIENCE = 120.0  # seconds that they wait for a command before they type another one besides
 DOWN = 40.0  # seconds without a payment after which a person believes that something is wrong
 
 
@@ -32,7 +34,7 @@ class Operator:
         self.patient = person.accepts
         """Whether they accept the loss of data."""
         self._number = 0
-        self._busy = False
+        self._busy_until = 0.0
         for at, words in person.typed:
             world.scheduler.at(at, partial(self._type, words, 1))
         mail = Process(world.scheduler, "mail", OUTSIDE)
@@ -53,18 +55,19 @@ class Operator:
             if named and not advice:
                 advice, at = named[0], self._world.scheduler.now
             waits = self._person.waits
-            if advice and waits is not None and self._world.scheduler.now >= at + waits and self._down():
-                if not self._busy:
+            now = self._world.scheduler.now
+            if advice and waits is not None and now >= max(at + waits, self._busy_until):
+                if self._down():
                     accepts = self.patient and advice.startswith("failover")
                     self._type(advice + (" --accept-data-loss" if accepts else ""), 1)
                 advice = ""
 
     def _type(self, words: str, attempt: int) -> None:
         world = self._world
-        self._number, self._busy = self._number + 1, True
+        self._number, self._busy_until = self._number + 1, world.scheduler.now + PATIENCE
         process = Process(world.scheduler, f"operator-{self._number}", OUTSIDE)
         process.skew = world.options.skews.get(OUTSIDE, 0.0)
-        process.ended.append(partial(setattr, self, "_busy", False))
+        process.ended.append(partial(setattr, self, "_busy_until", 0.0))
         world.drivers.append(process)
         world.history.note(world.scheduler.now, "types", process.name, words=words)
 
@@ -77,7 +80,7 @@ class Operator:
             if code in (1, 2) and attempt < TRIES:
                 world.scheduler.at(AGAIN, partial(self._again, words, code, attempt + 1))
             else:
-                self._busy = False
+                self._busy_until = 0.0
 
         world.scheduler.spawn(process, work)
         if self._person.interrupts is not None and self._number == 1:
@@ -89,4 +92,4 @@ class Operator:
             loses = self.patient and words.startswith("failover") and "--accept" not in words
             self._type(words + (" --accept-data-loss" if loses else ""), attempt)
         else:
-            self._busy = False
+            self._busy_until = 0.0

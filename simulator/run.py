@@ -9,7 +9,7 @@ from random import Random
 from zlib import crc32
 
 from recovery.drill.payer import Payer
-from simulator.checkers import LIVENESS, QUIET, SAFETY, Violation
+from simulator.checkers import LIVENESS, QUIET, SAFETY, Violation, is_repaired
 from simulator.faults import EVER, FAULTS, Strikes, TimedFault
 from simulator.mixes import MIXES, HistoryPlan
 from simulator.network import OUTSIDE
@@ -95,7 +95,7 @@ def _end(world: World, plan: HistoryPlan) -> Iterator[Violation]:
     """Play the second phase until its end, or until nothing is left to happen, and judge the history."""
     until = world.scheduler.now + plan.liveness
     steady, cut = 0, any("cut" in fault.name for fault in world.permanent)
-    while world.scheduler.now < until and (cut or steady * STEP < QUIET):
+    while world.scheduler.now < until and (cut or steady * STEP < QUIET or not is_repaired(world)):
         world.scheduler.run(min(until, world.scheduler.now + STEP))
         steady = steady + 1 if _is_steady(world) else 0
     for check in (*SAFETY, *LIVENESS):

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from contract import ALIAS, LEVER_KEY, OBSERVATION_PREFIX, RECEIPTS_PREFIX, RECORD_KEY, Metric
+from contract import ALIAS, LEVER_KEY, OBSERVATION_PREFIX, PAUSE_KEY, RECEIPTS_PREFIX, RECORD_KEY, Metric, Store
 from payments.deadline import Timing
 from payments.ledger import PostgresLedger
-from payments.payment import PAYMENT_ID, Payment, Record
+from payments.payment import Payment, Record, parse_receipt
 from payments.reconcile import Reconciliation
 from payments.region import Transport, create_api, create_service
+from payments.stores import item_of, record_of
 from recovery import cli, controller
 from recovery.observation import Observation
 from recovery.outputs import FoundOutputs
@@ -36,12 +37,12 @@ SILENT = logging.Logger("silent", logging.CRITICAL)  # noqa: LOG001  # it has no
 REGIONS = ("us-east-1", "us-west-2")
 TABLE, GLOBAL = "payment-transactions-sim", "tapstack-sim"
 PAYMENTS, RECONCILE, CONTROLLER = "tapstack-payments-sim", "tapstack-reconcile-sim", "tapstack-controller-sim"
-MEMORY, ANSWER = 1024 * 1024 * 1024, 6_291_556  # bytes: what the repair may hold, and what Lambda lets it answer
+MEMORY, ANSWER = 640_000, 4_000  # bytes that a limited repair may hold, and answer: those of some 200 payments
 LEDGER_PAGE = 20  # postings that the repair reads at once where its memory is limited
 RECORDS = {RECORD_KEY: "run", OBSERVATION_PREFIX.rstrip(":"): "document"}
 """Attributes with a JSON document, by what the keys of their items begin with."""
 SETTLED = {"S": "SETTLED"}
-REPAIR_SECONDS = 120.0  # between two starts of the repair
+REPAIR_SECONDS = 60.0  # between two starts of the repair
 DRAIN_SECONDS = 5.0
 RECENT = 15.0  # seconds within which a region that takes payments has acknowledged one
 
@@ -50,8 +51,8 @@ RECENT = 15.0  # seconds within which a region that takes payments has acknowled
 class Options:
     """What a seed draws for its world; times in seconds.
 
-    `older` payments are there from the start; each payment stands for `scale` of them where memory and answers are
-    limited (0: they are not). `reuse` is the part of repeats that have another body.
+    `older` payments are there from the start. `limited`: the repair may hold no more than a part of them. `reuse` is
+    the part of repeats that have another body.
     """
 
     strong: bool = False
@@ -64,7 +65,7 @@ class Options:
     clients: int = 2
     reuse: float = 0.0
     older: int = 0
-    scale: int = 0
+    limited: bool = False
     table_lag: tuple[float, float] = (0.1, 1.0)
     receipts_lag: tuple[float, float] = (0.5, 5.0)
     ledger_lag: tuple[float, float] = (0.05, 0.5)
@@ -180,10 +181,10 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
         return found
 
     def _deploy(self, region: str) -> None:
-        scale = self.options.scale
+        limited = self.options.limited
         self.functions.add(Function(PAYMENTS, region, partial(self._payments, region), 10.0))
         self.functions.add(Function(RECONCILE, region, partial(self._reconcile, region), 900.0,
-                                    memory=MEMORY // scale if scale else 0, answer=ANSWER // scale if scale else 0))
+                                    memory=MEMORY * limited, answer=ANSWER * limited))
         self.functions.add(Function(CONTROLLER, region, partial(self._controller, region), 900.0))
 
     def _fill(self) -> None:
@@ -193,14 +194,11 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
             payment = Payment(payment_id=f"older-{number}", amount=1, currency="EUR", payer="payer", payee="shop")
             record = Record(payment=payment, fingerprint=payment.fingerprint(), epoch=1, settled=True,
                             created_at=f"2027-01-15T07:{number // 60:02}:{number % 60:02}.000+00:00")
-            texts = {**{key: value for key, value in vars(payment).items() if key != "amount"}, "status": "SETTLED",
-                     "fingerprint": record.fingerprint, "created_at": record.created_at}
-            self.table.put(REGIONS[0], payment.payment_id, {
-                "amount": {"N": "1"}, "epoch": {"N": "1"}, **{key: {"S": each} for key, each in texts.items()}})
+            self.table.put(REGIONS[0], payment.payment_id, item_of(record))
             key = f"{RECEIPTS_PREFIX}{payment.payment_id}.json"
             self.buckets.write(self.receipts[REGIONS[0]], key, record.receipt())
             for books in self.aurora.books.values():
-                books.write({**texts, "amount": 1, "epoch": 1})
+                books.write({**vars(payment), **vars(record)})
         for view in self.table.views.values():
             view.update(self.table.views[REGIONS[0]])
 
@@ -272,17 +270,18 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
         self._environments.append((region, "reconcile", process))
         timing, runtime = Timing(), adapters.runtime(process, self.network)
         service = create_service(self.environ(region), timing, runtime, self.transport(process))
-        if self.options.scale:
+        if self.options.limited:
             writer, reader = (partial(LedgerSession.connect, self.aurora, process, region, reader=reads)
                               for reads in (False, True))
             service = replace(service, ledger=PostgresLedger(writer, reader, page=LEDGER_PAGE))
         made = Reconciliation(region, service, timing, runtime)
 
         def answer(event: Any, context: Any) -> Any:
+            leader, began = self.leader(region), self.scheduler.now
             found = made.answer(event, context)
-            if found.get("done"):
-                self.history.note(self.scheduler.now, "repaired", region, epoch=self.leader(region)[1],
-                                  **found["counts"])
+            if found.get("done") and leader == self.leader(region):
+                self.history.note(self.scheduler.now, "repaired", region, began=began, epoch=leader[1],
+                                  leads=leader[0] == region, **found["counts"])
             return found
 
         return answer
@@ -322,17 +321,17 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
 
     # --- What is true
 
-    def stores_with(self, region: str, payment_id: str) -> set[str]:
-        """The stores of a region that keep a payment: the item settled, its posting, a receipt."""
-        found = set()
+    def stores_with(self, region: str, payment_id: str) -> dict[Store, dict[str, Any]]:
+        """The stores of a region that keep a payment, each with the answer that a client would get from it.
+
+        The table keeps it once it is settled.
+        """
         item = self.table.item(region, payment_id)
-        if item and item.get("status") == SETTLED:
-            found.add("table")
-        if payment_id in self.aurora.books[region].postings:
-            found.add("ledger")
-        if self.buckets.newest(self.receipts[region], f"{RECEIPTS_PREFIX}{payment_id}.json") is not None:
-            found.add("receipts")
-        return found
+        receipt = self.buckets.newest(self.receipts[region], f"{RECEIPTS_PREFIX}{payment_id}.json")
+        kept = {Store.TABLE: record_of(item).answer() if item and item.get("status") == SETTLED else None,
+                Store.LEDGER: self.aurora.books[region].answer(payment_id),
+                Store.RECEIPTS: parse_receipt(receipt).answer() if receipt else None}
+        return {store: answer for store, answer in kept.items() if answer}
 
     def leader(self, region: str) -> tuple[str, int]:
         """Who leads and under which epoch, as a region's replica says."""
@@ -349,6 +348,11 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
         item = self.table.item(region, f"{OBSERVATION_PREFIX}{region}")
         return Observation.of(json.loads(item["document"]["S"])).exposure(
             self.stack, EPOCH + self.scheduler.now) if item else None
+
+    def paused(self, region: str) -> bool:
+        """Whether automatic failover is paused, as a region's replica says."""
+        item = self.table.item(region, PAUSE_KEY)
+        return bool(item) and json.loads(item["document"]["S"])["until"] > EPOCH + self.scheduler.now
 
     def lever(self, region: str) -> bool:
         """Whether a region's lever is set."""
@@ -376,7 +380,7 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
                     self._led(now, record, writer)
             elif key.startswith(OBSERVATION_PREFIX):
                 self._looked[region] = now
-            elif PAYMENT_ID.fullmatch(key) and item.get("status") == SETTLED != (before or {}).get("status"):
+            elif item.get("status") == SETTLED != (before or {}).get("status"):
                 self.history.note(now, "settled", region, id=key, epoch=int(item["epoch"]["N"]))
         put(region, key, item)
 
@@ -393,7 +397,8 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
             self.history.note(self.scheduler.now, "reopened", writer.name, run=run.id)
         if before is None or (before.id, before.driver, before.ended) != (run.id, run.driver, run.ended):
             self.history.note(self.scheduler.now, "runs" if run.ended is None else "ends", writer.name,
-                              action=run.action, target=run.target, run=run.id, why=run.outcome or run.why)
+                              action=run.action, target=run.target, run=run.id, why=run.outcome or run.why,
+                              writer=self.aurora.writer, led_to=self.route53.leads_to())
         self._holders[record] = writer
 
     def _shunned(self, call: NetworkCall) -> None:
@@ -423,7 +428,7 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
             exposure=round(self.served[other] - oldest, 1) if missing else 0.0, reported=self.reported(leader),
             looked=round(now - self._looked.get(leader, 0.0), 1), served=round(now - self.served[other], 1),
             other_pays=self.takes_payments(other) and now - self.served[other] < RECENT,
-            seen=self.route53.sees(other), flooded=other in self.gateway.flooded,
+            paused=self.paused(leader), seen=self.route53.sees(other), flooded=other in self.gateway.flooded,
             dead=round(now - self.network.dead[other], 1) if other in self.network.dead else None)
 
     def _asked(self, caller: Process, target: str, how: str, number: int) -> None:

@@ -15,7 +15,7 @@ NOW = 1000.0
 LED: dict[str, Any] = {
     "epoch": 2, "action": "failover", "accepted": False, "missing": 3, "exposure": 20.0, "reported": 25.0,
     "other_pays": False, "seen": True, "flooded": False, "resumed": False, "automatic": True, "by": "c", "run": "r",
-    "dead": None, "looked": 5.0}
+    "dead": None, "looked": 5.0, "paused": False}
 
 
 class FakeWorld(SimpleNamespace):
@@ -48,6 +48,12 @@ def led(**changes: Any) -> FakeWorld:
     return FakeWorld().note("leads", WEST, **{**LED, **changes})
 
 
+def ended(struck: dict[str, int] | None = None, **changes: Any) -> FakeWorld:
+    """A world in which a run has ended."""
+    return FakeWorld(struck=struck or {}).note("ends", **{
+        "why": "done", "action": "failover", "target": EAST, "writer": EAST, "led_to": EAST, **changes})
+
+
 def run(ended: float | None = None) -> Run:
     """A run."""
     return Run(id="r", action="failover", target=WEST, driver="c", began=100.0, why="", ended=ended)
@@ -58,15 +64,15 @@ def paying(*moments: float, repaired: float = NOW) -> History:
     history = History()
     for moment in moments:
         history.note(float(moment), "paid", "client")
-    for region in (EAST, WEST):
-        history.note(repaired, "repaired", region)
+    history.note(repaired, "repaired", EAST, began=repaired - 1.0, epoch=1, leads=True)
     return history
 
 
-def holding(stores: set[str], item: dict[str, Any] | None, **changes: Any) -> FakeWorld:
-    """A world with an acknowledged payment of 7, which the leading region has in these stores."""
+def holding(stores: set[str], item: dict[str, Any] | None, amount: int = 7, **changes: Any) -> FakeWorld:
+    """A world with an acknowledged payment of 7, which the leading region has with an amount in these stores."""
     payment = Acknowledged("p", 100.0, EAST, {"amount": 7})
-    return FakeWorld(acknowledged={"p": payment}, stores_with=lambda _region, _id: stores, **{
+    kept = {store: {"amount": amount} for store in stores}
+    return FakeWorld(acknowledged={"p": payment}, stores_with=lambda _region, _id: kept, **{
         "table": SimpleNamespace(views={EAST: {}, WEST: {}}, item=lambda _region, _key: item), **changes})
 
 
@@ -75,11 +81,13 @@ WHOLE = {"table", "ledger", "receipts"}
 BROKEN: list[tuple[FakeWorld, str]] = [
     (led(exposure=30.0), "exposure understated"),
     (led(reported=None), "exposure understated"),
+    (led(accepted=True, exposure=30.0), "exposure understated"),
     (led(exposure=70.0, reported=80.0), "more lost than the objective"),
     (led(other_pays=True), "failover of a healthy region"),
     (led(other_pays=True, seen=False, flooded=True), "failover of a throttled region"),
     (led(other_pays=True, resumed=True), "refusals skipped"),
     (led(other_pays=True, resumed=True, automatic=False), "refusals skipped"),
+    (led(paused=True), "failover although paused"),
     (led(dead=20.0), "decided too early"),
     (led(looked=200.0), "stale evidence"),
     (FakeWorld().note("asked to promote", holds=False, proved=False, how="failover", target=WEST, holder="x"),
@@ -90,6 +98,12 @@ BROKEN: list[tuple[FakeWorld, str]] = [
      "two regions under one epoch"),
     (FakeWorld(options=Options(strong=True)).note("leads", WEST, **LED).note(
         "settled", EAST, 510.0, id="p", epoch=1), "a lease outlives its time"),
+    (FakeWorld(options=Options(strong=True)).note("leads", WEST, **LED).note(
+        "settled", EAST, 510.0, id="!canary:east", epoch=1), "a lease outlives its time"),
+    (FakeWorld(options=Options(strong=True), struck={"late": 1}).note(
+        "repaired", WEST, 505.0, began=503.0, epoch=2, leads=True).note("settled", EAST, 510.0, id="p", epoch=1),
+     "settled by a fenced writer"),
+    (ended(led_to=WEST), "done and not done"), (ended(writer=WEST), "done and not done"),
     (FakeWorld().note("another answer", id="p", status=409, region=EAST, now={}), "acknowledged, then 409"),
     (FakeWorld().note("another answer", id="p", status=201, region=EAST, now={}), "another answer"),
     (FakeWorld().note("refused its own", id="p", region=EAST), "conflict with itself"),
@@ -104,27 +118,36 @@ BROKEN: list[tuple[FakeWorld, str]] = [
     (FakeWorld(history=paying(*range(0, 1000, 10), repaired=500.0)).note("leads", EAST, 600.0, **LED),
      "a repair does not end"),
     (FakeWorld(aurora=SimpleNamespace(writer=WEST)), "leader and writer differ"),
+    (FakeWorld(lever=lambda region: region == EAST), "a lever is left pulled"),
+    (FakeWorld(lever=lambda region: region == WEST), "a lever is left pulled"),
     (FakeWorld(table=SimpleNamespace(views={EAST: {f"!watch:{EAST}": ({}, (100.0, 1))}, WEST: {}})),
      "a controller is blind"),
     (holding(set(), None), "acknowledged and lost"),
     (holding({"receipts"}, None), "kept and not found"),
     (holding({"ledger"}, {"status": {"S": "PENDING"}}), "acknowledged and pending"),
-    (holding(WHOLE, {**ITEM, "amount": {"N": "8"}}), "acknowledged and changed"),
+    (holding(WHOLE, ITEM, 8), "acknowledged and changed"),
     (holding({"table"}, ITEM), "acknowledged and not whole"),
 ]
 SOUND: list[FakeWorld] = [
     FakeWorld(),
-    led(), led(accepted=True, exposure=700.0, other_pays=True), led(missing=0, exposure=0.0), led(dead=31.0),
+    led(), led(accepted=True, exposure=700.0, reported=None, other_pays=True),
+    led(missing=0, exposure=0.0), led(dead=31.0),
     led(action="switchover", other_pays=True, exposure=99.0), led(other_pays=True, seen=False),
-    led(other_pays=True, automatic=False),
+    led(other_pays=True, automatic=False), led(paused=True, automatic=False), led(paused=True, resumed=True),
+    ended(), ended(why="expired", led_to=WEST), ended({"lose": 1}, led_to=WEST),
+    FakeWorld(lever=lambda region: region == WEST, permanent=["a fault"]),
     FakeWorld().note("asked to promote", holds=False, proved=True),
     FakeWorld().note("settled", EAST, id="p", epoch=1).note("settled", WEST, id="q", epoch=2),
-    FakeWorld(history=paying(*range(0, 1000, 10), repaired=500.0)).note("leads", EAST, 850.0, **LED),
+    FakeWorld(history=paying(*range(0, 1000, 10), repaired=500.0)).note("leads", EAST, 950.0, **LED),
     FakeWorld(history=paying(*range(0, 1000, 10), repaired=500.0), healed=600.0, permanent=["a fault"]),
     FakeWorld(options=Options(strong=True)).note("leads", WEST, **LED).note(
         "settled", EAST, 502.0, id="p", epoch=1).note("settled", WEST, 510.0, id="q", epoch=2),
     FakeWorld(options=Options(strong=True), struck={"freeze before": 1}).note("leads", WEST, **LED).note(
         "settled", EAST, 510.0, id="p", epoch=1),
+    FakeWorld(options=Options(strong=True)).note("leads", WEST, **LED).note("fault", name="table-restored").note(
+        "settled", EAST, 510.0, id="!canary:east", epoch=1),
+    FakeWorld(options=Options(strong=True), struck={"late": 1}).note(
+        "repaired", WEST, 505.0, began=503.0, epoch=2, leads=False).note("settled", EAST, 510.0, id="p", epoch=1),
     FakeWorld(contested={"p"}).note("another answer", id="p", status=409, region=EAST, now={}),
     FakeWorld(history=paying(100.0, 900.0)).note("notified", at=200.0),
     FakeWorld(history=paying(100.0, 900.0)).note("fault", name="region-lost"),

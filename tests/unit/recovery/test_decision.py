@@ -14,6 +14,7 @@ from tests.unit.recovery.test_plan import DEAD, DOWN, FACTS, MOVED, STACK, WELL,
 
 COOL_DOWN = 300.0
 UNREADY = replace(WELL, ready=False, why="table: x", failing_since=930.0, failing_for=70.0)
+ASTRAY = replace(WELL, led_to=WEST, astray_since=WELL.at - 60.0)
 
 
 def decided(facts: Facts, *, mode: str = "automatic", pause: Pause | None = None, **changes: Any) -> Decision | None:
@@ -23,6 +24,7 @@ def decided(facts: Facts, *, mode: str = "automatic", pause: Pause | None = None
 
 @pytest.mark.parametrize(("observation", "writer", "words"), [
     (WELL, EAST, ""), (DEAD, EAST, "us-east-1 does not answer: timed out"),
+    (ASTRAY, EAST, "us-east-1 leads, and clients are led to us-west-2: its health checks fail"),
     (UNREADY, EAST, "us-east-1 cannot take payments: table: x"), (replace(DEAD, leader=WEST), WEST, ""),
     (replace(DEAD, leader=WEST), EAST, "us-east-1 does not answer: timed out"),
     (replace(DEAD, silent_for=29.0), EAST, "")])
@@ -36,6 +38,14 @@ def test_a_region_matters_that_leads_or_has_the_writer(observation: Observation,
     replace(DOWN, writer=WEST)])
 def test_nothing_is_decided_without_a_reason(facts: Facts) -> None:
     assert decided(facts) is None
+
+
+def test_clients_that_are_led_astray_are_told_of_and_move_nothing() -> None:
+    found = decided(replace(FACTS, observation=ASTRAY))
+    assert found
+    assert found.action is None
+    assert found.subject == "us-east-1 leads, and clients are led to us-west-2, and us-west-2 must not take over"
+    assert "failover --to us-west-2 --accept-data-loss" in found.why
 
 
 @pytest.mark.parametrize(("facts", "evidence"), [

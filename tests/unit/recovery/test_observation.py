@@ -132,6 +132,15 @@ def test_a_region_that_leads_is_unready_after_twice_the_detection_time_of_failed
     assert looked(*[other] * 8, **changes).is_unready is unready
 
 
+@pytest.mark.parametrize(("other", "changes", "astray"), [
+    (WELL, {"led_to": WEST}, True), (ProbeResult(alive=None), {"led_to": WEST}, True), (WELL, {"led_to": EAST}, False),
+    (WELL, {}, False), (WELL, {"led_to": WEST, "leader": WEST}, False), (DEAD, {"led_to": WEST}, False)])
+def test_clients_are_astray_that_are_led_here_for_twice_the_detection_time_while_the_other_region_leads_and_lives(
+        other: ProbeResult, changes: dict[str, Any], *, astray: bool) -> None:
+    assert not looked(*[other] * 6, **changes).is_astray
+    assert looked(*[other] * 7, **changes).is_astray is astray
+
+
 @pytest.mark.parametrize(("observation", "confirmed"), [
     (looked(*[DEAD] * 5, seen=False), True), (looked(*[DEAD] * 5, seen=True), False), (looked(*[DEAD] * 5), False),
     (looked(*[DEAD] * 2, seen=False), False), (looked(*[FAILS] * 8, seen=True), True)])
