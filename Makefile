@@ -85,7 +85,7 @@ gate-stacks:
 
 .PHONY: prove
 prove: $(READY) ## Deterministic proofs that take too long for the gate, 30 minutes at most
-	$(call stage,prove,$(PY) -m simulator --long)
+	$(call stage,prove,$(PY) -m simulator --long && $(PY) -m simulator --mutants)
 
 .PHONY: loaded
 loaded: $(READY) ## The fast tests ten times, in random order and with every processor kept busy

@@ -46,9 +46,11 @@ class Books:
 
     def answer(self, payment_id: str) -> dict[str, Any] | None:
         """What a client is told of a posting, None if there is none."""
-        row = self.postings.get(payment_id)
-        return row and {**dict(zip(("payment_id", "payer", "payee", "amount", "currency"), row[1:6], strict=True)),
-                        "created_at": row[8], "status": "settled"}
+        if payment_id not in self.postings:
+            return None
+        row = self.postings[payment_id]
+        return {**dict(zip(("payment_id", "payer", "payee", "amount", "currency"), row[1:6], strict=True)),
+                "created_at": row[8], "status": "settled"}
 
     def _mark(self, values: dict[str, Any]) -> int:
         self.epoch = values["epoch"]

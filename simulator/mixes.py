@@ -13,7 +13,7 @@ from simulator.network import OUTSIDE
 from simulator.world import REGIONS, Options
 
 EAST, WEST = REGIONS
-WARM = 110.0  # seconds before anything goes wrong
+WARM = 70.0  # seconds before anything goes wrong
 TO_WEST, LOSE = f"failover --to {WEST}", f"failover --to {WEST} --accept-data-loss"
 SWITCH, SWITCH_BACK = f"switchover --to {WEST}", f"switchover --to {EAST}"
 

@@ -17,7 +17,7 @@ from simulator.operator import Operator
 from simulator.scheduler import Process
 from simulator.world import World
 
-CALM = 100.0  # seconds before anything is struck; the table is kept then, for a restore
+CALM = 60.0  # seconds before anything is struck; the table is kept then, for a restore
 STEP = 30.0  # seconds between two looks at whether the second phase is decided
 UNTRACED = ("paid", "settled", "refused")
 

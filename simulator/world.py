@@ -352,7 +352,7 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
     def paused(self, region: str) -> bool:
         """Whether automatic failover is paused, as a region's replica says."""
         item = self.table.item(region, PAUSE_KEY)
-        return bool(item) and json.loads(item["document"]["S"])["until"] > EPOCH + self.scheduler.now
+        return item is not None and json.loads(item["document"]["S"])["until"] > EPOCH + self.scheduler.now
 
     def lever(self, region: str) -> bool:
         """Whether a region's lever is set."""

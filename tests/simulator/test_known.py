@@ -59,6 +59,15 @@ def test_the_gate_fails_if_a_violation_is_not_listed_and_if_a_listed_one_is_not_
     assert ("no more" in printed) == (not broken and code == 1)
 
 
+def test_a_proof_fails_while_a_violation_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    findings = HuntFindings(took=1.0)
+    findings.add(result(7, "a rule"))
+    with ThreadPoolExecutor(1) as pool:
+        assert commands.report(findings, KNOWN, pool, gate=True, proof=True) == 1
+        assert commands.report(HuntFindings(took=1.0), [], pool, gate=True, proof=True) == 0
+    assert "n: is listed as known (issue 11)" in capsys.readouterr().out
+
+
 def test_the_fixed_set_has_the_seeds_of_known_violations() -> None:
     jobs = fixed_set(KNOWN, 2)
     assert (7, "swarm") in jobs
