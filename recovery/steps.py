@@ -13,6 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from payments.clock import Stopwatch
 from payments.leadership import LEASE
 from recovery import plan
 from recovery.cloud import Cloud, writer_of
@@ -20,7 +21,7 @@ from recovery.environment import READ_TIMEOUT
 from recovery.errors import AwsFailure, GivenUp, aws_failures
 from recovery.observation import ask_readiness, json_object
 from recovery.plan import AVAILABLE, Evidence, Step
-from recovery.runner import Hold
+from recovery.runner import EVIDENCE_LASTS, Hold
 from recovery.stack import Site
 
 TICK = 0.01  # seconds, the shortest wait
@@ -142,12 +143,14 @@ def promote(steps: AwsSteps, hold: Hold) -> str | None:
         cloud.clock.sleep(max(left, TICK))
     request = {"GlobalClusterIdentifier": cloud.plan.stack.global_cluster_id,
                "TargetDbClusterIdentifier": target.cluster_arn}
-    planned = cloud.plan.action.planned
+    planned, asked = cloud.plan.action.planned, Stopwatch(cloud.clock)
     if hold.run.evidence == Evidence.DEAD and cloud.seen(cloud.plan.other):
         raise GivenUp(f"Route 53 sees {cloud.plan.other.region} healthy")
     # AWS requires a switchover to be asked for in the region of the writer.
     rds = cloud.environment.clients("rds", cloud.plan.other.region) if planned else cloud.client("rds")
     hold.prove()
+    if asked.seconds() > EVIDENCE_LASTS:
+        return None  # stopped in between: the second view is asked again
     try:
         if planned:
             rds.switchover_global_cluster(**request)

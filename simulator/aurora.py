@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from botocore.exceptions import ClientError
 from pg8000.exceptions import DatabaseError
 
 from payments import ledger
@@ -336,6 +337,14 @@ class RdsClient(AwsClient[SimulatedAurora]):
         aurora = self._part
         return self._move("switchover", TargetDbClusterIdentifier, aurora.switch_over,
                           lambda: not aurora.moving and aurora.writer == self._region)
+
+    def _permit(self, operation: str, resource: str = "") -> None:
+        try:
+            super()._permit(operation, resource)
+        except ClientError:
+            self._part.history.note(self._part.network.scheduler.now, "not permitted", self._caller.name,
+                                    operation=operation, region=self._region)
+            raise
 
     def _move(self, how: str, arn: str, begin: Callable[[str], None], possible: Callable[[], bool]) -> dict[str, Any]:
         target, number, operation = arn.split(":")[3], self._caller.calls + 1, f"{how.capitalize()}GlobalCluster"

@@ -9,6 +9,8 @@ from contract import CANARY_PREFIX, OBSERVATION_PREFIX, Store
 from payments.deadline import Timing
 from payments.leadership import LEASE
 from recovery.observation import FRESH_LOOKS
+from recovery.plan import Evidence
+from recovery.runner import EVIDENCE_LASTS
 from simulator.history import Event
 
 if TYPE_CHECKING:
@@ -144,6 +146,27 @@ def who_promotes_holds_the_run(world: "World") -> Iterator[Violation]:
             yield Violation("promotion without the run", event.at,
                             f"{event.who} asked for a {event.facts['how']} to {event.facts['target']}; the run is "
                             f"{event.facts['holder']}'s")
+
+
+@safety
+def the_second_view_is_asked_again(world: "World") -> Iterator[Violation]:
+    """Nobody promotes because a region is dead that Route 53 has seen again for longer than evidence lasts."""
+    for event in world.history.of("asked to promote"):
+        facts = event.facts
+        if facts["how"] == "failover" and facts["evidence"] == Evidence.DEAD and facts["seen"] > 2 * EVIDENCE_LASTS:
+            yield Violation("promotion against the second view", event.at,
+                            f"{event.who}: Route 53 has seen the other region for {facts['seen']:.0f} s")
+
+
+@safety
+def permission_is_asked_for_before_a_fence(world: "World") -> Iterator[Violation]:
+    """Nobody fences to be refused the promotion, where the permission has been missing all the time."""
+    always = {event.who for event in world.history.of("fault") if event.facts["name"] == "promotion-denied"
+              and event.at == 0.0}
+    for event in world.history.of("not permitted"):
+        if event.facts["operation"] == "FailoverGlobalCluster" and event.facts["region"] in always:
+            yield Violation("fenced without permission", event.at, f"{event.who} in {event.facts['region']}")
+            return
 
 
 @safety

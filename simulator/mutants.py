@@ -140,9 +140,6 @@ MUTANTS: tuple[Mutant, ...] = (
         ("recovery.controller:Controller._mend", "elif not wrong and run is None:", "elif False:"),)),
     Mutant("leader and writer stay apart", 26, "restored", (
         ("recovery.controller:Controller._mend", "if wrong and wrong", "if False and wrong"),)),
-    Mutant("what is noted as done is not looked at again", 27, "late-switchover", (
-        ("recovery.runner:Runner.drive", "steps[steps.index(FENCE) if hold.run.epoch else 0:]",
-         "[each for each in steps if not (each.key in hold.run.steps and hold.run.steps[each.key].ended)]"),)),
     Mutant("a failover waits for a planned move", 28, "loss-in-a-move", (
         ("recovery.runner:claim", "run is not None and run.planned and plan.action is Action.FAILOVER", "False"),
         ("recovery.controller:Controller._is_driven", "not (run.planned and decision.action)", "True"))),

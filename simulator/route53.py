@@ -22,6 +22,8 @@ class Check:
     path: str
     threshold: int
     inverted: bool = False
+    since: float = 0.0
+    """When it became what it is, healthy or not."""
     votes: list[bool] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
 
@@ -67,7 +69,10 @@ class Route53:
                 answered = 200 <= self._ask(checker, check.region, check.path, PATIENCE) < 400
             except Unanswered:
                 answered = False
+            before = check.healthy
             check.hear(number, answered=answered)
+            if check.healthy is not before:
+                check.since = self._network.scheduler.now
             checker.sleep(self._interval)
 
     @property
@@ -78,7 +83,15 @@ class Route53:
 
     def sees(self, region: str) -> bool:
         """Whether a region is healthy from outside."""
-        return self.checks["primary" if region == self.regions[0] else "dr"].healthy
+        return self._check_of(region).healthy
+
+    def seen_for(self, region: str) -> float:
+        """Seconds for which a region has been healthy from outside, 0 if it is not."""
+        check = self._check_of(region)
+        return self._network.scheduler.now - check.since if check.healthy else 0.0
+
+    def _check_of(self, region: str) -> Check:
+        return self.checks["primary" if region == self.regions[0] else "dr"]
 
     def text(self, name: str) -> str:
         """The TXT record of a name: what the checkers see of a region, or the region that clients are led to."""

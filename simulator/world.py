@@ -391,8 +391,10 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
         if holder is not None and holder is not writer:
             holder.shuns = ""
         writer.proved, self._names[writer.name] = writer.calls, run.driver
-        writer.shuns = self.other(run.target) if run.action == "failover" and run.ended is None else ""
         before = self.run(region)
+        # Who only claims a run may have given that call up, and not know of it.
+        goes_on = before is not None and (before.id, before.driver) == (run.id, run.driver) and run.ended is None
+        writer.shuns = self.other(run.target) if goes_on and run.action == "failover" else ""
         if before and before.id == run.id and before.ended is not None and run.ended is None:
             self.history.note(self.scheduler.now, "reopened", writer.name, run=run.id)
         if before is None or (before.id, before.driver, before.ended) != (run.id, run.driver, run.ended):
@@ -435,7 +437,8 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
         holder, run = self._holders.get("" if self.options.strong else target), self.run(target)
         holds = holder is caller and run is not None and run.ended is None
         self.history.note(self.scheduler.now, "asked to promote", caller.name, target=target, how=how, holds=holds,
-                          holder=holder.name if holder else "nobody", proved=number == caller.proved + 1)
+                          holder=holder.name if holder else "nobody", proved=number == caller.proved + 1,
+                          evidence=run.evidence if run else "", seen=self.route53.seen_for(self.other(target)))
 
     def _as_written(self, writer: Process, key: str, item: dict[str, Any]) -> dict[str, Any]:
         """An item as the release of its writer has it: the next one has another field."""

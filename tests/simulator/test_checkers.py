@@ -48,6 +48,19 @@ def led(**changes: Any) -> FakeWorld:
     return FakeWorld().note("leads", WEST, **{**LED, **changes})
 
 
+def asked(**changes: Any) -> FakeWorld:
+    """A world in which a promotion was asked for."""
+    return FakeWorld().note("asked to promote", WEST, **{
+        "holds": True, "proved": False, "how": "failover", "target": WEST, "holder": "x", "evidence": "dead", "seen": 0.0,
+        **changes})
+
+
+def denied(at: float) -> FakeWorld:
+    """A world in which a promotion was refused for a permission that is missing since then."""
+    return FakeWorld().note("fault", WEST, at, name="promotion-denied").note(
+        "not permitted", operation="FailoverGlobalCluster", region=WEST)
+
+
 def ended(struck: dict[str, int] | None = None, **changes: Any) -> FakeWorld:
     """A world in which a run has ended."""
     return FakeWorld(struck=struck or {}).note("ends", **{
@@ -90,8 +103,8 @@ BROKEN: list[tuple[FakeWorld, str]] = [
     (led(paused=True), "failover although paused"),
     (led(dead=20.0), "decided too early"),
     (led(looked=200.0), "stale evidence"),
-    (FakeWorld().note("asked to promote", holds=False, proved=False, how="failover", target=WEST, holder="x"),
-     "promotion without the run"),
+    (asked(holds=False), "promotion without the run"), (asked(seen=20.0), "promotion against the second view"),
+    (denied(0.0), "fenced without permission"),
     (FakeWorld().note("reopened", run="r"), "an ended run is open again"),
     (FakeWorld().note("called", operation="GET /health"), "the lost region was called"),
     (FakeWorld().note("settled", EAST, id="p", epoch=1).note("settled", WEST, id="q", epoch=1),
@@ -134,9 +147,9 @@ SOUND: list[FakeWorld] = [
     led(missing=0, exposure=0.0), led(dead=31.0),
     led(action="switchover", other_pays=True, exposure=99.0), led(other_pays=True, seen=False),
     led(other_pays=True, automatic=False), led(paused=True, automatic=False), led(paused=True, resumed=True),
-    ended(), ended(why="expired", led_to=WEST), ended({"lose": 1}, led_to=WEST),
+    denied(100.0), ended(), ended(why="expired", led_to=WEST), ended({"lose": 1}, led_to=WEST),
     FakeWorld(lever=lambda region: region == WEST, permanent=["a fault"]),
-    FakeWorld().note("asked to promote", holds=False, proved=True),
+    asked(holds=False, proved=True), asked(), asked(seen=5.0), asked(seen=20.0, evidence=""),
     FakeWorld().note("settled", EAST, id="p", epoch=1).note("settled", WEST, id="q", epoch=2),
     FakeWorld(history=paying(*range(0, 1000, 10), repaired=500.0)).note("leads", EAST, 950.0, **LED),
     FakeWorld(history=paying(*range(0, 1000, 10), repaired=500.0), healed=600.0, permanent=["a fault"]),

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from payments.leadership import LEASE
+from recovery.cloud import Cloud
 from recovery.errors import AlreadyRunning, AwsFailure, GivenUp
 from recovery.plan import (
     CATCH_UP,
@@ -20,7 +21,7 @@ from recovery.plan import (
     Evidence,
 )
 from recovery.plan import Step as PlanStep
-from recovery.runner import Hold
+from recovery.runner import EVIDENCE_LASTS, Hold
 from recovery.steps import AwsSteps, copy_name
 from simulator.aurora import RdsClient
 from tests.unit.payments.fakes import client_error
@@ -214,6 +215,19 @@ def test_a_promotion_that_is_under_way_or_done_is_not_asked_for_again(world: Cal
 def test_the_second_view_is_asked_once_more_before_the_promotion(world: CalmWorld) -> None:
     hold = world.claim(evidence=Evidence.DEAD)
     do(world, FENCE, hold)
+    with pytest.raises(GivenUp, match="Route 53 sees us-east-1 healthy"):
+        do(world, FAIL_OVER, hold)
+    assert not world.history.of("asked to promote")
+
+
+def test_the_second_view_is_asked_again_if_the_driver_has_stopped_since(
+        world: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    hold = world.claim(evidence=Evidence.DEAD)
+    do(world, FENCE, hold)
+    views = iter([False, True])
+    monkeypatch.setattr(Cloud, "seen", lambda _self, _site: next(views))
+    monkeypatch.setattr(hold, "prove", lambda: hold.cloud.clock.sleep(EVIDENCE_LASTS + 1.0))
+    assert do(world, FAIL_OVER, hold) is None
     with pytest.raises(GivenUp, match="Route 53 sees us-east-1 healthy"):
         do(world, FAIL_OVER, hold)
     assert not world.history.of("asked to promote")
