@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from simulator import mutants
-from simulator.hunt import FIXED, LONG, HuntFindings, describe, fixed_set, hunt, refreshed, shortest
-from simulator.known import Known, load, save
+from simulator.hunt import FIXED, LONG, HuntFindings, describe, fixed_set, hunt, shortest
+from simulator.known import Known, load
 from simulator.mixes import MIXES
 from simulator.run import draw, play, shrink
 
@@ -33,7 +33,7 @@ def report(findings: HuntFindings, known: list[Known], pool: Executor, *, gate: 
     for trace in pool.map(shortest, [(findings.broken[key][0], *key) for key in new]):
         print(f"\n{trace}")
     for mix, seed, rule in gone:
-        print(f"{mix}: {rule}: is known, but seed {seed} shows it no more: look again with --search, or take it out")
+        print(f"{mix}: {rule}: is known, but seed {seed} shows it no more: name another seed, or take it out")
     for each in known if proof else ():
         print(f"{each.name}: is listed as known (issue {each.issue}), and a proof needs that nothing is")
     return 1 if new or gone or (proof and known) else 0
@@ -64,7 +64,7 @@ def main(
     fixed: Annotated[bool, typer.Option("--fixed", help="The fixed set of the gate.")] = False,
     long: Annotated[bool, typer.Option("--long", help="The long fixed set.")] = False,
     broken: Annotated[bool, typer.Option("--mutants", help="Whether every mutant of the product is found.")] = False,
-    search: Annotated[bool, typer.Option("--search", help="Look for seeds again: of mutants, or known ones.")] = False,
+    search: Annotated[bool, typer.Option("--search", help="Look for the seeds of mutants again.")] = False,
 ) -> None:
     """Hunt for violations. Exit code 1 if there are any that are not known, or a known one that is gone."""
     if mix and mix not in MIXES:
@@ -74,9 +74,6 @@ def main(
     if broken:
         with ProcessPoolExecutor(os.cpu_count()) as pool:
             raise typer.Exit(prove_mutants(pool, search=search))
-    if search:
-        save(refreshed(load(), LONG))
-        raise typer.Exit
     known, start = load(), first if first >= 0 else int(time.time()) % 10_000_000 * 1000
     gate = fixed or long
     jobs = fixed_set(known, LONG if long else FIXED) if gate else [(start + number, mix) for number in range(seeds)]

@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from simulator.checkers import Violation
 from simulator.known import Known, find, shows
@@ -32,22 +32,6 @@ def shortest(job: tuple[int, str, str]) -> str:
     seed, mix, rule = job
     plan = shrink(seed, draw(seed, mix), rule)
     return describe(play(seed, plan, traced=True))
-
-
-def refreshed(known: Iterable[Known], most: int) -> list[Known]:
-    """The same with the first seed up to `most` that shows each in its mixes; a mix in which none does is left out."""
-    found = list(known)
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        jobs = [(each.rule, mix, most) for each in found for mix in each.seeds]
-        first = dict(zip([(rule, mix) for rule, mix, _ in jobs], pool.map(first_seed, jobs), strict=True))
-    return [replace(each, seeds={mix: seed for mix in each.seeds if (seed := first[each.rule, mix])}) for each in found]
-
-
-def first_seed(job: tuple[str, str, int]) -> int:
-    """The first seed of a mix that breaks a rule; 0 if none of the first `most` does."""
-    rule, mix, most = job
-    return next((seed for seed in range(1, most + 1)
-                 if any(each.rule == rule for each in history((seed, mix)).violations)), 0)
 
 
 def describe(result: Result) -> str:

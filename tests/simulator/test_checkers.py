@@ -51,8 +51,8 @@ def led(**changes: Any) -> FakeWorld:
 def asked(**changes: Any) -> FakeWorld:
     """A world in which a promotion was asked for."""
     return FakeWorld().note("asked to promote", WEST, **{
-        "holds": True, "proved": False, "how": "failover", "target": WEST, "holder": "x", "evidence": "dead", "seen": 0.0,
-        **changes})
+        "holds": True, "proved": False, "how": "failover", "target": WEST, "holder": "x", "evidence": "dead",
+        "seen": 0.0, **changes})
 
 
 def denied(at: float) -> FakeWorld:

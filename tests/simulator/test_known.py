@@ -3,15 +3,14 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from simulator import __main__ as commands
 from simulator import run
 from simulator.checkers import Violation
-from simulator.hunt import HuntFindings, fixed_set, hunt, refreshed
-from simulator.known import Known, find, load, save, shows
+from simulator.hunt import HuntFindings, fixed_set, hunt
+from simulator.known import Known, find, load, shows
 from simulator.mixes import MIXES, HistoryPlan
 from simulator.run import Result
 from simulator.world import Options, World
@@ -83,31 +82,17 @@ def test_the_file_is_sound() -> None:
     assert len(set(names)) == len(names)
 
 
-def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    known = [*KNOWN, replace(KNOWN[0], name='a "quoted" name', anywhere=True)]
-    save(known, tmp_path / "known.toml")
-    assert load(tmp_path / "known.toml") == known
-
-
-def test_a_violation_is_known_in_its_mix_or_anywhere() -> None:
-    here, anywhere = replace(KNOWN[0], seeds={"heals": 1}), replace(KNOWN[0], seeds={}, anywhere=True)
+def test_a_violation_is_known_in_its_mix_and_in_the_broad_one() -> None:
+    here = replace(KNOWN[0], seeds={"heals": 1})
     assert find([here], "heals", "a rule") == find([here], "swarm", "a rule") == here
     assert find([here], "large", "a rule") is None
-    assert find([anywhere, here], "large", "a rule") == anywhere
-    assert find([anywhere, here], "heals", "a rule") == here
-    assert find([anywhere, here], "heals", "another") is None
+    assert find([here], "heals", "another") is None
 
 
 def flooded(world: World) -> Iterator[Violation]:
     """A rule that no history with a flood keeps."""
     return (Violation("a rule", event.at, "") for event in world.history.of("fault")
             if event.facts["name"] == "flooded")
-
-
-def test_seeds_are_looked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "SAFETY", [flooded])
-    gone = replace(KNOWN[0], seeds={"flooded": 9, "region-lost": 9})
-    assert [each.seeds for each in refreshed([gone], 1)] == [{"flooded": 1}]
 
 
 def test_a_hunt_plays_its_histories_in_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
