@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from contract import CANARY_PREFIX, OBSERVATION_PREFIX, Store
 from payments.deadline import Timing
 from payments.leadership import LEASE
+from payments.payment import PAYMENT_ID
 from recovery.observation import FRESH_LOOKS
 from recovery.plan import Evidence
 from recovery.runner import EVIDENCE_LASTS
@@ -21,6 +22,7 @@ QUIET = 120.0  # seconds without a payment that count as nobody taking any
 DECLARED = 460.0  # seconds: a recovery time of 900 s, of which Aurora may take 480 s on AWS, and here 40 s
 UNWATCHED = frozenset({"region-lost", "controller-stopped", "way-cut", "one-way-cut"})
 REPAIRED = 2 * 60.0  # seconds within which a repair ends: it is started every 60 s
+PENDING = {"S": "PENDING"}
 SETTLING = 60.0  # seconds that copies may take before they are looked for
 
 
@@ -315,6 +317,19 @@ def repair_ends(world: "World") -> Iterator[Violation]:
     if world.scheduler.now - led >= REPAIRED and not is_repaired(world):
         yield Violation("a repair does not end", led, f"none has since; leaders {world.leader(world.regions[0])} and "
                         f"{world.leader(world.regions[1])}")
+
+
+@liveness
+def nothing_stays_in_doubt(world: "World") -> Iterator[Violation]:
+    """Once the leader's repair has gone through all payments, none of an older epoch is pending."""
+    arrived = max([world.healed, *(event.at for event in world.history.of("leads"))]) + SETTLING
+    passed = {event.who for event in world.history.of("repaired") if event.facts["leads"]
+              and event.facts["began"] > arrived}
+    for region in sorted(passed):
+        for key, (item, _) in world.table.views[region].items():
+            if PAYMENT_ID.fullmatch(key) and item.get("status") == PENDING and int(item["epoch"]["N"]) < world.leader(region)[1]:
+                yield Violation("a payment stays in doubt", world.scheduler.now, f"{key} in {region}")
+                return
 
 
 @liveness

@@ -20,7 +20,7 @@ STANDS_STILL = 0.5  # the part of the environments whose monotonic clock stands 
 THROTTLED = 0.95  # the part of the keyless requests that a flooded region answers with 429
 RETRIES = 2  # of an asynchronous start that fails
 RETRY_SECONDS = 60.0
-SAMPLE_SECONDS = 0.05  # between two looks at the memory of a function that has a limit
+SAMPLE_SECONDS = 0.01  # between two looks at the memory of a function that has a limit
 KEYLESS = frozenset({HEALTH_PATH, LEVER_PATH})
 
 

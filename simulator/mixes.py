@@ -163,9 +163,9 @@ def late_copies(draw: Random) -> HistoryPlan:
     ends = begins + draw.uniform(150, 250)
     lags: dict[str, Any] = {"ledger_lag": (3.0, 8.0), "receipts_lag": (3.0, 12.0), "table_lag": (0.05, 3.0),
                             slow: (5.0, draw.uniform(10, 40))}
+    fault = TimedFault(draw.choice(("region-lost", "api-down")), EAST, begins, draw.choice((ends, EVER)))
     return HistoryPlan(options=_options(draw, strong=False, automatic=True, pay_every=1.0, clients=3, **lags),
-                safety=ends + 60, audited=ends - 40,
-                faults=[TimedFault(draw.choice(("region-lost", "api-down")), EAST, begins, ends)],
+                safety=ends + 60, audited=ends - 40, faults=[fault],
                 person=Person(typed=[(begins + 40, LOSE)]))
 
 

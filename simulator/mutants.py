@@ -157,21 +157,18 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a pending item counts as kept", 22, "late-copies", (
         ("payments.case:Case._table", "return Wrong.IN_DOUBT", "return None"),
         ("payments.reconcile:_agrees", '!= "epoch"', 'not in ("epoch", "status")'))),
-    Mutant("a drill counts a pending payment as kept", 22, "late-copies", (
-        ("recovery.drill.payer:Payer._is_settled", 'json_object(reply.body).get("status") == "settled"', "True"),)),
     Mutant("a receipt that the table lacks counts as kept", 22, "late-receipts", (
         ("payments.case:Case._table", "return Wrong.LOST", "return None"),)),
     Mutant("what is pending under an older epoch is left alone", 22, "late-copies", (
         ("payments.reconcile:Work._begun", 'item.get("epoch")) == ({"S": "PENDING"}, {"N": str(self._epoch)})',
          '0) == ({"S": "PENDING"}, 0)'),)),
-    Mutant("a promotion that was asked for counts as done", 27, "switchover-dies", (
+    Mutant("a move that was asked for counts as done", 27, "interrupted", (
         ("recovery.steps:promote", 'if database.get("FailoverState"):\n        return None',
-         'if database.get("FailoverState"):\n        return "asked for"'),)),
-    Mutant("nobody looks where clients are led", 27, "region-lost", (
+         'if database.get("FailoverState"):\n        return "asked for"'),
+        ("recovery.steps:verify", 'answer.get("statusCode") != HTTPStatus.CREATED', "False"))),
+    Mutant("nobody looks where clients are led", 27, "frozen-payments", (
         ("recovery.steps:verify", 'led_to not in ("", target.region)', "False"),)),
-    Mutant("leading is being in order", 27, "interrupted", (
-        ("recovery.plan:in_order", "record.region == target == facts.writer", "record.region == target"),)),
-    Mutant("a lease has no end", 23, "late-writes", (
+    Mutant("a lease has no end", 23, "interrupted", (
         ("payments.leadership:Lease.epoch", "known[1].seconds() < LEASE", "True"),)),
 )
 

@@ -37,7 +37,7 @@ SILENT = logging.Logger("silent", logging.CRITICAL)  # noqa: LOG001  # it has no
 REGIONS = ("us-east-1", "us-west-2")
 TABLE, GLOBAL = "payment-transactions-sim", "tapstack-sim"
 PAYMENTS, RECONCILE, CONTROLLER = "tapstack-payments-sim", "tapstack-reconcile-sim", "tapstack-controller-sim"
-MEMORY, ANSWER = 640_000, 4_000  # bytes that a limited repair may hold, and answer: those of some 200 payments
+MEMORY, ANSWER = 800_000, 4_000  # bytes that a limited repair may hold, and answer: those of some 250 payments
 LEDGER_PAGE = 20  # postings that the repair reads at once where its memory is limited
 RECORDS = {RECORD_KEY: "run", OBSERVATION_PREFIX.rstrip(":"): "document"}
 """Attributes with a JSON document, by what the keys of their items begin with."""

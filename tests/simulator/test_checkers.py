@@ -48,6 +48,12 @@ def led(**changes: Any) -> FakeWorld:
     return FakeWorld().note("leads", WEST, **{**LED, **changes})
 
 
+def doubted(epoch: int, **changes: Any) -> FakeWorld:
+    """A world in which a payment is pending under an epoch."""
+    item = {"status": {"S": "PENDING"}, "epoch": {"N": str(epoch)}}
+    return FakeWorld(table=SimpleNamespace(views={EAST: {"p": (item, (1.0, 1))}, WEST: {}}), **changes)
+
+
 def asked(**changes: Any) -> FakeWorld:
     """A world in which a promotion was asked for."""
     return FakeWorld().note("asked to promote", WEST, **{
@@ -131,6 +137,7 @@ BROKEN: list[tuple[FakeWorld, str]] = [
     (FakeWorld(history=paying(*range(0, 1000, 10), repaired=500.0)).note("leads", EAST, 600.0, **LED),
      "a repair does not end"),
     (FakeWorld(aurora=SimpleNamespace(writer=WEST)), "leader and writer differ"),
+    (doubted(epoch=0), "a payment stays in doubt"),
     (FakeWorld(lever=lambda region: region == EAST), "a lever is left pulled"),
     (FakeWorld(lever=lambda region: region == WEST), "a lever is left pulled"),
     (FakeWorld(table=SimpleNamespace(views={EAST: {f"!watch:{EAST}": ({}, (100.0, 1))}, WEST: {}})),
@@ -147,7 +154,8 @@ SOUND: list[FakeWorld] = [
     led(missing=0, exposure=0.0), led(dead=31.0),
     led(action="switchover", other_pays=True, exposure=99.0), led(other_pays=True, seen=False),
     led(other_pays=True, automatic=False), led(paused=True, automatic=False), led(paused=True, resumed=True),
-    denied(100.0), ended(), ended(why="expired", led_to=WEST), ended({"lose": 1}, led_to=WEST),
+    doubted(epoch=1), doubted(epoch=0, healed=950.0), denied(100.0),
+    ended(), ended(why="expired", led_to=WEST), ended({"lose": 1}, led_to=WEST),
     FakeWorld(lever=lambda region: region == WEST, permanent=["a fault"]),
     asked(holds=False, proved=True), asked(), asked(seen=5.0), asked(seen=20.0, evidence=""),
     FakeWorld().note("settled", EAST, id="p", epoch=1).note("settled", WEST, id="q", epoch=2),
