@@ -327,7 +327,8 @@ def nothing_stays_in_doubt(world: "World") -> Iterator[Violation]:
               and event.facts["began"] > arrived}
     for region in sorted(passed):
         for key, (item, _) in world.table.views[region].items():
-            if PAYMENT_ID.fullmatch(key) and item.get("status") == PENDING and int(item["epoch"]["N"]) < world.leader(region)[1]:
+            older = item.get("status") == PENDING and int(item["epoch"]["N"]) < world.leader(region)[1]
+            if older and PAYMENT_ID.fullmatch(key):
                 yield Violation("a payment stays in doubt", world.scheduler.now, f"{key} in {region}")
                 return
 

@@ -50,7 +50,7 @@ def led(**changes: Any) -> FakeWorld:
 
 def doubted(epoch: int, **changes: Any) -> FakeWorld:
     """A world in which a payment is pending under an epoch."""
-    item = {"status": {"S": "PENDING"}, "epoch": {"N": str(epoch)}}
+    item = {"status": checkers.PENDING, "epoch": {"N": str(epoch)}}
     return FakeWorld(table=SimpleNamespace(views={EAST: {"p": (item, (1.0, 1))}, WEST: {}}), **changes)
 
 
