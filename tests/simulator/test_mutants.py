@@ -57,6 +57,15 @@ def test_the_file_names_a_seed_for_each_mutant() -> None:
     assert all(1 <= seed <= mutants.MOST for seed in seeds.values())
 
 
+def test_a_mutant_whose_seed_shows_nothing_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mutants, "MUTANTS", (CHANGED,))
+    monkeypatch.setattr(Mutant, "breaks", lambda _, seed: ["a rule"] if seed in shown else [])
+    shown = {3, 7}
+    assert [mutants.proof((CHANGED.name, seed)) for seed in (7, 9)] == [(7, ["a rule"]), (3, ["a rule"])]
+    shown.clear()
+    assert mutants.proof((CHANGED.name, 9)) == (9, [])
+
+
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     mutants.save({"a mutant": 3}, tmp_path / "mutants.toml")
     assert mutants.load(tmp_path / "mutants.toml") == {"a mutant": 3}
@@ -73,7 +82,7 @@ def test_a_mutant_that_is_not_found_and_a_rule_without_a_mutant_fail(
         capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(mutants, "MUTANTS", (CHANGED,))
     monkeypatch.setattr(mutants, "RULES", rules)
-    monkeypatch.setattr(mutants, "proof", lambda _: broken)
+    monkeypatch.setattr(mutants, "proof", lambda _: (1, broken))
     with ThreadPoolExecutor(1) as pool:
         assert commands.prove_mutants(pool, search=False) == code
     printed = capsys.readouterr().out
