@@ -71,8 +71,10 @@ class Client:
         status, body, _ = self._send({**payment, "amount": payment["amount"] + 1} if other else payment, region)
         first = world.acknowledged[payment_id].body
         again = status == HTTPStatus.CREATED and body != first
-        if again and (other or not known):
-            # A region that had nothing of it took it for new: an eventual table cannot know better.
+        unsaid = other and not known and status != HTTPStatus.CONFLICT
+        if (again or unsaid) and (other or not known):
+            # A region that had nothing of it took it for new: an eventual table cannot know better. Nor can repair,
+            # where another request under the id was begun and got no answer.
             world.contested.add(payment_id)
         elif again or (status == HTTPStatus.CONFLICT and not other):
             world.history.note(world.scheduler.now, "another answer", self._process.name, id=payment_id, status=status,

@@ -10,6 +10,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
+from recovery.cli import REFUSED, UNFINISHED
 from simulator.network import OUTSIDE
 from simulator.scheduler import Process
 
@@ -35,6 +36,7 @@ class Operator:
         """Whether they accept the loss of data."""
         self._number = 0
         self._busy_until = 0.0
+        self._refused = ""  # the last command that was: what else they are told comes first
         for at, words in person.typed:
             world.scheduler.at(at, partial(self._type, words, 1))
         mail = Process(world.scheduler, "mail", OUTSIDE)
@@ -52,8 +54,9 @@ class Operator:
             news = [note for kind, seen in zip(kinds, read, strict=True) for note in kind[seen:]]
             read = [len(kind) for kind in kinds]
             named = [found[1] for note in news if (found := COMMAND.search(note.facts["message"]))]
-            if named and not advice:
-                advice, at = named[0], self._world.scheduler.now
+            other = [words for words in named if words not in (advice, self._refused)]
+            if other or (named and not advice):
+                advice, at = (other or named)[-1], self._world.scheduler.now
             waits = self._person.waits
             now = self._world.scheduler.now
             if advice and waits is not None and now >= max(at + waits, self._busy_until):
@@ -64,7 +67,8 @@ class Operator:
 
     def _type(self, words: str, attempt: int) -> None:
         world = self._world
-        self._number, self._busy_until = self._number + 1, world.scheduler.now + PATIENCE
+        self._number = number = self._number + 1
+        self._busy_until = world.scheduler.now + PATIENCE
         process = Process(world.scheduler, f"operator-{self._number}", OUTSIDE)
         process.skew = world.options.skews.get(OUTSIDE, 0.0)
         process.ended.append(partial(setattr, self, "_busy_until", 0.0))
@@ -77,19 +81,17 @@ class Operator:
             world.history.note(world.scheduler.now, "exits", process.name, code=code, text=text[:400])
             if "internal error" in text:
                 world.history.note(world.scheduler.now, "crashed", process.name, why=text[:400])
-            if code in (1, 2) and attempt < TRIES:
-                world.scheduler.at(AGAIN, partial(self._again, words, code, attempt + 1))
-            else:
-                self._busy_until = 0.0
+            self._busy_until = 0.0
+            self._refused = words.removesuffix(" --accept-data-loss") if code == REFUSED else ""
+            if code in (UNFINISHED, REFUSED) and attempt < TRIES:
+                world.scheduler.at(AGAIN, partial(self._again, number, words, code, attempt + 1))
 
         world.scheduler.spawn(process, work)
         if self._person.interrupts is not None and self._number == 1:
             world.scheduler.at(self._person.interrupts, process.kill)
 
-    def _again(self, words: str, code: int, attempt: int) -> None:
-        """A refused command is typed again only while nobody pays, an unfinished one in any case."""
-        if code == 1 or self._down():
+    def _again(self, number: int, words: str, code: int, attempt: int) -> None:
+        """The newest command is typed again: a refused one only while nobody pays, an unfinished one in any case."""
+        if number == self._number and (code == UNFINISHED or self._down()):
             loses = self.patient and words.startswith("failover") and "--accept" not in words
             self._type(words + (" --accept-data-loss" if loses else ""), attempt)
-        else:
-            self._busy_until = 0.0

@@ -58,9 +58,9 @@ def test_the_file_names_a_seed_for_each_mutant() -> None:
 
 
 def test_a_mutant_whose_seed_shows_nothing_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = {3, 7}
     monkeypatch.setattr(mutants, "MUTANTS", (CHANGED,))
     monkeypatch.setattr(Mutant, "breaks", lambda _, seed: ["a rule"] if seed in shown else [])
-    shown = {3, 7}
     assert [mutants.proof((CHANGED.name, seed)) for seed in (7, 9)] == [(7, ["a rule"]), (3, ["a rule"])]
     shown.clear()
     assert mutants.proof((CHANGED.name, 9)) == (9, [])
