@@ -46,9 +46,12 @@ class Case:
     def payment(self) -> Record | None:
         """The payment that counts: the ledger's, or else the one that is settled in the table, or in a receipt.
 
-        Settled, and with the earliest creation time; a time in the table counts only if the ledger has none. None if
+        Settled, and with the earliest creation time; a time in the table counts only if the ledger has none. But what
+        table and ledger agree on has been answered, so that a receipt which arrives later changes nothing. None if
         nothing can be read, or if the ledger's posting is malformed, since nobody can change it.
         """
+        if self.posting and self.record and self.record.settled and self.record.agrees(self.posting):
+            return self.posting
         receipts = [each for each in self.receipts if each]
         if self.posting:
             known = [self.posting] if _sound(self.posting) else []

@@ -49,7 +49,7 @@ class PaymentService:
                 found = self._acknowledged(new, found, writing)
             elif found.epoch > epoch:
                 raise NotTheWriter
-            return self._settle(item, self._post(found, epoch, writing)[0], writing)
+            return self._settle(item, self._post(found, epoch, writing), writing)
 
     def canary(self, deadline: Deadline) -> None:
         """Write to table and bucket what a payment writes, under a key of its own; its posting is a mark.
@@ -73,7 +73,8 @@ class PaymentService:
         raises.
         """
         with self._writing(deadline) as (epoch, writing):
-            kept, receipt = self._post(record, epoch, writing)
+            kept = self._posted(replace(record, epoch=epoch, settled=True), writing)
+            receipt = self.receipts.put(kept, writing)
             if receipt is None or not receipt.agrees(kept):
                 self.receipts.replace(kept, writing)
             self._settle(item or self.table.register(kept, writing), kept, writing)
@@ -109,8 +110,8 @@ class PaymentService:
             raise Conflict
         return kept
 
-    def _post(self, record: Record, epoch: int, deadline: Deadline) -> tuple[Record, Record | None]:
-        """Post the payment and write its receipt. Returns its settled record, and what its receipt says now.
+    def _post(self, record: Record, epoch: int, deadline: Deadline) -> Record:
+        """Post the payment and write its receipt. Returns its settled record.
 
         The record has the earliest creation time that either has. A receipt that differs otherwise is left as it is:
         what the ledger has counts.
@@ -119,7 +120,7 @@ class PaymentService:
         receipt = self.receipts.put(record, deadline)
         if receipt and receipt.fingerprint == record.fingerprint and receipt.created_at < record.created_at:
             record = self._posted(replace(record, created_at=receipt.created_at), deadline)
-        return record, receipt
+        return record
 
     def _posted(self, record: Record, deadline: Deadline) -> Record:
         return replace(record, created_at=self.ledger.post(record, deadline))

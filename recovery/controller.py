@@ -240,7 +240,8 @@ class Controller:
         wrong, led_away = misplaced(plan, facts), facts.led_to == plan.other.region
         last, self._found = self._found, (wrong, led_away)
         run, abandoned = record and record.open_run, self.interval * ABANDONED_LOOKS
-        if run and not (self._still and self._still.seconds() >= abandoned):
+        undecided = run is not None and run.planned and not run.epoch
+        if run and not undecided and not (self._still and self._still.seconds() >= abandoned):
             return
         if wrong and wrong == last[0] and not refusals(plan, facts) and not self._promoting():
             self._drive(Intent(plan=plan, driver=driver, why=wrong, facts=facts, since=since, caller=self.role))

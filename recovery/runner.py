@@ -19,7 +19,7 @@ STILL = 2.0  # seconds for which a live driver's record never stands still
 HEARTBEAT = STILL / 4  # seconds
 PATIENCE = 10.0  # seconds of a step until `Runner.waits` is called, and between two such calls
 EVIDENCE_LASTS = 5.0  # seconds from a decision to its fence
-ATTEMPTS = 3  # to take the record from a planned move whose driver lives, and writes it, too
+ATTEMPTS = 3  # to take the record from a run whose driver lives, and writes it, too
 # Between two attempts at a step: seconds, and a part of what it has taken so far, since AWS limits the rate of calls.
 PAUSE, SHARE = 0.2, 0.01
 
@@ -104,15 +104,16 @@ class Hold:
 def claim(cloud: Cloud, intent: Intent) -> Hold:
     """Take hold of the plan's own run that has fenced and not ended, or else of a new one.
 
-    A run whose driver lives is left alone, but a failover takes the record from a planned move. Raises AlreadyRunning,
-    RecordGone and StoreUnavailable.
+    A run whose driver lives is left alone, but a failover takes the record from a planned move, and to align takes it
+    from one that has not fenced. Raises AlreadyRunning, RecordGone and StoreUnavailable.
     """
     plan, left = intent.plan, ATTEMPTS
     while True:
         left -= 1
         found = cloud.table.record()
         run = found.open_run
-        preempts = run is not None and run.planned and plan.action is Action.FAILOVER
+        preempts = run is not None and run.planned and (
+            plan.action is Action.FAILOVER or (plan.action is Action.ALIGN and not run.epoch))
         if run and not preempts:
             cloud.clock.sleep(STILL)
             if cloud.table.record().revision != found.revision:

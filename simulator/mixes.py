@@ -292,6 +292,18 @@ def way_cut_for_ever(draw: Random) -> HistoryPlan:
 
 
 @mix
+def way_cut_then_lost(draw: Random) -> HistoryPlan:
+    """Only the way between the regions is cut at first, and some time later the region is lost, for ever or a while."""
+    begins = WARM + draw.uniform(0, 30)
+    lost = begins + draw.choice((draw.uniform(1, 30), draw.uniform(30, 150)))
+    ends = draw.choice((lost + draw.uniform(100, 200), EVER))
+    return HistoryPlan(options=_options(draw, strong=False, automatic=True, pay_every=0.8, clients=3),
+                       safety=lost + 150, faults=[
+        TimedFault(draw.choice(("way-cut", "way-cut", "one-way-cut")), EAST, begins, ends),
+        TimedFault("region-lost", EAST, lost, ends)], person=Person(waits=draw.uniform(20, 90), accepts=True))
+
+
+@mix
 def loss_in_a_move(draw: Random) -> HistoryPlan:
     """The leading region is lost for ever while a planned move waits: for copies, or for the old region."""
     at = WARM + draw.uniform(0, 30)

@@ -103,6 +103,9 @@ MUTANTS: tuple[Mutant, ...] = (
         ("recovery.observation:Observation.exposure", "return max(bound, self.lag)", "return min(bound, self.lag)"),)),
     Mutant("a mark counts before it has arrived", 15, "stall-near-the-objective", (
         ("recovery.observation:observe", "if number <= arrived)", ")"),)),
+    Mutant("the first failed look counts as the loss", 15, "way-cut-then-lost", (
+        ("recovery.observation:Observation._stopped", "max(self.silent_since, self.unseen_since - checks)",
+         "self.silent_since"),)),
     Mutant("the objective is not asked", 15, "stall-near-the-objective", (
         ("recovery.plan:exposed", "elif exposure > objective:", "elif False:"),)),
     Mutant("nothing is proved before a promotion", 16, "frozen-driver", (
@@ -134,7 +137,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a missing permission does not matter", 24, "may-not-promote", (
         ("recovery.plan:unable", "in facts.observation.denied if", "in () if"),)),
     Mutant("an unknown field is an error", 25, "two-releases", (
-        ("recovery.record:known", "if key in names", ""),)),
+        ("recovery.record:known", "each.name: document[each.name] for each in fields(kind)\n            "
+         "if each.name in document and _fits(document[each.name], each.type)", "**document"),)),
     Mutant("nobody resumes a run that has fenced", 26, "failback-dies", (
         ("recovery.controller:Controller.look_once", "self._resume(driver, record, run)", "pass"),)),
     Mutant("a lever stays as it is", 26, "opposite-failovers", (
@@ -142,7 +146,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("leader and writer stay apart", 26, "restored", (
         ("recovery.controller:Controller._mend", "if wrong and wrong", "if False and wrong"),)),
     Mutant("a failover waits for a planned move", 28, "loss-in-a-move", (
-        ("recovery.runner:claim", "run is not None and run.planned and plan.action is Action.FAILOVER", "False"),
+        ("recovery.runner:claim", "plan.action is Action.FAILOVER", "False"),
         ("recovery.controller:Controller._is_driven", "not (run.planned and decision.action)", "True"))),
     Mutant("the second view is not asked again before a promotion", 20, "decider-frozen", (
         ("recovery.steps:promote", "hold.run.evidence == Evidence.DEAD and", "False and"),)),

@@ -19,6 +19,7 @@ from payments.stores import item_of, record_of
 from recovery import cli, controller
 from recovery.observation import Observation
 from recovery.outputs import FoundOutputs
+from recovery.plan import RAISE_EPOCH
 from recovery.record import ControlRecord, Run
 from recovery.stack import Stack
 from simulator import adapters
@@ -398,9 +399,12 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
         if before and before.id == run.id and before.ended is not None and run.ended is None:
             self.history.note(self.scheduler.now, "reopened", writer.name, run=run.id)
         if before is None or (before.id, before.driver, before.ended) != (run.id, run.driver, run.ended):
+            raised = (done := run.steps.get(RAISE_EPOCH.key)) is not None and done.ended is not None
+            newest = max(run.epoch, *(self.leader(each)[1] for each in REGIONS))
             self.history.note(self.scheduler.now, "runs" if run.ended is None else "ends", writer.name,
                               action=run.action, target=run.target, run=run.id, why=run.outcome or run.why,
-                              writer=self.aurora.writer, led_to=self.route53.leads_to())
+                              writer=self.aurora.writer, led_to=self.route53.leads_to(),
+                              outrun=self.aurora.books[run.target].epoch - newest if raised else 0)
         self._holders[record] = writer
 
     def _shunned(self, call: NetworkCall) -> None:

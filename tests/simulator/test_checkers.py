@@ -70,7 +70,8 @@ def denied(at: float) -> FakeWorld:
 def ended(struck: dict[str, int] | None = None, **changes: Any) -> FakeWorld:
     """A world in which a run has ended."""
     return FakeWorld(struck=struck or {}).note("ends", **{
-        "why": "done", "action": "failover", "target": EAST, "writer": EAST, "led_to": EAST, **changes})
+        "why": "done", "action": "failover", "target": EAST, "writer": EAST, "led_to": EAST, "outrun": 0,
+        **changes})
 
 
 def run(ended: float | None = None) -> Run:
@@ -108,6 +109,7 @@ BROKEN: list[tuple[FakeWorld, str]] = [
     (led(other_pays=True, resumed=True, automatic=False), "refusals skipped"),
     (led(paused=True), "failover although paused"),
     (led(dead=20.0), "decided too early"),
+    (led(dead=15.0).note("fault", name="way-cut"), "decided too early"), (ended(outrun=2), "an old epoch"),
     (led(looked=200.0), "stale evidence"),
     (asked(holds=False), "promotion without the run"), (asked(seen=20.0), "promotion against the second view"),
     (denied(0.0), "fenced without permission"),

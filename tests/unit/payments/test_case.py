@@ -59,8 +59,10 @@ def found(given: Case) -> str:
     (case(OURS, OURS, OURS, RIVAL), "receipts conflicting", OURS, False),
     (case(OURS, OURS, RIVAL, OURS), "receipts conflicting", OURS, True),
     (case(OURS, OURS, OURS, OURS), "receipts duplicated", OURS, False),
-    # creation times: the earliest counts, but not one that only the table has
-    (case(LATER, LATER, OURS), "table conflicting, ledger conflicting", OURS, True),
+    # creation times: the earliest counts, but not one that only the table has, nor against what has been answered
+    (case(LATER, LATER, OURS), "receipts conflicting", LATER, True),
+    (case(LATER, LATER, LATER, OURS), "receipts conflicting", LATER, False),
+    (case(replace(LATER, settled=False), LATER, OURS), "table in doubt, ledger conflicting", OURS, True),
     (case(LATER, OURS, LATER), "table conflicting, receipts conflicting", OURS, True),
     (case(OURS, LATER, LATER), "table conflicting", LATER, True),
     (case(LATER, None, OURS), "table conflicting, ledger lost", OURS, True),

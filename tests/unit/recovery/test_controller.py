@@ -437,6 +437,18 @@ def test_leadership_that_went_back_is_mended_by_the_region_that_has_the_writer(w
     assert (world.record().region, world.record().epoch > 2) == (WEST, True)
 
 
+def test_leadership_that_a_planned_moves_heartbeat_has_overwritten_is_mended(world: CalmWorld) -> None:
+    world.cut_off(EAST, 70.0)
+    world.network.dead.clear()
+    world.look(times=2)
+    world.set_record(region=EAST, epoch=1, run=None, moved=0.0)
+    planned = world.claim(Action.SWITCHOVER, EAST, driver="bob")
+    for _ in range(2):
+        world.run_task(planned.prove)
+        world.look()
+    assert world.ended()[-1] == "align to us-west-2: done"
+
+
 def test_an_epoch_that_went_back_is_raised_again(world: CalmWorld) -> None:
     world.look(times=3)
     world.aurora.books[EAST].epoch = 7

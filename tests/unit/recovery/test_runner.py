@@ -77,6 +77,14 @@ def test_a_failover_takes_the_record_from_a_planned_move_at_once(world: CalmWorl
     assert world.scheduler.now - began < STILL
 
 
+def test_to_align_takes_the_record_from_a_planned_move_only_before_its_fence(world: CalmWorld) -> None:
+    planned = world.claim(Action.SWITCHOVER, driver="bob")
+    world.run_task(planned.prove)
+    assert world.claim(Action.ALIGN).run.action == "align"
+    with pytest.raises(AlreadyRunning):
+        world.run_task(planned.prove)
+
+
 @pytest.mark.parametrize(("writes", "taken"), [(2, True), (99, False)])
 def test_a_failover_takes_the_record_although_the_planned_moves_driver_writes_it_too(
         world: CalmWorld, monkeypatch: pytest.MonkeyPatch, writes: int, *, taken: bool) -> None:
