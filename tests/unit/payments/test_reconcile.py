@@ -12,7 +12,7 @@ from contract import CANARY_PREFIX, DRILL_KEY, OBSERVATION_PREFIX, RECORD_KEY, R
 from payments import reconcile
 from payments.errors import StoreUnavailable
 from payments.ledger import PostgresLedger
-from payments.payment import Payment, Record
+from payments.payment import Payment, Record, parse_receipt
 from payments.stores import item_of
 from tests.unit.payments.fakes import (
     OTHER,
@@ -258,6 +258,18 @@ def test_versions_that_differ_are_a_conflict_and_equal_ones_are_not() -> None:
     region.s3.objects[PLACE] = [body, rival]
     assert counts(run(region)) == {"conflicting": 1, "repaired": 1}
     assert region.receipt_versions() == [body, rival, body]
+
+
+def test_a_receipt_that_arrives_late_does_not_change_what_has_been_answered() -> None:
+    region = Region()
+    first = region.pay(PAYMENT)
+    [body] = region.receipt_versions()
+    assert body
+    late = replace(parse_receipt(body), created_at="2020-01-01T00:00:00.000+00:00")
+    region.s3.objects[PLACE] = [body, late.receipt()]
+    assert counts(run(region)) == {"conflicting": 1, "repaired": 1}
+    assert (region.pay(PAYMENT), region.look()) == (first, (200, first[1]))
+    assert region.receipt_versions()[-1] == body
 
 
 def test_a_receipt_that_arrives_after_a_pass_is_found_by_the_next_one() -> None:
