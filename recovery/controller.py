@@ -239,7 +239,7 @@ class Controller:
         plan, record = replace(self.cloud.plan, action=Action.ALIGN), facts.record
         wrong, led_away = misplaced(plan, facts), facts.led_to == plan.other.region
         last, self._found = self._found, (wrong, led_away)
-        run, abandoned = record and record.open_run, self.interval * ABANDONED_LOOKS
+        run, abandoned = record.open_run if record else None, self.interval * ABANDONED_LOOKS
         undecided = run is not None and run.planned and not run.epoch
         if run and not undecided and not (self._still and self._still.seconds() >= abandoned):
             return

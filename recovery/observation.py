@@ -215,23 +215,27 @@ def observe(previous: Observation | None, now: Observation, seen: ProbeResult, m
     `marks` are those of this region's replica of the ledger; the look has `ended` at the latest then. `now` has what is
     known of this region. What was seen before a long gap does not count, nor marks of another writer.
     """
-    last = previous or Observation(region=now.region, at=0.0)
-    recent = now.at - last.at <= now.interval * MAX_GAP_LOOKS
+    new = Observation(region=now.region, at=0.0)
+    last = previous or new
+    kept = last if now.at - last.at <= now.interval * MAX_GAP_LOOKS else new
     pending, covered = ([*last.pending], last.covered) if last.writer == now.writer else ([], None)
     if seen.mark is not None:
         pending = [*pending, (seen.mark, now.at)][-PENDING_MARKS:]
     arrived = marks.get(other, 0)
     covered = max((moment for number, moment in pending if number <= arrived), default=covered)
     fails = seen.alive and seen.ready is False and seen.leader in ("", other) and now.leader == other
-    astray = now.led_to == now.region and now.leader == other and seen.alive is not False
-    silent, failing, unseen, led_here = (
-        (last.silent_since, last.failing_since, last.unseen_since, last.astray_since) if recent else (None,) * 4)
-    silent = (ended if silent is None else silent) if seen.alive is False else None
-    failing = (ended if failing is None else failing) if fails else None
-    unseen = (ended if unseen is None else unseen) if now.seen is False else None
+    silent = _since(kept.silent_since, ended, holds=seen.alive is False)
+    failing = _since(kept.failing_since, ended, holds=bool(fails))
     return replace(
         now, number=last.number + 1, alive=seen.alive, ready=seen.ready, why=seen.why, covered=covered,
         pending=[each for each in pending if each[0] > arrived], notified=last.notified,
-        unseen_since=unseen, astray_since=(now.at if led_here is None else led_here) if astray else None,
+        unseen_since=_since(kept.unseen_since, ended, holds=now.seen is False),
+        astray_since=_since(kept.astray_since, now.at, holds=(
+            now.led_to == now.region and now.leader == other and seen.alive is not False)),
         silent_since=silent, silent_for=0.0 if silent is None else max(0.0, now.at - silent),
         failing_since=failing, failing_for=0.0 if failing is None else max(0.0, now.at - failing))
+
+
+def _since(known: float | None, moment: float, *, holds: bool) -> float | None:
+    """Since when something has held that holds now, or does not."""
+    return (moment if known is None else known) if holds else None

@@ -1,9 +1,10 @@
 """The simulated person: what they type and when, and how they answer what they are told.
 
 Besides what a mix lets them type, they read their mail. While nobody pays they type the command that the newest
-notification or alarm names, some time after it came. While a command runs they wait for it, but not for long: one that
-waits for a lost region must not keep them from what they are told since. If a command ends unfinished or refused, they
-type it again a minute later, a few times; once everything that may heal has healed, they also accept the loss.
+notification names, or else the newest alarm, some time after it came. While a command runs they wait for it, but not
+for long: one that waits for a lost region must not keep them from what they are told since. If a command ends
+unfinished or refused, they type it again a minute later, a few times; once everything that may heal has healed, they
+also accept the loss.
 """
 import re
 from collections import Counter
@@ -51,9 +52,10 @@ class Operator:
         while True:
             mail.sleep(POLL)
             kinds = history.of("notified"), history.of("alarm")
-            news = [note for kind, seen in zip(kinds, read, strict=True) for note in kind[seen:]]
+            notified, alarms = ([found[1] for note in kind[seen:] if (found := COMMAND.search(note.facts["message"]))]
+                                for kind, seen in zip(kinds, read, strict=True))
             read = [len(kind) for kind in kinds]
-            named = [found[1] for note in news if (found := COMMAND.search(note.facts["message"]))]
+            named = notified or ([] if advice else alarms)
             other = [words for words in named if words not in (advice, self._refused)]
             if other or (named and not advice):
                 advice, at = (other or named)[-1], self._world.scheduler.now
