@@ -1,9 +1,9 @@
 """Runs the unchanged program against a monitor that records every registration, for tests to examine."""
-import gc
 import runpy
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ class Resource:
     retain: bool
     delete_before_replace: bool
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """The last part of the type: `Vpc`."""
         return self.type.rpartition(":")[2]
@@ -237,7 +237,5 @@ def record(config: Mapping[str, str] | None = None, *, known: bool = True,
     keys = {"account": ACCOUNT, "environmentSuffix": "dev", **(config or {})}
     pulumi.runtime.set_all_config({f"{PROJECT}:{key}": value for key, value in keys.items()})
     set_root_resource(None)  # type: ignore[arg-type]  # set_mocks has made a stack; the program gets its own
-    gc.collect()
     _sync_await(run_in_stack(program))
-    gc.freeze()  # Pulumi leaves a hundred thousand objects, which it would take a fifth of a second to search
     return recording

@@ -7,7 +7,7 @@ import pytest
 
 from lib.errors import ProgramError, SettingsError
 from lib.identity import DeployedStack
-from tests.unit.lib.conftest import recording
+from tests.unit.lib.conftest import CASES, recording
 from tests.unit.lib.recorder import ACCOUNT, Recording, record
 
 
@@ -16,37 +16,35 @@ def test_the_regions_are_the_configured_ones(domain: Recording) -> None:
     assert {r.inputs["region"] for r in domain.of("aws")} == {"us-west-2", "us-east-1"}
 
 
-def test_an_existing_secret_is_read_only_for_the_first_cluster() -> None:
+def test_an_existing_secret_is_read_only_for_the_first_cluster(prod: Recording) -> None:
     # A call without a parent uses the default provider:
     # https://www.pulumi.com/docs/iac/concepts/resources/options/provider/
-    key = {"databaseSecretArn": f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:existing-AbCdEf"}
-    first = record(key)
-    ((token, provider),) = first.calls
+    ((token, provider),) = prod.calls
     assert token == "aws:secretsmanager/getSecretVersion:getSecretVersion"
-    assert first.resources[provider.rpartition("::")[0]].inputs["region"] == "us-east-1"
-    failed = {**first.component_outputs, "tapstack:index:GlobalFoundation": {}}
-    assert record(key, recording=Recording(state=failed)).calls == first.calls
-    assert record(key, recording=Recording(state=first.component_outputs)).calls == []
+    assert prod.resources[provider.rpartition("::")[0]].inputs["region"] == "us-east-1"
+    failed = {**prod.component_outputs, "tapstack:index:GlobalFoundation": {}}
+    assert record(CASES["prod"], recording=Recording(state=failed)).calls == prod.calls
+    assert record(CASES["prod"], recording=Recording(state=prod.component_outputs)).calls == []
 
 
 def test_the_state_says_that_there_is_a_writer_once_its_cluster_exists(dev: Recording) -> None:
     said = dev.component_outputs["tapstack:index:GlobalFoundation"]["writer"]
     assert said == dev.arn(dev.one("Cluster", "primary-database"))
-    unknown = record(known=False).component_outputs["tapstack:index:GlobalFoundation"]["writer"]
+    previewed = recording("dev-domain-strong-swapped", known=False)
+    unknown = previewed.component_outputs["tapstack:index:GlobalFoundation"]["writer"]
     assert isinstance(unknown, pulumi.output.Unknown)
 
 
-def test_a_stack_is_registered_with_its_identity_and_held_against_it_before_anything_is_planned() -> None:
-    program = record({"drRegion": "eu-west-1"})
-    assert next(iter(program)).type == "tapstack:index:DeployedStack"
-    registered = Recording(state=program.component_outputs)
-    with pytest.raises(SettingsError, match=r"^drRegion = 'us-west-2': the stack was deployed with 'eu-west-1'"):
-        record({}, recording=registered)
+def test_a_stack_is_registered_with_its_identity_and_held_against_it_before_anything_is_planned(dev: Recording) -> None:
+    assert next(iter(dev)).type == "tapstack:index:DeployedStack"
+    registered = Recording(state=dev.component_outputs)
+    with pytest.raises(SettingsError, match=r"^drRegion = 'eu-west-1': the stack was deployed with 'us-west-2'"):
+        record({"drRegion": "eu-west-1"}, recording=registered)
     assert [each.type for each in registered] == ["tapstack:index:DeployedStack"]
     assert registered.component_outputs == {}  # so the state keeps what it has
-    again = record({"drRegion": "eu-west-1"}, recording=Recording(state=program.component_outputs))
+    again = record({}, recording=Recording(state=dev.component_outputs))
     kept = "tapstack:index:DeployedStack"  # of other types there are several, and the last one's outputs stay
-    assert again.component_outputs[kept] == program.component_outputs[kept]
+    assert again.component_outputs[kept] == dev.component_outputs[kept]
 
 
 def test_a_project_of_another_name_is_refused() -> None:

@@ -1,6 +1,7 @@
 """A lost region is replaced by a third one: what the state keeps, what AWS is told, and what is refused."""
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import pytest
@@ -37,12 +38,20 @@ def plan(request: pytest.FixtureRequest) -> Replacement:
     return Replacement(state(recording(CASE)), request.param, NEW, ZONES)
 
 
+@cache
+def replaced(lost: str) -> Recording:
+    """The program after the region was replaced.
+
+    What was deployed is what it is asked for: nothing needs `allowChange`.
+    """
+    plan = Replacement(state(recording(CASE)), lost, NEW, ZONES)
+    outputs = {each["type"]: each["outputs"] for each in plan.state() if not each["custom"]}
+    return record({**CASES[CASE], **plan.settings()}, recording=Recording(state=outputs))
+
+
 def test_up_finds_all_that_is_left_in_its_place_and_creates_the_rest_in_the_new_region(plan: Replacement) -> None:
     kept = {each["urn"]: each for each in plan.state()}
-    changed = {**CASES[CASE], **plan.settings()}
-    # What was deployed is what the program is asked for: nothing needs `allowChange`.
-    outputs = {each["type"]: each["outputs"] for each in kept.values() if not each["custom"]}
-    after = record(changed, recording=Recording(state=outputs))
+    after = replaced(plan.lost)
     assert after.calls == []
     assert kept.keys() <= after.resources.keys()
     new = [each for each in after if each.urn not in kept and not each.type.startswith("random:")]
@@ -58,7 +67,7 @@ def test_up_finds_all_that_is_left_in_its_place_and_creates_the_rest_in_the_new_
 
 
 def test_names_in_aws_stay_with_what_survives(plan: Replacement) -> None:
-    after = record({**CASES[CASE], **plan.settings()}, recording=Recording(state={}))
+    after = replaced(plan.lost)
     for each in plan.state():
         now = after.resources[each["urn"]]
         for key in ("name", "bucket", "clusterIdentifier", "globalClusterIdentifier", "domainName", "setIdentifier"):
@@ -80,7 +89,7 @@ def test_the_survivors_key_stays_the_replica_that_it_is() -> None:
     first = Replacement(state(recording(CASE)), EAST, NEW, ZONES)
     (key,) = recording(CASE).of("Key")
     assert first.settings()["primaryKeyOrigin"] == recording(CASE).arn(key)
-    after = record({**CASES[CASE], **first.settings()}, recording=Recording(state={}))
+    after = replaced(EAST)
     assert [(each.kind, after.region(each)) for each in after.of("Key", "ReplicaKey")] == [
         ("ReplicaKey", WEST), ("Key", NEW)]
     # The new region has an original, so after the next loss there is a replica of it again.
