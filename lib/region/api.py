@@ -40,6 +40,7 @@ def routes(document: dict[str, Any]) -> Iterator[Route]:
 # Route 53's health checks cannot send a key, so the routes that they call need none.
 DOCUMENT = json.loads((PAYMENTS / "openapi.json").read_text(encoding="utf-8"))
 ROUTES = tuple(routes(DOCUMENT))
+OWN_ANSWER = '{"message":$context.error.messageString}'
 ACCESS_LOG = json.dumps({
     "request_id": "$context.requestId", "route": "$context.resourcePath", "method": "$context.httpMethod",
     "status": "$context.status", "latency_ms": "$context.responseLatency", "time": "$context.requestTime",
@@ -105,11 +106,15 @@ class RestApi(Component, type_name="Api"):
         return integrations
 
     def _own_answers(self) -> list[pulumi.Resource]:
-        """What API Gateway answers itself has the headers that the function's answers have."""
+        """What API Gateway answers itself has the headers that the function's answers have.
+
+        The template is its own: it reads back as that where none is given.
+        """
         headers = {f"gatewayresponse.header.{name}": f"'{value}'" for name, value in RESPONSE_HEADERS.items()}
         return [aws.apigateway.Response(
             f"{self.name}-{kind.lower().replace('_', '-')}", rest_api_id=self.rest.id, response_type=kind,
-            response_parameters=headers, opts=self.opts()) for kind in ("DEFAULT_4XX", "DEFAULT_5XX")]
+            response_parameters=headers, response_templates={"application/json": OWN_ANSWER},
+            opts=self.opts()) for kind in ("DEFAULT_4XX", "DEFAULT_5XX")]
 
     def _limits(self, api: ApiSettings) -> None:
         """Limit the requests to the configured rates; routes that need no key have higher ones, and no metrics.
@@ -160,7 +165,7 @@ class RestApi(Component, type_name="Api"):
 
     def _stage(self, integrations: list[pulumi.Resource], account: list[pulumi.Resource], profile: Profile,
                key_arn: pulumi.Input[str]) -> aws.apigateway.Stage:
-        live = [INTEGRATION_TIMEOUT_MS, RESPONSE_HEADERS, *(astuple(route) for route in ROUTES)]
+        live = [INTEGRATION_TIMEOUT_MS, RESPONSE_HEADERS, OWN_ANSWER, *(astuple(route) for route in ROUTES)]
         routes = hashlib.sha256(repr(live).encode()).hexdigest()
         # The stage keeps using its deployment, so the next one must exist before the old one is deleted.
         deployment = aws.apigateway.Deployment(

@@ -156,7 +156,7 @@ class PulumiDeployment:
         """Preview and deploy the program, and deploy it a second time, which must change nothing."""
         pulumi = self.pulumi = PulumiCommand(project)
         pulumi.open(self._clients, self._target)
-        for words in (("preview",), ("up", *YES), ("up", *YES, "--expect-no-changes")):
+        for words in (("preview", "--policy-pack", "policy"), ("up", *YES), ("up", *YES, "--expect-no-changes")):
             with self._step(f"pulumi {' '.join(words)}"):
                 pulumi(*words)
         self._load(pulumi)
@@ -220,5 +220,5 @@ def _change(operation: str, urn: str, inputs: Sequence[str] | None) -> str:
 def _errors(text: str) -> str:
     """What a command says of its errors, in one line; without any, the end of what it printed."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    told = (line for line in lines if "error:" in line.lower() or line.startswith("* "))  # one of several errors
+    told = (line for line in lines if "error:" in line.lower() or line.startswith(("* ", "- ")))  # one of several
     return " | ".join(dict.fromkeys(told)) or " | ".join(lines[-LAST:])

@@ -11,15 +11,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("lib", "payments", "recovery", "rehearsal", "simulator", "tools")
-PULUMI = {"pulumi", "pulumi_aws", "pulumi_random"}
+PACKAGES = ("lib", "payments", "policy", "recovery", "rehearsal", "simulator", "tools")
+PULUMI = {"pulumi", "pulumi_aws", "pulumi_policy", "pulumi_random"}
 FORBIDDEN = {
-    "payments": {*PULUMI, "lib", "recovery", "rehearsal", "simulator"},
-    "lib": {"payments", "recovery", "rehearsal", "simulator"},
-    "recovery": {*PULUMI, "lib", "rehearsal", "simulator"},
-    "rehearsal": {"simulator"},
-    "simulator": {*PULUMI, "lib", "rehearsal"},
-    "tools": {"simulator"},
+    "payments": {*PULUMI, "lib", "policy", "recovery", "rehearsal", "simulator"},
+    "lib": {"payments", "policy", "recovery", "rehearsal", "simulator"},
+    "policy": {"payments", "recovery", "rehearsal", "simulator", "tools"},
+    "recovery": {*PULUMI, "lib", "policy", "rehearsal", "simulator"},
+    "rehearsal": {"policy", "simulator"},
+    "simulator": {*PULUMI, "lib", "policy", "rehearsal"},
+    "tools": {"policy", "simulator"},
 }
 
 

@@ -1,5 +1,6 @@
 """What is installed where: the requirements, their pins, and the package of the recovery commands."""
 import importlib
+import re
 import tomllib
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from recovery import cli
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ("requirements.txt", "requirements-recovery.txt", "requirements-dev.txt")
+HASHED = ("requirements-locked.txt", "requirements-deploy.txt", "requirements-audit.txt")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
@@ -16,7 +18,8 @@ def pins(name: str) -> dict[str, str]:
     """The packages that a requirements file pins, by their normalised names, with their versions."""
     lines = (line.partition("#")[0].strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines())
     pinned = (line.partition("==") for line in lines if line and not line.startswith("-"))
-    return {package.lower().replace("_", "-"): version for package, _, version in pinned}
+    return {package.lower().replace("_", "-"): version.partition(" ;")[0].strip("\\ ")
+            for package, _, version in pinned}
 
 
 @pytest.mark.parametrize("name", REQUIREMENTS)
@@ -25,6 +28,24 @@ def test_what_is_required_is_pinned_and_locked_at_the_same_version(name: str) ->
     assert required
     assert "" not in required.values()
     assert required.items() <= pins("constraints.txt").items()
+
+
+@pytest.mark.parametrize(("name", "required"), [
+    ("requirements-locked.txt", REQUIREMENTS), ("requirements-deploy.txt", REQUIREMENTS[:2])])
+def test_a_set_with_hashes_has_what_is_required_and_locked(name: str, required: tuple[str, ...]) -> None:
+    found = pins(name)
+    assert found.items() <= pins("constraints.txt").items(), "run `make lock`"
+    assert {package for file in required for package in pins(file)} | {"pytest", "schemathesis"} <= found.keys()
+    assert name == "requirements-locked.txt" or not {"ministack", "mypy", "pylint", "ruff"} & found.keys()
+
+
+@pytest.mark.parametrize("name", HASHED)
+def test_every_package_of_a_set_has_its_hashes(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert lines
+    assert [line for line in lines if not re.fullmatch(r"\S+==[^#]+?( --hash=sha256:[0-9a-f]{64}\b)+", " ".join(
+        line.split()))] == []
 
 
 def test_no_package_is_required_in_two_files() -> None:

@@ -92,7 +92,7 @@ def test_the_program_is_deployed_twice_in_a_folder_of_its_own(
         deployment: PulumiDeployment, pulumi: FakePulumi, project: Project) -> None:
     calls = pulumi.calls()
     assert [words[:words.index("--non-interactive")] for words, _, _, _ in calls][:4] == [
-        ["stack", "init", "dev"], ["preview", "--stack", "dev"],
+        ["stack", "init", "dev"], ["preview", "--policy-pack", "policy", "--stack", "dev"],
         ["up", "--yes", "--skip-preview", "--suppress-outputs", "--stack", "dev"],
         ["up", "--yes", "--skip-preview", "--suppress-outputs", "--expect-no-changes", "--stack", "dev"]]
     for _, environment, folder, stack in calls:
@@ -104,7 +104,7 @@ def test_the_program_is_deployed_twice_in_a_folder_of_its_own(
     assert (project.folder / "Pulumi.dev.yaml").read_text() == "config: {Small:size: 1}"
     assert deployment.outputs == {"arn": "a"}
     assert list(deployment.seconds()) == [
-        "stack init dev", "preview", "up", "up --expect-no-changes", "stack export --show-secrets",
+        "stack init dev", "preview --policy-pack policy", "up", "up --expect-no-changes", "stack export --show-secrets",
         "stack output --json"]
     assert [(each.label, each.protected) for each in deployment.resources] == [(f"LogGroup group ({WEST})", True)]
     assert deployment.scopes("aws:cloudwatch/logGroup:LogGroup")[0]["in"] == {"name": "g"}

@@ -1,7 +1,7 @@
 """Every type of resource in the program, and what the tests expect of it. A type that is missing here fails them."""
 import importlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -9,21 +9,17 @@ from typing import Any
 from lib.parsers import TAGS_OF_THE_STACK
 from tests.unit.lib.recorder import Recording, Resource
 
-ELSEWHERE = "elsewhere"  # S3 takes a bucket's encryption as a resource of its own
-
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
     """What is expected of a type.
 
-    `encryption` is the input that names the key of its region, or that must be true; empty for a type without data of
-    its own. `name` is the input with its physical name, and `limit` how long that may be; `label` is set where `name`
-    is a fixed word, a host or a path, and `everywhere` where names must differ between the regions, too.
+    `name` is the input with its physical name, and `limit` how long that may be; `label` is set where `name` is
+    a fixed word, a host or a path, and `everywhere` where names must differ between the regions, too.
     `tags`: whether the type has tags, which it takes from its provider. `data`: never deleted before it is replaced.
     `in_use`: other resources use it while it is replaced, so it is not deleted first.
     """
 
-    encryption: str = ""
     name: str = ""
     limit: int = 0
     label: bool = False
@@ -60,14 +56,14 @@ TYPES: Mapping[str, Expected] = MappingProxyType({
     "apigateway.UsagePlanKey": PLAIN,
     "backup.Plan": named(50, tags=True),
     "backup.Selection": LABELLED,
-    "backup.Vault": named(50, encryption="kmsKeyArn", tags=True, data=True),
+    "backup.Vault": named(50, tags=True, data=True),
     "backup.VaultLockConfiguration": PLAIN,
     "cloudwatch.Dashboard": named(255, "dashboardName", everywhere=True),
     "cloudwatch.EventRule": named(64, tags=True),
     "cloudwatch.EventTarget": PLAIN,
-    "cloudwatch.LogGroup": named(512, encryption="kmsKeyId", tags=True),
+    "cloudwatch.LogGroup": named(512, tags=True),
     "cloudwatch.MetricAlarm": named(255, tags=True),
-    "dynamodb.Table": named(255, encryption="serverSideEncryption.kmsKeyArn", tags=True, data=True),
+    "dynamodb.Table": named(255, tags=True, data=True),
     "ec2.DefaultSecurityGroup": TAGGED,
     "ec2.FlowLog": TAGGED,
     "ec2.RouteTable": TAGGED,
@@ -82,32 +78,30 @@ TYPES: Mapping[str, Expected] = MappingProxyType({
     "kms.Key": Expected(tags=True, data=True),
     "kms.ReplicaKey": Expected(tags=True, data=True),
     "lambda.Alias": LABELLED,
-    "lambda.Function": named(64, encryption="kmsKeyArn", tags=True),
+    "lambda.Function": named(64, tags=True),
     "lambda.FunctionEventInvokeConfig": LABELLED,
     "lambda.Permission": PLAIN,
-    "rds.Cluster": named(63, "clusterIdentifier", encryption="kmsKeyId", everywhere=True, tags=True, data=True),
-    "rds.ClusterInstance": named(
-        63, "identifier", encryption="performanceInsightsKmsKeyId", everywhere=True, tags=True),
+    "rds.Cluster": named(63, "clusterIdentifier", everywhere=True, tags=True, data=True),
+    "rds.ClusterInstance": named(63, "identifier", everywhere=True, tags=True),
     "rds.ClusterParameterGroup": named(255, everywhere=True, tags=True, in_use=True),
-    "rds.GlobalCluster": named(63, "globalClusterIdentifier", encryption="storageEncrypted", tags=True, data=True),
+    "rds.GlobalCluster": named(63, "globalClusterIdentifier", tags=True, data=True),
     "rds.SubnetGroup": named(255, everywhere=True, tags=True),
     "route53.HealthCheck": Expected(tags=True, in_use=True),
     "route53.Record": LABELLED,
     "route53.Zone": Expected(label=True, tags=True, data=True),
-    "s3.Bucket": named(63, "bucket", encryption=ELSEWHERE, everywhere=True, tags=True, data=True),
+    "s3.Bucket": named(63, "bucket", everywhere=True, tags=True, data=True),
     "s3.BucketLifecycleConfiguration": LABELLED,
-    "s3.BucketObjectv2": Expected(encryption="kmsKeyId", label=True),
+    "s3.BucketObjectv2": Expected(label=True),
     "s3.BucketObjectLockConfiguration": LABELLED,
     "s3.BucketOwnershipControls": LABELLED,
     "s3.BucketPolicy": LABELLED,
     "s3.BucketPublicAccessBlock": LABELLED,
     "s3.BucketReplicationConfig": LABELLED,
-    "s3.BucketServerSideEncryptionConfiguration": Expected(
-        encryption="rules.0.applyServerSideEncryptionByDefault.kmsMasterKeyId", label=True),
+    "s3.BucketServerSideEncryptionConfiguration": LABELLED,
     "s3.BucketVersioning": LABELLED,
-    "secretsmanager.Secret": named(512, encryption="kmsKeyId", tags=True, data=True),
+    "secretsmanager.Secret": named(512, tags=True, data=True),
     "secretsmanager.SecretVersion": Expected(in_use=True),
-    "sns.Topic": named(256, encryption="kmsMasterKeyId", tags=True),
+    "sns.Topic": named(256, tags=True),
     "sns.TopicPolicy": PLAIN,
     "sns.TopicSubscription": PLAIN,
     "vpc.SecurityGroupEgressRule": TAGGED,
@@ -141,25 +135,9 @@ def unclassified(program: Recording, types: Types = TYPES) -> set[str]:
     return {short(resource) for resource in program.custom} - types.keys()
 
 
-def value(inputs: Any, path: str) -> Any:
-    """An input by its path; None if there is none."""
-    for part in path.split("."):
-        inputs = inputs[int(part)] if part.isdecimal() else inputs.get(part)
-        if inputs is None:
-            return None
-    return inputs
-
-
 def classified(program: Recording, types: Types) -> Iterator[tuple[Resource, Expected]]:
     """Each resource of a known type with what is expected of it."""
     return ((resource, types[short(resource)]) for resource in program.custom if short(resource) in types)
-
-
-def unencrypted(program: Recording, key_of: Callable[[str], str], types: Types = TYPES) -> list[str]:
-    """Resources with data that is not encrypted by the key of their region, whose ARN `key_of` gives."""
-    return [resource.urn for resource, expected in classified(program, types)
-            if expected.encryption not in ("", ELSEWHERE)
-            and value(resource.inputs, expected.encryption) not in (True, key_of(program.region(resource)))]
 
 
 def misnamed(program: Recording, suffix: str, types: Types = TYPES) -> list[str]:
