@@ -123,6 +123,7 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
         self.given_up: set[str] = set()
         """Acknowledged payments that no store of the region had that took over: an eventual table may lose them."""
         self.contested: set[str] = set()
+        self.forked: set[str] = set()  # settled by a region that could not know that another one had: two times
         """Payment ids under which two requests were acknowledged."""
         self.skews = dict(options.skews)
         self.drivers: list[Process] = []
@@ -383,6 +384,9 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
                 self._looked[region] = now
             elif item.get("status") == SETTLED != (before or {}).get("status"):
                 self.history.note(now, "settled", region, id=key, epoch=int(item["epoch"]["N"]))
+                first = self.acknowledged.get(key)
+                if first and not self.options.strong and not self.network.reaches(first.region, region):
+                    self.forked.add(key)
         put(region, key, item)
 
     def _hold(self, region: str, writer: Process, run: Run) -> None:

@@ -26,7 +26,7 @@ class FakeWorld(SimpleNamespace):
             "history": paying(*range(0, 1000, 10)), "options": Options(), "regions": (EAST, WEST),
             "scheduler": SimpleNamespace(now=NOW), "stack": SimpleNamespace(look_interval=10),
             "served": {EAST: NOW, WEST: 0.0}, "permanent": [], "struck": {}, "given_up": set(),
-            "contested": set(), "healed": 0.0,
+            "contested": set(), "forked": set(), "healed": 0.0,
             "acknowledged": {}, "table": SimpleNamespace(views={EAST: {}, WEST: {}}, item=lambda _region, _key: None),
             "route53": SimpleNamespace(leads_to=lambda: EAST), "aurora": SimpleNamespace(writer=EAST),
             "takes_payments": lambda region: region == EAST, "leader": lambda _: (EAST, 1), "lever": lambda _: False,
@@ -88,10 +88,11 @@ def paying(*moments: float, repaired: float = NOW) -> History:
     return history
 
 
-def holding(stores: set[str], item: dict[str, Any] | None, amount: int = 7, **changes: Any) -> FakeWorld:
+def holding(stores: set[str], item: dict[str, Any] | None, amount: int = 7, created_at: int = 1,
+            **changes: Any) -> FakeWorld:
     """A world with an acknowledged payment of 7, which the leading region has with an amount in these stores."""
-    payment = Acknowledged("p", 100.0, EAST, {"amount": 7})
-    kept = {store: {"amount": amount} for store in stores}
+    payment = Acknowledged("p", 100.0, EAST, {"amount": 7, "created_at": 1})
+    kept = {store: {"amount": amount, "created_at": created_at} for store in stores}
     return FakeWorld(acknowledged={"p": payment}, stores_with=lambda _region, _id: kept, **{
         "table": SimpleNamespace(views={EAST: {}, WEST: {}}, item=lambda _region, _key: item), **changes})
 
@@ -147,7 +148,8 @@ BROKEN: list[tuple[FakeWorld, str]] = [
     (holding(set(), None), "acknowledged and lost"),
     (holding({"receipts"}, None), "kept and not found"),
     (holding({"ledger"}, {"status": {"S": "PENDING"}}), "acknowledged and pending"),
-    (holding(WHOLE, ITEM, 8), "acknowledged and changed"),
+    (holding(WHOLE, ITEM, 8), "acknowledged and changed"), (holding(WHOLE, ITEM, 7, 2), "acknowledged and changed"),
+    (holding(WHOLE, ITEM, 8, forked={"p"}), "acknowledged and changed"),
     (holding({"table"}, ITEM), "acknowledged and not whole"),
 ]
 SOUND: list[FakeWorld] = [
@@ -177,7 +179,8 @@ SOUND: list[FakeWorld] = [
     FakeWorld(run=lambda _: run(ended=5.0)).note("runs", at=100.0, run="r"),
     FakeWorld(run=lambda _: run()).note("runs", at=900.0, run="r"),
     FakeWorld(aurora=SimpleNamespace(writer=WEST), permanent=["a fault"]),
-    holding(WHOLE, ITEM), holding(set(), None, given_up={"p"}), holding({"table"}, ITEM, permanent=["a fault"]),
+    holding(WHOLE, ITEM), holding(WHOLE, ITEM, 7, 2, forked={"p"}),
+    holding(set(), None, given_up={"p"}), holding({"table"}, ITEM, permanent=["a fault"]),
 ]
 
 
