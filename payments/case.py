@@ -46,9 +46,10 @@ class Case:
     def payment(self) -> Record | None:
         """The payment that counts: the ledger's, or else the one that is settled in the table, or in a receipt.
 
-        Settled, and with the earliest creation time; a time in the table counts only if the ledger has none. But what
-        table and ledger agree on has been answered, so that a receipt which arrives later changes nothing. None if
-        nothing can be read, or if the ledger's posting is malformed, since nobody can change it.
+        A receipt with another creation time than the ledger's comes from a posting that the ledger has lost, so its
+        time counts; but what table and ledger agree on has been answered, and a receipt that arrives later changes
+        nothing. Times are not compared, since clocks differ. None if nothing can be read, or if the ledger's posting is
+        malformed, since nobody can change it.
         """
         if self.posting and self.record and self.record.settled and self.record.agrees(self.posting):
             return self.posting
@@ -61,8 +62,10 @@ class Case:
             known = [*receipts[-1:], *([self.record] if self.record else [])]
         if not known:
             return None
-        same = [each for each in (*known, *receipts) if each.fingerprint == known[0].fingerprint]
-        return replace(known[0], created_at=min(each.created_at for each in same), settled=True)
+        first = known[0]
+        lost = [each.created_at for each in receipts if each.fingerprint == first.fingerprint
+                and each.created_at != first.created_at and first is self.posting]
+        return replace(first, created_at=lost[-1] if lost else first.created_at, settled=True)
 
     @cached_property
     def wrong(self) -> dict[Store, Wrong]:

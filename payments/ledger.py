@@ -36,7 +36,8 @@ LAST_PLACE = 2**63 - 1
 # A time is formatted as a record has it, so that a lost record can be restored exactly.
 _TIME = """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"+00:00"')"""
 POST = "SELECT " + _TIME.format(
-    "ledger.post_payment(:payment_id, :payer, :payee, :amount, :currency, :fingerprint, :created_at, :epoch)")
+    "ledger.post_payment(:payment_id, :payer, :payee, :amount, :currency, :fingerprint, :created_at, :epoch, "
+    ":corrects)")
 MARK = "SELECT ledger.post_mark(:region, :epoch)"
 STATE = "SELECT epoch, (SELECT json_object_agg(region, number) FROM ledger.marks) FROM ledger.fence"
 _READ = f"""SELECT seq, payment_id, payer, payee, amount, currency, fingerprint, epoch, {_TIME.format("created_at")}
@@ -217,12 +218,15 @@ class PostgresLedger:
         self._reader = Endpoint(connect_reader or connect)
         self._page = page
 
-    def post(self, record: Record, deadline: Deadline) -> str:
-        """Post the payment unless it is posted, in one round trip. Returns the earliest creation time known of it."""
+    def post(self, record: Record, deadline: Deadline, *, corrects: bool = False) -> str:
+        """Post the payment unless it is posted, in one round trip. Returns the posting's creation time.
+
+        `corrects`: that becomes the record's.
+        """
         payment = record.payment
         values = {"payment_id": payment.payment_id, "payer": payment.payer, "payee": payment.payee,
                   "amount": payment.amount, "currency": payment.currency, "fingerprint": record.fingerprint,
-                  "created_at": record.created_at, "epoch": record.epoch}
+                  "created_at": record.created_at, "epoch": record.epoch, "corrects": corrects}
         return str(self._writer.call(deadline, lambda session: session.post.run(**values))[0][0])
 
     def mark(self, region: str, epoch: int, deadline: Deadline) -> int:

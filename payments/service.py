@@ -73,7 +73,7 @@ class PaymentService:
         raises.
         """
         with self._writing(deadline) as (epoch, writing):
-            kept = self._posted(replace(record, epoch=epoch, settled=True), writing)
+            kept = self._posted(replace(record, epoch=epoch, settled=True), writing, corrects=True)
             receipt = self.receipts.put(kept, writing)
             if receipt is None or not receipt.agrees(kept):
                 self.receipts.replace(kept, writing)
@@ -113,17 +113,17 @@ class PaymentService:
     def _post(self, record: Record, epoch: int, deadline: Deadline) -> Record:
         """Post the payment and write its receipt. Returns its settled record.
 
-        The record has the earliest creation time that either has. A receipt that differs otherwise is left as it is:
-        what the ledger has counts.
+        A receipt with another creation time comes from a posting that the ledger has lost, so its time counts. One that
+        differs otherwise is left as it is: what the ledger has counts.
         """
         record = self._posted(replace(record, epoch=epoch, settled=True), deadline)
         receipt = self.receipts.put(record, deadline)
-        if receipt and receipt.fingerprint == record.fingerprint and receipt.created_at < record.created_at:
-            record = self._posted(replace(record, created_at=receipt.created_at), deadline)
+        if receipt and receipt.fingerprint == record.fingerprint and receipt.created_at != record.created_at:
+            record = self._posted(replace(record, created_at=receipt.created_at), deadline, corrects=True)
         return record
 
-    def _posted(self, record: Record, deadline: Deadline) -> Record:
-        return replace(record, created_at=self.ledger.post(record, deadline))
+    def _posted(self, record: Record, deadline: Deadline, *, corrects: bool = False) -> Record:
+        return replace(record, created_at=self.ledger.post(record, deadline, corrects=corrects))
 
     def _settle(self, item: AwsResponse, record: Record, deadline: Deadline) -> Record:
         """Make the item the settled record, last of all. Returns the record that the table has now.

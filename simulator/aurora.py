@@ -68,7 +68,7 @@ class Books:
             self.postings[values["payment_id"]] = found = (
                 self.sequence, *(values[key] for key in ("payment_id", "payer", "payee", "amount", "currency",
                                                          "fingerprint", "epoch", "created_at")))
-        elif values["created_at"] < found[8]:
+        elif values["corrects"]:
             self.postings[values["payment_id"]] = found = (*found[:8], values["created_at"])
         return str(found[8])
 

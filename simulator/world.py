@@ -200,7 +200,7 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
             key = f"{RECEIPTS_PREFIX}{payment.payment_id}.json"
             self.buckets.write(self.receipts[REGIONS[0]], key, record.receipt())
             for books in self.aurora.books.values():
-                books.write({**vars(payment), **vars(record)})
+                books.write({**vars(payment), **vars(record), "corrects": False})
         for view in self.table.views.values():
             view.update(self.table.views[REGIONS[0]])
 

@@ -1,4 +1,4 @@
--- Repeats keep the earliest creation time; marks of the canaries; reading in the order of the receipts' keys.
+-- Repeats keep the creation time; marks of the canaries; reading in the order of the receipts' keys.
 
 -- The keys of the receipts end in .json, and S3 lists them in the order of their bytes: a-b.json comes before a.json.
 CREATE INDEX postings_by_receipt ON ledger.postings ((payment_id || '.json'));
@@ -23,12 +23,12 @@ BEGIN
     END IF;
 END $$;
 
--- Posts a payment unless it is posted. Returns when it was registered first, as far as any posting of it said.
+-- Posts a payment unless it is posted. Returns when it was created, as its posting says, which `corrects` replaces.
 -- SQLSTATE TS001: a newer epoch has written here. TS002: the id belongs to another request.
 DROP FUNCTION ledger.post_payment;
 CREATE FUNCTION ledger.post_payment(
     payment_id text, payer text, payee text, amount bigint, currency text, fingerprint text, created_at timestamptz,
-    epoch bigint
+    epoch bigint, corrects boolean
 ) RETURNS timestamptz LANGUAGE plpgsql SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -37,7 +37,8 @@ BEGIN
     PERFORM pass_fence($8);
     INSERT INTO postings AS kept (payment_id, payer, payee, amount, currency, fingerprint, created_at, epoch)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-        ON CONFLICT (payment_id) DO UPDATE SET created_at = LEAST(kept.created_at, $7) WHERE kept.fingerprint = $6
+        ON CONFLICT (payment_id) DO UPDATE
+            SET created_at = CASE WHEN $9 THEN $7 ELSE kept.created_at END WHERE kept.fingerprint = $6
         RETURNING created_at INTO registered;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'the payment id belongs to another request' USING ERRCODE = 'TS002';

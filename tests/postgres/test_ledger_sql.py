@@ -142,14 +142,14 @@ def test_the_order_of_the_keys_is_read_from_an_index(master: Connection) -> None
     assert "Sort" not in str(plan)
 
 
-def test_of_several_creation_times_the_earliest_counts(ledger: PostgresLedger, master: Connection) -> None:
+def test_a_creation_time_stays_unless_it_is_corrected(ledger: PostgresLedger, master: Connection) -> None:
     posted = record(epoch=newest(master))
     times = [f"2026-01-02T03:04:05.{second}+00:00" for second in ("678", "500", "900")]
-    answers = [ledger.post(replace(posted, created_at=time), deadline()) for time in times]
-    assert answers == [times[0], times[1], times[1]]
+    answers = [ledger.post(replace(posted, created_at=time), deadline(), corrects=time == times[2]) for time in times]
+    assert answers == [times[0], times[0], times[2]]
     kept = ledger.find(posted.payment.payment_id, deadline())
     assert kept
-    assert (kept.created_at, kept.payment) == (times[1], posted.payment)
+    assert (kept.created_at, kept.payment) == (times[2], posted.payment)
 
 
 def test_marks_are_numbered_and_fenced_as_postings_are(ledger: PostgresLedger, master: Connection) -> None:
@@ -252,7 +252,7 @@ def post(connection: Connection, posted: Record) -> None:
     payment = posted.payment
     connection.run(POST, payment_id=payment.payment_id, payer=payment.payer, payee=payment.payee, amount=payment.amount,
                    currency=payment.currency, fingerprint=posted.fingerprint, created_at=posted.created_at,
-                   epoch=posted.epoch)
+                   epoch=posted.epoch, corrects=False)
 
 
 @pytest.mark.parametrize("statement", [

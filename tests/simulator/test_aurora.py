@@ -20,7 +20,7 @@ def database(machine: Machine) -> SimulatedAurora:
 def posting(name: str, epoch: int = 1, fingerprint: str = "f") -> dict[str, Any]:
     """The values of a posting."""
     return {"payment_id": name, "payer": "a", "payee": "b", "amount": 1, "currency": "EUR", "fingerprint": fingerprint,
-            "epoch": epoch, "created_at": "now"}
+            "epoch": epoch, "created_at": "now", "corrects": False}
 
 
 def post(machine: Machine, aurora: SimulatedAurora, region: str, **values: Any) -> None:

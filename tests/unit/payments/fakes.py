@@ -358,8 +358,8 @@ class FakePostgres:
             kept = self.postings.get(values["payment_id"], values)
             if kept["fingerprint"] != values["fingerprint"]:
                 raise database_error("TS002")
-            first = min(kept["created_at"], values["created_at"])
-            self.postings[values["payment_id"]] = {**kept, "created_at": first}
+            created_at = (values if values["corrects"] else kept)["created_at"]
+            self.postings[values["payment_id"]] = {**kept, "created_at": created_at, "corrects": False}
         self.epoch = values["epoch"]
         self.commits.append(values)
 

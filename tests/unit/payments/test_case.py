@@ -59,13 +59,13 @@ def found(given: Case) -> str:
     (case(OURS, OURS, OURS, RIVAL), "receipts conflicting", OURS, False),
     (case(OURS, OURS, RIVAL, OURS), "receipts conflicting", OURS, True),
     (case(OURS, OURS, OURS, OURS), "receipts duplicated", OURS, False),
-    # creation times: the earliest counts, but not one that only the table has, nor against what has been answered
+    # creation times: a receipt's counts against the ledger's alone, but not against what has been answered
     (case(LATER, LATER, OURS), "receipts conflicting", LATER, True),
     (case(LATER, LATER, LATER, OURS), "receipts conflicting", LATER, False),
     (case(replace(LATER, settled=False), LATER, OURS), "table in doubt, ledger conflicting", OURS, True),
-    (case(LATER, OURS, LATER), "table conflicting, receipts conflicting", OURS, True),
+    (case(LATER, OURS, LATER), "ledger conflicting", LATER, True),
     (case(OURS, LATER, LATER), "table conflicting", LATER, True),
-    (case(LATER, None, OURS), "table conflicting, ledger lost", OURS, True),
+    (case(LATER, None, OURS), "ledger lost, receipts conflicting", LATER, True),
     # malformed
     (case(FORGED, OURS, OURS), "table malformed", OURS, True),
     (case({"payment_id": {"S": "pay-1"}}, OURS, OURS), "table malformed", OURS, True),

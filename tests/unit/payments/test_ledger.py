@@ -54,13 +54,14 @@ def test_a_payment_is_posted_once() -> None:
         record().payment, record().fingerprint, record().created_at, 1, True)
 
 
-def test_of_several_creation_times_the_earliest_counts() -> None:
+def test_a_creation_time_stays_unless_it_is_corrected() -> None:
     region = Region()
-    answers = [region.ledger.post(record(second=second), region.deadline()) for second in (5, 3, 4)]
-    assert answers == [record(second=second).created_at for second in (5, 3, 3)]
+    answers = [region.ledger.post(record(second=second), region.deadline(), corrects=second == 4)
+               for second in (3, 2, 4, 5)]
+    assert answers == [record(second=second).created_at for second in (3, 3, 4, 4)]
     kept = region.ledger.find("pay-1", region.deadline())
     assert kept
-    assert kept.created_at == record(second=3).created_at
+    assert kept.created_at == record(second=4).created_at
 
 
 def test_another_request_for_a_posted_id_is_a_conflict() -> None:

@@ -227,12 +227,12 @@ def test_a_payment_that_differs_from_that_in_the_ledger_is_a_conflict() -> None:
 FIRST, LATER = 1.0, 3600.0  # seconds at which a payment was made, and at which its request is repeated
 
 
-def paid() -> tuple[Region, tuple[int, Any]]:
-    """A region in which pay-1 was made, and the answer, an hour later."""
+def paid(first: float = FIRST, later: float = LATER) -> tuple[Region, tuple[int, Any]]:
+    """A region in which pay-1 was made, and the answer, an hour later by its clock."""
     region = Region()
-    region.clock.now = FIRST
+    region.clock.now = first
     answer = region.pay(PAYMENT)
-    region.clock.now = LATER
+    region.clock.now = later
     region.network.calls.clear()
     return region, answer
 
@@ -258,8 +258,10 @@ def kept(region: Region) -> set[str]:
 @pytest.mark.parametrize("stores", [
     ["table"], ["table", "ledger"], ["table", "receipts"], ["ledger"], ["receipts"], ["ledger", "receipts"]],
     ids=" ".join)
-def test_after_a_loss_a_repeat_gets_the_first_answer(stores: list[str]) -> None:
-    region, first = paid()
+@pytest.mark.parametrize("times", [(FIRST, LATER), (LATER, FIRST)], ids=["clocks agree", "a slow clock"])
+def test_after_a_loss_a_repeat_gets_the_first_answer(stores: list[str], times: tuple[float, float]) -> None:
+    region, first = paid(*times)
+    region.lease.drop()
     lose(region, *stores)
     assert region.pay(PAYMENT) == first
     if "table" in stores:
