@@ -183,7 +183,7 @@ drill: $(READY) ## Every recovery drill, or ARGS="--drills NAME,NAME", in each m
 		$(DRILLS) --reports reports/manual --config failoverMode=manual $(ARGS))
 
 .PHONY: browser
-browser: $(READY) ## What only a browser shows: the reports, in Debian's chromium
+browser: $(READY) ## What only a browser shows: the reports and the page of watch, in Debian's chromium
 	$(call stage,browser,$(PY) -m pytest tests/browser)
 
 .PHONY: engine

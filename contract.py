@@ -240,6 +240,8 @@ REHEARSALS = Path(".rehearsal")
 """Where each rehearsal has a folder of its own while it runs; its outputs are `OUTPUTS_KEY` there."""
 OUTPUTS_KEY = "outputs.json"
 """The object in each region's control bucket that has the stack's outputs."""
+PAYMENTS_FILE = "payments.jsonl"
+"""Beside a sandbox's outputs, its client's payments: {at (seconds since the epoch), ok, region} in each line."""
 CONTROL_BUCKET = "tapstack-control-{suffix}-{region}-{account}"
 EMULATOR = "emulator"
 """The entry that only a rehearsal's outputs have: `endpoint` of its emulator (URL) and `name_servers` (address)."""

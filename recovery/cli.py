@@ -17,11 +17,12 @@ import boto3
 import typer
 from botocore.exceptions import BotoCoreError, NoCredentialsError
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.table import Column, Table
 from typer.exceptions import TyperException
 
-from contract import EMULATOR, PAUSE_KEY, REHEARSALS, VERSION, OutputsError
+from contract import EMULATOR, PAUSE_KEY, PAYMENTS_FILE, REHEARSALS, VERSION, OutputsError
 from payments.clock import SYSTEM, Clock, Stopwatch
 from payments.errors import StoreUnavailable
 from recovery import doctor as doctors
@@ -61,13 +62,15 @@ from recovery.plan import (
     shortfalls,
 )
 from recovery.record import ControlRecord, Run, StepProgress
-from recovery.report.move import MoveReport, read_repairs
+from recovery.report.move import MoveReport, read_repairs, utc
 from recovery.report.page import write
 from recovery.runner import Hold, Intent, Runner, claim, end_undecided_run
 from recovery.stack import Stack
 from recovery.status import read_status
 from recovery.steps import AwsSteps
 from recovery.verdict import UNKNOWN, judge
+from recovery.watch import Watch
+from recovery.web import Feed, serving
 
 UNFINISHED, REFUSED, INTERRUPTED = 1, 2, 130
 PROGRAM = "tapstack"  # as which a shell completes it
@@ -87,6 +90,9 @@ Silent = Annotated[bool, typer.Option(
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask. Required for the profile prod.")]
 Minutes = Annotated[float, typer.Option("--minutes", min=1, max=1440, help="For how long, in minutes.")]
 Why = Annotated[str, typer.Option("--reason", help="Why, for the others.")]
+Interval = Annotated[float, typer.Option("--interval", min=1, help="Seconds from one look to the next.")]
+INTERVAL = 5.0
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Of the page; 0: any that is free.")]
 Seconds = Annotated[float, typer.Option(min=1, help="The longest that clients pay, in seconds.")]
 NeedsFile = Annotated[typer.FileText | None, typer.Option(
     "--needs", metavar="FILE", help="What the next deployment needs: `python -m tools.needs` prints it (- for stdin).")]
@@ -114,6 +120,8 @@ class OpenStack:
     outputs: Mapping[str, Any]
     stack: Stack
     environment: Environment
+    payments: Path | None = None
+    """To which the client of a sandbox writes its payments."""
 
     def plan(self, action: Action, to: str) -> Plan:
         """The plan of an action; by default a failback moves to the primary region, anything else away from it.
@@ -173,7 +181,8 @@ class Terminal:
         found = self.outputs()
         stack = Stack.of(found.values)
         self.console(True).print(found.line(self.clock.time()))
-        return OpenStack(outputs=found.values, stack=stack, environment=self.connect(found.values))
+        payments = Path(found.where).with_name(PAYMENTS_FILE) if EMULATOR in found.values else None
+        return OpenStack(outputs=found.values, stack=stack, environment=self.connect(found.values), payments=payments)
 
     def outputs(self) -> FoundOutputs:
         """The outputs of the stack that is wanted. Raises AwsFailure, CommandStopped and OutputsError."""
@@ -248,15 +257,59 @@ def usage(
 
 @app.command(epilog=example(
     "status --json", "0 the status is shown, whatever it is; 1 AWS does not answer; 2 no such stack"))
-def status(context: typer.Context, *, as_json: Json = False) -> None:
+def status(context: typer.Context, *, as_json: Json = False, interval: Interval = INTERVAL,
+           watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until Ctrl-C.")] = False) -> None:
     """Show leader, writer, lags, health, levers, alarms, latest run and drill; works while a region is cut off."""
     terminal: Terminal = context.obj
     deployed = terminal.open()
+    if watch:
+        _watch(terminal, deployed, interval, as_json=as_json)
     found = read_status(deployed.environment, deployed.stack)
     if all(region["right"] == region["cluster"] == UNKNOWN for region in found["regions"].values()):
         why = next(why for region in found["regions"].values() for why in region["unknown"].values())
         raise CommandStopped(UNFINISHED, f"AWS does not answer in any region: {why}: {SIGN_IN}")
-    terminal.show(found, str(judge(found)), _table(show.regions(found)), *show.stack(found), as_json=as_json)
+    terminal.show(found, *_shown(found), as_json=as_json)
+
+
+def _shown(found: Mapping[str, Any]) -> list[Any]:
+    """A status as text."""
+    return [str(judge(found)), _table(show.regions(found)), *show.stack(found)]
+
+
+def _watch(terminal: Terminal, deployed: OpenStack, interval: float, *, as_json: bool) -> NoReturn:
+    """Show the status every so many seconds: in place on a terminal, elsewhere one after the other. Ends by Ctrl-C."""
+    environment, console = deployed.environment, terminal.console(False)
+    with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
+        while True:
+            found = read_status(environment, deployed.stack)
+            at = f"looked at {utc(environment.clock.time())}"
+            if as_json:
+                console.print(json.dumps(found))
+            elif console.is_terminal:
+                live.update(Group(*_shown(found), at), refresh=True)
+            else:
+                console.print(*_shown(found), at, sep="\n")
+            environment.clock.sleep(interval)
+
+
+@app.command(epilog=example("watch --web", "0 never; 2 the port cannot be had"))
+def watch(context: typer.Context, *, web: Annotated[bool, typer.Option(
+              "--web", help="Serve a page to this machine's browser, and to no other machine.")] = False,
+          port: Port = 0, interval: Interval = INTERVAL) -> None:
+    """Show the stack as it changes, until Ctrl-C: in the terminal, or with --web in a browser, with a timeline."""
+    terminal: Terminal = context.obj
+    deployed = terminal.open()
+    if not web:
+        _watch(terminal, deployed, interval, as_json=False)
+    feed, seen = Feed(), Watch(environment=deployed.environment, stack=deployed.stack, payments=deployed.payments)
+    try:
+        with serving(feed, port) as url:
+            terminal.console(False).print(f"{url} shows the stack, until Ctrl-C")
+            while True:
+                feed.publish(seen.look())
+                deployed.environment.clock.sleep(interval)
+    except OSError as error:
+        raise CommandStopped(REFUSED, f"--port {port}: {error.strerror}") from error
 
 
 @app.command(epilog=example(

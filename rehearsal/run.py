@@ -15,7 +15,7 @@ from typing import Any
 
 import pulumi
 
-from contract import EMULATOR, OUTPUTS_KEY, OUTPUTS_VARIABLE, REHEARSALS, Variable
+from contract import EMULATOR, OUTPUTS_KEY, OUTPUTS_VARIABLE, PAYMENTS_FILE, REHEARSALS, Variable
 from payments.clock import SYSTEM, Clock, utc_now
 from rehearsal.aws.clients import CREDENTIALS, EmulatorClients
 from rehearsal.aws.emulator import Emulator
@@ -40,7 +40,7 @@ from rehearsal.postgres.authentication import Secret
 from rehearsal.rehearsed_stack import RehearsedStack
 from rehearsal.report import RunReport, lines
 from rehearsal.run_folder import require_writable, run_folder
-from rehearsal.sandbox import NAME, RATE, Sandbox, healed, listening, usage
+from rehearsal.sandbox import NAME, RATE, Sandbox, healed, listening, recorded, usage
 from rehearsal.workload import smoke
 from rehearsal.workload.checks import CheckResult
 from tools.migrate import MigrationFailed, migrate
@@ -283,7 +283,8 @@ class Rehearsal:
         with self._around(rehearsed, deployment) as environment:
             with self._report.phase("sandbox"):
                 environment.ready()
-            with environment.clients(RATE, 0.0) as load:
+            with environment.clients(RATE, 0.0) as load, recorded(
+                    load, self._outputs_file.with_name(PAYMENTS_FILE)):
                 sandbox = Sandbox(environment, load)
                 with listening(sandbox.do, self._outputs_file.parent):
                     self._report.say(

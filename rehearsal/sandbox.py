@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from contract import REHEARSALS, Store
+from payments.clock import SYSTEM, Clock
 from rehearsal.aws.faults import Cut, FailureMode, Kill, Lag, Lose, Restart
 from rehearsal.drills.environment import DrillEnvironment
 from rehearsal.errors import ProjectError, RehearsalError
@@ -23,6 +24,7 @@ RATE = 2.0  # payments a second
 RECENT = 20  # payments whose outcome `status` shows
 CONTROL = "control"  # in the run's folder, a link to the socket, whose path must be short
 ANSWER = 120.0  # seconds at most until a command is answered
+WRITTEN = 0.5  # seconds at most until a payment is written
 
 
 class Sandbox:
@@ -150,6 +152,29 @@ def ask(words: Sequence[str], folder: Path) -> tuple[int, str]:
         except (OSError, ValueError):
             return 2, "no sandbox is up here: `make sandbox` starts one"
     return int(code), str(text)
+
+
+@contextmanager
+def recorded(load: LoadGenerator, file: Path, clock: Clock = SYSTEM) -> Iterator[None]:
+    """Write each payment of the clients to a file, as `contract.PAYMENTS_FILE` says, until the block ends."""
+    offset, over = clock.time() - clock.monotonic(), threading.Event()
+
+    def write() -> None:
+        done = 0
+        with file.open("w", encoding="utf-8", buffering=1) as lines:
+            while not over.wait(WRITTEN):
+                sent = load.sent[done:]
+                lines.writelines(json.dumps({"at": round(each.ended + offset, 3), "ok": each.acknowledged,
+                                             "region": each.region}) + "\n" for each in sent)
+                done += len(sent)
+
+    writer = threading.Thread(target=write, name="payments", daemon=True)
+    writer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        writer.join()
 
 
 def healed(sandbox: Sandbox) -> None:

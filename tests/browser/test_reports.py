@@ -8,7 +8,7 @@ from recovery.report.model import TimelineEvent
 from recovery.report.move import Repairs
 from rehearsal.drills.report import page
 from rehearsal.drills.report.model import DrillCheck
-from tests.browser.chromium import evaluated
+from tests.browser.chromium import Browser
 from tests.rehearsal.drills.report.test_page import LOST, RUN
 from tests.unit.recovery.report.report_world import line
 from tests.unit.recovery.report.test_move import report
@@ -30,13 +30,21 @@ OVERLAPS = """[...document.querySelectorAll("svg")].flatMap(svg => {
         .map(([other]) => [one, other])) })"""
 
 
+def opened(chromium: Browser, source: str, width: int, folder: Path) -> Browser:
+    """The browser, with a page of this source."""
+    page = folder / "page.html"
+    page.write_text(source, encoding="utf-8", errors="replace")
+    chromium.open(page.as_uri(), width)
+    return chromium
+
+
 @SOURCES
 @pytest.mark.parametrize("width", [500, 800, 1400])
-def test_nothing_is_scrolled_sideways(source: str, width: int, tmp_path: Path) -> None:
-    assert evaluated(source, OVERFLOW, width, tmp_path) == 0
+def test_nothing_is_scrolled_sideways(chromium: Browser, source: str, width: int, tmp_path: Path) -> None:
+    assert opened(chromium, source, width, tmp_path).value(OVERFLOW) == 0
 
 
 @SOURCES
 @pytest.mark.parametrize("width", [500, 1400])
-def test_no_label_lies_on_another_one(source: str, width: int, tmp_path: Path) -> None:
-    assert evaluated(source, OVERLAPS, width, tmp_path) == []
+def test_no_label_lies_on_another_one(chromium: Browser, source: str, width: int, tmp_path: Path) -> None:
+    assert opened(chromium, source, width, tmp_path).value(OVERLAPS) == []

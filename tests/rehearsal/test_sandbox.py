@@ -1,6 +1,8 @@
 """What the commands of a sandbox break and heal, and that they reach it from another process."""
 
+import json
 import signal
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +14,10 @@ from contract import REHEARSALS
 from recovery.stack import Stack
 from rehearsal.aws.faults import Cut, FailureMode, Fault, Faults, Heal, Kill, Lag, Lose, Restart
 from rehearsal.errors import CheckFailed, ProjectError
-from rehearsal.sandbox import VERBS, Sandbox, ask, healed, listening, usage
+from rehearsal.polling import wait_until
+from rehearsal.sandbox import VERBS, Sandbox, ask, healed, listening, recorded, usage
+from rehearsal.workload.http import Answer
+from rehearsal.workload.load import LoadGenerator
 from tests.rehearsal.stack import OUTPUTS
 
 EAST, WEST = "us-east-1", "us-west-2"
@@ -123,6 +128,17 @@ def test_commands_come_from_another_process(tmp_path: Path) -> None:
 
 def test_without_a_sandbox_a_command_says_how_to_start_one(tmp_path: Path) -> None:
     assert ask(["status"], tmp_path) == (2, "no sandbox is up here: `make sandbox` starts one")
+
+
+def test_the_clients_payments_are_written_as_their_outcomes_come(tmp_path: Path) -> None:
+    api: Any = SimpleNamespace(region=EAST, pay=lambda _: Answer(201, {}))
+    file = tmp_path / "payments.jsonl"
+    with LoadGenerator(lambda: api, clients=1, pause=0.05) as load, recorded(load, file):
+        assert load.wait_for(lambda sent: len(sent) >= 3, 30.0)
+        wait_until(lambda: len(file.read_text().splitlines()) >= 3, "they are written", 30.0)
+    found = [json.loads(line) for line in file.read_text().splitlines()]
+    assert {(each["ok"], each["region"]) for each in found} == {(True, EAST)}
+    assert abs(found[0]["at"] - time.time()) < 60
 
 
 def test_a_teardown_goes_on_if_healing_fails(monkeypatch: pytest.MonkeyPatch) -> None:

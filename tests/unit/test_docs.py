@@ -75,7 +75,7 @@ def test_what_the_runbook_quotes_in_its_tables_is_what_recovery_says() -> None:
     ("python -m recovery failover --to us-west-2", ""), ("tapstack/bin/tapstack status  # now", ""),
     ("TAPSTACK_OUTPUTS=x python -m recovery statu", "statu: no such command"),
     ("python -m recovery failover", "Missing option"), ("tapstack plan fail-over", "Invalid value"),
-    ("tapstack status --watch", "No such option"), ("tapstack status now", "unexpected extra argument"),
+    ("tapstack status --follow", "No such option"), ("tapstack status now", "unexpected extra argument"),
     ("make rehearse ARGS='--kep'", "No such option"), ("make cost LOAD=3", "LOAD: the Makefile does not read it"),
     ("make simulate SEEDS=1000", ""), ("pulumi up --anything", ""),
 ])

@@ -8,6 +8,7 @@ import os
 import re
 import runpy
 import signal
+import socket
 import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,7 @@ from typing import Any
 import pytest
 import typer
 from botocore.exceptions import NoCredentialsError, ProfileNotFound
+from rich.console import Console
 
 from contract import DRILL_KEY, OUTPUTS_VARIABLE, PAUSE_KEY, VERSION, OutputsError
 from recovery.cli import DECIDED_AGAIN, GOES_ON, PROGRAM, REPORTS, Terminal, app, ask, connect, console_of, run, user
@@ -43,7 +45,7 @@ HOME, AWAY = EAST, WEST
 
 
 COMMANDS = ("status", "plan", "doctor", "switchover", "failover", "failback", "align", "abort", "pause", "resume",
-            "drill", "report")
+            "drill", "report", "watch")
 
 
 @dataclass(frozen=True)
@@ -431,6 +433,72 @@ def test_status_leads_with_the_command_that_is_needed_now(shell: Shell) -> None:
 def test_what_looks_like_markup_is_printed_as_it_is(shell: Shell) -> None:
     shell.world.aurora.status[HOME] = "[/x] :key: [b]no[/b]"
     assert "[/x] :key: [b]no[/b]" in shell.type("status").out
+
+
+# --- status --watch, watch
+
+def interrupted_after(looks: int, shell: Shell) -> Any:
+    """The environment of a command that a person interrupts after so many looks."""
+    environment = shell.world.recovery()
+    runtime, slept = environment.runtime, list[float]()
+
+    class Impatient:
+        """A clock whose sleep is interrupted at last."""
+
+        time, monotonic = staticmethod(runtime.clock.time), staticmethod(runtime.clock.monotonic)
+
+        @staticmethod
+        def sleep(seconds: float) -> None:
+            """Let time pass."""
+            slept.append(seconds)
+            if len([each for each in slept if each >= 2]) == looks:
+                raise KeyboardInterrupt
+            runtime.clock.sleep(seconds)
+
+    return replace(environment, runtime=replace(runtime, clock=Impatient()))
+
+
+@pytest.mark.parametrize("line", ["status --watch --interval 3", "watch --interval 3"])
+def test_a_watch_looks_again_until_it_is_interrupted(shell: Shell, line: str) -> None:
+    up(shell)
+    result = shell.type(line, connect=lambda _: interrupted_after(3, shell))
+    assert (result.code, result.err) == (130, ["recovery: interrupted"])
+    assert result.out.count(f"{HOME} takes payments; ") == result.out.count("looked at ") == 3
+
+
+def test_a_watch_on_a_terminal_shows_the_last_look_in_place(shell: Shell) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=100, height=60)
+    result = shell.type("status --watch", connect=lambda _: interrupted_after(2, shell), console=lambda stderr: (
+        console_of(True) if stderr else console))
+    assert (result.code, result.out) == (130, "")
+    assert screen.getvalue().count("looked at ") >= 2
+    assert "\x1b[1A" in screen.getvalue()  # the cursor went up again
+
+
+def test_a_watch_for_machines_is_a_document_a_line(shell: Shell) -> None:
+    result = shell.type("status --watch --json", connect=lambda _: interrupted_after(2, shell))
+    assert [json.loads(line)["active"] for line in result.out.splitlines()] == [HOME, HOME]
+
+
+def test_a_watch_in_the_browser_publishes_every_look(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    published = list[Mapping[str, Any]]()
+    monkeypatch.setattr("recovery.web.Feed.publish", lambda _, document: published.append(document))
+    result = shell.type("watch --web", connect=lambda _: interrupted_after(2, shell))
+    assert (result.code, result.err) == (130, ["recovery: interrupted"])
+    assert re.fullmatch(r"http://127\.0\.0\.1:[0-9]+/ shows the stack, until Ctrl-C\n", result.out)
+    assert [(each["status"]["active"], each["payments"]) for each in published] == [(HOME, None)] * 2
+    shell.deploy(shell.world, emulator={})
+    shell.outputs.with_name("payments.jsonl").write_text('{"ok": true}\n')
+    shell.type("watch --web", connect=lambda _: interrupted_after(1, shell))
+    assert published[-1]["payments"] == [{"ok": True}]
+
+
+def test_a_port_that_is_taken_is_named(shell: Shell) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert shell.type(f"watch --web --port {port}") == Result(
+            2, "", [f"recovery: --port {port}: Address already in use"])
 
 
 # --- Actions
