@@ -408,6 +408,7 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
             self.history.note(self.scheduler.now, "runs" if run.ended is None else "ends", writer.name,
                               action=run.action, target=run.target, run=run.id, why=run.outcome or run.why,
                               writer=self.aurora.writer, led_to=self.route53.leads_to(),
+                              split=bool(self.network.cuts) and not self.options.strong,
                               outrun=self.aurora.books[run.target].epoch - newest if raised else 0)
         self._holders[record] = writer
 

@@ -71,7 +71,7 @@ def ended(struck: dict[str, int] | None = None, **changes: Any) -> FakeWorld:
     """A world in which a run has ended."""
     return FakeWorld(struck=struck or {}).note("ends", **{
         "why": "done", "action": "failover", "target": EAST, "writer": EAST, "led_to": EAST, "outrun": 0,
-        **changes})
+        "split": False, **changes})
 
 
 def run(ended: float | None = None) -> Run:
@@ -159,7 +159,7 @@ SOUND: list[FakeWorld] = [
     led(action="switchover", other_pays=True, exposure=99.0), led(other_pays=True, seen=False),
     led(other_pays=True, automatic=False), led(paused=True, automatic=False), led(paused=True, resumed=True),
     doubted(epoch=1), doubted(epoch=0, healed=950.0), denied(100.0),
-    ended(), ended(why="expired", led_to=WEST), ended({"lose": 1}, led_to=WEST),
+    ended(), ended(split=True, writer=WEST), ended(why="expired", led_to=WEST), ended({"lose": 1}, led_to=WEST),
     FakeWorld(lever=lambda region: region == WEST, permanent=["a fault"]),
     asked(holds=False, proved=True), asked(), asked(seen=5.0), asked(seen=20.0, evidence=""),
     FakeWorld().note("settled", EAST, id="p", epoch=1).note("settled", WEST, id="q", epoch=2),
