@@ -121,6 +121,9 @@ REPLICATION_RULE = "receipts"
 LEVER_KEY = "takeover"
 """The object in a region's control bucket that moves the traffic there."""
 HEALTH_PATH, LEVER_PATH = "/health", "/takeover"
+"""What Route 53's checkers and the controllers ask, behind a secret segment of the path: strangers cannot guess it."""
+CHECK_PATH_KEY = "check-path"
+"""The object in each region's control bucket that has that segment."""
 RESPONSE_HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Strict-Transport-Security": "max-age=63072000"}
 """Of every answer of the API, also where API Gateway answers itself."""
@@ -158,7 +161,6 @@ class Variable(StrEnum):
 
     TABLE_NAME = "TABLE_NAME"
     RECEIPTS_BUCKET = "RECEIPTS_BUCKET"
-    CONTROL_BUCKET = "CONTROL_BUCKET"
     DATABASE_HOST = "DATABASE_HOST"
     DATABASE_READER_HOST = "DATABASE_READER_HOST"
     DATABASE_PORT = "DATABASE_PORT"

@@ -26,7 +26,7 @@ def login(secret: str, arn: str) -> dict[str, str]:
 
 
 class GlobalFoundation(Component, type_name="GlobalFoundation"):
-    """The empty global database, the writer's login, and the API key's value.
+    """The empty global database, the writer's login, the API key's value, and the secret paths of health checks.
 
     Separate from `GlobalResources` because of the order that AWS demands: both clusters join the global database when
     they are created, whereas the table, the copies and DNS need both regions to exist.
@@ -43,6 +43,10 @@ class GlobalFoundation(Component, type_name="GlobalFoundation"):
         self.writer = self._writer(self.secret_arn)
         self.api_key = random.RandomPassword(f"{name}-api-key", length=40, special=False,
                                              opts=pulumi.ResourceOptions(parent=self))
+        asked = settings.health_check.path
+        self.segments = {number: random.RandomPassword(
+            f"{name}-check-path-{number}", length=40, special=False, opts=pulumi.ResourceOptions(parent=self)).result
+            for number in (asked - 1, asked)}
 
     def has_writer(self, cluster_arn: pulumi.Input[str]) -> None:
         """Keep in the stack's state that the first cluster exists."""

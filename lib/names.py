@@ -67,6 +67,7 @@ class Names:
     reconcile_role = PhysicalName("tapstack-reconcile-{suffix}-{region}", 64, "IAM role")
     controller_role = PhysicalName("tapstack-controller-{suffix}-{region}", 64, "IAM role")
     flow_logs_role = PhysicalName("tapstack-flow-logs-{suffix}-{region}", 64, "IAM role")
+    lever_role = PhysicalName("tapstack-lever-{suffix}-{region}", 64, "IAM role")
     api_logs_role = PhysicalName("tapstack-api-logs-{suffix}-{region}", 64, "IAM role")
     replication_role = PhysicalName("tapstack-replication-{suffix}-{region}", 64, "IAM role")
     backup_role = PhysicalName("tapstack-backup-{suffix}-{region}", 64, "IAM role")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 import pulumi
 import pulumi_aws as aws
 
-from contract import OUTPUTS_KEY, RECOVERY_OUTPUTS, ROLES
+from contract import CHECK_PATH_KEY, OUTPUTS_KEY, RECOVERY_OUTPUTS, ROLES
 from lib.global_foundation import GlobalFoundation
 from lib.global_resources import GlobalResources
 from lib.region.region import Region
@@ -41,16 +41,22 @@ def description(outputs: Outputs) -> pulumi.Output[str]:
     return pulumi.Output.json_dumps({key: outputs[key] for key in RECOVERY_OUTPUTS}, separators=(",", ":"))
 
 
-def keep(outputs: Outputs, region: Region) -> None:
-    """Keep the outputs in a region's control bucket, where recovery finds them with credentials alone.
+def keep(outputs: Outputs, *regions: Region) -> None:
+    """Keep the outputs in each region's control bucket, where recovery finds them with credentials alone.
 
-    S3 takes at most 10 tags for an object, fewer than a stack may have, so it has none.
+    The secret path of health checks is no output, and is kept next to them once both regions serve it. S3 takes at most
+    10 tags for an object, fewer than a stack may have, so these have none.
     """
-    aws.s3.BucketObjectv2(
-        f"{region.name}-outputs", bucket=region.control.bucket.id, key=OUTPUTS_KEY, kms_key_id=region.key.arn,
-        content=pulumi.Output.json_dumps(outputs, indent=2, sort_keys=True), content_type="application/json",
-        force_destroy=True, override_provider={"default_tags": {"tags": {}}},
-        opts=region.opts(depends_on=[region.control]))
+    stages = [region.api.stage for region in regions]
+    for region in regions:
+        for key, content in ((OUTPUTS_KEY, pulumi.Output.json_dumps(outputs, indent=2, sort_keys=True)),
+                             (CHECK_PATH_KEY, region.api.checks[-1].segment)):
+            aws.s3.BucketObjectv2(
+                f"{region.name}-{key.removesuffix('.json')}", bucket=region.control.bucket.id, key=key,
+                kms_key_id=region.key.arn, content=content, force_destroy=True,
+                content_type="application/json" if key == OUTPUTS_KEY else "text/plain",
+                override_provider={"default_tags": {"tags": {}}},
+                opts=region.opts(depends_on=[region.control, *stages]))
 
 
 def _dns(settings: Settings, shared: GlobalResources) -> Outputs:

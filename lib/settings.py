@@ -267,7 +267,10 @@ class TableSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class HealthCheckSettings:
-    """Route 53's health checks: seconds between two, how many must fail in a row; seconds between a controller's."""
+    """Route 53's health checks: seconds between two, how many must fail in a row; seconds between a controller's.
+
+    `path` is the number of the secret path that is asked.
+    """
 
     interval: int = setting(
         "healthCheckInterval", parsers.one_of({"10": 10, "30": 30}), "Seconds between two health checks, 10 or 30.",
@@ -279,6 +282,10 @@ class HealthCheckSettings:
         "lookInterval", parsers.one_of({"10": 10, "20": 20, "30": 30, "60": 60}),
         "Seconds between two looks of a controller at the other region, 10, 20, 30 or 60.", {"dev": "60", "prod": "10"},
         output="look_interval")
+    path: int = setting(
+        "checkPath", parsers.whole(1, 1_000_000),
+        "Number of the secret path that health checks ask: one more rotates it; the one before is still served.", "1",
+        variable=None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,7 +43,7 @@ class TapStack(Component, type_name="TapStack"):
         foundation = GlobalFoundation(f"{name}-foundation", settings=settings, names=primary_names,
                                       opts=in_primary)
         args = partial(RegionArgs, settings=settings, global_cluster_id=foundation.cluster.id,
-                       api_key_value=foundation.api_key.result)
+                       api_key_value=foundation.api_key.result, segments=foundation.segments)
         primary = PrimaryRegion(
             f"{name}-primary", args(region=settings.primary, names=primary_names, peer=standby_names),
             writer=foundation.writer, provider=primary_aws, opts=pulumi.ResourceOptions(parent=self))
@@ -64,8 +64,7 @@ class TapStack(Component, type_name="TapStack"):
         controllers = {role: ControllerFunction(region, peer=peer.names, settings=settings, description=known)
                        for role, region, peer in (("primary", primary, standby), ("dr", standby, primary))}
         found = {**outputs, **{f"{role}_controller_alias_arn": each.alias.arn for role, each in controllers.items()}}
-        for region in (primary, standby):
-            keep(found, region)
+        keep(found, primary, standby)
         return found
 
     def _aws(self, region: RegionSettings, settings: Settings) -> aws.Provider:

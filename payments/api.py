@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from contract import HEALTH_PATH, LEVER_PATH, READINESS, RESPONSE_HEADERS
+from contract import HEALTH_PATH, READINESS, RESPONSE_HEADERS
 from payments.deadline import Deadline, Timing
 from payments.errors import Conflict, InvalidRequest, NotTheWriter, StoreUnavailable
 from payments.payment import parse
@@ -64,7 +64,6 @@ class Api:
 
     region: str
     service: PaymentService
-    lever_is_pulled: Callable[[Deadline], bool]
     logger: logging.Logger
     timing: Timing
     runtime: Runtime
@@ -92,13 +91,16 @@ class Api:
         log["request_id"] = context.aws_request_id
         lambda_seconds = context.get_remaining_time_in_millis() / 1000 - self.timing.margin
         deadline = Deadline(self.timing, min(self.timing.budget, lambda_seconds), self.runtime)
-        methods = self._routes().get(event["resource"])
+        resource = event["resource"]
+        if resource.endswith(HEALTH_PATH):
+            resource = HEALTH_PATH  # what comes before it is secret, and in no log
+        methods = self._routes().get(resource)
         if methods is None:
             return Response(404, {"error": "no such resource"})
         action = methods.get(event["httpMethod"])
         if action is None:
             return Response(405, {"error": "no such method"}, {"Allow": ", ".join(methods)})
-        log["route"] = f"{event['httpMethod']} {event['resource']}"
+        log["route"] = f"{event['httpMethod']} {resource}"
         return self._act(action, ApiRequest(event, deadline, log))
 
     @staticmethod
@@ -120,8 +122,7 @@ class Api:
 
     def _routes(self) -> Mapping[str, Mapping[str, Callable[[ApiRequest], Response]]]:
         return {"/payment": {"POST": self._accept}, "/payment/{payment_id}": {"GET": self._find},
-                HEALTH_PATH: {"GET": self._health}, LEVER_PATH: {"GET": self._takeover},
-                READINESS: {"POST": self._readiness}}
+                HEALTH_PATH: {"GET": self._health}, READINESS: {"POST": self._readiness}}
 
     def _accept(self, request: ApiRequest) -> Response:
         payment = parse(request.body(), request.header("idempotency-key"))
@@ -144,7 +145,3 @@ class Api:
         answer = readiness(self.service, request.deadline)
         request.log.update({"error": answer["why"]} if answer["why"] else {})
         return Response(200, answer)
-
-    def _takeover(self, request: ApiRequest) -> Response:
-        takeover = self.lever_is_pulled(request.deadline.within(self.timing.probe))
-        return Response(200 if takeover else 404, {"takeover": takeover})

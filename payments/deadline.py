@@ -13,13 +13,11 @@ T = TypeVar("T")
 class Timing:
     """Times in seconds.
 
-    `budget` bounds a request, `probe` a look at the lever (a Route 53 health check gives up 2 s after connecting);
-    `margin` is reserved from Lambda's own time to send the answer. `connect` and `read` are the clients' timeouts;
-    `pause` is the longest before the first retry, and doubles with each.
+    `budget` bounds a request; `margin` is reserved from Lambda's own time to send the answer. `connect` and `read` are
+    the clients' timeouts; `pause` is the longest before the first retry, and doubles with each.
     """
 
     budget: float = 2.6
-    probe: float = 1.6
     margin: float = 0.2
     connect: float = 0.4
     read: float = 0.8
@@ -43,10 +41,6 @@ class Deadline:
     def remaining(self) -> float:
         """Seconds left; negative when it has passed."""
         return self._seconds - self._since.seconds()
-
-    def within(self, seconds: float) -> "Deadline":
-        """The earlier of this deadline and `seconds` from now."""
-        return Deadline(self._timing, min(seconds, self.remaining()), self._runtime, self._guard)
 
     def guarded(self, guard: Callable[[], None]) -> "Deadline":
         """This deadline for calls that need permission: `guard` runs before each attempt and raises to refuse it."""

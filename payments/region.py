@@ -16,7 +16,7 @@ from payments.ledger import Connection, DatabaseAddress, Login, PostgresLedger, 
 from payments.logs import request_logger
 from payments.runtime import Runtime
 from payments.service import PaymentService
-from payments.stores import DynamoTable, S3Receipts, lever_is_pulled
+from payments.stores import DynamoTable, S3Receipts
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,6 @@ def create_service(environ: Mapping[str, str], timing: Timing, runtime: Runtime,
 
 
 def create_api(environ: Mapping[str, str], timing: Timing, runtime: Runtime, transport: Transport) -> Api:
-    """The payments function. Reads what `create_service` reads, and CONTROL_BUCKET. Sends nothing."""
-    service = create_service(environ, timing, runtime, transport)
-    return Api(region=environ["AWS_REGION"], service=service, timing=timing, runtime=runtime,
-               logger=request_logger(sys.stdout, runtime.clock),
-               lever_is_pulled=partial(lever_is_pulled, service.receipts.client, environ[Variable.CONTROL_BUCKET]))
+    """The payments function. Reads what `create_service` reads. Sends nothing."""
+    return Api(region=environ["AWS_REGION"], service=create_service(environ, timing, runtime, transport),
+               timing=timing, runtime=runtime, logger=request_logger(sys.stdout, runtime.clock))

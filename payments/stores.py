@@ -11,7 +11,7 @@ from typing import Any
 from botocore import exceptions
 from botocore.parsers import ResponseParserError
 
-from contract import CANARY_FOLDER, KEY_ATTRIBUTE, LEVER_KEY, RECEIPTS_PREFIX, Store
+from contract import CANARY_FOLDER, KEY_ATTRIBUTE, RECEIPTS_PREFIX, Store
 from payments.deadline import Deadline
 from payments.errors import StoreUnavailable
 from payments.payment import MAX_BODY_BYTES, PAYMENT_ID, Payment, Record, parse_receipt
@@ -210,14 +210,6 @@ class S3Receipts:
     def _put(self, key: str, record: Record, deadline: Deadline, **condition: str) -> AwsResponse:
         return call(Store.RECEIPTS, deadline, self.client.put_object, "PreconditionFailed", Bucket=self.bucket, Key=key,
                     Body=record.receipt(), ContentType="application/json", **condition)
-
-
-def lever_is_pulled(client: Any, bucket: str, deadline: Deadline) -> bool:
-    """Whether the lever is pulled: whether the region's control bucket has the object `takeover`.
-
-    The caller may list the bucket, so 404 means that there is no such object, and 403 says nothing about it.
-    """
-    return "Error" not in call("control", deadline, client.head_object, "404", Bucket=bucket, Key=LEVER_KEY)
 
 
 def call(store: str, deadline: Deadline, operation: Callable[..., AwsResponse], expected: str = "",

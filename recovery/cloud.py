@@ -11,13 +11,25 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from contract import ALIAS, ALIVE, DATABASE_EVENTS, DEAD, LEVER_KEY, METRICS_NAMESPACE, STACK_DIMENSION, Metric, Store
+from contract import (
+    ALIAS,
+    ALIVE,
+    CHECK_PATH_KEY,
+    DATABASE_EVENTS,
+    DEAD,
+    LEVER_KEY,
+    METRICS_NAMESPACE,
+    STACK_DIMENSION,
+    Metric,
+    Store,
+)
 from payments.clock import Clock
+from payments.deadline import Deadline, Timing
 from payments.errors import StoreUnavailable
 from recovery.control_table import ControlTable
 from recovery.environment import READ_TIMEOUT, Environment
 from recovery.errors import AwsFailure, aws_failures
-from recovery.observation import DENIED, ProbeResult, ask_readiness, look
+from recovery.observation import DENIED, LIVENESS_TIMEOUT, ProbeResult, ask_readiness, lever_is_pulled, look
 from recovery.plan import AVAILABLE, Facts, Plan
 from recovery.stack import Site
 
@@ -48,9 +60,28 @@ class Cloud:
         """The client of a service in the target's region, which waits at most `read` seconds for an answer."""
         return self.environment.clients(service, self.plan.target.region, read)
 
+    @cached_property
+    def segment(self) -> str:
+        """The secret segment of the paths that health checks ask, in either region, as the target's bucket has it."""
+        client, deadline = self.client("s3"), Deadline(
+            Timing(connect=LIVENESS_TIMEOUT, read=0, attempts=1), LIVENESS_TIMEOUT, self.environment.runtime)
+        with aws_failures("path of the health checks"):
+            return deadline.call(lambda: str(client.get_object(
+                Bucket=self.plan.target.control_bucket, Key=CHECK_PATH_KEY)["Body"].read().decode()), lambda _: False)
+
     def look(self, site: Site) -> ProbeResult:
         """A look at a region from outside; calls that region. Never raises."""
-        return look(self.environment, site)
+        try:
+            found = look(self.environment, site, self.segment)
+        except AwsFailure as error:
+            return ProbeResult(alive=None, why=str(error))
+        if found.alive is None:
+            vars(self).pop("segment", None)  # it may have changed: the next look reads it again
+        return found
+
+    def other_lever_is_pulled(self) -> bool:
+        """Whether the other region's API says that its lever is pulled; also true if it does not say."""
+        return lever_is_pulled(self.environment, self.plan.other, self.segment)
 
     def led_to(self) -> str:
         """The region that the zone's own name servers lead clients to, empty if that is unknown. Never raises."""

@@ -25,7 +25,7 @@ from recovery.cloud import Cloud
 from recovery.decision import ABANDONED_LOOKS, Decision, decide, misplaced, would_refuse
 from recovery.environment import BotoClients, Environment, system_environment
 from recovery.errors import EvidenceTooOld, GivenUp, RecoveryError, StepTimedOut, reason
-from recovery.observation import Observation, ProbeResult, lever_is_pulled, observe
+from recovery.observation import Observation, ProbeResult, observe
 from recovery.plan import Action, Facts, Plan, Step, in_order, refusals
 from recovery.record import ControlRecord, Run, StepProgress
 from recovery.runner import Intent, Runner, claim, end_open_run
@@ -256,14 +256,14 @@ class Controller:
 
         It means nothing in a standby, nor in the region that Route 53 prefers, once the other region's is at rest.
         """
-        cloud, own, other = self.cloud, self.cloud.plan.target, self.cloud.plan.other
+        cloud, own = self.cloud, self.cloud.plan.target
         leads = facts.record is not None and facts.record.region == own.region
         if leads and facts.writer == own.region and facts.own.ready and led_away and facts.lever is False:
             cloud.set_lever(own, pulled=True)
             log("lever pulled")
         elif facts.lever:
             preferred = own == cloud.plan.stack.sites[0] and not led_away and seen.alive
-            if not leads or (preferred and not lever_is_pulled(cloud.environment, other.api_endpoint)):
+            if not leads or (preferred and not cloud.other_lever_is_pulled()):
                 cloud.set_lever(own, pulled=False)
                 log("lever reset")
 

@@ -25,6 +25,8 @@ FRESH_LOOKS = 3  # looks after which what a controller has written no longer cou
 MAX_GAP_LOOKS = 3  # looks that may be missing between two that are still "in a row"
 PENDING_MARKS = 30  # marks on their way that are remembered
 DENIED = "denied"
+SAYS_NOTHING: Mapping[int, str] = {
+    HTTPStatus.TOO_MANY_REQUESTS: "HTTP 429: throttled", HTTPStatus.FORBIDDEN: "HTTP 403: not its path"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +47,14 @@ class ProbeResult:
     ledger_epoch: int = 0
 
 
-def look(environment: Environment, site: Site) -> ProbeResult:
-    """Liveness of a region by its public API, and readiness by its payments function. Calls that region."""
-    reply = get(environment, site.api_endpoint + HEALTH_PATH, LIVENESS_TIMEOUT)
-    if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
-        return ProbeResult(alive=None, why="HTTP 429: throttled, which says nothing of its health")
+def look(environment: Environment, site: Site, segment: str) -> ProbeResult:
+    """Liveness of a region by its public API, and readiness by its payments function. Calls that region.
+
+    `segment` is the secret one of the path.
+    """
+    reply = get(environment, f"{site.api_endpoint}/{segment}{HEALTH_PATH}", LIVENESS_TIMEOUT)
+    if reply.status in SAYS_NOTHING:
+        return ProbeResult(alive=None, why=f"{SAYS_NOTHING[reply.status]}, which says nothing of its health")
     if reply.why or reply.status != HTTPStatus.OK:
         return ProbeResult(alive=False, ready=False, why=reply.why or f"HTTP {reply.status}")
     return ask_readiness(environment, site)
@@ -72,9 +77,10 @@ def ask_readiness(environment: Environment, site: Site) -> ProbeResult:
     return ProbeResult(**{**found, "marks": marks})
 
 
-def lever_is_pulled(environment: Environment, url: str) -> bool:
-    """Whether the API at `url` says that its region's lever is pulled; also true if it does not say."""
-    return json_object(get(environment, url + LEVER_PATH, LIVENESS_TIMEOUT).body).get("takeover") is not False
+def lever_is_pulled(environment: Environment, site: Site, segment: str) -> bool:
+    """Whether a region's API says that its lever is pulled; also true if it does not say."""
+    reply = get(environment, f"{site.api_endpoint}/{segment}{LEVER_PATH}", LIVENESS_TIMEOUT)
+    return json_object(reply.body).get("takeover") is not False
 
 
 def get(environment: Environment, url: str, timeout: float) -> HttpReply:

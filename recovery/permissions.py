@@ -67,7 +67,7 @@ OPERATOR: Mapping[str, Permission] = {
     "route53:GetHealthCheck": on("arn:aws:route53:::healthcheck/*"),
     "route53:UpdateHealthCheck": on("arn:aws:route53:::healthcheck/*"),
     "s3:DeleteObject": on(f"{_CONTROL}/*"),
-    "s3:GetObject": on(f"{_RECEIPTS}/{_REPAIRS}", key=READ),
+    "s3:GetObject": on(f"{_CONTROL}/*", f"{_RECEIPTS}/{_REPAIRS}", key=READ),
     # Without the right to list, S3 answers 403 for an object that does not exist.
     "s3:HeadObject": on(_CONTROL, f"{_CONTROL}/*", actions=("s3:GetObject", "s3:ListBucket"), key=READ),
     "s3:ListObjectsV2": on(_RECEIPTS, actions=("s3:ListBucket",), condition={"StringLike": {"s3:prefix": _REPAIRS}}),

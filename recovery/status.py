@@ -51,7 +51,14 @@ def read_status(environment: Environment, stack: Stack) -> Part:
 
 
 def _questions(environment: Environment, stack: Stack, site: Site) -> dict[str, Callable[[], Part]]:
-    cloud = Cloud(plan=Plan(action=Action.FAILOVER, stack=stack, target=site), environment=environment)
+    cloud, elsewhere = (Cloud(plan=Plan(action=Action.FAILOVER, stack=stack, target=target), environment=environment)
+                        for target in (site, stack.other(site.region)))
+
+    def api() -> Part:
+        found = cloud.look(site)
+        if found.alive is None:  # a region that is lost does not say by which path it is asked
+            found = elsewhere.look(site)
+        return {key: value for key, value in asdict(found).items() if key in KEYS}
 
     def watch() -> Part:
         found, now = cloud.table.observation(site.region), cloud.table.now
@@ -71,7 +78,7 @@ def _questions(environment: Environment, stack: Stack, site: Site) -> dict[str, 
         return {"right": {"epoch": found.epoch, "region": found.region}, "run": found.run and found.run.document()}
 
     return {
-        "API": lambda: {key: value for key, value in asdict(cloud.look(site)).items() if key in KEYS},
+        "API": api,
         "watch": watch, "record": record, "pause": pause,
         "drill": lambda: {"drill": cloud.table.document(DRILL_KEY)},
         "writer": lambda: {"writer": cloud.writer()}, "cluster": lambda: {"cluster": cloud.cluster()},

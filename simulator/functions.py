@@ -21,7 +21,9 @@ THROTTLED = 0.95  # the part of the keyless requests that a flooded region answe
 RETRIES = 2  # of an asynchronous start that fails
 RETRY_SECONDS = 60.0
 SAMPLE_SECONDS = 0.01  # between two looks at the memory of a function that has a limit
-KEYLESS = frozenset({HEALTH_PATH, LEVER_PATH})
+SEGMENT = "secret"  # of the paths that health checks ask
+HEALTH, LEVER = (f"/{SEGMENT}{path}" for path in (HEALTH_PATH, LEVER_PATH))
+ROUTES = frozenset({"/payment", "/payment/{payment_id}", HEALTH, LEVER})
 
 
 @dataclass
@@ -191,10 +193,14 @@ class LambdaClient(AwsClient[Functions]):
 
 
 class Gateway:
-    """API Gateway in front of the payments function; `flooded` regions throttle requests that need no key."""
+    """API Gateway in front of the payments function; `flooded` regions throttle what health checks ask.
 
-    def __init__(self, network: SimulatedNetwork, functions: Functions, function: str) -> None:
-        self._network, self._functions, self.function = network, functions, function
+    `pulled` says whether a region's lever is pulled: S3 is asked for it, not the function.
+    """
+
+    def __init__(self, network: SimulatedNetwork, functions: Functions, function: str,
+                 pulled: Callable[[str], bool]) -> None:
+        self._network, self._functions, self.function, self._pulled = network, functions, function, pulled
         self.flooded: set[str] = set()
         self.down: set[str] = set()
 
@@ -214,8 +220,13 @@ class Gateway:
         def arrive(answer: Answer) -> None:
             if region in self.down:
                 answer((503, {"message": "Service Unavailable"}), None)
-            elif region in self.flooded and resource in KEYLESS and self._network.scheduler.random.random() < THROTTLED:
+            elif (region in self.flooded and resource in (HEALTH, LEVER)
+                  and self._network.scheduler.random.random() < THROTTLED):
                 answer((429, {"message": "Too Many Requests"}), None)
+            elif resource not in ROUTES:
+                answer((403, {"message": "Missing Authentication Token"}), None)
+            elif resource == LEVER:
+                answer(self._lever(region), None)
             else:
                 self._functions.invoke(region, self.function, event, partial(answered, answer))
 
@@ -225,6 +236,12 @@ class Gateway:
         except Unavailable as error:
             return (429 if error.throttled else 503), {}
         return found
+
+    def _lever(self, region: str) -> tuple[int, dict[str, Any]]:
+        if (region, "s3") in self._network.refusing:
+            return 500, {"message": "Internal server error"}
+        pulled = self._pulled(region)
+        return 200 if pulled else 404, {"takeover": pulled}
 
 
 def _proxy_event(method: str, path: str, body: str | None) -> dict[str, Any]:

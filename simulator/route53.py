@@ -3,7 +3,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from contract import ALIVE, DEAD, DNS_TTL, HEALTH_PATH, LEADS_LABEL, LEVER_PATH
+from contract import ALIVE, DEAD, DNS_TTL, LEADS_LABEL
+from simulator.functions import HEALTH, LEVER
 from simulator.network import OUTSIDE, SimulatedNetwork, Unanswered
 from simulator.scheduler import Process
 
@@ -51,9 +52,9 @@ class Route53:
         self._network, self.regions, self._ask, self._interval = network, regions, ask, interval
         primary, standby = regions
         self.checks = {
-            "primary": Check(primary, HEALTH_PATH, threshold), "dr": Check(standby, HEALTH_PATH, threshold),
-            "primary_takeover": Check(primary, LEVER_PATH, 1),
-            "dr_takeover": Check(standby, LEVER_PATH, 1, inverted=True)}
+            "primary": Check(primary, HEALTH, threshold), "dr": Check(standby, HEALTH, threshold),
+            "primary_takeover": Check(primary, LEVER, 1),
+            "dr_takeover": Check(standby, LEVER, 1, inverted=True)}
         for number in range(checkers):
             checker = Process(network.scheduler, f"checker-{number}", OUTSIDE)
             checker.spared = True

@@ -9,7 +9,17 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from contract import ALIAS, LEVER_KEY, OBSERVATION_PREFIX, PAUSE_KEY, RECEIPTS_PREFIX, RECORD_KEY, Metric, Store
+from contract import (
+    ALIAS,
+    CHECK_PATH_KEY,
+    LEVER_KEY,
+    OBSERVATION_PREFIX,
+    PAUSE_KEY,
+    RECEIPTS_PREFIX,
+    RECORD_KEY,
+    Metric,
+    Store,
+)
 from payments.deadline import Timing
 from payments.ledger import PostgresLedger
 from payments.payment import Payment, Record, parse_receipt
@@ -26,7 +36,7 @@ from simulator import adapters
 from simulator.aurora import LedgerSession, RdsClient, SimulatedAurora
 from simulator.clients import Acknowledged, Client
 from simulator.dynamodb import DynamoClient, Table
-from simulator.functions import MINUTE, Function, Functions, Gateway, LambdaClient, Schedule
+from simulator.functions import MINUTE, SEGMENT, Function, Functions, Gateway, LambdaClient, Schedule
 from simulator.history import History
 from simulator.metrics import CloudWatchClient, IamClient, Metrics, SnsClient, StsClient
 from simulator.network import OUTSIDE, NetworkCall, SimulatedNetwork, Unanswered
@@ -116,7 +126,7 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
             switchover_takes=options.switchover_takes, asked=self._asked)
         self.metrics = Metrics(self.network, self.history)
         self.functions = Functions(self.network)
-        self.gateway = Gateway(self.network, self.functions, PAYMENTS)
+        self.gateway = Gateway(self.network, self.functions, PAYMENTS, self.lever)
         self.newer: set[str] = set()
         """Regions that have the next release."""
         self.acknowledged: dict[str, Acknowledged] = {}
@@ -190,7 +200,9 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
         self.functions.add(Function(CONTROLLER, region, partial(self._controller, region), 900.0))
 
     def _fill(self) -> None:
-        """Give all stores the leadership of the primary region, and the older payments."""
+        """Give all stores the leadership of the primary region, and the older payments; and the path of the checks."""
+        for bucket in self.control.values():
+            self.buckets.write(bucket, CHECK_PATH_KEY, SEGMENT.encode())
         self.table.put(REGIONS[0], RECORD_KEY, ControlRecord(revision=1, epoch=1, region=REGIONS[0]).item())
         for number in range(self.options.older):
             payment = Payment(payment_id=f"older-{number}", amount=1, currency="EUR", payer="payer", payee="shop")
@@ -207,7 +219,7 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
     def environ(self, region: str) -> dict[str, str]:
         """The environment of a region's functions."""
         return {"AWS_REGION": region, "TABLE_NAME": TABLE, "RECEIPTS_BUCKET": self.receipts[region],
-                "CONTROL_BUCKET": self.control[region], "DATABASE_HOST": f"writer.{region}",
+                "DATABASE_HOST": f"writer.{region}",
                 "DATABASE_READER_HOST": f"reader.{region}", "DATABASE_PORT": "5432", "DATABASE_NAME": "payments",
                 "DATABASE_USER": "payments_app"}
 

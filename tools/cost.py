@@ -159,7 +159,12 @@ def _dns(settings: Settings, region: RegionSettings) -> Iterator[Use]:
     yield Use("route53.check month", "health checks", ENDPOINTS)
     # HTTPS and a short interval are features of each check, a latency graph is one of liveness.
     yield Use("route53.feature month", "health checks", ENDPOINTS * (1 + (interval == 10)) + 1)  # noqa: PLR2004
-    yield from _requests("health checks", ENDPOINTS * CHECKERS * SECONDS / interval)
+    asked = CHECKERS * SECONDS / interval  # of each endpoint
+    yield from _requests("health checks", asked)
+    # S3 answers for the lever, not the function.
+    for price, amount in (("apigateway.million requests", 1e-6), ("s3.million gets", 1e-6),
+                          ("cloudwatch.GB of logs", LOG_KB / 1e6), ("transfer.GB to the internet", ANSWER_KB / 1e6)):
+        yield Use(price, "health checks", asked * amount)
 
 
 def _load(millions: float, share: float, days: int) -> Iterator[Use]:
@@ -182,7 +187,7 @@ def _load(millions: float, share: float, days: int) -> Iterator[Use]:
     yield Use("s3.GB month", "receipts, or their copies", 0, gigabytes)
     if share:
         yield Use("kms.million requests", "payments", 0, millions * KMS_CALLS)
-        metered = METHOD_METRICS * sum(route.key_required for route in ROUTES)
+        metered = METHOD_METRICS * len(ROUTES)
         yield Use("cloudwatch.metric month", "detailed metrics of the API", 0, metered)
         yield Use("cloudwatch.metric month", "replication metrics", 0, COPY_METRICS)
         yield Use("s3.GB in replication time control", "receipts", 0, gigabytes)

@@ -40,7 +40,8 @@ TYPES: Mapping[str, str] = {
     **{f"apigateway.{kind}": f"AWS::ApiGateway::{kind}" for kind in (
         "Account", "ApiKey", "BasePathMapping", "Deployment", "DomainName", "Method", "Resource",
         "RestApi", "Stage", "UsagePlan", "UsagePlanKey")},
-    "apigateway.Integration": "AWS::ApiGateway::Method",
+    **{f"apigateway.{kind}": "AWS::ApiGateway::Method" for kind in (
+        "Integration", "IntegrationResponse", "MethodResponse")},
     "apigateway.Response": "AWS::ApiGateway::GatewayResponse",
     "apigateway.MethodSettings": "AWS::ApiGateway::Stage",
     "backup.Plan": "AWS::Backup::BackupPlan",

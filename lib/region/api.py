@@ -1,48 +1,46 @@
 """The REST API of one region: the only thing in the stack that the internet reaches."""
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
-from contract import ALIAS, RESPONSE_HEADERS
+from contract import ALIAS, HEALTH_PATH, LEVER_PATH, RESPONSE_HEADERS
 from lib import policies
 from lib.component import Component
 from lib.names import Names
+from lib.region.check_routes import CheckRoutes, lever_role
 from lib.region.function import PAYMENTS, VpcFunction
 from lib.settings import ApiSettings, Profile
 
 STAGE = "live"
 INTEGRATION_TIMEOUT_MS = 5000
-# A flood of requests without a key must not make a region look dead to Route 53's health checks.
-KEYLESS_RATE, KEYLESS_BURST = 2000, 4000
 
 
 @dataclass(frozen=True)
 class Route:
-    """A method on a path (`/payment/{payment_id}`), and whether a caller needs an API key."""
+    """A method on a path (`/payment/{payment_id}`)."""
 
     method: str
     path: str
-    key_required: bool = True
 
 
 def routes(document: dict[str, Any]) -> Iterator[Route]:
-    """What an OpenAPI document describes; an operation needs a key unless its own security says otherwise."""
+    """What an OpenAPI document describes."""
     for path, operations in document["paths"].items():
-        for method, operation in operations.items():
-            yield Route(method.upper(), path, key_required=bool(operation.get("security", document["security"])))
+        for method in operations:
+            yield Route(method.upper(), path)
 
 
-# Route 53's health checks cannot send a key, so the routes that they call need none.
 DOCUMENT = json.loads((PAYMENTS / "openapi.json").read_text(encoding="utf-8"))
 ROUTES = tuple(routes(DOCUMENT))
 OWN_ANSWER = '{"message":$context.error.messageString}'
+# No path: that of a health check has a secret. The resource's id stands for it.
 ACCESS_LOG = json.dumps({
-    "request_id": "$context.requestId", "route": "$context.resourcePath", "method": "$context.httpMethod",
+    "request_id": "$context.requestId", "resource_id": "$context.resourceId", "method": "$context.httpMethod",
     "status": "$context.status", "latency_ms": "$context.responseLatency", "time": "$context.requestTime",
     "integration_error": "$context.integrationErrorMessage", "api_key_id": "$context.identity.apiKeyId",
     "error": "$context.error.responseType", "source": "$context.identity.sourceIp",
@@ -52,24 +50,37 @@ ACCESS_LOG = json.dumps({
 class RestApi(Component, type_name="Api"):
     """A regional REST API in front of the payments function.
 
-    Creates the routes, one stage with access log and throttling, a usage plan, and an API key whose value is the same
-    in both regions, because DNS moves a client between them.
+    Creates the clients' routes, which need an API key, and those of health checks, one stage with access log and
+    throttling, a usage plan, and an API key whose value is the same in both regions, because DNS moves a client between
+    them. `segments` are the secret path segments of health checks that are served, by their numbers, the last one is
+    asked. A rotation changes one of two resources, since a deployment of the API still has what is deleted after it.
     """
 
     def __init__(self, name: str, *, names: Names, api: ApiSettings, profile: Profile, function: VpcFunction,
-                 key_arn: pulumi.Input[str], api_key_value: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
+                 key_arn: pulumi.Input[str], api_key_value: pulumi.Input[str],
+                 segments: Mapping[int, pulumi.Input[str]], opts: pulumi.ResourceOptions) -> None:
         super().__init__(name, opts)
-        self._names = names
+        self._names, self._served = names, [*segments]
         self.rest = aws.apigateway.RestApi(
             f"{name}-rest", name=names.api, description="Payments", opts=self.opts(),
             endpoint_configuration={"types": "REGIONAL"}, security_policy="TLS_1_2")
-        integrations = [*self._routes(), *self._own_answers()]
+        # The ARN is composed, so that the API need not wait until the function's alias exists.
+        alias = names.arn("lambda", f"function:{names.function}:{ALIAS}")
+        uri = f"arn:aws:apigateway:{names.region}:lambda:path/2015-03-31/functions/{alias}/invocations"
+        role = lever_role(f"{name}-lever", names, key_arn, self.opts())
+        self.checks = [CheckRoutes(
+            f"{name}-checks-{'odd' if number % 2 else 'even'}", segment=segment, rest=self.rest, names=names,
+            function_uri=uri, role=role, opts=pulumi.ResourceOptions(parent=self))
+            for number, segment in segments.items()]
+        answers = [*self._routes(uri), *self._own_answers(), *(each for made in self.checks for each in made.answers)]
         aws.lambda_.Permission(f"{name}-invoke", action="lambda:InvokeFunction", function=function.function.name,
                                qualifier=ALIAS, principal="apigateway.amazonaws.com",
                                source_arn=pulumi.Output.concat(self.rest.execution_arn, f"/{STAGE}/*/*"),
                                opts=self.opts(depends_on=[function.alias]))
-        self.stage = self._stage(integrations, self._account(api, key_arn), profile, key_arn)
+        self.stage = self._stage(answers, self._account(api, key_arn), profile, key_arn)
         self._limits(api)
+        for each in self.checks:
+            each.limit(self.stage)
         self._untraced()
         self.plan = aws.apigateway.UsagePlan(
             f"{name}-plan", name=names.api, api_stages=[{"api_id": self.rest.id, "stage": self.stage.stage_name}],
@@ -79,12 +90,8 @@ class RestApi(Component, type_name="Api"):
                                     usage_plan_id=self.plan.id, opts=self.opts())
         self.register_outputs({"url": self.stage.invoke_url})
 
-    def _routes(self) -> list[pulumi.Resource]:
+    def _routes(self, uri: str) -> list[pulumi.Resource]:
         """Create a resource for each path, and a method and an integration for each route. Returns the integrations."""
-        names = self._names
-        # The ARN is composed, so that the API need not wait until the function's alias exists.
-        alias = names.arn("lambda", f"function:{names.function}:{ALIAS}")
-        uri = f"arn:aws:apigateway:{names.region}:lambda:path/2015-03-31/functions/{alias}/invocations"
         parents: dict[str, pulumi.Input[str]] = {"": self.rest.root_resource_id}
         integrations: list[pulumi.Resource] = []
         for route in ROUTES:
@@ -98,7 +105,7 @@ class RestApi(Component, type_name="Api"):
             label = f"{self.name}-{route.method.lower()}{path.translate(_PLAIN)}"
             method = aws.apigateway.Method(
                 f"{label}-method", rest_api=self.rest.id, resource_id=parents[path], http_method=route.method,
-                authorization="NONE", api_key_required=route.key_required, opts=self.opts())
+                authorization="NONE", api_key_required=True, opts=self.opts())
             integrations.append(aws.apigateway.Integration(
                 f"{label}-integration", rest_api=self.rest.id, resource_id=parents[path],
                 http_method=method.http_method, type="AWS_PROXY", integration_http_method="POST",
@@ -117,27 +124,18 @@ class RestApi(Component, type_name="Api"):
             opts=self.opts()) for kind in ("DEFAULT_4XX", "DEFAULT_5XX")]
 
     def _limits(self, api: ApiSettings) -> None:
-        """Limit the requests to the configured rates; routes that need no key have higher ones, and no metrics.
-
-        CloudWatch charges for the metrics of each method, and health checks have their own.
-        """
-        limits = {"*/*": (api.rate_limit, api.burst_limit)} | {
-            f"{route.path.strip('/')}/{route.method}": (KEYLESS_RATE, KEYLESS_BURST)
-            for route in ROUTES if not route.key_required}
-        for path, (rate, burst) in limits.items():
-            label = path.strip("*/").replace("/", "-").lower() or "all"
-            aws.apigateway.MethodSettings(
-                f"{self.name}-limits-{label}", rest_api=self.rest.id, stage_name=self.stage.stage_name,
-                method_path=path, opts=self.opts(),
-                settings={"throttling_rate_limit": rate, "throttling_burst_limit": burst,
-                          "metrics_enabled": path == "*/*", "logging_level": "OFF", "data_trace_enabled": False})
+        """Limit the requests of clients to the configured rates; the routes of health checks have their own."""
+        aws.apigateway.MethodSettings(
+            f"{self.name}-limits-all", rest_api=self.rest.id, stage_name=self.stage.stage_name, method_path="*/*",
+            settings={"throttling_rate_limit": api.rate_limit, "throttling_burst_limit": api.burst_limit,
+                      "metrics_enabled": True, "logging_level": "OFF", "data_trace_enabled": False}, opts=self.opts())
 
     def _untraced(self) -> None:
         """Keep health checks out of the traces: they would fill what X-Ray samples each second.
 
         https://docs.aws.amazon.com/xray/latest/devguide/xray-console-sampling.html
         """
-        for path in sorted({route.path for route in ROUTES if not route.key_required}):
+        for path in (HEALTH_PATH, LEVER_PATH):
             label = path.strip("/")
             aws.xray.SamplingRule(
                 f"{self.name}-untraced-{label}", rule_name=f"{self._names.untraced}-{label}", version=1, priority=100,
@@ -163,14 +161,15 @@ class RestApi(Component, type_name="Api"):
         return [aws.apigateway.Account(f"{self.name}-account", cloudwatch_role_arn=role.arn,
                                        opts=self.opts(depends_on=[grant]))]
 
-    def _stage(self, integrations: list[pulumi.Resource], account: list[pulumi.Resource], profile: Profile,
+    def _stage(self, answers: list[pulumi.Resource], account: list[pulumi.Resource], profile: Profile,
                key_arn: pulumi.Input[str]) -> aws.apigateway.Stage:
-        live = [INTEGRATION_TIMEOUT_MS, RESPONSE_HEADERS, OWN_ANSWER, *(astuple(route) for route in ROUTES)]
+        live = [INTEGRATION_TIMEOUT_MS, RESPONSE_HEADERS, OWN_ANSWER, self._served,
+                *(astuple(route) for route in ROUTES)]
         routes = hashlib.sha256(repr(live).encode()).hexdigest()
         # The stage keeps using its deployment, so the next one must exist before the old one is deleted.
         deployment = aws.apigateway.Deployment(
             f"{self.name}-deployment", rest_api=self.rest.id, triggers={"routes": routes},
-            opts=self.opts(depends_on=integrations, delete_before_replace=False))
+            opts=self.opts(depends_on=answers, delete_before_replace=False))
         logs = aws.cloudwatch.LogGroup(f"{self.name}-logs", name=self._names.api_logs, kms_key_id=key_arn,
                                        retention_in_days=profile.log_retention_days, opts=self.opts())
         return aws.apigateway.Stage(

@@ -8,6 +8,7 @@ import pulumi_aws as aws
 
 from contract import (
     ALIAS,
+    CHECK_PATH_KEY,
     COOL_DOWN_SECONDS,
     LEVER_KEY,
     METRICS_NAMESPACE,
@@ -47,7 +48,8 @@ def permissions(names: Names, peer: Names) -> list[policies.Statement]:
         policies.allow("rds:DescribeDBClusters", own),
         # Listing a cluster's instances means describing all and filtering.
         policies.allow("rds:DescribeDBInstances", names.arn("rds", "db:*")),
-        policies.allow(["s3:PutObject", "s3:GetObject", "s3:DeleteObject"], f"{control}/{LEVER_KEY}"),
+        policies.allow(["s3:PutObject", "s3:DeleteObject"], f"{control}/{LEVER_KEY}"),
+        policies.allow("s3:GetObject", [f"{control}/{LEVER_KEY}", f"{control}/{CHECK_PATH_KEY}"]),
         policies.allow("s3:ListBucket", control),
         policies.allow("lambda:InvokeFunction", [payments, others, repair]),
         policies.allow("iam:SimulatePrincipalPolicy", names.role_arn(names.controller_role)),

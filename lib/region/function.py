@@ -17,7 +17,6 @@ from contract import (
     CANARY_PREFIX,
     DATABASE_NAME,
     DATABASE_USER,
-    LEVER_KEY,
     RECEIPTS_PREFIX,
     RECORD_KEY,
     REPAIR_FOLDER,
@@ -112,7 +111,7 @@ class FunctionSpec:
 
 def function_specs(names: Names, concurrency: int) -> dict[str, FunctionSpec]:
     """The functions in the VPC, by purpose; `concurrency` is reserved for the one that accepts payments."""
-    receipts, control = (f"arn:aws:s3:::{bucket}" for bucket in (names.receipts, names.control))
+    receipts = f"arn:aws:s3:::{names.receipts}"
     receipt, canary, finding = (f"{receipts}/{folder}*" for folder in (RECEIPTS_PREFIX, CANARY_FOLDER, REPAIR_FOLDER))
     records = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
     return {
@@ -121,8 +120,7 @@ def function_specs(names: Names, concurrency: int) -> dict[str, FunctionSpec]:
             concurrency=concurrency, pays=True, permissions=[
                 policies.allow(records, names.table_arn), policies.records_only(names, CANARY_PREFIX),
                 policies.allow("s3:PutObject", [receipt, canary]),
-                policies.allow("s3:GetObject", [receipt, f"{control}/{LEVER_KEY}"]),
-                policies.allow("s3:ListBucket", [receipts, control])]),
+                policies.allow("s3:GetObject", receipt), policies.allow("s3:ListBucket", receipts)]),
         # Makes a region the first leader: one item of the table.
         "migrate": FunctionSpec(
             function=names.migrate, role=names.migrate_role, handler="payments.migrate.handler", timeout=900,
@@ -220,7 +218,7 @@ class VpcFunction(LiveFunction, type_name="VpcFunction"):
             code=package(CONTRACT, PAYMENTS, distributions=SHIPPED),
             variables={
                 Variable.TABLE_NAME: names.table, Variable.RECEIPTS_BUCKET: names.receipts,
-                Variable.CONTROL_BUCKET: names.control, Variable.DATABASE_HOST: database.cluster.endpoint,
+                Variable.DATABASE_HOST: database.cluster.endpoint,
                 Variable.DATABASE_READER_HOST: database.cluster.reader_endpoint,
                 Variable.DATABASE_PORT: database.cluster.port.apply(str), Variable.DATABASE_NAME: DATABASE_NAME,
                 Variable.DATABASE_USER: DATABASE_USER},

@@ -1,4 +1,5 @@
 """A region of the stack. Both regions are the same, except for their key and how their cluster joins the database."""
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import pulumi
@@ -27,6 +28,7 @@ class RegionArgs:
     peer: Names
     global_cluster_id: pulumi.Input[str]
     api_key_value: pulumi.Input[str]
+    segments: Mapping[int, pulumi.Input[str]]
 
 
 class Region(Component, type_name="Region"):
@@ -62,7 +64,7 @@ class Region(Component, type_name="Region"):
         self.functions["reconcile"].start_every(REPAIR_MINUTES, rule=names.repair_rule, what="repair")
         self.api = RestApi(f"{name}-api", names=names, api=settings.api, profile=profile,
                        function=self.functions["payments"], key_arn=self.key.arn, api_key_value=args.api_key_value,
-                       opts=inside)
+                       segments=args.segments, opts=inside)
         self.observability = Observability(f"{name}-alarms", names=names, peer=args.peer, settings=settings,
                                            key_arn=self.key.arn, opts=inside)
         self.vault = aws.backup.Vault(f"{name}-vault", name=names.vault, kms_key_arn=self.key.arn,

@@ -1,7 +1,7 @@
 """The service's name, and what moves it from one region to the other.
 
 Health checks and answers are Route 53's data plane. A failover changes nothing in Route 53: the lever is an object in
-the control bucket of the region that takes over. That region's `/takeover` shows it, and a health check watches it.
+the control bucket of the region that takes over. That region's API shows it, and a health check watches it.
 """
 from typing import Any
 
@@ -155,11 +155,13 @@ class Dns(Component, type_name="Dns"):
         """A check of one region's host. It is created before the one it replaces is deleted: a record must name one."""
         names = domain.region.names
         return aws.route53.HealthCheck(
-            f"{self.name}-{_label(key)}-check", type="HTTPS", fqdn=domain.host, port=443, resource_path=path,
+            f"{self.name}-{_label(key)}-check", type="HTTPS", fqdn=domain.host, port=443,
+            resource_path=domain.region.api.checks[-1].paths[path],
             request_interval=self._health.interval, failure_threshold=threshold,
             measure_latency=path == HEALTH_PATH, invert_healthcheck=invert,
             tags={"Name": f"{names.network}-{names.region}-{path.strip('/')}"},
-            opts=self.opts(delete_before_replace=False))
+            # After the stage that serves the path: a check of another one would be unhealthy.
+            opts=self.opts(delete_before_replace=False, depends_on=[domain.region.api.stage]))
 
     def _alarms(self, *regions: Region) -> list[aws.cloudwatch.MetricAlarm]:
         """Alarms on the checks that are normally healthy, in us-east-1, the only region where Route 53 publishes them.

@@ -311,6 +311,28 @@ class ApiKeys:
         return [plan for key in keys if key["value"] == value for plan in self._plans(key["id"], api_id, stage_name)]
 
 
+class ObjectIntegrations:
+    """Answers where an API asks S3 for an object's head, in the region and account of the API; MiniStack cannot."""
+
+    def __init__(self, gateway: Any, s3: Any, scope: Any) -> None:
+        self._gateway, self._s3, self._scope = gateway, s3, scope
+        self._function = _replace(
+            gateway, "_invoke_lambda_custom_v1", self._invoke, "integration", "api_id", "stage_name", "stage",
+            "resource", "request_path", "method", "headers", "body", "query_params", "path_params", "owner_account_id",
+            "owner_region", "binary_media_types", "authorizer_context", "caller_identity")
+
+    async def _invoke(self, integration: Mapping[str, Any], *request: Any, **more: Any) -> Answer:
+        _, service, _, path = self._gateway._parse_service_integration_uri(integration["uri"]) or [""] * 4
+        if service != "s3":
+            answer: Answer = await self._function(integration, *request, **more)
+            return answer
+        bucket, _, key = path.partition("/")
+        with self._scope.request_scope(more["owner_account_id"], more["owner_region"]):
+            status, *_ = self._s3._head_object(bucket, key)
+        found: Answer = self._gateway._service_integration_response(integration, status, "", "application/json", {})
+        return found
+
+
 class SecretReplicas:
     """Parts a secret from its replicas, by two operations that MiniStack lacks."""
 
@@ -518,6 +540,7 @@ def main() -> None:
     EndpointPolicies(ec2)
     SecretReplicas(secrets, scope)
     ApiKeys(gateway)
+    ObjectIntegrations(gateway, s3, scope)
     authorization = Authorization(actions=actions, evaluator=evaluator, scope=scope, dynamodb=dynamodb, rds=rds,
                                   functions=functions)
     app.app = controlled(app.app, queues, {LOGIN: authorization.secret, SESSION: authorization.session})

@@ -44,7 +44,7 @@ FUNCTION = "import payments.handler"
 _TIMED = "import time; began = time.perf_counter()\n{}\nprint(time.perf_counter() - began)"
 _VARIABLES = {
     "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "TABLE_NAME": "table",
-    "RECEIPTS_BUCKET": "receipts", "CONTROL_BUCKET": "control", "DATABASE_HOST": "localhost",
+    "RECEIPTS_BUCKET": "receipts", "DATABASE_HOST": "localhost",
     "DATABASE_READER_HOST": "localhost", "DATABASE_PORT": "5432", "DATABASE_NAME": "payments",
     "DATABASE_USER": "payments_app"}
 _CONTEXT: Any = SimpleNamespace(aws_request_id="request", get_remaining_time_in_millis=lambda: 10_000)
@@ -86,7 +86,7 @@ def api_in_memory(region: str = "us-east-1") -> Api:
     lease = Lease(DynamoLeadership(dynamodb, "table"), region, runtime.clock)
     service = PaymentService(lease, DynamoTable(dynamodb, "table"), PostgresLedger(lambda: session),
                              S3Receipts(SimpleNamespace(put_object=lambda **_: {}), "receipts"), runtime.clock)
-    return Api(region=region, service=service, lever_is_pulled=lambda _: False, timing=Timing(),
+    return Api(region=region, service=service, timing=Timing(),
                logger=request_logger(io.StringIO(), runtime.clock), runtime=runtime)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from contract import ALIAS, KEY_ATTRIBUTE, RECEIPTS_PREFIX
+from contract import ALIAS, CHECK_PATH_KEY, KEY_ATTRIBUTE, RECEIPTS_PREFIX
 from rehearsal.aws.clients import EmulatorClients
 from rehearsal.workload.checks import expect
 from rehearsal.workload.http import ApiClient
@@ -14,7 +14,10 @@ from rehearsal.workload.http import ApiClient
 
 @dataclass(frozen=True)
 class RegionClient:
-    """One region of the stack, as the outputs describe it, and its API key, which is secret and so not an output."""
+    """One region of the stack, as the outputs describe it, and what is secret and so no output.
+
+    That is its API key, and the segment of the paths that health checks ask.
+    """
 
     role: str
     name: str
@@ -23,6 +26,7 @@ class RegionClient:
     bucket: str
     reconcile: str
     key: str
+    segment: str
     clients: EmulatorClients
 
     @classmethod
@@ -30,8 +34,10 @@ class RegionClient:
         """The region of a role, `primary` or `dr`. Raises ClientError."""
         name = outputs[f"{role}_region"]
         key = clients("apigateway", name).get_api_key(apiKey=outputs[f"{role}_api_key_id"], includeValue=True)["value"]
+        segment = clients("s3", name).get_object(Bucket=outputs[f"{role}_control_bucket"], Key=CHECK_PATH_KEY)
         return cls(role=role, name=name, url=outputs[f"{role}_api_endpoint"], table=outputs["payments_table_name"],
                    bucket=outputs[f"{role}_receipts_bucket"], key=key, clients=clients,
+                   segment=segment["Body"].read().decode(),
                    reconcile=outputs[f"{role}_reconcile_function_name"])
 
     @cached_property

@@ -56,8 +56,9 @@ def access(region: RegionClient) -> Checks:
         "without a key 403": answers(403, "POST", "/payment"),
         "with a wrong key 403": answers(403, "GET", "/payment/x", "wrong"),
         "an unknown payment 404": answers(404, "GET", "/payment/x", region.key),
-        "/health without a key 200": answers(200, "GET", HEALTH_PATH),
-        "/takeover without a key 404": answers(404, "GET", LEVER_PATH)})
+        "health on the secret path 200": answers(200, "GET", f"/{region.segment}{HEALTH_PATH}"),
+        "lever on the secret path 404": answers(404, "GET", f"/{region.segment}{LEVER_PATH}"),
+        "health on a public path 403": answers(403, "GET", HEALTH_PATH)})
 
 
 def replication(leader: RegionClient, standby: RegionClient, clock: Clock) -> Checks:

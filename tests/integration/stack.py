@@ -18,7 +18,7 @@ import boto3
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from contract import ROLES, OutputsError, read_outputs
+from contract import CHECK_PATH_KEY, ROLES, OutputsError, read_outputs
 
 T = TypeVar("T")
 
@@ -147,6 +147,11 @@ class Region:
     def peer(self) -> "Region":
         """The other region."""
         return Region(next(role for role in ROLES if role != self.role), self.outputs)
+
+    def check(self, leaf: str) -> str:
+        """The secret path at which health checks ask for `/health` or `/takeover`."""
+        found = self.client("s3").get_object(Bucket=self["control_bucket"], Key=CHECK_PATH_KEY)
+        return f"/{found['Body'].read().decode()}{leaf}"
 
     def client(self, service: str) -> Any:
         """The boto3 client of a service in this region."""

@@ -1,13 +1,13 @@
 """The REST APIs: routes, keys, limits and health."""
+import json
 from typing import Any
 
 import pytest
 
 from tests.integration.stack import Region, Secret
 
-# Whether each route needs an API key; Route 53's checkers cannot send one.
-ROUTES = {("POST", "/payment"): True, ("GET", "/payment/{payment_id}"): True,
-          ("GET", "/health"): False, ("GET", "/takeover"): False}
+ROUTES = {("POST", "/payment"), ("GET", "/payment/{payment_id}")}
+LEAVES = ("/health", "/takeover")
 
 
 @pytest.fixture
@@ -26,15 +26,23 @@ def test_the_api_is_regional_and_takes_keys_from_the_header(region: Region) -> N
     assert region["api_id"] in region["api_endpoint"]
 
 
-def test_the_routes_lead_to_the_alias_and_payments_need_a_key(region: Region) -> None:
+def test_routes_need_a_key_or_have_a_secret_path_and_lead_to_the_alias_but_for_the_lever(region: Region) -> None:
     resources = region.client("apigateway").get_resources(restApiId=region["api_id"], embed=["methods"], limit=500)
     methods = {(verb, resource["path"]): method for resource in resources["items"]
                for verb, method in resource.get("resourceMethods", {}).items()}
-    assert {route: method["apiKeyRequired"] for route, method in methods.items()} == ROUTES
+    assert {route for route, method in methods.items() if method["apiKeyRequired"]} == ROUTES
+    keyless = {path for (verb, path), method in methods.items() if not method["apiKeyRequired"] and verb == "GET"}
+    assert {region.check(leaf) for leaf in LEAVES} <= keyless
+    assert len(keyless) == len(methods) - len(ROUTES) == 2 * len(LEAVES), "the path that is asked, and another one"
+    assert {len(path) for path in keyless} == {len(f"/{'x' * 40}{leaf}") for leaf in LEAVES}
     for route, method in methods.items():
         integration = method["methodIntegration"]
-        assert (integration["type"], integration["httpMethod"]) == ("AWS_PROXY", "POST"), route
-        assert f"/{region['function_alias_arn']}/" in integration["uri"], route
+        if route[1].endswith("/takeover"):
+            assert (integration["type"], integration["httpMethod"]) == ("AWS", "HEAD"), route
+            assert integration["uri"].endswith(f":s3:path/{region['control_bucket']}/takeover"), route
+        else:
+            assert (integration["type"], integration["httpMethod"]) == ("AWS_PROXY", "POST"), route
+            assert f"/{region['function_alias_arn']}/" in integration["uri"], route
 
 
 def test_the_stage_is_traced_and_logs_no_bodies(stage: dict[str, Any]) -> None:
@@ -75,8 +83,23 @@ def test_a_request_without_the_key_is_refused(region: Region, method: str, path:
 
 
 def test_health_needs_no_key_and_names_the_region(region: Region) -> None:
-    answer = region.call("GET", "/health")
+    answer = region.call("GET", region.check("/health"))
     assert (answer.status, answer.body) == (200, {"status": "ok", "region": region.name})
+
+
+@pytest.mark.parametrize("path", [*LEAVES, *(f"/guessed{leaf}" for leaf in LEAVES)])
+def test_what_has_no_secret_path_is_refused(region: Region, api_key: Secret, path: str) -> None:
+    assert region.call("GET", path).status == 403
+    assert region.call("GET", path, key=api_key).status == 403
+
+
+def test_the_secret_path_is_in_no_output_and_no_log(region: Region, stage: dict[str, Any]) -> None:
+    segment = region.check("/health").split("/")[1]
+    assert region.peer.check("/health") == region.check("/health"), "either region can ask for the other"
+    assert segment not in json.dumps(region.outputs)
+    assert "ath" not in stage["accessLogSettings"]["format"]
+    logs = region.client("logs").filter_log_events(logGroupName=region["function_log_group"])["events"]
+    assert not [event for event in logs if segment in event["message"]]
 
 
 def test_only_the_declared_names_lead_to_the_api(region: Region) -> None:

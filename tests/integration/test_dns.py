@@ -100,7 +100,7 @@ def test_its_certificate_is_issued_and_covers_it(
 
 def test_the_regions_health_is_checked_at_their_own_hosts(checks: dict[str, dict[str, Any]], region: Region) -> None:
     check = checks[region.role]
-    assert (check["Type"], check["Port"], check["ResourcePath"]) == ("HTTPS", 443, "/health")
+    assert (check["Type"], check["Port"], check["ResourcePath"]) == ("HTTPS", 443, region.check("/health"))
     assert check["FullyQualifiedDomainName"] == region["host_name"], "a check of the service's name would be circular"
     assert not check.get("Inverted")
 
@@ -115,7 +115,7 @@ def test_detection_fits_the_recovery_time(checks: dict[str, dict[str, Any]], out
 def test_a_regions_lever_is_checked_at_its_own_host_and_counts_at_once(
         checks: dict[str, dict[str, Any]], region: Region) -> None:
     check = checks[f"{region.role}_takeover"]
-    assert (check["Type"], check["Port"], check["ResourcePath"]) == ("HTTPS", 443, "/takeover")
+    assert (check["Type"], check["Port"], check["ResourcePath"]) == ("HTTPS", 443, region.check("/takeover"))
     assert check["FullyQualifiedDomainName"] == region["host_name"]
     assert (check["RequestInterval"], check["FailureThreshold"]) == (checks[region.role]["RequestInterval"], 1)
 
@@ -156,6 +156,6 @@ def test_the_names_are_reached_over_dns(outputs: Outputs, role: str) -> None:
     regions = {outputs["primary_region"], outputs["dr_region"]}
     expected = regions if role == "service" else {outputs[f"{role}_region"]}
     url = outputs["service_url"] if role == "service" else f"https://{outputs[f'{role}_host_name']}"
-    answer = ask(urllib.request.Request(f"{url}/health"))
+    answer = ask(urllib.request.Request(url + Region("primary", outputs).check("/health")))
     assert answer.status == 200, answer.body
     assert answer.body["region"] in expected

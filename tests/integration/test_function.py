@@ -84,7 +84,7 @@ def test_the_function_is_traced_and_runs_on_arm_with_a_current_python(function: 
 def test_the_environment_names_the_stores_and_is_encrypted(region: Region, function: dict[str, Any]) -> None:
     assert variables_of(function) == {
         "TABLE_NAME": region.outputs["payments_table_name"], "RECEIPTS_BUCKET": region["receipts_bucket"],
-        "CONTROL_BUCKET": region["control_bucket"], "DATABASE_HOST": region["cluster_endpoint"],
+        "DATABASE_HOST": region["cluster_endpoint"],
         "DATABASE_READER_HOST": region["cluster_reader_endpoint"], "DATABASE_PORT": str(region["cluster_port"]),
         "DATABASE_NAME": "payments", "DATABASE_USER": "payments_app"}
     assert function["KMSKeyArn"] == region["key_arn"]

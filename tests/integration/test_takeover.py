@@ -33,7 +33,7 @@ def set_lever(region: Region, outputs: Outputs) -> Iterator[Callable[[bool], Non
 
 
 def test_no_region_takes_over_unless_its_lever_is_pulled(region: Region) -> None:
-    answer = region.call("GET", "/takeover")
+    answer = region.call("GET", region.check("/takeover"))
     assert (answer.status, answer.body) == (404, {"takeover": False})
 
 
@@ -41,15 +41,15 @@ def test_the_object_in_the_control_bucket_is_the_lever(region: Region, set_lever
     def shown() -> bool:
         set_lever(False)
         set_lever(True)  # each time: the region's controller may release a lever that it sees no use for
-        return region.call("GET", "/takeover") == Answer(200, {"takeover": True})
+        return region.call("GET", region.check("/takeover")) == Answer(200, {"takeover": True})
 
     eventually(shown, f"{region.name} takes over", PATIENCE)
     set_lever(False)
-    assert region.call("GET", "/takeover").status == 404
+    assert region.call("GET", region.check("/takeover")).status == 404
 
 
 def test_a_lever_belongs_to_its_region_only(region: Region, peer: Region, set_lever: Callable[[bool], None]) -> None:
     set_lever(True)
-    other = peer.call("GET", "/takeover")
+    other = peer.call("GET", peer.check("/takeover"))
     set_lever(False)
     assert other.status == 404, f"{peer.name} takes over with {region.name}"

@@ -17,7 +17,7 @@ from rehearsal.postgres.global_database import GlobalDatabase
 REGIONS = ("us-east-1", "us-west-2")
 MASTER = Login("tapstack", "integration")
 KEY = Credentials("AKIDEXAMPLE", "secret")
-PATIENT = Timing(budget=90, probe=60, connect=15, read=15)  # reached only if a test fails
+PATIENT = Timing(budget=90, connect=15, read=15)  # reached only if a test fails
 
 
 @dataclass(frozen=True)

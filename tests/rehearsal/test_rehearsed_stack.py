@@ -1,5 +1,6 @@
 """A rehearsed stack: which region is which, its switches, and what its stores hold."""
 
+from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
 
@@ -50,7 +51,7 @@ def switches() -> Switches:
 def stack(cloud: Cloud, switches: Any) -> RehearsedStack:
     """A stack whose parts are canned."""
     Stores(cloud)
-    cloud.answers["GetApiKey"] = {"value": "k"}
+    cloud.answers.update(GetApiKey={"value": "k"}, GetObject={"Body": BytesIO(b"secret")})
     return RehearsedStack(OUTPUTS, cloud, ENDPOINT, switches, switches, switches, switches)
 
 

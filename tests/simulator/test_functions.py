@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from simulator.functions import Function, Functions, Gateway, LambdaClient, Schedule
+from simulator.functions import HEALTH, LEVER, Function, Functions, Gateway, LambdaClient, Schedule
 from simulator.scheduler import Process
-from tests.simulator.conftest import EAST, Machine
+from tests.simulator.conftest import EAST, WEST, Machine
 
 
 def functions(machine: Machine, handler: Any, **limits: Any) -> tuple[Functions, list[Process]]:
@@ -74,24 +74,35 @@ def test_a_function_may_run_out_of_memory(machine: Machine, number: int, ends: b
 
 
 @pytest.mark.parametrize(("state", "path", "status"), [
-    ("", "/health", 200), ("flooded", "/health", 429), ("flooded", "/payment", 200), ("down", "/health", 503)])
+    ("", HEALTH, 200), ("", "/health", 403), ("", LEVER, 200), ("flooded", HEALTH, 429), ("flooded", LEVER, 429),
+    ("flooded", "/payment", 200), ("down", HEALTH, 503)])
 def test_the_gateway(machine: Machine, state: str, path: str, status: int) -> None:
     made, _ = functions(machine, lambda *_: {"statusCode": 200, "body": "{}"})
-    gateway = Gateway(machine.network, made, "f")
+    gateway = Gateway(machine.network, made, "f", lambda region: region == EAST)
     if state:
         getattr(gateway, state).add(EAST)
     answers = [machine.do(lambda: gateway.request(machine.processes[EAST], EAST, "GET", path, patience=5.0))[0]
                for _ in range(5)]
     assert status in answers
-    assert state != "" or answers == [200] * 5
+    assert state != "" or answers == [status] * 5
+
+
+@pytest.mark.parametrize(("region", "mood", "status"), [(EAST, "", 200), (WEST, "", 404), (EAST, "error", 500)])
+def test_the_lever_is_shown_without_the_function(machine: Machine, region: str, mood: str, status: int) -> None:
+    made, started = functions(machine, lambda *_: 1 / 0)
+    gateway = Gateway(machine.network, made, "f", lambda each: each == EAST)
+    machine.network.refusing.update({(region, "s3"): mood} if mood else {})
+    process = machine.processes[region]
+    assert machine.do(lambda: gateway.request(process, region, "GET", LEVER, patience=5.0))[0] == status
+    assert not started
 
 
 def test_the_gateway_answers_for_a_function_that_fails_or_is_throttled(machine: Machine) -> None:
     made, _ = functions(machine, lambda *_: 1 / 0)
-    gateway = Gateway(machine.network, made, "f")
-    assert machine.do(lambda: gateway.request(machine.processes[EAST], EAST, "GET", "/", patience=5.0))[0] == 502
+    gateway = Gateway(machine.network, made, "f", lambda region: region == EAST)
+    assert machine.do(lambda: gateway.request(machine.processes[EAST], EAST, "GET", "/payment", patience=5.0))[0] == 502
     made.throttled.add((EAST, "f"))
-    assert machine.do(lambda: gateway.request(machine.processes[EAST], EAST, "GET", "/", patience=5.0))[0] == 500
+    assert machine.do(lambda: gateway.request(machine.processes[EAST], EAST, "GET", "/payment", patience=5.0))[0] == 500
 
 
 @pytest.mark.parametrize(("fails", "starts"), [(False, 3), (True, 6)])

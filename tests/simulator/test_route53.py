@@ -1,6 +1,7 @@
 """Health checks and failover records."""
 import pytest
 
+from simulator.functions import HEALTH, LEVER
 from simulator.network import OUTSIDE, Unanswered
 from simulator.route53 import Check, Resolver, Route53
 from simulator.scheduler import Process
@@ -12,7 +13,7 @@ class World:
 
     def __init__(self, machine: Machine, checkers: int = 1) -> None:
         self.status = {(region, path): status for region in (EAST, WEST)
-                       for path, status in (("/health", 200), ("/takeover", 404))}
+                       for path, status in ((HEALTH, 200), (LEVER, 404))}
         self.route53 = Route53(machine.network, (EAST, WEST), self.ask, interval=10, threshold=3, checkers=checkers)
 
     def ask(self, _checker: Process, region: str, path: str, _patience: float) -> int:
@@ -34,7 +35,7 @@ def test_the_name_leads_to_the_primary_while_it_is_healthy(machine: Machine) -> 
 @pytest.mark.parametrize("status", [0, 429, 503])
 def test_an_unhealthy_primary_moves_the_traffic(machine: Machine, status: int) -> None:
     world = World(machine)
-    world.status[EAST, "/health"] = status
+    world.status[EAST, HEALTH] = status
     machine.scheduler.run(100.0)
     assert not world.route53.sees(EAST)
     assert world.route53.leads_to() == WEST
@@ -43,20 +44,20 @@ def test_an_unhealthy_primary_moves_the_traffic(machine: Machine, status: int) -
 @pytest.mark.parametrize(("east", "west", "leads"), [(404, 200, WEST), (200, 200, EAST), (200, 404, EAST)])
 def test_the_levers_move_the_traffic_and_the_primarys_wins(machine: Machine, east: int, west: int, leads: str) -> None:
     world = World(machine)
-    world.status |= {(EAST, "/takeover"): east, (WEST, "/takeover"): west}
+    world.status |= {(EAST, LEVER): east, (WEST, LEVER): west}
     machine.scheduler.run(100.0)
     assert world.route53.leads_to() == leads
 
 
 def test_a_standby_that_is_down_gets_no_traffic(machine: Machine) -> None:
     world = World(machine)
-    world.status |= {(EAST, "/health"): 0, (WEST, "/health"): 0, (WEST, "/takeover"): 200}
+    world.status |= {(EAST, HEALTH): 0, (WEST, HEALTH): 0, (WEST, LEVER): 200}
     machine.scheduler.run(100.0)
     assert world.route53.leads_to() == EAST
 
 
 def test_a_checker_changes_its_mind_after_the_threshold() -> None:
-    check = Check(EAST, "/health", 3, votes=[True], rows=[0])
+    check = Check(EAST, HEALTH, 3, votes=[True], rows=[0])
     for answered in (False, False, True, False, False):
         check.hear(0, answered=answered)
     before = check.healthy
@@ -65,15 +66,15 @@ def test_a_checker_changes_its_mind_after_the_threshold() -> None:
 
 
 def test_one_vote_of_five_is_enough() -> None:
-    assert Check(EAST, "/health", 1, votes=[True, False, False, False, False]).healthy
-    assert not Check(EAST, "/health", 1, votes=[True, *[False] * 9]).healthy
+    assert Check(EAST, HEALTH, 1, votes=[True, False, False, False, False]).healthy
+    assert not Check(EAST, HEALTH, 1, votes=[True, *[False] * 9]).healthy
 
 
 def test_a_client_keeps_an_answer_for_its_time_to_live(machine: Machine) -> None:
     world = World(machine)
     resolver = Resolver(world.route53, machine.processes[OUTSIDE])
     assert resolver.region() == EAST
-    world.status |= {(EAST, "/health"): 0, (WEST, "/takeover"): 200}
+    world.status |= {(EAST, HEALTH): 0, (WEST, LEVER): 200}
     machine.scheduler.run(59.0)
     assert (world.route53.leads_to(), resolver.region()) == (WEST, EAST)
     machine.scheduler.run(61.0)

@@ -63,7 +63,8 @@ RESOURCE_TYPES = {
         "apigateway", Call("create_resource"), renames=_REST, id="out.id", read=(Call("get_resource"),),
         adoption=Adoption(Template("{in[restApi]}/{id}"), Call("get_resources"),
                           "[pick(out.items, {pathPart: in.pathPart, parentId: in.parentId}).id][?@]"),
-        replace=words("restApi"), delete=(Call("delete_resource"),)),
+        replace=words("restApi"), update={"pathPart": _patch("update_resource", {"/pathPart": "in.pathPart"})},
+        delete=(Call("delete_resource"),)),
     "aws:apigateway/method:Method": ResourceType(
         "apigateway", Call("put_method"), renames={**_REST, "authorization": "authorizationType"},
         id=Template("agm-{in[restApi]}-{in[resourceId]}-{in[httpMethod]}"),
@@ -82,6 +83,12 @@ RESOURCE_TYPES = {
                 "/timeoutInMillis": "to_string(in.timeoutMilliseconds)"}),
             "uri": _patch("update_integration", {"/uri": "in.uri"})},
         delete=(Call("delete_integration"),)),
+    **{f"aws:apigateway/{kind}Response:{kind.title()}Response": ResourceType(
+        "apigateway", Call(f"put_{kind}_response"), renames=_REST,
+        id=Template(f"ag{kind[0]}r-{{in[restApi]}}-{{in[resourceId]}}-{{in[httpMethod]}}-{{in[statusCode]}}"),
+        adoption=Adoption(Template("{in[restApi]}/{in[resourceId]}/{in[httpMethod]}/{in[statusCode]}")),
+        read=(Call(f"get_{kind}_response"),), put=True, replace=words("httpMethod resourceId restApi statusCode"),
+        delete=(Call(f"delete_{kind}_response"),)) for kind in ("method", "integration")},
     "aws:apigateway/response:Response": ResourceType(
         "apigateway", Call("put_gateway_response"), id=Template("aggr-{in[restApiId]}-{in[responseType]}"),
         adoption=Adoption(Template("{in[restApiId]}/{in[responseType]}")), read=(Call("get_gateway_response"),),

@@ -24,6 +24,7 @@ from rehearsal.aws.ministack import (
     CopyQueues,
     EndpointPolicies,
     HeadlessClusters,
+    ObjectIntegrations,
     SecretReplicas,
     TableReplication,
     controlled,
@@ -458,6 +459,37 @@ def test_keys_of_one_value_are_one_key_whatever_the_region(monkeypatch: pytest.M
     monkeypatch.setattr(gateway, "_usage_plans_for_key", of_one)
     ApiKeys(gateway)
     assert vars(gateway)["_usage_plans_for_key"]("k1", "a", "s") == ["plan of k1 for a s", "plan of k2 for a s"]
+
+
+def test_an_api_shows_whether_an_object_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway: Any = importlib.import_module("ministack.services.apigateway_v1")
+    scope: Any = importlib.import_module("ministack.core.responses")
+    here, asked = list[str](), list[tuple[str, str]]()
+
+    def head(bucket: str, key: str) -> tuple[int, dict[str, str], bytes]:
+        here.append(scope.get_region())
+        asked.append((bucket, key))
+        return {"takeover": 200, "none": 404}.get(key, 403), {}, b""
+
+    monkeypatch.setattr(gateway, "_invoke_lambda_custom_v1", vars(gateway)["_invoke_lambda_custom_v1"])
+    ObjectIntegrations(gateway, SimpleNamespace(_head_object=head), scope)
+
+    def answer(uri: str) -> tuple[int, bytes]:
+        shown = {status: {"statusCode": status, "selectionPattern": status, "responseParameters": {},
+                          "responseTemplates": {"application/json": text}}
+                 for status, text in (("200", "yes"), ("404", "no"))}
+        integration = {"uri": uri, "integrationResponses": shown}
+        status, _, body = asyncio.run(vars(gateway)["_invoke_lambda_custom_v1"](
+            integration, "api", "live", {}, {"path": "/", "id": "r"}, "/", "GET", {}, b"", {}, {},
+            owner_account_id=ACCOUNT, owner_region=WEST))
+        return status, body
+
+    path = "arn:aws:apigateway:us-west-2:s3:path/control/"
+    assert answer(f"{path}takeover") == (200, b"yes")
+    assert answer(f"{path}none") == (404, b"no")
+    assert answer(f"{path}forbidden")[0] == 500
+    assert (asked[0], {*here}) == (("control", "takeover"), {WEST})
+    assert answer("arn:aws:apigateway:us-west-2:lambda:path/2015-03-31/functions/x/invocations")[0] == 504
 
 
 def test_a_secret_and_its_replica_can_part(monkeypatch: pytest.MonkeyPatch) -> None:

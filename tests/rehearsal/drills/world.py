@@ -62,6 +62,7 @@ class World:
             database=database, proxies=proxies)
         self.cloud.answers.update(
             GetApiKey={"value": "k"}, GetItem=self._item, Invoke=self._repair,
+            GetObject=lambda _: {"Body": BytesIO(b"secret")},
             ListObjectsV2=lambda _: {"KeyCount": int(self._asked in self.levers)},
             FilterLogEvents=lambda _: {"events": [{"message": each} for each in self.logs.get(self._asked, [])]})
         self.observer = StackObserver(self.rehearsed, self.cloud)

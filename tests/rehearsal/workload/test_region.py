@@ -16,7 +16,7 @@ from tests.rehearsal.stack import EAST, OUTPUTS
 @pytest.fixture
 def region(cloud: Cloud) -> RegionClient:
     """The primary region."""
-    cloud.answers["GetApiKey"] = {"value": "the-key"}
+    cloud.answers.update(GetApiKey={"value": "the-key"}, GetObject={"Body": BytesIO(b"secret")})
     return RegionClient.of("primary", OUTPUTS, cloud)
 
 
@@ -24,6 +24,7 @@ def test_a_region_is_described_by_the_outputs_and_its_key(region: RegionClient) 
     assert (region.name, region.key, region.url) == (EAST, "the-key", OUTPUTS["primary_api_endpoint"])
     assert (region.api.region, region.api.url, region.api.key) == (EAST, region.url, "the-key")
     assert "the-key" not in repr(region.api)
+    assert region.segment == "secret"
 
 
 def test_a_missing_item_is_none(region: RegionClient, cloud: Cloud) -> None:
@@ -36,7 +37,8 @@ def test_a_receipt_has_its_status_content_and_versions(region: RegionClient, clo
     cloud.answers.update(GetObject={"ReplicationStatus": "REPLICA", "Body": BytesIO(b"{}")},
                          ListObjectVersions={"Versions": [{}, {}]})
     assert region.receipt("x") == ("REPLICA", b"{}", 2)
-    assert cloud.params("GetObject")["Key"] == "receipts/x.json"
+    assert [params["Key"] for name, _, params in cloud.calls if name == "GetObject"] == [
+        "check-path", "receipts/x.json"]
     cloud.answers["GetObject"] = refusal("NoSuchKey")
     with pytest.raises(ClientError):
         region.receipt("x")

@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 
 import pytest
 
-from contract import RECORD_KEY
+from contract import CHECK_PATH_KEY, RECORD_KEY
 from rehearsal.workload import smoke
 from tests.rehearsal.cloud import Cloud, refusal
 from tests.rehearsal.stack import EAST, OUTPUTS, WEST, Stores
 from tests.rehearsal.workload.api import InstantClock
 
-KEY = "the-key"
+KEY, SEGMENT = "the-key", "secret"
 
 
 class Payments(BaseHTTPRequestHandler):
@@ -27,8 +27,8 @@ class Payments(BaseHTTPRequestHandler):
     def do_GET(self) -> None:  # pylint: disable=invalid-name
         """Find a payment, or report the health."""
         path = self.path.partition("/live")[2]
-        if path in ("/health", "/takeover"):
-            self._answer(200 if path == "/health" else 404, {})
+        if path in (f"/{SEGMENT}/health", f"/{SEGMENT}/takeover"):
+            self._answer(200 if path.endswith("/health") else 404, {})
         elif self._allowed():
             found = self.store.get(path.rpartition("/")[2])
             self._answer(200 if found else 404, found)
@@ -95,7 +95,8 @@ def copied(cloud: Cloud) -> Cloud:
     roles = iter(["COMPLETED", "REPLICA"] * 2)
     cloud.answers.update(
         GetApiKey={"value": KEY}, GetItem=_items(Payments.stores, copied=True),
-        GetObject=lambda _: {"ReplicationStatus": next(roles), "Body": BytesIO(b"receipt")},
+        GetObject=lambda params: {"Body": BytesIO(SEGMENT.encode())} if params["Key"] == CHECK_PATH_KEY else {
+            "ReplicationStatus": next(roles), "Body": BytesIO(b"receipt")},
         ListObjectVersions={"Versions": [{}]})
     return cloud
 
@@ -107,7 +108,7 @@ def test_a_stack_that_works_passes_every_check(copied: Cloud, outputs: dict[str,
              if operation == "SwitchoverGlobalCluster"]
     assert moves == [OUTPUTS["dr_cluster_arn"], OUTPUTS["primary_cluster_arn"]]
     assert (Payments.stores.record.region, Payments.stores.record.epoch, Payments.stores.writer) == (EAST, 3, EAST)
-    assert len(found) == len({check.name for check in found}) == 2 + 2 * 5 + 2 * 9
+    assert len(found) == len({check.name for check in found}) == 2 + 2 * 6 + 2 * 9
 
 
 def test_without_api_keys_there_is_no_traffic(cloud: Cloud, outputs: dict[str, Any]) -> None:
@@ -117,7 +118,12 @@ def test_without_api_keys_there_is_no_traffic(cloud: Cloud, outputs: dict[str, A
 
 def test_a_copy_that_does_not_arrive_fails_its_check_alone(copied: Cloud, outputs: dict[str, Any]) -> None:
     copied.answers["GetItem"] = _items(Payments.stores, copied=False)
-    copied.answers["GetObject"] = refusal("NoSuchKey")
+    def no_receipt(params: Mapping[str, Any]) -> dict[str, Any]:
+        if params["Key"] == CHECK_PATH_KEY:
+            return {"Body": BytesIO(SEGMENT.encode())}
+        raise refusal("NoSuchKey")
+
+    copied.answers["GetObject"] = no_receipt
     details = {check.name: check.detail for check in smoke.checks(copied, outputs, InstantClock()) if not check.ok}
     assert [name.partition(": ")[2] for name in details] == [
         "item equal in both replicas", "receipt in both buckets, one version each"] * 2

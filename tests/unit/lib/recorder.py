@@ -110,11 +110,12 @@ class Recording:
         return parent is not None and (parent.kind == component or self.inside(parent, component))
 
 
+SECRET = "not-a-real-password"
 COMPUTED: Mapping[str, Mapping[str, Any]] = {
     "aws:acm/certificate:Certificate": {"domainValidationOptions": [
         {"resourceRecordName": "_proof.example.", "resourceRecordType": "CNAME", "resourceRecordValue": "_value."}]},
     "aws:route53/zone:Zone": {"nameServers": ["ns1.example", "ns2.example"], "zoneId": "Z1"},
-    "random:index/randomPassword:RandomPassword": {"result": "not-a-real-password"},
+    "random:index/randomPassword:RandomPassword": {"result": SECRET},
 }
 
 

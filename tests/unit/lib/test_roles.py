@@ -69,6 +69,19 @@ def of_api_account(program: Recording, account: Resource) -> Iterator[Need]:
     yield Need(("logs:DescribeLogGroups",), f"arn:aws:logs:{program.region(account)}:{ACCOUNT}:log-group:other", page)
 
 
+def of_lever(program: Recording, integration: Resource) -> Iterator[Need]:
+    """An integration that asks S3 for an object's head."""
+    page = f"{DOCS}/AmazonS3/latest/API/API_HeadObject.html"
+    bucket, _, key = integration.inputs["uri"].partition(":s3:path/")[2].partition("/")
+    yield Need(("s3:GetObject",), f"arn:aws:s3:::{bucket}/{key}", page)
+    yield Need(("s3:ListBucket",), f"arn:aws:s3:::{bucket}", page)
+    # A head needs the key only for the checksum. If it ever needs more, no lever is seen.
+    (key,) = {each.inputs["rules"][0]["applyServerSideEncryptionByDefault"]["kmsMasterKeyId"]
+              for each in program.of("BucketServerSideEncryptionConfiguration")
+              if program.region(each) == program.region(integration)}
+    yield key_needs("Decrypt", key, "s3", program.region(integration), page)
+
+
 # What code may call of services that encrypt with the key, and what that needs of it.
 KEY_OF_CALLS = {
     "dynamodb": ("Decrypt", f"{DOCS}/amazondynamodb/latest/developerguide/encryption.usagenotes.html"),
@@ -165,7 +178,7 @@ def of_backup(program: Recording, selection: Resource) -> Iterator[Need]:
 
 USERS = {"FlowLog": ("iamRoleArn", of_flow_log), "Account": ("cloudwatchRoleArn", of_api_account),
          "Function": ("role", of_function), "BucketReplicationConfig": ("role", of_replication),
-         "Selection": ("iamRoleArn", of_backup)}
+         "Selection": ("iamRoleArn", of_backup), "Integration": ("credentials", of_lever)}
 # What a function's code calls is not configured: tests of the code say what that is.
 CONFIGURED = ("kms:", "logs:", "xray:", "ec2:")
 
@@ -177,10 +190,15 @@ def granted(program: Recording, role_arn: str) -> list[Statement]:
             for statement in policies_of(policy)]
 
 
+def using(resource: Resource) -> bool:
+    """Whether a resource has a role."""
+    return resource.kind in USERS and USERS[resource.kind][0] in resource.inputs
+
+
 def users(program: Recording) -> Iterator[tuple[Resource, list[Statement], list[Need]]]:
     """Every resource with a role, what its role may, and what the resource needs."""
     for resource in program.custom:
-        if resource.kind in USERS:
+        if using(resource):
             argument, needs = USERS[resource.kind]
             policy = [statement for statement in granted(program, resource.inputs[argument])
                       if resource.kind != "Function" or as_list(statement["Action"])[0].startswith(CONFIGURED)]
@@ -195,7 +213,7 @@ def missing(policy: Iterable[Statement], needs: Iterable[Need]) -> list[tuple[st
 
 
 def test_every_role_has_a_user_that_the_tests_know(deployed: Recording) -> None:
-    used = {resource.inputs[USERS[resource.kind][0]] for resource in deployed.custom if resource.kind in USERS}
+    used = {resource.inputs[USERS[resource.kind][0]] for resource in deployed.custom if using(resource)}
     assert {deployed.arn(role) for role in deployed.of("Role")} == used
 
 
@@ -243,7 +261,8 @@ def source_of(program: Recording, resource: Resource) -> tuple[str, str | None]:
     """The service that assumes a resource's role, and the ARN that AWS says it sends."""
     service, arn = {
         "FlowLog": ("vpc-flow-logs", f"arn:aws:ec2:{program.region(resource)}:{ACCOUNT}:vpc-flow-log/fl-1"),
-        "Function": ("lambda", None), "Account": ("apigateway", None), "BucketReplicationConfig": ("s3", None),
+        "Function": ("lambda", None), "Account": ("apigateway", None), "Integration": ("apigateway", None),
+        "BucketReplicationConfig": ("s3", None),
         "Selection": ("backup", None)}[resource.kind]
     return f"{service}.amazonaws.com", arn
 
@@ -251,7 +270,7 @@ def source_of(program: Recording, resource: Resource) -> tuple[str, str | None]:
 def trusts(program: Recording) -> Iterator[tuple[Resource, Statement]]:
     """Every resource with a role, and the one statement of the role's trust policy."""
     for resource in program.custom:
-        if resource.kind in USERS:
+        if using(resource):
             (role,) = (each for each in program.of("Role")
                        if program.arn(each) == resource.inputs[USERS[resource.kind][0]])
             (statement,) = policies_of(role)

@@ -3,10 +3,10 @@ from collections import Counter
 
 import pytest
 
-from contract import HEALTH_PATH, LEVER_PATH, ROLES
+from contract import HEALTH_PATH, LEVER_KEY, LEVER_PATH, ROLES
 from tests.unit.lib.conftest import CASES, recording
 from tests.unit.lib.iam import as_list, policies_of
-from tests.unit.lib.recorder import Recording, Resource
+from tests.unit.lib.recorder import SECRET, Recording, Resource
 from tests.unit.lib.test_contract import alike, regional
 
 DOMAIN = "dev-domain-strong-swapped"
@@ -41,14 +41,14 @@ def test_rule_02_the_standby_takes_over() -> None:
     children = [checks[child] for child in calculated["childHealthchecks"]]
     (lever,) = [child for child in children if child["invertHealthcheck"]]
     assert (lever["fqdn"], lever["resourcePath"], lever["failureThreshold"]) == (
-        program.outputs["dr_host_name"], LEVER_PATH, 1)
+        program.outputs["dr_host_name"], f"/{SECRET}{LEVER_PATH}", 1)
 
-    # Its object lies in the standby's own bucket.
-    (function,) = [each.inputs for each in program.of("Function")
-                   if each.inputs["name"] == program.outputs["dr_function_name"] and role(program, each) == "dr"]
+    # Its object lies in the standby's own bucket, and no function is needed to see it.
+    shown = {each.inputs["uri"] for each in program.of("Integration") if "credentials" in each.inputs
+             and role(program, each) == "dr"}
     (bucket,) = [each for each in program.of("Bucket") if f"{each.name}-id" == program.outputs["dr_control_bucket"]]
     assert role(program, bucket) == "dr"
-    assert function["environment"]["variables"]["CONTROL_BUCKET"] == bucket.inputs["bucket"]
+    assert shown == {f"arn:aws:apigateway:{program.region(bucket)}:s3:path/{bucket.inputs['bucket']}/{LEVER_KEY}"}
 
 
 def test_rule_03_detection_is_automatic_and_the_decision_is_a_setting() -> None:
@@ -91,6 +91,7 @@ def test_rule_10_health_checks_tell_the_truth() -> None:
     asked = {(check.inputs["fqdn"], check.inputs["resourcePath"]) for check in program.of("HealthCheck")
              if check.inputs["type"] == "HTTPS"}
     hosts = {program.outputs[f"{side}_host_name"] for side in ROLES}
-    assert asked == {(host, path) for host in hosts for path in (HEALTH_PATH, LEVER_PATH)}
+    assert asked == {(host, f"/{SECRET}{path}") for host in hosts for path in (HEALTH_PATH, LEVER_PATH)}
     assert program.outputs["service_url"].removeprefix("https://") not in hosts
-    assert {each.inputs["type"] for each in program.of("Integration")} == {"AWS_PROXY"}
+    # Liveness needs the function, without which a region could not take traffic.
+    assert {each.inputs["type"] for each in program.of("Integration") if "takeover" not in each.name} == {"AWS_PROXY"}

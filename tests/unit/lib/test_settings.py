@@ -82,7 +82,7 @@ def test_defaults() -> None:
         database=DatabaseSettings(instance_class="db.serverless", engine_version="17.7", min_capacity=0.5,
                                   max_capacity=4, secret_arn=None),
         table=TableSettings(consistency=Consistency.EVENTUAL, witness_region=None),
-        health_check=HealthCheckSettings(interval=10, threshold=3, look=60),
+        health_check=HealthCheckSettings(interval=10, threshold=3, look=60, path=1),
         objectives=Objectives(recovery_time=900, recovery_point=200),
         failover_mode=FailoverMode.MANUAL,
         api=ApiSettings(rate_limit=100, burst_limit=200, manage_account=True),
@@ -176,6 +176,7 @@ ACCEPTED: list[tuple[str, str, Mapping[str, str], str, object]] = [
     ("databaseInstanceClass", "db.r8g.16xlarge", {}, "database.least_connections", 5000),
     ("databaseInstanceClass", "db.serverless", {"profile": "prod"}, "database.least_connections", 1669),
     ("lookInterval", "20", {}, "health_check.look", 20),
+    ("checkPath", "7", {}, "health_check.path", 7),
     ("witnessRegion", "us-west-1", {"tableConsistency": "strong"}, "table.witness_region", "us-west-1"),
     ("drInstances", "1", {"profile": "prod"}, "dr.instances", 1),
     ("databaseSecretArn", SECRET_ARN, {}, "database.secret_arn", SECRET_ARN),
@@ -231,7 +232,7 @@ def test_a_shell_decides_neither_which_stack_this_is_nor_how_its_data_is_protect
     # A strong table stays one:
     # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/multi-region-strong-consistency-gt.html
     protecting = {"deletionProtection", "retainData", "allowChange", "receiptsLockDays", "backupLock"}
-    assert set(KEYS) - VARIABLES.keys() == FIXED | protecting | {"tags"}
+    assert set(KEYS) - VARIABLES.keys() == FIXED | protecting | {"tags", "checkPath"}
     assert {"account", "primaryRegion", "drRegion", "environmentSuffix", "tableConsistency", "witnessRegion", "profile",
             "primaryVpcCidr", "drVpcCidr", "domainName", "hostedZoneId", "databaseSecretArn", "primaryZones",
             "drZones", "primaryKeyOrigin", "awsEndpoint"} == FIXED
@@ -340,6 +341,7 @@ REFUSED: list[tuple[Mapping[str, str], str]] = [
      "recoveryTimeObjective = '900': must be at least 1155: the longest that a failover may take, 420 s of it to cr"),
     ({"databaseInstanceClass": "db.t4g.medium"},
      "databaseInstanceClass = 'db.t4g.medium': must be db.serverless, or a "),
+    ({"checkPath": "0"}, "checkPath = '0': must be a whole number, 1 to 1000000"),
     ({"lookInterval": "5"}, "lookInterval = '5': must be 10 or 20 or 30 or 60"),
     ({"recoveryPointObjective": "1.5"}, "recoveryPointObjective = '1.5': must be a whole number, 0 to 86400"),
     ({"recoveryPointObjective": "0"}, "recoveryPointObjective = '0': needs tableConsistency strong"),

@@ -28,7 +28,7 @@ from simulator.dynamodb import holds
 T = TypeVar("T")
 Item = dict[str, Any]
 
-TABLE, RECEIPTS, CONTROL = "table", "receipts", "control"
+TABLE, RECEIPTS = "table", "receipts"
 FIELDS: Item = {"amount": 1250, "currency": "EUR", "payer": "payer@example", "payee": "payee@example"}
 PAYMENT: Item = {"payment_id": "pay-1", **FIELDS}
 OTHER: Item = {**PAYMENT, "amount": 1}
@@ -239,7 +239,7 @@ class FakeS3:
 
     def head_bucket(self, **request: Any) -> Item:
         """Whether the bucket is there."""
-        assert request["Bucket"] in (RECEIPTS, CONTROL)
+        assert request["Bucket"] == RECEIPTS
         return self._network.carry("HeadBucket", dict)
 
     def list_object_versions(self, **request: Any) -> Item:
@@ -463,8 +463,7 @@ class Region:
         self.service = PaymentService(self.lease, self.table, self.ledger, self.receipts, self.clock)
         self.timing = Timing(pause=0)
         self.api = Api(region=name, service=self.service, timing=self.timing, runtime=self.runtime,
-                       logger=request_logger(self.output, self.clock),
-                       lever_is_pulled=partial(stores.lever_is_pulled, self.s3, CONTROL))
+                       logger=request_logger(self.output, self.clock))
         if elsewhere is None:
             self.leadership.create(name, self.deadline())
             self.lease.epoch(self.deadline())

@@ -4,17 +4,14 @@ import json
 import logging
 import sys
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payments.deadline import Deadline, Timing
 from payments.logs import request_logger
 from tests.unit.payments.fakes import (
-    CONTROL,
     FIELDS,
     PAYMENT,
     Crash,
@@ -100,9 +97,11 @@ def test_unknown_resources_get_404_and_unknown_methods_405() -> None:
 @pytest.mark.parametrize("query", [None, {}, {"deep": "1"}])
 def test_liveness_asks_no_store(query: dict[str, str] | None) -> None:
     region = Region()
-    status, body, _ = region.request(event("GET", "/health", queryStringParameters=query))
+    status, body, _ = region.request(event("GET", "/a-secret/health", queryStringParameters=query))
     assert (status, body) == (200, {"status": "ok", "region": "us-east-1"})
     assert not region.network.calls
+    assert region.log()[0]["route"] == "GET /health"
+    assert "a-secret" not in region.output.getvalue()
 
 
 def test_readiness_is_logged_with_what_is_wrong() -> None:
@@ -111,28 +110,6 @@ def test_readiness_is_logged_with_what_is_wrong() -> None:
     region.network.faults = [DENIED]
     assert region.readiness()["ready"] is False
     assert [line.get("error") for line in region.log()] == [None, "table:AccessDeniedException"]
-
-
-def test_a_look_at_the_lever_leaves_time_for_the_answer() -> None:
-    region, seconds = Region(), list[float]()
-
-    def look(deadline: Deadline) -> bool:
-        seconds.append(deadline.remaining())
-        return True
-
-    region.api = replace(region.api, lever_is_pulled=look)
-    region.request(event("GET", "/takeover"))
-    assert seconds == [Timing().probe]
-
-
-def test_the_lever_is_pulled_or_not_or_unknown() -> None:
-    region = Region()
-    lever = event("GET", "/takeover")
-    assert region.request(lever)[:2] == (404, {"takeover": False})
-    region.s3.objects[CONTROL, "takeover"] = [b""]
-    assert region.request(lever)[:2] == (200, {"takeover": True})
-    region.network.faults = [Fault(client_error("403", 403))]
-    assert region.request(lever)[0] == 503
 
 
 @pytest.mark.parametrize(("number", "store"), [(0, "table"), (1, "ledger"), (2, "receipts"), (3, "table")])

@@ -39,9 +39,9 @@ from tests.unit.payments.fakes import (
 )
 
 # Reached only if a test fails.
-PATIENT = Timing(budget=300, probe=100, connect=30, read=30, pause=0)
+PATIENT = Timing(budget=300, connect=30, read=30, pause=0)
 # For a server that never answers; a test that waits for its answer would never end.
-IMPATIENT = Timing(budget=0.05, probe=0.03, margin=0, connect=0.01, read=0.02, pause=0, attempts=1)
+IMPATIENT = Timing(budget=0.05, margin=0, connect=0.01, read=0.02, pause=0, attempts=1)
 FINGERPRINT = Payment(**PAYMENT).fingerprint()
 ITEM = {"payment_id": {"S": "pay-1"}, "amount": {"N": "1250"}, "currency": {"S": "EUR"},
         "payer": {"S": "payer@example"}, "payee": {"S": "payee@example"}, "fingerprint": {"S": FINGERPRINT},
@@ -157,7 +157,7 @@ def server() -> Iterator[Aws]:
     aws = Aws()
     with pytest.MonkeyPatch.context() as patch, served(aws) as url:
         for name, value in {
-                "TABLE_NAME": "table", "RECEIPTS_BUCKET": "receipts", "CONTROL_BUCKET": "control",
+                "TABLE_NAME": "table", "RECEIPTS_BUCKET": "receipts",
                 "DATABASE_HOST": "writer", "DATABASE_READER_HOST": "reader", "DATABASE_PORT": "5432",
                 "DATABASE_NAME": DATABASE_NAME, "DATABASE_USER": DATABASE_USER, "AWS_REGION": "us-east-1",
                 "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret",
@@ -272,16 +272,6 @@ def test_a_store_that_fails_for_a_moment_is_asked_again(api: Api, aws: Aws) -> N
     assert len(aws.received) == 7
 
 
-@pytest.mark.parametrize(("answers", "status"), [
-    ([(200, "")], 200), ([(404, "")], 404), ([(403, "")], 503), ([(503, ""), (404, "")], 404),
-])
-def test_the_lever_on_the_wire(
-        api: Api, aws: Aws, answers: list[tuple[int, str]], status: int) -> None:
-    aws.answers = list(answers)
-    assert api.answer(event("GET", "/takeover"), PLENTY)["statusCode"] == status
-    assert {(got.method, got.path) for got in aws.received} == {("HEAD", "/control/takeover")}
-
-
 def test_the_canary_on_the_wire(api: Api, aws: Aws) -> None:
     aws.answers = [LEADS, *[DONE] * 3, DONE]  # one is left, so that the ledger answers too
     assert json.loads(api.answer(READY, PLENTY)["body"])["ready"] is True
@@ -318,15 +308,11 @@ def test_a_store_that_never_answers_does_not_hang_a_payment(hung: tuple[Aws, Api
     unavailable(api, PAY)
 
 
-@pytest.mark.parametrize(("asked", "body"), [
-    (event("GET", "/payment/{payment_id}", pathParameters={"payment_id": "p"}), {"error": "table unavailable"}),
-    (event("GET", "/takeover"), {"error": "control unavailable"}),
-], ids=range(2))
-def test_a_store_that_never_answers_does_not_hang_another_request(
-        hung: tuple[Aws, Api], asked: dict[str, Any], body: dict[str, Any]) -> None:
+def test_a_store_that_never_answers_does_not_hang_another_request(hung: tuple[Aws, Api]) -> None:
     aws, api = hung
     aws.mood, aws.answers = "silent", []
-    assert unavailable(api, asked) == body
+    asked = event("GET", "/payment/{payment_id}", pathParameters={"payment_id": "p"})
+    assert unavailable(api, asked) == {"error": "table unavailable"}
 
 
 def test_stores_that_never_answer_do_not_hang_the_readiness(hung: tuple[Aws, Api]) -> None:
@@ -350,7 +336,7 @@ def test_the_clients_do_not_retry_and_stay_in_the_region(aws: Aws, monkeypatch: 
 
 def test_importing_the_payments_function_creates_its_clients_and_sends_nothing(aws: Aws) -> None:
     function = importlib.import_module("payments.handler")
-    answer = function.handler(event("GET", "/health"), FakeContext())
+    answer = function.handler(event("GET", "/secret/health"), FakeContext())
     assert (answer["statusCode"], answer["headers"]["X-Region"], aws.received) == (200, "us-east-1", [])
 
 

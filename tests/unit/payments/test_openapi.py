@@ -8,11 +8,11 @@ import jsonschema_rs
 import pytest
 
 import payments
-from contract import READINESS, RESPONSE_HEADERS
+from contract import HEALTH_PATH, LEVER_PATH, READINESS, RESPONSE_HEADERS
 from lib.region.api import ROUTES
 from payments.currencies import CURRENCIES
 from payments.payment import MAX_AMOUNT, MAX_BODY_BYTES, PARTY, PAYMENT_ID
-from tests.unit.payments.fakes import CONTROL, PAYMENT, Fault, Region, client_error, event
+from tests.unit.payments.fakes import PAYMENT, Fault, Region, client_error, event
 
 DOCUMENT: dict[str, Any] = json.loads((Path(payments.__path__[0]) / "openapi.json").read_text(encoding="utf-8"))
 SCHEMAS = DOCUMENT["components"]["schemas"]
@@ -51,17 +51,15 @@ def media(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_document_has_the_routes_of_the_function() -> None:
-    keyless = {route for route, operation in OPERATIONS.items() if operation.get("security") == []}
     assert DOCUMENT["security"] == [{"ApiKey": []}]
     assert DOCUMENT["components"]["securitySchemes"]["ApiKey"].items() >= {"in": "header", "name": "x-api-key"}.items()
-    assert {(route.method, route.path): route.key_required for route in ROUTES} == {
-        route: route not in keyless for route in OPERATIONS}
+    assert {(route.method, route.path) for route in ROUTES} == OPERATIONS.keys()
 
 
-def test_a_route_that_needs_a_key_may_answer_403() -> None:
+def test_every_route_needs_a_key_and_may_answer_403() -> None:
     for route, operation in OPERATIONS.items():
-        assert ("403" in operation["responses"]) is (operation.get("security") != []), route
-        assert {"429", "503", "5XX"} <= operation["responses"].keys(), route
+        assert "security" not in operation, route
+        assert {"403", "429", "503", "5XX"} <= operation["responses"].keys(), route
 
 
 def test_the_document_has_the_bounds_of_the_code() -> None:
@@ -111,8 +109,6 @@ def prepared(name: str) -> Region:
         region.pay(PAYMENT)
     if name == "denied":
         region.network.faults = [DENIED] * 9
-    if name == "taking over":
-        region.s3.write((CONTROL, "takeover"), b"")
     return region
 
 
@@ -123,9 +119,6 @@ def prepared(name: str) -> Region:
     ("denied", payable(), 503), ("standby region", payable(), 503), ("fenced", payable(), 503),
     ("new", FOUND, 404), ("paid", FOUND, 200), ("pending", FOUND, 200),
     ("denied", FOUND, 503), ("new", event("GET", "/payment/{payment_id}"), 503),
-    ("new", event("GET", "/health"), 200), ("denied", event("GET", "/health"), 200),
-    ("new", event("GET", "/takeover"), 404), ("taking over", event("GET", "/takeover"), 200),
-    ("denied", event("GET", "/takeover"), 503),
 ])
 def test_what_the_function_answers_is_in_the_document(state: str, requested: dict[str, Any], status: int) -> None:
     found, body, headers = prepared(state).request(requested)
@@ -145,14 +138,6 @@ def test_a_schema_refuses_what_it_does_not_describe() -> None:
     assert not conforms({**PAYMENT, "currency": "EURO"}, SCHEMAS["PaymentRequest"])
 
 
-def test_the_health_of_a_region_reveals_no_more_than_the_document_says() -> None:
-    body, schema = Region().request(event("GET", "/health"))[1], SCHEMAS["Health"]
-    assert conforms(body, schema)
-    assert body.keys() == schema["properties"].keys() == set(schema["required"])
-    for more in ({"epoch": 1}, {"status": "standby"}, {"table": "ok"}, {"writes": True}):
-        assert not conforms({**body, **more}, schema), more
-
-
-def test_the_document_does_not_know_what_only_invocations_may_ask() -> None:
-    assert READINESS not in {path for _, path in OPERATIONS}
+def test_the_document_does_not_know_what_clients_may_not_ask() -> None:
+    assert not {READINESS, HEALTH_PATH, LEVER_PATH} & {path for _, path in OPERATIONS}
     assert Region().request(event("POST", READINESS))[0] == 200

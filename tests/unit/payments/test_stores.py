@@ -10,8 +10,8 @@ from contract import RECORD_KEY
 from payments.deadline import Deadline, Timing
 from payments.errors import StoreUnavailable
 from payments.payment import Payment, Record
-from payments.stores import item_of, lever_is_pulled, record_of
-from tests.unit.payments.fakes import CONTROL, PAYMENT, RECEIPTS, Fault, Region, client_error, still_runtime
+from payments.stores import item_of, record_of
+from tests.unit.payments.fakes import PAYMENT, RECEIPTS, Fault, Region, client_error, still_runtime
 
 URL = "https://store"
 
@@ -194,19 +194,3 @@ def test_a_bug_in_the_function_is_not_reported_as_an_unavailable_store() -> None
     region.network.faults = [Fault(ZeroDivisionError())]
     with pytest.raises(ZeroDivisionError):
         region.table.find("pay-1", deadline())
-
-
-def test_the_lever_is_pulled_if_the_object_exists() -> None:
-    region = Region()
-    assert not lever_is_pulled(region.s3, CONTROL, deadline())
-    region.s3.objects[CONTROL, "takeover"] = [b""]
-    assert lever_is_pulled(region.s3, CONTROL, deadline())
-
-
-@pytest.mark.parametrize("status", [400, 403, 500])
-def test_the_lever_may_be_unknown(status: int) -> None:
-    region = Region()
-    region.network.faults = [Fault(client_error(str(status), status))] * 3
-    with pytest.raises(StoreUnavailable) as caught:
-        lever_is_pulled(region.s3, CONTROL, deadline())
-    assert (caught.value.store, caught.value.code) == ("control", str(status))

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from contract import Metric
+from contract import CHECK_PATH_KEY, Metric
 from recovery.cloud import writer_of
 from recovery.errors import AwsFailure
 from recovery.plan import Action
 from simulator.aurora import RdsClient
-from simulator.functions import LambdaClient
+from simulator.functions import SEGMENT, LambdaClient
 from simulator.scheduler import EPOCH
 from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
 
@@ -114,6 +114,35 @@ class Broken:
 
     def __getattr__(self, _: str) -> Any:
         raise OSError("no route to host")
+
+
+def test_the_path_of_the_health_checks_is_read_once_and_again_after_it_has_changed(world: CalmWorld) -> None:
+    cloud = world.cloud()
+
+    def looks(times: int) -> list[bool | None]:
+        return [world.run_task(lambda: cloud.look(world.stack.site(EAST))).alive for _ in range(times)]
+
+    def reads() -> int:
+        return world.calls.count((WEST, "s3", "GetObject"))
+
+    assert (looks(3), reads()) == ([True] * 3, 1)
+    world.buckets.write(world.control[WEST], CHECK_PATH_KEY, b"another")
+    assert (looks(2), reads()) == ([True] * 2, 1)
+    vars(cloud)["segment"] = "the one before"
+    assert (looks(2), reads()) == ([None] * 2, 2)
+    world.buckets.write(world.control[WEST], CHECK_PATH_KEY, SEGMENT.encode())
+    assert (looks(2), reads()) == ([True] * 2, 3)
+
+
+@pytest.mark.parametrize("mood", ["error", "hang"])
+def test_without_the_path_of_the_health_checks_nothing_is_known_and_nobody_waits(world: CalmWorld, mood: str) -> None:
+    world.network.refusing[WEST, "s3"] = mood
+    cloud, began = world.cloud(), world.scheduler.now
+    found = world.run_task(lambda: cloud.look(world.stack.site(EAST)))
+    assert (found.alive, found.ready, found.why.partition(":")[0]) == (None, None, "path of the health checks")
+    assert world.scheduler.now - began <= 2.5
+    with pytest.raises(AwsFailure):
+        world.run_task(cloud.other_lever_is_pulled)
 
 
 def test_a_lever_is_pulled_and_reset(world: CalmWorld) -> None:

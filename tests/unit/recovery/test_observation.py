@@ -46,17 +46,17 @@ def ready(**body: Any) -> dict[str, Any]:
 # --- One look
 
 @pytest.mark.parametrize(("reply", "alive"), [
-    (HttpReply(429), None), (HttpReply(500), False), (HttpReply(403), False), (HttpReply(0, why="timed out"), False)])
-def test_a_throttled_answer_says_nothing_and_another_one_than_200_is_none(
+    (HttpReply(429), None), (HttpReply(403), None), (HttpReply(500), False), (HttpReply(0, why="timed out"), False)])
+def test_a_throttled_or_refused_request_says_nothing_and_another_answer_than_200_is_none(
         reply: HttpReply, *, alive: bool | None) -> None:
     # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html
-    found = look(environment(reply), SITE)
+    found = look(environment(reply), SITE, "secret")
     assert (found.alive, bool(found.ready), bool(found.why)) == (alive, False, True)
 
 
 def test_a_region_that_answers_says_itself_whether_it_can_pay() -> None:
     answer = ready(leader=EAST, mark=3, marks={EAST: 3, WEST: "x"}, ledger_epoch=5, why="")
-    assert look(environment(HttpReply(200), answer), SITE) == ProbeResult(
+    assert look(environment(HttpReply(200), answer), SITE, "secret") == ProbeResult(
         alive=True, ready=True, leader=EAST, mark=3, marks={EAST: 3}, ledger_epoch=5)
 
 
@@ -78,14 +78,14 @@ def test_what_another_release_says_in_other_types_is_unknown() -> None:
     (HttpReply(404, b'{"takeover": false}'), False), (HttpReply(200, b'{"takeover": true}'), True),
     (HttpReply(0, why="timed out"), True), (HttpReply(429, b"no JSON"), True)])
 def test_a_lever_that_nobody_says_is_at_rest_may_be_pulled(reply: HttpReply, *, pulled: bool) -> None:
-    assert lever_is_pulled(environment(reply), "https://east") is pulled
+    assert lever_is_pulled(environment(reply), SITE, "secret") is pulled
 
 
 def test_a_look_ends_in_time_whatever_the_region_does() -> None:
     world = CalmWorld()
     world.lose(EAST, ends=True)
     began = world.scheduler.now
-    found = world.run_task(lambda: look(world.recovery(), world.stack.sites[0]))
+    found = world.run_task(lambda: look(world.recovery(), world.stack.sites[0], "secret"))
     assert (found.alive, world.scheduler.now - began <= 3.0) == (False, True)
 
 
@@ -94,7 +94,7 @@ def test_a_call_that_takes_too_long_is_no_answer() -> None:
         raise TimeoutError
 
     there = replace(environment(HttpReply(200)), http=late)
-    assert (look(there, SITE).alive, lever_is_pulled(there, "https://east")) == (False, True)
+    assert (look(there, SITE, "secret").alive, lever_is_pulled(there, SITE, "secret")) == (False, True)
 
 
 # --- Many looks

@@ -198,6 +198,7 @@ def test_a_run_whose_leadership_is_gone_is_given_up(world: CalmWorld) -> None:
 def test_whoever_lost_the_record_can_prove_nothing(world: CalmWorld) -> None:
     hold = world.claim(driver="bob")
     world.claim()
+    hold.intent = replace(hold.intent, since=Stopwatch(hold.cloud.clock))
     for act in (hold.prove, hold.fence):
         with pytest.raises(AlreadyRunning, match="by alice"):
             world.run_task(act)

@@ -9,6 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from simulator.functions import HEALTH
 from simulator.network import NetworkCall
 from simulator.world import REGIONS
 from tests.unit.recovery.calm_world import CalmWorld
@@ -34,7 +35,7 @@ def of(found: dict[str, Any], what: str, amount: str = "idle") -> float:
 
 # The price of a call that a controller makes, or a payments function when a controller asks whether it can pay.
 PRICES = {
-    "GET /health": "apigateway.million requests", "Invoke": "lambda.million readiness",
+    f"GET {HEALTH}": "apigateway.million requests", "Invoke": "lambda.million readiness",
     "GetItem": "dynamodb.million reads", "PutItem": "dynamodb.million writes", "UpdateItem": "dynamodb.million writes",
     "PutObject": "s3.million puts", "HeadObject": "s3.million gets", "HeadBucket": "s3.million gets",
     "PutMetricData": "cloudwatch.million requests", "GetMetricStatistics": "cloudwatch.million requests",
@@ -51,8 +52,7 @@ def test_what_the_controllers_call_is_what_they_call(looks: int) -> None:
 
     def counted(call: NetworkCall) -> tuple[str, float]:
         by_function, operation = call.caller.name.startswith("tapstack-payments"), call.operation
-        # The function looks for the lever when Route 53's checkers ask it to.
-        if operation not in FREE and (call.caller.name == "controller" or (by_function and operation != "HeadObject")):
+        if operation not in FREE and (call.caller.name == "controller" or by_function):
             seen[call.caller.place if operation == "TXT" else call.region, PRICES[operation]] += 1
         return leave(call)
 

@@ -101,7 +101,7 @@ def test_what_is_left_behind_is_named_and_what_needs_us_east_1_is_counted(plan: 
     left = dict(line.split(": ", 1) for line in plan.left_behind())
     assert {"Bucket", "Cluster", "Role", "Vault"} <= left.keys()
     assert not {"Table", "GlobalCluster", "Record", "Zone", "HealthCheck"} & left.keys()
-    assert "7 Role" in plan.needs_control_planes()
+    assert "8 Role" in plan.needs_control_planes()
     assert "2 Bucket" in plan.needs_control_planes()
 
 

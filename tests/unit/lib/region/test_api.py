@@ -1,24 +1,20 @@
 """The API of a region."""
 from fnmatch import fnmatch
 
-from lib.region.api import ROUTES
-from tests.unit.lib.recorder import ACCOUNT, Recording
+from contract import HEALTH_PATH, LEVER_PATH
+from tests.unit.lib.recorder import ACCOUNT, SECRET, Recording
 
 
-def test_routes_without_a_key_have_higher_limits_than_payments(dev: Recording) -> None:
-    limits = {r.inputs["methodPath"]: r.inputs["settings"]["throttlingRateLimit"] for r in dev.of("MethodSettings")}
-    assert limits == {"*/*": 100, "health/GET": 2000, "takeover/GET": 2000}
+def test_clients_have_one_limit_and_the_only_metrics(dev: Recording) -> None:
+    settings = [each.inputs["settings"] for each in dev.of("MethodSettings") if each.inputs["methodPath"] == "*/*"]
+    assert [(each["throttlingRateLimit"], each["metricsEnabled"]) for each in settings] == [(100, True)] * 2
 
 
-def test_health_checks_are_neither_traced_nor_metered_by_method(deployed: Recording) -> None:
-    keyless = {route.path for route in ROUTES if not route.key_required}
-    assert "/health" in keyless
-    metered = {r.inputs["methodPath"]: r.inputs["settings"]["metricsEnabled"] for r in deployed.of("MethodSettings")}
-    assert metered == {"*/*": True, **{f"{path.strip('/')}/GET": False for path in keyless}}
+def test_health_checks_are_not_traced(deployed: Recording) -> None:
     for region in {deployed.region(stage) for stage in deployed.of("Stage")}:
         rules = [r.inputs for r in deployed.of("SamplingRule") if deployed.region(r) == region]
         (api,) = (r.inputs["name"] for r in deployed.of("RestApi") if deployed.region(r) == region)
-        for path in keyless:
+        for path in (f"/{SECRET}{HEALTH_PATH}", f"/{SECRET}{LEVER_PATH}"):
             # A custom domain has no stage in its path, the API's own host does.
             (rule,) = (each for each in rules if fnmatch(f"/live{path}", each["urlPath"]))
             assert fnmatch(path, rule["urlPath"])
@@ -49,14 +45,15 @@ def test_the_account_role_of_api_gateway_may_belong_to_another_stack(prod: Recor
 
 def test_a_stage_is_deployed_after_every_integration(dev: Recording) -> None:
     for deployment in dev.of("Deployment"):
-        integrations = {r.urn for r in dev.of("Integration") if r.parent == deployment.parent}
-        assert len(integrations) == 4
-        assert integrations <= deployment.dependencies
+        answers = {r.urn for r in dev.of("Integration", "IntegrationResponse")
+                   if dev.region(r) == dev.region(deployment)}
+        assert len(answers) == 2 + 2 * 4
+        assert answers <= deployment.dependencies
 
 
 def test_the_function_is_called_through_its_alias_only(dev: Recording) -> None:
     for role in ("primary", "dr"):
-        integrations = [r for r in dev.of("Integration") if f"-{role}-" in r.name]
+        integrations = [r for r in dev.of("Integration") if f"-{role}-" in r.name and r.inputs["type"] == "AWS_PROXY"]
         (uri,) = {r.inputs["uri"] for r in integrations}
         region = dev.outputs[f"{role}_region"]
         assert f":lambda:{region}:{ACCOUNT}:function:tapstack-payments-dev:live/" in uri

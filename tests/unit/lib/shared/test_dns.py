@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from tests.unit.lib.conftest import recording
-from tests.unit.lib.recorder import Recording, Resource
+from tests.unit.lib.recorder import SECRET, Recording, Resource
 
 
 def test_the_primary_record_follows_the_calculation_and_the_secondary_its_own_check(domain: Recording) -> None:
@@ -26,7 +26,7 @@ def test_a_region_has_a_lever_that_counts_at_once(domain: Recording) -> None:
     # https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/health-checks-creating-values.html
     for role, region, inverted in (("primary", "us-west-2", False), ("dr", "us-east-1", True)):
         lever = checks_of(domain)[domain.outputs[f"{role}_takeover_health_check_id"]].inputs
-        assert (lever["fqdn"], lever["resourcePath"]) == (f"{region}.pay.example.com", "/takeover")
+        assert (lever["fqdn"], lever["resourcePath"]) == (f"{region}.pay.example.com", f"/{SECRET}/takeover")
         assert (lever["type"], lever["requestInterval"], lever["failureThreshold"]) == ("HTTPS", 10, 1)
         assert lever["invertHealthcheck"] is inverted
 
@@ -53,7 +53,7 @@ def test_which_region_has_the_traffic_by_who_answers_and_whose_lever_is_pulled(
 
     def healthy(check: Any) -> bool:
         role = roles[check["fqdn"]]
-        answers_200 = role in alive.split() and (check["resourcePath"] == "/health" or role in pulled.split())
+        answers_200 = role in alive.split() and (check["resourcePath"].endswith("/health") or role in pulled.split())
         return answers_200 is not check["invertHealthcheck"]
 
     assert failover["type"] == "CALCULATED"
@@ -68,7 +68,7 @@ def test_a_region_is_checked_by_its_own_host_never_by_the_service_name(domain: R
     checks = {r.name.rpartition("-dns-")[2]: r.inputs for r in domain.of("HealthCheck")}
     for role, region in (("primary", "us-west-2"), ("dr", "us-east-1")):
         asked = checks[f"{role}-check"]
-        assert (asked["fqdn"], asked["resourcePath"]) == (f"{region}.pay.example.com", "/health")
+        assert (asked["fqdn"], asked["resourcePath"]) == (f"{region}.pay.example.com", f"/{SECRET}/health")
         assert (asked["requestInterval"], asked["failureThreshold"], asked["type"]) == (10, 3, "HTTPS")
 
 
