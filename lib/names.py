@@ -52,6 +52,7 @@ class Names:
     vault = PhysicalName("tapstack-{suffix}", 50, "backup vault")
     backup_plan = PhysicalName("tapstack-{suffix}", 50, "backup plan")
     flow_logs = PhysicalName("/tapstack/{suffix}/vpc-flow", 512, "log group")
+    firewall_logs = PhysicalName("aws-waf-logs-tapstack-{suffix}", 512, "log group")
     api_logs = PhysicalName("/tapstack/{suffix}/api-access", 512, "log group")
     # regional name spaces, but the names of both regions are shown together
     cluster = PhysicalName("tapstack-{suffix}-{region}", 55, "Aurora cluster")

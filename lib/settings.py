@@ -305,13 +305,17 @@ class Objectives:
 
 @dataclass(frozen=True, kw_only=True)
 class ApiSettings:
-    """Throttling (requests per second, and burst), and whether this stack owns API Gateway's account-wide log role."""
+    """Throttling (requests per second, and burst), AWS WAF, and whether API Gateway's account-wide log role is ours."""
 
     rate_limit: int = setting(
         "apiRateLimit", parsers.whole(1, 1_000_000), "Requests per second of an API key.", "100")
     burst_limit: int = setting(
         "apiBurstLimit", parsers.whole(1, 1_000_000), "Burst of requests of an API key; not less than apiRateLimit.",
         "200")
+    firewall: bool = setting(
+        "firewall", parsers.one_of(_FLAGS),
+        "true or false: whether AWS WAF is in front of both regions' APIs, with a limit for each address and AWS's "
+        "common rules.", {"dev": "false", "prod": "true"}, variable=None)
     manage_account: bool = setting(
         "manageApiGatewayAccount", parsers.one_of(_FLAGS),
         "true or false: whether to set API Gateway's log role, which exists once per account and region.", "true")

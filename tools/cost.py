@@ -43,6 +43,7 @@ HEALTH_SECONDS, READINESS_SECONDS, PAYMENT_SECONDS = 0.01, 0.08, 0.06
 ANSWER_KB, LOG_KB = 0.5, 0.8  # of one request: its answer, and its lines in the logs of API and function
 FLOW_GB = 0.3  # of flow logs: some fifty connections of a region, and each minute a record of each
 KMS_CALLS = 0.1  # for each payment or canary: keys of buckets and tables are remembered for minutes
+FIREWALL_RULES = 2
 METHOD_METRICS, COPY_METRICS = 5, 4  # that are charged for: of a method of the API, of a rule that copies in time
 PAYMENT_KB = 1.0  # that one payment writes to each store
 PAYMENT_IOS = 12  # of the ledger; each written page is copied as well
@@ -54,7 +55,8 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
     "healthCheckInterval=30": {"healthCheckInterval": "30", "recoveryTimeObjective": "3600"},
     "another instance in primaryRegion": {"primaryInstances": "+1"},
     "another instance in drRegion": {"drInstances": "+1"},
-    "databaseInstanceClass=db.r7g.large": {"databaseInstanceClass": "db.r7g.large"}}
+    "databaseInstanceClass=db.r7g.large": {"databaseInstanceClass": "db.r7g.large"},
+    "firewall=true": {"firewall": "true"}, "firewall=false": {"firewall": "false"}}
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ def bill(settings: Settings, payments: float) -> list[CostItem]:
                 *_load(payments * SECONDS / 1e6, share, settings.profile.backup_retention_days)]
         if settings.domain_name:
             uses += _dns(settings, region)
+        if settings.api.firewall:
+            uses += _firewall(uses)
         found += [use.cost(region.region) for use in uses if use.idle or use.load]
     return found
 
@@ -165,6 +169,13 @@ def _dns(settings: Settings, region: RegionSettings) -> Iterator[Use]:
     for price, amount in (("apigateway.million requests", 1e-6), ("s3.million gets", 1e-6),
                           ("cloudwatch.GB of logs", LOG_KB / 1e6), ("transfer.GB to the internet", ANSWER_KB / 1e6)):
         yield Use(price, "health checks", asked * amount)
+
+
+def _firewall(uses: list[Use]) -> list[Use]:
+    """AWS WAF, which looks at every request to the API."""
+    asked = [use for use in uses if use.price == "apigateway.million requests"]
+    return [Use("waf.ACL month", "web ACL", 1), Use("waf.rule month", f"{FIREWALL_RULES} rules", FIREWALL_RULES),
+            Use("waf.million requests", "requests", sum(use.idle for use in asked), sum(use.load for use in asked))]
 
 
 def _load(millions: float, share: float, days: int) -> Iterator[Use]:

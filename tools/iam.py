@@ -89,6 +89,9 @@ TYPES: Mapping[str, str] = {
     "sns.TopicSubscription": "AWS::SNS::Subscription",
     "vpc.SecurityGroupEgressRule": "AWS::EC2::SecurityGroupEgress",
     "vpc.SecurityGroupIngressRule": "AWS::EC2::SecurityGroupIngress",
+    "wafv2.WebAcl": "AWS::WAFv2::WebACL",
+    "wafv2.WebAclAssociation": "AWS::WAFv2::WebACLAssociation",
+    "wafv2.WebAclLoggingConfiguration": "AWS::WAFv2::LoggingConfiguration",
     "xray.SamplingRule": "AWS::XRay::SamplingRule",
 }
 """The provider's types that the program uses, each with the type of CloudFormation that does the same calls."""

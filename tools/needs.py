@@ -49,7 +49,8 @@ def _region(settings: Settings, region: RegionSettings) -> RegionNeeds:
         database_quotas={"DBClusters": 1, "DBInstances": region.instances, "DBSubnetGroups": 1,
                          "DBClusterParameterGroups": 1},
         roles={key: getattr(names, key) for key in CATALOGUE if key.endswith("_role")}, log_role=names.api_logs_role,
-        log_groups=(names.flow_logs, names.api_logs, names.database_logs, *(f"{LOGS}/{each}" for each in functions)),
+        log_groups=(names.flow_logs, names.api_logs, names.database_logs, *(f"{LOGS}/{each}" for each in functions),
+                    *([names.firewall_logs] if settings.api.firewall else [])),
         buckets=(names.receipts, names.control), secret="" if settings.database.secret_arn else names.secret,
         vault=names.vault,
         final_snapshot=f"{names.cluster}-final" if settings.profile.retain else "")

@@ -12,6 +12,7 @@ from lib.region.api import RestApi
 from lib.region.bucket import SecureBucket
 from lib.region.database import Database, Reader, Writer
 from lib.region.encryption import Encryption
+from lib.region.firewall import Firewall
 from lib.region.function import REPAIR_MINUTES, VpcFunction, function_specs
 from lib.region.network import Network
 from lib.region.observability import Observability
@@ -65,6 +66,9 @@ class Region(Component, type_name="Region"):
         self.api = RestApi(f"{name}-api", names=names, api=settings.api, profile=profile,
                        function=self.functions["payments"], key_arn=self.key.arn, api_key_value=args.api_key_value,
                        segments=args.segments, opts=inside)
+        if settings.api.firewall:
+            Firewall(f"{name}-firewall", names=names, api=settings.api, profile=profile, key_arn=self.key.arn,
+                     stage=self.api.stage, opts=inside)
         self.observability = Observability(f"{name}-alarms", names=names, peer=args.peer, settings=settings,
                                            key_arn=self.key.arn, opts=inside)
         self.vault = aws.backup.Vault(f"{name}-vault", name=names.vault, kms_key_arn=self.key.arn,

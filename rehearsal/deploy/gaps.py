@@ -32,6 +32,7 @@ GAPS = {
     "DomainName": "a name used in two regions always resolves to the first, so requests address the API by its id",
     "MetricAlarm": "dimensions, datapoints and missing data are ignored",
     "TopicSubscription": "no e-mail is sent",
+    "WebAcl": "not created: the emulator inspects no request",
     "VaultLockConfiguration": "not created: the emulator has none",
     "BucketObjectLockConfiguration": "who may bypass governance is not checked",
     "Plan": "no backup runs and none is copied",

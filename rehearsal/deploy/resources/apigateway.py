@@ -101,7 +101,8 @@ RESOURCE_TYPES = {
         renames={**_REST, "deployment": "deploymentId", "xrayTracingEnabled": "tracingEnabled"},
         id=Template("ags-{in[restApi]}-{in[stageName]}"), adoption=Adoption(Template("{in[restApi]}/{in[stageName]}")),
         after_create=(Call("update_stage", {"patchOperations": _ACCESS_LOG}, when="in.accessLogSettings"),),
-        outputs={"invokeUrl": Template("{endpoint}/_aws/execute-api/{in[restApi]}/{in[stageName]}")},
+        outputs={"arn": Template("arn:aws:apigateway:{region}::/restapis/{in[restApi]}/stages/{in[stageName]}"),
+                 "invokeUrl": Template("{endpoint}/_aws/execute-api/{in[restApi]}/{in[stageName]}")},
         read=(Call("get_stage", _STAGE),), held={"accessLogSettings": ""}, replace=words("restApi stageName"), update={
             "deployment": _patch("update_stage", {"/deploymentId": "in.deployment"}),
             "xrayTracingEnabled": _patch("update_stage", {"/tracingEnabled": "to_string(in.xrayTracingEnabled)"}),

@@ -108,6 +108,9 @@ TYPES: Mapping[str, Expected] = MappingProxyType({
     "sns.TopicSubscription": PLAIN,
     "vpc.SecurityGroupEgressRule": TAGGED,
     "vpc.SecurityGroupIngressRule": TAGGED,
+    "wafv2.WebAcl": named(128, tags=True),
+    "wafv2.WebAclAssociation": PLAIN,
+    "wafv2.WebAclLoggingConfiguration": PLAIN,
     "xray.SamplingRule": named(32, "ruleName", tags=True),
     "random.RandomPassword": Expected(in_use=True),
 })

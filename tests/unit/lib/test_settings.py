@@ -85,7 +85,7 @@ def test_defaults() -> None:
         health_check=HealthCheckSettings(interval=10, threshold=3, look=60, path=1),
         objectives=Objectives(recovery_time=900, recovery_point=200),
         failover_mode=FailoverMode.MANUAL,
-        api=ApiSettings(rate_limit=100, burst_limit=200, manage_account=True),
+        api=ApiSettings(rate_limit=100, burst_limit=200, firewall=False, manage_account=True),
         function_concurrency=-1,
         alarm_email=None,
         tags={},
@@ -191,6 +191,8 @@ ACCEPTED: list[tuple[str, str, Mapping[str, str], str, object]] = [
     ("failoverMode", "automatic", DOMAIN, "failover_mode", "automatic"),
     ("apiRateLimit", "200", {}, "api.rate_limit", 200),
     ("apiBurstLimit", "100", {}, "api.burst_limit", 100),
+    ("firewall", "true", {}, "api.firewall", True),
+    ("firewall", "false", {"profile": "prod"}, "api.firewall", False),
     ("manageApiGatewayAccount", "false", {}, "api.manage_account", False),
     ("functionConcurrency", "1000", {"databaseInstanceClass": "db.r7g.large"}, "function_concurrency", 1000),
     ("functionConcurrency", "179", {"databaseMinCapacity": "1", "apiRateLimit": "50"}, "function_concurrency", 179),
@@ -232,7 +234,7 @@ def test_a_shell_decides_neither_which_stack_this_is_nor_how_its_data_is_protect
     # A strong table stays one:
     # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/multi-region-strong-consistency-gt.html
     protecting = {"deletionProtection", "retainData", "allowChange", "receiptsLockDays", "backupLock"}
-    assert set(KEYS) - VARIABLES.keys() == FIXED | protecting | {"tags", "checkPath"}
+    assert set(KEYS) - VARIABLES.keys() == FIXED | protecting | {"tags", "checkPath", "firewall"}
     assert {"account", "primaryRegion", "drRegion", "environmentSuffix", "tableConsistency", "witnessRegion", "profile",
             "primaryVpcCidr", "drVpcCidr", "domainName", "hostedZoneId", "databaseSecretArn", "primaryZones",
             "drZones", "primaryKeyOrigin", "awsEndpoint"} == FIXED
@@ -342,6 +344,7 @@ REFUSED: list[tuple[Mapping[str, str], str]] = [
     ({"databaseInstanceClass": "db.t4g.medium"},
      "databaseInstanceClass = 'db.t4g.medium': must be db.serverless, or a "),
     ({"checkPath": "0"}, "checkPath = '0': must be a whole number, 1 to 1000000"),
+    ({"firewall": "yes"}, "firewall = 'yes': must be true or false"),
     ({"lookInterval": "5"}, "lookInterval = '5': must be 10 or 20 or 30 or 60"),
     ({"recoveryPointObjective": "1.5"}, "recoveryPointObjective = '1.5': must be a whole number, 0 to 86400"),
     ({"recoveryPointObjective": "0"}, "recoveryPointObjective = '0': needs tableConsistency strong"),

@@ -87,7 +87,7 @@ def test_the_totals_are_the_sums_of_the_lines() -> None:
 
 
 def test_every_service_that_has_a_price_is_used() -> None:
-    used = {item["service"] for item in estimate(DOMAIN)["items"]}
+    used = {item["service"] for item in estimate(DOMAIN, "firewall=true")["items"]}
     assert {key.partition(".")[0] for key in cost.PRICES["prices"]} == used
 
 
@@ -162,3 +162,12 @@ def test_without_json_tables_are_printed(capsys: pytest.CaptureFixture[str]) -> 
     shown = capsys.readouterr().out
     for text in ("total", "2 x db.r7g.large", "What one more setting changes", "a domain"):
         assert text in shown
+
+
+def test_a_firewall_costs_its_rules_and_every_request() -> None:
+    off, on = (estimate(DOMAIN, f"firewall={each}") for each in ("false", "true"))
+    assert {item["service"] for item in on["items"]} - {item["service"] for item in off["items"]} == {"waf"}
+    # An ACL and two rules in each region, and the requests of checkers and controllers.
+    assert 14 < on["idle"] - off["idle"] < 14 + 0.6 * 20
+    assert off["added_by"]["firewall=true"] == pytest.approx(on["with_load"] - off["with_load"], abs=0.02)
+    assert on["added_by"]["firewall=false"] == pytest.approx(off["with_load"] - on["with_load"], abs=0.02)
