@@ -14,7 +14,6 @@ from botocore.exceptions import ClientError
 from contract import (
     ALIAS,
     ALIVE,
-    CHECK_PATH_KEY,
     DATABASE_EVENTS,
     DEAD,
     LEVER_KEY,
@@ -24,12 +23,11 @@ from contract import (
     Store,
 )
 from payments.clock import Clock
-from payments.deadline import Deadline, Timing
 from payments.errors import StoreUnavailable
 from recovery.control_table import ControlTable
 from recovery.environment import READ_TIMEOUT, Environment
 from recovery.errors import AwsFailure, aws_failures
-from recovery.observation import DENIED, LIVENESS_TIMEOUT, ProbeResult, ask_readiness, lever_is_pulled, look
+from recovery.observation import DENIED, PublicChecks, ask_readiness
 from recovery.plan import AVAILABLE, Facts, Plan
 from recovery.stack import Site
 
@@ -61,27 +59,9 @@ class Cloud:
         return self.environment.clients(service, self.plan.target.region, read)
 
     @cached_property
-    def segment(self) -> str:
-        """The secret segment of the paths that health checks ask, in either region, as the target's bucket has it."""
-        client, deadline = self.client("s3"), Deadline(
-            Timing(connect=LIVENESS_TIMEOUT, read=0, attempts=1), LIVENESS_TIMEOUT, self.environment.runtime)
-        with aws_failures("path of the health checks"):
-            return deadline.call(lambda: str(client.get_object(
-                Bucket=self.plan.target.control_bucket, Key=CHECK_PATH_KEY)["Body"].read().decode()), lambda _: False)
-
-    def look(self, site: Site) -> ProbeResult:
-        """A look at a region from outside; calls that region. Never raises."""
-        try:
-            found = look(self.environment, site, self.segment)
-        except AwsFailure as error:
-            return ProbeResult(alive=None, why=str(error))
-        if found.alive is None:
-            vars(self).pop("segment", None)  # it may have changed: the next look reads it again
-        return found
-
-    def other_lever_is_pulled(self) -> bool:
-        """Whether the other region's API says that its lever is pulled; also true if it does not say."""
-        return lever_is_pulled(self.environment, self.plan.other, self.segment)
+    def checks(self) -> PublicChecks:
+        """What health checks ask, by the path that the target's region keeps."""
+        return PublicChecks(environment=self.environment, keeper=self.plan.target)
 
     def led_to(self) -> str:
         """The region that the zone's own name servers lead clients to, empty if that is unknown. Never raises."""
@@ -113,7 +93,7 @@ class Cloud:
             writer, cluster, instances = self.writer(), self.cluster(), self.instances()
         except AwsFailure as error:
             wrong[Store.LEDGER] = str(error)
-        own, led_to = self.look(self.plan.target), self.led_to()
+        own, led_to = self.checks.look(self.plan.target), self.led_to()
         if not own.alive:  # its function may be well: its API may be flooded, or the way to it from here be cut
             asked = ask_readiness(self.environment, self.plan.target)
             own = replace(asked, alive=own.alive, why=own.why if asked.ready or own.alive is False else asked.why)
@@ -121,7 +101,7 @@ class Cloud:
             lever = self.lever(self.plan.target)
         except AwsFailure as error:
             wrong["control bucket"] = str(error)
-        other = self.look(self.plan.other) if self.plan.action.planned else None
+        other = self.checks.look(self.plan.other) if self.plan.action.planned else None
         return Facts(now=now, record=record, writer=writer, cluster=cluster, instances=instances, own=own, wrong=wrong,
                      observation=observation, led_to=led_to, lever=lever, other=other)
 

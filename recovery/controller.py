@@ -126,7 +126,7 @@ class Controller:
     def _look(self, driver: str, record: ControlRecord, before: Observation | None) -> None:
         cloud, table, other, region = self.cloud, self.cloud.table, self.cloud.plan.other, self.region
         at = table.heard
-        seen = cloud.look(other)
+        seen = cloud.checks.look(other)
         since = Stopwatch(cloud.clock)
         outside, ended = cloud.seen(other), table.now
         facts = cloud.facts()
@@ -263,7 +263,7 @@ class Controller:
             log("lever pulled")
         elif facts.lever:
             preferred = own == cloud.plan.stack.sites[0] and not led_away and seen.alive
-            if not leads or (preferred and not cloud.other_lever_is_pulled()):
+            if not leads or (preferred and not cloud.checks.lever_is_pulled(cloud.plan.other)):
                 cloud.set_lever(own, pulled=False)
                 log("lever reset")
 

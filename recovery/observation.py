@@ -5,16 +5,17 @@ Nothing here raises for what it finds. Times are those of the table service (see
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from http import HTTPStatus
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from contract import HEALTH_PATH, LEVER_PATH, READINESS, UNREADY
+from contract import CHECK_PATH_KEY, HEALTH_PATH, LEVER_PATH, READINESS, UNREADY
 from payments.deadline import Deadline, Timing
 from recovery.environment import Environment, HttpReply
+from recovery.errors import AwsFailure, aws_failures
 from recovery.record import known
 from recovery.stack import Site, Stack
 
@@ -81,6 +82,38 @@ def lever_is_pulled(environment: Environment, site: Site, segment: str) -> bool:
     """Whether a region's API says that its lever is pulled; also true if it does not say."""
     reply = get(environment, f"{site.api_endpoint}/{segment}{LEVER_PATH}", LIVENESS_TIMEOUT)
     return json_object(reply.body).get("takeover") is not False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublicChecks:
+    """Asks regions what health checks ask, by the secret path that the control bucket of the region `keeper` has."""
+
+    environment: Environment
+    keeper: Site
+
+    @cached_property
+    def segment(self) -> str:
+        """The secret segment of the path, the same for both regions. Raises AwsFailure."""
+        client = self.environment.clients("s3", self.keeper.region)
+        deadline = Deadline(Timing(connect=LIVENESS_TIMEOUT, read=0, attempts=1), LIVENESS_TIMEOUT,
+                            self.environment.runtime)
+        with aws_failures("path of the health checks"):
+            return deadline.call(lambda: str(client.get_object(
+                Bucket=self.keeper.control_bucket, Key=CHECK_PATH_KEY)["Body"].read().decode()), lambda _: False)
+
+    def look(self, site: Site) -> ProbeResult:
+        """A look at a region from outside; calls that region. Never raises."""
+        try:
+            found = look(self.environment, site, self.segment)
+        except AwsFailure as error:
+            return ProbeResult(alive=None, why=str(error))
+        if found.alive is None:
+            vars(self).pop("segment", None)  # it may have changed: the next look reads it again
+        return found
+
+    def lever_is_pulled(self, site: Site) -> bool:
+        """Whether a region's API says that its lever is pulled; also true if it does not say. Raises AwsFailure."""
+        return lever_is_pulled(self.environment, site, self.segment)
 
 
 def get(environment: Environment, url: str, timeout: float) -> HttpReply:

@@ -55,9 +55,9 @@ def _questions(environment: Environment, stack: Stack, site: Site) -> dict[str, 
                         for target in (site, stack.other(site.region)))
 
     def api() -> Part:
-        found = cloud.look(site)
+        found = cloud.checks.look(site)
         if found.alive is None:  # a region that is lost does not say by which path it is asked
-            found = elsewhere.look(site)
+            found = elsewhere.checks.look(site)
         return {key: value for key, value in asdict(found).items() if key in KEYS}
 
     def watch() -> Part:

@@ -58,7 +58,7 @@ def rejoin(steps: AwsSteps, _: Hold) -> str | None:
     if member is None:
         raise AwsFailure(f"{target.cluster_id} is not a member of the global database: AWS adds it once its region has "
                          "recovered; if it does not, add it by hand")
-    follows = (cloud.look(target).alive and member.get("SynchronizationStatus") != RESYNCING
+    follows = (cloud.checks.look(target).alive and member.get("SynchronizationStatus") != RESYNCING
                and cloud.cluster() == AVAILABLE and cloud.instances())
     return f"{target.region} follows the writer" if follows else None
 

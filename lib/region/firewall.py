@@ -30,26 +30,26 @@ class Firewall(Component, type_name="Firewall"):
     def __init__(self, name: str, *, names: Names, api: ApiSettings, profile: Profile, key_arn: pulumi.Input[str],
                  stage: aws.apigateway.Stage, opts: pulumi.ResourceOptions) -> None:
         super().__init__(name, opts)
-        rules: list[dict[str, Any]] = [
-            {"name": "rate", "priority": 0,
+        rules: list[Any] = [
+            {"name": "rate", "priority": 0, "visibility_config": _visible("rate"),
              "action": {"block": {"custom_response": {"response_code": TOO_MANY}}},
              "statement": {"rate_based_statement": {
                  "limit": limit(api), "aggregate_key_type": "IP", "evaluation_window_sec": WINDOW}}},
-            {"name": "common", "priority": 1, "override_action": {"none": {}},
-             "statement": {"managed_rule_group_statement": {
+            {"name": "common", "priority": 1, "visibility_config": _visible("common"),
+             "override_action": {"none": {}}, "statement": {"managed_rule_group_statement": {
                  "vendor_name": "AWS", "name": "AWSManagedRulesCommonRuleSet"}}}]
         acl = aws.wafv2.WebAcl(
-            f"{name}-acl", name=names.api, scope="REGIONAL", default_action={"allow": {}}, opts=self.opts(),
-            visibility_config=_visible(names.api),
-            rules=[{**rule, "visibility_config": _visible(rule["name"])} for rule in rules])
+            f"{name}-acl", name=names.api, scope="REGIONAL", rules=rules, visibility_config=_visible(names.api),
+            default_action=aws.wafv2.WebAclDefaultActionArgs(allow=aws.wafv2.WebAclDefaultActionAllowArgs()),
+            opts=self.opts())
         aws.wafv2.WebAclAssociation(f"{name}-stage", web_acl_arn=acl.arn, resource_arn=stage.arn, opts=self.opts())
         logs = aws.cloudwatch.LogGroup(f"{name}-logs", name=names.firewall_logs, kms_key_id=key_arn,
                                        retention_in_days=profile.log_retention_days, opts=self.opts())
+        hidden: list[Any] = [{"uri_path": {}}, {"single_header": {"name": "x-api-key"}},
+                             {"single_header": {"name": "authorization"}}]
         aws.wafv2.WebAclLoggingConfiguration(
-            f"{name}-logging", resource_arn=acl.arn, log_destination_configs=[logs.arn], opts=self.opts(),
-            redacted_fields=[{"uri_path": {}}, *({"single_header": {"name": header}}
-                                                 for header in ("x-api-key", "authorization"))],
-            logging_filter={"default_behavior": "DROP", "filters": [{
+            f"{name}-logging", resource_arn=acl.arn, log_destination_configs=[logs.arn], redacted_fields=hidden,
+            opts=self.opts(), logging_filter={"default_behavior": "DROP", "filters": [{
                 "behavior": "KEEP", "requirement": "MEETS_ANY",
                 "conditions": [{"action_condition": {"action": "BLOCK"}}]}]})
         self.register_outputs({})

@@ -120,7 +120,7 @@ def test_the_path_of_the_health_checks_is_read_once_and_again_after_it_has_chang
     cloud = world.cloud()
 
     def looks(times: int) -> list[bool | None]:
-        return [world.run_task(lambda: cloud.look(world.stack.site(EAST))).alive for _ in range(times)]
+        return [world.run_task(lambda: cloud.checks.look(world.stack.site(EAST))).alive for _ in range(times)]
 
     def reads() -> int:
         return world.calls.count((WEST, "s3", "GetObject"))
@@ -128,7 +128,7 @@ def test_the_path_of_the_health_checks_is_read_once_and_again_after_it_has_chang
     assert (looks(3), reads()) == ([True] * 3, 1)
     world.buckets.write(world.control[WEST], CHECK_PATH_KEY, b"another")
     assert (looks(2), reads()) == ([True] * 2, 1)
-    vars(cloud)["segment"] = "the one before"
+    vars(cloud.checks)["segment"] = "the one before"
     assert (looks(2), reads()) == ([None] * 2, 2)
     world.buckets.write(world.control[WEST], CHECK_PATH_KEY, SEGMENT.encode())
     assert (looks(2), reads()) == ([True] * 2, 3)
@@ -138,11 +138,11 @@ def test_the_path_of_the_health_checks_is_read_once_and_again_after_it_has_chang
 def test_without_the_path_of_the_health_checks_nothing_is_known_and_nobody_waits(world: CalmWorld, mood: str) -> None:
     world.network.refusing[WEST, "s3"] = mood
     cloud, began = world.cloud(), world.scheduler.now
-    found = world.run_task(lambda: cloud.look(world.stack.site(EAST)))
+    found = world.run_task(lambda: cloud.checks.look(world.stack.site(EAST)))
     assert (found.alive, found.ready, found.why.partition(":")[0]) == (None, None, "path of the health checks")
     assert world.scheduler.now - began <= 2.5
     with pytest.raises(AwsFailure):
-        world.run_task(cloud.other_lever_is_pulled)
+        world.run_task(lambda: cloud.checks.lever_is_pulled(world.stack.site(EAST)))
 
 
 def test_a_lever_is_pulled_and_reset(world: CalmWorld) -> None:
