@@ -199,8 +199,8 @@ CLOSED: Settings = {
     "s3.BucketOwnershipControls": {"rule.objectOwnership": ["BucketOwnerEnforced"]},
     **{f"vpc.SecurityGroup{way}Rule": {"cidrIpv4": [None], "cidrIpv6": [None]} for way in ("Ingress", "Egress")},
 }
-OPEN = ("get-health", "get-takeover")
-"""The routes that Route 53's checkers ask, which can send no key."""
+OPEN = tuple(f"-checks-{slot}-{leaf}-method" for slot in ("odd", "even") for leaf in ("health", "takeover"))
+"""The routes that Route 53's checkers ask, which can send no key: their paths are secret."""
 
 
 def nothing_public(resource: Declared) -> Iterator[str]:
@@ -209,7 +209,7 @@ def nothing_public(resource: Declared) -> Iterator[str]:
         yield "leads to the internet"
     yield from held_to(CLOSED)(resource)
     if resource.kind == "apigateway.Method" and not (
-            resource.inputs.get("apiKeyRequired") or resource.name.removesuffix("-method").endswith(OPEN)):
+            resource.inputs.get("apiKeyRequired") or resource.name.endswith(OPEN)):
         yield "apiKeyRequired is not set"
     if resource.kind == "ec2.VpcEndpoint" and resource.inputs.get("policy") is not UNKNOWN:
         own = {"aws:PrincipalAccount", "aws:ResourceAccount"}

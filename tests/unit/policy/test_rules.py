@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from policy.rules import RULES, UNKNOWN, Declared, DeclaredStack, StackRule
+from policy.rules import OPEN, RULES, UNKNOWN, Declared, DeclaredStack, StackRule
 from tests.unit.lib.conftest import CASES, PREVIEWED, recording
 from tests.unit.lib.recorder import Recording
 
@@ -110,7 +110,7 @@ def faulty(kind: str, inputs: Mapping[str, Any]) -> DeclaredStack:
     for case in ("prod", "dev"):
         stack = declared_stack(recording(case), CASES[case])
         for number, resource in enumerate(stack.resources):
-            if resource.kind == kind and not resource.name.endswith(("get-health-method", "get-takeover-method")):
+            if resource.kind == kind and not resource.name.endswith(OPEN):
                 changed = [*stack.resources]
                 changed[number] = replace(resource, inputs={**resource.inputs, **inputs})
                 return replace(stack, resources=changed)
