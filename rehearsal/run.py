@@ -281,8 +281,12 @@ class Rehearsal:
     def _sandbox(self, rehearsed: RehearsedStack, deployment: Deployment) -> None:
         """Let everything run, a client too, and do what is asked from outside, until Ctrl-C."""
         with self._around(rehearsed, deployment) as environment:
-            with self._report.phase("sandbox"):
-                environment.ready()
+            try:
+                with self._report.phase("sandbox"):
+                    environment.ready()
+            except CheckFailed as error:
+                self._report.fail("sandbox", f"did not come up: {error}")
+                return
             with environment.clients(RATE, 0.0) as load, recorded(
                     load, self._outputs_file.with_name(PAYMENTS_FILE)):
                 sandbox = Sandbox(environment, load)

@@ -14,11 +14,11 @@ from rich.console import Console
 from rehearsal.cli import ROOT
 from rehearsal.deploy.project import Project
 from rehearsal.drills.scenario import choose
-from rehearsal.errors import DeploymentError, EmulatorError
+from rehearsal.errors import CheckFailed, DeploymentError, EmulatorError
 from rehearsal.report import RunReport
 from rehearsal.run import FAILED, INTERRUPTED, PASSED, Rehearsal, RunOptions
 from tests.rehearsal.cloud import ENDPOINT, Cloud
-from tests.rehearsal.fakes import World, failed, held
+from tests.rehearsal.fakes import FakeDrillEnvironment, World, failed, held
 from tests.rehearsal.stack import OUTPUTS
 from tools.migrate import MigrationFailed
 
@@ -173,6 +173,16 @@ def test_a_command_finds_the_stack_by_its_environment(
         "TAPSTACK_OUTPUTS": str(run.world.outputs_file)}
     assert f"exit {code}" in run.printed
     assert run.phases[-1] == "teardown"
+
+
+def test_a_sandbox_that_does_not_come_up_is_deleted_and_says_why(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise CheckFailed("the controllers do not report")
+
+    monkeypatch.setattr(FakeDrillEnvironment, "ready", fail)
+    assert run(sandbox=True) == FAILED
+    assert "did not come up: the controllers do not report" in " ".join(run.printed.split())
+    assert (run.world.waited, run.phases[-1]) == (0, "teardown")
 
 
 def test_a_sandbox_says_how_to_break_it_and_what_the_operator_types(run: Run) -> None:
