@@ -109,5 +109,13 @@ def test_a_target_is_found_in_a_line_and_in_code(target: str) -> None:
     assert targets(f"make {target}   # comment\nsee `make {target} ARGS=x`, and make sure") == {target}
 
 
+def test_the_tutorial_goes_from_a_stack_to_its_failback() -> None:
+    commands = [line for line, whole in pieces((ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")) if whole]
+    verbs = {"status", "watch", "cut", "failover", "report", "heal", "failback"}
+    assert [next((word for word in line.split() if word in verbs), line) for line in commands] == [
+        'make sandbox ARGS="--config failoverMode=manual"', "status", "watch", "cut", "status", "failover", "status",
+        "report", "heal", "failback", "status"]
+
+
 def test_a_broken_link_is_found() -> None:
     assert links("[a](b.md#c) ![d](e.svg) [f](https://g) [h](#i)") == ["b.md", "e.svg"]
