@@ -14,12 +14,16 @@ from simulator.run import Result, draw, play, shrink
 Job = tuple[int, str]
 """A seed, and its mix (empty: the seed draws it)."""
 FIXED, LONG = 4, 40  # seeds of each mix in the fixed sets
+MENDED: frozenset[Job] = frozenset({
+    (2001, "two-people"), (5, "flooded"), (12, "restored"), (22, "late-receipts"), (15, "swarm"), (11, "cannot-write"),
+    (26, "heals"), (13, "opposite-failovers"), (16, "way-cut-then-lost"), (39, "way-cut-then-lost")})
+"""Histories that broke a rule before it was mended, in every fixed set."""
 
 
 def fixed_set(known: Iterable[Known], seeds: int) -> list[Job]:
-    """The first seeds of each mix, and those that show known violations."""
+    """The first seeds of each mix, and those that show known violations or showed one once."""
     jobs = {(seed, mix) for mix in MIXES for seed in range(1, seeds + 1)}
-    return sorted(jobs | {(seed, mix) for mix, seed, _ in shows(known)})
+    return sorted(jobs | MENDED | {(seed, mix) for mix, seed, _ in shows(known)})
 
 
 def history(job: Job) -> Result:

@@ -9,7 +9,7 @@ import pytest
 from simulator import __main__ as commands
 from simulator import run
 from simulator.checkers import Violation
-from simulator.hunt import HuntFindings, fixed_set, hunt
+from simulator.hunt import MENDED, HuntFindings, fixed_set, hunt
 from simulator.known import Known, find, load, shows
 from simulator.mixes import MIXES, HistoryPlan
 from simulator.run import Result
@@ -69,8 +69,8 @@ def test_a_proof_fails_while_a_violation_is_known(capsys: pytest.CaptureFixture[
 
 def test_the_fixed_set_has_the_seeds_of_known_violations() -> None:
     jobs = fixed_set(KNOWN, 2)
-    assert (7, "swarm") in jobs
-    assert len(jobs) == 2 * len(MIXES) + 1
+    assert {(7, "swarm"), *MENDED} <= {*jobs}
+    assert len(jobs) == 2 * len(MIXES) + 1 + len(MENDED)
 
 
 def test_the_file_is_sound() -> None:
