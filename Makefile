@@ -195,6 +195,10 @@ picture: $(READY) ## Run the drill region-lost, and put its timeline into docs/i
 	@$(PY) -m rehearsal --outages none --drills region-lost
 	@mkdir -p docs/images && cp reports/region-lost.svg docs/images/region-lost.svg
 
+.PHONY: privileges
+privileges: $(READY) ## Find what fails without each permission of each role, in a rehearsal: docs/privileges.md
+	$(call stage,privileges,$(PY) -m rehearsal --exec "$(PY) -m rehearsal.privileges")
+
 .PHONY: bench
 bench: $(READY) ## Time payments on a stack deployed onto an emulator, and fail if a bound is broken
 	$(call stage,bench,$(PY) -m rehearsal --config apiRateLimit=10000 --config apiBurstLimit=10000 \

@@ -1,0 +1,263 @@
+"""`python -m rehearsal.privileges`, while a rehearsal's stack is up: which check fails without each permission.
+
+It takes one action after another out of the policy of a function's role, has the function do its work, and puts the
+policy back. It writes docs/privileges.md. Never on AWS: it changes the roles of the stack that is up.
+"""
+import json
+import os
+import ssl
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from pg8000.native import Connection
+
+from contract import (
+    DATABASE_NAME,
+    DATABASE_USER,
+    KEY_ATTRIBUTE,
+    LEVER_KEY,
+    LEVER_PATH,
+    RECEIPTS_PREFIX,
+    RECORD_KEY,
+    OutputsError,
+    read_outputs,
+)
+from rehearsal.aws.clients import EmulatorClients
+from rehearsal.errors import RehearsalError
+from rehearsal.workload.checks import expect
+from rehearsal.workload.load import new_payment
+from rehearsal.workload.region import RegionClient
+from tools.migrate import MigrationFailed, migrate
+
+PAGE = Path("docs/privileges.md")
+NOT_ENFORCED: Mapping[str, str] = {
+    "s3:ListBucket": "S3 answers 403 in place of 404 for what is missing; the emulator answers 404",
+    "kms:": "test_roles.py: the emulator asks no role for a key",
+    "logs:": "test_roles.py: the emulator writes the logs itself",
+    "ec2:": "test_roles.py: the emulator makes no network interface",
+    "xray:": "test_roles.py: the emulator traces nothing",
+}
+"""Actions that the emulator does not ask for, and what fails without them."""
+NO_FUNCTION: Mapping[str, str] = {
+    "controller": "test_controller.py, and the drills, which need all of a failover",
+    "": "test_roles.py: the emulator assumes no role of a service",
+}
+"""Roles whose work is not done here, and what fails without their permissions."""
+HEAD = """# Permissions
+
+What each role in a region may do, and what fails without it. `make privileges` writes this page: in a rehearsal it
+takes one action after another out of a role, has the function do its work, and names the first thing that fails. What
+the emulator does not enforce has the unit test that fails, or what AWS answers, instead. The gate fails if the page
+lists other permissions than the program has.
+
+| role | action | without it |
+|---|---|---|
+"""
+
+Check = Callable[[], object]
+
+
+@dataclass(frozen=True, order=True)
+class Privilege:
+    """An action that a role may do, and what fails without it; empty if nothing does."""
+
+    role: str
+    action: str
+    without: str
+
+
+def page(found: Iterable[Privilege]) -> str:
+    """The page of all permissions. Raises CheckFailed if nothing fails without one of them."""
+    rows = sorted(found)
+    expect([f"{row.role} {row.action}" for row in rows if not row.without], [], "permissions that nothing needs")
+    return HEAD + "".join(f"| {row.role} | `{row.action}` | {row.without} |\n" for row in rows)
+
+
+class FunctionWork:
+    """What the functions of the region that leads must be able to do."""
+
+    def __init__(self, outputs: Mapping[str, Any], clients: EmulatorClients) -> None:
+        self._outputs, self._clients = outputs, clients
+        self.region = RegionClient.of("primary", outputs, clients)
+        self._s3 = clients("s3", self.region.name)
+        self._control = outputs["primary_control_bucket"]
+
+    def checks(self) -> Mapping[str, Mapping[str, Check]]:
+        """The work of each function, by its role."""
+        return {"payments": self._payments(), "reconcile": self._reconcile(), "migrate": self._migrate()}
+
+    def _payments(self) -> Mapping[str, Check]:
+        """The work of the payments function."""
+        api = self.region.api
+
+        def pay() -> None:
+            expect(api.pay(new_payment()).status, 201, "status")
+
+        def find() -> None:
+            payment = new_payment()
+            api.pay(payment)
+            expect(api.find(payment[KEY_ATTRIBUTE]).status, 200, "status")
+
+        def again() -> None:
+            payment = new_payment()
+            expect((api.pay(payment).status, api.pay(payment).status), (201, 201), "statuses")
+
+        def lever(*, pulled: bool) -> Check:
+            def look() -> None:
+                if pulled:
+                    self._s3.put_object(Bucket=self._control, Key=LEVER_KEY, Body=b"")
+                status = api.request("GET", LEVER_PATH).status
+                self._s3.delete_object(Bucket=self._control, Key=LEVER_KEY)
+                expect(status, 200 if pulled else 404, "status")
+            return look
+
+        return {"accepts a payment": pay, "finds a payment": find, "answers a repeated payment": again,
+                "sees that its lever is reset": lever(pulled=False),
+                "sees that its lever is pulled": lever(pulled=True)}
+
+    def _reconcile(self) -> Mapping[str, Check]:
+        """The work of repair."""
+        region = self.region
+
+        table, item = self._clients("dynamodb", region.name), {"TableName": region.table}
+
+        def delete_item(key: Any, _receipt: str) -> None:
+            table.delete_item(**item, Key=key)
+
+        def leave_pending(key: Any, _receipt: str) -> None:
+            table.update_item(**item, Key=key, UpdateExpression="SET #s = :p, epoch = :e",
+                              ExpressionAttributeNames={"#s": "status"},
+                              ExpressionAttributeValues={":p": {"S": "PENDING"}, ":e": {"N": "0"}})
+
+        def delete_receipt(_key: Any, receipt: str) -> None:
+            for version in self._s3.list_object_versions(Bucket=region.bucket, Prefix=receipt)["Versions"]:
+                self._s3.delete_object(Bucket=region.bucket, Key=receipt, VersionId=version["VersionId"])
+
+        def hide_receipt(_key: Any, receipt: str) -> None:
+            self._s3.delete_object(Bucket=region.bucket, Key=receipt)
+
+        def repaired(damage: Callable[[Any, str], None]) -> Check:
+            def restore() -> None:
+                payment = new_payment()
+                region.api.pay(payment)
+                name = payment[KEY_ATTRIBUTE]
+                damage({KEY_ATTRIBUTE: {"S": name}}, f"{RECEIPTS_PREFIX}{name}.json")
+                found = region.reconciled()
+                kept = region.item(name) or {}
+                expect((found["error"], kept.get("status")), ("", {"S": "SETTLED"}), "error and status of the item")
+                region.receipt(name)
+            return restore
+
+        return {"restores an item": repaired(delete_item), "settles what was left pending": repaired(leave_pending),
+                "restores a receipt": repaired(delete_receipt),
+                "restores a receipt below a delete marker": repaired(hide_receipt)}
+
+    def _migrate(self) -> Mapping[str, Check]:
+        """The work of the function that brings the ledger's schema up to date."""
+        table = self._clients("dynamodb", self.region.name)
+        record = {KEY_ATTRIBUTE: {"S": RECORD_KEY}}
+
+        def write() -> None:
+            kept = table.get_item(TableName=self.region.table, Key=record)["Item"]
+            table.delete_item(TableName=self.region.table, Key=record)
+            try:
+                migrate(self._outputs, self._clients)
+                expect("Item" in table.get_item(TableName=self.region.table, Key=record), True, "record")
+            finally:
+                table.put_item(TableName=self.region.table, Item=kept)
+
+        return {"writes the record that is missing": write}
+
+    def disconnect(self) -> None:
+        """End the functions' connections to the ledger: a login is asked for only when one begins."""
+        secret = self._clients("secretsmanager", self.region.name).get_secret_value(
+            SecretId=self._outputs["database_secret_arn"])["SecretString"]
+        with closing(Connection(
+                json.loads(secret)["username"], host=self._outputs["primary_cluster_endpoint"],
+                port=int(self._outputs["primary_cluster_port"]), database=DATABASE_NAME,
+                password=json.loads(secret)["password"],
+                ssl_context=ssl.create_default_context(cafile=os.environ["PGSSLROOTCERT"]))) as session:
+            session.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = :user",
+                        user=DATABASE_USER)
+
+
+def without(document: Mapping[str, Any], action: str) -> dict[str, Any]:
+    """A policy in which no statement allows an action."""
+    def reduced(statement: Mapping[str, Any]) -> dict[str, Any]:
+        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        return {**statement, "Action": [each for each in actions if each != action]}
+
+    found = [reduced(each) if each["Effect"] == "Allow" else dict(each) for each in document["Statement"]]
+    return {**document, "Statement": [each for each in found if each["Action"]]}
+
+
+def allowed(document: Mapping[str, Any]) -> list[str]:
+    """The actions that a policy allows."""
+    return sorted({action for each in document["Statement"] if each["Effect"] == "Allow"
+                   for action in (each["Action"] if isinstance(each["Action"], list) else [each["Action"]])})
+
+
+def not_enforced(action: str) -> str:
+    """Why the emulator does not ask for an action, and what fails without it; empty if it asks."""
+    return NOT_ENFORCED.get(action) or NOT_ENFORCED.get(action.partition(":")[0] + ":") or ""
+
+
+def first_failure(checks: Mapping[str, Check]) -> str:
+    """The name of the first check that fails; empty if none does."""
+    for name, check in checks.items():
+        try:
+            check()
+        except (RehearsalError, MigrationFailed, BotoCoreError, ClientError):
+            return name
+    return ""
+
+
+def examine(outputs: Mapping[str, Any], clients: EmulatorClients) -> Iterator[Privilege]:
+    """Take each permission out of each role of a region in turn. Raises CheckFailed if something fails with all."""
+    work, region = FunctionWork(outputs, clients), outputs["primary_region"]
+    iam, checks = clients("iam", region), work.checks()
+    for role in iam.list_roles()["Roles"]:
+        label, ours = role["RoleName"].removeprefix("tapstack-"), f"-{outputs['environment_suffix']}-{region}"
+        if not label.endswith(ours):
+            continue
+        label = label.removesuffix(ours)
+        expect(first_failure(checks.get(label, {})), "", f"what fails for {label} with all permissions")
+        for name in iam.list_role_policies(RoleName=role["RoleName"])["PolicyNames"]:
+            policy = {"RoleName": role["RoleName"], "PolicyName": name}
+            whole = iam.get_role_policy(**policy)["PolicyDocument"]
+            for action in allowed(whole):
+                reason = not_enforced(action) if label in checks else NO_FUNCTION.get(label, NO_FUNCTION[""])
+                if not reason:
+                    iam.put_role_policy(**policy, PolicyDocument=json.dumps(without(whole, action)))
+                    work.disconnect()
+                    reason = first_failure(checks[label])
+                    iam.put_role_policy(**policy, PolicyDocument=json.dumps(whole))
+                    work.disconnect()
+                yield Privilege(label, action, reason)
+
+
+def main() -> None:
+    """Examine the stack of a rehearsal that is up."""
+    try:
+        outputs, endpoint = read_outputs(os.environ), os.environ["AWS_ENDPOINT_URL"]
+    except (KeyError, OutputsError) as error:
+        typer.echo(f"privileges: no stack is up here ({error}): use make privileges", err=True)
+        raise typer.Exit(2) from None
+    found = []
+    try:
+        for each in examine(outputs, EmulatorClients(endpoint, connections=1)):
+            typer.echo(f"  {each.role} {each.action}: {each.without or 'NOTHING FAILS'}")
+            found.append(each)
+        PAGE.write_text(page(found), encoding="utf-8")
+    except (RehearsalError, BotoCoreError, ClientError) as error:
+        typer.echo(f"privileges: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+if __name__ == "__main__":
+    typer.run(main)
