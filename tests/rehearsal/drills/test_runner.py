@@ -265,7 +265,7 @@ def test_recovery_is_timed_and_its_overhead_checked_unless_the_scenario_says_no(
         result = run(environment, drill(CUT, MOVED, **LOST, overhead=overhead))
         assert result.recovery
         assert result.recovery.overhead_s == pytest.approx(20.1 - 3 - 6)
-        assert ("own overhead at most 2 s" in verdicts(result)) is overhead
+        assert ("own overhead at most 1 s" in verdicts(result)) is overhead
 
 
 def test_what_fails_ends_the_actions_and_the_rest_is_judged_all_the_same() -> None:
