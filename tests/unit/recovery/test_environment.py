@@ -151,9 +151,10 @@ def test_no_answer_is_a_reply_too(server: Server, answer: bytes, why: str) -> No
 
 
 def test_a_server_that_is_not_there() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    assert send("GET", f"http://127.0.0.1:{port}", PATIENCE) == HttpReply(0, why="ConnectionRefusedError")
+    with socket.socket() as bound:  # nobody else can listen there meanwhile
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        assert send("GET", url, PATIENCE) == HttpReply(0, why="ConnectionRefusedError")
     assert send("GET", "http:///x", PATIENCE) == HttpReply(0, why="no host given")
 
 
