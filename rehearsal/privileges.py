@@ -20,8 +20,6 @@ from contract import (
     DATABASE_NAME,
     DATABASE_USER,
     KEY_ATTRIBUTE,
-    LEVER_KEY,
-    LEVER_PATH,
     RECEIPTS_PREFIX,
     RECORD_KEY,
     OutputsError,
@@ -85,7 +83,6 @@ class FunctionWork:
         self._outputs, self._clients = outputs, clients
         self.region = RegionClient.of("primary", outputs, clients)
         self._s3 = clients("s3", self.region.name)
-        self._control = outputs["primary_control_bucket"]
 
     def checks(self) -> Mapping[str, Mapping[str, Check]]:
         """The work of each function, by its role."""
@@ -107,18 +104,15 @@ class FunctionWork:
             payment = new_payment()
             expect((api.pay(payment).status, api.pay(payment).status), (201, 201), "statuses")
 
-        def lever(*, pulled: bool) -> Check:
-            def look() -> None:
-                if pulled:
-                    self._s3.put_object(Bucket=self._control, Key=LEVER_KEY, Body=b"")
-                status = api.request("GET", LEVER_PATH).status
-                self._s3.delete_object(Bucket=self._control, Key=LEVER_KEY)
-                expect(status, 200 if pulled else 404, "status")
-            return look
+        def lost() -> None:
+            payment = new_payment()
+            api.pay(payment)
+            table = self._clients("dynamodb", self.region.name)
+            table.delete_item(TableName=self.region.table, Key={KEY_ATTRIBUTE: {"S": payment[KEY_ATTRIBUTE]}})
+            expect(api.pay(payment).status, 201, "status")
 
         return {"accepts a payment": pay, "finds a payment": find, "answers a repeated payment": again,
-                "sees that its lever is reset": lever(pulled=False),
-                "sees that its lever is pulled": lever(pulled=True)}
+                "answers a repeat of what the table has lost": lost}
 
     def _reconcile(self) -> Mapping[str, Check]:
         """The work of repair."""

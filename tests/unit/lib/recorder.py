@@ -233,6 +233,7 @@ def record(config: Mapping[str, str] | None = None, *, known: bool = True,
     """
     recording = recording or Recording()
     calls = _Calls(recording)
+    _ensure_event_loop()  # type: ignore[no-untyped-call]
     mocks.set_mocks(calls, project=PROJECT, stack=STACK, organization="organization", preview=not known,
                     monitor=_Monitor(calls, recording, known))
     keys = {"account": ACCOUNT, "environmentSuffix": "dev", **(config or {})}
