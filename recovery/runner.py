@@ -79,19 +79,23 @@ class Hold:
         """
         record, plan, intent = self.record, self.cloud.plan, self.intent
         if not self.run.epoch:
-            if intent.since.seconds() > EVIDENCE_LASTS and not plan.action.planned:
-                raise EvidenceTooOld(EVIDENCE_LASTS)
             moved = record.at if plan.action is Action.FAILOVER else 0.0 if plan.action.planned else record.moved
-            self.lead(max(record.epoch, intent.facts.own.ledger_epoch), moved=moved)
+            self.lead(max(record.epoch, intent.facts.own.ledger_epoch), unless_old=not plan.action.planned, moved=moved)
         elif (record.region, record.epoch) != (plan.target.region, self.run.epoch):
             raise GivenUp(f"{record.region} leads under epoch {record.epoch} since")
         self.fenced = self.fenced or Stopwatch(self.cloud.clock)
         return self.run.epoch
 
-    def lead(self, seen: int, **changes: Any) -> None:
-        """Make the target the leader under an epoch above one that was seen. Raises what `prove` raises."""
+    def lead(self, seen: int, *, unless_old: bool = False, **changes: Any) -> None:
+        """Make the target the leader under an epoch above one that was seen.
+
+        Raises what `prove` raises, and with `unless_old` EvidenceTooOld: it is looked at once the lock is held, since a
+        frozen process may have held it for long.
+        """
         target, stack = self.cloud.plan.target, self.cloud.plan.stack
         with self._lock:
+            if unless_old and self.intent.since.seconds() > EVIDENCE_LASTS:
+                raise EvidenceTooOld(EVIDENCE_LASTS)
             epoch = next_epoch(seen, primary=target == stack.sites[0])
             self._write(region=target.region, epoch=epoch, run=replace(self.run, epoch=epoch), **changes)
 

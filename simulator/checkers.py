@@ -149,7 +149,11 @@ def the_threshold_is_elapsed_time(world: "World") -> Iterator[Violation]:
 
 @safety
 def evidence_is_recent(world: "World") -> Iterator[Violation]:
-    """No failover on an observation that is old by the true clock, unless a person accepted the loss."""
+    """No failover on an observation that is old by the true clock, unless a person accepted the loss.
+
+    What counts is the moment at which its driver began to write the fence. A process that is frozen right there writes
+    late: it finds that out before it promotes, and what it did is undone.
+    """
     for event in _failovers(world):
         if not event.facts["accepted"] and event.facts["looked"] > FRESH_LOOKS * world.stack.look_interval + 15.0:
             yield Violation("stale evidence", event.at, f"the controller's last look was {event.facts['looked']} s ago")

@@ -96,7 +96,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("recovery.plan:resumes", "and bool(run.epoch)", ""),
         ("recovery.controller:Controller.look_once", "if still and not run.epoch:", "if False:"))),
     Mutant("a decision never grows old before its fence", 14, "decider-frozen", (
-        ("recovery.runner:Hold.fence", "intent.since.seconds() > EVIDENCE_LASTS", "False"),)),
+        ("recovery.runner:Hold.lead", "self.intent.since.seconds() > EVIDENCE_LASTS", "False"),)),
     Mutant("an old observation counts", 15, "skewed", (
         ("recovery.observation:Observation.is_fresh", "now - self.at <= self.interval * FRESH_LOOKS", "True"),)),
     Mutant("the smaller of two lags counts", 15, "stall-then-loss", (

@@ -114,6 +114,7 @@ class SimulatedNetwork:
 
         Raises NoAnswer within `connect` seconds if nobody is reached, and within `patience` if no answer comes.
         """
+        began = self.scheduler.now
         fate, delay = self._leave(call)
         scheduler, task = self.scheduler, self.scheduler.task()
         number = task.waiting + 1
@@ -123,6 +124,7 @@ class SimulatedNetwork:
             back = self.latency(call.region, call.caller.place)
             waits = max(0.0, call.patience - delay)
             if call.region not in self.dead:
+                call.caller.asked = began
                 try:
                     found: tuple[Any, Exception | None] = serve(), None
                 except Exception as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught

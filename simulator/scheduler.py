@@ -19,13 +19,14 @@ class Process:
     nothing; `stands_still`: its monotonic clock does not count that time either, as in Lambda.
     """
 
-    __slots__ = ("alive", "calls", "ended", "idle_since", "name", "parked", "place", "proved", "scheduler", "shuns",
-                 "skew", "spared", "stands_still", "stood", "thaw")
+    __slots__ = ("alive", "asked", "calls", "ended", "idle_since", "name", "parked", "place", "proved", "scheduler",
+                 "shuns", "skew", "spared", "stands_still", "stood", "thaw")
 
     def __init__(self, scheduler: "Scheduler", name: str, place: str, *, stands_still: bool = False) -> None:
         self.scheduler, self.name, self.place, self.stands_still = scheduler, name, place, stands_still
         self.alive, self.spared = True, False  # a spared process is never struck: it is no part of the product
         self.skew = self.stood = self.thaw = 0.0
+        self.asked = 0.0  # when it began the call that is served now, before it was struck there
         self.calls, self.proved = 0, 0  # calls that it has begun, now and when it last proved that a run is its own
         self.shuns = ""  # the region that it must not call, since it fails over from it
         self.idle_since: float | None = None

@@ -449,7 +449,7 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
             resumed=begun != writer.name, automatic=writer.place != OUTSIDE, accepted=run and run.accepted,
             missing=len(missing),
             exposure=round(self.served[other] - oldest, 1) if missing else 0.0, reported=self.reported(leader),
-            looked=round(now - self._looked.get(leader, 0.0), 1), served=round(now - self.served[other], 1),
+            looked=round(writer.asked - self._looked.get(leader, 0.0), 1), served=round(now - self.served[other], 1),
             other_pays=self.takes_payments(other) and now - self.served[other] < RECENT,
             paused=self.paused(leader), seen=self.route53.sees(other), flooded=other in self.gateway.flooded,
             dead=round(now - self.network.dead[other], 1) if other in self.network.dead else None)

@@ -168,6 +168,20 @@ def test_a_decision_that_has_grown_old_is_not_fenced_on(world: CalmWorld) -> Non
     assert world.record().region == EAST
 
 
+def test_a_decision_that_grows_old_while_another_task_writes_is_not_fenced_on(world: CalmWorld) -> None:
+    hold, process = world.claim(), world.process()
+
+    def write_for_long() -> None:
+        with hold._lock:  # pylint: disable=protected-access
+            process.sleep(EVIDENCE_LASTS + 0.1)
+
+    world.scheduler.spawn(process, write_for_long)
+    world.wait(0.1)
+    with pytest.raises(EvidenceTooOld):
+        world.run_task(hold.fence)
+    assert world.record().region == EAST
+
+
 @pytest.mark.parametrize("stop", [
     lambda process: process.freeze(900.0), lambda process: setattr(process, "skew", -900.0)])
 def test_a_driver_that_was_frozen_does_not_fence_whatever_its_clocks_say(
