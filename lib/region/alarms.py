@@ -66,7 +66,6 @@ def alarm_specs(names: Names, peer: Names, settings: Settings) -> list[AlarmSpec
         f"aws backup list-backup-jobs --by-state FAILED --region {names.region}")
     found = [
         AlarmSpec(key="other-region", what=f"{peer.region} does not answer, or the controller reports nothing",
-                  command=f"{STATUS}`, then `python -m recovery failover --to {names.region}",
                   namespace=METRICS_NAMESPACE, metric=Metric.OTHER_REGION_HEALTHY,
                   dimensions={STACK_DIMENSION: names.suffix}, statistic="Maximum", threshold=1, periods=2,
                   comparison="LessThanThreshold", missing=SILENCE_IS_A_FAILURE),
