@@ -174,6 +174,10 @@ outages: $(READY) ## The loss of the writer and the drills of the gate, with an 
 sandbox: $(READY) ## Leave a rehearsed stack up with everything running, to be broken from another shell
 	@$(PY) -m rehearsal --sandbox $(ARGS)
 
+.PHONY: tutorial
+tutorial: $(READY) ## Type every command of docs/tutorial.md on a sandbox
+	$(call stage,tutorial,$(PY) -m pytest tests/tutorial)
+
 DRILLS := $(PY) -m rehearsal --outages none --drills all --fitting
 
 .PHONY: drill
