@@ -75,7 +75,7 @@ def test_a_controller_that_publishes_nothing_raises_an_alarm(region: Region) -> 
     assert alarm["Dimensions"] == [{"Name": "Stack", "Value": region.outputs["environment_suffix"]}]
     assert (alarm["Statistic"], alarm["ComparisonOperator"], alarm["Threshold"]) == ("Maximum", "LessThanThreshold", 1)
     assert (alarm["TreatMissingData"], alarm["InsufficientDataActions"]) == ("missing", [region["topic_arn"]])
-    assert f"failover --to {region.name}" in alarm["AlarmDescription"], "it must say what to do"
+    assert "python -m recovery status" in alarm["AlarmDescription"], "it must say what to do"
 
 
 def test_both_regions_watch_the_same(region: Region, peer: Region) -> None:
