@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
+from itertools import groupby
 from statistics import median
 
 from contract import DNS_TTL, HEALTH_PATH, UNREADY, Phase, Store
@@ -51,9 +52,8 @@ def judge(recording: Recording, expected: Expectation, stack: Stack, after: Stor
         if stack.strong:
             recording.check("the old writer accepts none", not accepted, f"{accepted} accepted")
     if expected.errors:
-        failed = [each for each in recording.sent if not each.acknowledged]
-        seconds = max(each.ended for each in failed) - min(each.began for each in failed) if failed else 0.0
-        _judge_seconds(recording, f"errors for at most {expected.errors:.0f} s", expected.errors, seconds)
+        _judge_seconds(recording, f"errors for at most {expected.errors:.0f} s", expected.errors,
+                       _failing(recording.sent))
     for run in recording.runs.values():
         if run.action == Action.FAILOVER:
             _judge_blackout(recording, run, stack, calls)
@@ -87,6 +87,13 @@ def judge_overhead(recording: Recording, stack: Stack, factor: float) -> None:
     recovery = recovery_time(recording, stack, factor)
     if recovery:
         _judge_seconds(recording, f"own overhead at most {OVERHEAD:.0f} s", OVERHEAD, recovery.overhead_s)
+
+
+def _failing(sent: Iterable[SentPayment]) -> float:
+    """Seconds in which clients saw nothing but errors, all outages together."""
+    outages = [[*group] for paid, group in groupby(sorted(sent, key=lambda each: each.began),
+                                                   key=lambda each: each.acknowledged) if not paid]
+    return sum(max(each.ended for each in outage) - outage[0].began for outage in outages)
 
 
 def _judge_seconds(recording: Recording, name: str, most: float, took: float) -> None:

@@ -124,6 +124,12 @@ def test_clients_may_see_errors_for_so_long(seconds: float, ok: bool) -> None:
     assert judged(found, errors=seconds)[f"errors for at most {seconds:.0f} s"] == (ok, "3.10 s")
 
 
+def test_the_time_between_two_outages_does_not_count() -> None:
+    found = recorded([sent("w", CUT, status=503), sent("x", CUT + 1, status=503), sent("y", CUT + 2),
+                      sent("z", CUT + 9, status=503)])
+    assert judged(found, errors=1.5)["errors for at most 2 s"] == (True, "1.20 s")
+
+
 def test_clients_that_saw_no_errors_saw_them_for_no_time() -> None:
     assert judged(recorded([sent("z", CUT)]), errors=1.0)["errors for at most 1 s"] == (True, "0.00 s")
 
