@@ -18,6 +18,7 @@ CARD_ISSUER = re.compile(r"[3-6]|2(?:2[2-9]|[3-6]|7[0-2])")
 """How the number of a payment card is written, between letters at most, not within a hexadecimal id; how it begins."""
 MAX_AMOUNT = 10**12
 MAX_BODY_BYTES = 8 * 1024
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +104,7 @@ def _is_time(text: object) -> bool:
 
 
 def _canonical(value: dict[str, Any]) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+    return _CANONICAL.encode(value).encode()
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

@@ -6,6 +6,7 @@ revision holds the run, and a live driver keeps raising it.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from types import UnionType
 from typing import Any, Self, get_args, get_origin
 
@@ -124,16 +125,21 @@ class ControlRecord:
             return found
 
 
-def known(kind: type[Any], document: Mapping[str, Any]) -> dict[str, Any]:
+def known(kind: Any, document: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a document that a dataclass has, and of its types: another release may write others."""
-    return {each.name: document[each.name] for each in fields(kind)
-            if each.name in document and _fits(document[each.name], each.type)}
+    return {name: document[name] for name, types in _types(kind).items()
+            if name in document and isinstance(document[name], types)}
 
 
-def _fits(value: object, wanted: Any) -> bool:
-    """Whether a value from JSON is of a field's type; what lists and objects contain is not looked at."""
-    kinds = {get_origin(each) or each for each in (get_args(wanted) if isinstance(wanted, UnionType) else (wanted,))}
-    return isinstance(value, (*kinds, int) if float in kinds else tuple(kinds))
+@cache
+def _types(kind: Any) -> dict[str, tuple[type[Any], ...]]:
+    """By field of a dataclass, the types of its values in JSON; what lists and objects contain is not looked at."""
+    def types(wanted: Any) -> tuple[type[Any], ...]:
+        found = [get_origin(each) or each for each in (
+            get_args(wanted) if isinstance(wanted, UnionType) else (wanted,))]
+        return (*found, int) if float in found else tuple(found)
+
+    return {each.name: types(each.type) for each in fields(kind)}
 
 
 def next_epoch(seen: int, *, primary: bool) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 from simulator.scheduler import Task
 
 PACKAGES = ("payments.", "recovery.")
+PLAIN = frozenset({str, bytes, int, float, bool})
 
 
 def size_of(tasks: Iterable[Task]) -> int:
@@ -24,12 +25,14 @@ def size_of(tasks: Iterable[Task]) -> int:
         if id(value) in seen:
             continue
         seen.add(id(value))
-        if isinstance(value, dict):
+        if type(value) in PLAIN:
+            pass
+        elif isinstance(value, dict):
             waiting.extend(value)
             waiting.extend(value.values())
         elif isinstance(value, list | tuple | set | frozenset):
             waiting.extend(value)
-        elif not isinstance(value, str | bytes | int | float):
+        elif not isinstance(value, str | int):
             if not type(value).__module__.startswith(PACKAGES) or not hasattr(value, "__dict__"):
                 continue
             waiting.append(value.__dict__)

@@ -137,9 +137,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a missing permission does not matter", 24, "may-not-promote", (
         ("recovery.plan:unable", "in facts.observation.denied if", "in () if"),)),
     Mutant("an unknown field is an error", 25, "two-releases", (
-        ("recovery.record:known", ("each.name: document[each.name] for each in fields(kind)\n            "
-                                   "if each.name in document and _fits(document[each.name], each.type)"),
-         "**document"),)),
+        ("recovery.record:known", ("name: document[name] for name, types in _types(kind).items()\n            "
+                                   "if name in document and isinstance(document[name], types)"), "**document"),)),
     Mutant("nobody resumes a run that has fenced", 26, "failback-dies", (
         ("recovery.controller:Controller.look_once", "self._resume(driver, record, run)", "pass"),)),
     Mutant("a lever stays as it is", 26, "opposite-failovers", (

@@ -138,12 +138,10 @@ class S3Client(AwsClient[Buckets]):
                              VersionIdMarker: str = "", **_: Any) -> dict[str, Any]:  # noqa: N803
         """ListObjectVersions, newest first of each key."""
         def serve() -> dict[str, Any]:
-            rows = [(key, version, version is versions[-1])
-                    for key, versions in sorted(self._part.objects[Bucket].items())
-                    if key.startswith(Prefix) for version in reversed(versions)]
-            if KeyMarker:
-                marker = (KeyMarker, -int(VersionIdMarker or 0))
-                rows = [row for row in rows if (row[0], -row[1].number) > marker]
+            objects, marker = self._part.objects[Bucket], (KeyMarker, -int(VersionIdMarker or 0))
+            keys = sorted(key for key in objects if key >= KeyMarker and key.startswith(Prefix))
+            rows = [(key, version, version is objects[key][-1]) for key in keys[:PAGE + 2]
+                    for version in reversed(objects[key]) if (key, -version.number) > marker]
             page, more = rows[:PAGE], len(rows) > PAGE
             listed = [({"Key": key, "VersionId": str(version.number), "IsLatest": latest,
                         "LastModified": datetime.fromtimestamp(int(EPOCH + version.at), UTC),
