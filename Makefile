@@ -157,9 +157,11 @@ simulate: $(READY) ## Hunt for violations in histories under a virtual clock (SE
 simulated: $(READY)
 	$(call stage,simulated,$(PY) -m pytest tests/simulator && $(PY) -m simulator --fixed)
 
+INTEGRATION := --exec "$(PY) -m pytest tests/integration"
+
 .PHONY: integration
 integration: $(READY) ## The integration tests, on a stack deployed onto an emulator
-	$(call stage,integration,$(PY) -m rehearsal --exec "$(PY) -m pytest tests/integration")
+	$(call stage,integration,$(PY) -m rehearsal $(INTEGRATION))
 
 EVENTUAL := kill9-short,failover
 STRONG := kill9-short,failover,quorum
@@ -167,7 +169,7 @@ STRONG_TABLE := --config tableConsistency=strong --config witnessRegion=us-east-
 
 .PHONY: outages
 outages: $(READY) ## The loss of the writer and the drills of the gate, with an eventual and with a strong table
-	$(call stage,outages,$(PY) -m rehearsal --outages $(EVENTUAL) --drills gate --exec "$(PY) -m pytest tests/integration" && \
+	$(call stage,outages,$(PY) -m rehearsal --outages $(EVENTUAL) --drills gate $(INTEGRATION) && \
 		$(PY) -m rehearsal --outages $(STRONG) --drills gate $(STRONG_TABLE))
 
 .PHONY: sandbox

@@ -48,9 +48,9 @@ def keep(outputs: Outputs, *regions: Region) -> None:
     10 tags for an object, fewer than a stack may have, so these have none.
     """
     stages = [region.api.stage for region in regions]
+    document = pulumi.Output.json_dumps(outputs, indent=2, sort_keys=True)
     for region in regions:
-        for key, content in ((OUTPUTS_KEY, pulumi.Output.json_dumps(outputs, indent=2, sort_keys=True)),
-                             (CHECK_PATH_KEY, region.api.checks[-1].segment)):
+        for key, content in ((OUTPUTS_KEY, document), (CHECK_PATH_KEY, region.api.checks[-1].segment)):
             aws.s3.BucketObjectv2(
                 f"{region.name}-{key.removesuffix('.json')}", bucket=region.control.bucket.id, key=key,
                 kms_key_id=region.key.arn, content=content, force_destroy=True,

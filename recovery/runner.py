@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from payments.clock import Stopwatch
 from payments.errors import StoreUnavailable
@@ -15,6 +15,7 @@ from recovery.errors import AlreadyRunning, AwsFailure, EvidenceTooOld, GivenUp,
 from recovery.plan import FENCE, Action, Evidence, Facts, Plan, Step, resumes
 from recovery.record import ControlRecord, Run, StepProgress, next_epoch
 
+T = TypeVar("T")
 STILL = 2.0  # seconds for which a live driver's record never stands still
 HEARTBEAT = STILL / 4  # seconds
 PATIENCE = 10.0  # seconds of a step until `Runner.waits` is called, and between two such calls
@@ -111,21 +112,34 @@ def claim(cloud: Cloud, intent: Intent) -> Hold:
     A run whose driver lives is left alone, but a failover takes the record from a planned move, and to align takes it
     from one that has not fenced. Raises AlreadyRunning, RecordGone and StoreUnavailable.
     """
-    plan, left = intent.plan, ATTEMPTS
-    while True:
-        left -= 1
-        found = cloud.table.record()
+    plan = intent.plan
+
+    def preempts(found: ControlRecord) -> bool:
         run = found.open_run
-        preempts = run is not None and run.planned and (
+        return run is not None and run.planned and (
             plan.action is Action.FAILOVER or (plan.action is Action.ALIGN and not run.epoch))
-        if run and not preempts:
+
+    def hold(found: ControlRecord) -> Hold:
+        run = found.open_run
+        if run and not preempts(found):
             cloud.clock.sleep(STILL)
             if cloud.table.record().revision != found.revision:
                 raise AlreadyRunning(run.driver, run.what)
+        return Hold(cloud, intent, cloud.table.write_record(found.next(run=_run(cloud, intent, run))))
+
+    return _retry(cloud, hold, preempts)
+
+
+def _retry(cloud: Cloud, write: Callable[[ControlRecord], T], again: Callable[[ControlRecord], bool]) -> T:
+    """Read the record and write it, up to ATTEMPTS times if `again` allows it and a live driver has written it, too."""
+    left = ATTEMPTS
+    while True:
+        left -= 1
+        found = cloud.table.record()
         try:
-            return Hold(cloud, intent, cloud.table.write_record(found.next(run=_run(cloud, intent, run))))
+            return write(found)
         except AlreadyRunning:
-            if not preempts or not left:  # the other driver has written in between
+            if not left or not again(found):
                 raise
 
 
@@ -154,22 +168,15 @@ def end_undecided_run(cloud: Cloud, outcome: str) -> Run | None:
     Returns that run, also if it goes on because it has fenced; None if there is none. Raises AlreadyRunning if its
     driver has written in between each time, and StoreUnavailable.
     """
-    left = ATTEMPTS
-    while True:
-        left -= 1
-        record = cloud.table.record()
+    def end(record: ControlRecord) -> Run | None:
         run = record.open_run
         if run is None or run.target != cloud.plan.target.region:
             return None
-        if run.epoch:
-            return run
-        try:
+        if not run.epoch:
             end_open_run(cloud, record, outcome)
-        except AlreadyRunning:
-            if not left:
-                raise
-        else:
-            return run
+        return run
+
+    return _retry(cloud, end, lambda _: True)
 
 
 @dataclass(kw_only=True)
