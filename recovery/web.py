@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from recovery.outputs import LOOPBACK
 
 PAGE = Path(__file__).with_name("watch.html")
+POLL = 0.02  # seconds within which it ends when asked to
 PATIENCE = 15.0  # seconds until a document is sent again, which finds out whether anybody still listens
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
            "Content-Security-Policy": "default-src 'none'; connect-src 'self'; style-src 'unsafe-inline'; "
@@ -78,7 +79,7 @@ def serving(feed: Feed, port: int = 0) -> Iterator[str]:
 
     server = ThreadingHTTPServer((LOOPBACK[0], port), PageHandler)
     try:
-        threading.Thread(target=server.serve_forever, name="watch", daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(POLL,), name="watch", daemon=True).start()
         yield f"http://{LOOPBACK[0]}:{server.server_port}/"
         server.shutdown()
     finally:

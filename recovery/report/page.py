@@ -2,6 +2,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ def write(folder: Path, name: str, html: str, document: Mapping[str, Any]) -> Pa
     return page
 
 
+@cache
 def environment(*folders: Path) -> Environment:
     """Where templates are looked up: in folders, and then here."""
     found = Environment(loader=FileSystemLoader([*folders, Path(__file__).parent]), autoescape=True,

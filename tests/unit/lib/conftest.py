@@ -15,7 +15,7 @@ CASES = {
         "domainName": "pay.example.com", "tableConsistency": "strong", "witnessRegion": "us-east-2",
         "recoveryPointObjective": "0", "primaryRegion": "us-west-2", "drRegion": "us-east-1", "drInstances": "0",
         "awsEndpoint": "http://127.0.0.1:4566", "environmentSuffix": "seventeen-letters", "functionConcurrency": "7",
-        "apiRateLimit": "2"},
+        "apiRateLimit": "2", "drZones": "us-east-1d,us-east-1a,us-east-1c"},
     "prod-released-domain-zone-europe": {
         "profile": "prod", "deletionProtection": "false", "domainName": "pay.example.com",
         "hostedZoneId": "Z0123456789ABCDEFGHIJ", "primaryRegion": "eu-west-1", "drRegion": "eu-central-1",

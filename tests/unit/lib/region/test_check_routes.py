@@ -4,21 +4,22 @@ import json
 import pytest
 
 from contract import RESPONSE_HEADERS, ROLES
+from tests.unit.lib.conftest import CASES, recording
 from tests.unit.lib.recorder import SECRET, Recording, record
 
-DOMAIN = {"domainName": "pay.example.com"}
+CASE = "dev-domain-strong-swapped"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def before() -> Recording:
     """The program with a domain."""
-    return record(DOMAIN)
+    return recording(CASE)
 
 
 @pytest.fixture(scope="module")
 def rotated() -> Recording:
     """The same after a rotation."""
-    return record({**DOMAIN, "checkPath": "2"})
+    return record({**CASES[CASE], "checkPath": "2"})
 
 
 def secrets(program: Recording) -> dict[str, str]:
@@ -56,7 +57,7 @@ def test_a_rotation_serves_the_old_path_and_a_new_one_in_place_of_the_one_before
 
 
 def test_checkers_ask_the_newest_path_once_it_is_served_and_controllers_do_too(rotated: Recording) -> None:
-    secret = {r.name: r for r in rotated.of("RandomPassword")}["tap-dev-foundation-check-path-2"]
+    secret = rotated.one("RandomPassword", "-check-path-2")
     stages = {r.urn for r in rotated.of("Stage")}
     checks = [r for r in rotated.of("HealthCheck") if r.inputs["type"] == "HTTPS"]
     assert len(checks) == 4

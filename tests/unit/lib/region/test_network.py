@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.region.network import subnet_cidrs
-from tests.unit.lib.recorder import record
+from tests.unit.lib.conftest import recording
 
 
 @given(st.integers(16, 24), st.integers(0, 255))
@@ -18,8 +18,8 @@ def test_subnets_are_within_the_network_and_do_not_overlap(prefix: int, block: i
 
 
 def test_subnets_are_in_the_zones_that_were_chosen_and_are_named_after_them() -> None:
-    program = record({"drZones": "us-west-2d,us-west-2a,us-west-2c"})
+    program = recording("dev-domain-strong-swapped")
     zones = [subnet.inputs["availabilityZone"] for subnet in program.of("Subnet")]
-    assert zones == [*(f"us-east-1{letter}" for letter in "abc"), *(f"us-west-2{letter}" for letter in "dac")]
+    assert zones == [*(f"us-west-2{letter}" for letter in "abc"), *(f"us-east-1{letter}" for letter in "dac")]
     assert [subnet.inputs["tags"]["Name"] for subnet in program.of("Subnet")] == [
-        f"tapstack-dev-{zone}" for zone in zones]
+        f"tapstack-seventeen-letters-{zone}" for zone in zones]
