@@ -9,7 +9,7 @@ from lib.component import Component
 from lib.errors import BadSetting, SettingsError
 from lib.names import Names
 from lib.region.database import ENGINE, Writer
-from lib.settings import Settings
+from lib.settings import Settings, client_keys
 
 USERNAME = "ledger_admin"
 WRITER = "writer"  # the output that there is once the first cluster exists
@@ -26,7 +26,7 @@ def login(secret: str, arn: str) -> dict[str, str]:
 
 
 class GlobalFoundation(Component, type_name="GlobalFoundation"):
-    """The empty global database, the writer's login, the API key's value, and the secret paths of health checks.
+    """The empty global database, the writer's login, the values of the API keys, and the secret paths of health checks.
 
     Separate from `GlobalResources` because of the order that AWS demands: both clusters join the global database when
     they are created, whereas the table, the copies and DNS need both regions to exist.
@@ -41,8 +41,10 @@ class GlobalFoundation(Component, type_name="GlobalFoundation"):
             deletion_protection=profile.protect, opts=self.durable())
         self.secret_arn = settings.database.secret_arn
         self.writer = self._writer(self.secret_arn)
-        self.api_key = random.RandomPassword(f"{name}-api-key", length=40, special=False,
-                                             opts=pulumi.ResourceOptions(parent=self))
+        self.api_keys = {
+            key: random.RandomPassword(f"{name}-api-key{key.label}", length=40, special=False,
+                                       opts=pulumi.ResourceOptions(parent=self)).result
+            for key in client_keys(settings.api)}
         asked = settings.health_check.path
         self.segments = {number: random.RandomPassword(
             f"{name}-check-path-{number}", length=40, special=False, opts=pulumi.ResourceOptions(parent=self)).result

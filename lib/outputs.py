@@ -7,6 +7,7 @@ import pulumi_aws as aws
 from contract import CHECK_PATH_KEY, OUTPUTS_KEY, RECOVERY_OUTPUTS, ROLES
 from lib.global_foundation import GlobalFoundation
 from lib.global_resources import GlobalResources
+from lib.parsers import DEFAULT_CLIENT
 from lib.region.region import Region
 from lib.settings import Settings
 from lib.shared.copies import Copies
@@ -95,8 +96,9 @@ def _region(role: str, region: Region, copies: Copies) -> Outputs:
         "controller_function_name": region.names.controller,
         "api_id": api.rest.id,
         "api_endpoint": api.stage.invoke_url,
-        "api_key_id": api.key.id,
-        "usage_plan_id": api.plan.id,
+        "api_key_id": next(made.id for key, made in reversed(api.keys.items()) if key.client == DEFAULT_CLIENT),
+        "usage_plan_id": api.plans[DEFAULT_CLIENT].id,
+        "client_api_key_ids": {f"{client}-{number}": made.id for (client, number), made in api.keys.items()},
         "receipts_bucket": region.receipts.bucket.id,
         "control_bucket": region.control.bucket.id,
         "topic_arn": region.observability.topic.arn,

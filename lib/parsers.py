@@ -21,6 +21,7 @@ ZONES = 3  # that the stack uses in a region
 CERTIFICATE_NAME_LIMIT = 64  # characters of a certificate's first name
 TAGS_OF_THE_STACK = ("Project", "Environment", "ManagedBy")
 TAG_LIMIT = 40  # AWS takes 50 on a resource; the rest is for the stack's own and for what an organisation adds
+DEFAULT_CLIENT, CLIENT_LIMIT, KEYS_AT_A_TIME = "default", 50, 2
 TAG_KEY_LIMIT, TAG_VALUE_LIMIT = 128, 256  # characters
 
 # How many regions the aws partition has in each area; they are numbered from 1 without gaps.
@@ -193,6 +194,23 @@ def _check_tag(name: str, value: object) -> None:
 def _taggable(text: str) -> bool:
     """Whether these are letters, digits and spaces of any script, and the signs that AWS takes."""
     return all(unicodedata.category(each)[0] in "LNZ" or each in "_.:/=+@-" for each in text)
+
+
+def clients(text: str) -> Mapping[str, tuple[int, ...]]:
+    """The numbers of each client's API keys, one or two of them, from a JSON object; DEFAULT_CLIENT has one always."""
+    try:
+        found = json.loads(text)
+        numbers = {name: tuple(map(int, keys.split(","))) for name, keys in found.items()}
+    except (ValueError, AttributeError, RecursionError):
+        raise ValueError('must be an object of the numbers of keys, such as {"shop": "1,2"}') from None
+    for name, keys in numbers.items():
+        if not re.fullmatch("[a-z][a-z0-9]{0,19}", name):
+            raise ValueError(f"{name!r} must be 1 to 20 lower-case letters and digits, a letter first")
+        if len(keys) > KEYS_AT_A_TIME or list(keys) != sorted({*keys}) or keys[0] < 1:
+            raise ValueError(f"{name} must have one or two numbers from 1, the newer key last, such as 1 or 1,2")
+    if len(numbers) > CLIENT_LIMIT:
+        raise ValueError(f"must be at most {CLIENT_LIMIT} clients")
+    return MappingProxyType({DEFAULT_CLIENT: (1,), **numbers})
 
 
 def changes(text: str) -> Mapping[str, str]:

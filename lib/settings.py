@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from ipaddress import IPv4Network
 from types import MappingProxyType
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, NamedTuple, TypeVar, cast
 
 import pulumi
 from pulumi.runtime import config as pulumi_config
@@ -305,13 +305,21 @@ class Objectives:
 
 @dataclass(frozen=True, kw_only=True)
 class ApiSettings:
-    """Throttling (requests per second, and burst), AWS WAF, and whether API Gateway's account-wide log role is ours."""
+    """The clients (the numbers of each one's keys), throttling, AWS WAF, and whether API Gateway's log role is ours.
+
+    Limits are requests per second, and burst, of each client.
+    """
 
     rate_limit: int = setting(
-        "apiRateLimit", parsers.whole(1, 1_000_000), "Requests per second of an API key.", "100")
+        "apiRateLimit", parsers.whole(1, 1_000_000), "Requests per second of a client.", "100")
     burst_limit: int = setting(
-        "apiBurstLimit", parsers.whole(1, 1_000_000), "Burst of requests of an API key; not less than apiRateLimit.",
+        "apiBurstLimit", parsers.whole(1, 1_000_000), "Burst of requests of a client; not less than apiRateLimit.",
         "200")
+    clients: Mapping[str, tuple[int, ...]] = setting(
+        "clients", parsers.clients,
+        "Clients with keys and a usage plan of their own, as an object of the numbers of their keys, two while a "
+        f"client changes to the newer one; {parsers.DEFAULT_CLIENT} has key 1 unless it is named.", "{}", variable=None,
+        pulumi_type="object")
     firewall: bool = setting(
         "firewall", parsers.one_of(_FLAGS),
         "true or false: whether AWS WAF is in front of both regions' APIs, with a limit for each address and AWS's "
@@ -319,6 +327,23 @@ class ApiSettings:
     manage_account: bool = setting(
         "manageApiGatewayAccount", parsers.one_of(_FLAGS),
         "true or false: whether to set API Gateway's log role, which exists once per account and region.", "true")
+
+
+class ClientKey(NamedTuple):
+    """One of a client's API keys."""
+
+    client: str
+    number: int
+
+    @property
+    def label(self) -> str:
+        """The end of its names; a stack that had one key keeps that."""
+        return "" if self == (parsers.DEFAULT_CLIENT, 1) else f"-{self.client}-{self.number}"
+
+
+def client_keys(api: ApiSettings) -> list[ClientKey]:
+    """Every client's keys, the newer one last."""
+    return [ClientKey(client, number) for client, numbers in api.clients.items() for number in numbers]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -548,12 +573,12 @@ def _secret(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _requests(settings: Settings) -> Iterator[tuple[str, str]]:
-    api, busy = settings.api, settings.api.rate_limit * REQUEST_SECONDS
+    api, busy = settings.api, settings.api.rate_limit * len(settings.api.clients) * REQUEST_SECONDS
     if api.burst_limit < api.rate_limit:
         yield "apiBurstLimit", f"must not be less than apiRateLimit {api.rate_limit}"
     if 0 < settings.function_concurrency < busy:
         yield "functionConcurrency", (f"must be -1 or at least {busy}: apiRateLimit x {REQUEST_SECONDS} s that a "
-                                      "request takes while a store is dead")
+                                      f"request takes while a store is dead, for each client ({len(api.clients)})")
     connections = settings.database.least_connections
     if settings.function_concurrency > connections - capacity.SPARE_CONNECTIONS:
         yield "functionConcurrency", (

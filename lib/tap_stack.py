@@ -43,7 +43,7 @@ class TapStack(Component, type_name="TapStack"):
         foundation = GlobalFoundation(f"{name}-foundation", settings=settings, names=primary_names,
                                       opts=in_primary)
         args = partial(RegionArgs, settings=settings, global_cluster_id=foundation.cluster.id,
-                       api_key_value=foundation.api_key.result, segments=foundation.segments)
+                       api_keys=foundation.api_keys, segments=foundation.segments)
         primary = PrimaryRegion(
             f"{name}-primary", args(region=settings.primary, names=primary_names, peer=standby_names),
             writer=foundation.writer, provider=primary_aws, opts=pulumi.ResourceOptions(parent=self))

@@ -12,9 +12,10 @@ from contract import ALIAS, HEALTH_PATH, LEVER_PATH, RESPONSE_HEADERS
 from lib import policies
 from lib.component import Component
 from lib.names import Names
+from lib.parsers import DEFAULT_CLIENT
 from lib.region.check_routes import CheckRoutes, lever_role
 from lib.region.function import PAYMENTS, VpcFunction
-from lib.settings import ApiSettings, Profile
+from lib.settings import ApiSettings, ClientKey, Profile
 
 STAGE = "live"
 INTEGRATION_TIMEOUT_MS = 5000
@@ -51,13 +52,14 @@ class RestApi(Component, type_name="Api"):
     """A regional REST API in front of the payments function.
 
     Creates the clients' routes, which need an API key, and those of health checks, one stage with access log and
-    throttling, a usage plan, and an API key whose value is the same in both regions, because DNS moves a client between
-    them. `segments` are the secret path segments of health checks that are served, by their numbers, the last one is
-    asked. A rotation changes one of two resources, since a deployment of the API still has what is deleted after it.
+    throttling, and for each client a usage plan and API keys, whose values are the same in both regions, because DNS
+    moves a client between them. `segments` are the secret path segments of health checks that are served, by their
+    numbers, the last one is asked. A rotation changes one of two resources, since a deployment of the API still has
+    what is deleted after it.
     """
 
     def __init__(self, name: str, *, names: Names, api: ApiSettings, profile: Profile, function: VpcFunction,
-                 key_arn: pulumi.Input[str], api_key_value: pulumi.Input[str],
+                 key_arn: pulumi.Input[str], api_keys: Mapping[ClientKey, pulumi.Input[str]],
                  segments: Mapping[int, pulumi.Input[str]], opts: pulumi.ResourceOptions) -> None:
         super().__init__(name, opts)
         self._names, self._served = names, [*segments]
@@ -82,12 +84,8 @@ class RestApi(Component, type_name="Api"):
         for each in self.checks:
             each.limit(self.stage)
         self._untraced()
-        self.plan = aws.apigateway.UsagePlan(
-            f"{name}-plan", name=names.api, api_stages=[{"api_id": self.rest.id, "stage": self.stage.stage_name}],
-            throttle_settings={"rate_limit": api.rate_limit, "burst_limit": api.burst_limit}, opts=self.opts())
-        self.key = aws.apigateway.ApiKey(f"{name}-key", name=names.api, value=api_key_value, opts=self.opts())
-        aws.apigateway.UsagePlanKey(f"{name}-plan-key", key_id=self.key.id, key_type="API_KEY",
-                                    usage_plan_id=self.plan.id, opts=self.opts())
+        self.plans = {client: self._plan(client, api) for client in api.clients}
+        self.keys = {key: self._key(key, value) for key, value in api_keys.items()}
         self.register_outputs({"url": self.stage.invoke_url})
 
     def _routes(self, uri: str) -> list[pulumi.Resource]:
@@ -123,11 +121,28 @@ class RestApi(Component, type_name="Api"):
             response_parameters=headers, response_templates={"application/json": OWN_ANSWER},
             opts=self.opts()) for kind in ("DEFAULT_4XX", "DEFAULT_5XX")]
 
+    def _plan(self, client: str, api: ApiSettings) -> aws.apigateway.UsagePlan:
+        """The usage plan of a client. It limits each key, and the client has one but for a rotation."""
+        label = "" if client == DEFAULT_CLIENT else f"-{client}"
+        return aws.apigateway.UsagePlan(
+            f"{self.name}-plan{label}", name=f"{self._names.api}{label}", opts=self.opts(),
+            api_stages=[{"api_id": self.rest.id, "stage": self.stage.stage_name}],
+            throttle_settings={"rate_limit": api.rate_limit, "burst_limit": api.burst_limit})
+
+    def _key(self, key: ClientKey, value: pulumi.Input[str]) -> aws.apigateway.ApiKey:
+        """One of a client's keys, in its plan."""
+        made = aws.apigateway.ApiKey(f"{self.name}-key{key.label}", name=f"{self._names.api}{key.label}", value=value,
+                                     opts=self.opts())
+        aws.apigateway.UsagePlanKey(f"{self.name}-plan-key{key.label}", key_id=made.id, key_type="API_KEY",
+                                    usage_plan_id=self.plans[key.client].id, opts=self.opts())
+        return made
+
     def _limits(self, api: ApiSettings) -> None:
-        """Limit the requests of clients to the configured rates; the routes of health checks have their own."""
+        """Limit the requests of all clients together; the routes of health checks have limits of their own."""
+        many = len(api.clients)
         aws.apigateway.MethodSettings(
             f"{self.name}-limits-all", rest_api=self.rest.id, stage_name=self.stage.stage_name, method_path="*/*",
-            settings={"throttling_rate_limit": api.rate_limit, "throttling_burst_limit": api.burst_limit,
+            settings={"throttling_rate_limit": api.rate_limit * many, "throttling_burst_limit": api.burst_limit * many,
                       "metrics_enabled": True, "logging_level": "OFF", "data_trace_enabled": False}, opts=self.opts())
 
     def _untraced(self) -> None:

@@ -16,7 +16,7 @@ from lib.region.firewall import Firewall
 from lib.region.function import REPAIR_MINUTES, VpcFunction, function_specs
 from lib.region.network import Network
 from lib.region.observability import Observability
-from lib.settings import RegionSettings, Settings
+from lib.settings import ClientKey, RegionSettings, Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class RegionArgs:
     names: Names
     peer: Names
     global_cluster_id: pulumi.Input[str]
-    api_key_value: pulumi.Input[str]
+    api_keys: Mapping[ClientKey, pulumi.Input[str]]
     segments: Mapping[int, pulumi.Input[str]]
 
 
@@ -64,7 +64,7 @@ class Region(Component, type_name="Region"):
             for key, spec in function_specs(names, settings.function_concurrency).items()}
         self.functions["reconcile"].start_every(REPAIR_MINUTES, rule=names.repair_rule, what="repair")
         self.api = RestApi(f"{name}-api", names=names, api=settings.api, profile=profile,
-                       function=self.functions["payments"], key_arn=self.key.arn, api_key_value=args.api_key_value,
+                       function=self.functions["payments"], key_arn=self.key.arn, api_keys=args.api_keys,
                        segments=args.segments, opts=inside)
         if settings.api.firewall:
             Firewall(f"{name}-firewall", names=names, api=settings.api, profile=profile, key_arn=self.key.arn,

@@ -85,7 +85,8 @@ def test_defaults() -> None:
         health_check=HealthCheckSettings(interval=10, threshold=3, look=60, path=1),
         objectives=Objectives(recovery_time=900, recovery_point=200),
         failover_mode=FailoverMode.MANUAL,
-        api=ApiSettings(rate_limit=100, burst_limit=200, firewall=False, manage_account=True),
+        api=ApiSettings(clients={"default": (1,)}, rate_limit=100, burst_limit=200, firewall=False,
+                        manage_account=True),
         function_concurrency=-1,
         alarm_email=None,
         tags={},
@@ -192,6 +193,8 @@ ACCEPTED: list[tuple[str, str, Mapping[str, str], str, object]] = [
     ("apiRateLimit", "200", {}, "api.rate_limit", 200),
     ("apiBurstLimit", "100", {}, "api.burst_limit", 100),
     ("firewall", "true", {}, "api.firewall", True),
+    ("clients", '{"shop": "1,2"}', {}, "api.clients", {"default": (1,), "shop": (1, 2)}),
+    ("clients", '{"default": "7"}', {}, "api.clients", {"default": (7,)}),
     ("firewall", "false", {"profile": "prod"}, "api.firewall", False),
     ("manageApiGatewayAccount", "false", {}, "api.manage_account", False),
     ("functionConcurrency", "1000", {"databaseInstanceClass": "db.r7g.large"}, "function_concurrency", 1000),
@@ -234,7 +237,7 @@ def test_a_shell_decides_neither_which_stack_this_is_nor_how_its_data_is_protect
     # A strong table stays one:
     # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/multi-region-strong-consistency-gt.html
     protecting = {"deletionProtection", "retainData", "allowChange", "receiptsLockDays", "backupLock"}
-    assert set(KEYS) - VARIABLES.keys() == FIXED | protecting | {"tags", "checkPath", "firewall"}
+    assert set(KEYS) - VARIABLES.keys() == FIXED | protecting | {"tags", "checkPath", "firewall", "clients"}
     assert {"account", "primaryRegion", "drRegion", "environmentSuffix", "tableConsistency", "witnessRegion", "profile",
             "primaryVpcCidr", "drVpcCidr", "domainName", "hostedZoneId", "databaseSecretArn", "primaryZones",
             "drZones", "primaryKeyOrigin", "awsEndpoint"} == FIXED
@@ -344,6 +347,16 @@ REFUSED: list[tuple[Mapping[str, str], str]] = [
     ({"databaseInstanceClass": "db.t4g.medium"},
      "databaseInstanceClass = 'db.t4g.medium': must be db.serverless, or a "),
     ({"checkPath": "0"}, "checkPath = '0': must be a whole number, 1 to 1000000"),
+    *(({"clients": each}, f"clients = '{each}': must be an object of the numbers of keys, such as") for each in (
+        "shop", "[]", '{"shop": 1}', '{"shop": "one"}', '{"shop": ""}')),
+    *(({"clients": text}, f"clients = '{text}': {why}") for text, why in (
+        ('{"Shop": "1"}', "'Shop' must be 1 to 20 lower-case letters and digits, a letter first"),
+        *((f'{{"shop": "{each}"}}', "shop must have one or two numbers from 1, the newer key last, such as 1 or 1,2")
+          for each in ("2,1", "1,1", "1,2,3", "0")),
+        (json.dumps({f"c{number}": "1" for number in range(51)}), "must be at most 50 clients"))),
+    ({"clients": '{"shop": "1"}', "profile": "prod"},
+     ("functionConcurrency = '300': must be -1 or at least 600: apiRateLimit x 3 s that a request takes while a "
+      "store is dead, for each client (2)")),
     ({"firewall": "yes"}, "firewall = 'yes': must be true or false"),
     ({"lookInterval": "5"}, "lookInterval = '5': must be 10 or 20 or 30 or 60"),
     ({"recoveryPointObjective": "1.5"}, "recoveryPointObjective = '1.5': must be a whole number, 0 to 86400"),

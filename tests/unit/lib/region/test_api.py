@@ -1,8 +1,11 @@
 """The API of a region."""
+from collections import defaultdict
 from fnmatch import fnmatch
 
+import pytest
+
 from contract import HEALTH_PATH, LEVER_PATH
-from tests.unit.lib.recorder import ACCOUNT, SECRET, Recording
+from tests.unit.lib.recorder import ACCOUNT, SECRET, Recording, Resource, record
 
 
 def test_clients_have_one_limit_and_the_only_metrics(dev: Recording) -> None:
@@ -27,13 +30,48 @@ def test_health_checks_are_not_traced(deployed: Recording) -> None:
     assert modes == {"PassThrough"}
 
 
-def test_the_same_api_key_works_in_both_regions(dev: Recording) -> None:
-    primary, standby = dev.of("ApiKey")
-    assert primary.inputs["value"] == standby.inputs["value"]
-    assert dev.region(primary) != dev.region(standby)
-    plans = {r.inputs["keyId"]: r.inputs["usagePlanId"] for r in dev.of("UsagePlanKey")}
-    assert plans == {dev.outputs[f"{role}_api_key_id"]: dev.outputs[f"{role}_usage_plan_id"]
-                     for role in ("primary", "dr")}
+@pytest.fixture(scope="module")
+def clients() -> Recording:
+    """A stack with two clients more, one of which changes its key."""
+    return record({"clients": '{"shop": "3,4", "kiosk": "1"}', "apiRateLimit": "10", "apiBurstLimit": "20"})
+
+
+def test_each_key_has_one_value_in_both_regions_and_another_than_other_keys(clients: Recording) -> None:
+    made = defaultdict[str, list[Resource]](list)
+    for key in clients.of("ApiKey"):
+        made[key.inputs["name"]].append(key)
+    assert made.keys() == {f"tapstack-payments-dev{label}" for label in ("", "-shop-3", "-shop-4", "-kiosk-1")}
+    secrets = [{urn for key in keys for urn in key.property_dependencies if "RandomPassword" in urn}
+               for keys in made.values()]
+    assert [len(each) for each in secrets] == [1] * 4
+    assert len(set().union(*secrets)) == 4
+    assert all({clients.region(key) for key in keys} == {"us-east-1", "us-west-2"} for keys in made.values())
+
+
+def test_each_client_has_a_plan_with_its_keys_and_no_others(clients: Recording) -> None:
+    plans = {f"{r.name}-id": r.inputs for r in clients.of("UsagePlan")}
+    keys = {f"{r.name}-id": r.inputs["name"] for r in clients.of("ApiKey")}
+    found = sorted((plans[r.inputs["usagePlanId"]]["name"], keys[r.inputs["keyId"]])
+                   for r in clients.of("UsagePlanKey"))
+    api = "tapstack-payments-dev"
+    assert found == sorted(2 * [(api, api), (f"{api}-shop", f"{api}-shop-3"), (f"{api}-shop", f"{api}-shop-4"),
+                                (f"{api}-kiosk", f"{api}-kiosk-1")])
+    assert {(plan["throttleSettings"]["rateLimit"], plan["throttleSettings"]["burstLimit"])
+            for plan in plans.values()} == {(10, 20)}
+    # One client cannot take from another what its own plan promises.
+    together = {(r.inputs["settings"]["throttlingRateLimit"], r.inputs["settings"]["throttlingBurstLimit"])
+                for r in clients.of("MethodSettings") if r.inputs["methodPath"] == "*/*"}
+    assert together == {(30, 60)}
+
+
+def test_a_stack_with_one_client_keeps_its_key_and_a_rotated_one_shows_the_newest(dev: Recording) -> None:
+    assert {r.name.rpartition("-api-")[2] for r in dev.of("ApiKey", "UsagePlan", "UsagePlanKey")} == {
+        "key", "plan", "plan-key"}
+    assert [r.name for r in dev.of("RandomPassword") if "-api-key" in r.name] == ["tap-dev-foundation-api-key"]
+    for role in ("primary", "dr"):
+        assert dev.outputs[f"{role}_client_api_key_ids"] == {"default-1": dev.outputs[f"{role}_api_key_id"]}
+    rotated = record({"clients": '{"default": "1,2"}'})
+    assert rotated.outputs["dr_api_key_id"] == rotated.outputs["dr_client_api_key_ids"]["default-2"]
 
 
 def test_the_account_role_of_api_gateway_may_belong_to_another_stack(prod: Recording, dev: Recording) -> None:
