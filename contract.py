@@ -5,6 +5,7 @@ Stored keys, output keys and metric names are read by what was deployed earlier,
 """
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
@@ -127,6 +128,11 @@ CHECK_PATH_KEY = "check-path"
 RESPONSE_HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Strict-Transport-Security": "max-age=63072000"}
 """Of every answer of the API, also where API Gateway answers itself."""
+CLIENT = re.compile("[a-z][a-z0-9]{0,19}")
+"""A client's name. Its API keys are the name and API_KEY_LENGTH random characters; the default client has none."""
+API_KEY_LENGTH = 40
+CLIENT_SEPARATOR = "."
+"""Between a client and its payment's id where payments are stored; no payment id contains it."""
 READINESS = "/readiness"
 """The resource of an event that asks the payments function whether it can pay; no route of the API leads there."""
 LEADS_LABEL, ALIVE_LABEL = "_region", "_alive"

@@ -5,6 +5,7 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_random as random
 
+from contract import API_KEY_LENGTH
 from lib.component import Component
 from lib.errors import BadSetting, SettingsError
 from lib.names import Names
@@ -42,8 +43,9 @@ class GlobalFoundation(Component, type_name="GlobalFoundation"):
         self.secret_arn = settings.database.secret_arn
         self.writer = self._writer(self.secret_arn)
         self.api_keys = {
-            key: random.RandomPassword(f"{name}-api-key{key.label}", length=40, special=False,
-                                       opts=pulumi.ResourceOptions(parent=self)).result
+            key: pulumi.Output.concat(key.owner, random.RandomPassword(
+                f"{name}-api-key{key.label}", length=API_KEY_LENGTH, special=False,
+                opts=pulumi.ResourceOptions(parent=self)).result)
             for key in client_keys(settings.api)}
         asked = settings.health_check.path
         self.segments = {number: random.RandomPassword(

@@ -9,7 +9,7 @@ from ipaddress import IPv4Network
 from types import MappingProxyType
 from typing import TypeVar
 
-from contract import SERVERLESS
+from contract import CLIENT, SERVERLESS
 from lib import capacity as sizes
 from lib import names
 
@@ -204,7 +204,7 @@ def clients(text: str) -> Mapping[str, tuple[int, ...]]:
     except (ValueError, AttributeError, RecursionError):
         raise ValueError('must be an object of the numbers of keys, such as {"shop": "1,2"}') from None
     for name, keys in numbers.items():
-        if not re.fullmatch("[a-z][a-z0-9]{0,19}", name):
+        if not CLIENT.fullmatch(name):
             raise ValueError(f"{name!r} must be 1 to 20 lower-case letters and digits, a letter first")
         if len(keys) > KEYS_AT_A_TIME or list(keys) != sorted({*keys}) or keys[0] < 1:
             raise ValueError(f"{name} must have one or two numbers from 1, the newer key last, such as 1 or 1,2")

@@ -340,6 +340,11 @@ class ClientKey(NamedTuple):
         """The end of its names; a stack that had one key keeps that."""
         return "" if self == (parsers.DEFAULT_CLIENT, 1) else f"-{self.client}-{self.number}"
 
+    @property
+    def owner(self) -> str:
+        """The beginning of its value: the payments function knows the client by it."""
+        return "" if self.client == parsers.DEFAULT_CLIENT else self.client
+
 
 def client_keys(api: ApiSettings) -> list[ClientKey]:
     """Every client's keys, the newer one last."""

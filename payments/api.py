@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from contract import HEALTH_PATH, READINESS, RESPONSE_HEADERS
+from contract import API_KEY_LENGTH, HEALTH_PATH, READINESS, RESPONSE_HEADERS
 from payments.deadline import Deadline, Timing
 from payments.errors import Conflict, InvalidRequest, NotTheWriter, StoreUnavailable
-from payments.payment import parse
+from payments.payment import PAYMENT_ID, parse, stored_id
 from payments.readiness import readiness
 from payments.runtime import LambdaContext, Runtime
 from payments.service import PaymentService
@@ -51,6 +51,16 @@ class ApiRequest:
         headers = self.event.get("multiValueHeaders") or {
             key: [value] for key, value in (self.event.get("headers") or {}).items()}
         return {value for key, values in headers.items() if key.lower() == name for value in values}
+
+    def client(self) -> str:
+        """The client whose API key API Gateway has found valid; empty for the default one.
+
+        An event without a request context is no client's: its sender may invoke the function itself.
+        """
+        if "requestContext" not in self.event:
+            return ""
+        key: str = self.event["requestContext"]["identity"]["apiKey"]
+        return key[:-API_KEY_LENGTH]
 
 
 def unavailable(body: Mapping[str, Any]) -> Response:
@@ -125,12 +135,14 @@ class Api:
                 HEALTH_PATH: {"GET": self._health}, READINESS: {"POST": self._readiness}}
 
     def _accept(self, request: ApiRequest) -> Response:
-        payment = parse(request.body(), request.header("idempotency-key"))
+        payment = parse(request.body(), request.header("idempotency-key"), request.client())
         request.log["payment_id"] = payment.payment_id
         return Response(201, self.service.accept(payment, request.deadline).answer())
 
     def _find(self, request: ApiRequest) -> Response:
-        record = self.service.find(request.event["pathParameters"]["payment_id"], request.deadline)
+        client, payment_id = request.client(), request.event["pathParameters"]["payment_id"]
+        own = PAYMENT_ID.fullmatch(payment_id)  # another client's stored id is no payment id
+        record = self.service.find(stored_id(client, payment_id), request.deadline) if own else None
         if record is None:
             return Response(404, {"error": "no such payment"})
         request.log["payment_id"] = record.payment.payment_id

@@ -7,10 +7,12 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
+from contract import CLIENT, CLIENT_SEPARATOR
 from payments.currencies import CURRENCIES
 from payments.errors import InvalidRequest
 
 PAYMENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+STORED_ID = re.compile(rf"({CLIENT.pattern}[{CLIENT_SEPARATOR}])?{PAYMENT_ID.pattern}")
 PARTY = re.compile(r"[A-Za-z0-9._:@-]{1,64}")
 CARD = re.compile(r"(?<![^\W_])[A-Za-z]*(\d{13,19}|\d{4}([-_.:])\d{4}\2\d{4}\2\d{1,7}|\d{4}([-_.:])\d{6}\3\d{4,5})"
                   r"[A-Za-z]*(?![^\W_])")
@@ -23,7 +25,7 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 @dataclass(frozen=True, kw_only=True)
 class Payment:
-    """What a client requests. `amount` is in minor units of `currency` (ISO 4217)."""
+    """What a client requests. `amount` is in minor units of `currency` (ISO 4217), `payment_id` as it is stored."""
 
     payment_id: str
     amount: int
@@ -59,22 +61,30 @@ class Record:
 
     def answer(self) -> dict[str, Any]:
         """The response body. It has stored values only, so it is the same in every region and for every repeat."""
-        return {**vars(self.payment), "created_at": self.created_at,
-                "status": "settled" if self.settled else "pending"}
+        return {**vars(self.payment), "payment_id": self.payment.payment_id.rpartition(CLIENT_SEPARATOR)[2],
+                "created_at": self.created_at, "status": "settled" if self.settled else "pending"}
 
     def receipt(self) -> bytes:
         """The receipt as JSON: always the same bytes, whichever region writes it."""
         return _canonical({**vars(self.payment), "created_at": self.created_at, "fingerprint": self.fingerprint})
 
 
-def parse(body: bytes, idempotency_keys: Iterable[object]) -> Payment:
-    """The payment in a request; `idempotency_keys` are its Idempotency-Key header's values. Raises InvalidRequest."""
+def stored_id(client: str, payment_id: str) -> str:
+    """What a client's payment is stored under: two clients may use the same id. The default client is empty."""
+    return f"{client}{CLIENT_SEPARATOR}{payment_id}" if client else payment_id
+
+
+def parse(body: bytes, idempotency_keys: Iterable[object], client: str = "") -> Payment:
+    """The payment in a client's request; `idempotency_keys` are its Idempotency-Key header's values.
+
+    Raises InvalidRequest.
+    """
     given = _json_object(body)
     for name in given:
         if name not in _FIELDS:
             raise InvalidRequest(name, "is not a field of a payment")
-    payment = Payment(payment_id=_payment_id(given, idempotency_keys), amount=_amount(given), currency=_currency(given),
-                      payer=_party(given, "payer"), payee=_party(given, "payee"))
+    payment = Payment(payment_id=stored_id(client, _payment_id(given, idempotency_keys)), amount=_amount(given),
+                      currency=_currency(given), payer=_party(given, "payer"), payee=_party(given, "payee"))
     if payment.payer == payment.payee:
         raise InvalidRequest("payee", "must differ from the payer")
     return payment

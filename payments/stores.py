@@ -14,7 +14,7 @@ from botocore.parsers import ResponseParserError
 from contract import CANARY_FOLDER, KEY_ATTRIBUTE, RECEIPTS_PREFIX, Store
 from payments.deadline import Deadline
 from payments.errors import StoreUnavailable
-from payments.payment import MAX_BODY_BYTES, PAYMENT_ID, Payment, Record, parse_receipt
+from payments.payment import MAX_BODY_BYTES, STORED_ID, Payment, Record, parse_receipt
 
 AwsResponse = dict[str, Any]
 NextDeadline = Callable[[], Deadline]
@@ -92,8 +92,8 @@ class DynamoTable:
         return answer.get("Item")
 
     def find(self, payment_id: str, deadline: Deadline) -> Record | None:
-        """The record of an id, None if there is none. Calls nothing for an invalid id."""
-        item = self.item(payment_id, deadline) if PAYMENT_ID.fullmatch(payment_id) else None
+        """The record of a payment as it is stored, None if there is none. Calls nothing for what is no such id."""
+        item = self.item(payment_id, deadline) if STORED_ID.fullmatch(payment_id) else None
         return record_of(item) if item else None
 
     def items(self, payment_ids: Sequence[str], deadline: Deadline) -> dict[str, AwsResponse]:
@@ -116,7 +116,7 @@ class DynamoTable:
             page = call(Store.TABLE, deadline(), self.client.scan, TableName=self.name, ConsistentRead=True, **more)
             after = page["LastEvaluatedKey"][KEY_ATTRIBUTE]["S"] if "LastEvaluatedKey" in page else ""
             keys = ((item[KEY_ATTRIBUTE]["S"], item) for item in page["Items"])
-            yield after, {key: item for key, item in keys if PAYMENT_ID.fullmatch(key)}
+            yield after, {key: item for key, item in keys if STORED_ID.fullmatch(key)}
             if not after:
                 return
 
@@ -191,7 +191,7 @@ class S3Receipts:
             page = call(Store.RECEIPTS, deadline(), request, **more)
             for found in page.get("Versions", ()):
                 name = found["Key"].removeprefix(RECEIPTS_PREFIX).removesuffix(".json")
-                if PAYMENT_ID.fullmatch(name) and found["Key"] == _receipt_key(name):
+                if STORED_ID.fullmatch(name) and found["Key"] == _receipt_key(name):
                     yield Version(name, found["VersionId"], found["Size"], found["IsLatest"])
             if not page["IsTruncated"]:
                 return

@@ -299,16 +299,30 @@ class HeadlessClusters:
 
 
 class ApiKeys:
-    """Knows each region's key of one value; MiniStack takes the first of them, in whatever region, for all."""
+    """Knows each region's key of one value, and tells functions of it.
+
+    MiniStack takes the first of them, in whatever region, for all, and its events do not have the key.
+    """
 
     def __init__(self, gateway: Any) -> None:
         self._keys = gateway._api_keys
         self._plans = _replace(gateway, "_usage_plans_for_key", self._of_all, "key_id", "api_id", "stage_name")
+        self._event = _replace(
+            gateway, "_build_lambda_event_v1", self._with_key, "api_id", "stage_name", "stage", "resource",
+            "request_path", "method", "headers", "body", "query_params", "path_params", "binary_media_types",
+            "authorizer_context", "caller_identity")
 
     def _of_all(self, key_id: str, api_id: str, stage_name: str) -> list[Any]:
         keys = [key for _, key in self._keys.all_items()]
         value = next(key["value"] for key in keys if key["id"] == key_id)
         return [plan for key in keys if key["value"] == value for plan in self._plans(key["id"], api_id, stage_name)]
+
+    def _with_key(self, *request: Any, **more: Any) -> Any:
+        event = self._event(*request, **more)
+        _, _, _, resource, _, method, headers, *_ = request
+        asks = resource["resourceMethods"][method].get("apiKeyRequired")
+        event["requestContext"]["identity"]["apiKey"] = headers["x-api-key"] if asks else None
+        return event
 
 
 class ObjectIntegrations:

@@ -49,6 +49,12 @@ def writer(outputs: Outputs) -> Region:
     return next(region for region in (Region(role, outputs) for role in ROLES) if region.name == item["region"]["S"])
 
 
+@pytest.fixture(scope="module")
+def standby(writer: Region) -> Region:
+    """The region that does not lead."""
+    return writer.peer
+
+
 @pytest.fixture(scope="session")
 def api_key(region: Region) -> Secret:
     """The value of the region's API key."""

@@ -52,12 +52,13 @@ def test_the_stage_is_traced_and_logs_no_bodies(stage: dict[str, Any]) -> None:
     assert "$context.status" in stage["accessLogSettings"]["format"]
 
 
-def test_stage_and_usage_plan_throttle_alike(region: Region, stage: dict[str, Any]) -> None:
+def test_the_stage_lets_through_what_the_clients_plans_do_together(region: Region, stage: dict[str, Any]) -> None:
     plan = region.client("apigateway").get_usage_plan(usagePlanId=region["usage_plan_id"])
     assert [(each["apiId"], each["stage"]) for each in plan["apiStages"]] == [(region["api_id"], stage["stageName"])]
     settings, throttle = stage["methodSettings"]["*/*"], plan["throttle"]
+    clients = {label.rpartition("-")[0] for label in region["client_api_key_ids"]}
     assert (settings["throttlingRateLimit"], settings["throttlingBurstLimit"]) == (
-        throttle["rateLimit"], throttle["burstLimit"])
+        throttle["rateLimit"] * len(clients), throttle["burstLimit"] * len(clients))
     assert throttle["burstLimit"] >= throttle["rateLimit"] > 0
 
 

@@ -5,12 +5,11 @@ from typing import Any
 
 import pytest
 
-from contract import ALIAS, ROLES
+from contract import ALIAS
 from tests.integration.stack import (
     ITEM_ARRIVES,
     OBJECT_ARRIVES,
     Answer,
-    Outputs,
     Region,
     Secret,
     eventually,
@@ -30,12 +29,6 @@ class Accepted:
     def payment_id(self) -> str:
         """Its identifier."""
         return str(self.asked["payment_id"])
-
-
-@pytest.fixture(scope="module")
-def standby(outputs: Outputs, writer: Region) -> Region:
-    """The other region."""
-    return next(region for region in (Region(role, outputs) for role in ROLES) if region.name != writer.name)
 
 
 def reconciled(writer: Region) -> dict[str, int]:

@@ -285,12 +285,20 @@ def test_the_callers_own_tables_and_search_path_are_not_used(app: Connection, ma
 
 @pytest.mark.parametrize("invalid", [
     {"amount": 0}, {"amount": -1}, {"currency": "eur"}, {"payee": "a"}, {"payer": ""}, {"payment_id": RECORD_KEY},
-    {"payment_id": "x" * 65}, {"payee": "x" * 65},
+    {"payment_id": "x" * 65}, {"payment_id": "Shop.x"}, {"payment_id": "shop."}, {"payment_id": "a.b.x"},
+    {"payee": "x" * 65},
 ])
 def test_an_invalid_payment_is_not_posted(app: Connection, master: Connection, invalid: dict[str, Any]) -> None:
     good = record(epoch=newest(master))
     assert code(lambda: post(app, replace(good, payment=replace(good.payment, **invalid)))) == CHECK_VIOLATION
     assert code(lambda: post(app, replace(good, fingerprint="x"))) == CHECK_VIOLATION
+
+
+def test_a_clients_payment_is_posted_under_its_name(app: Connection, master: Connection) -> None:
+    good = record(epoch=newest(master))
+    for client in ("shop", "a" * 20):
+        payment = replace(good.payment, payment_id=f"{client}.{good.payment.payment_id}")
+        post(app, replace(good, payment=payment))
 
 
 def test_even_the_owner_cannot_post_out_of_balance(ledger: PostgresLedger, master: Connection) -> None:

@@ -457,8 +457,22 @@ def test_keys_of_one_value_are_one_key_whatever_the_region(monkeypatch: pytest.M
         return [f"plan of {key_id} for {api_id} {stage_name}"]
 
     monkeypatch.setattr(gateway, "_usage_plans_for_key", of_one)
+    monkeypatch.setattr(gateway, "_build_lambda_event_v1", vars(gateway)["_build_lambda_event_v1"])
     ApiKeys(gateway)
     assert vars(gateway)["_usage_plans_for_key"]("k1", "a", "s") == ["plan of k1 for a s", "plan of k2 for a s"]
+
+
+@pytest.mark.parametrize(("asks", "told"), [(True, "a key"), (False, None)])
+def test_a_function_is_told_of_the_key_that_its_method_asks_for(
+        monkeypatch: pytest.MonkeyPatch, asks: bool, told: str | None) -> None:
+    gateway: Any = importlib.import_module("ministack.services.apigateway_v1")
+    for name in ("_usage_plans_for_key", "_build_lambda_event_v1"):
+        monkeypatch.setattr(gateway, name, vars(gateway)[name])
+    ApiKeys(gateway)
+    resource = {"path": "/", "id": "r", "resourceMethods": {"GET": {"apiKeyRequired": asks}}}
+    event = vars(gateway)["_build_lambda_event_v1"](
+        "api", "live", {}, resource, "/", "GET", {"x-api-key": "a key"}, b"", {}, {})
+    assert event["requestContext"]["identity"]["apiKey"] == told
 
 
 def test_an_api_shows_whether_an_object_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

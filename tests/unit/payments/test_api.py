@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from payments.logs import request_logger
 from tests.unit.payments.fakes import (
     FIELDS,
+    OTHER,
     PAYMENT,
     Crash,
     FakeContext,
@@ -22,6 +23,7 @@ from tests.unit.payments.fakes import (
     client_error,
     database_error,
     event,
+    sent_by,
 )
 from tests.unit.payments.strategies import bodies, faults, payments
 
@@ -36,6 +38,57 @@ def test_a_payment_is_accepted_and_found() -> None:
     assert headers == {"Content-Type": "application/json", "Cache-Control": "no-store", "X-Region": "us-east-1",
                        "X-Content-Type-Options": "nosniff", "Strict-Transport-Security": "max-age=63072000"}
     assert region.look() == (200, body)
+
+
+def as_client(region: Region, client: str, asked: dict[str, Any] | str = "pay-1") -> tuple[int, Any]:
+    """Pay, or look for the payment of an id, with a client's API key."""
+    asked = event("POST", "/payment", body=json.dumps(asked)) if isinstance(asked, dict) else event(
+        "GET", "/payment/{payment_id}", pathParameters={"payment_id": asked})
+    return region.request({**asked, **sent_by(client)})[:2]
+
+
+def test_a_client_finds_its_own_payments_only() -> None:
+    region = Region()
+    answers = {client: as_client(region, client, PAYMENT) for client in ("shop", "kiosk", "")}
+    assert {status for status, _ in answers.values()} == {201}
+    assert {client: as_client(region, client) for client in answers} == {
+        client: (200, body) for client, (_, body) in answers.items()}
+    unknown = as_client(region, "other")
+    assert unknown == (404, {"error": "no such payment"})
+    assert as_client(region, "", "shop.pay-1") == as_client(region, "shop", "shop.pay-1") == unknown
+    assert as_client(region, "kiosk", "../pay-1") == as_client(region, "", "!record") == unknown
+    assert as_client(region, "kiosk", OTHER)[0] == 409
+
+
+def test_a_client_that_another_has_the_id_of_does_not_learn_of_it() -> None:
+    region, alone = Region(), Region()
+    as_client(region, "shop", PAYMENT)
+    for asked in ("pay-1", OTHER, "pay-1"):
+        assert as_client(region, "kiosk", asked) == as_client(alone, "kiosk", asked)
+
+
+def test_stores_of_one_client_keep_the_ids_as_they_were() -> None:
+    region = Region()
+    as_client(region, "", PAYMENT)
+    as_client(region, "shop", PAYMENT)
+    assert {key for key in region.dynamodb.items if "pay-1" in key} == {"pay-1", "shop.pay-1"}
+    assert len(region.receipt_versions("pay-1")) == len(region.receipt_versions("shop.pay-1")) == 1
+
+
+@pytest.mark.parametrize("context", [{}, {"identity": {}}, {"identity": {"apiKey": None}}])
+def test_a_request_through_the_api_without_a_key_is_nobodys(context: dict[str, Any]) -> None:
+    region = Region()
+    paid = region.request(event("POST", "/payment", body=json.dumps(PAYMENT), requestContext=context))
+    assert paid[0] == 503
+    assert not region.network.calls
+
+
+def test_who_may_invoke_the_function_pays_as_the_default_client() -> None:
+    region = Region()
+    asked = event("POST", "/payment", body=json.dumps(PAYMENT))
+    del asked["requestContext"]
+    assert region.request(asked)[0] == 201
+    assert region.look()[0] == 200
 
 
 @pytest.mark.parametrize("headers", [

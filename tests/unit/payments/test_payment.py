@@ -98,6 +98,15 @@ def test_a_request_has_exactly_one_id(body: bytes, keys: list[object], field: st
     assert refused(body, *keys).field == field
 
 
+def test_each_client_has_ids_of_its_own() -> None:
+    own, others = parse(encoded(), ["pay-1"], "shop"), parse(encoded(), ["pay-1"], "kiosk")
+    assert [each.payment_id for each in (own, others)] == ["shop.pay-1", "kiosk.pay-1"]
+    assert len({each.fingerprint() for each in (own, others, parse(encoded(), []))}) == 3
+    shown = Record(payment=own, fingerprint=own.fingerprint(), created_at="", epoch=1).answer()
+    assert shown["payment_id"] == "pay-1"
+    assert refused(encoded(payment_id="shop.pay-1")).field == "payment_id"
+
+
 def test_a_refusal_does_not_quote_the_value() -> None:
     error = refused(encoded(payer="jane doe"))
     assert "jane" not in error.reason
