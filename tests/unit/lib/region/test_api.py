@@ -4,7 +4,7 @@ from fnmatch import fnmatch
 
 import pytest
 
-from contract import HEALTH_PATH, LEVER_PATH
+from contract import API_KEY_LENGTH, HEALTH_PATH, LEVER_PATH
 from tests.unit.lib.recorder import ACCOUNT, SECRET, Recording, Resource, record
 
 
@@ -45,6 +45,10 @@ def test_each_key_has_one_value_in_both_regions_and_another_than_other_keys(clie
                for keys in made.values()]
     assert [len(each) for each in secrets] == [1] * 4
     assert len(set().union(*secrets)) == 4
+    # The payments function knows a client by what its key begins with.
+    assert {key.inputs["name"]: key.inputs["value"]["value"] for key in clients.of("ApiKey")} == {
+        name: f"{name.split('-')[3] if name.count('-') > 2 else ''}{SECRET}" for name in made}
+    assert {r.inputs["length"] for r in clients.of("RandomPassword") if "-api-key" in r.name} == {API_KEY_LENGTH}
     assert all({clients.region(key) for key in keys} == {"us-east-1", "us-west-2"} for keys in made.values())
 
 
