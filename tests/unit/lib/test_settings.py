@@ -11,7 +11,6 @@ from unittest.mock import patch
 
 import pulumi
 import pytest
-import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +31,7 @@ from lib.settings import (
     TableSettings,
     declarations,
 )
+from tools.needs import configuration
 
 ROOT = Path(__file__).parents[3]
 SECRET_ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:payments/database-AbCdEf"
@@ -439,8 +439,7 @@ def test_region_sets_are_regions_that_do_not_overlap() -> None:
 
 @pytest.mark.parametrize(("stack", "profile"), [("dev", "dev"), ("local", "dev"), ("prod", "prod")])
 def test_stack_files_are_accepted(stack: str, profile: str) -> None:
-    config = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))["config"]
-    loaded = load(config, stack=stack)
+    loaded = load(configuration(ROOT / f"Pulumi.{stack}.yaml"), stack=stack)
     assert (loaded.environment_suffix, loaded.profile.name) == (stack, profile)
 
 
