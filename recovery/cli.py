@@ -7,7 +7,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -41,6 +41,7 @@ from recovery.errors import (
     RecordGone,
     StackError,
     StepTimedOut,
+    reached,
     reason,
     sign_in,
 )
@@ -154,13 +155,13 @@ class OpenStack:
         return MoveReport(run=run, stack=self.stack, repairs=read_repairs(cloud, bucket, run))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Terminal:
     """Where a command runs: `driver` names the user to others, and `confirm` asks a question, whose default is no.
 
     `console(stderr)` prints text, and `connect` creates the environment that the command calls, for some outputs
     (empty: they are in AWS, and not known yet). `wanted` is the stack that was asked for, `reports` the folder of
-    reports.
+    reports, and `program` what was typed to begin this.
     """
 
     environ: Mapping[str, str]
@@ -169,6 +170,7 @@ class Terminal:
     confirm: Callable[[str], bool]
     connect: Callable[[Mapping[str, Any]], Environment]
     wanted: Wanted = ANY_STACK
+    program: str = COMMAND
     reports: Path = REPORTS
     clock: Clock = SYSTEM
     name_servers: doctors.NameServers = doctors.name_servers
@@ -205,9 +207,13 @@ class Terminal:
             return None
         return self.open()
 
+    def typed(self, text: Any) -> Any:
+        """A text with its commands as they are typed here, about this stack; what is no text stays as it is."""
+        return text.replace(COMMAND, " ".join([self.program, *self.wanted.options])) if isinstance(text, str) else text
+
     def show(self, document: Mapping[str, Any], *text: Any, as_json: bool) -> None:
         """Print a result on stdout: as a document, or as text."""
-        self.console(False).print(*([json.dumps(document, indent=2)] if as_json else text), sep="\n")
+        self.console(False).print(*map(self.typed, [json.dumps(document, indent=2)] if as_json else text), sep="\n")
 
     def keep(self, deployed: OpenStack, found: MoveReport | drills.DrillReport, *, as_json: bool) -> None:
         """Write a report, and say where it is; if that is impossible, only warn: it must not stop a command."""
@@ -220,7 +226,7 @@ class Terminal:
 
     def warn(self, line: str) -> None:
         """Print one line on stderr."""
-        self.console(True).print(f"recovery: {' '.join(line.split())}")
+        self.console(True).print(f"recovery: {self.typed(' '.join(line.split()))}")
 
 
 class DrillCommand(StrEnum):
@@ -250,7 +256,7 @@ def usage(
     if show_version:
         context.obj.console(False).print(f"tapstack {VERSION}")
         raise typer.Exit
-    context.obj = replace(context.obj, wanted=Wanted(stack=stack, region=region, suffix=suffix))
+    context.obj.wanted = Wanted(stack=stack, region=region, suffix=suffix)
     if context.invoked_subcommand is None:
         context.obj.console(False).print(context.get_help())
 
@@ -284,11 +290,11 @@ def _watch(terminal: Terminal, deployed: OpenStack, interval: float, *, as_json:
             found = read_status(environment, deployed.stack)
             at = f"looked at {utc(environment.clock.time())}"
             if as_json:
-                console.print(json.dumps(found))
+                console.print(terminal.typed(json.dumps(found)))
             elif console.is_terminal:
-                live.update(Group(*_shown(found), at), refresh=True)
+                live.update(Group(*map(terminal.typed, _shown(found)), at), refresh=True)
             else:
-                console.print(*_shown(found), at, sep="\n")
+                terminal.show(found, *_shown(found), at, as_json=False)
             environment.clock.sleep(interval)
 
 
@@ -296,17 +302,18 @@ def _watch(terminal: Terminal, deployed: OpenStack, interval: float, *, as_json:
 def watch(context: typer.Context, *, web: Annotated[bool, typer.Option(
               "--web", help="Serve a page to this machine's browser, and to no other machine.")] = False,
           port: Port = 0, interval: Interval = INTERVAL) -> None:
-    """Show the stack as it changes, until Ctrl-C: in the terminal, or with --web in a browser, with a timeline."""
+    """Show the stack as it changes, with a timeline, in a browser (--web), until Ctrl-C."""
     terminal: Terminal = context.obj
-    deployed = terminal.open()
     if not web:
-        _watch(terminal, deployed, interval, as_json=False)
+        raise CommandStopped(REFUSED, f"`{COMMAND} watch --web` shows a page in a browser, and "
+                             f"`{COMMAND} status --watch` the same in this terminal")
+    deployed = terminal.open()
     feed, seen = Feed(), Watch(environment=deployed.environment, stack=deployed.stack, payments=deployed.payments)
     try:
         with serving(feed, port) as url:
             terminal.console(False).print(f"{url} shows the stack, until Ctrl-C")
             while True:
-                feed.publish(seen.look())
+                feed.publish(terminal.typed(json.dumps(seen.look())))
                 deployed.environment.clock.sleep(interval)
     except OSError as error:
         raise CommandStopped(REFUSED, f"--port {port}: {error.strerror}") from error
@@ -413,7 +420,7 @@ def abort(context: typer.Context, *, as_json: Json = False) -> None:
             raise CommandStopped(REFUSED, f"{run.what} has fenced: it is a decision, and only the next move ends it")
         ended += [run.what] if run else []
     if not ended:
-        raise CommandStopped(REFUSED, "no run is open that has not fenced")
+        raise CommandStopped(REFUSED, "there is nothing to end: no run is waiting for its fence")
     terminal.show({"aborted": ended}, f"aborted: {', '.join(ended)}", as_json=as_json)
 
 
@@ -457,9 +464,9 @@ def drill(context: typer.Context, practice: Practice = None, *, to: To = "", as_
     """Practise an action while clients pay; `restore` repairs what a drill has left broken."""
     terminal: Terminal = context.obj
     if practice is DrillCommand.FAILOVER and not accept_data_loss:
-        raise CommandStopped(REFUSED, f"{COMMAND} drill failover breaks a region: it loses what is not copied then; "
-                             f"AWS may take hours to rebuild a large database there. `{COMMAND} drill` practises "
-                             f"a switchover. To begin anyway, add {ACCEPT_LOSS}")
+        raise CommandStopped(REFUSED, f"`{COMMAND} drill failover` breaks a region, and loses what has not been copied "
+                             f"by then; AWS may take hours to rebuild a large database there. `{COMMAND} drill` "
+                             f"practises a switchover. To begin anyway, add {ACCEPT_LOSS}")
     deployed = terminal.open()
     try:
         if practice is DrillCommand.RESTORE:
@@ -470,8 +477,6 @@ def drill(context: typer.Context, practice: Practice = None, *, to: To = "", as_
             found = practise(terminal, terminal.console(as_json), deployed, practice, to, yes=yes, seconds=seconds)
             terminal.keep(deployed, found, as_json=as_json)
             document, text = found.document(), str(found)
-    except AwsFailure as error:
-        raise CommandStopped(UNFINISHED, str(error)) from error
     except KeyboardInterrupt:
         raise CommandStopped(
             INTERRUPTED, "interrupted", f"run `{drills.RESTORE}` to make sure that nothing is left broken") from None
@@ -604,11 +609,11 @@ def _outcome(arguments: Sequence[str], terminal: Terminal) -> tuple[Any, ...]:
     except CommandStopped as stopped:
         return stopped.code, *stopped.reasons
     except TyperException as error:
-        return REFUSED, error.format_message()
+        return REFUSED, error.format_message().replace("Value error, ", "")
     except (OutputsError, StackError, AlreadyRunning, RecordGone, BotoCoreError) as error:
         return REFUSED, str(error)
     except (AwsFailure, StoreUnavailable) as error:
-        return UNFINISHED, reason(error)
+        return UNFINISHED, reached(reason(error))
     except Exception as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
         *_, (frame, line) = traceback.walk_tb(error.__traceback__)
         return UNFINISHED, f"internal error in {frame.f_code.co_filename}:{line}: {type(error).__name__}: {error}"
@@ -654,8 +659,9 @@ def connect(outputs: Mapping[str, Any]) -> Environment:
 
 def main() -> NoReturn:
     """Run the command that was typed, and exit."""
+    program = PROGRAM if Path(sys.argv[0]).name == PROGRAM else COMMAND
     code = run(sys.argv[1:], Terminal(environ=os.environ, driver=user(), console=console_of, confirm=ask,
-                                      connect=connect))
+                                      connect=connect, program=program))
     # Calls that were given up may still be running: an interrupt must end them silently.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(code)

@@ -101,6 +101,16 @@ NOT_SIGNED_IN = re.compile(
 """What an error says if the credentials are missing, or are not valid (any more)."""
 
 
+NOT_REACHED = re.compile("(?i)timeout|timed out|could not connect|connection|no answer")
+"""What an error says if no answer came."""
+
+
+def reached(line: str) -> str:
+    """A failure, and what to do if AWS was not reached."""
+    return f"{line}: {REACH}" if NOT_REACHED.search(line) else line
+
+
+REACH = "check that this machine reaches AWS there, or run the command on another one"
 SIGN_IN = ("sign in to AWS (`aws sso login`, or name a profile in AWS_PROFILE), and check that its endpoints can be "
            "reached")
 

@@ -4,7 +4,7 @@ What a rehearsal deployed is never looked for in AWS, and what is in AWS never o
 """
 import os
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,6 +29,7 @@ from recovery.errors import aws_failures
 SANDBOX = "sandbox"
 LOOPBACK = ("127.0.0.1", "localhost")
 SERVICES = ("dynamodb", "rds", "s3")  # an endpoint may be set for one service alone
+ELSEWHERE = "`make outputs STACK=NAME` writes them; `--region REGION --suffix SUFFIX` reads them in that region"
 UNITS = {"d": 86400, "h": 3600, "min": 60, "s": 1}  # seconds
 
 
@@ -39,6 +40,11 @@ class Wanted:
     stack: str = ""
     region: str = ""
     suffix: str = ""
+
+    @property
+    def options(self) -> list[str]:
+        """As they are typed."""
+        return [f"--{name} {value}" for name, value in asdict(self).items() if value]
 
 
 ANY_STACK = Wanted()
@@ -87,8 +93,11 @@ def _file(stack: str, folder: Path) -> Path:
     found = {path.stem: path for path in sorted((folder / OUTPUTS_FOLDER).glob("*.json")) if path != latest}
     if sandbox.is_file():
         found[SANDBOX] = sandbox
+    if stack not in ("", *found) or not (found or latest.is_file()):
+        raise OutputsError(f"there are no outputs of {stack or 'a stack'} here"
+                           f"{', only of ' + ', '.join(found) if found else ''}: {ELSEWHERE}")
     if stack:
-        return found.get(stack, folder / OUTPUTS_FOLDER / f"{stack}.json")
+        return found[stack]
     if len(found) > 1:
         raise OutputsError(f"there are outputs of {', '.join(found)}: say which stack, as in --stack {min(found)}")
     return next(iter(found.values()), latest)

@@ -16,6 +16,8 @@ LINES = {"why": "cannot take payments", "refused": "a failover would be refused"
 OBSERVED = ("led_to", "exposure_s")
 """What a controller has reported, which may be old."""
 
+SILENT = ("right", "cluster", "lever", "alarms")
+"""What different services answer: all are unknown where a region does not answer at all."""
 PARTS = {"record": "leader", "watch": "controller"}  # other parts of a region are shown under their own names
 
 Rows = list[list[str]]
@@ -46,11 +48,14 @@ def stack(status: Mapping[str, Any]) -> list[str]:
             *(f"{name}: {label}: {text(region[key])}" for name, region in status["regions"].items()
               for key, label in LINES.items() if region[key] and region[key] != UNKNOWN),
             *(f"unknown in {name}: {', '.join(sorted(what))}: {why}"
-              for name, region in status["regions"].items() for why, what in _by_reason(region["unknown"]).items())]
+              for name, region in status["regions"].items() for why, what in _by_reason(region).items())]
 
 
-def _by_reason(unknown: Mapping[str, str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+def _by_reason(region: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What is unknown by its reason; a region in which nothing answers is silent for one."""
+    found, unknown = dict[str, list[str]](), region["unknown"]
+    if all(region[key] == UNKNOWN for key in SILENT):
+        return {unknown.get("record", "no answer"): ["all that is not shown"]}
     for what, why in unknown.items():
         found.setdefault(why, []).append(PARTS.get(what, what))
     return found

@@ -3,14 +3,12 @@
 It listens on the loopback address alone, and changes nothing. It refuses what the page of another site may have sent: a
 `Host` other than this machine's, and any `Origin`, since its own page sends none.
 """
-import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from recovery.outputs import LOOPBACK
@@ -29,10 +27,10 @@ class Feed:
     def __init__(self) -> None:
         self._text, self._number, self._changed = "", 0, threading.Condition()
 
-    def publish(self, document: Mapping[str, Any]) -> None:
-        """Give all readers a new document."""
+    def publish(self, document: str) -> None:
+        """Give all readers a new document, in JSON."""
         with self._changed:
-            self._text, self._number = json.dumps(document), self._number + 1
+            self._text, self._number = document, self._number + 1
             self._changed.notify_all()
 
     def after(self, number: int, patience: float = PATIENCE) -> tuple[int, str]:

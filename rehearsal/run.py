@@ -40,9 +40,10 @@ from rehearsal.postgres.authentication import Secret
 from rehearsal.rehearsed_stack import RehearsedStack
 from rehearsal.report import RunReport, lines
 from rehearsal.run_folder import require_writable, run_folder
-from rehearsal.sandbox import NAME, RATE, Sandbox, healed, listening, recorded, usage
+from rehearsal.sandbox import ANSWER, NAME, RATE, Sandbox, healed, listening, recorded, usage
 from rehearsal.workload import smoke
 from rehearsal.workload.checks import CheckResult
+from rehearsal.workload.load import acknowledged
 from tools.migrate import MigrationFailed, migrate
 
 PASSED, FAILED, INTERRUPTED = 0, 1, 130
@@ -106,12 +107,13 @@ class Rehearsal:
         self._options, self._report, self._parts = options, report, parts
         self._outputs_file = Path()
         self._ca_file = ""
+        self._began = parts.clock.monotonic()
         self._name_server = NameServer()
 
     def run(self) -> int:
         """Run, report the verdict, and return the exit code. Raises ProjectError if a folder cannot be written."""
         clock, folder = self._parts.clock, self._options.project.folder
-        began, verdict, code = clock.monotonic(), "FAILED", FAILED
+        verdict, code = "FAILED", FAILED
         if self._options.drills:
             require_writable(folder / self._options.reports)
         try:
@@ -125,7 +127,7 @@ class Rehearsal:
             self._report.fail("emulator", str(error))
         except KeyboardInterrupt:
             self._report.ok, verdict, code = False, "interrupted, the emulator stopped,", INTERRUPTED
-        self._report.conclude(verdict, clock.monotonic() - began)
+        self._report.conclude(verdict, clock.monotonic() - self._began)
         return code
 
     def _run(self, stack: ExitStack) -> None:
@@ -291,7 +293,9 @@ class Rehearsal:
                     load, self._outputs_file.with_name(PAYMENTS_FILE)):
                 sandbox = Sandbox(environment, load)
                 with listening(sandbox.do, self._outputs_file.parent):
+                    load.wait_for(acknowledged, ANSWER)
                     self._report.say(
+                        f"{self._parts.clock.monotonic() - self._began:.1f} s after the start a payment is accepted.",
                         "A client pays, until Ctrl-C. From another shell:", "",
                         *(f"  python -m rehearsal sandbox {each}" for each in usage()), "",
                         f"and the operator's own commands: python -m recovery --stack {NAME} status")

@@ -88,7 +88,7 @@ class Sandbox:
         """What is broken, and how the client's last payments went."""
         faults, recent = self._rehearsed.faults, self._load.sent[-RECENT:]
         accepted = sum(each.acknowledged for each in recent)
-        behind = [f"{lane['store']} {lane['lag_ms'] / 1000:g} s" for lane in self._rehearsed.copies.report()
+        behind = [f"{lane['store']} {lane['lag_ms'] / 1000:.1f} s" for lane in self._rehearsed.copies.report()
                   if lane["lag_ms"]]
         lost = ", ".join(map(" in ".join, faults.lost()))
         return (f"clients are led to {self._environment.resolve()[0]}; of their last {len(recent)} payments {accepted} "

@@ -85,7 +85,7 @@ class Options:
     skews: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Screen(cli.Terminal):
     """A terminal whose outputs need no file."""
 

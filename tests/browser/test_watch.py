@@ -1,4 +1,5 @@
 """The page of `watch --web` in a browser: it shows what was published last, and scrolls nowhere sideways."""
+import json
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ def test_the_page_shows_the_stack_and_what_changes(chromium: Browser, document: 
     feed = Feed()
     with serving(feed) as url:
         chromium.open(url, width)
-        feed.publish(document)
+        feed.publish(json.dumps(document))
         chromium.wait('document.title.startsWith("✗ no region takes payments")')
         page = chromium.value("document.body.innerText")
         for text in (f"no region takes payments: {EAST} leads, and has not answered since", f"failover --to {WEST}",
@@ -37,6 +38,6 @@ def test_the_page_shows_the_stack_and_what_changes(chromium: Browser, document: 
         assert chromium.value('document.querySelectorAll("#payments .bad").length') == 40
         assert chromium.value("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
         verdict = {"paying": True, "says": "<b>all is well</b>", "run": ""}
-        feed.publish({**document, "payments": None, "status": {**document["status"], "verdict": verdict}})
+        feed.publish(json.dumps({**document, "payments": None, "status": {**document["status"], "verdict": verdict}}))
         chromium.wait('document.getElementById("verdict").textContent === "<b>all is well</b>"')
         assert chromium.value('document.getElementById("client").hidden') is True

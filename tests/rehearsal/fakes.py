@@ -190,7 +190,7 @@ class FakeDrillEnvironment:
 
     def clients(self, _rate: float, _keep: float) -> Any:
         """Clients that pay nothing."""
-        return nullcontext(SimpleNamespace(sent=[]))
+        return nullcontext(SimpleNamespace(sent=[], wait_for=lambda *_: True))
 
     def signal_controller(self, _region: str, _number: int) -> int:
         """There is none."""

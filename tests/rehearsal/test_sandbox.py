@@ -85,9 +85,10 @@ def test_the_status_says_what_is_broken_and_how_payments_go() -> None:
         broken.do(words)
     assert broken.do("status").splitlines() == [
         "clients are led to us-west-2; of their last 20 payments 10 were accepted",
-        "cut off: us-east-1; lost: api in us-west-2; killed: us-east-1; copies behind: table 3 s"]
+        "cut off: us-east-1; lost: api in us-west-2; killed: us-east-1; copies behind: table 3.0 s"]
     broken.do("heal")
-    assert broken.do("status").endswith("cut off: no region; lost: nothing; killed: nothing; copies behind: table 3 s")
+    assert broken.do("status").endswith(
+        "cut off: no region; lost: nothing; killed: nothing; copies behind: table 3.0 s")
 
 
 @pytest.mark.parametrize(("words", "reason"), [

@@ -86,6 +86,6 @@ def test_the_tutorial_does_what_it_says(sandbox: "subprocess.Popen[str]") -> Non
             assert "interrupted" in ended(page)
             continue
         lost = (lost or word == "cut") and word != "failover"
-        awaited = "run `python -m recovery failover --to us-west-2`" if lost and "recovery" in line else ""
+        awaited = "recovery --stack sandbox failover --to us-west-2`" if lost and "recovery" in line else ""
         assert SAYS.get(word, "") in typed(line, awaited)
     assert "nothing left" in ended(sandbox)

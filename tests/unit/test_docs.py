@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recovery.show import LINES, ROWS
 from tests.unit.quoted import INLINE, MAKEFILE, pieces, wrong
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +70,15 @@ def test_what_the_runbook_quotes_in_its_tables_is_what_recovery_says() -> None:
     texts = said()
     assert len(quoted) > 10
     assert [part for part in quoted if not any(part in text for text in texts)] == []
+
+
+def test_what_the_runbook_reads_in_a_status_is_shown_there() -> None:
+    know = prose(ROOT / "docs" / "runbook.md").partition("## 1. Know")[2].partition("\n## ")[0]
+    listed = [span for line in re.findall(r"^[0-9]\..*(?:\n   .*)*", know, re.MULTILINE)
+              for span in INLINE.findall(line)]
+    texts = {*ROWS.values(), *LINES.values(), *said()}
+    assert len(listed) > 5
+    assert [span for span in listed if not any(span in text for text in texts)] == []
 
 
 @pytest.mark.parametrize(("piece", "why"), [

@@ -30,8 +30,8 @@ from recovery.doctor.before import BEFORE
 from recovery.doctor.check import Situation
 from recovery.doctor.deployed import DEPLOYED
 from recovery.environment import BotoClients
-from recovery.errors import SIGN_IN
-from recovery.outputs import FoundOutputs
+from recovery.errors import REACH, SIGN_IN
+from recovery.outputs import ELSEWHERE, FoundOutputs
 from recovery.plan import STEPS, Action
 from recovery.record import Run
 from simulator.scheduler import EPOCH
@@ -168,8 +168,8 @@ def test_a_command_first_says_which_stack_it_is_about(shell: Shell) -> None:
         shell.type(line, clock=FakeClock(7300.0))
         assert shell.head.startswith("stack dev, profile dev, account 123456789012; outputs of 2 h ago (")
     result = shell.type("--stack nope status")
-    assert (result.code, result.err) == (2, [
-        "recovery: cfn-outputs/nope.json: No such file or directory: `make outputs` writes it"])
+    assert (result.code, len(result.err)) == (2, 1)
+    assert result.err[0].startswith("recovery: there are no outputs of nope here")
 
 
 @pytest.mark.parametrize("line", ["--region us-east-1 status", "--suffix dev status",
@@ -198,7 +198,8 @@ def test_without_a_file_the_outputs_are_read_in_a_region_that_works(
     ("align", "Missing option '--to'."), ("pause --minutes 5", "Missing option '--reason'."),
     ("pause --minutes 0 --reason x", "Input should be greater than or equal to 1"),
     ("switchover", "Missing option '--to'."), ("status --jsn", "No such option: --jsn"),
-    ("plan tea", "'tea' is not one of"), ("failback --to us-east-1", "No such option: --to"),
+    ("plan tea", "Invalid value for 'action': 'tea' is not one of"),
+    ("failback --to us-east-1", "No such option: --to"),
     ("failover --to mars", "region 'mars': must be us-east-1 or us-west-2"),
     ("plan failover --to mars", "region 'mars': must be us-east-1 or us-west-2"),
 ])
@@ -232,7 +233,7 @@ def test_outputs_that_cannot_be_used_are_named(
 def test_outputs_are_read_from_where_make_writes_them(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(shell.outputs.parent)
     assert shell.type("plan failover", environ={}).err == [
-        "recovery: cfn-outputs/flat-outputs.json: No such file or directory: `make outputs` writes it"]
+        f"recovery: there are no outputs of a stack here: {ELSEWHERE}"]
     (shell.outputs.parent / "cfn-outputs").mkdir()
     shell.outputs.rename(shell.outputs.parent / "cfn-outputs" / "flat-outputs.json")
     assert shell.type("plan failover", environ={}).code == 0
@@ -406,7 +407,8 @@ def test_status_of_a_stack_with_a_region_cut_off(shell: Shell) -> None:
     shell.world.lose(HOME, ends=True)
     result = shell.type("status")
     assert (result.code, result.err) == (0, [])
-    assert f"unknown in {HOME}: controller, drill, leader, pause: table: ConnectTimeoutError" in result.out
+    assert [line for line in result.out.splitlines() if line.startswith("unknown in")] == [
+        f"unknown in {HOME}: all that is not shown: table: ConnectTimeoutError"]
     found = json.loads(shell.type("status --json").out)
     assert (found["regions"][HOME]["right"], found["regions"][AWAY]["cluster"]) == ("unknown", "available")
     assert found["active"] == HOME
@@ -429,6 +431,29 @@ def test_status_leads_with_the_command_that_is_needed_now(shell: Shell) -> None:
                     f"take over; at most [0-9]+ s of payments at risk: run `python -m recovery failover --to {AWAY}`\n",
                     result.out)
     assert shell.type("failover --to us-west-2").code == 0
+
+
+@pytest.mark.parametrize(("given", "program", "typed"), [
+    ("--stack prod", "python -m recovery", "python -m recovery --stack prod"),
+    (f"--region {AWAY} --suffix dev", "tapstack", f"tapstack --region {AWAY} --suffix dev")])
+def test_a_command_that_is_named_is_about_the_same_stack(
+        shell: Shell, monkeypatch: pytest.MonkeyPatch, given: str, program: str, typed: str) -> None:
+    down(shell)
+    found = FoundOutputs(values=json.loads(shell.outputs.read_text()), where="s3://x", written=0.0)
+    monkeypatch.setattr("recovery.cli.in_region", lambda *_: found)
+    monkeypatch.setattr("recovery.cli.in_files", lambda *_: found)
+    for line in ("status", "status --json"):
+        assert f"{typed} failover --to {AWAY}" in shell.type(f"{given} {line}", program=program).out
+    assert f"`{typed} drill`" in shell.type(f"{given} drill failover", program=program).err[0]
+
+
+def test_a_command_that_does_not_reach_aws_says_what_to_do(shell: Shell) -> None:
+    for region in (HOME, AWAY):
+        shell.world.lose(region, ends=True)
+    for line in ("drill restore", "report"):
+        result = shell.type(line)
+        assert (result.code, len(result.err)) == (1, 1)
+        assert result.err[0].endswith(REACH)
 
 
 def test_what_looks_like_markup_is_printed_as_it_is(shell: Shell) -> None:
@@ -459,10 +484,9 @@ def interrupted_after(looks: int, shell: Shell) -> Any:
     return replace(environment, runtime=replace(runtime, clock=Impatient()))
 
 
-@pytest.mark.parametrize("line", ["status --watch --interval 3", "watch --interval 3"])
-def test_a_watch_looks_again_until_it_is_interrupted(shell: Shell, line: str) -> None:
+def test_a_watch_looks_again_until_it_is_interrupted(shell: Shell) -> None:
     up(shell)
-    result = shell.type(line, connect=lambda _: interrupted_after(3, shell))
+    result = shell.type("status --watch --interval 3", connect=lambda _: interrupted_after(3, shell))
     assert (result.code, result.err) == (130, ["recovery: interrupted"])
     assert result.out.count(f"{HOME} takes payments; ") == result.out.count("looked at ") == 3
 
@@ -484,7 +508,7 @@ def test_a_watch_for_machines_is_a_document_a_line(shell: Shell) -> None:
 
 def test_a_watch_in_the_browser_publishes_every_look(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     published = list[Mapping[str, Any]]()
-    monkeypatch.setattr("recovery.web.Feed.publish", lambda _, document: published.append(document))
+    monkeypatch.setattr("recovery.web.Feed.publish", lambda _, document: published.append(json.loads(document)))
     result = shell.type("watch --web", connect=lambda _: interrupted_after(2, shell))
     assert (result.code, result.err) == (130, ["recovery: interrupted"])
     assert re.fullmatch(r"http://127\.0\.0\.1:[0-9]+/ shows the stack, until Ctrl-C\n", result.out)
@@ -493,6 +517,12 @@ def test_a_watch_in_the_browser_publishes_every_look(shell: Shell, monkeypatch: 
     shell.outputs.with_name("payments.jsonl").write_text('{"ok": true}\n')
     shell.type("watch --web", connect=lambda _: interrupted_after(1, shell))
     assert published[-1]["payments"] == [{"ok": True}]
+
+
+def test_in_a_terminal_there_is_one_way_to_watch(shell: Shell) -> None:
+    result = shell.type("watch")
+    assert (result.code, result.out, shell.world.calls) == (2, "", [])
+    assert "`python -m recovery status --watch`" in result.err[0]
 
 
 def test_a_port_that_is_taken_is_named(shell: Shell) -> None:
@@ -743,12 +773,6 @@ def test_a_move_is_reported_at_any_time_while_a_region_is_lost(shell: Shell) -> 
     assert (document["run"]["driver"], document["repair"]["lost"]) == ("alice", 1)
 
 
-def test_a_report_needs_a_region_that_answers(shell: Shell) -> None:
-    for region in (HOME, AWAY):
-        shell.world.lose(region, ends=True)
-    assert shell.type("report") == Result(1, "", ["recovery: table: ConnectTimeoutError"])
-
-
 def test_the_reports_of_a_rehearsal_are_kept_apart(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(shell.outputs.parent)
     shell.deploy(shell.world, emulator={})
@@ -771,7 +795,7 @@ def test_a_report_that_cannot_be_written_stops_nothing(shell: Shell) -> None:
 # --- abort, pause, resume
 
 def test_a_run_that_has_not_fenced_is_aborted(shell: Shell) -> None:
-    assert shell.type("abort") == Result(2, "", ["recovery: no run is open that has not fenced"])
+    assert shell.type("abort") == Result(2, "", ["recovery: there is nothing to end: no run is waiting for its fence"])
     shell.world.claim(Action.SWITCHOVER, driver="bob")
     result = shell.type("abort --json")
     assert (result.code, json.loads(result.out)) == (0, {"aborted": ["switchover to us-west-2"]})

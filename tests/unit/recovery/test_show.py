@@ -18,7 +18,7 @@ REGION: dict[str, Any] = {
     "alarms": ["a", "b"],
     "event": {"at": "2026-01-02T00:00:00+00:00", "message": "Failed."}, "run": None, "drill": None,
     "unknown": {}}
-SILENT = {**dict.fromkeys(REGION, UNKNOWN), "role": "dr",
+SILENT = {**dict.fromkeys(REGION, UNKNOWN), "role": "dr", "alarms": [],
           "unknown": {"record": "table: Timeout", "lever": "lever in us-west-2: 403", "watch": "table: Timeout"}}
 FOUND = {"active": AWAY, "epoch": 3, "writer": AWAY, "mode": "manual", "pause": None, "run": None, "drill": None,
          "regions": {HOME: REGION, AWAY: SILENT}}
@@ -64,6 +64,13 @@ def test_lines_about_the_whole_stack_and_why_a_part_is_unknown() -> None:
         f"{HOME}: latest event of the database: at 2026-01-02T00:00:00+00:00, message Failed.",
         f"unknown in {AWAY}: controller, leader: table: Timeout",
         f"unknown in {AWAY}: lever: lever in us-west-2: 403"]
+
+
+def test_a_region_that_does_not_answer_takes_one_line() -> None:
+    silent = {**SILENT, "alarms": UNKNOWN}
+    lines = show.stack({**FOUND, "regions": {HOME: REGION, AWAY: silent}})
+    assert [line for line in lines if line.startswith("unknown in")] == [
+        f"unknown in {AWAY}: all that is not shown: table: Timeout"]
 
 
 @pytest.mark.parametrize(("key", "value", "line"), [

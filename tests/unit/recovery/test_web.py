@@ -17,7 +17,7 @@ TIMEOUT = 30.0
 def feed() -> Feed:
     """One with a first document."""
     found = Feed()
-    found.publish({"number": 1})
+    found.publish('{"number": 1}')
     return found
 
 
@@ -84,7 +84,7 @@ def test_every_reader_gets_the_newest_document_and_then_each_new_one(feed: Feed,
     first, second = get(address, "/events"), get(address, "/events")
     assert first.getheader("Content-Type") == "text/event-stream"
     assert event(first) == event(second) == {"number": 1}
-    feed.publish({"number": 2})
+    feed.publish('{"number": 2}')
     assert event(first) == event(second) == {"number": 2}
 
 
