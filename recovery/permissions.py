@@ -116,5 +116,7 @@ DOCTOR: Mapping[str, Permission] = {
     "service-quotas:GetAWSDefaultServiceQuota": Permission(actions=("servicequotas:GetAWSDefaultServiceQuota",)),
     "service-quotas:GetServiceQuota": Permission(actions=("servicequotas:GetServiceQuota",)),
     "sts:GetCallerIdentity": ANYWHERE,
+    "wafv2:ListWebACLs": ANYWHERE,
+    "xray:GetSamplingRules": ANYWHERE,
 }
 """What `doctor` calls, which is nothing that changes anything."""

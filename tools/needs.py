@@ -34,7 +34,7 @@ def needs_of(settings: Settings) -> Needs:
         function=Names(settings.environment_suffix, primary.region, settings.account).function, reserved=reserved,
         busy=settings.api.rate_limit * len(settings.api.clients) * REQUEST_SECONDS,
         api_rate=settings.api.rate_limit * len(settings.api.clients),
-        owns_log_role=settings.api.manage_account, engine=ENGINE.value,
+        owns_log_role=settings.api.manage_account, firewall=settings.api.firewall, engine=ENGINE.value,
         engine_version=settings.database.engine_version, instance_class=settings.database.instance_class,
         domain_name=settings.domain_name or "", hosted_zone_id=settings.hosted_zone_id or "",
         health_checks=HEALTH_CHECKS if settings.domain_name else 0,

@@ -91,17 +91,20 @@ def quotas(look: Look, needs: Needs, region: str) -> Iterator[Symptom]:
     for name, needed in needs.of_region(region).database_quotas.items():
         if name in database:
             yield from _room(f"RDS's {name}", needed, *database[name])
-    yield from _room("VPCs", 1, len(look("ec2", "DescribeVpcs", region)["Vpcs"]),
-                     _limit(look, region, "vpc", "L-F678F1CE"))
-    gateways = look("ec2", "DescribeVpcEndpoints", region,
-                    Filters=[{"Name": "vpc-endpoint-type", "Values": ["Gateway"]}])["VpcEndpoints"]
-    yield from _room("gateway endpoints", 2, len(gateways), _limit(look, region, "vpc", "L-1B52E74A"))
-    yield from _room("regional APIs", 1, len(look("apigateway", "GetRestApis", region)["items"]),
-                     _limit(look, region, "apigateway", "L-AA0FF27B"))
-    if needs.custom_domains:
-        yield from _room("custom domain names", needs.custom_domains,
-                         len(look("apigateway", "GetDomainNames", region)["items"]),
-                         _limit(look, region, "apigateway", "L-A93447B8"))
+    gateways = {"Filters": [{"Name": "vpc-endpoint-type", "Values": ["Gateway"]}]}
+    for what, needed, service, operation, key, request, code in (
+            ("VPCs", 1, "ec2", "DescribeVpcs", "Vpcs", {}, "vpc L-F678F1CE"),
+            ("gateway endpoints", 2, "ec2", "DescribeVpcEndpoints", "VpcEndpoints", gateways, "vpc L-1B52E74A"),
+            ("regional APIs", 1, "apigateway", "GetRestApis", "items", {}, "apigateway L-AA0FF27B"),
+            ("custom domain names", needs.custom_domains, "apigateway", "GetDomainNames", "items", {},
+             "apigateway L-A93447B8"),
+            ("sampling rules", 2, "xray", "GetSamplingRules", "SamplingRuleRecords", {}, "xray L-8C0C998A"),
+            ("web ACLs", int(needs.firewall), "wafv2", "ListWebACLs", "WebACLs", {"Scope": "REGIONAL", "Limit": 100},
+             "wafv2 L-2EC3DE7B")):
+        if needed:
+            used = [each for each in look(service, operation, region, **request)[key]
+                    if each.get("SamplingRule", {}).get("RuleName") != "Default"]  # X-Ray's own, which does not count
+            yield from _room(what, needed, len(used), _limit(look, region, *code.split()))
 
 
 @BEFORE.add("Route 53", "Is there room for the health checks and the zone?", unless=Situation.DEPLOYED)

@@ -42,6 +42,7 @@ class Needs:
     busy: int
     api_rate: int
     owns_log_role: bool
+    firewall: bool
     engine: str
     engine_version: str
     instance_class: str

@@ -31,7 +31,8 @@ def test_they_are_what_the_program_creates(case: str) -> None:
     assert kinds["HealthCheck"] == needs.health_checks
     assert kinds["DomainName"] == 2 * needs.custom_domains
     assert kinds["Vpc"] == kinds["RestApi"] == len(needs.regions)
-    assert kinds["VpcEndpoint"] == 2 * len(needs.regions)
+    assert kinds["VpcEndpoint"] == kinds["SamplingRule"] == 2 * len(needs.regions)
+    assert kinds["WebAcl"] == needs.firewall * len(needs.regions)
     assert bool(kinds["Account"]) is needs.owns_log_role
     assert kinds["Secret"] == bool(needs.regions[0].secret)
     for region in needs.regions:

@@ -40,7 +40,7 @@ def needs(**changes: Any) -> Needs:
     """A stack that uses everything but a domain and a secret of its own."""
     return replace(Needs(
         account=ACCOUNT, environment_suffix="dev", emulated=False, function="payments", reserved=300, busy=300,
-        api_rate=100, owns_log_role=True,
+        api_rate=100, owns_log_role=True, firewall=True,
         engine="aurora-postgresql", engine_version="17.7", instance_class="db.serverless",
         domain_name="", hosted_zone_id="", health_checks=0, custom_domains=0, secret_arn="", witness_region="",
         regions=(region_needs(HOME), region_needs(AWAY))), **changes)
@@ -135,6 +135,9 @@ FINE: Answers = {
     "secretsmanager:GetSecretValue": secret_value(),
     "service-quotas:GetAWSDefaultServiceQuota": quota(20),
     "service-quotas:GetServiceQuota": quota(5),
+    "wafv2:ListWebACLs": {"WebACLs": []},
+    "xray:GetSamplingRules": {"SamplingRuleRecords": [{"SamplingRule": {"RuleName": "Default"}}] + [
+        {"SamplingRule": {"RuleName": f"other-{number}"}} for number in range(3)]},
 }
 NEW: Answers = {**FINE, "secretsmanager:DescribeSecret": None}
 """Before the first deployment."""

@@ -122,13 +122,17 @@ def test_without_a_reservation_a_small_account_is_a_note() -> None:
     ({"ec2:DescribeVpcEndpoints": {"VpcEndpoints": [{}] * 4}}, "gateway endpoints: 4 of 5"),
     ({"apigateway:GetRestApis": {"items": [{}] * 5}}, "regional APIs: 5 of 5"),
     ({"apigateway:GetDomainNames": {"items": [{}] * 4}}, "custom domain names: 4 of 5"),
+    ({"xray:GetSamplingRules": {"SamplingRuleRecords": [
+        {"SamplingRule": {"RuleName": f"other-{number}"}} for number in range(4)]}}, "sampling rules: 4 of 5"),
+    ({"wafv2:ListWebACLs": {"WebACLs": [{}] * 5}}, "web ACLs: 5 of 5"),
 ])
 def test_a_quota_without_room_is_named(answers: dict[str, Any], what: str) -> None:
     assert one("quotas", answers, **DOMAIN).startswith(f"{what} are used, and the stack needs ")
 
 
 def test_a_quota_is_not_asked_about_if_nothing_needs_it() -> None:
-    assert find("quotas", {"apigateway:GetDomainNames": {"items": [{}] * 5}}) == []
+    full = {"apigateway:GetDomainNames": {"items": [{}] * 5}, "wafv2:ListWebACLs": {"WebACLs": [{}] * 5}}
+    assert find("quotas", full, firewall=False) == []
 
 
 def test_a_quota_that_was_never_changed_is_aws_default() -> None:
@@ -145,7 +149,8 @@ def test_each_quota_is_asked_for_by_its_code() -> None:
         return quota(9)
 
     find("quotas", {"service-quotas:GetServiceQuota": answer}, **DOMAIN)
-    assert asked == ["vpc L-F678F1CE", "vpc L-1B52E74A", "apigateway L-AA0FF27B", "apigateway L-A93447B8"]
+    assert asked == ["vpc L-F678F1CE", "vpc L-1B52E74A", "apigateway L-AA0FF27B", "apigateway L-A93447B8",
+                     "xray L-8C0C998A", "wafv2 L-2EC3DE7B"]
 
 
 def test_route_53_needs_room_for_health_checks_and_for_a_zone_that_is_created() -> None:
