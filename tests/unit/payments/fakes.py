@@ -255,6 +255,8 @@ class FakeS3:
         return self.objects.get((request["Bucket"], request["Key"]), [None])[-1]
 
     def _put(self, request: Item) -> Item:
+        if request["Bucket"] == RECEIPTS and "ChecksumAlgorithm" not in request:  # as a bucket with a lock does
+            raise client_error("InvalidRequest", 400)
         if request.get("IfNoneMatch") == "*" and self._newest(request) is not None:
             raise client_error("PreconditionFailed", 412)
         self.write((request["Bucket"], request["Key"]), request["Body"])

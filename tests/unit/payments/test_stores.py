@@ -126,6 +126,18 @@ def test_a_receipt_is_written_once_and_read_if_it_is_there() -> None:
     assert region.receipts.find("pay-1", deadline()) == settled(2, 0)
 
 
+def test_every_object_has_a_checksum_without_which_a_bucket_with_a_lock_refuses_it() -> None:
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html#object-lock-put-object
+    region = Region()
+    with pytest.raises(exceptions.ClientError, match="InvalidRequest"):
+        region.s3.put_object(Bucket=RECEIPTS, Key="key", Body=b"")
+    region.receipts.put(record(), deadline())
+    region.receipts.replace(record(), deadline())
+    region.receipts.put_canary(record(), "us-east-1", deadline())
+    region.receipts.note("repair/us-east-1.ndjson", "{}", deadline())
+    assert sum(map(len, region.s3.objects.values())) == 4
+
+
 @pytest.mark.parametrize("body", [b"{}", record(1).receipt().replace(b"pay-1", b"pay-2"), b"x" * 10**6])
 def test_what_is_no_receipt_of_the_payment_is_none(body: bytes) -> None:
     region = Region()
