@@ -2,6 +2,7 @@
 
 Facts about keys are in test_keys.py, about permissions in test_roles.py; a fact about one component is in its own test.
 """
+import re
 from itertools import pairwise
 from typing import Any
 
@@ -201,6 +202,43 @@ def test_no_record_leads_straight_to_an_api(domain: Recording) -> None:
     # would not match.
     for record in domain.of("Record"):
         assert "execute-api" not in str(record.inputs)
+
+
+def test_an_override_names_its_method_with_every_slash_of_the_path_escaped(deployed: Recording) -> None:
+    # https://docs.aws.amazon.com/apigateway/latest/api/API_MethodSetting.html, and as AWS reads it back:
+    # https://github.com/hashicorp/terraform-provider-aws/issues/9738
+    for each in deployed.of("MethodSettings"):
+        assert re.fullmatch(r"\*/\*|(~1[^/]+)+/[A-Z]+", each.inputs["methodPath"])
+
+
+def test_the_value_of_an_api_key_has_20_to_128_letters_and_digits(deployed: Recording) -> None:
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html
+    for key in deployed.of("ApiKey"):
+        (source,) = key.property_dependencies
+        value = deployed.resources[source].inputs
+        assert 20 <= value["length"] <= 128
+        assert value["special"] is False
+
+
+# --- Schedules and backups
+
+
+def test_a_rate_is_in_the_singular_for_one_and_in_the_plural_for_more(deployed: Recording) -> None:
+    # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rate-expressions.html: any other is refused.
+    rates = [each.inputs["scheduleExpression"] for each in deployed.of("EventRule")
+             if "scheduleExpression" in each.inputs]
+    assert rates
+    for rate in rates:
+        assert re.fullmatch(r"rate\((1 minute|([2-9]|\d\d+) minutes)\)", rate)
+
+
+def test_every_backup_is_kept_as_long_as_the_lock_of_its_vault_demands(prod: Recording) -> None:
+    # https://docs.aws.amazon.com/aws-backup/latest/devguide/vault-lock.html: a job that would keep it shorter fails.
+    least = max(each.inputs["minRetentionDays"] for each in prod.of("VaultLockConfiguration"))
+    for plan in prod.of("Plan"):
+        for rule in plan.inputs["rules"]:
+            for kept in (rule, *rule["copyActions"]):
+                assert kept["lifecycle"]["deleteAfter"] >= least
 
 
 # --- Route 53

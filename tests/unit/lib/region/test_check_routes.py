@@ -91,6 +91,8 @@ def test_health_checks_have_limits_of_their_own(rotated: Recording) -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_the_lever_is_shown_by_s3_alone(dev: Recording, role: str) -> None:
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/integrating-api-with-aws-services-s3.html
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-integration-settings-integration-response.html
     region = dev.outputs[f"{role}_region"]
     bucket = f"tapstack-control-dev-{region}-123456789012"
     for slot in ("odd", "even"):

@@ -3,11 +3,14 @@ import pytest
 
 from contract import ROLES
 from lib.region import firewall
+from lib.settings import ApiSettings
 from tests.unit.lib.conftest import recording
 from tests.unit.lib.recorder import Recording
 
 
 def test_it_is_in_front_of_both_apis_in_prod_and_off_in_dev(prod: Recording, dev: Recording) -> None:
+    # An API has one web ACL at most, of its own region and of regional scope:
+    # https://docs.aws.amazon.com/waf/latest/developerguide/web-acl-associating-aws-resource.html
     assert "WebAcl" not in {r.kind for r in dev.custom}
     acls = {prod.region(r): r for r in prod.of("WebAcl")}
     assert {prod.outputs[f"{role}_region"] for role in ROLES} == acls.keys()
@@ -18,6 +21,7 @@ def test_it_is_in_front_of_both_apis_in_prod_and_off_in_dev(prod: Recording, dev
 
 
 def test_an_address_has_a_limit_and_nobody_is_exempt(prod: Recording) -> None:
+    # https://docs.aws.amazon.com/waf/latest/APIReference/API_Rule.html: one rule has an action, a group an override.
     for acl in prod.of("WebAcl"):
         assert (acl.inputs["scope"], acl.inputs["defaultAction"]) == ("REGIONAL", {"allow": {}})
         rate, common = acl.inputs["rules"]
@@ -28,6 +32,14 @@ def test_an_address_has_a_limit_and_nobody_is_exempt(prod: Recording) -> None:
             "vendorName": "AWS", "name": "AWSManagedRulesCommonRuleSet"}
         assert common["overrideAction"] == {"none": {}}
         assert [each["priority"] for each in (rate, common)] == [0, 1]
+
+
+@pytest.mark.parametrize("rate", [1, 100, 1_000_000])
+def test_the_limit_of_an_address_is_one_that_aws_waf_takes(rate: int) -> None:
+    # https://docs.aws.amazon.com/waf/latest/APIReference/API_RateBasedStatement.html
+    api = ApiSettings(clients={}, rate_limit=rate, burst_limit=rate, firewall=True, manage_account=True)
+    assert 10 <= firewall.limit(api) <= 2_000_000_000
+    assert firewall.WINDOW in (60, 120, 300, 600)
 
 
 @pytest.mark.parametrize("case", ["prod", "prod-released-domain-zone-europe"])
