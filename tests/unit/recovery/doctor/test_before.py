@@ -131,7 +131,8 @@ def test_a_quota_without_room_is_named(answers: dict[str, Any], what: str) -> No
 
 
 def test_a_quota_is_not_asked_about_if_nothing_needs_it() -> None:
-    full = {"apigateway:GetDomainNames": {"items": [{}] * 5}, "wafv2:ListWebACLs": {"WebACLs": [{}] * 5}}
+    full: dict[str, Any] = {
+        "apigateway:GetDomainNames": {"items": [{}] * 5}, "wafv2:ListWebACLs": {"WebACLs": [{}] * 5}}
     assert find("quotas", full, firewall=False) == []
 
 
