@@ -8,7 +8,6 @@ import sys
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -63,7 +62,7 @@ from recovery.plan import (
     shortfalls,
 )
 from recovery.record import ControlRecord, Run, StepProgress
-from recovery.report.move import MoveReport, read_repairs, utc
+from recovery.report.move import MoveReport, read_repairs
 from recovery.report.page import write
 from recovery.runner import Hold, Intent, Runner, claim, end_undecided_run
 from recovery.stack import Stack
@@ -288,7 +287,7 @@ def _watch(terminal: Terminal, deployed: OpenStack, interval: float, *, as_json:
     with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
         while True:
             found = read_status(environment, deployed.stack)
-            at = f"looked at {utc(environment.clock.time())}"
+            at = f"looked at {show.utc(environment.clock.time())}"
             if as_json:
                 console.print(terminal.typed(json.dumps(found)))
             elif console.is_terminal:
@@ -451,8 +450,7 @@ def _pause(terminal: Terminal, wanted: Callable[[float], Pause], *, as_json: boo
             failed.append(f"{site.region} was not reached: {reason(error)}: its controller goes on")
     if failed:
         raise CommandStopped(UNFINISHED, *failed)
-    states = {region: f"paused until {datetime.fromtimestamp(until, UTC):%Y-%m-%d %H:%M:%S} UTC"
-              if until else "not paused" for region, until in written.items()}
+    states = {region: f"paused until {show.utc(until)}" if until else "not paused" for region, until in written.items()}
     terminal.show({"until": written}, *(f"{region}: automatic failover is {state}" for region, state in states.items()),
                   as_json=as_json)
 

@@ -84,10 +84,12 @@ def measure(requests: Sequence[ClientWrite], run: Run | None, offset: float) -> 
     gap = max((later - earlier for earlier, later in pairwise(accepted)), default=0.0)
     last = max((request.answered_at for request in requests), default=0.0) + offset
     began, ended = max(_outages(requests, offset), key=partial(_weight, run, last), default=(None, None))
-    phases = {}
+    split = {}
     if run is not None and began is not None and ended is not None:
-        phases = _phases(began, ended, _ends(requests, run, offset, began))
-    return Recovery(began=began, ended=ended, phases=phases, errors=dict(errors), gap=gap)
+        split = phases(run, began, ended, next(
+            (request.sent_at + offset for request in requests
+             if request.sent_at + offset >= began and request.where == run.target), None))
+    return Recovery(began=began, ended=ended, phases=split, errors=dict(errors), gap=gap)
 
 
 def _outages(requests: Sequence[ClientWrite], offset: float) -> Iterator[Outage]:
@@ -114,19 +116,17 @@ def _weight(run: Run | None, last: float, outage: Outage) -> tuple[bool, float]:
     return overlaps, ended - began
 
 
-def _ends(requests: Sequence[ClientWrite], run: Run, offset: float, began: float) -> list[float | None]:
-    """When each phase but the last ended, in seconds since the epoch like `began`; None if unknown."""
+def phases(run: Run, began: float, ended: float, arrived: float | None) -> dict[str, float]:
+    """The parts of an outage, which together are the whole; times in seconds since the epoch.
+
+    Each lasts from the end of the one before: of one that overlaps an earlier one only the rest counts. `arrived` is
+    when clients came to the run's target, None if unknown.
+    """
     steps = {key: done.ended for key, done in run.steps.items()}
-    arrived = next((request.sent_at + offset for request in requests
-                    if request.sent_at + offset >= began and request.where == run.target), None)
-    seen = run.began if run.seen is None else min(run.seen, run.began)
-    return [seen, run.began, steps.get(FENCE.key), steps.get(FAIL_OVER.key), arrived]
-
-
-def _phases(began: float, ended: float, ends: Sequence[float | None]) -> dict[str, float]:
-    """Each phase from the end of the one before: of one that overlaps an earlier phase only the rest counts."""
+    ends = (run.began if run.seen is None else min(run.seen, run.began), run.began, steps.get(FENCE.key),
+            steps.get(FAIL_OVER.key), arrived, ended)
     found, at = dict[str, float](), began
-    for phase, end in zip(Phase, (*ends, ended), strict=True):
+    for phase, end in zip(Phase, ends, strict=True):
         until = at if end is None else min(max(at, end), ended)
         found[phase.value], at = until - at, until
     return found

@@ -100,17 +100,21 @@ def text(value: Any) -> str:
     return str(value)
 
 
+def utc(moment: float) -> str:
+    """A moment, in seconds since the epoch."""
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def _pause(pause: Any) -> list[str]:
     if not isinstance(pause, Mapping):
         return []
-    until = datetime.fromtimestamp(pause["until"], UTC)
-    return [f"automatic failover is paused until {until:%Y-%m-%d %H:%M:%S} UTC by {pause['who']}: {pause['reason']}"]
+    return [f"automatic failover is paused until {utc(pause['until'])} by {pause['who']}: {pause['reason']}"]
 
 
 def _dated(found: Any, describe: Callable[[Mapping[str, Any]], str]) -> str:
     if not isinstance(found, Mapping):
         return text(found)
-    return f"{datetime.fromtimestamp(found['began'], UTC):%Y-%m-%d %H:%M:%S} UTC, {describe(found)}"
+    return f"{utc(found['began'])}, {describe(found)}"
 
 
 def _run(run: Mapping[str, Any]) -> str:

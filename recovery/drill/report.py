@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from contract import Phase
 from recovery.drill.payer import Payer
 from recovery.measure import GOOD, Recovery, measure
 from recovery.plan import Plan
 from recovery.record import Run
-from recovery.report.model import PhaseTime, RecoveryTime, RequestMark, Story
-from recovery.report.move import events, steps, utc
+from recovery.report.model import RecoveryTime, RequestMark, Story
+from recovery.report.move import events, steps
 from recovery.report.page import ReportPage
+from recovery.show import utc
 
 NO_DNS = "DNS is not part of it: clients turn from one region's API to the other's by themselves"
 
@@ -71,9 +71,8 @@ class DrillReport:
     def page(self) -> ReportPage:
         """All of it for people."""
         found = self.recovery
-        split = [PhaseTime(phase=Phase(phase), wall_s=took, full_s=took) for phase, took in found.phases.items()]
-        took = None if found.began is None or not split else RecoveryTime(
-            at_s=found.began - self.began, wall_s=found.whole, full_s=found.whole, split=split)
+        took = None if found.began is None or not found.phases else RecoveryTime.of(
+            found.began - self.began, found.phases)
         return ReportPage(
             story=Story(title=f"Drill: {self.action} from {self.origin} to {self.target}", recovery=took,
                         requests=self.requests, events=[each for run in self.runs for each in events(run, self.began)]),

@@ -3,7 +3,7 @@
 A rehearsal has two clocks: `wall` is the wall clock, on which waiting is compressed, and `full` is the same time
 uncompressed. Elsewhere both are the same.
 """
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -36,6 +36,13 @@ class RecoveryTime:
     full_s: float
     split: Sequence[PhaseTime]
     overhead_s: float = 0.0
+
+    @classmethod
+    def of(cls, at_s: float, phases: Mapping[str, float]) -> "RecoveryTime":
+        """Of phases (seconds) that were not compressed."""
+        whole = sum(phases.values())
+        return cls(at_s=at_s, wall_s=whole, full_s=whole, split=[
+            PhaseTime(phase=Phase(phase), wall_s=took, full_s=took) for phase, took in phases.items()])
 
 
 @dataclass(frozen=True, kw_only=True)

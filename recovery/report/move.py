@@ -3,18 +3,18 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
-from contract import DNS_TTL, REPAIR_FOLDER, REPAIR_PREFIX, Phase
+from contract import DNS_TTL, REPAIR_FOLDER, REPAIR_PREFIX
 from payments.errors import StoreUnavailable
 from recovery.cloud import Cloud
 from recovery.errors import AwsFailure, aws_failures, reason
-from recovery.plan import COMMAND, FAIL_OVER, FENCE, MOVE_TRAFFIC, VERIFY, Action
+from recovery.measure import phases
+from recovery.plan import COMMAND, FENCE, MOVE_TRAFFIC, VERIFY, Action
 from recovery.record import Run
-from recovery.report.model import Lane, PhaseTime, RecoveryTime, Story, TimelineEvent
+from recovery.report.model import Lane, RecoveryTime, Story, TimelineEvent
 from recovery.report.page import ReportPage
-from recovery.show import Rows
+from recovery.show import Rows, utc
 from recovery.stack import Stack
 
 ENDED = "ended"
@@ -91,19 +91,11 @@ class MoveReport:
     @property
     def recovery(self) -> RecoveryTime | None:
         """How long no payment was taken, by the journal; None if it does not say that one was taken again."""
-        steps, run = {key: done.ended for key, done in self.run.steps.items()}, self.run
-        ended = steps.get(VERIFY.key)
-        if ended is None:
+        verified = self.run.steps.get(VERIFY.key)
+        if verified is None or verified.ended is None:
             return None
-        ends = {Phase.DETECT: run.seen, Phase.DECIDE: run.began, Phase.FENCE: steps.get(FENCE.key),
-                Phase.PROMOTE: steps.get(FAIL_OVER.key), Phase.FIRST_WRITE: ended}
-        split, at = list[PhaseTime](), self.began
-        for phase, end in ends.items():
-            until = at if end is None else max(at, end)
-            if until > at:
-                split.append(PhaseTime(phase=phase, wall_s=until - at, full_s=until - at))
-            at = until
-        return RecoveryTime(at_s=0.0, wall_s=at - self.began, full_s=at - self.began, split=split)
+        split = phases(self.run, self.began, verified.ended, None)
+        return RecoveryTime.of(0.0, {phase: took for phase, took in split.items() if took})
 
     @property
     def wrong(self) -> list[str]:
@@ -228,8 +220,3 @@ def _listed(lines: Sequence[Mapping[str, Any]]) -> Rows:
             *([line["payment_id"], *(str(_content(line).get(key, "unknown")) for key in keys),
                ", ".join(f"{store}: {wrong}" for store, wrong in line["wrong"].items()), line["outcome"]]
               for line in lines)]
-
-
-def utc(moment: float) -> str:
-    """A moment, in seconds since the epoch, for people."""
-    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC"
