@@ -1,5 +1,5 @@
 """What a check is, what it may look at, and what it finds."""
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
@@ -80,12 +80,3 @@ def answer_of_any(look: Look, regions: Iterable[str], service: str, operation: s
         except AwsFailure:
             continue
     return look(service, operation, last, **request)
-
-
-def unlike(pair: Sequence[tuple[str, dict[str, Any]]], remedy: str, *, fails: bool) -> Iterator[Symptom]:
-    """A finding for each key whose value differs between two regions, given as (region, values)."""
-    (here, first), (there, second) = pair
-    for key in sorted(first.keys() | second.keys()):
-        one, other = first.get(key, "none"), second.get(key, "none")
-        if one != other:
-            yield Symptom(problem=f"{key}: {one} in {here}, {other} in {there}", remedy=remedy, fails=fails)

@@ -3,13 +3,13 @@
 What the next deployment makes good must not prevent it, so it is not looked for before `up`.
 """
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from contract import ALIAS
 from recovery.cloud import writer_of
-from recovery.doctor.check import Checks, Look, Situation, Symptom, answer_of_any, unlike
+from recovery.doctor.check import Checks, Look, Situation, Symptom, answer_of_any
 from recovery.doctor.needs import Needs
 from recovery.plan import COMMAND
 from recovery.stack import Site, Stack
@@ -69,7 +69,7 @@ def versions(look: Look, there: Deployed, _region: str) -> Iterable[Symptom]:
                 **{f"code of {name}": found["CodeSha256"] for name, found in functions.items()},
                 **{f"runtime of {name}": found["Runtime"] for name, found in functions.items()}}
 
-    return unlike([(site.region, read(site)) for site in there.stack.sites], AGAIN, fails=True)
+    return _unlike(there, read, AGAIN, fails=True)
 
 
 @DEPLOYED.add("capacity", "Can either region carry the load?", unless=Situation.BEFORE_UP)
@@ -85,7 +85,7 @@ def capacity(look: Look, there: Deployed, _region: str) -> Iterable[Symptom]:
                 "reserved executions": reserved.get("ReservedConcurrentExecutions", "none"),
                 **{f"memory of {name}, MB": found["MemorySize"] for name, found in functions.items()}}
 
-    return unlike([(site.region, read(site)) for site in there.stack.sites], ACCEPT, fails=False)
+    return _unlike(there, read, ACCEPT, fails=False)
 
 
 @DEPLOYED.add("parameters", "Are database and table configured alike?", unless=Situation.BEFORE_UP)
@@ -108,7 +108,7 @@ def parameters(look: Look, there: Deployed, _region: str) -> Iterable[Symptom]:
                 "table's point-in-time recovery":
                     backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus", "none")}
 
-    return unlike([(site.region, read(site)) for site in there.stack.sites], AGAIN, fails=True)
+    return _unlike(there, read, AGAIN, fails=True)
 
 
 @DEPLOYED.add("permissions", "Do roles and keys permit the same in both regions?", unless=Situation.BEFORE_UP)
@@ -128,7 +128,18 @@ def permissions(look: Look, there: Deployed, _region: str) -> Iterable[Symptom]:
         return {f"{name}: {_plain(statement, plain)}": "permitted"
                 for name, policy in policies for statement in policy["Statement"]}
 
-    return unlike([(site.region, read(site)) for site in there.stack.sites], AGAIN, fails=True)
+    return _unlike(there, read, AGAIN, fails=True)
+
+
+def _unlike(there: Deployed, read: Callable[[Site], dict[str, Any]], remedy: str, *, fails: bool) -> Iterator[Symptom]:
+    """A finding for each key that has another value in the other region."""
+    here, elsewhere = there.stack.sites
+    first, second = read(here), read(elsewhere)
+    for key in sorted(first.keys() | second.keys()):
+        one, other = first.get(key, "none"), second.get(key, "none")
+        if one != other:
+            yield Symptom(problem=f"{key}: {one} in {here.region}, {other} in {elsewhere.region}", remedy=remedy,
+                          fails=fails)
 
 
 def _role_policies(look: Look, region: str, roles: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
