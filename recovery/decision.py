@@ -77,7 +77,7 @@ def decide(plan: Plan, facts: Facts, cool_down: float, pause: Pause | None) -> D
                     else "No option overrides this")
         return Decision(
             f"{what}, and {region} must not take over", f"{why}. {'; '.join(reasons(refused))}. {override}.")
-    risk = describe_exposure(stack, observation, facts.now)
+    risk = describe_exposure(observation.exposure(stack, facts.now))
     if stack.failover_mode != FailoverMode.AUTOMATIC or not observation.confirmed:
         return Decision(f"{what}: {region} can take over", f"{why}. {risk}. To take over: {command}")
     if pause:

@@ -312,9 +312,8 @@ def _silent(plan: Plan, facts: Facts) -> str:
     return f"unknown state: the controller of {plan.target.region} {age}"
 
 
-def describe_exposure(stack: Stack, observation: Observation | None, now: float) -> str:
-    """What a failover would lose at most, in words."""
-    exposure = observation.exposure(stack, now) if observation else None
+def describe_exposure(exposure: float | None) -> str:
+    """What a failover would lose at most (seconds; None if unknown), in words."""
     return "it is unknown what would be lost" if exposure is None else f"at most {exposure:.0f} s of payments at risk"
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from recovery.plan import COMMAND
+from recovery.plan import COMMAND, describe_exposure
 
 UNKNOWN = "unknown"
 PRIMARY = "primary"
@@ -103,9 +103,8 @@ def _obstacle(region: str, standby: Report) -> str:
 def _could(region: str, standby: Report) -> str:
     """Whether a region could take over, and what would be lost."""
     exposure = standby["exposure_s"]
-    risk = f"at most {exposure:.0f} s of payments at risk" if isinstance(exposure, float) else (
-        "it is unknown what would be lost")
-    return _obstacle(region, standby) or f"{region} can take over; {risk}"
+    return _obstacle(region, standby) or (
+        f"{region} can take over; {describe_exposure(exposure if isinstance(exposure, float) else None)}")
 
 
 def _command(action: str, region: str) -> str:

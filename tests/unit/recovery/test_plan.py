@@ -196,7 +196,7 @@ def test_only_a_run_that_has_fenced_is_gone_on_with(run: Run | None, *, resumed:
     assert resumes(plan(Action.FAILOVER), run) is resumed
 
 
-@pytest.mark.parametrize(("observation", "words"), [
-    (None, "it is unknown what would be lost"), (WELL, "at most 12 s of payments at risk")])
-def test_exposure_in_words(observation: Observation | None, words: str) -> None:
-    assert describe_exposure(STACK, observation, 1001.0) == words
+@pytest.mark.parametrize(("exposure", "words"), [
+    (None, "it is unknown what would be lost"), (12.3, "at most 12 s of payments at risk")])
+def test_exposure_in_words(exposure: float | None, words: str) -> None:
+    assert describe_exposure(exposure) == words
