@@ -49,7 +49,7 @@ class GlobalFoundation(Component, type_name="GlobalFoundation"):
             for key in client_keys(settings.api)}
         asked = settings.health_check.path
         self.segments = {number: random.RandomPassword(
-            f"{name}-check-path-{number}", length=40, special=False, opts=pulumi.ResourceOptions(parent=self)).result
+            f"{name}-{number}-check-path", length=40, special=False, opts=pulumi.ResourceOptions(parent=self)).result
             for number in (asked - 1, asked)}
 
     def has_writer(self, cluster_arn: pulumi.Input[str]) -> None:

@@ -24,8 +24,8 @@ def rotated() -> Recording:
 
 def secrets(program: Recording) -> dict[str, str]:
     """The secret of each resource that is a segment of a path, by the URN of the resource."""
-    return {r.urn: secret.rpartition("-")[2] for r in program.of("Resource") if r.name.endswith("-segment")
-            for secret in r.property_dependencies if "RandomPassword" in secret}
+    return {r.urn: secret.removesuffix("-check-path").rpartition("-")[2] for r in program.of("Resource")
+            if r.name.endswith("-segment") for secret in r.property_dependencies if "RandomPassword" in secret}
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -57,7 +57,7 @@ def test_a_rotation_serves_the_old_path_and_a_new_one_in_place_of_the_one_before
 
 
 def test_checkers_ask_the_newest_path_once_it_is_served_and_controllers_do_too(rotated: Recording) -> None:
-    secret = rotated.one("RandomPassword", "-check-path-2")
+    secret = rotated.one("RandomPassword", "-2-check-path")
     stages = {r.urn for r in rotated.of("Stage")}
     checks = [r for r in rotated.of("HealthCheck") if r.inputs["type"] == "HTTPS"]
     assert len(checks) == 4
