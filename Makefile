@@ -202,8 +202,8 @@ picture: $(READY) ## Run the drill region-lost, and put its timeline into docs/i
 	@mkdir -p docs/images && cp reports/region-lost.svg docs/images/region-lost.svg
 
 .PHONY: privileges
-privileges: $(READY) ## Find what fails without each permission of each role, in a rehearsal: docs/privileges.md
-	$(call stage,privileges,$(PY) -m rehearsal --exec "$(PY) -m rehearsal.privileges")
+privileges: $(READY) ## Find what fails without each permission of each role, and try as each what it must not do: docs/privileges.md
+	$(call stage,privileges,$(PY) -m rehearsal --exec "sh -c '$(PY) -m rehearsal.privileges && $(PY) -m pytest -q tests/integration/test_stolen_role.py'")
 
 .PHONY: bench
 bench: $(READY) ## Time payments on a stack deployed onto an emulator, and fail if a bound is broken

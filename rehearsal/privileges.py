@@ -9,9 +9,11 @@ import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from pg8000.native import Connection
@@ -20,12 +22,23 @@ from contract import (
     DATABASE_NAME,
     DATABASE_USER,
     KEY_ATTRIBUTE,
+    LEVER_KEY,
     RECEIPTS_PREFIX,
     RECORD_KEY,
+    Metric,
     OutputsError,
     read_outputs,
 )
+from payments.errors import StoreUnavailable
+from recovery.cloud import Cloud
+from recovery.environment import system_environment
+from recovery.errors import RecoveryError
+from recovery.observation import Observation
+from recovery.plan import Action, Plan
+from recovery.stack import Stack
+from recovery.steps import NOT_PERMITTED
 from rehearsal.aws.clients import EmulatorClients
+from rehearsal.aws.ministack import SESSION
 from rehearsal.errors import RehearsalError
 from rehearsal.workload.checks import expect
 from rehearsal.workload.load import new_payment
@@ -41,17 +54,15 @@ NOT_ENFORCED: Mapping[str, str] = {
     "xray:": "test_roles.py: the emulator traces nothing",
 }
 """Actions that the emulator does not ask for, and what fails without them."""
-NO_FUNCTION: Mapping[str, str] = {
-    "controller": "test_controller.py, and the drills, which need all of a failover",
-    "": "test_roles.py: the emulator assumes no role of a service",
-}
-"""Roles whose work is not done here, and what fails without their permissions."""
+NO_FUNCTION = "test_roles.py: the emulator assumes no role of a service"
+"""What fails without the permissions of a role that no function has."""
 HEAD = """# Permissions
 
 What each role in a region may do, and what fails without it. `make privileges` writes this page: in a rehearsal it
 takes one action after another out of a role, has the function do its work, and names the first thing that fails. What
 the emulator does not enforce has the unit test that fails, or what AWS answers, instead. The gate fails if the page
-lists other permissions than the program has.
+lists other permissions than the program has. `make privileges` also tries as each role what it must not do
+(`tests/integration/test_stolen_role.py`).
 
 | role | action | without it |
 |---|---|---|
@@ -86,7 +97,8 @@ class FunctionWork:
 
     def checks(self) -> Mapping[str, Mapping[str, Check]]:
         """The work of each function, by its role."""
-        return {"payments": self._payments(), "reconcile": self._reconcile(), "migrate": self._migrate()}
+        return {"payments": self._payments(), "reconcile": self._reconcile(), "migrate": self._migrate(),
+                "controller": self._controller()}
 
     def _payments(self) -> Mapping[str, Check]:
         """The work of the payments function."""
@@ -167,6 +179,68 @@ class FunctionWork:
 
         return {"writes the record that is missing": write}
 
+    def _controller(self) -> Mapping[str, Check]:
+        """The work of a controller, done by its code with its role's session: it would try what fails again."""
+        stack = Stack.of(self._outputs)
+        plan = Plan(action=Action.FAILOVER, stack=stack, target=stack.site(self.region.name))
+        asked = {"role": f"tapstack-controller-{stack.environment_suffix}-{self.region.name}",
+                 "region": self.region.name}
+        found = httpx.post(self._clients.endpoint + SESSION, json=asked, trust_env=False).json()
+        session = EmulatorClients(self._clients.endpoint, connections=1, credentials={
+            name.lower(): value for name, value in found.items() if name.startswith("AWS_") and name != "AWS_REGION"})
+        watched = self._clients("cloudwatch", self.region.name)
+
+        def cloud() -> Cloud:
+            return Cloud(plan=plan, environment=system_environment(session, {}))
+
+        def look() -> None:
+            facts = cloud().facts()
+            expect((facts.wrong, facts.own.ready, facts.lever), ({}, True, False), "what is wrong, ready, lever")
+
+        def note() -> None:
+            table = cloud().table
+            table.pause()
+            before = table.observation(self.region.name)
+            seen = Observation(region=self.region.name, at=table.heard, number=before.number + 1 if before else 0)
+            expect(table.write_observation(seen, before), True, "written")
+
+        def lag() -> None:
+            watched.put_metric_data(Namespace="AWS/RDS", MetricData=[{
+                "MetricName": "AuroraGlobalDBReplicationLag", "Value": 20.0,
+                "Timestamp": datetime.now(UTC) - timedelta(minutes=1),
+                "Dimensions": [{"Name": "DBClusterIdentifier", "Value": plan.target.cluster_id}]}])
+            asking = cloud()
+            asking.table.record()
+            expect(asking.ledger_lag() is not None, True, "figure")
+
+        def rights() -> None:
+            account = plan.target.topic_arn.split(":")[4]
+            expect(cloud().denied(f"arn:aws:iam::{account}:role/{asked['role']}"), [], "denied")
+
+        def lever() -> None:
+            try:
+                for pulled in (True, False):
+                    cloud().set_lever(plan.target, pulled=pulled)
+                    expect(cloud().lever(plan.target), pulled, "pulled")
+            finally:
+                self._s3.delete_object(Bucket=plan.target.control_bucket, Key=LEVER_KEY)
+
+        def move() -> None:
+            # The region has the writer: who may ask is told so, and nothing moves. The drills move it.
+            try:
+                session("rds", self.region.name).failover_global_cluster(
+                    GlobalClusterIdentifier=stack.global_cluster_id, TargetDbClusterIdentifier=plan.target.cluster_arn,
+                    AllowDataLoss=True)
+            except ClientError as error:
+                expect(error.response["Error"]["Code"] in NOT_PERMITTED, False, "refused")
+
+        return {"looks": look, "writes what it saw": note,
+                "publishes what it saw": lambda: cloud().publish({Metric.THIS_REGION_READY: 1.0}),
+                "asks how far the ledger's copy is behind": lag,
+                "pulls its lever and resets it": lever, "asks for the promotion of the database": move,
+                "notifies people": lambda: cloud().notify("A rehearsal", "Nothing has happened."),
+                "starts repair": lambda: cloud().start_repair(), "asks IAM what it may do": rights}
+
     def disconnect(self) -> None:
         """End the functions' connections to the ledger: a login is asked for only when one begins."""
         secret = self._clients("secretsmanager", self.region.name).get_secret_value(
@@ -206,7 +280,7 @@ def first_failure(checks: Mapping[str, Check]) -> str:
     for name, check in checks.items():
         try:
             check()
-        except (RehearsalError, MigrationFailed, BotoCoreError, ClientError):
+        except (RehearsalError, RecoveryError, StoreUnavailable, MigrationFailed, BotoCoreError, ClientError):
             return name
     return ""
 
@@ -225,7 +299,7 @@ def examine(outputs: Mapping[str, Any], clients: EmulatorClients) -> Iterator[Pr
             policy = {"RoleName": role["RoleName"], "PolicyName": name}
             whole = iam.get_role_policy(**policy)["PolicyDocument"]
             for action in allowed(whole):
-                reason = not_enforced(action) if label in checks else NO_FUNCTION.get(label, NO_FUNCTION[""])
+                reason = not_enforced(action) if label in checks else NO_FUNCTION
                 if not reason:
                     iam.put_role_policy(**policy, PolicyDocument=json.dumps(without(whole, action)))
                     work.disconnect()

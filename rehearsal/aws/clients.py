@@ -1,6 +1,7 @@
 """boto3 clients of the emulator, created once per service and region and shared by all threads."""
 
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import boto3
@@ -13,12 +14,13 @@ CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 class EmulatorClients:
     """`clients("s3", "us-east-1")` returns the one client of that service in that region.
 
-    `connections` is how many calls a client makes at the same time; further ones wait.
+    `connections` is how many calls a client makes at the same time; further ones wait. Without `credentials` they may
+    do everything.
     """
 
-    def __init__(self, endpoint: str, connections: int) -> None:
+    def __init__(self, endpoint: str, connections: int, credentials: Mapping[str, str] = CREDENTIALS) -> None:
         self.endpoint = endpoint
-        self._session = boto3.session.Session(**CREDENTIALS)
+        self._session = boto3.session.Session(**credentials)
         # No retries: an emulator on loopback that fails once fails again.
         self._config = Config(max_pool_connections=connections, retries={"total_max_attempts": 1},
                               s3={"addressing_style": "path"})

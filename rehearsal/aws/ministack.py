@@ -435,6 +435,8 @@ class Authorization:
                 return f"arn:aws:rds::{account_id}:global-cluster:{name}"
             if _first(query_params.get("Action")) == "DescribeDBInstances":
                 return f"arn:aws:rds:{region}:{account_id}:db:*"
+        if service == "iam" and found == "*":  # the policies of whom are simulated
+            return _first(query_params.get("PolicySourceArn")) or found
         qualifier = _first(query_params.get("Qualifier")) if service == "lambda" else ""
         return f"{found}:{qualifier}" if qualifier and not found.endswith(f":{qualifier}") else found
 

@@ -612,6 +612,9 @@ def test_the_resources_of_requests_are_those_that_aws_checks() -> None:
     iam = Iam()
     assert iam.arn("rds", Action="FailoverGlobalCluster", GlobalClusterIdentifier="g") == (
         "arn:aws:rds::0:global-cluster:g")
+    role = "arn:aws:iam::0:role/a"
+    assert iam.arn("iam", Action="SimulatePrincipalPolicy", PolicySourceArn=role) == role
+    assert iam.arn("iam", Action="ListRoles") == "*"
     assert iam.arn("rds", Action="DescribeDBInstances") == f"arn:aws:rds:{EAST}:0:db:*"
     assert iam.arn("rds", Action="DescribeEvents") == "*"
     assert iam.arn("lambda", Qualifier="live") == "*:live"
