@@ -2,13 +2,14 @@
 
 import threading
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import boto3
 from botocore.config import Config
 
 READ = 60.0  # seconds to wait for an answer, boto3's default
-CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+CREDENTIALS: Mapping[str, str] = MappingProxyType({"aws_access_key_id": "test", "aws_secret_access_key": "test"})
 
 
 class EmulatorClients:
