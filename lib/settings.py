@@ -18,7 +18,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from ipaddress import IPv4Network
-from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple, TypeVar, cast
 
 import pulumi
@@ -418,15 +417,17 @@ class Settings:
             return False
 
     @classmethod
-    def load(cls, deployed: Mapping[str, str] = MappingProxyType({}),
+    def load(cls, deployed: Mapping[str, str] | None = None,
              environ: Mapping[str, str] = os.environ) -> "Settings":
         """Read every key from the stack's configuration, `environ` or its default.
 
-        `deployed` are the fixed settings of the stack as it was deployed; a renamed stack keeps its suffix by them.
+        `deployed` are the fixed settings of the stack as it was deployed, empty for a new one and None if that is not
+        known; a renamed stack keeps its suffix by them.
         Raises SettingsError with all that is wrong.
         """
         configured = pulumi.Config(PROJECT)
-        texts = {SUFFIX: deployed.get("environmentSuffix") or pulumi.get_stack()}  # and what was given for each key
+        kept = (deployed or {}).get("environmentSuffix")
+        texts = {SUFFIX: kept or pulumi.get_stack()}  # and what was given for each key
         refused = {refusal.key: refusal for refusal in _misplaced()}
 
         def build(kind: type[Any]) -> Any:
@@ -448,7 +449,7 @@ class Settings:
             return built
 
         settings: Settings = build(cls)
-        rules: list[Rule] = [*_RULES, partial(_fixed, deployed)]
+        rules: list[Rule] = [*_RULES, partial(_fixed, deployed or {}), *([_new] if deployed == {} else ())]
         for rule in rules:
             with suppress(AttributeError):  # a setting that it needs cannot be read
                 for key, reason in rule(settings):
@@ -525,6 +526,14 @@ def _misplaced() -> Iterator[BadSetting]:
 # --- What the settings must observe together: each rule names the keys to refuse, and why
 
 Rule = Callable[[Settings], Iterator[tuple[str, str]]]
+
+
+def _new(settings: Settings) -> Iterator[tuple[str, str]]:
+    suffix, stack = settings.environment_suffix, pulumi.get_stack()
+    if suffix not in (stack, settings.allow_change.get("environmentSuffix")):
+        yield "environmentSuffix", (
+            f"is not the name of the new stack {stack}: with the file of another stack it would overwrite that one. If "
+            f"that is not so, set allowChange to environmentSuffix={suffix}")
 
 
 def _fixed(deployed: Mapping[str, str], settings: Settings) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from contract import EMULATED_ACCOUNT, PROJECT
 from lib.errors import SettingsError
 from lib.parsers import ZONES
 from lib.settings import REAL_PAYMENTS, Settings
-from tools.clients import Clients, boto_clients
+from tools.clients import Clients, WrongAccount, boto_clients, require_account
 from tools.pulumi_cli import Pulumi, PulumiFailed, run
 
 boto_client = boto_clients()
@@ -27,7 +27,7 @@ def init(stack: str, arguments: Sequence[str], pulumi: Pulumi = run,
          clients: Clients = boto_client) -> dict[str, str]:
     """Make the stack unless it exists (`arguments` are for `pulumi stack init`). Returns the keys that were written.
 
-    Raises InitFailed, PulumiFailed and SettingsError.
+    Raises InitFailed, PulumiFailed, SettingsError and WrongAccount.
     """
     if stack not in [each["name"] for each in json.loads(pulumi("stack", "ls", "--json"))]:
         if stack in REAL_PAYMENTS and not any("awskms://" in each for each in arguments):
@@ -42,6 +42,8 @@ def init(stack: str, arguments: Sequence[str], pulumi: Pulumi = run,
               "primaryRegion": settings.primary.region, "drRegion": settings.dr.region}
     if not settings.aws_endpoint:
         try:
+            if account := given.get(f"{PROJECT}:account"):
+                require_account(account, clients, settings.primary.region)
             chosen |= {"account": clients("sts", settings.primary.region).get_caller_identity()["Account"],
                        "primaryZones": zones_of(settings.primary.region, clients),
                        "drZones": zones_of(settings.dr.region, clients)}
@@ -69,7 +71,7 @@ def main(arguments: Sequence[str], run: Callable[[str, Sequence[str]], Mapping[s
     try:
         for key, value in run(arguments[0], arguments[1:]).items():
             print(f"Pulumi.{arguments[0]}.yaml: {key} = {value}")
-    except (InitFailed, PulumiFailed, SettingsError) as error:
+    except (InitFailed, PulumiFailed, SettingsError, WrongAccount) as error:
         print(f"init: {error}", file=sys.stderr)
         return 1
     return 0

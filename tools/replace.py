@@ -22,7 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from contract import PROJECT, Consistency
 from lib import parsers
-from tools.clients import Clients, boto_clients
+from tools.clients import Clients, WrongAccount, boto_clients, require_account
 from tools.destroy import kind
 from tools.init import InitFailed, zones_of
 from tools.pulumi_cli import Pulumi, PulumiFailed, run
@@ -252,7 +252,10 @@ def _detach_secret(client: Any, name: str, lost: str) -> None:
 
 def replace(stack: str, lost: str, new: str, *, yes: bool, pulumi: Pulumi = run,
             clients: Clients = boto_client) -> Iterator[str]:
-    """Replace the region if `yes`; yields what is done, or would be. Raises ReplaceFailed, and the errors of AWS."""
+    """Replace the region if `yes`; yields what is done, or would be.
+
+    Raises ReplaceFailed, WrongAccount, and the errors of AWS.
+    """
     document = json.loads(pulumi("stack", "export", "--stack", stack))
     deployment = document["deployment"]
     resources = deployment.get("resources") or []
@@ -270,6 +273,7 @@ def replace(stack: str, lost: str, new: str, *, yes: bool, pulumi: Pulumi = run,
         plan = Replacement(resources, lost, new, zones_of(parsers.region(new), clients))
     except ValueError as error:
         raise ReplaceFailed(f"NEW={new}: {error}") from None
+    require_account(plan.identity["account"], clients, plan.survivor)
     yield f"{plan.survivor} detaches {lost} from the database, the table, the secret and DNS"
     yield f"the state forgets {len(plan.forgotten())} resources; in AWS these stay until you delete them:"
     yield from (f"  {line}" for line in plan.left_behind())
@@ -297,7 +301,7 @@ def main(arguments: Sequence[str], pulumi: Pulumi = run, clients: Clients = boto
     try:
         for line in replace(given.stack, given.lost, given.new, yes=given.yes, pulumi=pulumi, clients=clients):
             print(line)
-    except (ReplaceFailed, PulumiFailed, InitFailed, ClientError, BotoCoreError) as error:
+    except (ReplaceFailed, PulumiFailed, InitFailed, WrongAccount, ClientError, BotoCoreError) as error:
         print(f"replace: {error}", file=sys.stderr)
         return 1
     return 0

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 from rehearsal.deploy.provider.handlers import Handlers, Resource, short_name
 from rehearsal.deploy.provider.values import NO_PROVIDER, provider_config
 from rehearsal.deploy.resources import RESOURCE_TYPES
 from rehearsal.deploy.resources.model import DeployTarget
 from rehearsal.errors import DeploymentError
+from tools.clients import WrongAccount, require_account
 from tools.pulumi_cli import Pulumi, PulumiFailed, run
 
 CREATING = "creating"
@@ -63,7 +65,10 @@ class Interrupted:
 
 
 def interrupted(state: Mapping[str, Any], clients: Callable[[str | None], Any] = AwsClients) -> Iterator[Interrupted]:
-    """The interrupted creations in a state. Raises DeploymentError if AWS cannot be asked."""
+    """The interrupted creations in a state.
+
+    Raises WrongAccount, and DeploymentError or the errors of boto3 if AWS cannot be asked.
+    """
     resources = state.get("resources") or []
     providers = {each["urn"]: each.get("inputs", {}) for each in resources
                  if each["type"].startswith("pulumi:providers:")}
@@ -80,7 +85,10 @@ def interrupted(state: Mapping[str, Any], clients: Callable[[str | None], Any] =
         inputs = providers.get(noted.get("provider", "").rpartition("::")[0], {})
         config = provider_config(token, inputs) if "region" in inputs else NO_PROVIDER
         kind = RESOURCE_TYPES[token]
-        handlers = Handlers(clients(config.endpoints.get(kind.service)), DeployTarget())
+        aws = clients(config.endpoints.get(kind.service))
+        for account in config.accounts:
+            require_account(account, aws, config.region)
+        handlers = Handlers(aws, DeployTarget())
         resource = handlers.resource(token, noted["urn"].rpartition("::")[2], config, _shown(noted["inputs"]))
         found = handlers.find(resource, {identifier for where, identifier in taken if where == place(noted)})
         if found:
@@ -100,7 +108,7 @@ def adopt(stack: str, *, yes: bool, pulumi: Pulumi = run,
           find: Callable[[Mapping[str, Any]], Iterator[Interrupted]] = interrupted) -> list[str]:
     """List the interrupted creations of a stack, one line each; if `yes`, adopt what exists of them.
 
-    Raises PulumiFailed and DeploymentError.
+    Raises PulumiFailed, and what `find` raises.
     """
     document = json.loads(pulumi("stack", "export", "--show-secrets", "--stack", stack))
     state = document["deployment"]
@@ -124,7 +132,7 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     try:
         lines = adopt(given.stack, yes=given.yes)
-    except (PulumiFailed, DeploymentError) as error:
+    except (PulumiFailed, DeploymentError, WrongAccount, ClientError, BotoCoreError) as error:
         print(f"adopt: {error}", file=sys.stderr)
         return 1
     print("\n".join(lines) or "no creation was interrupted")

@@ -5,7 +5,7 @@ It knows nothing of Pulumi's protocol and keeps no state: the caller decides wha
 
 import re
 import uuid
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,11 +24,12 @@ TAGS = "tagsAll"  # the output with a resource's own tags and its provider's def
 
 @dataclass(frozen=True)
 class ProviderConfig:
-    """An explicit AWS provider of the program; `endpoints` are URLs by service."""
+    """An explicit AWS provider of the program; `endpoints` are URLs by service, `accounts` those that it works in."""
 
     region: str
     endpoints: Mapping[str, str]
     tags: Mapping[str, str]
+    accounts: Sequence[str] = ()
 
 
 @dataclass(frozen=True, eq=False)

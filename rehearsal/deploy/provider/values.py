@@ -21,7 +21,8 @@ def provider_config(name: str, inputs: Mapping[str, Any]) -> ProviderConfig:
     if "region" not in values:
         raise DeploymentError(f"{name}: the provider has no region")
     endpoints = {service: url for each in values.get("endpoints", ()) for service, url in each.items()}
-    return ProviderConfig(values["region"], endpoints, values.get("defaultTags", {}).get("tags", {}))
+    return ProviderConfig(values["region"], endpoints, values.get("defaultTags", {}).get("tags", {}),
+                          values.get("allowedAccountIds") or ())
 
 
 def plain(value: Any, where: str, *, public: bool = False) -> Any:

@@ -10,10 +10,11 @@ from rehearsal.deploy import adopt as module
 from rehearsal.deploy.adopt import adopt, interrupted, main
 from rehearsal.errors import DeploymentError
 from tests.rehearsal.cloud import ENDPOINT, Cloud, refusal
+from tools.clients import WrongAccount
 from tools.pulumi_cli import PulumiFailed
 
 PROVIDER = "urn:pulumi:s::p::pulumi:providers:aws::west"
-PROVIDERS = {"urn": PROVIDER, "type": "pulumi:providers:aws", "id": "i", "inputs": {
+PROVIDERS: dict[str, Any] = {"urn": PROVIDER, "type": "pulumi:providers:aws", "id": "i", "inputs": {
     "region": "us-west-2", "endpoints": json.dumps([dict.fromkeys(("iam", "ec2", "lambda", "xray"), ENDPOINT)])}}
 ROLE, NETWORK, PASSWORD, TRACES = (
     "aws:iam/role:Role", "aws:ec2/vpc:Vpc", "random:index/randomPassword:RandomPassword",
@@ -68,6 +69,14 @@ def test_only_creations_are_listed_and_what_cannot_be_looked_for_is_named(cloud:
                  note(TRACES, ruleName="e")) == [
         "RandomPassword thing: does not exist",
         "SamplingRule thing: cannot be looked for; if `up` says that it exists, delete it"]
+
+
+def test_another_account_is_not_looked_at(cloud: Cloud) -> None:
+    provider = {**PROVIDERS, "inputs": {**PROVIDERS["inputs"], "allowedAccountIds": '["123456789012"]'}}
+    cloud.answers["GetCallerIdentity"] = {"Account": "1"}
+    with pytest.raises(WrongAccount, match="account = 123456789012: you are signed in to 1"):
+        lines(cloud, note(ROLE, name="r"), resources=(provider,))
+    assert "GetRole" not in cloud.operations()
 
 
 def test_an_error_of_aws_is_no_answer(cloud: Cloud) -> None:

@@ -50,7 +50,7 @@ def load(keys: Mapping[str, str], environ: Mapping[str, str] | None = None, *, s
     full = {key if ":" in key else f"TapStack:{key}": value for key, value in {"account": ACCOUNT, **keys}.items()}
     pulumi.runtime.set_all_config(full, [])
     with patch("pulumi.get_stack", return_value=stack):
-        return Settings.load(deployed or {}, environ or {})
+        return Settings.load(deployed, environ or {})
 
 
 def refusal(keys: Mapping[str, str], **more: Any) -> str:
@@ -449,6 +449,16 @@ def test_the_suffix_is_the_stacks_name_and_a_renamed_stack_keeps_its_own() -> No
     assert load({}, stack="payments", deployed=deployed).environment_suffix == "pay"
     assert refusal({}, stack="4711") == (
         "environmentSuffix = '4711': must have a letter: YAML would read it as a number")
+
+
+def test_a_new_stack_with_the_file_of_another_one_is_refused() -> None:
+    copied = {"environmentSuffix": "pay"}
+    assert refusal(copied, stack="pay2", deployed={}) == (
+        "environmentSuffix = 'pay': is not the name of the new stack pay2: with the file of another stack it would "
+        "overwrite that one. If that is not so, set allowChange to environmentSuffix=pay")
+    meant = load({**copied, "allowChange": "environmentSuffix=pay"}, stack="pay2", deployed={})
+    assert meant.environment_suffix == "pay"
+    assert load(copied, stack="pay2").environment_suffix == "pay"  # whether it is new is not known
 
 
 @pytest.mark.parametrize("stack", ["prod", "production"])

@@ -80,7 +80,7 @@ def test_the_secrets_of_a_stack_with_real_payments_are_kept_by_a_kms_key(
 
 
 def test_what_the_file_says_stays() -> None:
-    cli = Cli(stacks=["dev"], config={"account": "999999999999", "environmentSuffix": "d", "primaryRegion": "us-east-1",
+    cli = Cli(stacks=["dev"], config={"account": ACCOUNT, "environmentSuffix": "d", "primaryRegion": "us-east-1",
                                       "drRegion": "us-west-2", "primaryZones": "us-east-1b,us-east-1c,us-east-1d",
                                       "drZones": "us-west-2a,us-west-2b,us-west-2d"})
     assert init.init("dev", [], cli, Account()) == {}
@@ -95,6 +95,7 @@ def test_of_an_emulator_nothing_is_asked() -> None:
 @pytest.mark.parametrize(("account", "cli", "text"), [
     (Account("ab"), Cli(), "us-east-1 offers 2 availability zones; 3 are needed"),
     (Account(refused=True), Cli(), "An error occurred (ExpiredToken) when calling the GetCallerIdentity operation: no"),
+    (Account(), Cli(config={"account": "999999999999"}), f"account = 999999999999: you are signed in to {ACCOUNT}"),
     (Account(), Cli(config={"profile": "test"}), "profile = 'test': must be dev or prod")])
 def test_what_stops_it_is_one_line_and_writes_nothing(
         account: Account, cli: Cli, text: str, capsys: pytest.CaptureFixture[str]) -> None:

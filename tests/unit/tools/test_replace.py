@@ -1,6 +1,7 @@
 """A lost region is replaced by a third one: what the state keeps, what AWS is told, and what is refused."""
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from tests.unit.lib.conftest import CASES, recording
-from tests.unit.lib.recorder import Recording, Resource, record
+from tests.unit.lib.recorder import ACCOUNT, Recording, Resource, record
 from tools.destroy import kind
 from tools.replace import DEPLOYED, Replacement, main
 
@@ -105,13 +106,16 @@ def test_what_is_left_behind_is_named_and_what_needs_us_east_1_is_counted(plan: 
     assert "2 Bucket" in plan.needs_control_planes()
 
 
+@dataclass
 class Aws:
     """An account whose writer is in one region. `dead`: services that do not answer; `broken`: those with an error."""
 
-    def __init__(self, writer: str, lost: str, dead: str = "", broken: str = "") -> None:
-        self.writer, self.lost, self.dead, self.broken = writer, lost, dead, broken
-        self.told: list[tuple[str, str, Mapping[str, Any]]] = []
-        self.primary_region = EAST if lost == EAST else ""
+    writer: str
+    lost: str
+    dead: str = ""
+    broken: str = ""
+    account: str = ACCOUNT
+    told: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)
 
     def __call__(self, service: str, region: str) -> Any:
         outer = self
@@ -127,7 +131,7 @@ class Aws:
                         raise ClientError({"Error": {}, "ResponseMetadata": {"HTTPStatusCode": 503}}, operation)
                     if service == "iam":
                         raise ClientError({"Error": {}, "ResponseMetadata": {"HTTPStatusCode": 403}}, operation)
-                    if operation.startswith(("describe", "get_hosted", "list")):
+                    if operation.startswith(("describe", "get_hosted", "get_caller", "list")):
                         return outer.answer(operation)
                     outer.told.append((operation, region, params))
                     return {}
@@ -149,9 +153,11 @@ class Aws:
                    for region in (EAST, WEST)]
         record_of = {"Name": "_region.pay.example.com.", "Type": "TXT", "SetIdentifier": self.lost}
         return {
+            "get_caller_identity": {"Account": self.account},
             "describe_global_clusters": {"GlobalClusters": [{"GlobalClusterMembers": members}]},
             "describe_table": {"Table": {"Replicas": [{"RegionName": self.lost}]}},
-            "describe_secret": {"PrimaryRegion": self.primary_region, "ReplicationStatus": [{"Region": self.lost}]},
+            "describe_secret": {"PrimaryRegion": EAST if self.lost == EAST else "",
+                                "ReplicationStatus": [{"Region": self.lost}]},
             "describe_availability_zones": {"AvailabilityZones": [{"ZoneName": f"{NEW}{each}"} for each in "abc"]},
             "list_resource_record_sets": {"ResourceRecordSets": [record_of, {**record_of, "SetIdentifier": "kept"}]},
         }.get(operation, {})
@@ -203,6 +209,7 @@ def test_only_if_asked_to_aws_is_told_and_then_the_file_and_the_state_are_change
 @pytest.mark.parametrize(("aws", "arguments", "why"), [
     (Aws(EAST, EAST), (EAST, NEW), f"{WEST} does not have the database's writer: run `failover --to {WEST}` first"),
     (Aws(WEST, EAST, dead="route53"), (EAST, NEW), "the control planes of route53 in us-east-1 do not answer"),
+    (Aws(WEST, EAST, account="1"), (EAST, NEW), f"account = {ACCOUNT}: you are signed in to 1"),
     (Aws(WEST, EAST, broken="s3"), (EAST, NEW), "the control planes of s3 in us-east-1 do not answer"),
     (Aws(WEST, EAST), ("eu-west-9", NEW), f"LOST=eu-west-9: must be {EAST} or {WEST}"),
     (Aws(WEST, EAST), (EAST, WEST), f"NEW={WEST}: must be a third region"),
