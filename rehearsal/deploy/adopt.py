@@ -15,7 +15,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from rehearsal.deploy.provider.handlers import Handlers, Resource, short_name
-from rehearsal.deploy.provider.values import NO_PROVIDER, provider_config
+from rehearsal.deploy.provider.values import NO_PROVIDER, provider_config, shown
 from rehearsal.deploy.resources import RESOURCE_TYPES
 from rehearsal.deploy.resources.model import DeployTarget
 from rehearsal.errors import DeploymentError
@@ -89,19 +89,11 @@ def interrupted(state: Mapping[str, Any], clients: Callable[[str | None], Any] =
         for account in config.accounts:
             require_account(account, aws, config.region)
         handlers = Handlers(aws, DeployTarget())
-        resource = handlers.resource(token, noted["urn"].rpartition("::")[2], config, _shown(noted["inputs"]))
+        resource = handlers.resource(token, noted["urn"].rpartition("::")[2], config, shown(noted["inputs"]))
         found = handlers.find(resource, {identifier for where, identifier in taken if where == place(noted)})
         if found:
             taken.add((place(noted), resource.scope["id"]))
         yield Interrupted(note, resource if found else None, known=bool(kind.read) or not kind.service)
-
-
-def _shown(value: Any) -> Any:
-    """A value of the state with its secrets in plain form."""
-    if isinstance(value, Mapping):
-        return json.loads(value["plaintext"]) if "plaintext" in value else {
-            key: _shown(each) for key, each in value.items()}
-    return [_shown(each) for each in value] if isinstance(value, list) else value
 
 
 def adopt(stack: str, *, yes: bool, pulumi: Pulumi = run,

@@ -25,6 +25,7 @@ from rehearsal.deploy import gaps
 from rehearsal.deploy.monitor import Step
 from rehearsal.deploy.project import Project
 from rehearsal.deploy.provider.handlers import Resource, short_name
+from rehearsal.deploy.provider.values import shown
 from rehearsal.deploy.resources import RESOURCE_TYPES
 from rehearsal.deploy.resources.model import DeployTarget, Scope
 from rehearsal.errors import DeploymentError
@@ -130,8 +131,8 @@ class PulumiCommand:
         return [_change(each["op"], each["urn"], each.get("diffReasons")) for each in steps if each["op"] != "same"]
 
     def state(self) -> dict[str, Any]:
-        """The stack's state: its resources, and the operations that were not finished."""
-        deployment: dict[str, Any] = json.loads(self("stack", "export", "--show-secrets"))["deployment"]
+        """The stack's state with its secrets: its resources, and the operations that were not finished."""
+        deployment: dict[str, Any] = shown(json.loads(self("stack", "export", "--show-secrets"))["deployment"])
         return deployment
 
     def close(self) -> None:

@@ -25,6 +25,14 @@ def provider_config(name: str, inputs: Mapping[str, Any]) -> ProviderConfig:
                           values.get("allowedAccountIds") or ())
 
 
+def shown(value: Any) -> Any:
+    """A value of a stack's state with its secrets in plain form; they must have been exported with it."""
+    if isinstance(value, Mapping):
+        return json.loads(value["plaintext"]) if "plaintext" in value else {
+            key: shown(each) for key, each in value.items()}
+    return [shown(each) for each in value] if isinstance(value, list) else value
+
+
 def plain(value: Any, where: str, *, public: bool = False) -> Any:
     """The value without Pulumi's wrappers of secrets, and with whole numbers as int.
 

@@ -18,7 +18,8 @@ from tests.rehearsal.cloud import Cloud
 from tests.rehearsal.stack import WEST
 
 URN = "urn:pulumi:dev::Small::small:index:Part$aws:cloudwatch/logGroup:LogGroup::group"
-GROUP = {"urn": URN, "type": "aws:cloudwatch/logGroup:LogGroup", "id": "g", "inputs": {"name": "g"},
+SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "plaintext": '"g"'}  # in a state
+GROUP = {"urn": URN, "type": "aws:cloudwatch/logGroup:LogGroup", "id": "g", "inputs": {"name": SECRET},
          "outputs": {"name": "g", "region": WEST}, "protect": True}
 FAKE = """#!{python}
 import json, os, pathlib, sys
