@@ -228,8 +228,8 @@ domain_name = matching(rf"(?=.{{1,{CERTIFICATE_NAME_LIMIT}}}$)({_LABEL}\.)+[a-z]
 hosted_zone_id = matching("Z[A-Z0-9]{1,31}", "must be the id of a hosted zone, such as Z0123456789ABC")
 # Aurora offers no 15.1, 16.1 and 17.1 any more, and 17.10 without quotes arrives as 17.1.
 engine_version = matching(r"1[5-7]\.(?!1$)[0-9]{1,2}|18\.[0-9]{1,2}",
-                          "must be MAJOR.MINOR of Aurora PostgreSQL 15 to 18 in quotes, such as \"17.10\", which without "
-                          "them is 17.1")
+                          'must be MAJOR.MINOR of Aurora PostgreSQL 15 to 18 in quotes, such as "17.10", which is '
+                          "17.1 without them")
 secret_arn = matching("arn:aws:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@!-]{1,519}",
                       "must be the ARN of a secret: arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME")
 key_arn = matching("arn:aws:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]{1,128}",

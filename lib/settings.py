@@ -227,7 +227,8 @@ class DatabaseSettings:
         {"dev": SERVERLESS, "prod": "db.r7g.large"}, output="database_class")
 
     engine_version: str = setting(
-        "databaseEngineVersion", parsers.engine_version, "Version of Aurora PostgreSQL in quotes, MAJOR.MINOR, 15 to 18.", "17.7")
+        "databaseEngineVersion", parsers.engine_version,
+        "Version of Aurora PostgreSQL in quotes, MAJOR.MINOR, 15 to 18.", "17.7")
     min_capacity: float = setting(
         "databaseMinCapacity", parsers.capacity(0.5, 256),
         "Least capacity of a serverless database instance in ACUs, 0.5 to 256 in steps of 0.5.",
