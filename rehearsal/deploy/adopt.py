@@ -14,7 +14,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from rehearsal.deploy.provider.handlers import Handlers, Resource, short_name
+from rehearsal.deploy.provider.handlers import Handlers, ProviderConfig, Resource, short_name
 from rehearsal.deploy.provider.values import NO_PROVIDER, provider_config, shown
 from rehearsal.deploy.resources import RESOURCE_TYPES
 from rehearsal.deploy.resources.model import DeployTarget
@@ -85,15 +85,18 @@ def interrupted(state: Mapping[str, Any], clients: Callable[[str | None], Any] =
         inputs = providers.get(noted.get("provider", "").rpartition("::")[0], {})
         config = provider_config(token, inputs) if "region" in inputs else NO_PROVIDER
         kind = RESOURCE_TYPES[token]
-        aws = clients(config.endpoints.get(kind.service))
-        for account in config.accounts:
-            require_account(account, aws, config.region)
-        handlers = Handlers(aws, DeployTarget())
+        handlers = _handlers(config, clients(config.endpoints.get(kind.service)))
         resource = handlers.resource(token, noted["urn"].rpartition("::")[2], config, shown(noted["inputs"]))
         found = handlers.find(resource, {identifier for where, identifier in taken if where == place(noted)})
         if found:
             taken.add((place(noted), resource.scope["id"]))
         yield Interrupted(note, resource if found else None, known=bool(kind.read) or not kind.service)
+
+
+def _handlers(config: ProviderConfig, clients: Any) -> Handlers:
+    for account in config.accounts:
+        require_account(account, clients, config.region)
+    return Handlers(clients, DeployTarget())
 
 
 def adopt(stack: str, *, yes: bool, pulumi: Pulumi = run,
