@@ -18,7 +18,7 @@ from pulumi.runtime.sync_await import _ensure_event_loop, _sync_await
 resource._get_stack_trace = source_pb2.StackTrace  # pylint: disable=protected-access
 
 PROGRAM = Path(__file__).resolve().parents[3] / "__main__.py"
-PROJECT = "TapStack"
+PROJECT, STACK = "TapStack", "test"
 ACCOUNT = "123456789012"
 STACK_TYPE = "pulumi:pulumi:Stack"
 
@@ -234,9 +234,10 @@ def record(config: Mapping[str, str] | None = None, *, known: bool = True,
     recording = recording or Recording()
     calls = _Calls(recording)
     _ensure_event_loop()  # type: ignore[no-untyped-call]
+    mocks.set_mocks(calls, project=PROJECT, stack=STACK, organization="organization", preview=not known,
+                    monitor=_Monitor(calls, recording, known))
     keys = {"account": ACCOUNT, "environmentSuffix": "dev", **(config or {})}
-    mocks.set_mocks(calls, project=PROJECT, stack=keys["environmentSuffix"], organization="organization",
-                    preview=not known, monitor=_Monitor(calls, recording, known))
+    keys.setdefault("allowChange", f"environmentSuffix={keys['environmentSuffix']}")  # which is not the stack's name
     pulumi.runtime.set_all_config({f"{PROJECT}:{key}": value for key, value in keys.items()})
     set_root_resource(None)  # type: ignore[arg-type]  # set_mocks has made a stack; the program gets its own
     _sync_await(run_in_stack(program))
