@@ -20,7 +20,7 @@ def needed(case: str) -> Needs:
     """The needs of a recorded case."""
     keys = {"account": recorder.ACCOUNT, "environmentSuffix": "dev", **CASES[case]}
     set_all_config({f"{recorder.PROJECT}:{key}": value for key, value in keys.items()})
-    return needs_of(Settings.load({}))
+    return needs_of(Settings.load())
 
 
 @pytest.mark.parametrize("case", CASES)
