@@ -31,6 +31,8 @@ ROLES = ["arn:aws:iam::ACCOUNT:role/tapstack-*-SUFFIX-*", "arn:aws:iam::ACCOUNT:
 # What the program and the targets that follow it call themselves: data functions, `make migrate`.
 PROGRAM_CALLS = {"ec2:DescribeAvailabilityZones", "lambda:InvokeFunction", "rds:DescribeGlobalClusters",
                  "secretsmanager:GetSecretValue", "sts:GetCallerIdentity",
+                 # a strong table's witness, which CloudFormation's schemas do not know
+                 "dynamodb:CreateGlobalTableWitness", "dynamodb:DeleteGlobalTableWitness",
                  # the outputs' object, of whose type CloudFormation has none
                  "s3:DeleteObjectVersion", "s3:GetObject", "s3:GetObjectTagging", "s3:ListBucketVersions",
                  "s3:PutObject"}

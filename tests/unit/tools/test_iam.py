@@ -1,6 +1,7 @@
 """The policies in docs/iam are those of the present code, small enough for IAM, and as narrow as AWS allows."""
 import json
 import shutil
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -54,6 +55,16 @@ def test_a_stale_policy_is_named_and_written_again(copy: Path, capsys: pytest.Ca
 def test_every_type_of_the_program_has_its_handlers() -> None:
     assert iam.TYPES.keys() == {name for name in TYPES if not name.startswith("random.")}
     assert json.loads((ROOT / iam.HANDLERS).read_text(encoding="utf-8")).keys() == set(iam.TYPES.values())
+
+
+def test_the_deployer_may_create_and_delete_a_strong_table_with_its_witness() -> None:
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/globaltables-security.html
+    permitted = [action for path in FILES if path.name.startswith("deployer-")
+                 for statement in statements(path.name) for action in statement["Action"]]
+    for action in ("CreateTable", "CreateTableReplica", "CreateGlobalTableWitness", "DescribeTable", "UpdateTable",
+                   "DeleteTable", "DeleteTableReplica", "DeleteGlobalTableWitness", "Scan", "Query", "UpdateItem",
+                   "PutItem", "GetItem", "DeleteItem", "BatchWriteItem"):
+        assert any(fnmatch(f"dynamodb:{action}", each) for each in permitted), action
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
