@@ -223,7 +223,7 @@ class TableReplication:
 class BucketReplication:
     """Copies objects and delete markers by the rules of a bucket's replication, in place of MiniStack's own code.
 
-    Until its copy is made an object is PENDING. Unlike MiniStack's, a copy has the version id of its source.
+    Until its copy is made an object is PENDING. Unlike MiniStack's, a copy has the version id and lock of its source.
     """
 
     def __init__(self, s3: Any, scope: Any, queues: CopyQueues) -> None:
@@ -264,6 +264,9 @@ class BucketReplication:
         for record in (self._s3._buckets[target]["objects"][key], self._version(target, key, copied)):
             record["version_id"] = obj["version_id"]
         obj["_replica"] = target, obj["version_id"], account
+        lock = self._s3._object_retention.get((bucket, key, obj["version_id"]))
+        if lock:
+            self._s3._object_retention[target, key, obj["version_id"]] = lock
         if tags is not None:
             self._s3._object_tags[target, key, obj["version_id"]] = dict(tags)
 

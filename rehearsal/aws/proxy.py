@@ -26,7 +26,7 @@ from rehearsal.aws.ministack import from_a_page
 from rehearsal.sockets import LIMIT, Listener, LoopClock, LoopThread, Stream, first_of, reset
 
 HANG = 30.0  # seconds of silence until a call that hangs is reset
-FOLLOWED = ("CreateDBCluster", "SwitchoverGlobalCluster", "FailoverGlobalCluster")
+FOLLOWED = ("CreateDBCluster", "ModifyDBCluster", "SwitchoverGlobalCluster", "FailoverGlobalCluster")
 FORM = "application/x-www-form-urlencoded"
 RECORD = "/_rehearsal/calls"  # GET from outside: the number of calls by caller, service and operation
 

@@ -34,13 +34,21 @@ class Aurora:
         return {region: self.database.member(region).endpoint.port for region in self._regions}
 
     def follow(self, action: RdsAction) -> None:
-        """Do with the servers what RDS has done: create a cluster, the writer if it has a login, or move the writer."""
+        """Do with the servers what RDS has done.
+
+        That is to create a cluster, the writer if it has a login, to give the master another password, or to move the
+        writer.
+        """
         if action.name == "CreateDBCluster":
             login = [action.params.get(key, "") for key in ("DatabaseName", "MasterUsername", "MasterUserPassword")]
             if all(login):
                 self.database.create(action.region, *login)
             else:
                 self.database.join(action.region)
+            return
+        if action.name == "ModifyDBCluster":
+            if "MasterUserPassword" in action.params:
+                self.database.set_password(action.region, action.params["MasterUserPassword"])
             return
         target = action.params["TargetDbClusterIdentifier"].split(":")[3]
         old = self.database.writer

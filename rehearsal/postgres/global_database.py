@@ -67,7 +67,7 @@ class GlobalDatabase:
 
     def __init__(self, regions: Sequence[str], secret: Secret, major: int = 18,
                  clock: LoopClock | None = None) -> None:
-        self.writer = regions[0]
+        self.writer, self._master = regions[0], ""
         self._members: dict[str, Member] = {}
         self._lock = threading.RLock()
         with ExitStack() as stack:
@@ -117,11 +117,19 @@ class GlobalDatabase:
             server.start()
             self.writer = region
             self._set_links()
+            self._master = master
             for statement in _ROLES:
                 server.query(statement)
             server.query(f"CREATE ROLE {identifier(master)} LOGIN CREATEDB CREATEROLE IN ROLE rds_superuser "
                          f"PASSWORD {literal(password)}")
             server.query(f"CREATE DATABASE {identifier(database)} OWNER {identifier(master)}")
+
+    def set_password(self, region: str, password: str) -> None:
+        """Give the master user of a region, which must have the writer, another password."""
+        with self._lock:
+            self._require_role(region, ServerRole.WRITER)
+            self.member(region).server.query(
+                f"ALTER ROLE {identifier(self._master)} PASSWORD {literal(password)}")
 
     def join(self, region: str) -> None:
         """Make a region's server the standby, by a base backup of the writer.

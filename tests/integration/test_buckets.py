@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from contract import CANARY_FOLDER, RECEIPTS_PREFIX, REPAIR_FOLDER
 from lib.settings import Profile
@@ -25,9 +26,17 @@ def rule(region: Region) -> dict[str, Any]:
     return rule
 
 
+def locked(region: Region) -> bool:
+    """Whether versions of receipts are locked."""
+    return existing(region.client("s3").get_object_lock_configuration, Bucket=region["receipts_bucket"]) is not None
+
+
 def purge(region: Region, key: str) -> None:
-    """Remove every version and delete marker of an object; such removals are not copied."""
+    """Remove every version and delete marker of an object; such removals are not copied. What is locked is hidden."""
     s3, name = region.client("s3"), region["receipts_bucket"]
+    if locked(region):
+        s3.delete_object(Bucket=name, Key=key)
+        return
     found = s3.list_object_versions(Bucket=name, Prefix=key)
     for version in (*found.get("Versions", ()), *found.get("DeleteMarkers", ())):
         s3.delete_object(Bucket=name, Key=key, VersionId=version["VersionId"])
@@ -109,6 +118,23 @@ def test_receipts_are_copied_in_time_with_deletions_and_changes(rule: dict[str, 
     assert destination["EncryptionConfiguration"]["ReplicaKmsKeyID"] == peer["key_arn"]
     assert destination["ReplicationTime"] == {"Status": "Enabled", "Time": {"Minutes": 15}}
     assert destination["Metrics"] == {"Status": "Enabled", "EventThreshold": {"Minutes": 15}}
+
+
+def test_a_version_is_deleted_only_where_no_lock_keeps_it(region: Region, peer: Region) -> None:
+    key, codes = f"{RECEIPTS_PREFIX}integration-test/{uuid.uuid4().hex}", list[str]()
+    put = region.client("s3").put_object(Bucket=region["receipts_bucket"], Key=key, Body=b"")
+    copied(peer, key)["Body"].close()  # with its lock: AWS copies that, too
+    for each in (region, peer):
+        (version,) = each.client("s3").list_object_versions(Bucket=each["receipts_bucket"], Prefix=key)["Versions"]
+        try:
+            each.client("s3").delete_object(Bucket=each["receipts_bucket"], Key=key, VersionId=version["VersionId"])
+        except ClientError as error:
+            codes.append(error.response["Error"]["Code"])
+    assert codes == (["AccessDenied"] * 2 if locked(region) else [])
+    assert region.client("s3").put_object(Bucket=region["receipts_bucket"], Key=key, Body=b"more")["VersionId"] != (
+        put["VersionId"]), "a lock keeps versions from deletion, not from newer ones"
+    for each in (region, peer):
+        purge(each, key)
 
 
 def test_the_control_bucket_is_not_copied(region: Region) -> None:

@@ -7,14 +7,18 @@ from rehearsal.deploy.resources.model import Call, ResourceType, Template, words
 
 
 def _empty(clients: EmulatorClients, region: str, bucket: str) -> dict[str, Any]:
-    """Delete every version and delete marker."""
+    """Delete every version and delete marker, locked ones too, as the provider's `force_destroy` does.
+
+    https://www.pulumi.com/registry/packages/aws/api-docs/s3/bucket/#forcedestroy_python
+    """
     client = clients("s3", region)
     # Read all pages first: the marker of the next page may be a version that is deleted by then, which skips others.
     for page in list(client.get_paginator("list_object_versions").paginate(Bucket=bucket)):
         found = [{"Key": item["Key"], "VersionId": item["VersionId"]}
                  for item in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))]
         if found:
-            client.delete_objects(Bucket=bucket, Delete={"Objects": found, "Quiet": True})
+            client.delete_objects(Bucket=bucket, BypassGovernanceRetention=True,
+                                  Delete={"Objects": found, "Quiet": True})
     return {}
 
 

@@ -355,6 +355,20 @@ def test_an_object_is_pending_until_its_copy_is_made_and_the_copy_keeps_version_
         assert world.bucket(EAST, "HEAD", path)[1]["x-amz-replication-status"] == "COMPLETED"
 
 
+def test_a_copy_is_locked_as_its_source_is(world: World) -> None:
+    world.make_buckets()
+    lock = (b"<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention>"
+            b"<Mode>GOVERNANCE</Mode><Days>1</Days></DefaultRetention></Rule></ObjectLockConfiguration>")
+    for region in (EAST, WEST):
+        assert world.bucket(region, "PUT", "/?object-lock=", lock)[0] == 200
+    version = world.bucket(EAST, "PUT", "/r", b"receipt")[1]["x-amz-version-id"]
+    shown = [world.bucket(region, "HEAD", f"/r?versionId={version}")[1]["x-amz-object-lock-retain-until-date"]
+             for region in (EAST, WEST)]
+    assert shown[0] == shown[1]
+    for region in (EAST, WEST):
+        assert world.bucket(region, "DELETE", f"/r?versionId={version}")[0] == 403
+
+
 def test_a_delete_marker_lags_as_well(world: World) -> None:
     world.make_buckets()
     world.bucket(EAST, "PUT", "/r", b"receipt")

@@ -92,6 +92,12 @@ def test_a_cluster_with_a_login_is_the_writer(aurora: Aurora, database: FakeData
     assert database.calls == [("create", EAST, "payments", "admin", "secret"), ("join", WEST), ("close",)]
 
 
+def test_the_master_gets_another_password_only_where_one_is_given(aurora: Aurora, database: FakeDatabase) -> None:
+    aurora.follow(RdsAction("ModifyDBCluster", WEST, {"MasterUserPassword": "new"}))
+    aurora.follow(RdsAction("ModifyDBCluster", EAST, {"DeletionProtection": "false"}))
+    assert database.calls == [("set_password", WEST, "new")]
+
+
 @pytest.mark.parametrize(
     ("action", "calls"),
     [("SwitchoverGlobalCluster", [("switchover", WEST)]),

@@ -23,6 +23,7 @@ def test_a_bucket_is_emptied_only_if_it_may_be(  # pylint: disable=too-many-posi
     assert ("DeleteObjects" in cloud.operations()) is emptied
     if emptied:
         assert [item["VersionId"] for item in cloud.params("DeleteObjects")["Delete"]["Objects"]] == ["1", "2"]
+        assert cloud.params("DeleteObjects")["BypassGovernanceRetention"] is True
     assert cloud.operations()[-1] == "DeleteBucket"
 
 
