@@ -21,14 +21,14 @@ class GlobalResources(Component, type_name="GlobalResources"):
     def __init__(self, name: str, *, settings: Settings, foundation: GlobalFoundation, primary: PrimaryRegion,
                  standby: DrRegion, opts: pulumi.ResourceOptions) -> None:
         super().__init__(name, opts)
-        profile, inside = settings.profile, pulumi.ResourceOptions(parent=self)
+        inside = pulumi.ResourceOptions(parent=self)
         self.table = PaymentsTable(f"{name}-payments", settings=settings, primary=primary, standby=standby, opts=inside)
-        self.outbound = Copies(f"{name}-outbound", profile=profile, source=primary, destination=standby,
+        self.outbound = Copies(f"{name}-outbound", settings=settings, source=primary, destination=standby,
                                table=self.table.table, opts=inside)
-        self.inbound = Copies(f"{name}-inbound", profile=profile, source=standby, destination=primary,
+        self.inbound = Copies(f"{name}-inbound", settings=settings, source=standby, destination=primary,
                               table=self.table.table, opts=inside)
         self.secret_arn: pulumi.Input[str] = foundation.secret_arn or Credentials(
-            f"{name}-credentials", profile=profile, writer=foundation.writer, primary=primary, standby=standby,
+            f"{name}-credentials", profile=settings.profile, writer=foundation.writer, primary=primary, standby=standby,
             opts=inside).secret.arn
         self.dns = Dns(f"{name}-dns", service=settings.domain_name, settings=settings, primary=primary,
                        standby=standby, opts=inside) if settings.domain_name else None

@@ -71,6 +71,7 @@ class Names:
     lever_role = PhysicalName("tapstack-lever-{suffix}-{region}", 64, "IAM role")
     api_logs_role = PhysicalName("tapstack-api-logs-{suffix}-{region}", 64, "IAM role")
     replication_role = PhysicalName("tapstack-replication-{suffix}-{region}", 64, "IAM role")
+    pauses_role = PhysicalName("tapstack-pauses-{suffix}-{region}", 64, "IAM role")
     backup_role = PhysicalName("tapstack-backup-{suffix}-{region}", 64, "IAM role")
 
     def arn(self, service: str, resource: str) -> str:

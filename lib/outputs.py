@@ -105,6 +105,7 @@ def _region(role: str, region: Region, copies: Copies) -> Outputs:
         "dashboard_name": region.observability.dashboard.dashboard_name,
         "backup_vault_name": region.vault.name,
         "backup_plan_id": copies.plan.id,
+        "pauses_template_id": copies.pauses.template.id if copies.pauses else "",
         "flow_log_group": region.names.flow_logs,
         "function_log_group": payments.log_group,
         "alarm_names": [alarm.name for alarm in region.observability.alarms],

@@ -391,6 +391,10 @@ class Settings:
         "manual or automatic: who decides that the standby takes over, a person or its controller; automatic needs "
         "domainName.",
         FailoverMode.MANUAL.value, output="failover_mode")
+    pauses: bool = setting(
+        "replicationPauses", parsers.one_of(_FLAGS),
+        "true or false: whether `drill failover` pauses the copies of table and receipts, by AWS FIS, before it breaks "
+        "the region.", "false", variable=None)
     api: ApiSettings = group(ApiSettings)
     function_concurrency: int = setting(
         "functionConcurrency", parsers.concurrency,
@@ -611,6 +615,8 @@ def _table(settings: Settings) -> Iterator[tuple[str, str]]:
         replicas = {settings.primary.region, settings.dr.region}
         known = next((sorted(each - replicas) for each in parsers.REGION_SETS if replicas <= each), ["a third region"])
         yield "tableConsistency", f"needs witnessRegion {' or '.join(known)}"
+    if strong and settings.pauses:
+        yield "replicationPauses", "needs tableConsistency eventual: a strong table refuses what it cannot copy"
     if witness in (settings.primary.region, settings.dr.region):
         yield "witnessRegion", "must be neither primaryRegion nor drRegion"
 

@@ -19,8 +19,8 @@ from lib.region.region import Region, RegionArgs
 from lib.settings import RegionSettings, Settings
 
 # The services that the stack calls, by the provider's own keys: an unknown one is rejected.
-SERVICES = ("acm", "apigateway", "backup", "cloudwatch", "dynamodb", "ec2", "events", "iam", "kms", "lambda_", "logs",
-            "rds", "route53", "s3", "secretsmanager", "sns", "sts", "wafv2", "xray")
+SERVICES = ("acm", "apigateway", "backup", "cloudwatch", "dynamodb", "ec2", "events", "fis", "iam", "kms", "lambda_",
+            "logs", "rds", "route53", "s3", "secretsmanager", "sns", "sts", "wafv2", "xray")
 
 
 class TapStack(Component, type_name="TapStack"):

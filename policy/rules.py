@@ -222,7 +222,7 @@ UNSCOPED = frozenset({
     "xray:PutTraceSegments", "xray:PutTelemetryRecords", "ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces",
     "ec2:DescribeSubnets", "ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses",
     "ec2:UnassignPrivateIpAddresses", "tag:GetResources", "cloudwatch:PutMetricData",
-    "cloudwatch:GetMetricStatistics"})
+    "cloudwatch:GetMetricStatistics", "s3:ListAllMyBuckets"})
 """Actions that have no resources, or, those of EC2, that AWS demands for all."""
 
 

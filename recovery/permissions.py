@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from contract import REPAIR_FOLDER
+from contract import PROJECT, REPAIR_FOLDER
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ _PAYMENTS, _RECONCILE, _CONTROLLER = (f"arn:aws:lambda:{{region}}:{{account}}:fu
 _CLUSTERS = "arn:aws:rds:{region}:{account}:cluster:{cluster}"
 _SNAPSHOTS = "arn:aws:rds:{region}:{account}:cluster-snapshot:*"
 _INSTANCES = "arn:aws:rds:{region}:{account}:db:*"  # listing a cluster's means describing all and filtering
+_EXPERIMENTS = "arn:aws:fis:{region}:{account}:experiment/*"
 _GLOBAL = "arn:aws:rds::{account}:global-cluster:{global_cluster}"
 
 OPERATOR: Mapping[str, Permission] = {
@@ -51,6 +52,11 @@ OPERATOR: Mapping[str, Permission] = {
     "cloudwatch:DescribeAlarms": ANYWHERE,
     "dynamodb:GetItem": on(_TABLE, condition=CONTROL_ITEMS, key=USE),
     "dynamodb:PutItem": on(_TABLE, condition=CONTROL_ITEMS, key=USE),
+    "fis:GetExperiment": on(_EXPERIMENTS),
+    # Of this stack's templates only: their names are AWS's. What begins by that has no tags.
+    "fis:StartExperiment": on("arn:aws:fis:{region}:{account}:experiment-template/*", condition={
+        "StringEquals": {"aws:ResourceTag/Environment": "{suffix}", "aws:ResourceTag/Project": PROJECT}}),
+    "fis:StopExperiment": on(_EXPERIMENTS, actions=("fis:StartExperiment", "fis:StopExperiment")),
     "lambda:DeleteFunctionConcurrency": on(_PAYMENTS),
     "lambda:GetFunctionConcurrency": on(_PAYMENTS),
     "lambda:Invoke": on(f"{_PAYMENTS}:*", f"{_RECONCILE}:*", actions=("lambda:InvokeFunction",)),

@@ -64,6 +64,7 @@ TYPES: Mapping[str, str] = {
     "ec2.Subnet": "AWS::EC2::Subnet",
     "ec2.Vpc": "AWS::EC2::VPC",
     "ec2.VpcEndpoint": "AWS::EC2::VPCEndpoint",
+    "fis.ExperimentTemplate": "AWS::FIS::ExperimentTemplate",
     "iam.Role": "AWS::IAM::Role",
     "iam.RolePolicy": "AWS::IAM::RolePolicy",
     **{f"kms.{kind}": f"AWS::KMS::{kind}" for kind in ("Alias", "Key", "ReplicaKey")},
@@ -107,7 +108,8 @@ def permitted(calls: Mapping[str, Permission]) -> Iterator[Statement]:
     for call, permission in calls.items():
         rest: Statement = {"Resource": sorted(each.format(**WORDS) for each in permission.resources)}
         if permission.condition:
-            rest["Condition"] = json.loads(json.dumps(permission.condition).replace("{key_alias}", NAMES.key_alias))
+            rest["Condition"] = json.loads(json.dumps(permission.condition).replace(
+                "{key_alias}", NAMES.key_alias).replace("{suffix}", NAMES.suffix))
         found.setdefault(json.dumps(rest), (rest, set()))[1].update(permission.actions or [call])
     for rest, actions in found.values():
         yield {"Effect": "Allow", "Action": sorted(actions), **rest}

@@ -10,19 +10,24 @@ from lib import policies
 from lib.component import Component
 from lib.settings import Profile
 
+PAUSABLE = "PausableCopies"
+"""The tag of a bucket whose copies a drill may pause; its value is the bucket's name."""
+
 
 class SecureBucket(Component, type_name="SecureBucket"):
     """A private, versioned bucket, encrypted with the region's key, over TLS only; superseded versions expire.
 
     One that outlives the stack stays as closed as it was, so all of this outlives the stack with it. `refusals` are
     further statements of its policy. For `lock_days` nobody deletes a version, except who may bypass governance.
+    `pausable`: AWS FIS finds it by a tag.
     """
 
     def __init__(self, name: str, *, bucket: str, profile: Profile, key_arn: pulumi.Input[str],
                  opts: pulumi.ResourceOptions, refusals: Sequence[policies.Statement] = (),
-                 lock_days: int = 0) -> None:
+                 lock_days: int = 0, pausable: bool = False) -> None:
         super().__init__(name, opts)
         self.bucket = aws.s3.Bucket(f"{name}-bucket", bucket=bucket, force_destroy=not profile.retain,
+                                    tags={PAUSABLE: bucket} if pausable else None,
                                     opts=self.durable(retain=profile.retain))
         options = partial(self.opts, retain_on_delete=profile.retain)
         self.arn: pulumi.Output[str] = self.bucket.arn

@@ -55,7 +55,8 @@ class Region(Component, type_name="Region"):
             role=joins_as, opts=inside)
         self.receipts = SecureBucket(
             f"{name}-receipts", bucket=names.receipts, profile=profile, key_arn=self.key.arn, opts=inside,
-            refusals=[policies.written_once(names)], lock_days=settings.data.receipts_days)
+            refusals=[policies.written_once(names)], lock_days=settings.data.receipts_days,
+            pausable=settings.pauses)
         self.control = SecureBucket(f"{name}-control", bucket=names.control, profile=replace(profile, retain=False),
                                     key_arn=self.key.arn, opts=inside)
         self.functions = {

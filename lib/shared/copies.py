@@ -7,7 +7,8 @@ from lib import policies
 from lib.component import Component
 from lib.region.alarms import REPLICATION_MINUTES
 from lib.region.region import Region
-from lib.settings import Profile
+from lib.settings import Profile, Settings
+from lib.shared.pauses import Pauses
 
 # What replication must read of a bucket with Object Lock:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html#object-lock-managing-replication
@@ -16,13 +17,18 @@ NIGHTLY = "cron(0 5 * * ? *)"
 
 
 class Copies(Component, type_name="Copies"):
-    """The copies in one direction: receipts as they are written, backups once a night. A stack has both directions."""
+    """The copies in one direction: receipts as they are written, backups once a night. A stack has both directions.
 
-    def __init__(self, name: str, *, profile: Profile, source: Region, destination: Region,
+    `pauses` is what pauses the receipts' and the table's, None unless that is wanted.
+    """
+
+    def __init__(self, name: str, *, settings: Settings, source: Region, destination: Region,
                  table: pulumi.Resource, opts: pulumi.ResourceOptions) -> None:
         super().__init__(name, pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(provider=source.provider)))
         self._receipts(source, destination)
-        self.plan = self._backups(profile, source, destination, table)
+        self.plan = self._backups(settings.profile, source, destination, table)
+        self.pauses = Pauses(f"{name}-pauses", source=source, destination=destination,
+                             opts=pulumi.ResourceOptions(parent=self)) if settings.pauses else None
         self.register_outputs({"backup_plan_id": self.plan.id})
 
     def _receipts(self, source: Region, destination: Region) -> None:

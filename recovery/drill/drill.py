@@ -14,10 +14,12 @@ from recovery.drill.outage import (
     RESTORE,
     DrillRecord,
     DrillTargets,
+    await_pause,
     break_region,
     current_state,
     last_drill,
     restore_region,
+    start_pause,
     table_of,
 )
 from recovery.drill.payer import CLIENTS, PERIOD, Payer
@@ -93,10 +95,12 @@ def warning(plan: Plan, targets: Mapping[str, DrillTargets], *, back: bool) -> s
         expected = predict(plan.stack)
         least, most = (sum(getattr(each, bound) for each in expected) for bound in ("least", "most"))
         check = ", and makes its health check fail" if targets[active].health_check_id else ""
-        does = (f"Blocks the payments function in {active}{check}, until {plan.target.region} has taken over. Payments "
-                f"fail for {least:.0f} to {most:.0f} s (predicted; the budget is {budget:.0f} s), alarms are raised, "
-                "and the database loses what it has not replicated by then. Then the drill moves back, and payments "
-                "wait once more.")
+        pauses = f"Pauses the copies of table and receipts from {active} (AWS FIS). " if (
+            targets[active].pauses_template_id) else ""
+        does = (f"{pauses}Blocks the payments function in {active}{check}, until {plan.target.region} has taken over. "
+                f"Payments fail for {least:.0f} to {most:.0f} s (predicted; the budget is {budget:.0f} s), alarms are "
+                "raised, and the database loses what it has not replicated by then. Then the drill moves back, and "
+                "payments wait once more.")
     else:
         does = (f"Moves payments from {active} to {plan.target.region}, {'and back' if back else 'to stay'}. They wait "
                 f"for {budget:.0f} s at most{' each time' if back else ''}.")
@@ -159,9 +163,15 @@ class Drill:
     def _fail_over(self, payer: Payer, record: DrillRecord, moves: Moves) -> None:
         clients, active = self.cloud.environment.clients, self.cloud.plan.other.region
         last = self.cloud.table.record().run
-        saved = current_state(clients, active, self.targets[active])
+        targets = self.targets[active]
+        saved = current_state(clients, active, targets)
+        if targets.pauses_template_id:
+            saved = start_pause(self.cloud.environment, saved, targets.pauses_template_id)
         try:
             record.update(broken=asdict(saved))
+            if saved.pause:
+                await_pause(self.cloud.environment, saved)
+                self.say(f"the copies that leave {active} are paused")
             break_region(clients, saved)
             self.say(f"{active} is broken")
             moves.run = self._take_over(last.id if last else "")

@@ -1,7 +1,7 @@
 """What a drill breaks in a region, its record in the table, and how anyone can restore the region from that record."""
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any
 
 from contract import DRILL_KEY
@@ -14,20 +14,28 @@ from recovery.plan import COMMAND
 from recovery.stack import Site, Stack
 
 RESTORE = f"{COMMAND} drill restore"
+PAUSE = "the pause of the copies (AWS FIS)"
+BEGINNING, RUNNING = ("pending", "initiating"), "running"  # states of an experiment
+PAUSE_SECONDS, PAUSE_LOOK = 300.0, 2.0  # seconds until a pause must have begun, and between two looks
 
 
 @dataclass(frozen=True, kw_only=True)
 class DrillTargets:
-    """What a drill needs to know about a region, from the stack's outputs; without DNS `health_check_id` is empty."""
+    """What a drill needs to know about a region, from the stack's outputs; without DNS `health_check_id` is empty.
+
+    `pauses_template_id` is the experiment that pauses the copies which leave the region; empty: none is wanted.
+    """
 
     function_name: str
     api_key_id: str
     health_check_id: str
+    pauses_template_id: str = ""
 
     @classmethod
     def of(cls, outputs: Mapping[str, Any], site: Site) -> "DrillTargets":
         """From the stack's flat outputs. Raises StackError."""
-        found: dict[str, Any] = {each.name: outputs.get(f"{site.role}_{each.name}") for each in fields(cls)}
+        found: dict[str, Any] = {each.name: outputs.get(
+            f"{site.role}_{each.name}", None if each.default is MISSING else each.default) for each in fields(cls)}
         for name, value in found.items():
             if not isinstance(value, str):
                 raise StackError(f"{site.role}_{name} = {value!r}: must be a string")
@@ -39,7 +47,8 @@ class SavedState:
     """The state of a region before a drill broke it. It is stored, so its fields never change.
 
     `reserved` is the number of executions reserved for the payments function of a region, None if none are;
-    `inverted` and `disabled` are settings of the health check `check`, if there is one.
+    `inverted` and `disabled` are settings of the health check `check`, if there is one. `pause` is the experiment by
+    which the drill has paused the copies that leave the region, if it has.
     """
 
     region: str
@@ -48,6 +57,7 @@ class SavedState:
     check: str = ""
     inverted: bool = False
     disabled: bool = False
+    pause: str = ""
 
 
 def current_state(clients: ClientFactory, region: str, targets: DrillTargets) -> SavedState:
@@ -63,6 +73,44 @@ def current_state(clients: ClientFactory, region: str, targets: DrillTargets) ->
     return replace(found, check=check, inverted=config.get("Inverted", False), disabled=config.get("Disabled", False))
 
 
+def start_pause(environment: Environment, saved: SavedState, template: str) -> SavedState:
+    """Begin to pause the copies that leave a region. Raises AwsFailure."""
+    with aws_failures(PAUSE):
+        found = environment.clients("fis", saved.region).start_experiment(
+            experimentTemplateId=template, clientToken=environment.new_id())
+    return replace(saved, pause=found["experiment"]["id"])
+
+
+def await_pause(environment: Environment, saved: SavedState) -> None:
+    """Wait until the pause has begun. Raises AwsFailure if it does not.
+
+    DynamoDB may go on copying for 5 minutes then, and S3 for an hour:
+    https://docs.aws.amazon.com/fis/latest/userguide/fis-actions-reference.html
+    """
+    clock = environment.clock
+    until = clock.monotonic() + PAUSE_SECONDS
+    while True:
+        state = _pause_state(environment.clients, saved)
+        status = state["status"]
+        if status == RUNNING:
+            return
+        if status not in BEGINNING or clock.monotonic() >= until:
+            raise AwsFailure(f"{PAUSE} has not begun: {status}: {state.get('reason') or 'AWS gives no reason'}")
+        clock.sleep(PAUSE_LOOK)
+
+
+def _pause_state(clients: ClientFactory, saved: SavedState) -> Mapping[str, Any]:
+    with aws_failures(PAUSE):
+        found: Mapping[str, Any] = clients("fis", saved.region).get_experiment(id=saved.pause)["experiment"]["state"]
+        return found
+
+
+def _end_pause(clients: ClientFactory, saved: SavedState) -> None:
+    if saved.pause and _pause_state(clients, saved)["status"] in (*BEGINNING, RUNNING):
+        with aws_failures(PAUSE):
+            clients("fis", saved.region).stop_experiment(id=saved.pause)
+
+
 def break_region(clients: ClientFactory, saved: SavedState) -> None:
     """Make the region's API fail, and its health check. Raises AwsFailure.
 
@@ -76,7 +124,7 @@ def break_region(clients: ClientFactory, saved: SavedState) -> None:
 def restore_region(clients: ClientFactory, saved: SavedState) -> None:
     """Put everything back; doing so again changes nothing. Raises AwsFailure after it has tried everything."""
     failed = []
-    for put_back in (_set_reserved, _set_check):
+    for put_back in (_set_reserved, _set_check, _end_pause):
         try:
             put_back(clients, saved)
         except AwsFailure as error:

@@ -33,6 +33,7 @@ GAPS = {
     "MetricAlarm": "dimensions, datapoints and missing data are ignored",
     "TopicSubscription": "no e-mail is sent",
     "WebAcl": "not created: the emulator inspects no request",
+    "ExperimentTemplate": "not created: the emulator has no AWS FIS, so no copy is paused by a drill",
     "VaultLockConfiguration": "not created: the emulator has none",
     "BucketObjectLockConfiguration": "who may bypass governance is not checked",
     "Plan": "no backup runs and none is copied",

@@ -19,7 +19,7 @@ CASES = {
     "prod-released-domain-zone-europe": {
         "profile": "prod", "deletionProtection": "false", "domainName": "pay.example.com",
         "hostedZoneId": "Z0123456789ABCDEFGHIJ", "primaryRegion": "eu-west-1", "drRegion": "eu-central-1",
-        "tags": '{"CostCentre": "42"}'},
+        "tags": '{"CostCentre": "42"}', "replicationPauses": "true"},
 }
 PREVIEWED = ("dev-domain-strong-swapped",)
 

@@ -74,6 +74,7 @@ TYPES: Mapping[str, Expected] = MappingProxyType({
     "ec2.Subnet": TAGGED,
     "ec2.Vpc": TAGGED,
     "ec2.VpcEndpoint": TAGGED,
+    "fis.ExperimentTemplate": TAGGED,
     "iam.Role": named(64, everywhere=True, tags=True),
     "iam.RolePolicy": LABELLED,
     "kms.Alias": named(256),

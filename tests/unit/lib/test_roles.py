@@ -11,6 +11,7 @@ DOCS = "https://docs.aws.amazon.com"
 LOGS_KEY = f"{DOCS}/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html#cmk-permissions-readwrite"
 REPLICATION = f"{DOCS}/AmazonS3/latest/userguide/setting-repl-config-perm-overview.html"
 REPLICATION_KEYS = f"{DOCS}/AmazonS3/latest/userguide/replication-config-for-kms-objects.html"
+FIS = f"{DOCS}/fis/latest/userguide/fis-actions-reference.html"
 BACKUP = f"{DOCS}/aws-managed-policy/latest/reference/AWSBackupServiceRolePolicyForBackup.html"
 BACKUP_AURORA = f"{DOCS}/aws-backup/latest/devguide/security-iam-awsmanpol.html#customer-managed-policies"
 BACKUP_KEYS = f"{DOCS}/aws-backup/latest/devguide/encryption.html"
@@ -176,9 +177,25 @@ def of_backup(program: Recording, selection: Resource) -> Iterator[Need]:
                            BACKUP_AURORA)
 
 
+def of_pauses(program: Recording, template: Resource) -> Iterator[Need]:
+    """An experiment of AWS FIS that pauses copies."""
+    table, receipts = template.inputs["targets"]
+    for arn in (table["resourceArns"][0], f"{table['resourceArns'][0]}/stream/1"):
+        yield Need(("dynamodb:PutResourcePolicy", "dynamodb:DeleteResourcePolicy", "dynamodb:GetResourcePolicy",
+                    "dynamodb:DescribeTable"), arn, FIS)
+    (bucket,) = (program.arn(each) for each in program.of("Bucket")
+                 if receipts["resourceTags"][0]["value"] in each.inputs.get("tags", {}).values())
+    (to,) = (each["value"] for each in template.inputs["actions"][1]["parameters"] if each["key"] == "region")
+    yield Need(("s3:PauseReplication",), bucket, FIS, {"s3:DestinationRegion": to})
+    yield Need(("s3:GetReplicationConfiguration", "s3:PutReplicationConfiguration"), bucket, FIS,
+               {"s3:isReplicationPauseRequest": "true"})
+    yield Need(("s3:ListAllMyBuckets", "tag:GetResources"), "*", FIS)
+
+
 USERS = {"FlowLog": ("iamRoleArn", of_flow_log), "Account": ("cloudwatchRoleArn", of_api_account),
          "Function": ("role", of_function), "BucketReplicationConfig": ("role", of_replication),
-         "Selection": ("iamRoleArn", of_backup), "Integration": ("credentials", of_lever)}
+         "Selection": ("iamRoleArn", of_backup), "Integration": ("credentials", of_lever),
+         "ExperimentTemplate": ("roleArn", of_pauses)}
 # What a function's code calls is not configured: tests of the code say what that is.
 CONFIGURED = ("kms:", "logs:", "xray:", "ec2:")
 
@@ -263,6 +280,8 @@ def source_of(program: Recording, resource: Resource) -> tuple[str, str | None]:
         "FlowLog": ("vpc-flow-logs", f"arn:aws:ec2:{program.region(resource)}:{ACCOUNT}:vpc-flow-log/fl-1"),
         "Function": ("lambda", None), "Account": ("apigateway", None), "Integration": ("apigateway", None),
         "BucketReplicationConfig": ("s3", None),
+        # https://docs.aws.amazon.com/fis/latest/userguide/getting-started-iam-service-role.html
+        "ExperimentTemplate": ("fis", f"arn:aws:fis:{program.region(resource)}:{ACCOUNT}:experiment/EXP1"),
         "Selection": ("backup", None)}[resource.kind]
     return f"{service}.amazonaws.com", arn
 
@@ -289,7 +308,8 @@ def test_a_role_is_assumed_by_its_service_for_this_account_only(deployed: Record
         assert not assumed("ec2.amazonaws.com", sent)
         assert not assumed(principal, {**sent, "aws:SourceAccount": STRANGER}), resource.urn
         # What the service's page does not say that it sends may be missing, lest it be refused for ever.
-        assert assumed(principal, {}) is (resource.kind not in ("FlowLog", "Function")), resource.urn
+        assert assumed(principal, {}) is (
+            resource.kind not in ("ExperimentTemplate", "FlowLog", "Function")), resource.urn
         if resource.kind == "Function":
             assert assumed(principal, {**sent, "aws:SourceArn": deployed.arn(resource)})
             assert assumed(principal, {**sent, "aws:SourceArn": f"{deployed.arn(resource)}:1"})

@@ -85,6 +85,7 @@ def test_defaults() -> None:
         health_check=HealthCheckSettings(interval=10, threshold=3, look=60, path=1),
         objectives=Objectives(recovery_time=900, recovery_point=200),
         failover_mode=FailoverMode.MANUAL,
+        pauses=False,
         api=ApiSettings(clients={"default": (1,)}, rate_limit=100, burst_limit=200, firewall=False,
                         manage_account=True),
         function_concurrency=-1,
@@ -191,6 +192,7 @@ ACCEPTED: list[tuple[str, str, Mapping[str, str], str, object]] = [
     ("recoveryTimeObjective", "675", {"lookInterval": "10"}, "objectives.recovery_time", 675),
     ("recoveryTimeObjective", "735", {}, "objectives.recovery_time", 735),
     ("recoveryPointObjective", "0", STRONG, "objectives.recovery_point", 0),
+    ("replicationPauses", "true", {}, "pauses", True),
     ("failoverMode", "automatic", DOMAIN, "failover_mode", "automatic"),
     ("apiRateLimit", "200", {}, "api.rate_limit", 200),
     ("apiBurstLimit", "100", {}, "api.burst_limit", 100),
@@ -239,7 +241,8 @@ def test_a_shell_decides_neither_which_stack_this_is_nor_how_its_data_is_protect
     # A strong table stays one:
     # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/multi-region-strong-consistency-gt.html
     protecting = {"deletionProtection", "retainData", "allowChange", "receiptsLockDays", "backupLock"}
-    assert set(KEYS) - VARIABLES.keys() == FIXED | protecting | {"tags", "checkPath", "firewall", "clients"}
+    assert set(KEYS) - VARIABLES.keys() == FIXED | protecting | {
+        "tags", "checkPath", "firewall", "clients", "replicationPauses"}
     assert {"account", "primaryRegion", "drRegion", "environmentSuffix", "tableConsistency", "witnessRegion", "profile",
             "primaryVpcCidr", "drVpcCidr", "domainName", "hostedZoneId", "databaseSecretArn", "primaryZones",
             "drZones", "primaryKeyOrigin", "awsEndpoint"} == FIXED
@@ -331,6 +334,7 @@ REFUSED: list[tuple[Mapping[str, str], str]] = [
     ({"drRegion": "eu-west-1", "tableConsistency": "strong"},
      "tableConsistency = 'strong': needs witnessRegion a third region"),
     ({"witnessRegion": "us-east-2"}, "witnessRegion = 'us-east-2': needs tableConsistency strong"),
+    ({**STRONG, "replicationPauses": "true"}, "replicationPauses = 'true': needs tableConsistency eventual"),
     ({"tableConsistency": "strong", "witnessRegion": "nowhere"}, "witnessRegion = 'nowhere': must be a region"),
     ({"tableConsistency": "strong", "witnessRegion": "us-west-2"},
      "witnessRegion = 'us-west-2': must be neither primaryRegion nor drRegion"),

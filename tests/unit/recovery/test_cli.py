@@ -915,7 +915,7 @@ def test_restore_restores_what_is_left_broken(drills: Shell) -> None:
     world = drills.world
     assert isinstance(world, DrillWorld)
     broken = {"region": HOME, "function": "payments-us-east-1", "reserved": 300, "check": "", "inverted": False,
-              "disabled": False}
+              "disabled": False, "pause": ""}
     write = partial(world.table_in(AWAY).write_document, DRILL_KEY, {"began": EPOCH, "to": AWAY, "broken": broken})
     world.run_task(write)
     result = drills.type("drill restore --json")

@@ -49,6 +49,24 @@ class Breakable(AwsClient[Metrics]):
         return self._call("UpdateHealthCheck", dict)
 
 
+    def start_experiment(self, *, experimentTemplateId: str, clientToken: str) -> Any:  # noqa: N803
+        """StartExperiment."""
+        assert (experimentTemplateId, bool(clientToken)) == (f"EXT-{self._region}", True)
+        self._world.pauses[self._region] = [*self._world.begun]
+        return self._call("StartExperiment", lambda: {"experiment": {"id": f"EXP-{self._region}"}})
+
+    def get_experiment(self, *, id: str) -> Any:  # noqa: A002  # pylint: disable=redefined-builtin
+        """GetExperiment: its next state; the last one stays."""
+        states = self._world.pauses[id.removeprefix("EXP-")]
+        state = states[0] if len(states) == 1 else states.pop(0)
+        return self._call("GetExperiment", lambda: {"experiment": {"state": {"status": state}}})
+
+    def stop_experiment(self, *, id: str) -> Any:  # noqa: A002  # pylint: disable=redefined-builtin
+        """StopExperiment."""
+        self._world.pauses[id.removeprefix("EXP-")] = ["stopping"]
+        return self._call("StopExperiment", dict)
+
+
 class BreakableLambda(LambdaClient):
     """Lambda's, with reserved executions."""
 
@@ -74,12 +92,16 @@ class BreakableLambda(LambdaClient):
 
 
 class DrillWorld(CalmWorld):
-    """The world. `reserved` executions by region, `checks` the health checks, `said` what the drill reports."""
+    """The world. `reserved` executions by region, `checks` the health checks, `said` what the drill reports.
+
+    `pauses` are the states of the experiment of each region, and `begun` those of one that begins.
+    """
 
     def __init__(self, **options: Any) -> None:
         self.reserved: dict[str, int | None] = {EAST: 300, WEST: None}
         self.checks: dict[str, dict[str, Any]] = {check: {"Type": "HTTPS"} for check in CHECKS.values()}
         self.unseen = dict.fromkeys(REGIONS, False)
+        self.pauses, self.begun = dict[str, list[str]](), ["pending", "initiating", "running"]
         self.said: list[str] = []
         super().__init__(**{"automatic": False, "threshold": 1, **options})
         self.schedule.stopped.clear()
@@ -92,7 +114,7 @@ class DrillWorld(CalmWorld):
                 ("health_check_id", CHECKS[region]))}}
 
     def _client_of(self, process: Process, service: str, region: str, read: float) -> Any:
-        if service in ("apigateway", "route53"):
+        if service in ("apigateway", "fis", "route53"):
             return Breakable(self, process, region)
         if service == "lambda":
             found = BreakableLambda(self.functions, process, region, read)

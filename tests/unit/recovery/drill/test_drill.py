@@ -45,6 +45,41 @@ def test_a_failover_drill_moves_back_leaves_everything_as_it_was_and_reports_bot
     assert str(report).splitlines()[0] == f"drill failover from {EAST} to {WEST}: ok"
 
 
+def pausing(world: DrillWorld) -> dict[str, DrillTargets]:
+    """The targets of a stack in which copies may be paused."""
+    return {site.region: replace(DrillTargets.of(world.outputs, site), pauses_template_id=f"EXT-{site.region}")
+            for site in world.stack.sites}
+
+
+def test_the_copies_are_paused_before_the_region_is_broken_and_go_on_afterwards() -> None:
+    world = DrillWorld()
+    report = world.run_task(world.drill(targets=pausing(world)).run)
+    assert report.ok, report
+    said = [each for each in world.said if not each.startswith("waiting for")]
+    assert said[:2] == [f"the copies that leave {EAST} are paused", f"{EAST} is broken"]
+    assert world.pauses == {EAST: ["stopping"]}
+    assert world.is_restored()
+
+
+@pytest.mark.parametrize(("states", "why"), [(["failed"], "failed"), (["pending"], "pending")])
+def test_where_the_copies_cannot_be_paused_nothing_is_broken(states: list[str], why: str) -> None:
+    world = DrillWorld()
+    world.begun = states
+    report = world.run_task(world.drill(targets=pausing(world)).run)
+    assert report.why == f"the pause of the copies (AWS FIS) has not begun: {why}: AWS gives no reason"
+    assert f"{EAST} is broken" not in world.said
+    assert world.is_restored()
+    assert world.pauses == {EAST: ["failed"] if why == "failed" else ["stopping"]}
+
+
+def test_a_pause_that_is_refused_breaks_nothing() -> None:
+    world = DrillWorld()
+    world.network.denied.add((EAST, "StartExperiment", ""))
+    report = world.run_task(world.drill(targets=pausing(world)).run)
+    assert report.why == "the pause of the copies (AWS FIS): AccessDenied: AccessDenied"
+    assert (world.reserved[EAST], world.recorded()["broken"]) == (300, None)
+
+
 def test_a_switchover_drill_may_move_back_and_reports_both_ways() -> None:
     world = DrillWorld()
     report = world.run_task(world.drill(Action.SWITCHOVER, back=True).run)
@@ -342,6 +377,8 @@ def test_it_says_what_it_breaks_and_for_how_long() -> None:
     assert f"{least:.0f} to {most:.0f} s (predicted; the budget is {sum(planned.budget().values()):.0f} s)" in text
     assert "drill:from to drill:to" in text
     assert NO_DNS not in text
+    assert "Pauses" not in text
+    assert f"Pauses the copies of table and receipts from {EAST}" in warning(planned, pausing(world), back=False)
     unnamed = replace(planned, stack=replace(world.stack, service_url=""))
     assert NO_DNS in warning(unnamed, targets, back=False)
     assert "to stay. They wait for 615 s at most. C" in warning(world.plan(Action.SWITCHOVER), targets, back=False)
