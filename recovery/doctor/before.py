@@ -194,9 +194,9 @@ def log_role(look: Look, needs: Needs, region: str) -> Iterator[Symptom]:
                       remedy="set manageApiGatewayAccount to true, or give API Gateway a role")
     rate = account.get("throttleSettings", {}).get("rateLimit", needs.api_rate)
     if rate < needs.api_rate:
-        yield Symptom(problem=f"apiRateLimit = {needs.api_rate}: all APIs of the account together may take {rate:.0f} "
-                      "requests a second", fails=False,
-                      remedy="request more (Service Quotas, apigateway, L-8A5B8E43), or set it lower")
+        yield Symptom(problem=f"the clients may send {needs.api_rate} requests a second, apiRateLimit each; all APIs "
+                      f"of the account together may take {rate:.0f}", fails=False,
+                      remedy="request more (Service Quotas, apigateway, L-8A5B8E43), or set apiRateLimit lower")
 
 
 @BEFORE.add("names", "Are the names free that may outlive a stack?", each_region=True, unless=Situation.DEPLOYED)

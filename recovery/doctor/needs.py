@@ -31,7 +31,7 @@ class Needs:
     """What the stack needs; texts are empty and numbers 0 where it needs none.
 
     `reserved` are the executions that each region's function reserves, `busy` those that it may need at once, and
-    `api_rate` the requests per second that a client may send.
+    `api_rate` the requests per second that all clients together may send.
     """
 
     account: str

@@ -204,9 +204,10 @@ def test_a_stack_without_a_log_role_of_its_own_needs_another_one() -> None:
     assert "has no log role" in one("log role", owns_log_role=False)
 
 
-def test_a_client_that_may_send_more_than_the_account_takes_is_a_note() -> None:
-    assert "may take 50 requests" in one("log role", {"apigateway:GetAccount": {
-        "throttleSettings": {"rateLimit": 50.0}}}, fails=False)
+def test_clients_that_may_send_more_than_the_account_takes_are_a_note() -> None:
+    low = {"apigateway:GetAccount": {"throttleSettings": {"rateLimit": 50.0}}}
+    assert one("log role", low, fails=False).startswith(
+        "the clients may send 100 requests a second, apiRateLimit each; all APIs of the account together may take 50: ")
 
 
 # --- Names
