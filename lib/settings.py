@@ -307,7 +307,8 @@ class Objectives:
 class ApiSettings:
     """The clients (the numbers of each one's keys), throttling, AWS WAF, and whether API Gateway's log role is ours.
 
-    Limits are requests per second, and burst, of each client.
+    `authorization` is API Gateway's word for what a client needs beside its key. Limits are requests per second, and
+    burst, of each client.
     """
 
     rate_limit: int = setting(
@@ -320,6 +321,10 @@ class ApiSettings:
         "Clients with keys and a usage plan of their own, as an object of the numbers of their keys, two while a "
         f"client changes to the newer one; {parsers.DEFAULT_CLIENT} has key 1 unless it is named.", "{}", variable=None,
         pulumi_type="object")
+    authorization: str = setting(
+        "apiAuthorization", parsers.one_of({"key": "NONE", "iam": "AWS_IAM"}),
+        "key or iam: what a client needs, its API key, or also a signature (SigV4A) by its IAM role.", "key",
+        variable=None)
     firewall: bool = setting(
         "firewall", parsers.one_of(_FLAGS),
         "true or false: whether AWS WAF is in front of both regions' APIs, with a limit for each address and AWS's "

@@ -10,7 +10,7 @@ from typing import Any
 
 from contract import API_KEY_LENGTH, HEALTH_PATH, READINESS, RESPONSE_HEADERS
 from payments.deadline import Deadline, Timing
-from payments.errors import Conflict, InvalidRequest, NotTheWriter, StoreUnavailable
+from payments.errors import Conflict, InvalidRequest, NotTheClient, NotTheWriter, StoreUnavailable
 from payments.payment import PAYMENT_ID, parse, stored_id
 from payments.readiness import readiness
 from payments.runtime import LambdaContext, Runtime
@@ -19,6 +19,8 @@ from payments.service import PaymentService
 Event = Mapping[str, Any]
 
 RETRY_AFTER_SECONDS = 1
+CLIENT_ROLE = "arn:aws:sts::{account}:assumed-role/tapstack-client-{client}-"
+"""How the ARN of a session begins by which a client signs."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,18 @@ class ApiRequest:
     def client(self) -> str:
         """The client whose API key API Gateway has found valid; empty for the default one.
 
-        An event without a request context is no client's: its sender may invoke the function itself.
+        An event without a request context is no client's: its sender may invoke the function itself. Raises
+        NotTheClient if the request is signed, and not by the client's role.
         """
         if "requestContext" not in self.event:
             return ""
-        key: str = self.event["requestContext"]["identity"]["apiKey"]
-        return key[:-API_KEY_LENGTH]
+        context = self.event["requestContext"]
+        key, caller = context["identity"]["apiKey"], context["identity"].get("userArn")
+        client: str = key[:-API_KEY_LENGTH]
+        role = CLIENT_ROLE.format(account=context.get("accountId"), client=client or "default")
+        if caller and not caller.startswith(role):
+            raise NotTheClient
+        return client
 
 
 def unavailable(body: Mapping[str, Any]) -> Response:
@@ -120,6 +128,9 @@ class Api:
         except InvalidRequest as error:
             request.log["error"] = "InvalidRequest"
             return Response(400, {"error": error.reason, "field": error.field})
+        except NotTheClient:
+            request.log["error"] = "NotTheClient"
+            return Response(403, {"message": "Forbidden"})  # as API Gateway says it
         except Conflict:
             request.log["error"] = "Conflict"
             return Response(409, {"error": "the payment id belongs to another request"})

@@ -28,6 +28,10 @@ class Conflict(PaymentsError):
     """The payment id belongs to another request."""
 
 
+class NotTheClient(PaymentsError):
+    """An API key is used by who is not its client."""
+
+
 class NotTheWriter(PaymentsError):
     """This region does not lead, or no longer. `writer` is the region that does, if known."""
 

@@ -72,6 +72,8 @@ def rehearse(
     settings = _settings(project)
     if sandbox and not settings.domain_name:
         raise ProjectError("--sandbox: needs domainName: without it there is no DNS to move")
+    if settings.api.authorization == "AWS_IAM":
+        raise ProjectError("apiAuthorization = 'iam': the rehearsal's clients do not sign their requests")
     options = RunOptions(
         project=project, regions=_regions(settings), command=_words(command), output=STDERR if as_json else None,
         outages=choose("outages", shown or ("none" if command or sandbox else "all"), strong=_strong(settings)),

@@ -51,18 +51,18 @@ ACCESS_LOG = json.dumps({
 class RestApi(Component, type_name="Api"):
     """A regional REST API in front of the payments function.
 
-    Creates the clients' routes, which need an API key, and those of health checks, one stage with access log and
-    throttling, and for each client a usage plan and API keys, whose values are the same in both regions, because DNS
-    moves a client between them. `segments` are the secret path segments of health checks that are served, by their
-    numbers, the last one is asked. A rotation changes one of two resources, since a deployment of the API still has
-    what is deleted after it.
+    Creates the clients' routes, which need an API key and perhaps a signature, and those of health checks, one stage
+    with access log and throttling, and for each client a usage plan and API keys, whose values are the same in both
+    regions, because DNS moves a client between them. `segments` are the secret path segments of health checks that are
+    served, by their numbers, the last one is asked. A rotation changes one of two resources, since a deployment of the
+    API still has what is deleted after it.
     """
 
     def __init__(self, name: str, *, names: Names, api: ApiSettings, profile: Profile, function: VpcFunction,
                  key_arn: pulumi.Input[str], api_keys: Mapping[ClientKey, pulumi.Input[str]],
                  segments: Mapping[int, pulumi.Input[str]], opts: pulumi.ResourceOptions) -> None:
         super().__init__(name, opts)
-        self._names, self._served = names, [*segments]
+        self._names, self._served, self._authorization = names, [*segments], api.authorization
         self.rest = aws.apigateway.RestApi(
             f"{name}-rest", name=names.api, description="Payments", opts=self.opts(),
             endpoint_configuration={"types": "REGIONAL"}, security_policy="TLS_1_2")
@@ -103,7 +103,7 @@ class RestApi(Component, type_name="Api"):
             label = f"{self.name}-{route.method.lower()}{path.translate(_PLAIN)}"
             method = aws.apigateway.Method(
                 f"{label}-method", rest_api=self.rest.id, resource_id=parents[path], http_method=route.method,
-                authorization="NONE", api_key_required=True, opts=self.opts())
+                authorization=self._authorization, api_key_required=True, opts=self.opts())
             integrations.append(aws.apigateway.Integration(
                 f"{label}-integration", rest_api=self.rest.id, resource_id=parents[path],
                 http_method=method.http_method, type="AWS_PROXY", integration_http_method="POST",
@@ -178,7 +178,7 @@ class RestApi(Component, type_name="Api"):
 
     def _stage(self, answers: list[pulumi.Resource], account: list[pulumi.Resource], profile: Profile,
                key_arn: pulumi.Input[str]) -> aws.apigateway.Stage:
-        live = [INTEGRATION_TIMEOUT_MS, RESPONSE_HEADERS, OWN_ANSWER, self._served,
+        live = [INTEGRATION_TIMEOUT_MS, RESPONSE_HEADERS, OWN_ANSWER, self._authorization, self._served,
                 *(astuple(route) for route in ROUTES)]
         routes = hashlib.sha256(repr(live).encode()).hexdigest()
         # The stage keeps using its deployment, so the next one must exist before the old one is deleted.

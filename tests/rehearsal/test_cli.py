@@ -107,6 +107,7 @@ def test_a_command_for_a_sandbox_is_passed_to_it(
 @pytest.mark.parametrize(("arguments", "complaint"), [
     (["--config", "profile=x"], "profile = 'x': must be dev or prod"),
     (["--config", "profile"], "--config profile: must be KEY=VALUE"),
+    (["--config", "apiAuthorization=iam"], "apiAuthorization = 'iam': the rehearsal's clients do not sign"),
     (["--config", "nosuch=1"], "--config nosuch: Pulumi.yaml declares no such key\n"),
     (["--config", "profil=prod"], "--config profil: Pulumi.yaml declares no such key; did you mean profile?"),
     (["--stack", "nosuch"], "Pulumi.nosuch.yaml is missing in "),

@@ -19,7 +19,8 @@ STEP, MINUTE = 0.01, 60.0  # seconds
 THRESHOLD, LEVER_THRESHOLD = 3, 1  # answers in a row that change a checker's mind
 EXECUTIONS = 300  # reserved in prod
 HUNG_SECONDS, HEALTH_SECONDS = 1.6, 0.01  # that the function looked for the lever at most, and that liveness takes
-CLIENT = ApiSettings(clients={}, rate_limit=100, burst_limit=200, firewall=True, manage_account=True)
+CLIENT = ApiSettings(clients={}, authorization="NONE", rate_limit=100, burst_limit=200, firewall=True,
+                     manage_account=True)
 
 
 @dataclass(frozen=True)

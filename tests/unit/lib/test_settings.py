@@ -86,8 +86,8 @@ def test_defaults() -> None:
         objectives=Objectives(recovery_time=900, recovery_point=200),
         failover_mode=FailoverMode.MANUAL,
         pauses=False,
-        api=ApiSettings(clients={"default": (1,)}, rate_limit=100, burst_limit=200, firewall=False,
-                        manage_account=True),
+        api=ApiSettings(clients={"default": (1,)}, authorization="NONE", rate_limit=100, burst_limit=200,
+                        firewall=False, manage_account=True),
         function_concurrency=-1,
         alarm_email=None,
         tags={},
@@ -197,6 +197,8 @@ ACCEPTED: list[tuple[str, str, Mapping[str, str], str, object]] = [
     ("apiRateLimit", "200", {}, "api.rate_limit", 200),
     ("apiBurstLimit", "100", {}, "api.burst_limit", 100),
     ("firewall", "true", {}, "api.firewall", True),
+    ("apiAuthorization", "iam", {}, "api.authorization", "AWS_IAM"),
+    ("apiAuthorization", "key", {}, "api.authorization", "NONE"),
     ("clients", '{"shop": "1,2"}', {}, "api.clients", {"default": (1,), "shop": (1, 2)}),
     ("clients", '{"default": "7"}', {}, "api.clients", {"default": (7,)}),
     ("firewall", "false", {"profile": "prod"}, "api.firewall", False),
@@ -242,7 +244,7 @@ def test_a_shell_decides_neither_which_stack_this_is_nor_how_its_data_is_protect
     # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/multi-region-strong-consistency-gt.html
     protecting = {"deletionProtection", "retainData", "allowChange", "receiptsLockDays", "backupLock"}
     assert set(KEYS) - VARIABLES.keys() == FIXED | protecting | {
-        "tags", "checkPath", "firewall", "clients", "replicationPauses"}
+        "tags", "checkPath", "firewall", "clients", "apiAuthorization", "replicationPauses"}
     assert {"account", "primaryRegion", "drRegion", "environmentSuffix", "tableConsistency", "witnessRegion", "profile",
             "primaryVpcCidr", "drVpcCidr", "domainName", "hostedZoneId", "databaseSecretArn", "primaryZones",
             "drZones", "primaryKeyOrigin", "awsEndpoint"} == FIXED
@@ -364,6 +366,7 @@ REFUSED: list[tuple[Mapping[str, str], str]] = [
     ({"clients": '{"shop": "1"}', "profile": "prod"},
      ("functionConcurrency = '300': must be -1 or at least 600: apiRateLimit x 3 s that a request takes while a "
       "store is dead, for each client (2)")),
+    ({"apiAuthorization": "none"}, "apiAuthorization = 'none': must be key or iam"),
     ({"firewall": "yes"}, "firewall = 'yes': must be true or false"),
     ({"lookInterval": "5"}, "lookInterval = '5': must be 10 or 20 or 30 or 60"),
     ({"recoveryPointObjective": "1.5"}, "recoveryPointObjective = '1.5': must be a whole number, 0 to 86400"),

@@ -83,6 +83,23 @@ def test_a_request_through_the_api_without_a_key_is_nobodys(context: dict[str, A
     assert not region.network.calls
 
 
+@pytest.mark.parametrize(("client", "session", "status"), [
+    ("shop", "assumed-role/tapstack-client-shop-prod/till-1", 201),
+    ("", "assumed-role/tapstack-client-default-prod/till-1", 201),
+    ("shop", "assumed-role/tapstack-client-kiosk-prod/shop", 403),
+    ("", "assumed-role/tapstack-client-shop-prod/x", 403),
+    ("shop", "assumed-role/tapstack-client-shopper-prod/x", 403), ("shop", "user/shop", 403), ("shop", "root", 403)])
+def test_a_signed_request_is_its_clients_only_by_the_clients_role(client: str, session: str, status: int) -> None:
+    for account, answer in (("1", status), ("2", 403)):
+        region, asked = Region(), event("POST", "/payment", body=json.dumps(PAYMENT), **sent_by(client))
+        context = asked["requestContext"]
+        context["identity"]["userArn"] = f"arn:aws:sts::{account}:{session}"
+        found = region.request({**asked, "requestContext": {**context, "accountId": "1"}})
+        assert found[0] == answer
+        assert bool(region.network.calls) is (answer == 201)
+        assert answer == 201 or found[1] == {"message": "Forbidden"}
+
+
 def test_who_may_invoke_the_function_pays_as_the_default_client() -> None:
     region = Region()
     asked = event("POST", "/payment", body=json.dumps(PAYMENT))

@@ -68,6 +68,18 @@ def test_each_client_has_a_plan_with_its_keys_and_no_others(clients: Recording) 
     assert together == {(30, 60)}
 
 
+def test_with_iam_clients_sign_and_health_checks_need_neither_signature_nor_key(dev: Recording) -> None:
+    signed = record({"apiAuthorization": "iam"})
+    for program, wanted in ((dev, "NONE"), (signed, "AWS_IAM")):
+        asked = {(r.inputs["authorization"], r.inputs["apiKeyRequired"]) for r in program.of("Method")}
+        assert asked == {(wanted, True), ("NONE", False)}
+        assert len([r for r in program.of("Method") if r.inputs["apiKeyRequired"]]) == 4
+    # Otherwise the stage would go on serving methods without it.
+    triggers = [{r.name: r.inputs["triggers"]["routes"] for r in program.of("Deployment")} for program in (dev, signed)]
+    assert triggers[0].keys() == triggers[1].keys()
+    assert not set(triggers[0].values()) & set(triggers[1].values())
+
+
 def test_a_stack_with_one_client_keeps_its_key_and_a_rotated_one_shows_the_newest(dev: Recording) -> None:
     assert {r.name.rpartition("-api-")[2] for r in dev.of("ApiKey", "UsagePlan", "UsagePlanKey")} == {
         "key", "plan", "plan-key"}
