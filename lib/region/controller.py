@@ -4,7 +4,6 @@ The VPC has no route to what it calls (RDS, Lambda, CloudWatch, SNS). All of tha
 it calls the public API, and the payments function, which says whether it can pay.
 """
 import pulumi
-import pulumi_aws as aws
 
 from contract import (
     ALIAS,
@@ -26,7 +25,6 @@ from lib.settings import Settings
 
 RECOVERY = ROOT / "recovery"
 SHIPPED = ("dnspython",)
-EVERY_MINUTE = "rate(1 minute)"
 
 
 def permissions(names: Names, peer: Names) -> list[policies.Statement]:
@@ -80,17 +78,5 @@ class ControllerFunction(LiveFunction, type_name="Controller"):
                        Variable.COOL_DOWN_SECONDS: str(COOL_DOWN_SECONDS),
                        Variable.DETECTION_SECONDS: str(checks.interval * checks.threshold)},
             opts=pulumi.ResourceOptions(parent=region))
-        once = aws.lambda_.FunctionEventInvokeConfig(
-            f"{name}-once", function_name=self.function.name, qualifier=self.alias.name, maximum_retry_attempts=0,
-            maximum_event_age_in_seconds=WATCH_SECONDS, opts=self.opts())
-        rule = aws.cloudwatch.EventRule(
-            f"{name}-rule", name=names.watch_rule, description="Starts the controller", opts=self.opts(),
-            schedule_expression=EVERY_MINUTE)
-        started = aws.lambda_.Permission(
-            f"{name}-invoke", action="lambda:InvokeFunction", function=self.function.name, qualifier=self.alias.name,
-            principal="events.amazonaws.com", source_arn=rule.arn, opts=self.opts())
-        aws.cloudwatch.EventTarget(
-            f"{name}-target", rule=rule.name, arn=self.alias.arn, target_id="controller",
-            retry_policy={"maximum_retry_attempts": 0, "maximum_event_age_in_seconds": WATCH_SECONDS},
-            opts=self.opts(depends_on=[once, started]))
+        self.start_every(WATCH_SECONDS // 60, rule=names.watch_rule, what="controller")
         self.register_outputs({"alias_arn": self.alias.arn})
