@@ -3,6 +3,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pulumi
+import pulumi_aws as aws
+
+from lib import policies
 
 GET_RESOURCE = "pulumi:pulumi:getResource"  # what the engine knows of a resource that it has registered
 
@@ -59,6 +62,13 @@ class Component(pulumi.ComponentResource):
         is overridden for a resource that others use meanwhile.
         """
         return pulumi.ResourceOptions(parent=self, **{"delete_before_replace": True, **overrides})
+
+    def role(self, key: str, name: str, trust: pulumi.Output[str], purpose: str,
+             *statements: policies.Statement) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
+        """A role that a service may assume by `trust`, and its only policy; `key` tells it from others of this."""
+        found = aws.iam.Role(f"{self.name}{key}-role", name=name, assume_role_policy=trust, opts=self.opts())
+        return found, aws.iam.RolePolicy(f"{self.name}{key}-policy", role=found.id, name=purpose, opts=self.opts(),
+                                         policy=policies.document(*statements))
 
     def durable(self, *, retain: bool = False, **overrides: Any) -> pulumi.ResourceOptions:
         """Options of a child with data: never deleted before it is replaced, and with `retain` not by a destroy."""

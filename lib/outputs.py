@@ -90,7 +90,7 @@ def _region(role: str, region: Region, copies: Copies) -> Outputs:
         "cluster_port": cluster.port,
         "function_name": payments.function.name,
         "function_alias_arn": payments.alias.arn,
-        "function_role_name": payments.role.name,
+        "function_role_name": payments.runs_as.name,
         "migrate_function_name": region.functions["migrate"].function.name,
         "reconcile_function_name": region.functions["reconcile"].function.name,
         "controller_function_name": region.names.controller,

@@ -69,7 +69,7 @@ class RestApi(Component, type_name="Api"):
         # The ARN is composed, so that the API need not wait until the function's alias exists.
         alias = names.arn("lambda", f"function:{names.function}:{ALIAS}")
         uri = f"arn:aws:apigateway:{names.region}:lambda:path/2015-03-31/functions/{alias}/invocations"
-        role = lever_role(f"{name}-lever", names, key_arn, self.opts())
+        role = lever_role(self, names, key_arn)
         self.checks = [CheckRoutes(
             f"{name}-checks-{'odd' if number % 2 else 'even'}", segment=segment, rest=self.rest, names=names,
             function_uri=uri, role=role, opts=pulumi.ResourceOptions(parent=self))
@@ -165,14 +165,12 @@ class RestApi(Component, type_name="Api"):
         names = self._names
         if not api.manage_account:
             return []
-        role = aws.iam.Role(f"{self.name}-log-role", name=names.api_logs_role,
-                            assume_role_policy=policies.trust("apigateway", names.account), opts=self.opts())
-        grant = aws.iam.RolePolicy(
-            f"{self.name}-log-policy", role=role.id, name="write", opts=self.opts(), policy=policies.document(
-                policies.allow(["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogGroups",
-                                "logs:DescribeLogStreams", "logs:PutLogEvents", "logs:GetLogEvents",
-                                "logs:FilterLogEvents"], names.arn("logs", "*")),
-                policies.key_use(key_arn, [f"logs.{names.region}"])))
+        role, grant = self.role(
+            "-log", names.api_logs_role, policies.trust("apigateway", names.account), "write",
+            policies.allow(["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogGroups",
+                            "logs:DescribeLogStreams", "logs:PutLogEvents", "logs:GetLogEvents",
+                            "logs:FilterLogEvents"], names.arn("logs", "*")),
+            policies.key_use(key_arn, [f"logs.{names.region}"]))
         return [aws.apigateway.Account(f"{self.name}-account", cloudwatch_role_arn=role.arn,
                                        opts=self.opts(depends_on=[grant]))]
 

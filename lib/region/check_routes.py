@@ -78,16 +78,13 @@ class CheckRoutes(Component, type_name="CheckRoutes"):
                 opts=self.opts(depends_on=[declared, shown]), **answer))
 
 
-def lever_role(name: str, names: Names, key_arn: pulumi.Input[str],
-               opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
-    """The role (ARN) as which API Gateway asks whether the lever is pulled."""
+def lever_role(api: Component, names: Names, key_arn: pulumi.Input[str]) -> pulumi.Output[str]:
+    """The role (ARN) as which an API asks whether the lever is pulled."""
     control = f"arn:aws:s3:::{names.control}"
-    role = aws.iam.Role(f"{name}-role", name=names.lever_role, opts=opts,
-                        assume_role_policy=policies.trust("apigateway", names.account))
-    aws.iam.RolePolicy(
-        f"{name}-policy", role=role.id, name="read", opts=opts, policy=policies.document(
-            policies.allow("s3:GetObject", f"{control}/{LEVER_KEY}"),
-            # Without the right to list, S3 answers 403 for an object that does not exist.
-            policies.allow("s3:ListBucket", control),
-            policies.key_use(key_arn, [f"s3.{names.region}"], ["kms:Decrypt"])))
+    role, _ = api.role(
+        "-lever", names.lever_role, policies.trust("apigateway", names.account), "read",
+        policies.allow("s3:GetObject", f"{control}/{LEVER_KEY}"),
+        # Without the right to list, S3 answers 403 for an object that does not exist.
+        policies.allow("s3:ListBucket", control),
+        policies.key_use(key_arn, [f"s3.{names.region}"], ["kms:Decrypt"]))
     return role.arn

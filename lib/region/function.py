@@ -151,13 +151,11 @@ class LiveFunction(Component, type_name="LiveFunction"):
         logs = aws.cloudwatch.LogGroup(f"{name}-logs", name=self.log_group, kms_key_id=key_arn,
                                        retention_in_days=profile.log_retention_days, opts=self.opts())
         arn = names.arn("lambda", f"function:{spec.function}")
-        self.role = aws.iam.Role(f"{name}-role", name=spec.role, opts=self.opts(),
-                                 assume_role_policy=policies.trust("lambda", names.account, [arn, f"{arn}:*"]))
-        grant = aws.iam.RolePolicy(
-            f"{name}-policy", role=self.role.id, name="function", opts=self.opts(), policy=policies.document(
-                *spec.permissions, *self._runtime(names, spec, arn, key_arn)))
+        trust = policies.trust("lambda", names.account, [arn, f"{arn}:*"])
+        self.runs_as, grant = self.role("", spec.role, trust, "function",
+                                         *spec.permissions, *self._runtime(names, spec, arn, key_arn))
         self.function = aws.lambda_.Function(
-            f"{name}-function", name=spec.function, role=self.role.arn, code=code, handler=spec.handler,
+            f"{name}-function", name=spec.function, role=self.runs_as.arn, code=code, handler=spec.handler,
             runtime="python3.13", architectures=["arm64"], publish=True, memory_size=spec.memory,
             timeout=spec.timeout, kms_key_arn=key_arn, source_kms_key_arn=key_arn,
             reserved_concurrent_executions=spec.concurrency, environment={"variables": variables},

@@ -87,15 +87,14 @@ class Network(Component, type_name="Network"):
         names = self._names
         group = aws.cloudwatch.LogGroup(f"{self.name}-flow-group", name=names.flow_logs, kms_key_id=key_arn,
                                         retention_in_days=profile.log_retention_days, opts=self.opts())
-        role = aws.iam.Role(
-            f"{self.name}-flow-role", name=names.flow_logs_role, opts=self.opts(),
-            # https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html
-            assume_role_policy=policies.trust("vpc-flow-logs", names.account, names.arn("ec2", "vpc-flow-log/*")))
-        grant = aws.iam.RolePolicy(f"{self.name}-flow-policy", role=role.id, name="write", policy=policies.document(
+        # https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html
+        trust = policies.trust("vpc-flow-logs", names.account, names.arn("ec2", "vpc-flow-log/*"))
+        role, grant = self.role(
+            "-flow", names.flow_logs_role, trust, "write",
             policies.allow(["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
                            pulumi.Output.concat(group.arn, ":*")),
             policies.allow("logs:DescribeLogGroups", names.arn("logs", "log-group:*")),
-            policies.key_use(key_arn, [f"logs.{names.region}"])), opts=self.opts())
+            policies.key_use(key_arn, [f"logs.{names.region}"]))
         aws.ec2.FlowLog(f"{self.name}-flow-log", vpc_id=self.vpc.id, traffic_type="ALL", iam_role_arn=role.arn,
                         log_destination_type="cloud-watch-logs", log_destination=group.arn,
                         max_aggregation_interval=60, tags={"Name": names.network}, opts=self.opts(depends_on=[grant]))

@@ -34,20 +34,18 @@ class Copies(Component, type_name="Copies"):
     def _receipts(self, source: Region, destination: Region) -> None:
         original, copy = source.receipts, destination.receipts
         names = source.names
-        role = aws.iam.Role(f"{self.name}-role", name=names.replication_role,
-                            assume_role_policy=policies.trust("s3", names.account), opts=self.opts())
-        aws.iam.RolePolicy(
-            f"{self.name}-policy", role=role.id, name="replicate", opts=self.opts(), policy=policies.document(
-                policies.allow(["s3:GetReplicationConfiguration", "s3:ListBucket"], original.arn),
-                policies.allow(["s3:GetObjectVersionForReplication", "s3:GetObjectVersionAcl",
-                                "s3:GetObjectVersionTagging", *(LOCKED if original.locked else ())],
-                               pulumi.Output.concat(original.arn, "/*")),
-                policies.allow(["s3:ReplicateObject", "s3:ReplicateDelete", "s3:ReplicateTags"],
-                               pulumi.Output.concat(copy.arn, "/*")),
-                policies.key_use(source.key.arn, [f"s3.{names.region}"], ["kms:Decrypt"]),
-                # Decrypt verifies the destination's bucket key.
-                policies.key_use(destination.key.arn, [f"s3.{destination.names.region}"],
-                                 ["kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey"])))
+        role, _ = self.role(
+            "", names.replication_role, policies.trust("s3", names.account), "replicate",
+            policies.allow(["s3:GetReplicationConfiguration", "s3:ListBucket"], original.arn),
+            policies.allow(["s3:GetObjectVersionForReplication", "s3:GetObjectVersionAcl",
+                            "s3:GetObjectVersionTagging", *(LOCKED if original.locked else ())],
+                           pulumi.Output.concat(original.arn, "/*")),
+            policies.allow(["s3:ReplicateObject", "s3:ReplicateDelete", "s3:ReplicateTags"],
+                           pulumi.Output.concat(copy.arn, "/*")),
+            policies.key_use(source.key.arn, [f"s3.{names.region}"], ["kms:Decrypt"]),
+            # Decrypt verifies the destination's bucket key.
+            policies.key_use(destination.key.arn, [f"s3.{destination.names.region}"],
+                             ["kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey"]))
         aws.s3.BucketReplicationConfig(
             f"{self.name}-receipts", bucket=original.bucket.id, role=role.arn,
             rules=[{
@@ -65,11 +63,8 @@ class Copies(Component, type_name="Copies"):
     def _backups(self, profile: Profile, source: Region, destination: Region,
                  table: pulumi.Resource) -> aws.backup.Plan:
         names, days = source.names, profile.backup_retention_days
-        role = aws.iam.Role(f"{self.name}-backup-role", name=names.backup_role,
-                            assume_role_policy=policies.trust("backup", names.account), opts=self.opts())
-        grant = aws.iam.RolePolicy(
-            f"{self.name}-backup-policy", role=role.id, name="backup", opts=self.opts(),
-            policy=policies.document(*self._backup_permissions(source, destination)))
+        role, grant = self.role("-backup", names.backup_role, policies.trust("backup", names.account), "backup",
+                                *self._backup_permissions(source, destination))
         plan = aws.backup.Plan(
             f"{self.name}-plan", name=names.backup_plan, opts=self.opts(),
             rules=[{"rule_name": "nightly", "target_vault_name": source.vault.name, "schedule": NIGHTLY,

@@ -23,21 +23,19 @@ class Pauses(Component, type_name="Pauses"):
     def __init__(self, name: str, *, source: Region, destination: Region, opts: pulumi.ResourceOptions) -> None:
         super().__init__(name, opts)
         names, receipts = source.names, source.receipts.arn
-        role = aws.iam.Role(
-            f"{name}-role", name=names.pauses_role, opts=self.opts(),
-            assume_role_policy=policies.trust("fis", names.account, names.arn("fis", "experiment/*")))
-        grant = aws.iam.RolePolicy(
-            f"{name}-policy", role=role.id, name="pause", opts=self.opts(), policy=policies.document(
-                # It refuses DynamoDB's replication in policies of the table and of its stream.
-                policies.allow(["dynamodb:DescribeTable", "dynamodb:GetResourcePolicy", "dynamodb:PutResourcePolicy",
-                                "dynamodb:DeleteResourcePolicy"],
-                               [names.table_arn, f"{names.table_arn}/stream/*"]),
-                policies.allow("s3:PauseReplication", receipts, {
-                    "StringEquals": {"s3:DestinationRegion": destination.names.region}}),
-                # https://docs.aws.amazon.com/fis/latest/userguide/security_iam_id-based-policy-examples.html
-                policies.allow(["s3:GetReplicationConfiguration", "s3:PutReplicationConfiguration"], receipts, {
-                    "BoolIfExists": {"s3:isReplicationPauseRequest": "true"}}),
-                policies.allow(["s3:ListAllMyBuckets", "tag:GetResources"], "*")))
+        trust = policies.trust("fis", names.account, names.arn("fis", "experiment/*"))
+        role, grant = self.role(
+            "", names.pauses_role, trust, "pause",
+            # It refuses DynamoDB's replication in policies of the table and of its stream.
+            policies.allow(["dynamodb:DescribeTable", "dynamodb:GetResourcePolicy", "dynamodb:PutResourcePolicy",
+                            "dynamodb:DeleteResourcePolicy"],
+                           [names.table_arn, f"{names.table_arn}/stream/*"]),
+            policies.allow("s3:PauseReplication", receipts, {
+                "StringEquals": {"s3:DestinationRegion": destination.names.region}}),
+            # https://docs.aws.amazon.com/fis/latest/userguide/security_iam_id-based-policy-examples.html
+            policies.allow(["s3:GetReplicationConfiguration", "s3:PutReplicationConfiguration"], receipts, {
+                "BoolIfExists": {"s3:isReplicationPauseRequest": "true"}}),
+            policies.allow(["s3:ListAllMyBuckets", "tag:GetResources"], "*"))
         self.template = aws.fis.ExperimentTemplate(
             f"{name}-template", description=f"Pause the copies from {names.region} to {destination.names.region}",
             role_arn=role.arn, stop_conditions=[{"source": "none"}],
