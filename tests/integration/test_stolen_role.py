@@ -5,7 +5,7 @@ They are the roles' own sessions, which only a rehearsal gives away.
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -200,6 +200,23 @@ def test_a_stolen_role_logs_in_to_the_database_as_the_payments_user_only(
         DatabaseError, match="authentication failed")
     with refused:
         open_connection(database, Timing(), login, Path(os.environ["PGSSLROOTCERT"])).close()
+
+
+@pytest.mark.parametrize(("statement", "code"), [
+    (f"SELECT ledger.post_mark('us-east-1', {2**62})", "TS003"), ("SELECT ledger.pass_fence(1)", "42501"),
+    *((statement, "42501") for statement in (
+        "UPDATE ledger.fence SET epoch = 99", "DELETE FROM ledger.postings", "UPDATE ledger.postings SET amount = 1",
+        "UPDATE ledger.marks SET number = 99", "CREATE TABLE ledger.mine (a int)", "CREATE TABLE public.mine (a int)",
+        "DROP FUNCTION ledger.pass_fence", "SET ROLE ledger_admin", "DELETE FROM public.schema_migrations"))])
+def test_a_stolen_login_rewrites_nothing_and_fences_nobody_for_good(
+        writer: Region, statement: str, code: str) -> None:
+    database = DatabaseAddress(host=writer["cluster_endpoint"], port=int(writer["cluster_port"]), name=DATABASE_NAME)
+    login = partial(iam_login, database, user=DATABASE_USER, region=writer.name,
+                    credentials=thief_of(writer, "function_name").session.get_credentials())
+    with closing(open_connection(database, Timing(), login, Path(os.environ["PGSSLROOTCERT"]))) as session, \
+            pytest.raises(DatabaseError) as refused:
+        session.run(statement)
+    assert refused.value.args[0]["C"] == code
 
 
 def test_what_a_stolen_payments_role_changes_in_the_table_is_restored_from_the_ledger(

@@ -201,6 +201,18 @@ def test_after_a_newer_epoch_older_ones_are_refused(ledger: PostgresLedger, mast
     assert posting(master, new.payment.payment_id) == [[1250, epoch + 1]]
 
 
+def test_an_epoch_far_ahead_is_refused_and_raises_nothing(
+        ledger: PostgresLedger, app: Connection, master: Connection) -> None:
+    epoch = newest(master)
+    for ahead in (epoch + 10**6 + 1, 2**63 - 1):
+        assert code(partial(post, app, record(epoch=ahead))) == "TS003"
+        with pytest.raises(StoreUnavailable, match="TS003"):
+            ledger.mark("us-east-1", ahead, deadline())
+    assert newest(master) == epoch
+    ledger.mark("us-east-1", epoch + 10**6, deadline())
+    assert newest(master) == epoch + 10**6
+
+
 def test_a_conflict_does_not_raise_the_epoch(ledger: PostgresLedger, master: Connection) -> None:
     posted = record(epoch=newest(master))
     ledger.post(posted, deadline())
