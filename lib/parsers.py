@@ -197,10 +197,13 @@ def _taggable(text: str) -> bool:
 
 
 def clients(text: str) -> Mapping[str, tuple[int, ...]]:
-    """The numbers of each client's API keys, one or two of them, from a JSON object; DEFAULT_CLIENT has one always."""
+    """The numbers of each client's API keys, one or two of them, from a JSON object; DEFAULT_CLIENT has one always.
+
+    `pulumi config set --path` stores a single number as a number.
+    """
     try:
         found = json.loads(text)
-        numbers = {name: tuple(map(int, keys.split(","))) for name, keys in found.items()}
+        numbers = {name: tuple(map(int, str(keys).split(","))) for name, keys in found.items()}
     except (ValueError, AttributeError, RecursionError):
         raise ValueError('must be an object of the numbers of keys, such as {"shop": "1,2"}') from None
     for name, keys in numbers.items():

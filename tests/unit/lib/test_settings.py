@@ -201,6 +201,7 @@ ACCEPTED: list[tuple[str, str, Mapping[str, str], str, object]] = [
     ("apiAuthorization", "key", {}, "api.authorization", "NONE"),
     ("clients", '{"shop": "1,2"}', {}, "api.clients", {"default": (1,), "shop": (1, 2)}),
     ("clients", '{"default": "7"}', {}, "api.clients", {"default": (7,)}),
+    ("clients", '{"shop": 2}', {}, "api.clients", {"default": (1,), "shop": (2,)}),
     ("firewall", "false", {"profile": "prod"}, "api.firewall", False),
     ("manageApiGatewayAccount", "false", {}, "api.manage_account", False),
     ("functionConcurrency", "1000", {"databaseInstanceClass": "db.r7g.large"}, "function_concurrency", 1000),
@@ -357,7 +358,7 @@ REFUSED: list[tuple[Mapping[str, str], str]] = [
      "databaseInstanceClass = 'db.t4g.medium': must be db.serverless, or a "),
     ({"checkPath": "0"}, "checkPath = '0': must be a whole number, 1 to 1000000"),
     *(({"clients": each}, f"clients = '{each}': must be an object of the numbers of keys, such as") for each in (
-        "shop", "[]", '{"shop": 1}', '{"shop": "one"}', '{"shop": ""}')),
+        "shop", "[]", '{"shop": [1]}', '{"shop": true}', '{"shop": 1.5}', '{"shop": "one"}', '{"shop": ""}')),
     *(({"clients": text}, f"clients = '{text}': {why}") for text, why in (
         ('{"Shop": "1"}', "'Shop' must be 1 to 20 lower-case letters and digits, a letter first"),
         *((f'{{"shop": "{each}"}}', "shop must have one or two numbers from 1, the newer key last, such as 1 or 1,2")
