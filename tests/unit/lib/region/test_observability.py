@@ -4,7 +4,9 @@ from functools import reduce
 from typing import Any
 
 from contract import DATABASE_EVENTS
-from tests.unit.lib.recorder import Recording
+from tests.unit.lib.iam import allowed, policies_of
+from tests.unit.lib.recorder import ACCOUNT, Recording, Resource
+from tests.unit.lib.test_keys import STRANGER
 
 
 def test_every_alarm_notifies_the_topic_of_its_region(deployed: Recording) -> None:
@@ -35,6 +37,27 @@ def test_people_are_told_what_the_database_of_each_region_says_of_a_failover(dep
             "source": ["aws.rds"], "resources": [deployed.arn(cluster)],
             "detail": {"EventCategories": [*DATABASE_EVENTS]}}
         assert target.inputs["arn"] == deployed.arn(topics[region])
+
+
+def test_alarms_and_rules_of_this_account_may_publish_to_the_topic_and_nobody_else(deployed: Recording) -> None:
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
+    # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sns-permissions
+    topics = {deployed.arn(topic): topic for topic in deployed.of("Topic")}
+    for resource in deployed.of("TopicPolicy"):
+        region = deployed.region(topics[resource.inputs["arn"]])
+
+        def publishes(principal: str, source: str, account: str = ACCOUNT, policy: Resource = resource) -> bool:
+            return allowed(policies_of(policy), "sns:Publish", policy.inputs["arn"], principal=principal, context={
+                "aws:SourceAccount": account, "aws:SourceArn": source})
+
+        for principal, kind, what in (("cloudwatch", "MetricAlarm", "alarm:"), ("events", "EventRule", "rule/")):
+            for each in deployed.of(kind):
+                if deployed.region(each) == region:
+                    source = f"arn:aws:{principal}:{region}:{ACCOUNT}:{what}{each.inputs['name']}"
+                    assert publishes(f"{principal}.amazonaws.com", source)
+                    assert not publishes(f"{principal}.amazonaws.com", source, STRANGER)
+                    assert not publishes(f"{principal}.amazonaws.com", source.replace(ACCOUNT, STRANGER))
+                    assert not publishes("s3.amazonaws.com", source)
 
 
 def test_an_event_of_the_database_becomes_a_sentence(dev: Recording) -> None:
