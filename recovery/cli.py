@@ -445,7 +445,10 @@ def _pause(terminal: Terminal, wanted: Callable[[float], Pause], *, as_json: boo
         try:
             found = wanted(table.now)
             table.write_document(PAUSE_KEY, asdict(found))
-            written[site.region] = found.until
+            written[site.region], run = found.until, table.record().open_run
+            if found.until and run and run.action == Action.FAILOVER and run.target == site.region:
+                terminal.warn(f"{run.what} by {run.driver} has begun, and is not paused: `{COMMAND} abort` ends it "
+                              "unless it has fenced")
         except StoreUnavailable as error:
             failed.append(f"{site.region} was not reached: {reason(error)}: its controller goes on")
     if failed:
@@ -531,7 +534,7 @@ def carry_out(terminal: Terminal, action: Action, to: str, *, as_json: bool,
 
 def _decide(planned: Plan, facts: Facts) -> tuple[bool, list[Refusal]]:
     """Whether the plan would go on with a run that has not ended, and everything that forbids to begin it."""
-    goes_on = facts.record is not None and resumes(planned, facts.record.run)
+    goes_on = resumes(planned, facts.record, facts.own.ledger_epoch)
     return goes_on, [] if goes_on else refusals(planned, facts)
 
 

@@ -82,7 +82,8 @@ class Cloud:
         Never raises for what AWS does. Calls the other region, unless the plan is a failover.
         """
         wrong: dict[str, str] = {}
-        record = writer = observation = lever = None
+        record = observation = lever = None
+        database: dict[str, Any] = {}
         cluster, instances, now = "", 0, 0.0
         try:
             record, observation = self.table.record(), self.table.observation(self.plan.target.region)
@@ -90,7 +91,7 @@ class Cloud:
         except StoreUnavailable as error:
             wrong[Store.TABLE] = error.code
         try:
-            writer, cluster, instances = self.writer(), self.cluster(), self.instances()
+            database, cluster, instances = self.global_database(), self.cluster(), self.instances()
         except AwsFailure as error:
             wrong[Store.LEDGER] = str(error)
         own, led_to = self.checks.look(self.plan.target), self.led_to()
@@ -102,8 +103,9 @@ class Cloud:
         except AwsFailure as error:
             wrong["control bucket"] = str(error)
         other = self.checks.look(self.plan.other) if self.plan.action.planned else None
-        return Facts(now=now, record=record, writer=writer, cluster=cluster, instances=instances, own=own, wrong=wrong,
-                     observation=observation, led_to=led_to, lever=lever, other=other)
+        return Facts(now=now, record=record, writer=writer_of(database), cluster=cluster, instances=instances, own=own,
+                     moving=bool(database.get("FailoverState")), wrong=wrong, observation=observation, led_to=led_to,
+                     lever=lever, other=other)
 
     def global_database(self) -> dict[str, Any]:
         """The global database as RDS describes it here."""

@@ -76,9 +76,10 @@ class ControlTable:
 
     def observation(self, region: str) -> Observation | None:
         """What the controller of a region wrote last, as far as it has been copied here; None if it is unreadable."""
-        document = self.document(OBSERVATION_PREFIX + region)
+        item = self.read(OBSERVATION_PREFIX + region)
         try:
-            return None if document is None else Observation.of(document)
+            return None if item is None else Observation.of(
+                {**json.loads(item["document"]["S"]), "number": int(item["number"]["N"])})
         except (KeyError, TypeError, ValueError, AttributeError):
             return None
 

@@ -22,12 +22,12 @@ from payments.errors import StoreUnavailable
 from payments.logs import JsonFormatter
 from payments.runtime import LambdaContext
 from recovery.cloud import Cloud
-from recovery.decision import ABANDONED_LOOKS, Decision, decide, misplaced, would_refuse
+from recovery.decision import ABANDONED_LOOKS, Decision, decide, left_behind, misplaced, would_refuse
 from recovery.environment import BotoClients, Environment, system_environment
 from recovery.errors import EvidenceTooOld, GivenUp, RecoveryError, StepTimedOut, reason
 from recovery.observation import Observation, ProbeResult, observe
 from recovery.plan import Action, Facts, Plan, Step, in_order, refusals
-from recovery.record import ControlRecord, Run, StepProgress
+from recovery.record import ControlRecord, Run, StepProgress, next_epoch
 from recovery.runner import Intent, Runner, claim, end_open_run
 from recovery.stack import Stack
 from recovery.steps import AwsSteps
@@ -95,7 +95,7 @@ class Controller:
         """
         table, record = self.cloud.table, self.cloud.table.record()
         before = table.observation(self.region)
-        if before and table.heard - before.at < self.interval / 2:
+        if before and abs(table.heard - before.at) < self.interval / 2:
             return  # two starts overlap, and the other one looks
         run, still = record.open_run, self._stands_still(record)
         if run and run.target == self.region:
@@ -104,8 +104,7 @@ class Controller:
             if still and not run.epoch:
                 end_open_run(self.cloud, record, "expired: its driver stopped before it had fenced")
                 return
-            if still:
-                self._resume(driver, record, run)
+            if still and self._resume(driver, record, run):
                 return
         if not (still and self._rests()):
             self._look(driver, record, before)
@@ -177,16 +176,19 @@ class Controller:
     def _with_figures(self, observation: Observation, before: Observation | None, *, healthy: bool) -> Observation:
         """With what CloudWatch and IAM say, which are asked from time to time, IAM only while all is well.
 
-        The lag is a figure of the region that does not have the writer.
+        The lag is a figure of the region that does not have the writer. What IAM denies it is asked for at every look,
+        also when all is not well: somebody may have permitted it since. An old answer is none.
         """
         last = before or observation
         lag, lag_at, denied, asked = last.lag, last.lag_at, last.denied, last.asked_iam
         if observation.leader != self.region and not _within(self._lag_asked, ASK_LAG_SECONDS):
             self._lag_asked = Stopwatch(self.cloud.clock)
             lag, lag_at = self.cloud.ledger_lag() or (lag, lag_at)
-        if healthy and observation.at - asked >= ASK_IAM_SECONDS and self.role:
+        due = observation.at - asked >= ASK_IAM_SECONDS
+        if self.role and (denied or (healthy and due)):
             found = self.cloud.denied(self.role)
-            denied, asked = denied if found is None else found, observation.at
+            if due or found is not None:
+                denied, asked = found or (), observation.at
         return replace(observation, lag=lag, lag_at=lag_at, denied=denied, asked_iam=asked)
 
     def _is_driven(self, record: ControlRecord, decision: Decision) -> bool:
@@ -202,12 +204,16 @@ class Controller:
         self._drive(Intent(plan=self.cloud.plan, driver=driver, why=decision.why, facts=facts, since=since,
                            caller=self.role, seen=self.cloud.clock.time(), evidence=decision.evidence))
 
-    def _resume(self, driver: str, record: ControlRecord, run: Run) -> None:
-        """Go on with a run that has fenced, from its fence.
+    def _resume(self, driver: str, record: ControlRecord, run: Run) -> bool:
+        """Go on with a run that has fenced, from its fence, or end it; whether something was done.
 
         A planned move goes no further than its own driver brought the database: the other region may be well, and then
         takes the payments back. Nor does a run that is older than what the ledger has seen: the table was restored.
+        While Aurora still moves the database, the other region must be watched: it may be lost meanwhile.
         """
+        if run.action not in [*Action]:
+            end_open_run(self.cloud, record, f"given up: this release does not know the action {run.action}")
+            return True
         cloud = replace(self.cloud, plan=replace(self.cloud.plan, action=Action(run.action)))
         facts = replace(cloud.facts(), record=record)
         if facts.own.ledger_epoch > record.epoch:
@@ -215,12 +221,19 @@ class Controller:
         elif not run.planned or facts.writer == self.region:
             self._drive(Intent(plan=cloud.plan, driver=driver, why=run.why, facts=facts, since=Stopwatch(cloud.clock),
                                caller=self.role, accepted=run.accepted, seen=run.seen))
-        elif not self._promoting():
+        elif not facts.moving:
             end_open_run(cloud, record, "given up: its driver stopped before it had moved the database")
+        else:
+            return False
+        return True
 
     def _drive(self, intent: Intent) -> None:
         cloud = replace(self.cloud, plan=intent.plan)
         hold = claim(cloud, intent)
+        if intent.plan.action is Action.FAILOVER and not hold.run.epoch and cloud.table.pause():
+            # Who paused it since the decision was told of no run.
+            hold.write(ended=cloud.clock.time(), outcome="automatic failover is paused")
+            return
         log("drive", run=hold.run.id, action=hold.run.action, why=hold.run.why)
         observation = intent.facts.observation
         try:
@@ -243,13 +256,21 @@ class Controller:
         undecided = run is not None and run.planned and not run.epoch
         if run and not undecided and not (self._still and self._still.seconds() >= abandoned):
             return
-        if wrong and wrong == last[0] and not refusals(plan, facts) and not self._promoting():
+        if wrong and wrong == last[0] and not refusals(plan, facts) and not facts.moving:
             self._drive(Intent(plan=plan, driver=driver, why=wrong, facts=facts, since=since, caller=self.role))
+        elif record and left_behind(plan, facts) and seen.alive and (
+                self._still and self._still.seconds() >= abandoned):
+            self._give_back(record, facts)
         elif not wrong and run is None:
             self._place_lever(facts, seen, led_away=led_away and last[1])
 
-    def _promoting(self) -> bool:
-        return bool(self.cloud.global_database().get("FailoverState"))
+    def _give_back(self, record: ControlRecord, facts: Facts) -> None:
+        """Make the region that has the writer the leader in its place, since its own controller does not do so."""
+        other = self.cloud.plan.other
+        epoch = next_epoch(max(record.epoch, facts.own.ledger_epoch), primary=other == self.cloud.plan.stack.sites[0])
+        self.cloud.table.write_record(record.next(region=other.region, epoch=epoch))
+        self._notify(f"{other.region} leads again", f"It has the database's writer, {self.region} led, and the "
+                     f"controller of {other.region} did not change that.")
 
     def _place_lever(self, facts: Facts, seen: ProbeResult, *, led_away: bool) -> None:
         """Pull this region's lever if it leads, can pay and clients are led away; reset it if it means nothing.

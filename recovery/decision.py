@@ -103,3 +103,9 @@ def misplaced(plan: Plan, facts: Facts) -> str:
     if facts.own.ledger_epoch > record.epoch:
         return f"the ledger of {region} has seen epoch {facts.own.ledger_epoch}, and it leads under {record.epoch}"
     return ""
+
+
+def left_behind(plan: Plan, facts: Facts) -> bool:
+    """Whether the plan's target leads, and the other region has the writer, and keeps it: nobody takes payments."""
+    return facts.record is not None and not facts.moving and (
+        facts.record.region, facts.writer) == (plan.target.region, plan.other.region)

@@ -243,8 +243,11 @@ class Observation:  # pylint: disable=too-many-instance-attributes
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "Observation":
-        """The opposite of `document`; raises KeyError and TypeError."""
-        return cls(**known(cls, document))
+        """The opposite of `document`; raises KeyError, TypeError and ValueError."""
+        found = cls(**known(cls, document))
+        if found.covered is not None and found.covered > found.at:
+            raise ValueError("it says that what comes later is covered")
+        return replace(found, pending=[(float(number), float(moment)) for number, moment in found.pending])
 
 
 def observe(previous: Observation | None, now: Observation, seen: ProbeResult, marks: Mapping[str, int], *, other: str,

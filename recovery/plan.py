@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from contract import DNS_TTL, INSTANCE_SECONDS, SERVERLESS, UNREADY, Phase, Store
 from recovery.observation import Observation, ProbeResult
-from recovery.record import PLANNED, ControlRecord, Run
+from recovery.record import PLANNED, ControlRecord
 from recovery.stack import Site, Stack
 
 COMMAND = "python -m recovery"  # with which people start what a text names
@@ -139,7 +139,8 @@ class Facts:
     """What is known before an action: all of it read in the target's own region, except `other`.
 
     `now` is the time of the target's table service. `writer` is the region of the database's writer according to RDS,
-    `cluster` the state of the target's cluster, `instances` the number of its available instances. `wrong` has the
+    `cluster` the state of the target's cluster, `instances` the number of its available instances; `moving`: Aurora
+    switches over or fails over, whatever that makes of a cluster's state. `wrong` has the
     errors of what could not be read, by what it is. `lever` is whether the target's is pulled. `other` is the other
     region seen from outside, None where it must not be called.
     """
@@ -150,6 +151,7 @@ class Facts:
     cluster: str
     instances: int
     own: ProbeResult
+    moving: bool = False
     wrong: Mapping[str, str] = field(default_factory=dict)
     observation: Observation | None = None
     led_to: str = ""
@@ -204,8 +206,12 @@ def shortfalls(plan: Plan) -> list[str]:
     return found
 
 
-def resumes(plan: Plan, run: Run | None) -> bool:
-    """Whether the run is an unfinished one of this plan that has fenced: what has not fenced is decided again."""
+def resumes(plan: Plan, record: ControlRecord | None, seen: int) -> bool:
+    """Whether the record's run is an unfinished one of this plan that has fenced: what has not is decided again.
+
+    So is one from before an epoch that the ledger has `seen`: its record was restored.
+    """
+    run = record.run if record and record.epoch >= seen else None
     return (run is not None and run.ended is None and bool(run.epoch)
             and (run.action, run.target) == (plan.action.value, plan.target.region))
 
@@ -222,7 +228,7 @@ def unable(plan: Plan, facts: Facts) -> Iterator[Refusal]:
                       silent=facts.own.ready is True)
     elif not facts.own.ready and not _fenced_out(plan, facts):
         yield Refusal(f"{target} is not healthy: {facts.own.why or 'its function does not say that it can pay'}")
-    if facts.cluster != AVAILABLE or not facts.instances:
+    if not (facts.cluster == AVAILABLE or facts.moving) or not facts.instances:
         yield Refusal(f"{target} is not healthy: its database is {facts.cluster or 'missing'}, with "
                       f"{facts.instances} instances available")
     for action in facts.observation.denied if facts.observation else ():

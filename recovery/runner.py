@@ -125,7 +125,7 @@ def claim(cloud: Cloud, intent: Intent) -> Hold:
             cloud.clock.sleep(STILL)
             if cloud.table.record().revision != found.revision:
                 raise AlreadyRunning(run.driver, run.what)
-        return Hold(cloud, intent, cloud.table.write_record(found.next(run=_run(cloud, intent, run))))
+        return Hold(cloud, intent, cloud.table.write_record(found.next(run=_run(cloud, intent, found))))
 
     return _retry(cloud, hold, preempts)
 
@@ -143,9 +143,9 @@ def _retry(cloud: Cloud, write: Callable[[ControlRecord], T], again: Callable[[C
                 raise
 
 
-def _run(cloud: Cloud, intent: Intent, found: Run | None) -> Run:
-    if found and resumes(intent.plan, found):
-        return replace(found, driver=intent.driver, caller=intent.caller)
+def _run(cloud: Cloud, intent: Intent, found: ControlRecord) -> Run:
+    if found.run and resumes(intent.plan, found, intent.facts.own.ledger_epoch):
+        return replace(found.run, driver=intent.driver, caller=intent.caller)
     now, plan = cloud.clock.time(), intent.plan
     failed = intent.facts.observation if plan.action is Action.FAILOVER else None
     return Run(id=f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}-{cloud.environment.new_id()[:6]}",

@@ -129,14 +129,15 @@ def move_traffic(steps: AwsSteps, hold: Hold) -> str:
 def promote(steps: AwsSteps, hold: Hold) -> str | None:
     """Promote the database once the old writer's lease has run out, unless a promotion is under way.
 
-    In a failover the second view is asked once more. Raises GivenUp if it does not agree any more, or if the call is
-    not permitted.
+    A failover waits for no switchover, which waits for the old writer, and asks the second view once more. Raises
+    GivenUp if that does not agree any more, or if the call is not permitted.
     """
     cloud, target = steps.cloud, steps.target
     database = cloud.global_database()
     if writer_of(database) == target.region:
         return f"writer {target.cluster_id}" if cloud.cluster() == AVAILABLE else None
-    if database.get("FailoverState"):
+    under_way = database.get("FailoverState")
+    if under_way and (cloud.plan.action.planned or under_way.get("IsDataLossAllowed")):
         return None
     hold.fence()
     while hold.fenced and (left := LEASE - hold.fenced.seconds()) > 0:

@@ -312,7 +312,8 @@ class RdsClient(AwsClient[SimulatedAurora]):
             members = [{"DBClusterArn": arn, "IsWriter": region == aurora.writer,
                         "SynchronizationStatus": "pending-resync" if aurora.rejoining(region) else "connected"}
                        for region, arn in aurora.clusters.items()]
-            state = {"FailoverState": {"Status": f"{aurora.moving}-in-progress"}} if aurora.moving else {}
+            state = {"FailoverState": {"Status": "pending", "IsDataLossAllowed": aurora.moving == "failover"}} if (
+                aurora.moving) else {}
             return {"GlobalClusters": [{"GlobalClusterIdentifier": aurora.global_cluster,
                                         "GlobalClusterMembers": members, **state}]}
 

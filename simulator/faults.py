@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
+from contract import RECORD_KEY
+from recovery.record import ControlRecord, Run, next_epoch
 from simulator.network import WITNESS, NetworkCall
 
 if TYPE_CHECKING:
@@ -77,9 +79,19 @@ def _malform(world: "World", where: str) -> None:
     world.table.put(where, "malformed", {"payment_id": {"S": "malformed"}, "amount": {"S": "not a number"}})
 
 
+def _begin_newer_action(world: "World", where: str) -> None:
+    """A driver of the next release has begun what this one does not know, has fenced for it, and is gone."""
+    record = ControlRecord.of(world.table.views[where][RECORD_KEY][0])
+    epoch = next_epoch(record.epoch, primary=where == world.regions[0])
+    run = Run(id="newer", action="rebalance", target=where, driver="the next release", began=0.0, why="", epoch=epoch)
+    world.table.writer = None
+    world.table.put(where, RECORD_KEY, record.next(region=where, epoch=epoch, run=run).item())
+
+
 AT_ONCE: Mapping[str, Change] = {
     "driver-frozen": lambda world, _: world.freeze_driver(world.scheduler.random.uniform(10.0, 400.0)),
     "malformed-item": _malform,
+    "newer-action": _begin_newer_action,
     "newer-release": lambda world, where: world.newer.add(where),
     "table-restored": lambda world, where: world.restore_table(where),
     "clock-jumps": lambda world, where: world.jump(where, world.scheduler.random.uniform(-120.0, 120.0)),

@@ -236,12 +236,15 @@ def flooded(draw: Random) -> HistoryPlan:
 
 @mix
 def two_releases(draw: Random) -> HistoryPlan:
-    """One region has the next release, whose records have a field more; a planned move, and then a region is lost."""
+    """One region has the next release: a field more, perhaps an unknown action; a move, and then a region is lost."""
     at = WARM + draw.uniform(0, 60)
     lost = at + draw.uniform(100, 140)
-    return HistoryPlan(options=_options(draw), safety=lost + 100, faults=[
-        TimedFault("newer-release", draw.choice(REGIONS), at - 40), TimedFault("region-lost", EAST, lost, lost + 90)],
-        person=Person(typed=[(at, SWITCH), (at + 60, SWITCH_BACK)]))
+    faults = [TimedFault("newer-release", draw.choice(REGIONS), at - 40),
+              TimedFault("region-lost", EAST, lost, lost + 90)]
+    if draw.random() < 0.3:
+        faults.append(TimedFault("newer-action", draw.choice(REGIONS), at - 20))
+    return HistoryPlan(options=_options(draw), safety=lost + 100, faults=faults,
+                       person=Person(typed=[(at, SWITCH), (at + 60, SWITCH_BACK)]))
 
 
 @mix
@@ -274,9 +277,13 @@ def malformed(draw: Random) -> HistoryPlan:
 
 @mix
 def may_not_promote(draw: Random) -> HistoryPlan:
-    """The permission to promote is missing when a region is lost for a while."""
+    """The permission to promote is missing when a region is lost for a while, or is granted while its API is down."""
     begins = WARM + draw.uniform(0, 60)
     lasts = draw.uniform(60, 200)
+    if draw.random() < 0.3:
+        return HistoryPlan(options=_options(draw), safety=begins + lasts, faults=[
+            TimedFault("promotion-denied", WEST, 0.0, begins + draw.uniform(0, 60)),
+            TimedFault("api-down", EAST, begins, EVER)], person=Person(accepts=True))
     return HistoryPlan(options=_options(draw, automatic=True), safety=begins + lasts + 30, faults=[
         TimedFault("promotion-denied", WEST, 0.0, EVER), TimedFault("region-lost", EAST, begins, begins + lasts)],
         person=Person(typed=[(begins + lasts + 40, "failback")]))
@@ -317,6 +324,25 @@ def loss_in_a_move(draw: Random) -> HistoryPlan:
         TimedFault("region-lost", EAST, at, at + 300), TimedFault("rds-refuses", EAST, at + 300, at + 400),
         TimedFault("region-lost", WEST, at + 330 + draw.uniform(0, 60), EVER)],
         person=Person(typed=[(at + 310, "failback")]))
+
+
+@mix
+def loss_in_a_switchover(draw: Random) -> HistoryPlan:
+    """The leading region is lost for ever while Aurora switches over, with or without the driver that asked for it."""
+    at = WARM + draw.uniform(0, 30)
+    lost = at + draw.uniform(12, 45)
+    return HistoryPlan(options=_options(draw, automatic=True, switchover_takes=(60.0, 160.0)), safety=lost + 100,
+                       faults=[TimedFault("region-lost", EAST, lost, EVER)], person=Person(
+                           typed=[(at, SWITCH)], waits=None, interrupts=draw.choice((None, lost - at - 0.5))))
+
+
+@mix
+def old_controller_gone(draw: Random) -> HistoryPlan:
+    """A driver dies in the middle of a switchover, and the controller of the region that gave up is gone for ever."""
+    at = WARM + draw.uniform(0, 30)
+    return HistoryPlan(options=_options(draw), safety=at + 90, faults=[
+        TimedFault("controller-stopped", EAST, at + draw.uniform(12, 30), EVER)], person=Person(
+            typed=[(at, SWITCH)], waits=None, interrupts=draw.uniform(12, 28)))
 
 
 @mix

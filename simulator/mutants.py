@@ -140,11 +140,21 @@ MUTANTS: tuple[Mutant, ...] = (
         ("recovery.record:known", ("name: document[name] for name, types in _types(kind).items()\n            "
                                    "if name in document and isinstance(document[name], types)"), "**document"),)),
     Mutant("nobody resumes a run that has fenced", 26, "failback-dies", (
-        ("recovery.controller:Controller.look_once", "self._resume(driver, record, run)", "pass"),)),
+        ("recovery.controller:Controller.look_once", "self._resume(driver, record, run)", "True"),)),
     Mutant("a lever stays as it is", 26, "opposite-failovers", (
         ("recovery.controller:Controller._mend", "elif not wrong and run is None:", "elif False:"),)),
     Mutant("leader and writer stay apart", 26, "restored", (
         ("recovery.controller:Controller._mend", "if wrong and wrong", "if False and wrong"),)),
+    Mutant("nobody gives the leadership back", 26, "old-controller-gone", (
+        ("recovery.controller:Controller._mend", "left_behind(plan, facts)", "False"),)),
+    Mutant("a failover waits for Aurora's switchover", 28, "loss-in-a-switchover", (
+        ("recovery.steps:promote", 'under_way.get("IsDataLossAllowed")', "True"),)),
+    Mutant("a switchover under way makes a database unfit", 28, "loss-in-a-switchover", (
+        ("recovery.plan:unable", "or facts.moving", ""),)),
+    Mutant("an action of the next release stops a controller", 25, "two-releases", (
+        ("recovery.controller:Controller._resume", "if run.action not in [*Action]:", "if False:"),)),
+    Mutant("a permission that is granted in an outage does not count", 24, "may-not-promote", (
+        ("recovery.controller:Controller._with_figures", "denied or (healthy and due)", "healthy and due"),)),
     Mutant("a failover waits for a planned move", 28, "loss-in-a-move", (
         ("recovery.runner:claim", "plan.action is Action.FAILOVER", "False"),
         ("recovery.controller:Controller._is_driven", "not (run.planned and decision.action)", "True"))),
@@ -168,8 +178,8 @@ MUTANTS: tuple[Mutant, ...] = (
         ("payments.reconcile:Work._begun", 'item.get("epoch")) == ({"S": "PENDING"}, {"N": str(self._epoch)})',
          '0) == ({"S": "PENDING"}, 0)'),)),
     Mutant("a move that was asked for counts as done", 27, "interrupted", (
-        ("recovery.steps:promote", 'if database.get("FailoverState"):\n        return None',
-         'if database.get("FailoverState"):\n        return "asked for"'),
+        ("recovery.steps:promote", 'under_way.get("IsDataLossAllowed")):\n        return None',
+         'under_way.get("IsDataLossAllowed")):\n        return "asked for"'),
         ("recovery.steps:verify", 'answer.get("statusCode") != HTTPStatus.CREATED', "False"))),
     Mutant("nobody looks where clients are led", 27, "frozen-payments", (
         ("recovery.steps:verify", 'led_to not in ("", target.region)', "False"),)),

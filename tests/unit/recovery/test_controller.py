@@ -13,9 +13,13 @@ from recovery import controller
 from recovery.cloud import Cloud
 from recovery.control_table import ControlTable, Pause
 from recovery.controller import Controller, create, handler, log, log_to_stdout, resident
+from recovery.decision import ABANDONED_LOOKS
 from recovery.errors import AwsFailure, StackError
 from recovery.observation import Observation
 from recovery.plan import Action
+from recovery.record import Run
+from recovery.runner import Runner, claim
+from recovery.steps import AwsSteps
 from simulator.scheduler import EPOCH
 from tests.unit.payments.fakes import FakeContext, StillClock
 from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
@@ -80,11 +84,26 @@ def test_a_start_that_was_overtaken_acts_on_nothing(world: CalmWorld, monkeypatc
     assert (WEST, Metric.THIS_REGION_READY) not in world.metrics.points
 
 
-@pytest.mark.parametrize("document", ['{"region": "us-west-2", "at": "noon"}', '{"region": "us-west-2", "at": null}'])
-def test_an_observation_of_other_types_is_written_anew(world: CalmWorld, document: str) -> None:
-    world.table.put(WEST, OBSERVATION_PREFIX + WEST, {"number": {"N": "7"}, "document": {"S": document}})
+@pytest.mark.parametrize("item", [
+    {"number": {"N": "7"}, "document": {"S": '{"region": "us-west-2", "at": "noon"}'}},
+    {"number": {"N": "7"}, "document": {"S": '{"region": "us-west-2", "at": null}'}},
+    {"number": {"N": "7"}, "document": {"S": '{"region": "us-west-2", "at": 5.0, "covered": 6.0}'}},
+    {"number": {"N": "7"}, "document": {"S": '{"region": "us-west-2", "at": 5.0, "pending": [7]}'}},
+    {"number": {"N": "7"}, "document": {"S": '{"region": "us-west-2", "at": 5.0, "pending": [["a", "b"]]}'}},
+    {"number": {"S": "7"}, "document": {"S": '{"region": "us-west-2", "at": 5.0}'}},
+    {"number": {"N": "7"}}])
+def test_an_observation_that_is_malformed_is_written_anew(world: CalmWorld, item: dict[str, Any]) -> None:
+    world.table.put(WEST, OBSERVATION_PREFIX + WEST, item)
     world.look(WEST, times=2)
     assert world.observation().number == 2
+
+
+@pytest.mark.parametrize("document", ['{"region": "us-west-2", "at": 5.0, "number": "x"}',
+                                      '{"region": "us-west-2", "at": 1e12, "number": 7}'])
+def test_an_observation_that_says_what_is_impossible_blinds_no_controller(world: CalmWorld, document: str) -> None:
+    world.table.put(WEST, OBSERVATION_PREFIX + WEST, {"number": {"N": "7"}, "document": {"S": document}})
+    world.look(WEST, times=2)
+    assert world.observation().number == 9
 
 
 def test_a_region_that_failed_once_long_ago_has_not_failed_since(
@@ -135,13 +154,31 @@ def test_iam_is_asked_while_all_is_well_and_its_silence_is_no_refusal(world: Cal
     assert world.observation().denied == ["rds:FailoverGlobalCluster"]
     assert world.observation().refused == [
         "us-west-2 is not healthy: its controller may not call rds:FailoverGlobalCluster"]
-    world.look(WEST, times=30)
-    assert sum(operation == "SimulatePrincipalPolicy" for _, _, operation in world.calls) == 4
     world.network.denied.clear()
     world.network.refusing[EAST, "iam"] = "error"
-    world.wait(601.0)
     world.look(WEST)
     assert world.observation().denied == ["rds:FailoverGlobalCluster"], "no answer changes nothing"
+    world.wait(601.0)
+    world.look(WEST)
+    assert world.observation().denied == [], "an old answer is none"
+    world.network.refusing.clear()
+    world.calls.clear()
+    world.look(WEST, times=40)
+    assert not [call for call in world.calls if call[1] == "iam"]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_what_iam_denies_is_asked_for_again_at_every_look_also_in_an_outage(world: CalmWorld, *, lost: bool) -> None:
+    world.network.denied.add((WEST, "FailoverGlobalCluster", ""))
+    world.look(times=3)
+    if lost:
+        world.gateway.down.add(EAST)
+        world.look(WEST, times=6)
+        assert world.notified() == ["us-east-1 does not answer, and us-west-2 must not take over"]
+    world.network.denied.clear()
+    world.look(WEST, times=2)
+    assert world.observation().denied == []
+    assert bool(world.ended()) is lost
 
 
 def test_iam_is_not_asked_in_an_outage(world: CalmWorld) -> None:
@@ -298,6 +335,58 @@ def test_a_pause_is_kept_and_ends_by_itself(world: CalmWorld) -> None:
     assert not world.history.of("runs")
     world.look(WEST, times=12)
     assert world.ended() == ["failover to us-west-2: done"]
+
+
+def test_a_pause_that_is_typed_between_the_decision_and_the_fence_is_kept(
+        world: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slowly(*given: Any) -> Any:
+        hold = claim(*given)
+        hold.cloud.table.write_document(PAUSE_KEY, vars(Pause(until=EPOCH + 900.0, reason="work", who="bob")))
+        return hold
+
+    monkeypatch.setattr(controller, "claim", slowly)
+    world.cut_off(EAST, 90.0)
+    assert (world.ended(), world.record().region) == (
+        ["failover to us-west-2: automatic failover is paused"], EAST)
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_region_that_is_lost_while_aurora_switches_over_is_failed_over(world: CalmWorld, *, dies: bool) -> None:
+    """Aurora waits for the lost region: neither the driver of the switchover nor Aurora's state keeps anybody."""
+    world.look(times=2)
+    world.aurora.switchover_takes = (90.0, 90.0)
+    process = world.process()
+    cloud = world.cloud(Action.SWITCHOVER, process=process)
+    hold = world.claim(Action.SWITCHOVER)
+    hold.cloud = cloud
+    world.scheduler.spawn(process, partial(Runner(
+        hold=hold, do=AwsSteps(cloud=cloud).do, report=lambda _step, _progress: None).drive))
+    while not world.aurora.moving:
+        world.look(times=1)
+    if dies:
+        process.kill()
+    world.lose(EAST, ends=True)
+    world.look(WEST, times=12)
+    assert world.ended()[-1] == "failover to us-west-2: done"
+    assert (world.record().region, world.aurora.writer) == (WEST, WEST)
+
+
+@pytest.mark.parametrize("region", [EAST, WEST])
+def test_a_run_of_the_next_release_is_ended_and_stops_no_controller(world: CalmWorld, region: str) -> None:
+    run = Run(id="r", action="rebalance", target=region, driver="the next release", began=1.0, why="x", epoch=2)
+    world.set_record(region=region, epoch=2, run=run)
+    world.look(times=6)
+    assert f"rebalance to {region}: given up: this release does not know the action rebalance" in world.ended()
+    assert (world.record().region, world.aurora.writer, world.record().open_run) == (EAST, EAST, None)
+
+
+def test_leadership_goes_back_to_the_writer_s_region_also_if_its_controller_is_gone(world: CalmWorld) -> None:
+    world.set_record(region=WEST, epoch=2)
+    world.look(WEST, times=ABANDONED_LOOKS)
+    assert world.record().region == WEST, "the writer's own controller comes first"
+    world.look(WEST, times=2)
+    assert (world.record().region, world.record().epoch) == (EAST, 3)
+    assert world.notified() == ["us-east-1 leads again"]
 
 
 def test_a_late_promotion_is_given_up_if_route_53_sees_the_region_again(

@@ -189,11 +189,14 @@ def test_a_strong_table_loses_nothing() -> None:
     assert refused(Action.FAILOVER, facts, table_consistency="strong") == []
 
 
-@pytest.mark.parametrize(("run", "resumed"), [
-    (None, False), (RUN, True), (replace(RUN, epoch=0), False), (replace(RUN, ended=2.0), False),
-    (replace(RUN, action="switchover"), False), (replace(RUN, target=EAST), False)])
-def test_only_a_run_that_has_fenced_is_gone_on_with(run: Run | None, *, resumed: bool) -> None:
-    assert resumes(plan(Action.FAILOVER), run) is resumed
+@pytest.mark.parametrize(("run", "seen", "resumed"), [
+    (None, 0, False), (RUN, 2, True), (replace(RUN, epoch=0), 2, False), (replace(RUN, ended=2.0), 2, False),
+    (replace(RUN, action="switchover"), 2, False), (replace(RUN, target=EAST), 2, False), (RUN, 3, False)])
+def test_only_a_run_that_has_fenced_and_is_not_restored_is_gone_on_with(
+        run: Run | None, seen: int, *, resumed: bool) -> None:
+    record = ControlRecord(revision=1, epoch=2, region=WEST, run=run)
+    assert resumes(plan(Action.FAILOVER), record, seen) is resumed
+    assert not resumes(plan(Action.FAILOVER), None, seen)
 
 
 @pytest.mark.parametrize(("exposure", "words"), [
