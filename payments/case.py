@@ -18,6 +18,7 @@ class Wrong(StrEnum):
     IN_DOUBT = "in doubt"  # pending, so that nobody knows whether it was acknowledged
     CONFLICTING = "conflicting"  # it has another request under the id, or another creation time
     DUPLICATED = "duplicated"  # it has it more than once
+    SUPERSEDED = "superseded"  # an older receipt has another creation time: that answer was lost, and given again
     MALFORMED = "malformed"
 
 
@@ -117,9 +118,12 @@ class Case:
             return Wrong.LOST
         if None in self.receipts:
             return Wrong.MALFORMED
-        if not all(each and each.agrees(payment) for each in self.receipts):
+        newest, *older = [each for each in self.receipts if each]
+        if not newest.agrees(payment) or any(each.fingerprint != payment.fingerprint for each in older):
             return Wrong.CONFLICTING
-        return Wrong.DUPLICATED if len(self.receipts) > 1 else None
+        if not all(each.agrees(payment) for each in older):
+            return Wrong.SUPERSEDED
+        return Wrong.DUPLICATED if older else None
 
 
 def _sound(record: Record) -> bool:

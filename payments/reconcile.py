@@ -70,8 +70,9 @@ class Progress:
         """What was saved; a new one if that cannot be read."""
         try:
             found, new = json.loads(item["document"]["S"]) if item else {}, cls()
-            return cls(**{each.name: found[each.name] for each in fields(cls)
+            kept = cls(**{each.name: found[each.name] for each in fields(cls)
                           if isinstance(getattr(new, each.name), type(found.get(each.name)))})
+            return replace(kept, counts={name: int(count) for name, count in kept.counts.items()})
         except (KeyError, TypeError, ValueError, AttributeError):
             return cls()
 
@@ -266,8 +267,8 @@ class Work:
 
     def _judge(self, payment_id: str, case: Case) -> Iterator[str]:
         yield from sorted({*case.wrong.values()})
-        if [*case.wrong.values()] == [Wrong.DUPLICATED]:
-            return  # both regions had written the same receipt, and replication made two versions of it
+        if {*case.wrong.values()} <= {Wrong.DUPLICATED, Wrong.SUPERSEDED}:
+            return  # older versions of the same payment's receipt: from the other region, or from before a loss
         outcome = "reported"
         if case.payment is None:
             yield (outcome := "set aside")

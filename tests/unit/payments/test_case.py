@@ -61,7 +61,10 @@ def found(given: Case) -> str:
     (case(OURS, OURS, OURS, OURS), "receipts duplicated", OURS, False),
     # creation times: a receipt's counts against the ledger's alone, but not against what has been answered
     (case(LATER, LATER, OURS), "receipts conflicting", LATER, True),
-    (case(LATER, LATER, LATER, OURS), "receipts conflicting", LATER, False),
+    (case(LATER, LATER, LATER, OURS), "receipts superseded", LATER, False),
+    (case(LATER, LATER, LATER, OURS, LATER), "receipts superseded", LATER, False),
+    (case(LATER, LATER, LATER, OURS, RIVAL), "receipts conflicting", LATER, False),
+    (case(LATER, LATER, LATER, None, OURS), "receipts malformed", LATER, False),
     (case(replace(LATER, settled=False), LATER, OURS), "table in doubt, ledger conflicting", OURS, True),
     (case(LATER, OURS, LATER), "ledger conflicting", LATER, True),
     (case(OURS, LATER, LATER), "table conflicting", LATER, True),

@@ -267,7 +267,10 @@ def test_a_receipt_that_arrives_late_does_not_change_what_has_been_answered() ->
     assert body
     late = replace(parse_receipt(body), created_at="2020-01-01T00:00:00.000+00:00")
     region.s3.objects[PLACE] = [body, late.receipt()]
-    assert counts(run(region)) == {"conflicting": 1, "repaired": 1}
+    assert counts(run(region)) == {"superseded": 1, "repaired": 1}
+    assert counts(run(region)) == {"superseded": 1}
+    [line] = lines(region)
+    assert (line["outcome"], line["others"][0]["created_at"]) == ("repaired", late.created_at), "it is named once"
     assert (region.pay(PAYMENT), region.look()) == (first, (200, first[1]))
     assert region.receipt_versions()[-1] == body
 
@@ -407,6 +410,7 @@ def test_of_two_repairs_at_once_one_stops() -> None:
 @pytest.mark.parametrize("revision", [{"revision": {"N": "7"}}, {}, {"revision": {"S": "seven"}}])
 @pytest.mark.parametrize(("text", "number"), [
     ("{", 2), ("[]", 2), ("1", 2), ('{"number": 4, "unknown": 1}', 6), ('{"number": "4", "counts": []}', 2),
+    ('{"epoch": 1, "phase": "ledger", "number": 4, "counts": {"read": {"all": 5}}}', 2),
     ('{"epoch": 1, "phase": "recent", "cursor": "x", "number": 4}', 5)])
 def test_a_cursor_that_cannot_be_read_begins_anew_and_unknown_fields_are_ignored(
         text: str, number: int, revision: dict[str, Any]) -> None:
