@@ -4,6 +4,10 @@ PYTHON ?= python3
 STACK ?= dev
 ENGINE ?= offline
 export STACK
+# Without a name Pulumi would take the stack that happens to be selected.
+ifeq ($(strip $(STACK)),)
+$(error STACK is empty: name the stack, as in STACK=dev)
+endif
 MAKEFLAGS += --no-print-directory
 # The set-up writes no bytecode, so the first import must be allowed to.
 unexport PYTHONDONTWRITEBYTECODE

@@ -44,6 +44,15 @@ def test_a_stack_without_outputs_changes_nothing(tmp_path: Path) -> None:
     assert names(tmp_path / "cfn-outputs") == []
 
 
+@pytest.mark.parametrize("target", ["destroy", "outputs", "verify"])
+@pytest.mark.parametrize("stack", ["", " "])
+def test_no_stack_is_not_the_one_that_happens_to_be_selected(tmp_path: Path, target: str, stack: str) -> None:
+    result = make(tmp_path, target, f"STACK={stack}", outputs={"stack_name": "selected"})
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.endswith("STACK is empty: name the stack, as in STACK=dev.  Stop.\n")
+    assert names(tmp_path) == ["programs"]
+
+
 @pytest.mark.parametrize("name", ["prod.json", "flat-outputs.json", "README.md"])
 def test_cleaning_leaves_the_outputs(tmp_path: Path, name: str) -> None:
     for folder in ("cfn-outputs", ".rehearsal", "coverage"):
