@@ -26,7 +26,7 @@ from payments.clock import Clock
 from payments.errors import StoreUnavailable
 from recovery.control_table import ControlTable
 from recovery.environment import READ_TIMEOUT, Environment
-from recovery.errors import AwsFailure, aws_failures
+from recovery.errors import AwsFailure, StackError, aws_failures
 from recovery.observation import DENIED, PublicChecks, ask_readiness
 from recovery.plan import AVAILABLE, Facts, Plan
 from recovery.stack import Site
@@ -164,12 +164,16 @@ class Cloud:
                 client.delete_object(**lever)
 
     def caller(self) -> str:
-        """The ARN with which this process calls AWS, empty if STS does not say. Never raises."""
+        """The ARN that this process has in AWS, empty if STS does not say. Raises StackError in another account."""
         try:
             with aws_failures("caller"):
-                return str(self.client("sts", METRICS_TIMEOUT).get_caller_identity()["Arn"])
+                found = str(self.client("sts", METRICS_TIMEOUT).get_caller_identity()["Arn"])
         except AwsFailure:
             return ""
+        account = self.plan.target.cluster_arn.split(":")[4]
+        if found.split(":")[4] != account:  # where a stack of the same suffix has the same names
+            raise StackError(f"the stack is in account {account}, and you are signed in as {found}")
+        return found
 
     def denied(self, role: str) -> list[str] | None:
         """What a failover calls and a role (ARN) may not, as IAM says; None if IAM does not say. Never raises.

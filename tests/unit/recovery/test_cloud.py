@@ -6,10 +6,11 @@ import pytest
 
 from contract import CHECK_PATH_KEY, Metric
 from recovery.cloud import writer_of
-from recovery.errors import AwsFailure
+from recovery.errors import AwsFailure, StackError
 from recovery.plan import Action
 from simulator.aurora import RdsClient
 from simulator.functions import SEGMENT, LambdaClient
+from simulator.metrics import StsClient
 from simulator.scheduler import EPOCH
 from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
 
@@ -107,6 +108,13 @@ def test_no_answer_of_iam_or_sts_is_no_error(world: CalmWorld, monkeypatch: pyte
     assert world.run_task(lambda: world.cloud().caller()).endswith("/driver")
     monkeypatch.setattr(type(world), "_client_of", lambda *_: Broken())
     assert world.run_task(lambda: world.cloud().caller()) == ""
+
+
+def test_another_account_is_refused(world: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = "arn:aws:sts::999999999999:assumed-role/driver"
+    monkeypatch.setattr(StsClient, "get_caller_identity", lambda _: {"Arn": theirs})
+    with pytest.raises(StackError, match=f"the stack is in account 123456789012, and you are signed in as {theirs}"):
+        world.run_task(lambda: world.cloud().caller())
 
 
 class Broken:
