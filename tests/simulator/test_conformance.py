@@ -23,19 +23,29 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from random import Random
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from payments.clock import SYSTEM
+from payments.deadline import Deadline, Timing
+from payments.payment import Payment, Record
+from payments.runtime import Runtime
+from payments.stores import DynamoTable, item_of
+from recovery.control_table import ControlTable
 from rehearsal.aws.clients import EmulatorClients
 from rehearsal.aws.emulator import Emulator
+from simulator import dynamodb
 from simulator.aurora import RdsClient, SimulatedAurora
 from simulator.dynamodb import DynamoClient, Table
 from simulator.functions import Function, Functions, LambdaClient
 from simulator.metrics import CloudWatchClient, Metrics, SnsClient
+from simulator.run import draw, play
 from simulator.s3 import Buckets, S3Client
 from simulator.scheduler import EPOCH
 from tests.simulator.conftest import EAST, WEST, Machine
@@ -162,6 +172,73 @@ def table(clients: Clients) -> Iterator[Outcome]:
     yield found["Responses"], found["UnprocessedKeys"]
 
 
+class AtOnce:
+    """Makes a call without a limit."""
+
+    @staticmethod
+    def call(function: Callable[[], Any], _: float) -> Any:
+        """What it gives."""
+        return function()
+
+
+class Spy:
+    """The table's client of the product, and the conditions under which it has written."""
+
+    def __init__(self, client: Any) -> None:
+        self._client, self.conditions = client, set[str]()
+
+    def __getattr__(self, operation: str) -> Callable[..., Any]:
+        def call(**request: Any) -> Any:
+            self.conditions |= {request.get("ConditionExpression", "")}
+            return getattr(self._client, operation)(**request)
+
+        return call
+
+
+def writes(client: Any) -> Iterator[Outcome]:
+    """What the product itself writes into the table: under each of its conditions, and against them."""
+    runtime = Runtime(SYSTEM, AtOnce(), Random(1))
+    deadline, payments = Deadline(Timing(), 60.0, runtime), DynamoTable(client, "table")
+    payment = Payment(payment_id="pay", amount=1, currency="EUR", payer="a", payee="b")
+    first = Record(payment=payment, fingerprint=payment.fingerprint(), created_at="2026-01-01T00:00:00.000+00:00",
+                   epoch=2)
+    for again, epoch in ((False, 2), (False, 3), (True, 1), (True, 2), (True, 10)):
+        yield payments.register(replace(first, epoch=epoch), deadline, again=again)
+    there = replace(first, epoch=10)
+    for found, wanted in ((item_of(first), replace(first, settled=True)),
+                          (item_of(there), replace(there, settled=True)),
+                          (item_of(there), replace(there, epoch=11, settled=True)),
+                          ({"payment_id": {"S": "pay"}}, first)):
+        yield payments.update(found, wanted, deadline)
+    yield payments.item("pay", deadline)
+    yield [payments.note("!repair", "text", revision, deadline) for revision in (1, 1, 10, 9)]
+    control, text = ControlTable(client, "table", runtime), {"document": {"S": "{}"}}
+    for expected in ({}, {}, {"revision": {"N": "1"}}, {"revision": {"N": "2"}}, {"number": {"N": "1"}}, None):
+        yield control.write("!record", {"revision": {"N": "2"}, **text}, expected)
+    yield control.read("!record")
+
+
+def product(clients: Clients) -> Iterator[Outcome]:
+    """The product's writes."""
+    return writes(clients["dynamodb"])
+
+
+def test_every_condition_of_a_history_is_one_that_the_emulator_has_judged_as_well(
+        machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    spy, used, holds = Spy(simulated(machine)["dynamodb"]), set[str](), dynamodb.holds
+
+    def noting(condition: str, *given: Any) -> bool:
+        used.add(condition)
+        return holds(condition, *given)
+
+    machine.do(lambda: list(writes(spy)), EAST)
+    monkeypatch.setattr(dynamodb, "holds", noting)
+    for mix in ("heals", "failback-dies", "late-receipts"):
+        play(1, draw(1, mix))
+    assert len(used) > 4
+    assert used <= spy.conditions
+
+
 def bucket(clients: Clients) -> Iterator[Outcome]:
     """The bucket's."""
     client = clients["s3"]
@@ -219,7 +296,7 @@ def database(clients: Clients) -> Iterator[Outcome]:
         GlobalClusterIdentifier="global", TargetDbClusterIdentifier=CLUSTERS[WEST]))
 
 
-@pytest.mark.parametrize("calls", [table, bucket, function, metrics, database])
+@pytest.mark.parametrize("calls", [table, product, bucket, function, metrics, database])
 def test_the_simulator_answers_as_the_emulator_does(
         emulated: EmulatorClients, machine: Machine, calls: Callable[[Clients], Iterator[Outcome]]) -> None:
     services = ("dynamodb", "s3", "lambda", "cloudwatch", "sns", "rds")
