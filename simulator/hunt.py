@@ -13,7 +13,7 @@ from simulator.run import Result, draw, play, shrink
 
 Job = tuple[int, str]
 """A seed, and its mix (empty: the seed draws it)."""
-FIXED, LONG = 2, 40  # seeds of each mix in the fixed sets
+FIXED, LONG = 1, 40  # seeds of each mix in the sets of the gate and of make prove
 MENDED: frozenset[Job] = frozenset({
     (2001, "two-people"), (5, "flooded"), (12, "restored"), (22, "late-receipts"), (15, "swarm"), (11, "cannot-write"),
     (26, "heals"), (13, "opposite-failovers"), (16, "way-cut-then-lost"), (39, "way-cut-then-lost")})

@@ -17,12 +17,12 @@ POLICY = {"Version": "2012-10-17", "Statement": [
 
 def test_the_page_lists_the_permissions_of_the_program_and_no_others() -> None:
     wanted = set()
-    for case in CASES:
+    for case in (name for name, config in CASES.items() if "profile" not in config):
         program = recording(case)
         suffix = f"-{program.outputs['environment_suffix']}-{program.outputs['primary_region']}"
         for role in program.of("Role"):
             label = role.inputs["name"].removeprefix("tapstack-")
-            if label.endswith(suffix) and program.outputs["profile"] == "dev":
+            if label.endswith(suffix):
                 wanted |= {(label.removesuffix(suffix), action) for policy in program.of("RolePolicy")
                            if policy.inputs["role"] == f"{role.name}-id"
                            for action in allowed({"Statement": [*policies_of(policy)]})}
