@@ -149,3 +149,26 @@ def test_the_writer_can_move_while_an_up_runs() -> None:
             assert begun.returncode == 0
             assert [*pulumi.refresh(), *pulumi.preview()] == []
             pulumi.configure({"TapStack:apiRateLimit": "160"})
+
+
+@pytest.mark.parametrize("lost", ["", EAST])
+def test_a_failover_while_an_up_runs_leaves_what_the_next_up_completes(lost: str) -> None:
+    with deployable(databases=True) as stack:
+        pulumi = stack.pulumi
+        pulumi("up", *YES)
+        outputs = stack.outputs()
+        migrate(outputs, stack.clients)
+        pulumi.configure({"TapStack:apiRateLimit": "150", "TapStack:tags": '{"Owner": "us"}'})
+        stack.proxies.calls.clear()
+        begun = pulumi.start("up", *YES)
+        wait_until(lambda: stack.proxies.calls, "the up to begin", PATIENCE)
+        if lost:
+            stack.faults.inject(Cut(lost))
+        assert set(move_writer(Action.FAILOVER, WEST, outputs, stack.clients)) >= {"promote", "epoch"}
+        printed, _ = begun.communicate()
+        assert bool(begun.returncode) == bool(lost)
+        if lost:  # it ends by itself, and says where
+            assert re.search(rf"error: .*\({lost}\)", printed)
+            stack.faults.inject(Heal(lost))
+            pulumi("up", *YES)
+        assert [*pulumi.refresh(), *pulumi.preview()] == []
