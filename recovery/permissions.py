@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from contract import PROJECT, REPAIR_FOLDER
+from contract import OUTPUTS_KEY, PROJECT, REPAIR_FOLDER
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,8 @@ DOCTOR: Mapping[str, Permission] = {
     "resourcegroupstaggingapi:GetResources": Permission(actions=("tag:GetResources",)),
     "route53:GetAccountLimit": ANYWHERE,
     "route53:GetHostedZone": on("arn:aws:route53:::hostedzone/*"),
+    # Where `--region` and `--suffix` say which stack it is.
+    "s3:GetObject": on(f"{_CONTROL}/{OUTPUTS_KEY}", key=READ),
     "s3:HeadBucket": on(_CONTROL, _RECEIPTS, actions=("s3:ListBucket",)),
     "secretsmanager:DescribeSecret": on("arn:aws:secretsmanager:{region}:{account}:secret:{secret}-*",
                                         "arn:aws:secretsmanager:{region}:{account}:secret:{given_secret}"),

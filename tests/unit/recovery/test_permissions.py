@@ -1,12 +1,17 @@
 """The calls that commands make are declared, and none that they do not make; `doctor` only reads."""
+import inspect
 import re
+from collections.abc import Mapping
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
 import pytest
 from botocore import xform_name
 
-from recovery.permissions import DOCTOR, OPERATOR
+from contract import OUTPUTS_KEY
+from recovery.outputs import in_region
+from recovery.permissions import DOCTOR, OPERATOR, Permission
 from tests.unit.recovery.calm_world import CONTROLLER_ONLY
 from tests.unit.recovery.doctor.fakes import SESSION
 
@@ -32,6 +37,15 @@ def test_each_declared_call_is_still_in_the_code(call: str) -> None:
     """That none is missing is checked by `CalmWorld`, which refuses a call that is not declared."""
     method = xform_name(call.partition(":")[2])
     assert re.search(rf'\.{method}\b|"{method}"', sources())
+
+
+@pytest.mark.parametrize("calls", [DOCTOR, OPERATOR], ids=["doctor", "operator"])
+def test_a_region_gives_its_outputs_to_doctor_and_to_all_other_commands(calls: Mapping[str, Permission]) -> None:
+    made = re.findall(r'clients\("(\w+)", region\)\.(\w+)', inspect.getsource(in_region))
+    assert made == [("sts", "get_caller_identity"), ("s3", "get_object")]
+    permitted = {f"{service}:{xform_name(call)}" for service, call in (each.split(":") for each in calls)}
+    assert {":".join(each) for each in made} <= permitted
+    assert any(fnmatch(f"arn:aws:s3:::{{control}}/{OUTPUTS_KEY}", each) for each in calls["s3:GetObject"].resources)
 
 
 def test_the_doctor_only_reads() -> None:
