@@ -469,6 +469,9 @@ def drill(context: typer.Context, practice: Practice = None, *, to: To = "", as_
                              f"by then; AWS may take hours to rebuild a large database there. `{COMMAND} drill` "
                              f"practises a switchover. To begin anyway, add {ACCEPT_LOSS}")
     deployed = terminal.open()
+    if practice is DrillCommand.FAILOVER and EMULATOR in deployed.outputs:
+        raise CommandStopped(REFUSED, "a rehearsal's functions run on without executions that are reserved for them: "
+                             "`python -m rehearsal sandbox cut REGION` breaks a region there")
     try:
         if practice is DrillCommand.RESTORE:
             restored = drills.restore(deployed.environment, deployed.stack)
@@ -489,13 +492,13 @@ def drill(context: typer.Context, practice: Practice = None, *, to: To = "", as_
 def practise(terminal: Terminal, console: Console, deployed: OpenStack, practice: DrillCommand | None, to: str, *,
              yes: bool, seconds: float) -> drills.DrillReport:
     """Carry out a drill. Raises CommandStopped if it is refused or not confirmed, and what `Drill.run` raises."""
-    environment, back = deployed.environment, practice is None
+    environment, back, named = deployed.environment, practice is None, EMULATOR not in deployed.outputs
     planned, targets = drills.plan_drill(
         environment, deployed.outputs, Action(practice or Action.SWITCHOVER), to)
     refused = drills.drill_refusals(environment, planned, yes=yes)
     if refused:
         raise CommandStopped(REFUSED, *refused)
-    if not yes and not terminal.confirm(f"{drills.warning(planned, targets, back=back)}\nBegin?"):
+    if not yes and not terminal.confirm(f"{drills.warning(planned, targets, back=back, named=named)}\nBegin?"):
         raise CommandStopped(REFUSED, "not confirmed")
 
     def claim_and_drive(cloud: Cloud, why: str, facts: Facts | None) -> Run:
@@ -503,7 +506,7 @@ def practise(terminal: Terminal, console: Console, deployed: OpenStack, practice
         return drive(claim(cloud, _intent(terminal, cloud, facts or cloud.facts(), why, since)), console)
 
     cloud = Cloud(plan=planned, environment=environment)
-    return drills.Drill(cloud, targets, claim_and_drive, console.print, seconds, back).run()
+    return drills.Drill(cloud, targets, claim_and_drive, console.print, seconds, back, named).run()
 
 
 def carry_out(terminal: Terminal, action: Action, to: str, *, as_json: bool,

@@ -3,6 +3,7 @@
 HTTP requests go over the system's resolver and proxies, and every thread of recovery's own is started here.
 """
 import http.client
+import math
 import threading
 import urllib.error
 import urllib.request
@@ -139,7 +140,7 @@ class Background:
 
         for name, question in questions.items():
             _start(ask, question, answers[name])
-        done, _ = wait(answers.values(), seconds)
+        done, _ = wait(answers.values(), None if seconds == math.inf else seconds)
         return {name: answer.result() for name, answer in answers.items() if answer in done}
 
 

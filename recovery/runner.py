@@ -123,8 +123,10 @@ def claim(cloud: Cloud, intent: Intent) -> Hold:
         run = found.open_run
         if run and not preempts(found):
             cloud.clock.sleep(STILL)
-            if cloud.table.record().revision != found.revision:
-                raise AlreadyRunning(run.driver, run.what)
+            now = cloud.table.record()
+            if now.revision != found.revision:
+                other = now.run or run
+                raise AlreadyRunning(other.driver, other.what)
         return Hold(cloud, intent, cloud.table.write_record(found.next(run=_run(cloud, intent, found))))
 
     return _retry(cloud, hold, preempts)

@@ -13,6 +13,7 @@ ROWS = {"alive": "answers", "ready": "can take payments", "right": "leader", "wr
 LINES = {"why": "cannot take payments", "refused": "a failover would be refused", "alarms": "alarms",
          "event": "latest event of the database"}
 """What may be long: a line for each region that has something to say of it."""
+LEADS = "it leads"  # in place of what a failover to the leader would lose
 OBSERVED = ("led_to", "exposure_s")
 """What a controller has reported, which may be old."""
 
@@ -27,7 +28,8 @@ def regions(status: Mapping[str, Any]) -> Rows:
     """What `read_status` found in each region: a row for each thing; the first row names the regions."""
     found: Mapping[str, Mapping[str, Any]] = status["regions"]
     return [["", *(f"{name} ({region['role']})" for name, region in found.items())],
-            *([label, *(_cell(region, key) for region in found.values())] for key, label in ROWS.items())]
+            *([label, *(LEADS if key == "exposure_s" and name == status["active"] else _cell(region, key)
+                        for name, region in found.items())] for key, label in ROWS.items())]
 
 
 def _cell(region: Mapping[str, Any], key: str) -> str:

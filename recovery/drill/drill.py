@@ -26,6 +26,7 @@ from recovery.drill.payer import CLIENTS, PERIOD, Payer
 from recovery.drill.report import NO_DNS, DrillReport, Moves, write_report
 from recovery.environment import Environment
 from recovery.errors import AwsFailure, RecoveryError, aws_failures, reason
+from recovery.measure import GOOD
 from recovery.observation import FRESH_LOOKS
 from recovery.plan import REJOIN, Action, Facts, Plan, predict, reasons, refusals
 from recovery.record import Run
@@ -87,7 +88,7 @@ def drill_refusals(environment: Environment, plan: Plan, *, yes: bool) -> list[s
     return list(dict.fromkeys(found))
 
 
-def warning(plan: Plan, targets: Mapping[str, DrillTargets], *, back: bool) -> str:
+def warning(plan: Plan, targets: Mapping[str, DrillTargets], *, back: bool, named: bool = True) -> str:
     """What the drill does, and how long payments fail, for the person who must confirm it; the rest as in `Drill`."""
     active = plan.other.region
     budget = sum(plan.budget().values())
@@ -105,14 +106,16 @@ def warning(plan: Plan, targets: Mapping[str, DrillTargets], *, back: bool) -> s
         does = (f"Moves payments from {active} to {plan.target.region}, {'and back' if back else 'to stay'}. They wait "
                 f"for {budget:.0f} s at most{' each time' if back else ''}.")
     clients = "Clients make real payments of one minor unit from drill:from to drill:to."
-    return " ".join([f"Drill, {plan.action}.", does, clients, *([] if plan.stack.service_url else [f"{NO_DNS}."])])
+    dns = [] if named and plan.stack.service_url else [f"{NO_DNS}."]
+    return " ".join([f"Drill, {plan.action}.", does, clients, *dns])
 
 
 @dataclass(frozen=True)
 class Drill:
     """A drill of the cloud's plan. `targets` are by region; `say` prints a line of progress.
 
-    Clients pay for `seconds` at most. `back`: a planned move is moved back, too; a failover always is.
+    Clients pay for `seconds` at most. `back`: a planned move is moved back, too; a failover always is. `named`: whether
+    the service's name, if it has one, can be resolved here; an emulated one's cannot.
     """
 
     cloud: Cloud
@@ -121,6 +124,7 @@ class Drill:
     say: Callable[[str], None]
     seconds: float = DURATION
     back: bool = False
+    named: bool = True
 
     def run(self) -> DrillReport:
         """Carry it out; the report says what went wrong.
@@ -135,7 +139,7 @@ class Drill:
             key = environment.clients("apigateway", standby).get_api_key(
                 apiKey=self.targets[standby].api_key_id, includeValue=True)["value"]
         record = DrillRecord.claim(self.cloud, began)
-        payer = Payer(plan.stack, key, environment, self.seconds)
+        payer = Payer(plan.stack if self.named else replace(plan.stack, service_url=""), key, environment, self.seconds)
         try:
             with environment.background.every(PERIOD, payer.pay, workers=CLIENTS):
                 if not self._settles(payer):
@@ -240,8 +244,14 @@ class Drill:
         """Wait until GOOD payments in a row are accepted from now on; False if that does not happen in time."""
         clock = self.cloud.clock
         since = clock.monotonic()
+        told = 0.0
         while not payer.is_steady(since):
-            if payer.over or clock.monotonic() >= since + SETTLE:
+            taken = clock.monotonic() - since
+            if payer.over or taken >= SETTLE:
                 return False
+            if taken >= told + PATIENCE:
+                told = taken
+                self.say(f"waiting for {taken:.0f} s, and {SETTLE:.0f} s at most, until {GOOD} payments in a row are "
+                         f"accepted; the latest: {payer.latest}")
             clock.sleep(POLL)
         return True

@@ -35,6 +35,17 @@ class Payer:
         return self._environment.clock.monotonic() >= self._until
 
     @property
+    def named(self) -> bool:
+        """Whether they find the service by its name."""
+        return bool(self._stack.service_url)
+
+    @property
+    def latest(self) -> str:
+        """The outcome of the latest payment."""
+        writes = self.writes
+        return "none has an outcome" if not writes else "accepted" if writes[-1].accepted else writes[-1].kind
+
+    @property
     def writes(self) -> list[ClientWrite]:
         """The payments that have an outcome, in the order of sending."""
         return sorted(self._writes, key=lambda write: write.sent_at)

@@ -113,7 +113,7 @@ def write_report(plan: Plan, payer: Payer, moves: Moves, *, began: float, ended:
     return DrillReport(
         began=began, ended=ended, action=plan.action.value, origin=plan.other.region,
         target=plan.target.region, recovery=recovery, back=back, acknowledged=len(payer.acknowledged), lost=lost,
-        errors=Counter(write.kind for write in payer.writes if not write.accepted), dns=bool(plan.stack.service_url),
+        errors=Counter(write.kind for write in payer.writes if not write.accepted), dns=payer.named,
         runs=[run for run in (moves.run, moves.back) if run],
         requests=[RequestMark(at_s=write.sent_at + offset - began, ok=write.accepted, region=write.where)
                   for write in payer.writes],

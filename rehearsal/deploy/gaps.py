@@ -22,6 +22,7 @@ GAPS = {
         "copied with the rehearsal's lag and the source's key; replication time control is stored only",
     "BucketLifecycleConfiguration": "no object expires",
     "Function.architectures": "runs on the emulator's own Python and processor",
+    "Function.reservedConcurrentExecutions": "not enforced when an alias is called, so no drill stops a function by it",
     "Permission": "not enforced",
     "FunctionEventInvokeConfig": "ignored for an alias; a failed event is tried twice more",
     "EventRule": "starts its function only during drills, on the rehearsal's clock; the database tells nothing",

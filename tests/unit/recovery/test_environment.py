@@ -2,6 +2,7 @@
 
 Tests wait for events, PATIENCE at most, and never for a while.
 """
+import math
 import re
 import socket
 import threading
@@ -191,6 +192,10 @@ def test_the_end_of_the_block_waits_for_a_task_under_way() -> None:
         assert begun.wait(PATIENCE)
         leaving.set()
     assert done.is_set()
+
+
+def test_answers_may_be_waited_for_without_an_end() -> None:
+    assert Background().gather({"a": lambda: 1}, math.inf) == {"a": 1}
 
 
 def test_questions_are_asked_at_the_same_time() -> None:

@@ -56,6 +56,15 @@ def test_a_run_whose_driver_lives_is_left_alone(world: CalmWorld) -> None:
         world.claim()
 
 
+def test_who_has_taken_a_run_over_meanwhile_is_named(world: CalmWorld) -> None:
+    left = leave_open(world, fenced=True)
+    table, taken = world.table_in(WEST), replace(left, driver="the controller")
+    world.at(1.0, partial(world.scheduler.spawn, world.process(), lambda: table.write_record(
+        table.record().next(run=taken))))
+    with pytest.raises(AlreadyRunning, match="by the controller"):
+        world.claim()
+
+
 def test_a_run_that_has_decided_nothing_is_replaced_once_its_driver_is_still(world: CalmWorld) -> None:
     left, began = leave_open(world), world.scheduler.now
     run = world.claim().run

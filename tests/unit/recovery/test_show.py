@@ -34,7 +34,7 @@ def test_each_region_is_a_column() -> None:
         "leader": [f"{AWAY} (epoch 3)", UNKNOWN],
         "database writer": [AWAY, UNKNOWN], "database cluster": ["available", UNKNOWN],
         "instances available": ["2", UNKNOWN], "lever pulled": ["no", UNKNOWN],
-        "Route 53 leads clients to": [AWAY, UNKNOWN], "at risk in a failover, s": ["12.0", UNKNOWN],
+        "Route 53 leads clients to": [AWAY, UNKNOWN], "at risk in a failover, s": ["12.0", "it leads"],
         "controller looked, s ago": ["4.0", UNKNOWN]}
 
 

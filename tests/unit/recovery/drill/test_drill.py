@@ -246,6 +246,17 @@ def test_nothing_is_broken_while_clients_cannot_pay() -> None:
     report = world.run_task(world.drill().run)
     assert report.why == "payments fail before the drill does anything: 503 receipts unavailable"
     assert (report.ok, world.reserved[EAST]) == (False, 300)
+    assert re.match("waiting for 1[0-9] s, and 180 s at most, until 10 payments in a row are accepted; the latest: 503 "
+                    "receipts unavailable", world.said[0])
+
+
+def test_where_the_name_cannot_be_resolved_clients_turn_from_one_region_to_the_other() -> None:
+    world = DrillWorld()
+    report = world.run_task(world.drill(Action.SWITCHOVER, back=True, named=False).run)
+    assert report.ok, report
+    assert (report.dns, {request.region for request in report.requests}) == (False, {EAST, WEST})
+    targets = pausing(world)
+    assert NO_DNS in warning(world.plan(Action.SWITCHOVER), targets, back=True, named=False)
 
 
 def test_an_outage_longer_than_the_objective_is_not_ok() -> None:
