@@ -144,7 +144,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a lever stays as it is", 26, "opposite-failovers", (
         ("recovery.controller:Controller._mend", "elif not wrong and run is None:", "elif False:"),)),
     Mutant("leader and writer stay apart", 26, "restored", (
-        ("recovery.controller:Controller._mend", "if wrong and wrong", "if False and wrong"),)),
+        ("recovery.controller:Controller._mend", "if wrong and wrong", "if False and wrong"),
+        ("recovery.decision:left_behind", "not facts.moving", "False"))),
     Mutant("nobody gives the leadership back", 26, "old-controller-gone", (
         ("recovery.controller:Controller._mend", "left_behind(plan, facts)", "False"),)),
     Mutant("a failover waits for Aurora's switchover", 28, "loss-in-a-switchover", (
