@@ -157,7 +157,7 @@ class Cloud:
         """Pull the lever of `site`, or reset it; calls that region."""
         lever = {"Bucket": site.control_bucket, "Key": LEVER_KEY}
         with aws_failures(f"lever in {site.region}"):
-            client = self.environment.clients("s3", site.region)
+            client = self.environment.clients("s3", site.region, once=True)
             if pulled:
                 client.put_object(**lever, Body=self.plan.action.value.encode())
             else:

@@ -31,7 +31,10 @@ CONNECT_TIMEOUT, READ_TIMEOUT = 2.0, 5.0  # seconds
 ATTEMPTS = {"dynamodb": 1, "lambda": 1}
 
 ClientFactory = Callable[..., Any]
-"""(service, region, read=READ_TIMEOUT): a client, which waits at most `read` seconds for an answer."""
+"""(service, region, read=READ_TIMEOUT, *, once=False): a client, which waits at most `read` seconds for an answer.
+
+`once`: it repeats no call by itself, since what a proof precedes must not be sent again some time after that.
+"""
 
 
 class BotoClients:
@@ -43,19 +46,19 @@ class BotoClients:
     def __init__(self) -> None:
         self._sessions: dict[str, boto3.Session] = {}
         self._lock = threading.Lock()  # a session must not make two clients at the same time
-        self._clients: dict[tuple[str, str, float], Any] = {}
+        self._clients: dict[tuple[str, str, float, bool], Any] = {}
 
-    def __call__(self, service: str, region: str, read: float = READ_TIMEOUT) -> Any:
+    def __call__(self, service: str, region: str, read: float = READ_TIMEOUT, *, once: bool = False) -> Any:
         """As in ClientFactory."""
         with self._lock:
-            if (service, region, read) not in self._clients:
+            if (service, region, read, once) not in self._clients:
                 session = self._sessions.setdefault(region, boto3.Session(region_name=region))
                 # Without the last setting us-east-1 would go to S3's global host.
-                self._clients[service, region, read] = session.client(service, region_name=region, config=Config(
+                self._clients[service, region, read, once] = session.client(service, region_name=region, config=Config(
                     connect_timeout=CONNECT_TIMEOUT, read_timeout=read, tcp_keepalive=True,
-                    retries={"mode": "standard", "total_max_attempts": ATTEMPTS.get(service, 3)},
+                    retries={"mode": "standard", "total_max_attempts": 1 if once else ATTEMPTS.get(service, 3)},
                     s3={"us_east_1_regional_endpoint": "regional"}))
-            return self._clients[service, region, read]
+            return self._clients[service, region, read, once]
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,8 @@ def promote(steps: AwsSteps, hold: Hold) -> str | None:
     if hold.run.evidence == Evidence.DEAD and cloud.seen(cloud.plan.other):
         raise GivenUp(f"Route 53 sees {cloud.plan.other.region} healthy")
     # AWS requires a switchover to be asked for in the region of the writer.
-    rds = cloud.environment.clients("rds", cloud.plan.other.region) if planned else cloud.client("rds")
+    asked_in = cloud.plan.other if planned else target
+    rds = cloud.environment.clients("rds", asked_in.region, once=True)
     hold.prove()
     if asked.seconds() > EVIDENCE_LASTS:
         return None  # stopped in between: the second view is asked again

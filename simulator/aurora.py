@@ -7,11 +7,12 @@ What RDS says of a region that it cannot reach, and of a cluster that changes it
 """
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectTimeoutError, HTTPClientError
 from pg8000.exceptions import DatabaseError
 
 from payments import ledger
@@ -305,6 +306,10 @@ class RdsClient(AwsClient[SimulatedAurora]):
         "describe_db_cluster_snapshots": ("DescribeDBClusterSnapshots", "DBClusterSnapshots"),
         "describe_events": ("DescribeEvents", "Events")}
 
+    def __init__(self, part: SimulatedAurora, caller: Process, region: str, attempts: int = 1) -> None:
+        super().__init__(part, caller, region)
+        self._attempts = attempts  # at a call that moves the writer, while there is no answer
+
     def describe_global_clusters(self, **_: Any) -> dict[str, Any]:
         """DescribeGlobalClusters, as this region's control plane knows it."""
         def serve() -> dict[str, Any]:
@@ -348,16 +353,19 @@ class RdsClient(AwsClient[SimulatedAurora]):
             raise
 
     def _move(self, how: str, arn: str, begin: Callable[[str], None], possible: Callable[[], bool]) -> dict[str, Any]:
-        target, number, operation = arn.split(":")[3], self._caller.calls + 1, f"{how.capitalize()}GlobalCluster"
+        target, operation = arn.split(":")[3], f"{how.capitalize()}GlobalCluster"
 
-        def serve() -> dict[str, Any]:
+        def serve(number: int) -> dict[str, Any]:
             self._part.asked(self._caller, target, how, number)
             if self._part.writer == target or not possible():
                 raise failure(operation, "InvalidGlobalClusterStateFault", 400)
             begin(target)
             return {}
 
-        return self._call(operation, serve, record=True)
+        for _ in range(self._attempts - 1):
+            with suppress(HTTPClientError, ConnectTimeoutError):
+                return self._call(operation, partial(serve, self._caller.calls + 1), record=True)
+        return self._call(operation, partial(serve, self._caller.calls + 1), record=True)
 
 
 @contextmanager

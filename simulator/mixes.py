@@ -147,6 +147,17 @@ def frozen_driver(draw: Random) -> HistoryPlan:
 
 
 @mix
+def promotion_unanswered(draw: Random) -> HistoryPlan:
+    """RDS does not answer the promotion, its driver is frozen meanwhile, others finish, and the traffic goes back."""
+    at = WARM + draw.uniform(0, 30)
+    hangs, frozen = at + draw.uniform(1.2, 2.8), at + draw.uniform(3.0, 9.0)
+    person = Person(typed=[(at, LOSE), (at + draw.uniform(10, 60), LOSE),
+                           *((at + later, "failback") for later in (130, 200))])
+    return HistoryPlan(options=_options(draw), safety=at + 450, person=person, faults=[
+        TimedFault("rds-hangs", WEST, hangs, frozen + 1.0), TimedFault("driver-frozen", WEST, frozen)])
+
+
+@mix
 def cannot_write(draw: Random) -> HistoryPlan:
     """The leading region can read but not write."""
     begins = WARM + draw.uniform(0, 60)

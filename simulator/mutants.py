@@ -110,6 +110,8 @@ MUTANTS: tuple[Mutant, ...] = (
         ("recovery.plan:exposed", "elif exposure > objective:", "elif False:"),)),
     Mutant("nothing is proved before a promotion", 16, "frozen-driver", (
         ("recovery.steps:promote", "hold.prove()", "pass"),)),
+    Mutant("boto3 repeats a promotion", 16, "promotion-unanswered", (
+        ("recovery.steps:promote", ", once=True", ""),)),
     Mutant("the record is written under no condition", 16, "decider-frozen", (
         ("recovery.control_table:ControlTable.write_record",
          '{"revision": {"N": str(record.revision - 1)}}', "None"),)),

@@ -225,24 +225,25 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
 
     def clients(self, process: Process) -> Any:
         """The AWS clients of a process, as its code asks for them."""
-        made: dict[tuple[str, str, float], Any] = {}
+        made: dict[tuple[str, str, float, bool], Any] = {}
 
-        def client(service: str, region: str, read: float = 5.0) -> Any:
-            if (service, region, read) not in made:
-                made[service, region, read] = self._client_of(process, service, region, read)
-            return made[service, region, read]
+        def client(service: str, region: str, read: float = 5.0, *, once: bool = False) -> Any:
+            key = service, region, read, once
+            if key not in made:
+                made[key] = self._client_of(process, service, region, read, once=once)
+            return made[key]
 
         return client
 
     # pylint: disable-next=too-many-return-statements
-    def _client_of(self, process: Process, service: str, region: str, read: float) -> Any:
+    def _client_of(self, process: Process, service: str, region: str, read: float, *, once: bool) -> Any:
         match service:
             case "dynamodb":
                 return DynamoClient(self.table, process, region)
             case "s3":
                 return S3Client(self.buckets, process, region)
             case "rds":
-                return RdsClient(self.aurora, process, region)
+                return RdsClient(self.aurora, process, region, attempts=1 if once else 3)
             case "lambda":
                 return LambdaClient(self.functions, process, region, read)
             case "cloudwatch":

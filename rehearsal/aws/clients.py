@@ -28,8 +28,9 @@ class EmulatorClients:
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str, float], Any] = {}
 
-    def __call__(self, service: str, region: str, read: float = READ) -> Any:
-        """The client, which waits at most `read` seconds for an answer."""
+    def __call__(self, service: str, region: str, read: float = READ, *, once: bool = True) -> Any:
+        """The client, which waits at most `read` seconds for an answer; each sends a call `once`."""
+        del once
         with self._lock:  # a session must not create two clients at the same time
             if (service, region, read) not in self._clients:
                 self._clients[service, region, read] = self._session.client(

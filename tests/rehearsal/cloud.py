@@ -26,8 +26,8 @@ class Cloud(EmulatorClients):
         self.answers: dict[str, Answer] = {}
         self._watched: set[int] = set()
 
-    def __call__(self, service: str, region: str, read: float = READ) -> Any:
-        client = super().__call__(service, region, read)
+    def __call__(self, service: str, region: str, read: float = READ, *, once: bool = True) -> Any:
+        client = super().__call__(service, region, read, once=once)
         if id(client) not in self._watched:
             self._watched.add(id(client))
             client.meta.events.register_first(

@@ -1,4 +1,5 @@
 """What recovery reads from AWS, and what it does where AWS does not answer."""
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -106,7 +107,7 @@ def test_no_answer_of_iam_or_sts_is_no_error(world: CalmWorld, monkeypatch: pyte
     world.network.refusing[EAST, "iam"] = "error"
     assert world.run_task(lambda: world.cloud().denied("arn:aws:iam::1:role/x")) is None
     assert world.run_task(lambda: world.cloud().caller()).endswith("/driver")
-    monkeypatch.setattr(type(world), "_client_of", lambda *_: Broken())
+    monkeypatch.setattr(type(world), "_client_of", lambda *_, **__: Broken())
     assert world.run_task(lambda: world.cloud().caller()) == ""
 
 
@@ -151,6 +152,19 @@ def test_without_the_path_of_the_health_checks_nothing_is_known_and_nobody_waits
     assert world.scheduler.now - began <= 2.5
     with pytest.raises(AwsFailure):
         world.run_task(lambda: cloud.checks.lever_is_pulled(world.stack.site(EAST)))
+
+
+def test_what_a_proof_precedes_is_not_sent_again_by_the_client(world: CalmWorld) -> None:
+    cloud, asked = world.cloud(), []
+    clients = cloud.environment.clients
+
+    def noted(service: str, region: str, *given: Any, **options: Any) -> Any:
+        asked.append((service, options))
+        return clients(service, region, *given, **options)
+
+    once = replace(cloud, environment=replace(cloud.environment, clients=noted))
+    world.run_task(lambda: once.set_lever(once.plan.target, pulled=True))
+    assert asked == [("s3", {"once": True})]
 
 
 def test_a_lever_is_pulled_and_reset(world: CalmWorld) -> None:

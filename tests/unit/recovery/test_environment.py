@@ -89,6 +89,13 @@ def test_botocore_does_not_repeat_what_others_repeat(service: str, attempts: int
 
 
 @pytest.mark.usefixtures("credentials")
+def test_a_client_can_be_had_that_repeats_nothing() -> None:
+    clients = BotoClients()
+    assert clients("rds", "us-west-2", once=True).meta.config.retries["total_max_attempts"] == 1
+    assert clients("rds", "us-west-2").meta.config.retries["total_max_attempts"] == 3
+
+
+@pytest.mark.usefixtures("credentials")
 def test_buckets_are_reached_through_their_regional_endpoint() -> None:
     assert BotoClients()("s3", "us-east-1").meta.endpoint_url == "https://s3.us-east-1.amazonaws.com"
 

@@ -145,7 +145,7 @@ def test_the_snapshot_of_what_was_lost_is_copied_once(world: CalmWorld, monkeypa
             snapshots[given["TargetDBClusterSnapshotIdentifier"]] = "creating"
 
     hold = world.claim(Action.FAILBACK, EAST)
-    monkeypatch.setattr(world, "_client_of", lambda *_: Rds())
+    monkeypatch.setattr(world, "_client_of", lambda *_, **__: Rds())
     hold = Hold(world.cloud(Action.FAILBACK, EAST), hold.intent, hold.record)
     assert do(world, SNAPSHOT, hold) is None
     assert do(world, SNAPSHOT, hold) is None

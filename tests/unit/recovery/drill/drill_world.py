@@ -113,14 +113,14 @@ class DrillWorld(CalmWorld):
                 ("function_name", FUNCTIONS[region]), ("api_key_id", f"key-{region}"),
                 ("health_check_id", CHECKS[region]))}}
 
-    def _client_of(self, process: Process, service: str, region: str, read: float) -> Any:
+    def _client_of(self, process: Process, service: str, region: str, read: float, *, once: bool) -> Any:
         if service in ("apigateway", "fis", "route53"):
             return Breakable(self, process, region)
         if service == "lambda":
             found = BreakableLambda(self.functions, process, region, read)
             found.world = self
             return found
-        return super()._client_of(process, service, region, read)
+        return super()._client_of(process, service, region, read, once=once)
 
     def _check(self, checker: Process, region: str, path: str, patience: float) -> int:
         return 500 if self.unseen[region] and path == "/health" else super()._check(checker, region, path, patience)

@@ -43,10 +43,10 @@ class ReportWorld(CalmWorld):
         return {**super()._outputs(), **{f"{role}_receipts_bucket": f"receipts-{region}"
                                          for role, region in zip(ROLES, REGIONS, strict=True)}}
 
-    def _client_of(self, process: Process, service: str, region: str, read: float) -> Any:
+    def _client_of(self, process: Process, service: str, region: str, read: float, *, once: bool) -> Any:
         if service == "s3":
             return ListingClient(self.buckets, process, region)
-        return super()._client_of(process, service, region, read)
+        return super()._client_of(process, service, region, read, once=once)
 
     def repair(self, *lines: Mapping[str, Any], part: int = 0, text: bytes = b"", **progress: Any) -> None:
         """Let the repair of west have written lines, and its progress."""
