@@ -198,12 +198,12 @@ class PulumiDeployment:
             self.pulumi.close()
 
     def _load(self, pulumi: PulumiCommand) -> None:
-        self.resources = [_resource(each) for each in pulumi.state().get("resources") or ()
+        self.resources = [resource_of(each) for each in pulumi.state().get("resources") or ()
                           if each.get("type") in RESOURCE_TYPES]
         self.gaps = {line for each in self.resources for line in gaps.of(each.type_name, each.scope["in"])}
 
 
-def _resource(record: Mapping[str, Any]) -> Resource:
+def resource_of(record: Mapping[str, Any]) -> Resource:
     """A resource as the state has it."""
     token, name, outputs = record["type"], record["urn"].rpartition("::")[2], record.get("outputs", {})
     return Resource(token, name, RESOURCE_TYPES[token], {

@@ -8,10 +8,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from contract import EMULATOR, OUTPUTS_KEY, OUTPUTS_VARIABLE
 from rehearsal.aws.clients import EmulatorClients
 from rehearsal.aws.emulator import Emulator
 from rehearsal.aws.faults import OUTSIDE, Faults
@@ -20,8 +22,10 @@ from rehearsal.aws.replication import ReplicationControl
 from rehearsal.cli import ROOT
 from rehearsal.deploy import inventory
 from rehearsal.deploy.project import Project
-from rehearsal.deploy.pulumi_engine import PROGRAM, YES, PulumiCommand
-from rehearsal.deploy.resources.model import DeployTarget
+from rehearsal.deploy.pulumi_engine import PROGRAM, YES, PulumiCommand, resource_of
+from rehearsal.deploy.resources.model import DeployTarget, Scope
+from rehearsal.drills.emulated.name_server import NameServer
+from rehearsal.drills.environment import DrillEnvironment
 from rehearsal.errors import DeploymentError
 from rehearsal.postgres.aurora import Aurora
 from rehearsal.rehearsed_stack import RehearsedStack
@@ -44,12 +48,33 @@ class World:
     copies: ReplicationControl
     emulator: str
     aurora: Aurora | None
+    name_server: NameServer
+    factor: float
 
     def rehearsed(self) -> RehearsedStack:
         """The stack as it is deployed now; it must have databases."""
         assert self.aurora
         return RehearsedStack(outputs=self.outputs(), clients=self.clients, emulator=self.emulator, faults=self.faults,
                               copies=self.copies, database=self.aurora.database, proxies=self.proxies)
+
+    @contextmanager
+    def drilled(self, folder: Path) -> Iterator[DrillEnvironment]:
+        """What AWS does around the stack as it is deployed now: health checks, DNS, the controllers' schedule.
+
+        `folder` gets the outputs, by which the commands of recovery find it.
+        """
+        rehearsed, file = self.rehearsed(), folder / OUTPUTS_KEY
+        where = {"endpoint": self.clients.endpoint, "name_servers": self.name_server.address}
+        file.write_text(json.dumps({**rehearsed.outputs, EMULATOR: where}), encoding="utf-8")
+        engine: Any = self  # which knows the scopes
+        with DrillEnvironment.of(rehearsed, engine, self.factor, environment={OUTPUTS_VARIABLE: str(file)}, folder=ROOT,
+                                 check_drift=lambda: [*self.pulumi.refresh(), *self.pulumi.preview()]) as environment:
+            self.name_server.text = environment.text
+            yield environment
+
+    def scopes(self, token: str) -> list[Scope]:
+        """What the state says of the resources of a type."""
+        return [resource_of(each).scope for each in self.pulumi.state()["resources"] if each["type"] == token]
 
     def run(self, *words: str, text: str | None = None) -> str:
         """As the tools run Pulumi: they name the stack, which is this one."""
@@ -104,8 +129,12 @@ class World:
 
 
 @contextmanager
-def deployable(regions: Sequence[str] = REGIONS, *, databases: bool = False, **config: str) -> Iterator[World]:
-    """A world, which ends with the block; without databases its clusters are records only."""
+def deployable(regions: Sequence[str] = REGIONS, *, databases: bool = False, factor: float = 1.0,
+               **config: str) -> Iterator[World]:
+    """A world, which ends with the block; without databases its clusters are records only.
+
+    factor: divides what the functions, the health checks and the controllers wait for.
+    """
     with ExitStack() as stack:
         emulator, faults = Emulator(), Faults()
         stack.callback(emulator.stop)
@@ -114,15 +143,18 @@ def deployable(regions: Sequence[str] = REGIONS, *, databases: bool = False, **c
         proxies = AwsProxies(emulator.endpoint, regions, faults, aurora.follow if aurora else lambda _: None)
         stack.callback(proxies.stop)
         proxies.start()
+        name_server = NameServer()
+        stack.callback(name_server.stop)
+        name_server.start()
         clients = EmulatorClients(proxies.url(OUTSIDE), THREADS)
         project = Project.load(ROOT, "local", config).with_endpoint(clients.endpoint)
         target = DeployTarget({region: proxies.url(region) for region in regions}, aurora.ports if aurora else {},
-                              aurora.authority if aurora else "")
+                              aurora.authority if aurora else "", factor, name_server.address)
         pulumi = PulumiCommand(project)
         stack.callback(pulumi.close)
         pulumi.open(clients, target)
         yield World(pulumi, clients, faults, proxies, ReplicationControl(emulator.endpoint, faults), emulator.endpoint,
-                    aurora)
+                    aurora, name_server, factor)
 
 
 @pytest.fixture
