@@ -18,7 +18,7 @@ from rehearsal.drills.recording import CommandResult
 from rehearsal.postgres.global_database import ServerRole
 from rehearsal.rehearsed_stack import RehearsedStack
 from tests.rehearsal.cloud import ENDPOINT, Cloud
-from tests.rehearsal.stack import EAST, OUTPUTS, REGIONS
+from tests.rehearsal.stack import EAST, OUTPUTS, REGIONS, WEST
 from tests.rehearsal.workload.api import InstantClock
 
 
@@ -55,7 +55,9 @@ class World:
         self.faults = Faults()
         database: Any = SimpleNamespace(writer=EAST, role=lambda _: ServerRole.STANDBY)
         self.database = database
-        copies: Any = SimpleNamespace(report=lambda: [{"store": "table", "waiting": self.waiting}])
+        copies: Any = SimpleNamespace(report=lambda: [
+            {"store": "table", "source": EAST, "target": WEST, "waiting": self.waiting},
+            {"store": "receipts", "source": EAST, "target": "eu-west-1", "waiting": ["for a replaced region"]}])
         proxies: Any = SimpleNamespace(url=lambda name: f"http://127.0.0.1:9/{name}")
         self.rehearsed = RehearsedStack(
             outputs=OUTPUTS, clients=self.cloud, emulator=ENDPOINT, faults=self.faults, copies=copies,
@@ -113,4 +115,5 @@ class World:
             record = ControlRecord(revision=1, epoch=epoch, region=where, run=self.runs.get(region), moved=self.moved)
             return {**answer, "Item": record.item()}
         found = self.observations.get(key.removeprefix(OBSERVATION_PREFIX))
-        return {**answer, "Item": {"document": {"S": json.dumps(found.document())}}} if found else answer
+        return {**answer, "Item": {"number": {"N": str(found.number)}, "document": {
+            "S": json.dumps(found.document())}}} if found else answer

@@ -18,7 +18,7 @@ from recovery.errors import AwsFailure, StackError
 from recovery.observation import Observation
 from recovery.plan import Action
 from recovery.record import Run
-from recovery.runner import Runner, claim
+from recovery.runner import Hold, Runner, claim
 from recovery.steps import AwsSteps
 from simulator.scheduler import EPOCH
 from tests.unit.payments.fakes import FakeContext, StillClock
@@ -501,17 +501,32 @@ def test_while_a_planned_move_waits_the_survivor_may_act(eventual: CalmWorld, *,
     if fenced:
         eventual.run_task(hold.fence)
 
-    def beat() -> None:
-        for _ in range(200):
-            hold.prove()
-            hold.cloud.clock.sleep(0.5)
-
     eventual.look(times=1, pause=1.0)
     eventual.lose(EAST, ends=True)
-    eventual.scheduler.spawn(eventual.process(), beat)
+    eventual.scheduler.spawn(eventual.process(), partial(beat, hold))
     eventual.look(WEST, times=9)
     assert eventual.ended()[-1] == "failover to us-west-2: done"
     assert eventual.aurora.writer == WEST
+
+
+def test_people_are_not_told_to_take_over_while_somebody_moves_the_writer() -> None:
+    manual = CalmWorld(automatic=False)
+    manual.look(times=3)
+    hold = manual.claim(Action.SWITCHOVER, driver="bob")
+    manual.lose(EAST, ends=True)
+    manual.scheduler.spawn(manual.process(), partial(beat, hold))
+    manual.look(WEST, times=8)
+    assert not manual.notified()
+    manual.wait(30.0)
+    manual.look(WEST, times=4)
+    assert manual.notified()
+
+
+def beat(hold: Hold) -> None:
+    """Drive a run for 100 s, which gets no further."""
+    for _ in range(200):
+        hold.prove()
+        hold.cloud.clock.sleep(0.5)
 
 
 # --- What has come apart

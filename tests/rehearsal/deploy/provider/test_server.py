@@ -27,7 +27,7 @@ from rehearsal.deploy.resources.model import DeployTarget
 from tests.rehearsal.stack import EAST, WEST
 
 CONFIG = {"alarmEmail": "night@example.com", "receiptsLockDays": "1", "backupLock": "true",
-          "firewall": "true"}
+          "firewall": "true", "replicationPauses": "true"}
 ARCHIVE, FILE = "0def7320c3a5731c473e5ecbe6d01bc7", "c44067f5952c0a294b673a41bacd8c17"
 DIFF = provider_pb2.DiffResponse
 

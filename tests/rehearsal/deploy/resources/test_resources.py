@@ -59,8 +59,8 @@ def camel_case(names: list[str]) -> set[str]:
 
 def test_every_service_is_found() -> None:
     services = {resource_type.service for resource_type in RESOURCE_TYPES.values()}
-    assert services == {"", "acm", "apigateway", "backup", "cloudwatch", "dynamodb", "ec2", "events", "iam", "kms",
-                        "lambda", "logs", "rds", "route53", "s3", "secretsmanager", "sns", "wafv2", "xray"}
+    assert services == {"", "acm", "apigateway", "backup", "cloudwatch", "dynamodb", "ec2", "events", "fis", "iam",
+                        "kms", "lambda", "logs", "rds", "route53", "s3", "secretsmanager", "sns", "wafv2", "xray"}
     assert len(DATA_FUNCTIONS) == 1
 
 
