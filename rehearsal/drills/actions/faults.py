@@ -3,7 +3,7 @@
 import math
 from typing import Literal
 
-from rehearsal.aws.faults import Cut, Destroy, Fail, Heal, Kill, Lag, Lose, Restart, Slow
+from rehearsal.aws.faults import Cut, Destroy, Fail, FailureMode, Heal, Kill, Lag, Lose, Restart, Slow
 from rehearsal.drills.actions.registry import ScenarioModel, Seconds, Share, action
 from rehearsal.drills.context import Role, ScenarioContext
 
@@ -24,9 +24,11 @@ def cut(run: ScenarioContext, role: Role, *, inside: bool = False) -> None:
 
 
 @action("lose", "fault")
-def lose(run: ScenarioContext, store: Literal["table", "receipts", "ledger", "function", "api"], *, of: Role) -> None:
-    """Lose one store or service of a region."""
-    begin_outage(run, Lose(run.region(of).name, store))
+def lose(run: ScenarioContext, store: Literal["table", "receipts", "ledger", "function", "api"], *, of: Role,
+         throttled: bool = False) -> None:
+    """Lose one store or service of a region; `throttled`: it answers that there are too many requests."""
+    mode = FailureMode.THROTTLED if throttled else FailureMode.ERROR
+    begin_outage(run, Lose(run.region(of).name, store, mode))
 
 
 @action("heal", "fault")

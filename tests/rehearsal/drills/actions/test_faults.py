@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rehearsal.aws.faults import OUTSIDE, ApiCall, Destroy, Kill, Lag, Restart
+from rehearsal.aws.faults import OUTSIDE, ApiCall, Destroy, FailureMode, Kill, Lag, Restart
 from tests.rehearsal.drills.fakes import FakeStack, act, contents, context
 from tests.rehearsal.stack import EAST, WEST
 
@@ -39,6 +39,13 @@ def test_stores_are_lost_and_calls_fail_or_are_slow(stack: Any) -> None:
     assert stack.faults.lost() == [("ledger", WEST)]
     assert stack.faults.draw(ApiCall(OUTSIDE, WEST, "s3", "GET")) is not None
     assert stack.faults.delay(ApiCall(OUTSIDE, EAST, "s3", "GET")) == 0.15
+
+
+def test_a_service_is_lost_or_throttled(stack: Any) -> None:
+    call = ApiCall(OUTSIDE, EAST, "execute-api", "GET")
+    for throttled, mode in ((False, FailureMode.ERROR), (True, FailureMode.THROTTLED)):
+        act(context(stack), lose="api", of="active", throttled=throttled)
+        assert stack.faults.refusal(call) is mode
 
 
 def test_servers_are_killed_and_restarted_and_copies_destroyed(stack: Any) -> None:
