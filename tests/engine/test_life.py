@@ -104,7 +104,8 @@ def test_one_region_can_be_changed_while_the_other_is_dead(stack: World, lost: s
 
 
 def test_a_stack_for_real_payments_is_destroyed_once_it_is_released_and_its_data_stays() -> None:
-    with deployable(profile="prod", failoverMode="automatic", alarmEmail="night@example.com") as stack:
+    with deployable(profile="prod", failoverMode="automatic", alarmEmail="night@example.com",
+                    apiRateLimit="50") as stack:
         pulumi, before = stack.pulumi, stack.holds()
         pulumi("up", *YES)
         deployed = stack.holds()
