@@ -129,7 +129,8 @@ RESPONSE_HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Strict-Transport-Security": "max-age=63072000"}
 """Of every answer of the API, also where API Gateway answers itself."""
 CLIENT = re.compile("[a-z][a-z0-9]{0,19}")
-"""A client's name. Its API keys are the name and API_KEY_LENGTH random characters; the default client has none."""
+"""A client's name: its API keys are that and API_KEY_LENGTH random characters. The default client's are these alone."""
+DEFAULT_CLIENT = "default"
 API_KEY_LENGTH = 40
 CLIENT_SEPARATOR = "."
 """Between a client and its payment's id where payments are stored; no payment id contains it."""

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 import pulumi
 import pulumi_aws as aws
 
-from contract import CHECK_PATH_KEY, OUTPUTS_KEY, RECOVERY_OUTPUTS, ROLES
+from contract import CHECK_PATH_KEY, DEFAULT_CLIENT, OUTPUTS_KEY, RECOVERY_OUTPUTS, ROLES
 from lib.global_foundation import GlobalFoundation
 from lib.global_resources import GlobalResources
-from lib.parsers import DEFAULT_CLIENT
 from lib.region.region import Region
 from lib.settings import Settings
 from lib.shared.copies import Copies

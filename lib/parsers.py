@@ -9,7 +9,7 @@ from ipaddress import IPv4Network
 from types import MappingProxyType
 from typing import TypeVar
 
-from contract import CLIENT, SERVERLESS
+from contract import CLIENT, DEFAULT_CLIENT, SERVERLESS
 from lib import capacity as sizes
 from lib import names
 
@@ -21,7 +21,7 @@ ZONES = 3  # that the stack uses in a region
 CERTIFICATE_NAME_LIMIT = 64  # characters of a certificate's first name
 TAGS_OF_THE_STACK = ("Project", "Environment", "ManagedBy")
 TAG_LIMIT = 40  # AWS takes 50 on a resource; the rest is for the stack's own and for what an organisation adds
-DEFAULT_CLIENT, CLIENT_LIMIT, KEYS_AT_A_TIME = "default", 50, 2
+CLIENT_LIMIT, KEYS_AT_A_TIME = 50, 2
 TAG_KEY_LIMIT, TAG_VALUE_LIMIT = 128, 256  # characters
 
 # How many regions the aws partition has in each area; they are numbered from 1 without gaps.

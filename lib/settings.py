@@ -24,6 +24,7 @@ import pulumi
 from pulumi.runtime import config as pulumi_config
 
 from contract import (
+    DEFAULT_CLIENT,
     EMULATED_ACCOUNT,
     INSTANCE_SECONDS,
     PROJECT,
@@ -319,7 +320,7 @@ class ApiSettings:
     clients: Mapping[str, tuple[int, ...]] = setting(
         "clients", parsers.clients,
         "Clients with keys and a usage plan of their own, as an object of the numbers of their keys, two while a "
-        f"client changes to the newer one; {parsers.DEFAULT_CLIENT} has key 1 unless it is named.", "{}", variable=None,
+        f"client changes to the newer one; {DEFAULT_CLIENT} has key 1 unless it is named.", "{}", variable=None,
         pulumi_type="object")
     authorization: str = setting(
         "apiAuthorization", parsers.one_of({"key": "NONE", "iam": "AWS_IAM"}),
@@ -343,12 +344,12 @@ class ClientKey(NamedTuple):
     @property
     def label(self) -> str:
         """The end of its names; a stack that had one key keeps that."""
-        return "" if self == (parsers.DEFAULT_CLIENT, 1) else f"-{self.client}-{self.number}"
+        return "" if self == (DEFAULT_CLIENT, 1) else f"-{self.client}-{self.number}"
 
     @property
     def owner(self) -> str:
         """The beginning of its value: the payments function knows the client by it."""
-        return "" if self.client == parsers.DEFAULT_CLIENT else self.client
+        return "" if self.client == DEFAULT_CLIENT else self.client
 
 
 def client_keys(api: ApiSettings) -> list[ClientKey]:

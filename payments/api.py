@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from contract import API_KEY_LENGTH, HEALTH_PATH, READINESS, RESPONSE_HEADERS
+from contract import API_KEY_LENGTH, DEFAULT_CLIENT, HEALTH_PATH, READINESS, RESPONSE_HEADERS
 from payments.deadline import Deadline, Timing
 from payments.errors import Conflict, InvalidRequest, NotTheClient, NotTheWriter, StoreUnavailable
 from payments.payment import PAYMENT_ID, parse, stored_id
@@ -65,7 +65,7 @@ class ApiRequest:
         context = self.event["requestContext"]
         key, caller = context["identity"]["apiKey"], context["identity"].get("userArn")
         client: str = key[:-API_KEY_LENGTH]
-        role = CLIENT_ROLE.format(account=context.get("accountId"), client=client or "default")
+        role = CLIENT_ROLE.format(account=context.get("accountId"), client=client or DEFAULT_CLIENT)
         if caller and not caller.startswith(role):
             raise NotTheClient
         return client

@@ -50,15 +50,16 @@ class BotoClients:
 
     def __call__(self, service: str, region: str, read: float = READ_TIMEOUT, *, once: bool = False) -> Any:
         """As in ClientFactory."""
+        key = service, region, read, once
         with self._lock:
-            if (service, region, read, once) not in self._clients:
+            if key not in self._clients:
                 session = self._sessions.setdefault(region, boto3.Session(region_name=region))
                 # Without the last setting us-east-1 would go to S3's global host.
-                self._clients[service, region, read, once] = session.client(service, region_name=region, config=Config(
+                self._clients[key] = session.client(service, region_name=region, config=Config(
                     connect_timeout=CONNECT_TIMEOUT, read_timeout=read, tcp_keepalive=True,
                     retries={"mode": "standard", "total_max_attempts": 1 if once else ATTEMPTS.get(service, 3)},
                     s3={"us_east_1_regional_endpoint": "regional"}))
-            return self._clients[service, region, read, once]
+            return self._clients[key]
 
 
 @dataclass(frozen=True)

@@ -362,10 +362,13 @@ class RdsClient(AwsClient[SimulatedAurora]):
             begin(target)
             return {}
 
+        def attempt() -> dict[str, Any]:
+            return self._call(operation, partial(serve, self._caller.calls + 1), record=True)
+
         for _ in range(self._attempts - 1):
             with suppress(HTTPClientError, ConnectTimeoutError):
-                return self._call(operation, partial(serve, self._caller.calls + 1), record=True)
-        return self._call(operation, partial(serve, self._caller.calls + 1), record=True)
+                return attempt()
+        return attempt()
 
 
 @contextmanager

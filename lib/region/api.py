@@ -8,11 +8,10 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from contract import ALIAS, HEALTH_PATH, LEVER_PATH, RESPONSE_HEADERS
+from contract import ALIAS, DEFAULT_CLIENT, HEALTH_PATH, LEVER_PATH, RESPONSE_HEADERS
 from lib import policies
 from lib.component import Component
 from lib.names import Names
-from lib.parsers import DEFAULT_CLIENT
 from lib.region.check_routes import CheckRoutes, lever_role
 from lib.region.function import PAYMENTS, VpcFunction
 from lib.settings import ApiSettings, ClientKey, Profile

@@ -3,6 +3,8 @@
 import json
 import re
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -134,13 +136,19 @@ def test_creates_and_deletes_that_fail_now_and_then_end_in_the_same_stack(stack:
         assert sum(other.state().values()) == 0
 
 
-def test_the_writer_can_move_while_an_up_runs() -> None:
+@contextmanager
+def changed() -> Iterator[World]:
+    """A stack that takes payments, and whose next `up` has much to change."""
     with deployable(databases=True) as stack:
-        pulumi = stack.pulumi
-        pulumi("up", *YES)
-        outputs = stack.outputs()
-        migrate(outputs, stack.clients)
-        pulumi.configure({"TapStack:apiRateLimit": "150", "TapStack:tags": '{"Owner": "us"}'})
+        stack.pulumi("up", *YES)
+        migrate(stack.outputs(), stack.clients)
+        stack.pulumi.configure({"TapStack:apiRateLimit": "150", "TapStack:tags": '{"Owner": "us"}'})
+        yield stack
+
+
+def test_the_writer_can_move_while_an_up_runs() -> None:
+    with changed() as stack:
+        pulumi, outputs = stack.pulumi, stack.outputs()
         for target in (WEST, EAST):
             begun = pulumi.start("up", *YES)
             stack.proxies.calls.clear()
@@ -154,12 +162,8 @@ def test_the_writer_can_move_while_an_up_runs() -> None:
 
 @pytest.mark.parametrize("lost", ["", EAST])
 def test_a_failover_while_an_up_runs_leaves_what_the_next_up_completes(lost: str) -> None:
-    with deployable(databases=True) as stack:
-        pulumi = stack.pulumi
-        pulumi("up", *YES)
-        outputs = stack.outputs()
-        migrate(outputs, stack.clients)
-        pulumi.configure({"TapStack:apiRateLimit": "150", "TapStack:tags": '{"Owner": "us"}'})
+    with changed() as stack:
+        pulumi, outputs = stack.pulumi, stack.outputs()
         stack.proxies.calls.clear()
         begun = pulumi.start("up", *YES)
         wait_until(lambda: stack.proxies.calls, "the up to begin", PATIENCE)

@@ -26,16 +26,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from random import Random
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from payments.clock import SYSTEM
 from payments.deadline import Deadline, Timing
 from payments.payment import Payment, Record
-from payments.runtime import Runtime
 from payments.stores import DynamoTable, item_of
 from recovery.control_table import ControlTable
 from rehearsal.aws.clients import EmulatorClients
@@ -49,6 +46,7 @@ from simulator.run import draw, play
 from simulator.s3 import Buckets, S3Client
 from simulator.scheduler import EPOCH
 from tests.simulator.conftest import EAST, WEST, Machine
+from tests.unit.payments.fakes import still_runtime
 
 Clients = dict[str, Any]
 Outcome = Any
@@ -172,15 +170,6 @@ def table(clients: Clients) -> Iterator[Outcome]:
     yield found["Responses"], found["UnprocessedKeys"]
 
 
-class AtOnce:
-    """Makes a call without a limit."""
-
-    @staticmethod
-    def call(function: Callable[[], Any], _: float) -> Any:
-        """What it gives."""
-        return function()
-
-
 class Spy:
     """The table's client of the product, and the conditions under which it has written."""
 
@@ -197,7 +186,7 @@ class Spy:
 
 def writes(client: Any) -> Iterator[Outcome]:
     """What the product itself writes into the table: under each of its conditions, and against them."""
-    runtime = Runtime(SYSTEM, AtOnce(), Random(1))
+    runtime = still_runtime()
     deadline, payments = Deadline(Timing(), 60.0, runtime), DynamoTable(client, "table")
     payment = Payment(payment_id="pay", amount=1, currency="EUR", payer="a", payee="b")
     first = Record(payment=payment, fingerprint=payment.fingerprint(), created_at="2026-01-01T00:00:00.000+00:00",
