@@ -24,9 +24,10 @@ CODE := contract.py lib payments policy recovery rehearsal simulator tests tools
 # For dead code: what only a test uses is dead.
 PRODUCT := contract.py lib payments policy recovery rehearsal tools __main__.py
 
-# Three targets run at once, since two of them mostly wait, if make can keep their outputs apart; the make that macOS
-# ships (3.81) cannot.
-PARALLEL := $(if $(filter output-sync,$(.FEATURES)),-j3 --output-sync=target)
+# Four targets run at once, since two of them mostly wait, if make can keep their outputs apart; the make that macOS
+# ships (3.81) cannot. Rehearsals run in real time: what only computes leaves the processors to them.
+PARALLEL := $(if $(filter output-sync,$(.FEATURES)),-j4 --output-sync=target)
+COMPUTE := nice $(PY)
 
 # $(call stage,NAME,COMMAND): runs COMMAND, then prints its seconds; fails as COMMAND fails.
 stage = @begin=$$(date +%s); $(2); status=$$?; \
@@ -124,8 +125,8 @@ check: $(READY) ## lint and types
 
 .PHONY: lint
 lint: $(READY) ## ruff, pylint, vulture (dead code), and whether the generated settings are up to date
-	$(call stage,lint,$(PY) -m ruff check --quiet --output-format=concise $(CODE) && $(PY) -m vulture $(PRODUCT) && \
-		$(PY) -m tools.settings --check && $(PY) -m tools.iam --check && $(PY) -m pylint $(CODE))
+	$(call stage,lint,$(COMPUTE) -m ruff check --quiet --output-format=concise $(CODE) && $(COMPUTE) -m vulture $(PRODUCT) && \
+		$(COMPUTE) -m tools.settings --check && $(COMPUTE) -m tools.iam --check && $(COMPUTE) -m pylint $(CODE))
 
 .PHONY: settings
 settings: $(READY) ## Write what is generated from the settings: Pulumi.yaml's section and docs/settings.md
@@ -141,23 +142,23 @@ iam: $(READY) ## Write the IAM policies in docs/iam (HANDLERS=new: take CloudFor
 
 .PHONY: types
 types: $(READY) ## mypy
-	$(call stage,types,$(PY) -m mypy $(CODE))
+	$(call stage,types,$(COMPUTE) -m mypy $(CODE))
 
 .PHONY: unit
 unit: $(READY) ## The unit tests, with coverage (coverage/coverage-summary.json)
-	$(call stage,unit,HYPOTHESIS_PROFILE=default $(PY) -m tools.covered coverage/coverage-summary.json \
+	$(call stage,unit,HYPOTHESIS_PROFILE=default $(COMPUTE) -m tools.covered coverage/coverage-summary.json \
 		--of contract.py lib payments recovery -- tests/unit)
 
 .PHONY: parts
 parts: $(READY) ## The rehearsal's own parts, and the ledger's SQL on a real PostgreSQL
-	$(call stage,parts,$(PY) -m pytest tests/rehearsal tests/postgres)
+	$(call stage,parts,$(COMPUTE) -m pytest tests/rehearsal tests/postgres)
 
 # SEEDS=n hunts over that many fresh seeds, SEED=n replays one, MIX=name does either in one mix only.
 .PHONY: simulate simulated
 simulate: $(READY) ## Hunt for violations in histories under a virtual clock (SEEDS=1000), or replay one (SEED=n); MIX=name
 	@$(PY) -m simulator $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200)) $(if $(MIX),--mix $(MIX)) $(ARGS)
 simulated: $(READY)
-	$(call stage,simulated,$(PY) -m pytest tests/simulator && $(PY) -m simulator --fixed)
+	$(call stage,simulated,$(COMPUTE) -m pytest tests/simulator && $(COMPUTE) -m simulator --fixed)
 
 INTEGRATION := --exec "$(PY) -m pytest tests/integration"
 
