@@ -1,4 +1,4 @@
-"""Whether the region can take payments: in the leader by writing a canary, in the standby by everything short of that.
+"""Whether the region can take payments: in the leader by writing a canary, in the standby by all that needs no leader.
 
 The answer is read by the controllers of both regions and by `status`; the function is asked by invoking it.
 """
@@ -41,7 +41,7 @@ def readiness(service: PaymentService, deadline: Deadline) -> dict[str, Any]:
         # It says how far the log has come, also where the table or the bucket keeps the region from paying.
         epoch = (record or state or Leadership(FIRST_EPOCH, region)).epoch
         mark = attempt(partial(service.ledger.mark, region, epoch))
-    attempt(service.canary if leads else service.receipts.probe)
+    attempt(service.canary if leads else service.probe)
     why = next(iter(problems), "")
     return {"region": region, "leader": record and record.region, "epoch": record and record.epoch, "ready": not why,
             "why": why, "mark": mark, "marks": state.marks if state else {},

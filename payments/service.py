@@ -57,14 +57,16 @@ class PaymentService:
         Raises what `accept` raises.
         """
         with self._writing(deadline) as (epoch, writing):
-            region = self.lease.region
-            record = self._new(Payment(payment_id=CANARY_PREFIX + region, amount=1, currency="XXX", payer="canary",
-                                       payee="canary"), epoch)
+            record = self._canary(epoch)
             item = self.table.register(record, writing, again=True)
             if record_of(item).epoch > epoch:
                 raise NotTheWriter
-            self.receipts.put_canary(record, region, writing)
+            self.receipts.put_canary(record, self.lease.region, writing)
             self._settle(item, replace(record, settled=True), writing)
+
+    def probe(self, deadline: Deadline) -> None:
+        """Put the canary's receipt, which a region may do whether it leads or not. Raises StoreUnavailable."""
+        self.receipts.put_canary(self._canary(0), self.lease.region, deadline)
 
     def restore(self, record: Record, item: AwsResponse | None, deadline: Deadline) -> None:
         """Write what any store lacks, or has differently, of a payment that another store has.
@@ -95,6 +97,10 @@ class PaymentService:
         except Conflict:
             self.lease.hold(epoch, deadline)  # a former leader does not know what has been acknowledged since
             raise
+
+    def _canary(self, epoch: int) -> Record:
+        return self._new(Payment(payment_id=CANARY_PREFIX + self.lease.region, amount=1, currency="XXX",
+                                 payer="canary", payee="canary"), epoch)
 
     def _new(self, payment: Payment, epoch: int) -> Record:
         return Record(payment=payment, fingerprint=payment.fingerprint(), epoch=epoch,

@@ -202,10 +202,6 @@ class S3Receipts:
                           VersionId=version.version_id)
         return _receipt(version.payment_id, call(Store.RECEIPTS, deadline, partial(_read, request))["Body"])
 
-    def probe(self, deadline: Deadline) -> None:
-        """Check that the bucket answers."""
-        call(Store.RECEIPTS, deadline, self.client.head_bucket, Bucket=self.bucket)
-
     def _put(self, key: str, body: bytes, deadline: Deadline, **more: str) -> AwsResponse:
         # A bucket with a lock refuses an object without a checksum, and not every release of the client sends one:
         # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html#object-lock-put-object

@@ -181,12 +181,16 @@ def the_second_view_is_asked_again(world: "World") -> Iterator[Violation]:
 
 @safety
 def permission_is_asked_for_before_a_fence(world: "World") -> Iterator[Violation]:
-    """Nobody fences to be refused the promotion, where the permission has been missing all the time."""
-    always = {event.who for event in world.history.of("fault") if event.facts["name"] == "promotion-denied"
-              and event.at == 0.0}
+    """Nobody fences to be refused the promotion, or each receipt, where that has been refused all the time."""
+    always = {(event.facts["name"], event.who) for event in world.history.of("fault") if event.at == 0.0}
     for event in world.history.of("not permitted"):
-        if event.facts["operation"] == "FailoverGlobalCluster" and event.facts["region"] in always:
+        if event.facts["operation"] == "FailoverGlobalCluster" and (
+                "promotion-denied", event.facts["region"]) in always:
             yield Violation("fenced without permission", event.at, f"{event.who} in {event.facts['region']}")
+            return
+    for event in _failovers(world):
+        if ("receipts-denied", event.who) in always:
+            yield Violation("fenced without permission", event.at, f"{event.who} may write no receipts")
             return
 
 

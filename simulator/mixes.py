@@ -427,6 +427,16 @@ def decider_frozen(draw: Random) -> HistoryPlan:
 
 
 @mix
+def may_not_write(draw: Random) -> HistoryPlan:
+    """The standby's payments function may write no receipts when a region is lost for a while."""
+    begins = WARM + draw.uniform(0, 60)
+    lasts = draw.uniform(60, 200)
+    return HistoryPlan(options=_options(draw, automatic=True), safety=begins + lasts + 30, faults=[
+        TimedFault("receipts-denied", WEST, 0.0, EVER), TimedFault("region-lost", EAST, begins, begins + lasts)],
+        person=Person(accepts=True))
+
+
+@mix
 def opposite_failovers(draw: Random) -> HistoryPlan:
     """While the regions cannot see each other, people fail over to one and then to the other (eventual table)."""
     cut = WARM + draw.uniform(0, 30)

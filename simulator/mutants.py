@@ -164,8 +164,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("the second view is not asked again before a promotion", 20, "decider-frozen", (
         ("recovery.steps:promote", "hold.run.evidence == Evidence.DEAD and", "False and"),)),
     Mutant("no canary is written", 18, "cannot-write", (
-        ("payments.readiness:readiness", "service.canary if leads else service.receipts.probe",
-         "service.receipts.probe"),)),
+        ("payments.readiness:readiness", "service.canary if leads else", "(lambda _: None) if leads else"),)),
+    Mutant("the standby writes no receipt", 18, "may-not-write", (
+        ("payments.readiness:readiness", "else service.probe", "else (lambda _: None)"),)),
     Mutant("repair reads all payments at once", 21, "large", (
         ("payments.reconcile:Work._in_order", "islice(payments, BATCH)", "islice(payments, None)"),)),
     Mutant("a malformed item stops the repair", 21, "malformed", (

@@ -86,10 +86,6 @@ class S3Client(AwsClient[Buckets]):
 
     service, connect, read = "s3", 0.4, 0.8
 
-    def head_bucket(self, *, Bucket: str) -> dict[str, Any]:  # noqa: N803
-        """HeadBucket."""
-        return self._call("HeadBucket", dict, Bucket)
-
     def put_object(self, *, Bucket: str, Key: str, Body: bytes = b"", IfNoneMatch: str = "",  # noqa: N803
                    **_: Any) -> dict[str, Any]:
         """PutObject, with `If-None-Match: *` or without."""

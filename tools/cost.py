@@ -35,8 +35,8 @@ LEADER: Calls = {
     "cloudwatch.million requests": (1, 0), "route53.million queries": (1, 1)}
 STANDBY: Calls = {
     "apigateway.million requests": (1, 1), "lambda.million readiness": (1, 1), "dynamodb.million reads": (1, 6),
-    "dynamodb.million writes": (0, 1), "s3.million gets": (1, 2), "cloudwatch.million requests": (2, 0),
-    "route53.million queries": (0, 2)}
+    "dynamodb.million writes": (0, 1), "s3.million puts": (1, 1), "s3.million gets": (0, 1),
+    "cloudwatch.million requests": (2, 0), "route53.million queries": (0, 2)}
 LOOK_SECONDS, CANARY_IOS = 0.6, 2
 CONTROLLER_GIGABYTES, FUNCTION_GIGABYTES = 0.1875, 0.5
 HEALTH_SECONDS, READINESS_SECONDS, PAYMENT_SECONDS = 0.01, 0.08, 0.06

@@ -237,11 +237,6 @@ class FakeS3:
         """Whether the object is there, for a caller who may list the bucket."""
         return self._network.carry("HeadObject", partial(self._head, request))
 
-    def head_bucket(self, **request: Any) -> Item:
-        """Whether the bucket is there."""
-        assert request["Bucket"] == RECEIPTS
-        return self._network.carry("HeadBucket", dict)
-
     def list_object_versions(self, **request: Any) -> Item:
         """A page of versions, by key and then newest first."""
         return self._network.carry("ListObjectVersions", partial(self._list, request))

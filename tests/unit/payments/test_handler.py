@@ -288,7 +288,8 @@ def test_a_standby_is_reached_by_its_reader_endpoint(api: Api, aws: Aws) -> None
     aws.answers = [(200, LEADS[1].replace("us-east-1", "us-west-2")), DONE, DONE]
     found = json.loads(api.answer(READY, PLENTY)["body"])
     assert (found["ready"], found["leader"]) == (True, "us-west-2")
-    assert [(got.method, got.path) for got in aws.received] == [("POST", "/"), ("HEAD", "/receipts")]
+    assert [(got.method, got.path) for got in aws.received] == [
+        ("POST", "/"), ("PUT", "/receipts/canary/us-east-1.json")]
 
 
 def test_a_payment_is_read_consistently(api: Api, aws: Aws) -> None:

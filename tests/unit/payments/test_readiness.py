@@ -1,4 +1,4 @@
-"""Readiness: the leader writes a canary as it writes a payment, and the standby tries all but a write."""
+"""Readiness: the leader writes a canary as it writes a payment, and the standby only its receipt."""
 from typing import Any
 
 import pytest
@@ -96,19 +96,21 @@ def test_that_the_leaders_reader_endpoint_fails_does_not_make_it_unready() -> No
         True, "", 1, {}, None)
 
 
-def test_a_standby_reads_everything_and_writes_nothing() -> None:
+def test_a_standby_reads_everything_and_writes_its_canarys_receipt() -> None:
     region = standby()
     region.postgres.marks, region.postgres.epoch = {HERE: 41}, 1
     before = dict(region.dynamodb.items), dict(region.s3.objects)
     assert region.readiness() == {"region": THERE, "leader": HERE, "epoch": 1, "ready": True, "why": "", "mark": None,
                                   "marks": {HERE: 41}, "ledger_epoch": 1}
-    assert region.network.calls == ["GetItem", "ConnectReader", "Read", "HeadBucket"]
-    assert (region.dynamodb.items, region.s3.objects) == before
+    assert region.network.calls == ["GetItem", "ConnectReader", "Read", "PutObject"]
+    assert (region.dynamodb.items, region.s3.objects.keys() - before[1]) == (
+        before[0], {(RECEIPTS, f"canary/{THERE}.json")})
 
 
 @pytest.mark.parametrize(("call", "error", "why"), [
     (0, DENIED, "table:AccessDenied"), (1, database_error("28000"), "ledger:28000"),
-    (2, database_error("42501"), "ledger:42501"), (3, client_error("404", 404), "receipts:404")])
+    (2, database_error("42501"), "ledger:42501"), (3, client_error("NoSuchBucket", 404), "receipts:NoSuchBucket"),
+    (3, DENIED, "receipts:AccessDenied")])
 def test_a_standby_that_could_not_take_over_says_why(call: int, error: Exception, why: str) -> None:
     region = standby()
     region.network.faults = [*[None] * call, Fault(error)]
@@ -130,6 +132,6 @@ def test_without_a_record_nobody_is_ready_and_the_writers_region_still_sets_its_
 
 def test_if_nothing_answers_nothing_is_known() -> None:
     region = Region(HERE)
-    region.network.failing = dict.fromkeys(("GetItem", "ConnectReader", "Mark", "HeadBucket"), DENIED)
+    region.network.failing = dict.fromkeys(("GetItem", "ConnectReader", "Mark", "PutObject"), DENIED)
     assert region.readiness() == {"region": HERE, "leader": None, "epoch": None, "ready": False, "mark": None,
                                   "why": "table:AccessDenied", "marks": {}, "ledger_epoch": None}

@@ -179,10 +179,10 @@ def test_a_transient_error_that_persists_makes_the_store_unavailable(error: Exce
     region = Region()
     region.network.faults = [Fault(error)] * 3
     with pytest.raises(StoreUnavailable) as caught:
-        region.receipts.probe(deadline())
+        region.receipts.put_canary(record(), "us-east-1", deadline())
     assert (caught.value.store, caught.value.again) == ("receipts", True)
     assert caught.value.code in repr(error)
-    assert region.network.calls == ["HeadBucket"] * 3
+    assert region.network.calls == ["PutObject"] * 3
 
 
 @pytest.mark.parametrize(("error", "code"), [

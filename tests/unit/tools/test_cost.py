@@ -37,7 +37,7 @@ def of(found: dict[str, Any], what: str, amount: str = "idle") -> float:
 PRICES = {
     f"GET {HEALTH}": "apigateway.million requests", "Invoke": "lambda.million readiness",
     "GetItem": "dynamodb.million reads", "PutItem": "dynamodb.million writes", "UpdateItem": "dynamodb.million writes",
-    "PutObject": "s3.million puts", "HeadObject": "s3.million gets", "HeadBucket": "s3.million gets",
+    "PutObject": "s3.million puts", "HeadObject": "s3.million gets",
     "PutMetricData": "cloudwatch.million requests", "GetMetricStatistics": "cloudwatch.million requests",
     "TXT": "route53.million queries"}
 FREE = {"DescribeDBClusters", "DescribeDBInstances", "DescribeGlobalClusters", "SimulatePrincipalPolicy", "connect",
