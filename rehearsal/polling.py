@@ -8,7 +8,7 @@ from rehearsal.errors import CheckFailed, TimedOut
 
 T = TypeVar("T")
 
-PATIENCE = 10.0  # seconds
+PATIENCE = 60.0  # seconds; only what fails waits so long, however slow the machine
 PAUSE = 0.02  # seconds between two tries
 
 

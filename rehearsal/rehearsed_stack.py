@@ -24,10 +24,10 @@ from rehearsal.aws.faults import Faults, Heal, Lag
 from rehearsal.aws.proxy import AwsProxies
 from rehearsal.aws.replication import ReplicationControl
 from rehearsal.errors import CheckFailed
+from rehearsal.polling import PATIENCE
 from rehearsal.postgres.global_database import GlobalDatabase
 from rehearsal.workload.region import RegionClient
 
-PATIENCE = 10.0  # seconds to read one store
 CONNECTIONS = 4
 
 

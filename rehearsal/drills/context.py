@@ -8,7 +8,7 @@ from payments.clock import SYSTEM, Clock
 from rehearsal.drills.environment import DrillEnvironment
 from rehearsal.drills.recording import CommandResult, PaymentGroup, Recording
 from rehearsal.errors import CheckFailed
-from rehearsal.polling import retry
+from rehearsal.polling import PATIENCE, retry
 from rehearsal.rehearsed_stack import RehearsedStack, StoreContents
 from rehearsal.workload.checks import FAILURES
 from rehearsal.workload.http import ApiClient
@@ -18,8 +18,6 @@ from rehearsal.workload.region import RegionClient
 T = TypeVar("T")
 Role = Literal["active", "standby"]
 """A region, by what it was when the scenario began."""
-
-PATIENCE = 10.0  # seconds for what is waited for in an outage
 
 
 @dataclass(kw_only=True)
@@ -90,4 +88,4 @@ class ScenarioContext:
 
     def eventually(self, check: Callable[[], T]) -> T:
         """Try a check until it holds, and give its result."""
-        return retry(check, FAILURES, patience=PATIENCE, clock=self.clock)
+        return retry(check, FAILURES, clock=self.clock)

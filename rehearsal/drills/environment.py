@@ -31,7 +31,7 @@ from rehearsal.workload.http import ApiClient
 from rehearsal.workload.load import CLIENTS, LoadGenerator, at_once, new_payment, send_all
 from rehearsal.workload.region import RegionClient
 
-PATIENCE, PAUSE = 40.0, 0.1  # seconds for anything that is waited for, and between two looks: each is many calls
+PAUSE = 0.1  # seconds between two looks: each is many calls
 CLIENT_TIMEOUT = 5.0  # seconds
 FAILBACKS = 3  # times that a failback is asked for
 COMMAND_TIMEOUT = 120.0  # seconds
@@ -49,7 +49,7 @@ class CommandLine:
     folder: Path
     program: Sequence[str] = (sys.executable, "-m", "recovery")
     timeout: float = COMMAND_TIMEOUT
-    patience: float = PATIENCE
+    patience: float = polling.PATIENCE
     clock: Clock = SYSTEM
 
     def __call__(self, words: str) -> Callable[[], CommandResult]:
@@ -103,7 +103,7 @@ class DrillEnvironment:
     begin: Callable[[str], Callable[[], CommandResult]]
     check_drift: Callable[[], Sequence[str]]
     clock: Clock = SYSTEM
-    patience: float = PATIENCE
+    patience: float = polling.PATIENCE
     kill: Callable[[set[str]], int] = kill_processes
     warm: Callable[[ApiClient], object] = warm_up
 

@@ -13,7 +13,7 @@ from rehearsal.drills import verdict
 from rehearsal.drills.actions import ScenarioAction
 from rehearsal.drills.actions.faults import set_lag
 from rehearsal.drills.actions.recovery import join
-from rehearsal.drills.context import PATIENCE, ScenarioContext
+from rehearsal.drills.context import ScenarioContext
 from rehearsal.drills.controller_kill import KILLS, MOMENTS, ControllerTrap, KillPoint
 from rehearsal.drills.environment import DrillEnvironment
 from rehearsal.drills.report import model
@@ -63,7 +63,7 @@ def restore(stack: RehearsedStack, clock: Clock) -> None:
     """Move leadership and the writer back, if they are elsewhere, and wait until all copies are made."""
     writer, standby = stack.writer_and_standby()
     primary = stack.outputs["primary_region"]
-    arrives(lambda: expect(stack.database.role(standby.name).value, "standby", f"{standby.name}"), PATIENCE, clock)
+    arrives(lambda: expect(stack.database.role(standby.name).value, "standby", f"{standby.name}"), clock=clock)
     stack.database.catch_up(standby.name)
     if (stack.leadership(writer).region, writer.name) != (primary, primary):
         move_writer(Action.SWITCHOVER, primary, stack.outputs, stack.clients, clock)

@@ -18,14 +18,14 @@ from rehearsal.aws.clients import EmulatorClients
 from rehearsal.polling import wait_until
 
 STEPS = ("fence", "promote", "epoch")  # no other step moves the leadership or the database's writer
-PATIENCE, PAUSE = 10.0, 0.05  # seconds for a step, and between two tries
+PAUSE = 0.05  # seconds between two tries of a step
 
 
 def move_writer(action: Action, region: str, outputs: Mapping[str, Any], clients: EmulatorClients,
                 clock: Clock = SYSTEM) -> dict[str, str]:
     """Move the leadership and the database's writer to a region. Returns each step's note by the step's key.
 
-    Raises CheckFailed or AwsFailure if a step is not done within PATIENCE.
+    Raises CheckFailed or AwsFailure if a step is not done within `polling.PATIENCE`.
     """
     stack = Stack.of(outputs)
     plan = Plan(action=action, stack=stack, target=stack.site(region))
@@ -34,7 +34,7 @@ def move_writer(action: Action, region: str, outputs: Mapping[str, Any], clients
     steps = AwsSteps(cloud=cloud)
     unknown = Facts(now=0.0, record=None, writer=None, cluster="", instances=0, own=ProbeResult(alive=None))
     hold = claim(cloud, Intent(plan=plan, driver="rehearsal", why="asked for", facts=unknown, since=Stopwatch(clock)))
-    notes = {step.key: wait_until(partial(steps.do, step, hold), f"step {step.key}", PATIENCE, failures=(AwsFailure,),
+    notes = {step.key: wait_until(partial(steps.do, step, hold), f"step {step.key}", failures=(AwsFailure,),
                                   pause=PAUSE, clock=clock)
              for step in plan.steps if step.key in STEPS}
     hold.write(ended=clock.time(), outcome="done")

@@ -8,9 +8,10 @@ from payments.errors import NotTheWriter
 from payments.payment import Record, parse
 from payments.runtime import system_runtime
 from rehearsal.drills.actions.registry import Count, Seconds, action
-from rehearsal.drills.context import PATIENCE, Role, ScenarioContext
+from rehearsal.drills.context import Role, ScenarioContext
 from rehearsal.drills.recording import refusals
 from rehearsal.errors import CheckFailed
+from rehearsal.polling import PATIENCE
 from rehearsal.workload.checks import expect
 from rehearsal.workload.load import acknowledged, new_payment
 

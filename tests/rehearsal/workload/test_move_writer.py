@@ -67,7 +67,7 @@ def test_a_step_is_tried_again(stores: Stores, cloud: Cloud, clock: InstantClock
 
 @pytest.mark.parametrize(
     ("answer", "failure"), [
-        ({}, CheckFailed("waited 10 s for: step promote")),
+        ({}, CheckFailed("waited 60 s for: step promote")),
         (refusal("Throttled"), AwsFailure("promote: Throttled: no"))])
 def test_a_step_that_is_never_done_fails_the_move(
     stores: Stores, cloud: Cloud, clock: InstantClock, answer: Any, failure: Exception
