@@ -63,6 +63,7 @@ class Names:
     # global name spaces
     receipts = PhysicalName("tapstack-receipts-{suffix}-{region}-{account}", 63, "S3 bucket")
     control = PhysicalName(CONTROL_BUCKET, 63, "S3 bucket")
+    logs = PhysicalName("tapstack-logs-{suffix}-{region}-{account}", 63, "S3 bucket")
     function_role = PhysicalName("tapstack-payments-{suffix}-{region}", 64, "IAM role")
     migrate_role = PhysicalName("tapstack-migrate-{suffix}-{region}", 64, "IAM role")
     reconcile_role = PhysicalName("tapstack-reconcile-{suffix}-{region}", 64, "IAM role")

@@ -100,6 +100,7 @@ def _region(role: str, region: Region, copies: Copies) -> Outputs:
         "client_api_key_ids": {f"{client}-{number}": made.id for (client, number), made in api.keys.items()},
         "receipts_bucket": region.receipts.bucket.id,
         "control_bucket": region.control.bucket.id,
+        "logs_bucket": region.logs.bucket.id,
         "topic_arn": region.observability.topic.arn,
         "dashboard_name": region.observability.dashboard.dashboard_name,
         "backup_vault_name": region.vault.name,

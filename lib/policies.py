@@ -109,8 +109,18 @@ def written_once(names: Names) -> Statement:
                 "ArnNotEquals": {"aws:PrincipalArn": names.role_arn(names.reconcile_role)}})}
 
 
+def log_delivery(names: Names) -> Statement:
+    """Lets S3 put the access logs of a region's other buckets into the one for logs.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html#grant-log-delivery-permissions-general
+    """
+    return {"Sid": "LogDelivery", **from_service(
+        "logging.s3", names.account, "s3:PutObject", Resource=f"arn:aws:s3:::{names.logs}/*",
+        source=[f"arn:aws:s3:::{bucket}" for bucket in (names.receipts, names.control)])}
+
+
 def tls_only(bucket_arn: pulumi.Input[str], *more: Statement) -> pulumi.Output[str]:
-    """A bucket policy that refuses plain HTTP, TLS below 1.2, and what `more` statements refuse."""
+    """A bucket policy that refuses plain HTTP and TLS below 1.2, with `more` statements."""
     refused = {"Effect": "Deny", "Principal": "*", "Action": "s3:*",
                "Resource": [bucket_arn, pulumi.Output.concat(bucket_arn, "/*")]}
     return document({**refused, "Sid": "TlsOnly", "Condition": {"Bool": {"aws:SecureTransport": "false"}}},

@@ -51,8 +51,8 @@ class Profile:
 
     name: str
     protect: Annotated[bool, "the stack is protected against deletion, unless `deletionProtection` is set"]
-    retain: Annotated[bool, "final snapshots, backups and receipts outlive the stack, with the keys that read them, "
-                      "unless `retainData` is set"]
+    retain: Annotated[bool, "final snapshots, backups, receipts and buckets' access logs outlive the stack, with the "
+                      "keys that read them, unless `retainData` is set"]
     log_retention_days: Annotated[int, "days for which logs are kept"]
     backup_retention_days: Annotated[int, "days for which backups are kept"]
     noncurrent_version_days: Annotated[int, "days for which superseded versions of objects are kept"]
@@ -158,7 +158,8 @@ class ProtectionSettings:
         {profile.name: str(profile.protect).lower() for profile in PROFILES.values()}, variable=None)
     retain: bool = setting(
         "retainData", parsers.one_of(_FLAGS),
-        "true or false: whether final snapshots, backups and receipts outlive the stack, with the keys that read them.",
+        "true or false: whether final snapshots, backups, receipts and buckets' access logs outlive the stack, with "
+        "the keys that read them.",
         {profile.name: str(profile.retain).lower() for profile in PROFILES.values()}, variable=None)
     receipts_days: int = setting(
         "receiptsLockDays", parsers.whole(0, 36_500),

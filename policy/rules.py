@@ -145,11 +145,16 @@ KEYS: Mapping[str, Sequence[str]] = {
 }
 """Where a type names the key that encrypts its data. A copy names the key of its own region."""
 COPIES = ("replica", "destination")
+LOGS = "-logs-encryption"
+"""The bucket of the access logs: S3 delivers them only to one that is encrypted with S3's own key.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html
+"""
 
 
 def customer_keys(resource: Declared) -> Iterator[str]:
     """What is stored is encrypted by the stack's key of its region."""
-    for path in KEYS.get(resource.kind, ()):
+    for path in () if resource.name.endswith(LOGS) else KEYS.get(resource.kind, ()):
         for key in values(resource.inputs, path):
             if key is not UNKNOWN and not re.fullmatch(r"arn:aws:kms:[a-z0-9-]+:\d{12}:key/.+", str(key)):
                 yield f"{path} is {key!r}, not a customer key"
@@ -166,6 +171,15 @@ ENCRYPTED: Settings = {
     "s3.BucketServerSideEncryptionConfiguration": {
         "rules.*.bucketKeyEnabled": [True], "rules.*.applyServerSideEncryptionByDefault.sseAlgorithm": ["aws:kms"]},
 }
+ENCRYPTED_BY_S3: Settings = {"s3.BucketServerSideEncryptionConfiguration": {
+    "rules.*.applyServerSideEncryptionByDefault.sseAlgorithm": ["AES256"]}}
+
+
+def encrypted(resource: Declared) -> Iterator[str]:
+    """What is stored is encrypted, by a customer key where the service takes one."""
+    yield from held_to(ENCRYPTED_BY_S3 if resource.name.endswith(LOGS) else ENCRYPTED)(resource)
+
+
 TLS: Settings = {
     "apigateway.RestApi": {"securityPolicy": ["TLS_1_2"]},
     "apigateway.DomainName": {"securityPolicy": ["TLS_1_2"]},
@@ -344,7 +358,7 @@ def alike(stack: DeclaredStack) -> Iterator[tuple[str, str]]:
 RULES: Sequence[ResourceRule | StackRule] = (
     ResourceRule(name="customer-keys", description="What is stored is encrypted by the stack's key of its region",
                  broken=customer_keys),
-    ResourceRule(name="encrypted", description="Encryption is on", broken=held_to(ENCRYPTED)),
+    ResourceRule(name="encrypted", description="Encryption is on", broken=encrypted),
     ResourceRule(name="tls-only", description="Nothing is sent or taken in the clear", broken=tls_only),
     ResourceRule(name="nothing-public", description="The API is all that the internet reaches", broken=nothing_public),
     ResourceRule(name="no-wildcard", description="A role names its actions and their resources", broken=no_wildcard),

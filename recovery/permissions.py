@@ -37,7 +37,7 @@ ANYWHERE = Permission()
 # where no key is given.
 CONTROL_ITEMS = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["!*"]}, "Null": {"dynamodb:LeadingKeys": "false"}}
 _TABLE = "arn:aws:dynamodb:{region}:{account}:table/{table}"
-_CONTROL, _RECEIPTS = "arn:aws:s3:::{control}", "arn:aws:s3:::{receipts}"
+_CONTROL, _RECEIPTS, _LOGS = (f"arn:aws:s3:::{{{name}}}" for name in ("control", "receipts", "logs"))
 _REPAIRS = f"{REPAIR_FOLDER}*"
 _PAYMENTS, _RECONCILE, _CONTROLLER = (f"arn:aws:lambda:{{region}}:{{account}}:function:{{{name}}}" for name in (
     "function", "reconcile", "controller"))
@@ -116,7 +116,7 @@ DOCTOR: Mapping[str, Permission] = {
     "route53:GetHostedZone": on("arn:aws:route53:::hostedzone/*"),
     # Where `--region` and `--suffix` say which stack it is.
     "s3:GetObject": on(f"{_CONTROL}/{OUTPUTS_KEY}", key=READ),
-    "s3:HeadBucket": on(_CONTROL, _RECEIPTS, actions=("s3:ListBucket",)),
+    "s3:HeadBucket": on(_CONTROL, _RECEIPTS, _LOGS, actions=("s3:ListBucket",)),
     "secretsmanager:DescribeSecret": on("arn:aws:secretsmanager:{region}:{account}:secret:{secret}-*",
                                         "arn:aws:secretsmanager:{region}:{account}:secret:{given_secret}"),
     # Only the secret that the settings name.

@@ -41,6 +41,7 @@ LOOK_SECONDS, CANARY_IOS = 0.6, 2
 CONTROLLER_GIGABYTES, FUNCTION_GIGABYTES = 0.1875, 0.5
 HEALTH_SECONDS, READINESS_SECONDS, PAYMENT_SECONDS = 0.01, 0.08, 0.06
 ANSWER_KB, LOG_KB = 0.5, 0.8  # of one request: its answer, and its lines in the logs of API and function
+ACCESS_LOG_KB = 0.6  # of one request to a bucket
 FLOW_GB = 0.3  # of flow logs: some fifty connections of a region, and each minute a record of each
 KMS_CALLS = 0.1  # for each payment or canary: keys of buckets and tables are remembered for minutes
 FIREWALL_RULES = 2
@@ -97,6 +98,8 @@ def bill(settings: Settings, payments: float) -> list[CostItem]:
             uses += _dns(settings, region)
         if settings.api.firewall:
             uses += _firewall(uses)
+        uses.append(Use("s3.GB month", "access logs of buckets", *(
+            amount * ACCESS_LOG_KB for amount in _sum(uses, "s3.million puts", "s3.million gets"))))
         found += [use.cost(region.region) for use in uses if use.idle or use.load]
     return found
 
@@ -173,9 +176,14 @@ def _dns(settings: Settings, region: RegionSettings) -> Iterator[Use]:
 
 def _firewall(uses: list[Use]) -> list[Use]:
     """AWS WAF, which looks at every request to the API."""
-    asked = [use for use in uses if use.price == "apigateway.million requests"]
     return [Use("waf.ACL month", "web ACL", 1), Use("waf.rule month", f"{FIREWALL_RULES} rules", FIREWALL_RULES),
-            Use("waf.million requests", "requests", sum(use.idle for use in asked), sum(use.load for use in asked))]
+            Use("waf.million requests", "requests", *_sum(uses, "apigateway.million requests"))]
+
+
+def _sum(uses: list[Use], *prices: str) -> tuple[float, float]:
+    """How much there is at these prices, idle and by the load."""
+    asked = [use for use in uses if use.price in prices]
+    return sum(use.idle for use in asked), sum(use.load for use in asked)
 
 
 def _load(millions: float, share: float, days: int) -> Iterator[Use]:

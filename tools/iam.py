@@ -81,7 +81,7 @@ TYPES: Mapping[str, str] = {
     "route53.Record": "AWS::Route53::RecordSet",
     "route53.Zone": "AWS::Route53::HostedZone",
     **{f"s3.Bucket{kind}": "AWS::S3::Bucket" for kind in (
-        "", "LifecycleConfiguration", "ObjectLockConfiguration", "OwnershipControls", "PublicAccessBlock",
+        "", "LifecycleConfiguration", "Logging", "ObjectLockConfiguration", "OwnershipControls", "PublicAccessBlock",
         "ReplicationConfig", "ServerSideEncryptionConfiguration", "Versioning")},
     "s3.BucketObjectv2": "AWS::S3::Bucket",
     "s3.BucketPolicy": "AWS::S3::BucketPolicy",

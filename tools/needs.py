@@ -52,8 +52,8 @@ def _region(settings: Settings, region: RegionSettings) -> RegionNeeds:
         roles={key: getattr(names, key) for key in CATALOGUE if key.endswith("_role")}, log_role=names.api_logs_role,
         log_groups=(names.flow_logs, names.api_logs, names.database_logs, *(f"{LOGS}/{each}" for each in functions),
                     *([names.firewall_logs] if settings.api.firewall else [])),
-        buckets=(names.receipts, names.control), secret="" if settings.database.secret_arn else names.secret,
-        vault=names.vault,
+        buckets=(names.receipts, names.control, names.logs), vault=names.vault,
+        secret="" if settings.database.secret_arn else names.secret,
         final_snapshot=f"{names.cluster}-final" if settings.profile.retain else "")
 
 

@@ -33,7 +33,7 @@ class RegionArgs:
 
 
 class Region(Component, type_name="Region"):
-    """Network, key, database, receipts and control buckets, function, API, alarms and backup vault of one region.
+    """Network, key, database, receipts, control and logs buckets, function, API, alarms and backup vault of one region.
 
     Everything is a child of this component and inherits `provider`, the one provider of its region. Only the role
     decides which key this region's key replicates, and as what its cluster joins the database.
@@ -53,12 +53,14 @@ class Region(Component, type_name="Region"):
             f"{name}-database", names=names, database=settings.database, instances=args.region.instances,
             profile=profile, network=self.network, key_arn=self.key.arn, global_cluster_id=args.global_cluster_id,
             role=joins_as, opts=inside)
+        self.logs = SecureBucket(f"{name}-logs", bucket=names.logs, profile=profile, opts=inside,
+                                 statements=[policies.log_delivery(names)])
         self.receipts = SecureBucket(
-            f"{name}-receipts", bucket=names.receipts, profile=profile, key_arn=self.key.arn, opts=inside,
-            refusals=[policies.written_once(names)], lock_days=settings.data.receipts_days,
-            pausable=settings.pauses)
+            f"{name}-receipts", bucket=names.receipts, profile=profile, key_arn=self.key.arn, logs=self.logs,
+            statements=[policies.written_once(names)], lock_days=settings.data.receipts_days,
+            pausable=settings.pauses, opts=inside)
         self.control = SecureBucket(f"{name}-control", bucket=names.control, profile=replace(profile, retain=False),
-                                    key_arn=self.key.arn, opts=inside)
+                                    key_arn=self.key.arn, logs=self.logs, opts=inside)
         self.functions = {
             key: VpcFunction(f"{name}-{key}", spec, names=names, profile=profile, network=self.network,
                              database=self.database, key_arn=self.key.arn, opts=inside)

@@ -21,6 +21,7 @@ GAPS = {
     "BucketReplicationConfig":
         "copied with the rehearsal's lag and the source's key; replication time control is stored only",
     "BucketLifecycleConfiguration": "no object expires",
+    "BucketLogging": "stored only: no access log is written",
     "Function.architectures": "runs on the emulator's own Python and processor",
     "Function.reservedConcurrentExecutions": "not enforced when an alias is called, so no drill stops a function by it",
     "Permission": "not enforced",

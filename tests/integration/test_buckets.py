@@ -11,7 +11,7 @@ from lib.settings import Profile
 from tests.integration.stack import OBJECT_ARRIVES, Region, emulator_lacks, eventually, existing, statements
 
 
-@pytest.fixture(params=["receipts", "control"])
+@pytest.fixture(params=["receipts", "control", "logs"])
 def bucket(request: pytest.FixtureRequest, region: Region) -> str:
     """The name of each of the region's buckets in turn."""
     return str(region[f"{request.param}_bucket"])
@@ -71,9 +71,21 @@ def test_every_version_is_kept(region: Region, bucket: str) -> None:
 
 def test_objects_are_encrypted_with_the_regions_key(region: Region, bucket: str) -> None:
     (rule,) = region.client("s3").get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    if bucket == region["logs_bucket"]:  # S3 delivers access logs to no bucket with another key than its own
+        assert rule["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
+        return
     assert rule["ApplyServerSideEncryptionByDefault"] == {
         "SSEAlgorithm": "aws:kms", "KMSMasterKeyID": region["key_arn"]}
     assert rule["BucketKeyEnabled"], "each object would cost a call to KMS"
+
+
+def test_access_is_logged_in_the_bucket_for_logs_which_only_s3_writes(region: Region, bucket: str) -> None:
+    s3, logs = region.client("s3"), region["logs_bucket"]
+    logging = s3.get_bucket_logging(Bucket=bucket).get("LoggingEnabled")
+    assert logging == (None if bucket == logs else {"TargetBucket": logs, "TargetPrefix": f"{bucket}/"})
+    (allowed,) = (each for each in statements(s3.get_bucket_policy(Bucket=logs)["Policy"]) if each["Effect"] == "Allow")
+    assert allowed["Action"] == ["s3:PutObject"]
+    assert (f"arn:aws:s3:::{bucket}" in allowed["Condition"]["ArnLike"]["aws:SourceArn"]) is (bucket != logs)
 
 
 def test_nothing_can_be_made_public(region: Region, bucket: str) -> None:
@@ -87,7 +99,9 @@ def test_nothing_can_be_made_public(region: Region, bucket: str) -> None:
 def test_only_tls_is_accepted(region: Region, bucket: str) -> None:
     found = statements(region.client("s3").get_bucket_policy(Bucket=bucket)["Policy"])
     arn = f"arn:aws:s3:::{bucket}"
-    assert {(statement["Effect"], statement["Principal"]) for statement in found} == {("Deny", "*")}
+    admitted = [{"Service": "logging.s3.amazonaws.com"}] if bucket == region["logs_bucket"] else []
+    assert [each["Principal"] for each in found if each["Effect"] == "Allow"] == admitted
+    assert all(each["Principal"] == "*" for each in found if each["Effect"] == "Deny")
     found = [statement for statement in found if statement["Action"] == ["s3:*"]]
     for statement in found:
         assert set(statement["Resource"]) == {arn, f"{arn}/*"}
@@ -96,12 +110,13 @@ def test_only_tls_is_accepted(region: Region, bucket: str) -> None:
     assert {"NumericLessThan": {"s3:TlsVersion": "1.2"}} in conditions
 
 
-def test_superseded_versions_expire_and_others_never(region: Region, bucket: str, profile: Profile) -> None:
+def test_superseded_versions_and_logs_expire_and_others_never(region: Region, bucket: str, profile: Profile) -> None:
     rules = region.client("s3").get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
     assert {each["Status"] for each in rules} == {"Enabled"}
-    assert {each["Filter"]["Prefix"] for each in rules if "Expiration" in each} == {REPAIR_FOLDER}
+    assert {each["Filter"]["Prefix"]: each["Expiration"]["Days"] for each in rules if "Expiration" in each} == {
+        "" if bucket == region["logs_bucket"] else REPAIR_FOLDER: profile.log_retention_days}
     assert not RECEIPTS_PREFIX.startswith((CANARY_FOLDER, REPAIR_FOLDER))
-    (rule,) = (each for each in rules if not each["Filter"]["Prefix"])
+    (rule,) = (each for each in rules if each["ID"] == "superseded")
     assert rule["NoncurrentVersionExpiration"]["NoncurrentDays"] == profile.noncurrent_version_days
     assert rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] > 0
     assert "Expiration" not in rule

@@ -8,8 +8,9 @@ from contract import ROLES
 from tests.integration.stack import EMULATED, Outputs, Region, Secret
 
 ROLE_WORDS = {"primary", "secondary", "dr", "standby", "active", "passive", "writer", "reader"}
-NAMES = ("function_name", "function_role_name", "cluster_id", "receipts_bucket", "control_bucket", "topic_arn",
-         "dashboard_name", "backup_vault_name", "flow_log_group", "function_log_group", "controller_function_name")
+NAMES = ("function_name", "function_role_name", "cluster_id", "receipts_bucket", "control_bucket", "logs_bucket",
+         "topic_arn", "dashboard_name", "backup_vault_name", "flow_log_group", "function_log_group",
+         "controller_function_name")
 
 
 def without_role(outputs: Outputs, role: str) -> set[str]:

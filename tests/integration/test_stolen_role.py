@@ -116,6 +116,10 @@ def attempts(thief: Thief, region: Region, victim: Mapping[str, Any]) -> dict[st
             s3.put_object, Bucket=region["control_bucket"], Key=CHECK_PATH_KEY, Body=b"x"),
         "delete a payment": partial(
             dynamodb.delete_item, TableName=table, Key={KEY_ATTRIBUTE: {"S": victim["payment_id"]}}),
+        "read who has read a receipt": partial(s3.list_objects_v2, Bucket=region["logs_bucket"]),
+        "forge an access log": partial(s3.put_object, Bucket=region["logs_bucket"], Key=f"{bucket}/log", Body=b""),
+        "delete an access log": partial(s3.delete_object, Bucket=region["logs_bucket"], Key=f"{bucket}/log"),
+        "log no access": partial(s3.put_bucket_logging, Bucket=bucket, BucketLoggingStatus={}),
         "delete a receipt": partial(s3.delete_object, Bucket=bucket, Key=key),
         "delete a version of a receipt": partial(s3.delete_object, Bucket=bucket, Key=key, VersionId=version),
         "write to the other region's bucket": partial(

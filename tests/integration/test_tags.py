@@ -1,5 +1,6 @@
 """Tags, by which costs and owners are found."""
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import pytest
 
@@ -17,6 +18,11 @@ def ec2_tags(region: Region, identifier: str) -> Tags:
     """The tags of an EC2 resource."""
     found = region.client("ec2").describe_tags(Filters=[{"Name": "resource-id", "Values": [identifier]}])
     return pairs(found["Tags"])
+
+
+def bucket_tags(region: Region, kind: str) -> Tags:
+    """The tags of one of the region's buckets."""
+    return pairs(region.client("s3").get_bucket_tagging(Bucket=region[f"{kind}_bucket"])["TagSet"])
 
 
 def table_tags(region: Region) -> Tags:
@@ -60,9 +66,7 @@ def vault_tags(region: Region) -> Tags:
 TAGS_OF: dict[str, Callable[[Region], Tags]] = {
     "vpc": lambda region: ec2_tags(region, region["vpc_id"]),
     "subnet": lambda region: ec2_tags(region, region["subnet_ids"][0]),
-    "receipts": lambda region: pairs(
-        region.client("s3").get_bucket_tagging(Bucket=region["receipts_bucket"])["TagSet"]),
-    "control": lambda region: pairs(region.client("s3").get_bucket_tagging(Bucket=region["control_bucket"])["TagSet"]),
+    **{f"{kind} bucket": partial(bucket_tags, kind=kind) for kind in ("receipts", "control", "logs")},
     "key": lambda region: pairs(region.client("kms").list_resource_tags(KeyId=region["key_arn"])["Tags"], "Tag"),
     "cluster": lambda region: pairs(
         region.client("rds").list_tags_for_resource(ResourceName=region["cluster_arn"])["TagList"]),

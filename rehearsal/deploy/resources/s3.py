@@ -59,6 +59,11 @@ RESOURCE_TYPES = {
         "put_object_lock_configuration", "", "out.ObjectLockConfiguration", "ObjectLockConfiguration"),
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": _setting(
         "put_bucket_lifecycle_configuration", "delete_bucket_lifecycle", "out", "LifecycleConfiguration"),
+    "aws:s3/bucketLogging:BucketLogging": ResourceType(
+        "s3", Call("put_bucket_logging", {"BucketLoggingStatus.LoggingEnabled.TargetBucket": "in.targetBucket",
+                                          "BucketLoggingStatus.LoggingEnabled.TargetPrefix": "in.targetPrefix"}),
+        id="in.bucket", read=(Call("get_bucket_logging"),), found="out.LoggingEnabled", held={"bucket": "in.bucket"},
+        put=True, replace=words("bucket"), delete=(Call("put_bucket_logging", {"BucketLoggingStatus": "`{}`"}),)),
     "aws:s3/bucketObjectv2:BucketObjectv2": ResourceType(
         "s3", Call("put_object", {"ServerSideEncryption": "'aws:kms'"}),
         renames={"content": "Body", "kmsKeyId": "SSEKMSKeyId"}, id=Template("{in[bucket]}/{in[key]}"), put=True,

@@ -94,6 +94,7 @@ TYPES: Mapping[str, Expected] = MappingProxyType({
     "route53.Zone": Expected(label=True, tags=True, data=True),
     "s3.Bucket": named(63, "bucket", everywhere=True, tags=True, data=True),
     "s3.BucketLifecycleConfiguration": LABELLED,
+    "s3.BucketLogging": LABELLED,
     "s3.BucketObjectv2": Expected(label=True),
     "s3.BucketObjectLockConfiguration": LABELLED,
     "s3.BucketOwnershipControls": LABELLED,

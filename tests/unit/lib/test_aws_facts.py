@@ -3,6 +3,7 @@
 Facts about keys are in test_keys.py, about permissions in test_roles.py; a fact about one component is in its own test.
 """
 import re
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +11,8 @@ from contract import HEALTH_PATH, LEVER_PATH, RECEIPTS_PREFIX
 from lib.region.controller import RECOVERY
 from lib.region.function import PAYMENTS
 from tests.unit.lib.conftest import CASES, recording
-from tests.unit.lib.recorder import SECRET, Recording, Resource
+from tests.unit.lib.iam import allowed, policies_of
+from tests.unit.lib.recorder import ACCOUNT, SECRET, Recording, Resource
 from tests.unit.lib.resource_types import short
 from tests.unit.lib.test_contract import key_of
 from tests.unit.lib.test_keys import leaves
@@ -141,6 +143,31 @@ def test_objects_are_copied_both_ways_with_their_changes_in_time_and_under_the_o
             deployed, other.inputs["region"])
         assert destination["replicationTime"] == {**enabled, "time": {"minutes": 15}}
         assert destination["metrics"] == {**enabled, "eventThreshold": {"minutes": 15}}
+
+
+def test_access_logs_reach_a_bucket_of_the_region_that_s3_delivers_them_to(deployed: Recording) -> None:
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html: in the same region, with
+    # S3's own key, without Object Lock, and by its policy.
+    def of_bucket(kind: str, name: str) -> list[Resource]:
+        return [each for each in deployed.custom if each.kind == kind and each.inputs["bucket"] == name]
+
+    buckets = {f"{each.name}-id": each for each in deployed.of("Bucket")}
+    for logging in deployed.of("BucketLogging"):
+        target, source = logging.inputs["targetBucket"], buckets[logging.inputs["bucket"]]
+        assert deployed.region(buckets[target]) == deployed.region(source) == deployed.region(logging)
+        (encryption,), (policy,) = (of_bucket(kind, target) for kind in (
+            "BucketServerSideEncryptionConfiguration", "BucketPolicy"))
+        (rule,) = encryption.inputs["rules"]
+        assert rule == {"applyServerSideEncryptionByDefault": {"sseAlgorithm": "AES256"}}
+        assert not of_bucket("BucketObjectLockConfiguration", target)
+        assert policy.urn in logging.waits_for
+        sent = {"aws:SourceAccount": ACCOUNT, "aws:SourceArn": deployed.arn(source)}
+        put = partial(allowed, list(policies_of(policy)), "s3:PutObject",
+                      f"{deployed.arn(buckets[target])}/{logging.inputs['targetPrefix']}2026-11-27",
+                      principal="logging.s3.amazonaws.com")
+        assert put(context=sent)
+        assert not any(put(context={**sent, **other}) for other in (
+            {"aws:SourceAccount": "999999999999"}, {"aws:SourceArn": "arn:aws:s3:::another"}))
 
 
 # --- KMS

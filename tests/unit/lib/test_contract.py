@@ -247,12 +247,12 @@ def test_what_prod_keeps_outlives_the_stack_with_the_keys_that_read_it(case: str
     kept = [resource for resource in program.custom if resource.retain]
     assert Counter(each.kind for each in kept if not each.kind.startswith("Bucket")) == (
         {"Key": 1, "ReplicaKey": 1, "Vault": 2, "VaultLockConfiguration": 2} if prod else {})
-    receipts = {f"{each.name}-id" for each in program.of("Bucket") if "-receipts-" in each.name}
-    assert len(receipts) == 2
+    buckets = {f"{each.name}-id" for each in program.of("Bucket") if "-control-" not in each.name}
+    assert len(buckets) == 4
     for resource in program.custom:
         if resource.kind.startswith("Bucket") and resource.kind != "BucketReplicationConfig":
             bucket = f"{resource.name}-id" if resource.kind == "Bucket" else resource.inputs["bucket"]
-            assert resource.retain is (prod and bucket in receipts), resource.urn
+            assert resource.retain is (prod and bucket in buckets), resource.urn
             assert resource.inputs.get("forceDestroy", not resource.retain) is not resource.retain
     for resource in program.of("Vault"):
         assert resource.inputs["forceDestroy"] is not prod
@@ -267,9 +267,11 @@ def key_of(program: Recording, region: str) -> str:
     return program.arn(next(r for r in program.of("Key", "ReplicaKey") if program.region(r) == region))
 
 
-def test_every_bucket_has_all_that_closes_versions_and_encrypts_it(deployed: Recording) -> None:
+def test_every_bucket_has_all_that_closes_versions_encrypts_and_logs_it(deployed: Recording) -> None:
     buckets = {f"{r.name}-id" for r in deployed.of("Bucket")}
-    assert len(buckets) == 4
+    assert len(buckets) == 6
+    logged = {r.inputs["bucket"] for r in deployed.of("BucketLogging")}
+    assert buckets - logged == {r.inputs["targetBucket"] for r in deployed.of("BucketLogging")}
     for kind in ("BucketPublicAccessBlock", "BucketOwnershipControls", "BucketVersioning", "BucketPolicy",
                  "BucketServerSideEncryptionConfiguration", "BucketLifecycleConfiguration"):
         assert {r.inputs["bucket"] for r in deployed.of(kind)} == buckets, kind

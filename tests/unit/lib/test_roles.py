@@ -5,6 +5,7 @@ from typing import Any
 
 from tests.unit.lib.iam import Context, Statement, allowed, as_list, policies_of, statements
 from tests.unit.lib.recorder import ACCOUNT, Recording, Resource
+from tests.unit.lib.test_contract import key_of
 
 STRANGER = "999999999999"
 DOCS = "https://docs.aws.amazon.com"
@@ -77,10 +78,7 @@ def of_lever(program: Recording, integration: Resource) -> Iterator[Need]:
     yield Need(("s3:GetObject",), f"arn:aws:s3:::{bucket}/{key}", page)
     yield Need(("s3:ListBucket",), f"arn:aws:s3:::{bucket}", page)
     # A head needs the key only for the checksum. If it ever needs more, no lever is seen.
-    (key,) = {each.inputs["rules"][0]["applyServerSideEncryptionByDefault"]["kmsMasterKeyId"]
-              for each in program.of("BucketServerSideEncryptionConfiguration")
-              if program.region(each) == program.region(integration)}
-    yield key_needs("Decrypt", key, "s3", program.region(integration), page)
+    yield key_needs("Decrypt", key_of(program, program.region(integration)), "s3", program.region(integration), page)
 
 
 # What code may call of services that encrypt with the key, and what that needs of it.

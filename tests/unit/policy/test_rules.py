@@ -71,11 +71,19 @@ def trusting(**principal: str) -> str:
     return json.dumps({"Statement": [{"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}]})
 
 
+def encryption(algorithm: str, key: str | None) -> dict[str, Any]:
+    """A rule by which a bucket encrypts."""
+    return {"bucketKeyEnabled": True, "applyServerSideEncryptionByDefault": {
+        "sseAlgorithm": algorithm, "kmsMasterKeyId": key}}
+
+
 FAULTS: Mapping[str, list[tuple[str, dict[str, Any]]]] = {
     "customer-keys": [
         ("cloudwatch.LogGroup", {"kmsKeyId": None}), ("sns.Topic", {"kmsMasterKeyId": "alias/aws/sns"}),
         ("rds.Cluster", {"kmsKeyId": FOREIGN}), ("secretsmanager.Secret", {"replicas": [{"kmsKeyId": None}]})],
-    "encrypted": [("rds.Cluster", {"storageEncrypted": None}), ("rds.GlobalCluster", {"storageEncrypted": False})],
+    "encrypted": [
+        ("rds.Cluster", {"storageEncrypted": None}), ("rds.GlobalCluster", {"storageEncrypted": False}),
+        ("s3.BucketServerSideEncryptionConfiguration", {"rules": [encryption("none", None)]})],
     "tls-only": [
         ("s3.BucketPolicy", {"policy": ANYBODY}), ("apigateway.RestApi", {"securityPolicy": "TLS_1_0"}),
         ("rds.ClusterParameterGroup", {"parameters": [{"name": "rds.force_ssl", "value": "0"}]})],
@@ -131,6 +139,18 @@ def test_a_rule_finds_what_breaks_it(rule: str, kind: str, inputs: Mapping[str, 
     (kind, {key: UNKNOWN}) for faults in FAULTS.values() for kind, inputs in faults for key in inputs])
 def test_what_is_given_and_not_known_yet_breaks_nothing(kind: str, inputs: Mapping[str, Any]) -> None:
     assert [*broken(faulty(kind, inputs))] == []
+
+
+def test_only_the_buckets_of_the_access_logs_have_the_key_of_s3_and_no_other() -> None:
+    def changed(rule: Any) -> set[str]:
+        stack = declared_stack(recording("dev"), CASES["dev"])
+        return {name.removeprefix("tap-dev-primary-") for found, name, _ in broken(replace(stack, resources=[
+            replace(each, inputs={"rules": [rule]}) for each in stack.resources
+            if each.kind == "s3.BucketServerSideEncryptionConfiguration" and each.region == "us-east-1"]))
+            if found in ("customer-keys", "encrypted")}
+
+    assert changed(encryption("AES256", None)) == {"receipts-encryption", "control-encryption"}
+    assert changed(encryption("aws:kms", "arn:aws:kms:us-east-1:123456789012:key/k")) == {"logs-encryption"}
 
 
 def test_a_resource_that_nothing_protects_a_gateway_and_a_region_that_lacks_something_are_found() -> None:

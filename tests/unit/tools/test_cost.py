@@ -117,6 +117,12 @@ def test_prod_has_a_reader_and_a_domain_its_checks() -> None:
     assert of(estimate(DOMAIN, "hostedZoneId=Z0123456789ABC"), "hosted zone") == 0 < of(named, "hosted zone")
 
 
+def test_each_request_to_a_bucket_is_logged() -> None:
+    # Sixteen checkers ask for each region's lever every 10 s.
+    added = of(estimate(DOMAIN), "access logs") - of(estimate(), "access logs")
+    assert added == pytest.approx(2 * 16 * 730 * 360 * 0.6e-6 * 0.023)
+
+
 def test_slower_checks_cost_less_and_an_existing_secret_nothing() -> None:
     fast = estimate(DOMAIN)
     slow = estimate(DOMAIN, "healthCheckInterval=30", "recoveryTimeObjective=3600", "databaseSecretArn="
