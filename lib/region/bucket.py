@@ -62,7 +62,6 @@ class SecureBucket(Component, type_name="SecureBucket"):
                 f"{name}-lock", bucket=self.bucket.id, opts=options(depends_on=[versioning]),
                 object_lock_enabled="Enabled",
                 rule={"default_retention": {"mode": "GOVERNANCE", "days": lock_days}}))
-        expires, prefix = ("repairs", REPAIR_FOLDER) if logs else ("logs", "")
         aws.s3.BucketLifecycleConfiguration(
             f"{name}-lifecycle", bucket=self.bucket.id, opts=options(depends_on=[versioning]),
             rules=[{"id": "superseded", "status": "Enabled", "filter": {"prefix": ""},
@@ -70,6 +69,7 @@ class SecureBucket(Component, type_name="SecureBucket"):
                     "abort_incomplete_multipart_upload": {"days_after_initiation": 7}},
                    {"id": "canaries", "status": "Enabled", "filter": {"prefix": CANARY_FOLDER},
                     "noncurrent_version_expiration": {"noncurrent_days": 1}},
-                   {"id": expires, "status": "Enabled", "filter": {"prefix": prefix},
+                   {"id": "repairs" if logs else "logs", "status": "Enabled",
+                    "filter": {"prefix": REPAIR_FOLDER if logs else ""},
                     "expiration": {"days": profile.log_retention_days}}])
         self.register_outputs({"arn": self.arn})

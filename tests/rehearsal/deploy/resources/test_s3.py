@@ -30,3 +30,16 @@ def test_a_bucket_is_emptied_only_if_it_may_be(  # pylint: disable=too-many-posi
 def test_us_east_1_is_not_named(cloud: Cloud, create: Create) -> None:
     create("aws:s3/bucket:Bucket", bucket="b", region="us-east-1")
     assert "LocationConstraint" not in cloud.params("CreateBucket").get("CreateBucketConfiguration", {})
+
+
+def test_access_logs_are_turned_on_read_and_off(cloud: Cloud, engine: Engine, create: Create) -> None:
+    kept = {"TargetBucket": "logs", "TargetPrefix": "b/"}
+    logging = create("aws:s3/bucketLogging:BucketLogging", bucket="b", targetBucket="logs", targetPrefix="b/")
+    cloud.answers["GetBucketLogging"] = {"LoggingEnabled": {**kept, "TargetBucket": "others"}}
+    assert engine.handlers.read(logging) == {"bucket": "b", "targetBucket": "others", "targetPrefix": "b/"}
+    engine.delete(logging)
+    puts = [params["BucketLoggingStatus"] for name, _, params in cloud.calls if name == "PutBucketLogging"]
+    assert puts == [{"LoggingEnabled": kept}, {}]
+    logging.scope["out"].clear()
+    cloud.answers["GetBucketLogging"] = {}
+    assert engine.handlers.read(logging) is None
