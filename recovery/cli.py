@@ -135,6 +135,10 @@ class OpenStack:
         """AWS for the plan of an action. Raises StackError."""
         return Cloud(plan=self.plan(action, to), environment=self.environment)
 
+    def check_account(self) -> None:
+        """See that the credentials are of the stack's account, if STS says so in a region. Raises StackError."""
+        any(self.cloud(Action.ALIGN, site.region).caller() for site in self.stack.sites)
+
     def latest_run(self) -> Run | None:
         """The latest run that a region knows, None if there is none. Raises StoreUnavailable if no region answers."""
         found, unavailable = list[ControlRecord](), list[StoreUnavailable]()
@@ -408,6 +412,7 @@ def abort(context: typer.Context, *, as_json: Json = False) -> None:
     """End a run that has not fenced yet, and so has decided nothing."""
     terminal: Terminal = context.obj
     deployed, ended = terminal.open(), list[str]()
+    deployed.check_account()
     for site in deployed.stack.sites:
         cloud = deployed.cloud(Action.ALIGN, site.region)
         try:
@@ -440,6 +445,7 @@ def resume(context: typer.Context, *, as_json: Json = False) -> None:
 def _pause(terminal: Terminal, wanted: Callable[[float], Pause], *, as_json: bool) -> None:
     """Store a pause in each region that answers. Raises CommandStopped if one does not: its controller goes on."""
     deployed, written, failed = terminal.open(), dict[str, float](), list[str]()
+    deployed.check_account()
     for site in deployed.stack.sites:
         table = deployed.cloud(Action.ALIGN, site.region).table
         try:
@@ -472,6 +478,7 @@ def drill(context: typer.Context, practice: Practice = None, *, to: To = "", as_
     if practice is DrillCommand.FAILOVER and EMULATOR in deployed.outputs:
         raise CommandStopped(REFUSED, "a rehearsal's functions run on without executions that are reserved for them: "
                              "`python -m rehearsal sandbox cut REGION` breaks a region there")
+    deployed.check_account()
     try:
         if practice is DrillCommand.RESTORE:
             restored = drills.restore(deployed.environment, deployed.stack)

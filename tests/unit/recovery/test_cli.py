@@ -12,7 +12,8 @@ import socket
 import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from copy import deepcopy
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -24,8 +25,8 @@ import typer
 from botocore.exceptions import NoCredentialsError, ProfileNotFound
 from rich.console import Console
 
-from contract import DRILL_KEY, OUTPUTS_VARIABLE, PAUSE_KEY, VERSION, OutputsError
-from recovery.cli import DECIDED_AGAIN, GOES_ON, PROGRAM, REPORTS, Terminal, app, ask, connect, console_of, run, user
+from contract import CANARY_PREFIX, DRILL_KEY, OBSERVATION_PREFIX, PAUSE_KEY, VERSION, OutputsError
+from recovery.cli import DECIDED_AGAIN, GOES_ON, PROGRAM, REPORTS, app, ask, connect, console_of, user
 from recovery.doctor.before import BEFORE
 from recovery.doctor.check import Situation
 from recovery.doctor.deployed import DEPLOYED
@@ -35,6 +36,7 @@ from recovery.errors import REACH, SIGN_IN
 from recovery.outputs import ELSEWHERE, FoundOutputs
 from recovery.plan import STEPS, Action
 from recovery.record import Run
+from simulator.metrics import StsClient
 from simulator.scheduler import EPOCH
 from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
 from tests.unit.recovery.doctor.fakes import FINE, Account, needs
@@ -42,57 +44,13 @@ from tests.unit.recovery.drill.drill_world import DrillWorld
 from tests.unit.recovery.fakes import FakeClock, environment_of
 from tests.unit.recovery.report.report_world import ReportWorld
 from tests.unit.recovery.report.report_world import line as repair_line
+from tests.unit.recovery.shell import Result, Shell
 
 HOME, AWAY = EAST, WEST
 
 
 COMMANDS = ("status", "plan", "doctor", "switchover", "failover", "failback", "align", "abort", "pause", "resume",
             "drill", "report", "watch")
-
-
-@dataclass(frozen=True)
-class Result:
-    """The exit code of a command, and what it printed; stderr in lines."""
-
-    code: object
-    out: str
-    err: list[str]
-
-
-@dataclass(kw_only=True)
-class Shell:
-    """Where commands are typed; `world` is what they call."""
-
-    capture: pytest.CaptureFixture[str]
-    outputs: Path
-    world: CalmWorld
-    driver: str = "alice"
-    head: str = ""
-
-    @property
-    def reports(self) -> Path:
-        """Where reports are written."""
-        return self.outputs.parent / "reports"
-
-    def reported(self) -> list[str]:
-        """The actions of which there are reports."""
-        return sorted(each.name.partition("-")[0] for each in self.reports.glob("*.html"))
-
-    def deploy(self, world: CalmWorld, **changes: Any) -> None:
-        """Deploy another stack, and write its outputs."""
-        self.world = world
-        self.outputs.write_text(json.dumps({**world.outputs, **changes}), encoding="utf-8")
-
-    def type(self, line: str, **changes: Any) -> Result:
-        """Run a command, in a process of its own. Its first line, that of the outputs, goes to `head`."""
-        terminal = Terminal(environ={OUTPUTS_VARIABLE: str(self.outputs)}, driver=self.driver, console=console_of,
-                            reports=self.reports, confirm=lambda _: False, connect=lambda _: self.world.recovery())
-        code = self.world.run_task(lambda: run(line.split(), replace(terminal, **changes)))
-        printed = self.capture.readouterr()
-        assert "Traceback" not in printed.out + printed.err
-        lines = printed.err.splitlines()
-        self.head = lines.pop(0) if lines and lines[0].startswith("stack ") else ""
-        return Result(code, printed.out, lines)
 
 
 @pytest.fixture
@@ -912,19 +870,47 @@ def test_an_interrupted_drill_names_the_command_that_restores(drills: Shell, mon
         "recovery: run `python -m recovery drill restore` to make sure that nothing is left broken"])
 
 
+BROKEN = {"region": HOME, "function": "payments-us-east-1", "reserved": 300, "check": "", "inverted": False,
+          "disabled": False, "pause": ""}
+
+
 def test_restore_restores_what_is_left_broken(drills: Shell) -> None:
     world = drills.world
     assert isinstance(world, DrillWorld)
-    broken = {"region": HOME, "function": "payments-us-east-1", "reserved": 300, "check": "", "inverted": False,
-              "disabled": False, "pause": ""}
-    write = partial(world.table_in(AWAY).write_document, DRILL_KEY, {"began": EPOCH, "to": AWAY, "broken": broken})
+    write = partial(world.table_in(AWAY).write_document, DRILL_KEY, {"began": EPOCH, "to": AWAY, "broken": BROKEN})
     world.run_task(write)
     result = drills.type("drill restore --json")
-    assert (result.code, json.loads(result.out)["restored"]) == (0, broken)
+    assert (result.code, json.loads(result.out)["restored"]) == (0, BROKEN)
     assert world.reserved[HOME] == 300
     assert drills.type("drill restore") == Result(0, "nothing was left broken\n", [])
     world.run_task(write)
     assert drills.type("drill restore").out == f"{HOME} is restored\n"
+
+
+# --- Another account
+
+@pytest.mark.parametrize("line", [
+    f"switchover --to {AWAY}", "abort", "pause --minutes 5 --reason x", "resume", "drill switchover --yes",
+    "drill restore"])
+def test_no_command_writes_into_a_stack_of_the_same_names_in_another_account(
+        drills: Shell, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    world = drills.world
+    assert isinstance(world, DrillWorld)
+    if line == "abort":
+        world.claim(Action.SWITCHOVER, driver="bob")
+    if line == "drill restore":
+        world.run_task(partial(world.table_in(AWAY).write_document, DRILL_KEY,
+                               {"began": EPOCH, "to": AWAY, "broken": BROKEN}))
+
+    def written() -> Any:  # by commands: looks and their canaries go on
+        return deepcopy((world.reserved, {region: {key: item for key, item in view.items() if not key.startswith(
+            (CANARY_PREFIX, OBSERVATION_PREFIX))} for region, view in world.table.views.items()}))
+
+    before = written()
+    monkeypatch.setattr(StsClient, "get_caller_identity", lambda _: {"Arn": "arn:aws:sts::999999999999:user/eve"})
+    assert drills.type(line) == Result(2, "", [
+        "recovery: the stack is in account 123456789012, and you are signed in as arn:aws:sts::999999999999:user/eve"])
+    assert written() == before
 
 
 # --- Doctor

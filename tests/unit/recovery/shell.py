@@ -1,0 +1,56 @@
+"""Commands of recovery, typed in a world that answers them."""
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contract import OUTPUTS_VARIABLE
+from recovery.cli import Terminal, console_of, run
+from tests.unit.recovery.calm_world import CalmWorld
+
+
+@dataclass(frozen=True)
+class Result:
+    """The exit code of a command, and what it printed; stderr in lines."""
+
+    code: object
+    out: str
+    err: list[str]
+
+
+@dataclass(kw_only=True)
+class Shell:
+    """Where commands are typed; `world` is what they call."""
+
+    capture: pytest.CaptureFixture[str]
+    outputs: Path
+    world: CalmWorld
+    driver: str = "alice"
+    head: str = ""
+
+    @property
+    def reports(self) -> Path:
+        """Where reports are written."""
+        return self.outputs.parent / "reports"
+
+    def reported(self) -> list[str]:
+        """The actions of which there are reports."""
+        return sorted(each.name.partition("-")[0] for each in self.reports.glob("*.html"))
+
+    def deploy(self, world: CalmWorld, **changes: Any) -> None:
+        """Deploy another stack, and write its outputs."""
+        self.world = world
+        self.outputs.write_text(json.dumps({**world.outputs, **changes}), encoding="utf-8")
+
+    def type(self, line: str, **changes: Any) -> Result:
+        """Run a command, in a process of its own. Its first line, that of the outputs, goes to `head`."""
+        terminal = Terminal(environ={OUTPUTS_VARIABLE: str(self.outputs)}, driver=self.driver, console=console_of,
+                            reports=self.reports, confirm=lambda _: False, connect=lambda _: self.world.recovery())
+        code = self.world.run_task(lambda: run(line.split(), replace(terminal, **changes)))
+        printed = self.capture.readouterr()
+        assert "Traceback" not in printed.out + printed.err
+        lines = printed.err.splitlines()
+        self.head = lines.pop(0) if lines and lines[0].startswith("stack ") else ""
+        return Result(code, printed.out, lines)
