@@ -246,6 +246,7 @@ def interrupts() -> Iterator[None]:
 def test_the_module_is_a_program_and_an_interrupt_at_its_end_is_silent(
         monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["recovery", "--version"])
+    monkeypatch.delitem(sys.modules, "recovery.__main__", raising=False)  # another test may have imported it
     with pytest.raises(SystemExit) as ended:
         runpy.run_module("recovery", run_name="__main__")
     assert (ended.value.code, signal.getsignal(signal.SIGINT)) == (0, signal.SIG_DFL)
