@@ -1,8 +1,9 @@
 """Finds what an interrupted `up` has made and not written down, and takes it into the stack's state.
 
-Pulumi notes each creation before it begins. Of one that was interrupted it knows the inputs only: the next `up` makes
-the resource once more, and fails where a name is taken. `make adopt STACK=prod` says what exists of each; with
-ARGS=--yes it puts that into the state, removes the notes, and lets `pulumi refresh` read the rest.
+Pulumi notes each creation before it begins. Of one that was interrupted it knows the inputs only, or id and outputs,
+too, if the answer came just before: the next `up` makes the resource once more, and fails where a name is taken. `make
+adopt STACK=prod` says what exists of each; with ARGS=--yes it puts that into the state, removes the notes, and lets
+`pulumi refresh` read the rest.
 """
 import argparse
 import json
@@ -14,7 +15,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from rehearsal.deploy.provider.handlers import Handlers, ProviderConfig, Resource, short_name
+from rehearsal.deploy.provider.handlers import Handlers, ProviderConfig, short_name
 from rehearsal.deploy.provider.values import NO_PROVIDER, provider_config, shown
 from rehearsal.deploy.resources import RESOURCE_TYPES
 from rehearsal.deploy.resources.model import DeployTarget
@@ -38,30 +39,20 @@ class AwsClients:
 
 @dataclass(frozen=True)
 class Interrupted:
-    """An interrupted creation: what the state notes of it, and what of it exists, if anything does.
+    """An interrupted creation: what the state notes of it, and the state of what exists, if anything does.
 
     `known`: whether it can be looked for.
     """
 
     note: Mapping[str, Any]
-    found: Resource | None
-    known: bool
-
-    @property
-    def urn(self) -> str:
-        """Its URN."""
-        return str(self.note["resource"]["urn"])
-
-    def record(self) -> dict[str, Any]:
-        """The state of what exists: AWS's provider reads the rest by the id that it imports by."""
-        assert self.found  # noqa: S101
-        by = self.found.type.adoption.import_id
-        return {**self.note["resource"], "id": self.found.evaluate(by) if by else self.found.scope["id"]}
+    record: Mapping[str, Any] | None
+    known: bool = True
 
     def __str__(self) -> str:
-        what = f"{short_name(self.note['resource']['type'])} {self.urn.rpartition('::')[2]}"
-        return f"{what}: " + (f"exists, {self.found.scope['id']}" if self.found else "does not exist" if self.known
-                              else "cannot be looked for; if `up` says that it exists, delete it")
+        noted = self.note["resource"]
+        return f"{short_name(noted['type'])} {noted['urn'].rpartition('::')[2]}: " + (
+            f"exists, {self.record['id']}" if self.record else "does not exist" if self.known
+            else "cannot be looked for; if `up` says that it exists, delete it")
 
 
 def interrupted(state: Mapping[str, Any], clients: Callable[[str | None], Any] = AwsClients) -> Iterator[Interrupted]:
@@ -77,10 +68,13 @@ def interrupted(state: Mapping[str, Any], clients: Callable[[str | None], Any] =
         """Type and region: the same id in another region is another resource."""
         return each["type"], providers.get(each.get("provider", "").rpartition("::")[0], {}).get("region", "")
 
-    taken = {(place(each), each.get("id", "")) for each in resources}
-    for note in state.get("pending_operations") or ():
+    creations = [each for each in state.get("pending_operations") or ()
+                 if each["type"] == CREATING and each["resource"]["type"] in RESOURCE_TYPES]
+    taken = {(place(each), each.get("id", "")) for each in (*resources, *(note["resource"] for note in creations))}
+    for note in creations:
         noted, token = note["resource"], note["resource"]["type"]
-        if note["type"] != CREATING or token not in RESOURCE_TYPES:
+        if noted.get("id"):  # AWS has answered, and the engine was interrupted before it removed the note
+            yield Interrupted(note, noted)
             continue
         inputs = providers.get(noted.get("provider", "").rpartition("::")[0], {})
         config = provider_config(token, inputs) if "region" in inputs else NO_PROVIDER
@@ -90,7 +84,9 @@ def interrupted(state: Mapping[str, Any], clients: Callable[[str | None], Any] =
         found = handlers.find(resource, {identifier for where, identifier in taken if where == place(noted)})
         if found:
             taken.add((place(noted), resource.scope["id"]))
-        yield Interrupted(note, resource if found else None, known=bool(kind.read) or not kind.service)
+        # AWS's provider reads the rest by the id that it imports by.
+        by = resource.evaluate(kind.adoption.import_id or "id") if found else ""
+        yield Interrupted(note, {**noted, "id": by} if found else None, known=bool(kind.read) or not kind.service)
 
 
 def _handlers(config: ProviderConfig, clients: Any) -> Handlers:
@@ -109,12 +105,12 @@ def adopt(stack: str, *, yes: bool, pulumi: Pulumi = run,
     state = document["deployment"]
     creations = list(find(state))
     if creations and yes:
-        found = [each for each in creations if each.found]
-        state["resources"] = [*state["resources"], *(each.record() for each in found)]
+        found = [each.record for each in creations if each.record]
+        state["resources"] = [*state["resources"], *found]
         state["pending_operations"] = [note for note in state["pending_operations"] if note["type"] != CREATING]
         pulumi("stack", "import", "--stack", stack, text=json.dumps(document))
         if found:
-            targets = (part for each in found for part in ("--target", each.urn))
+            targets = (part for each in found for part in ("--target", each["urn"]))
             pulumi("refresh", "--yes", "--skip-preview", *targets, "--stack", stack)
     return list(map(str, creations))
 

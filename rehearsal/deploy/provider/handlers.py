@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.paginate import PageIterator
 
 from contract import EMULATED_ACCOUNT
 from rehearsal.aws.clients import EmulatorClients
@@ -151,10 +152,7 @@ class Handlers:
         if kind.adoption.lookup:
             self.call(resource, kind.adoption.lookup)
             return list(resource.evaluate(kind.adoption.ids) or ())
-        client = self.clients(kind.service, scope["region"]) if kind.service else None
-        return [str(name) for operation, where in kind.listings.items()
-                for name in evaluate(where, operation(self.clients, scope["region"]) if callable(operation)
-                                     else getattr(client, operation)()) or ()]
+        return listed(self.clients, kind, scope["region"])
 
     def adopt(self, resource: Resource) -> dict[str, Any] | None:
         """Read one of which only the inputs are known, and the id by which AWS's provider imports it."""
@@ -163,25 +161,36 @@ class Handlers:
         scope["id"] = next(iter(found), "")
         held = self.read(resource) if scope["id"] else None
         if held is not None:
-            # Outputs and id are described by the answer to the creation, whose one structure is what was found.
-            names = re.findall(r"\bout\.(\w+)\.", " ".join([kind.id, *kind.outputs.values()]))
-            scope["out"] = {**dict.fromkeys(names, scope.get("found")), **scope["out"]}
-            scope["id"] = resource.evaluate(kind.id) or scope["id"]
+            self._identify(resource)
             for call in kind.after_create:
                 if str(call.operation).startswith("describe"):
                     self.call(resource, call)
         return held
 
+    def _identify(self, resource: Resource) -> None:
+        """Give what was read the id that its creation would have given it.
+
+        Outputs and id are described by the answer to the creation, whose one structure is what was found.
+        """
+        kind, scope = resource.type, resource.scope
+        names = re.findall(r"\bout\.(\w+)\.", " ".join([kind.id, *kind.outputs.values()]))
+        scope["out"] = {**dict.fromkeys(names, scope.get("found")), **scope["out"]}
+        scope["id"] = resource.evaluate(kind.id) or scope["id"]
+
     def find(self, resource: Resource, taken: Collection[str]) -> bool:
         """Look for one of which only the inputs are known, and give it its id. Ids that are `taken` are others'."""
         kind, scope = resource.type, resource.scope
+        # An id made of inputs tells it apart. Otherwise what it is created with must agree; more may not be done yet.
+        told = set() if "out" not in kind.id else {
+            key for key in scope["in"] if key in inputs_in(kind.create.expressions()) or self._sent(kind, key)}
         for identifier in self.candidates(resource) if kind.read else ():
             scope["id"], scope["out"] = identifier, {}
-            held = self.read(resource) if identifier not in taken else None
-            named = "out" not in kind.id  # an id made of inputs tells it apart; otherwise all inputs must agree
-            if held is not None and held.get(TAGS, scope["tags"]) == scope["tags"] and (
-                    named or all(scope["in"].get(key) == value for key, value in held.items() if key != TAGS)):
-                return True
+            held = self.read(resource)
+            if held is not None and held.pop(TAGS, scope["tags"]) == scope["tags"] and (
+                    all(scope["in"][key] == held[key] for key in told & held.keys())):
+                self._identify(resource)
+                if scope["id"] not in taken:
+                    return True
         return False
 
     def changes(self, resource: Resource, before: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
@@ -277,8 +286,8 @@ class Handlers:
         for path, value in params.items():
             if value is not None:
                 set_path(given, path, value)
-        answer: Mapping[str, Any] = getattr(client, call.operation)(**coerce(shape, given, resource.type.renames))
-        return answer
+        pages = _pages(client, call.operation, **coerce(shape, given, resource.type.renames))
+        return pages.build_full_result() if isinstance(pages, PageIterator) else next(iter(pages))
 
     def _known(self, kind: ResourceType, inputs: Iterable[str]) -> set[str]:
         """Those of the inputs that the type takes."""
@@ -302,6 +311,20 @@ def resource_type_of(token: str, name: str) -> ResourceType:
     if token not in RESOURCE_TYPES:
         raise DeploymentError(f"{name}: the rehearsal does not support the resource type {token}")
     return RESOURCE_TYPES[token]
+
+
+def listed(clients: EmulatorClients, kind: ResourceType, region: str) -> list[str]:
+    """The ids of all resources of a type in a region, if it can be listed."""
+    pages = ((where, page) for operation, where in kind.listings.items() for page in (
+        [operation(clients, region)] if callable(operation) else _pages(clients(kind.service, region), operation)))
+    return [str(identifier) for where, page in pages for identifier in evaluate(where, page) or ()]
+
+
+def _pages(client: Any, operation: str, **params: Any) -> Any:
+    """All pages of an operation's answer."""
+    if client.can_paginate(operation):
+        return client.get_paginator(operation).paginate(**params)
+    return [getattr(client, operation)(**params)]
 
 
 def given_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -89,11 +89,13 @@ RESOURCE_TYPES = {
             "mapPublicIpOnLaunch": (
                 Call("modify_subnet_attribute", {"MapPublicIpOnLaunch.Value": "in.mapPublicIpOnLaunch"}),), **_TAGS},
         listings={"describe_subnets": "Subnets[].SubnetId"}, delete=(Call("delete_subnet"),)),
+    # Every VPC has one more, its main table.
     "aws:ec2/routeTable:RouteTable": ResourceType(
         "ec2", Call("create_route_table", _tagged("route-table")), id="out.RouteTable.RouteTableId",
         read=(Call("describe_route_tables", {"RouteTableIds": "[id]"}),), found="out.RouteTables[0]",
         replace=words("vpcId"), update=_TAGS,
-        listings={"describe_route_tables": "RouteTables[].RouteTableId"}, delete=(Call("delete_route_table"),)),
+        listings={"describe_route_tables": "RouteTables[?!(Associations[?Main])].RouteTableId"},
+        delete=(Call("delete_route_table"),)),
     "aws:ec2/routeTableAssociation:RouteTableAssociation": ResourceType(
         "ec2", Call("associate_route_table"), id="out.AssociationId",
         read=(Call("describe_route_tables", {"RouteTableIds": "[in.routeTableId]"}),),

@@ -31,12 +31,12 @@ RESOURCE_TYPES = {
             "enableKeyRotation": (Call("enable_key_rotation", when="in.enableKeyRotation"),
                                   Call("disable_key_rotation", when="!in.enableKeyRotation")), **_UPDATE},
         delete=(_DELETE,)),
-    # A call to the region of the primary key.
+    # A call to the region of the primary key, whose id it has.
     "aws:kms/replicaKey:ReplicaKey": ResourceType(
         "kms",
         Call("replicate_key", {"KeyId": "in.primaryKeyArn", "ReplicaRegion": "region"},
              region="split(in.primaryKeyArn, ':')[3]"),
-        id="out.ReplicaKeyMetadata.KeyId", outputs={"keyId": "id", "arn": "out.ReplicaKeyMetadata.Arn"},
+        id="split(in.primaryKeyArn, '/')[1]", outputs={"keyId": "id", "arn": "out.ReplicaKeyMetadata.Arn"},
         read=_READ, found=_FOUND, held=_HELD, replace=words("primaryKeyArn"), update=_UPDATE,
         delete=(_DELETE,)),
     "aws:kms/alias:Alias": ResourceType(

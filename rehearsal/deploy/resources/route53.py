@@ -1,6 +1,6 @@
 """Route 53."""
 
-from rehearsal.deploy.resources.model import Call, ResourceType, Template, words
+from rehearsal.deploy.resources.model import Call, ResourceType, words
 
 _RECORD_SET = (
     "{Name: in.name, Type: in.type, TTL: in.ttl, ResourceRecords: in.records[].{Value: @}, "
@@ -34,7 +34,7 @@ RESOURCE_TYPES = {
         delete=(Call("delete_hosted_zone"),)),
     "aws:route53/record:Record": ResourceType(
         "route53", _change("in.allowOverwrite && 'UPSERT' || 'CREATE'"),
-        id=Template("{in[zoneId]}_{in[name]}_{in[type]}"), outputs={"fqdn": "in.name"},
+        id="join('_', [in.zoneId, in.name, in.type, in.setIdentifier][?@])", outputs={"fqdn": "in.name"},
         read=(Call("list_resource_record_sets", {"HostedZoneId": "in.zoneId", "StartRecordName": "in.name",
                                                  "StartRecordType": "in.type"}),),
         found="pick(out.ResourceRecordSets, {Name: join('', [trim_dot(in.name), '.']), Type: in.type, "

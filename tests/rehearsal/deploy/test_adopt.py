@@ -57,6 +57,15 @@ def test_one_without_a_name_is_the_one_that_has_its_inputs_and_is_not_known_yet(
     assert lines(cloud, note(NETWORK, cidrBlock="10.1.0.0/16"), resources=(known,)) == ["Vpc thing: does not exist"]
 
 
+def test_one_that_was_answered_is_what_the_state_says_of_it_and_nobody_elses(cloud: Cloud) -> None:
+    answered = note(NETWORK, cidrBlock="10.1.0.0/16")
+    answered["resource"] |= {"id": "vpc-1", "outputs": {"arn": "a"}}
+    state = {"resources": [PROVIDERS], "pending_operations": [note(NETWORK, cidrBlock="10.1.0.0/16"), answered]}
+    first, second = interrupted(state, lambda _endpoint: cloud)
+    assert (str(first), first.record) == ("Vpc thing: does not exist", None)
+    assert (str(second), second.record) == ("Vpc thing: exists, vpc-1", answered["resource"])
+
+
 def test_the_same_name_in_another_region_is_another_resource(cloud: Cloud) -> None:
     east = {**PROVIDERS, "urn": f"{PROVIDER}-east", "inputs": {"region": "us-east-1"}}
     known = {"urn": "urn", "type": ROLE, "id": "r", "provider": f"{PROVIDER}-east::i"}
@@ -110,7 +119,7 @@ def test_only_if_asked_to_what_exists_is_put_into_the_state_and_read(cloud: Clou
 
     cloud.answers["GetAlias"] = {"AliasArn": "arn"}
     found = ["Role thing: exists, r", "Vpc thing: does not exist",
-             "Alias thing: exists, arn:aws:lambda:us-west-2:000000000000:function:f:live"]
+             "Alias thing: exists, f/live"]
     assert adopt("s", yes=False, pulumi=pulumi, find=find) == found
     assert [call[:2] for call in pulumi.calls] == [("stack", "export")]
     assert adopt("s", yes=True, pulumi=pulumi, find=find) == found

@@ -17,9 +17,10 @@ from rehearsal.aws.clients import EmulatorClients
 from rehearsal.aws.emulator import Emulator
 from rehearsal.cli import ROOT
 from rehearsal.deploy import inventory
+from rehearsal.deploy.adopt import CREATING, interrupted
 from rehearsal.deploy.deployment import Deployment
 from rehearsal.deploy.project import Project
-from rehearsal.deploy.provider.handlers import ProviderConfig, Resource
+from rehearsal.deploy.provider.handlers import ProviderConfig, Resource, short_name
 from rehearsal.deploy.provider.server import SIGNATURE
 from rehearsal.deploy.pulumi_engine import PROVIDER
 from rehearsal.deploy.resources import RESOURCE_TYPES
@@ -29,6 +30,9 @@ from tests.rehearsal.stack import EAST, WEST
 CONFIG = {"alarmEmail": "night@example.com", "receiptsLockDays": "1", "backupLock": "true",
           "firewall": "true", "replicationPauses": "true"}
 ARCHIVE, FILE = "0def7320c3a5731c473e5ecbe6d01bc7", "c44067f5952c0a294b673a41bacd8c17"
+HARMLESS = {"DefaultSecurityGroup", "CertificateValidation", "SecretVersion", "Deployment"}  # if created twice
+UNREADABLE = {short_name(token) for token, kind in RESOURCE_TYPES.items() if not kind.read}
+SERVICES = {each.service for each in RESOURCE_TYPES.values()} - {""}
 DIFF = provider_pb2.DiffResponse
 
 
@@ -57,12 +61,14 @@ class PulumiStandIn:
         self._address = address
         self._stubs: dict[str, provider_pb2_grpc.ResourceProviderStub] = {}
         self._tokens = set[str]()
+        self._tags: Mapping[str, str] = {}
         self.made: list[tuple[Any, Any]] = []
         self.failures: list[str] = []
 
     def stub(self, config: ProviderConfig) -> Any:
         """The connection of a provider."""
         if config.region not in self._stubs:
+            self._tags = config.tags or self._tags
             stub: Any = provider_pb2_grpc.ResourceProviderStub(  # connections of their own
                 grpc.insecure_channel(self._address, [("grpc.use_local_subchannel_pool", 1)]))
             given = {"region": config.region, "endpoints": json.dumps([dict(config.endpoints)]),
@@ -80,17 +86,20 @@ class PulumiStandIn:
         checked = stub.Check(provider_pb2.CheckRequest(urn=urn, news=struct(inputs))).inputs
         stub.Create(provider_pb2.CreateRequest(urn=urn, properties=checked, preview=True))
         made = stub.Create(provider_pb2.CreateRequest(urn=urn, properties=checked))
-        self.made.append((stub, provider_pb2.DeleteRequest(
-            id=made.id, urn=urn, properties=made.properties, old_inputs=checked)))
         known = json_format.MessageToDict(checked)
         if token not in self._tokens:
             self._tokens.add(token)
-            self._live(stub, token, {"id": made.id, "urn": urn}, made.properties, checked)
+            checked = self._live(stub, token, {"id": made.id, "urn": urn}, made.properties, checked)
+        self.made.append((stub, provider_pb2.DeleteRequest(
+            id=made.id, urn=urn, properties=made.properties, old_inputs=checked)))
         return Resource(token, name, replace(kind, outputs={key: f"state.{key}" for key in kind.outputs}), {
             "id": made.id, "in": known, "state": json_format.MessageToDict(made.properties)})
 
-    def _live(self, stub: Any, token: str, which: dict[str, Any], state: Struct, inputs: Struct) -> None:
-        """See that nothing differs at once, that a change is told from a replacement, and that tags can be changed."""
+    def _live(self, stub: Any, token: str, which: dict[str, Any], state: Struct, inputs: Struct) -> Struct:
+        """See that nothing differs at once, that a change is told from a replacement, and that tags can be changed.
+
+        Returns the inputs as they are then.
+        """
         kind, known = RESOURCE_TYPES[token], json_format.MessageToDict(inputs)
         read = stub.Read(provider_pb2.ReadRequest(**which, properties=state, inputs=inputs))
         self.expect(which["urn"], "read", read.inputs == inputs)
@@ -105,11 +114,28 @@ class PulumiStandIn:
             stub.Update(provider_pb2.UpdateRequest(**given, preview=True))
             updated = json_format.MessageToDict(stub.Update(provider_pb2.UpdateRequest(**given)).properties)
             self.expect(which["urn"], "update", updated["tagsAll"]["Owner"] == "test")
+            return tagged
+        return inputs
 
     def expect(self, urn: str, what: str, held: bool) -> None:
         """Note what does not hold."""
         if not held:
             self.failures.append(f"{urn}: {what}")
+
+    def lost(self, clients: EmulatorClients) -> set[str]:
+        """The types of which adoption does not find each resource that an interrupted creation has left."""
+        providers = [{"urn": region, "type": "pulumi:providers:aws", "inputs": {
+            "region": region, "endpoints": json.dumps([dict.fromkeys(SERVICES, clients.endpoint)]),
+            "defaultTags": json.dumps({"tags": dict(self._tags)})}} for region in (EAST, WEST)]
+        records = [{"urn": made.urn, "type": made.urn.split("::")[2], "id": made.id,
+                    "inputs": json_format.MessageToDict(made.old_inputs),
+                    "provider": f"{json_format.MessageToDict(made.properties).get('region')}::i"}
+                   for _, made in self.made]
+        creations = ((one, each) for one in records for each in interrupted({
+            "resources": [*providers, *(other for other in records if other is not one)],
+            "pending_operations": [{"type": CREATING, "resource": {**one, "id": ""}}]}, lambda _endpoint: clients))
+        return {short_name(one["type"]) for one, each in creations if not each.record or (
+            each.record["id"] != one["id"] and not RESOURCE_TYPES[one["type"]].adoption.import_id)}
 
     def delete(self) -> None:
         """Delete all that was made, the newest first."""
@@ -144,7 +170,9 @@ def test_every_method_serves_every_type_of_the_program(
     deployment, engine = Deployment(clients, DeployTarget()), PulumiStandIn(address)
     monkeypatch.setattr(deployment.engine, "create", engine.create)
     deployment.up(project)
+    lost = engine.lost(clients)
     engine.delete()
     assert engine.failures == []
+    assert lost == HARMLESS | UNREADABLE | {"SecurityGroupEgressRule"}  # the emulator gives two of them one id
     assert {request.urn.split("::")[2] for _, request in engine.made} == {*RESOURCE_TYPES}
     assert inventory.take(clients, [EAST, WEST]) == before
