@@ -8,14 +8,14 @@ adopt STACK=prod` says what exists of each; with ARGS=--yes it puts that into th
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from rehearsal.deploy.provider.handlers import Handlers, ProviderConfig, short_name
+from rehearsal.deploy.provider.handlers import Handlers, Resource, short_name
 from rehearsal.deploy.provider.values import NO_PROVIDER, provider_config, shown
 from rehearsal.deploy.resources import RESOURCE_TYPES
 from rehearsal.deploy.resources.model import DeployTarget
@@ -61,12 +61,16 @@ def interrupted(state: Mapping[str, Any], clients: Callable[[str | None], Any] =
     Raises WrongAccount, and DeploymentError or the errors of boto3 if AWS cannot be asked.
     """
     resources = state.get("resources") or []
-    providers = {each["urn"]: each.get("inputs", {}) for each in resources
-                 if each["type"].startswith("pulumi:providers:")}
+    providers: dict[str, Mapping[str, Any]] = {
+        each["urn"]: each.get("inputs", {}) for each in resources if each["type"].startswith("pulumi:providers:")}
+
+    def provider(each: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The inputs of a resource's provider."""
+        return providers.get(each.get("provider", "").rpartition("::")[0], {})
 
     def place(each: Mapping[str, Any]) -> tuple[str, str]:
         """Type and region: the same id in another region is another resource."""
-        return each["type"], providers.get(each.get("provider", "").rpartition("::")[0], {}).get("region", "")
+        return each["type"], provider(each).get("region", "")
 
     creations = [each for each in state.get("pending_operations") or ()
                  if each["type"] == CREATING and each["resource"]["type"] in RESOURCE_TYPES]
@@ -76,23 +80,26 @@ def interrupted(state: Mapping[str, Any], clients: Callable[[str | None], Any] =
         if noted.get("id"):  # AWS has answered, and the engine was interrupted before it removed the note
             yield Interrupted(note, noted)
             continue
-        inputs = providers.get(noted.get("provider", "").rpartition("::")[0], {})
-        config = provider_config(token, inputs) if "region" in inputs else NO_PROVIDER
-        kind = RESOURCE_TYPES[token]
-        handlers = _handlers(config, clients(config.endpoints.get(kind.service)))
-        resource = handlers.resource(token, noted["urn"].rpartition("::")[2], config, shown(noted["inputs"]))
-        found = handlers.find(resource, {identifier for where, identifier in taken if where == place(noted)})
+        others = {identifier for where, identifier in taken if where == place(noted)}
+        found = _look_for(noted, provider(noted), others, clients)
         if found:
-            taken.add((place(noted), resource.scope["id"]))
+            taken.add((place(noted), found.scope["id"]))
         # AWS's provider reads the rest by the id that it imports by.
-        by = resource.evaluate(kind.adoption.import_id or "id") if found else ""
-        yield Interrupted(note, {**noted, "id": by} if found else None, known=bool(kind.read) or not kind.service)
+        record = {**noted, "id": found.evaluate(found.type.adoption.import_id or "id")} if found else None
+        yield Interrupted(note, record, known=bool(RESOURCE_TYPES[token].read) or not RESOURCE_TYPES[token].service)
 
 
-def _handlers(config: ProviderConfig, clients: Any) -> Handlers:
+def _look_for(noted: Mapping[str, Any], inputs: Mapping[str, Any], others: Collection[str],
+              clients: Callable[[str | None], Any]) -> Resource | None:
+    """What AWS has of a resource, by the inputs that are noted and those of its provider; `others` are not it."""
+    token = noted["type"]
+    config = provider_config(token, inputs) if "region" in inputs else NO_PROVIDER
+    aws = clients(config.endpoints.get(RESOURCE_TYPES[token].service))
     for account in config.accounts:
-        require_account(account, clients, config.region)
-    return Handlers(clients, DeployTarget())
+        require_account(account, aws, config.region)
+    handlers = Handlers(aws, DeployTarget())
+    resource = handlers.resource(token, noted["urn"].rpartition("::")[2], config, shown(noted["inputs"]))
+    return resource if handlers.find(resource, others) else None
 
 
 def adopt(stack: str, *, yes: bool, pulumi: Pulumi = run,
