@@ -47,22 +47,22 @@ from tools.migrate import MigrationFailed, migrate
 
 PAGE = Path("docs/privileges.md")
 NOT_ENFORCED: Mapping[str, str] = {
-    "s3:ListBucket": "S3 answers 403 in place of 404 for what is missing; the emulator answers 404",
-    "kms:": "test_roles.py: the emulator asks no role for a key",
+    "s3:ListBucket": "without it S3 answers 403 instead of 404 for a missing object; the emulator answers 404",
+    "kms:": "test_roles.py: the emulator checks no permissions of keys",
     "logs:": "test_roles.py: the emulator writes the logs itself",
     "ec2:": "test_roles.py: the emulator makes no network interface",
     "xray:": "test_roles.py: the emulator traces nothing",
 }
 """Actions that the emulator does not ask for, and what fails without them."""
-NO_FUNCTION = "test_roles.py: the emulator assumes no role of a service"
+NO_FUNCTION = "test_roles.py: the emulator assumes no service roles"
 """What fails without the permissions of a role that no function has."""
 HEAD = """# Permissions
 
 What each role in a region may do, and what fails without it. `make privileges` writes this page: in a rehearsal it
-takes one action after another out of a role, has the function do its work, and names the first thing that fails. What
-the emulator does not enforce has the unit test that fails, or what AWS answers, instead. The gate fails if the page
-lists other permissions than the program has. `make privileges` also tries as each role what it must not do
-(`tests/integration/test_stolen_role.py`).
+removes one action at a time from a role, has the function do its work, and names the first thing that fails. For
+actions that the emulator does not enforce, the page names the unit test that fails instead, or what AWS answers. The
+gate fails if the page and the program's permissions differ. `make privileges` also tries, as each role, what it must
+not do (`tests/integration/test_stolen_role.py`).
 
 | role | action | without it |
 |---|---|---|

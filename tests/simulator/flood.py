@@ -74,7 +74,7 @@ def figures() -> dict[str, tuple[str, str]]:
         "requests/s until a pulled lever is not seen": both(lambda each: needed(each, LEVER_THRESHOLD), address),
         f"requests/s that hold {EXECUTIONS} executions while S3 hangs": (
             f"{EXECUTIONS / HUNG_SECONDS:.0f}", "none: without the path no function runs"),
-        "executions that whoever knows the path holds": (
+        "executions held by someone who knows the path": (
             f"{KEYLESS.rate * HUNG_SECONDS:,.0f}", f"{RATE * HEALTH_SECONDS:.0f}")}
 
 
