@@ -229,7 +229,8 @@ domain_name = matching(rf"(?=.{{1,{CERTIFICATE_NAME_LIMIT}}}$)({_LABEL}\.)+[a-z]
                        f"must be a lower-case DNS name of at most {CERTIFICATE_NAME_LIMIT} characters, such as "
                        "payments.example.com")
 hosted_zone_id = matching("Z[A-Z0-9]{1,31}", "must be the id of a hosted zone, such as Z0123456789ABC")
-# Aurora offers no 15.1, 16.1 and 17.1 any more, and 17.10 without quotes arrives as 17.1.
+# 17.10 without quotes arrives as 17.1. Aurora never had 15.1 and 17.1, and 16.1 cannot be created any more:
+# https://github.com/aws/aws-cdk/pull/37080 (answers of RDS)
 engine_version = matching(r"1[5-7]\.(?!1$)[0-9]{1,2}|18\.[0-9]{1,2}",
                           'must be MAJOR.MINOR of Aurora PostgreSQL 15 to 18 in quotes, such as "17.10", which is '
                           "17.1 without them")

@@ -24,6 +24,7 @@ from tools.clients import WrongAccount, require_account
 from tools.pulumi_cli import Pulumi, PulumiFailed, run
 
 CREATING = "creating"
+REPLACED = "pendingReplacement"  # marks what was deleted to make room for the resource that replaces it
 
 
 class AwsClients:
@@ -60,7 +61,7 @@ def interrupted(state: Mapping[str, Any], clients: Callable[[str | None], Any] =
 
     Raises WrongAccount, and DeploymentError or the errors of boto3 if AWS cannot be asked.
     """
-    resources = state.get("resources") or []
+    resources = [each for each in state.get("resources") or () if not each.get(REPLACED)]
     providers: dict[str, Mapping[str, Any]] = {
         each["urn"]: each.get("inputs", {}) for each in resources if each["type"].startswith("pulumi:providers:")}
 
@@ -113,7 +114,10 @@ def adopt(stack: str, *, yes: bool, pulumi: Pulumi = run,
     creations = list(find(state))
     if creations and yes:
         found = [each.record for each in creations if each.record]
-        state["resources"] = [*state["resources"], *found]
+        names = {each["urn"] for each in found}  # what one of them replaces is gone, or the next `up` deletes it
+        state["resources"] = [
+            *({**each, "delete": True} if each["urn"] in names else each for each in state["resources"]
+              if each["urn"] not in names or not each.get(REPLACED)), *found]
         state["pending_operations"] = [note for note in state["pending_operations"] if note["type"] != CREATING]
         pulumi("stack", "import", "--stack", stack, text=json.dumps(document))
         if found:

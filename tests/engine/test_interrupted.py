@@ -3,11 +3,12 @@
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from rehearsal.aws.clients import CREDENTIALS
+from rehearsal.aws.faults import ApiCall
 from rehearsal.deploy.adopt import adopt
 from rehearsal.deploy.pulumi_engine import YES
 from rehearsal.polling import wait_until
@@ -32,22 +33,38 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(key.upper(), value)
 
 
-def kill_up(world: World, calls: int) -> None:
-    """Begin an `up`, and kill it with all its processes once so many calls were made."""
+def kill_up(world: World, called: Callable[[list[ApiCall]], bool]) -> None:
+    """Begin an `up`, and kill it with all its processes once these calls were made."""
     process = world.pulumi.start("up", *YES)
-    wait_until(lambda: len(world.proxies.calls) >= calls or process.poll() is not None, "calls", PATIENCE, pause=0.002)
+    wait_until(lambda: called(world.proxies.calls) or process.poll() is not None, "calls", PATIENCE, pause=0.002)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     world.pulumi.serve()  # once what was begun is done
 
 
-@pytest.mark.parametrize("calls", MOMENTS)
-def test_what_an_interrupted_up_has_made_is_adopted(
-        world: World, undisturbed: tuple[Counter[str], Counter[str]], calls: int) -> None:
-    kill_up(world, calls)
+def finish(world: World) -> None:
+    """Adopt what was made, and do the rest."""
     world.pulumi("cancel", "--yes")
     adopt("local", yes=True, pulumi=world.run)
     assert not world.pulumi.state().get("pending_operations")
     world.pulumi("up", *YES)
     assert world.pulumi.preview() == []
+
+
+@pytest.mark.parametrize("calls", MOMENTS)
+def test_what_an_interrupted_up_has_made_is_adopted(
+        world: World, undisturbed: tuple[Counter[str], Counter[str]], calls: int) -> None:
+    kill_up(world, lambda made: len(made) >= calls)
+    finish(world)
     assert (world.state(), world.holds()) == undisturbed
+
+
+def test_what_an_interrupted_replacement_has_made_is_adopted(world: World) -> None:
+    world.pulumi.configure({"TapStack:alarmEmail": "night@example.com"})
+    world.pulumi("up", *YES)
+    made = world.state(), world.holds()
+    world.proxies.calls.clear()
+    world.pulumi.configure({"TapStack:alarmEmail": "day@example.com"})
+    kill_up(world, lambda made: any(each.operation == "Subscribe" for each in made))
+    finish(world)
+    assert (world.state(), world.holds()) == made

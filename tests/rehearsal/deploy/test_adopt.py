@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rehearsal.deploy import adopt as module
-from rehearsal.deploy.adopt import adopt, interrupted, main
+from rehearsal.deploy.adopt import REPLACED, adopt, interrupted, main
 from rehearsal.errors import DeploymentError
 from tests.rehearsal.cloud import ENDPOINT, Cloud, refusal
 from tools.clients import WrongAccount
@@ -98,7 +98,8 @@ class Pulumi:
     """Exports a state, and records what else it is asked to do."""
 
     def __init__(self, *notes: Mapping[str, Any]) -> None:
-        self.exported = {"version": 3, "deployment": {"resources": [PROVIDERS], "pending_operations": list(notes)}}
+        self.exported: dict[str, Any] = {
+            "version": 3, "deployment": {"resources": [PROVIDERS], "pending_operations": list(notes)}}
         self.imported: dict[str, Any] = {}
         self.calls: list[tuple[str, ...]] = []
 
@@ -127,6 +128,16 @@ def test_only_if_asked_to_what_exists_is_put_into_the_state_and_read(cloud: Clou
     assert [each["type"] for each in pulumi.imported["pending_operations"]] == ["updating"]
     assert pulumi.calls[-1][:3] == ("refresh", "--yes", "--skip-preview")
     assert pulumi.calls[-1].count("--target") == 2
+
+
+def test_one_that_replaces_another_is_not_taken_for_it(cloud: Cloud) -> None:
+    old = {"urn": note(ROLE)["resource"]["urn"], "type": ROLE, "id": "r", "provider": f"{PROVIDER}::i"}
+    for marks, left in (({REPLACED: True}, []), ({"id": "other"}, [{**old, "id": "other", "delete": True}])):
+        pulumi = Pulumi(note(ROLE, name="r"))
+        pulumi.exported["deployment"]["resources"].append(old | marks)
+        assert adopt("s", yes=True, pulumi=pulumi, find=lambda state: interrupted(state, lambda _endpoint: cloud)) == [
+            "Role thing: exists, r"]
+        assert pulumi.imported["resources"] == [PROVIDERS, *left, {**note(ROLE, name="r")["resource"], "id": "r"}]
 
 
 def test_the_exit_code_says_whether_something_is_left_to_adopt(
