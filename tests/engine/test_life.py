@@ -78,6 +78,7 @@ def test_a_first_up_that_failed_leaves_what_the_stack_was_deployed_as(world: Wor
     with pytest.raises(DeploymentError):
         world.pulumi("up", *YES)
     world.fail(0.0)
+    assert world.outputs() == {}
     made = world.state()
     world.pulumi.configure({"TapStack:primaryRegion": WEST, "TapStack:drRegion": EAST})
     for words in (["preview"], ["up", *YES]):
