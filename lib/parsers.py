@@ -128,7 +128,7 @@ def zones(text: str) -> tuple[str, ...]:
     """The names of three availability zones."""
     found = tuple(text.split(","))
     if len(set(found)) != ZONES or not all(re.fullmatch("[a-z]+(-[a-z]+)+-[0-9][a-z]", zone) for zone in found):
-        raise ValueError(f"must be {ZONES} zones with commas between them, such as us-east-1a,us-east-1b,us-east-1c")
+        raise ValueError(f"must be {ZONES} zones separated by commas, such as us-east-1a,us-east-1b,us-east-1c")
     return found
 
 
@@ -220,7 +220,7 @@ def changes(text: str) -> Mapping[str, str]:
     """Keys and values: `drRegion=eu-west-1 profile=prod`."""
     pairs = [part.partition("=") for part in text.split()]
     if not all(key and equals for key, equals, _ in pairs):
-        raise ValueError("must be KEY=VALUE, with spaces between several")
+        raise ValueError("must be KEY=VALUE, several separated by spaces")
     return MappingProxyType({key: value for key, _, value in pairs})
 
 

@@ -128,7 +128,7 @@ def optional(key: str, parse: Parser[T], description: str, **more: Any) -> T | N
 
 def zones(key: str, region: str) -> tuple[str, ...]:
     """Declare the availability zones of the region that the key `region` names."""
-    return setting(key, parsers.zones, f"Three availability zones of {region}, with commas between them.",
+    return setting(key, parsers.zones, f"Three availability zones of {region}, separated by commas.",
                    lambda texts: ",".join(texts[region] + letter for letter in "abc"), unset="its zones a, b and c",
                    fixed="the subnets, and the database in them, would be replaced")
 
@@ -163,8 +163,8 @@ class ProtectionSettings:
         {profile.name: str(profile.retain).lower() for profile in PROFILES.values()}, variable=None)
     receipts_days: int = setting(
         "receiptsLockDays", parsers.whole(0, 36_500),
-        "Days for which no version of a receipt can be deleted, except by who may bypass governance; 0 is no lock, and "
-        "what was locked stays so until its time.", {"dev": "0", "prod": "35"}, variable=None)
+        "Days for which no version of a receipt can be deleted, except with the right to bypass governance; 0 sets no "
+        "lock, but existing locks stay until they end.", {"dev": "0", "prod": "35"}, variable=None)
     backups: bool = setting(
         "backupLock", parsers.one_of(_FLAGS),
         "true or false: whether backups can be deleted only after their retention, unless the vault's lock is removed.",
@@ -197,8 +197,8 @@ class PrimarySettings(RegionSettings):
         {"dev": "1", "prod": "2"})
     key_origin: str | None = optional(
         "primaryKeyOrigin", parsers.key_arn,
-        "ARN of the key that the primary region's key is a replica of, once that key's region was replaced; `make "
-        "replace` writes it.", unset="none: the primary region has the original", fixed=ANOTHER_KEY)
+        "ARN of the original of the primary region's key, if the original's region was replaced; `make replace` "
+        "writes it.", unset="none: the primary region has the original", fixed=ANOTHER_KEY)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,8 +224,8 @@ class DatabaseSettings:
 
     instance_class: str = setting(
         "databaseInstanceClass", parsers.instance_class,
-        "Class of the database instances: db.serverless, or a Graviton class such as db.r7g.large, whose memory, "
-        "connections and speed are there before a failover.",
+        "Class of the database instances: db.serverless, or a Graviton class such as db.r7g.large, which has "
+        "all its memory, connections and speed before a failover.",
         {"dev": SERVERLESS, "prod": "db.r7g.large"}, output="database_class")
 
     engine_version: str = setting(
@@ -286,7 +286,7 @@ class HealthCheckSettings:
         output="look_interval")
     path: int = setting(
         "checkPath", parsers.whole(1, 1_000_000),
-        "Number of the secret path that health checks ask: one more rotates it; the one before is still served.", "1",
+        "Number of the health checks' secret path: raise it by one to rotate it; the previous one still works.", "1",
         variable=None)
 
 
@@ -302,7 +302,7 @@ class Objectives:
         "recoveryPointObjective", parsers.whole(0, 86_400),
         f"Seconds of payments that may be lost; at least {PROVABLE}, unless tableConsistency is strong.",
         lambda texts: str(max(60, provable_loss(int(texts["healthCheckInterval"]), int(texts["lookInterval"])))),
-        unset=f"60, or {PROVABLE} where that is more", output="recovery_point_objective")
+        unset=f"60, or {PROVABLE} if that is more", output="recovery_point_objective")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -314,18 +314,18 @@ class ApiSettings:
     """
 
     rate_limit: int = setting(
-        "apiRateLimit", parsers.whole(1, 1_000_000), "Requests per second of a client.", "100")
+        "apiRateLimit", parsers.whole(1, 1_000_000), "Requests per second that each client may send.", "100")
     burst_limit: int = setting(
-        "apiBurstLimit", parsers.whole(1, 1_000_000), "Burst of requests of a client; not less than apiRateLimit.",
-        "200")
+        "apiBurstLimit", parsers.whole(1, 1_000_000),
+        "Burst of requests that each client may send; not less than apiRateLimit.", "200")
     clients: Mapping[str, tuple[int, ...]] = setting(
         "clients", parsers.clients,
-        "Clients with keys and a usage plan of their own, as an object of the numbers of their keys, two while a "
-        f"client changes to the newer one; {DEFAULT_CLIENT} has key 1 unless it is named.", "{}", variable=None,
+        "Clients with their own keys and usage plan, as an object of key numbers, two while a client changes to the "
+        f"newer key; {DEFAULT_CLIENT} has key 1 unless it is listed.", "{}", variable=None,
         pulumi_type="object")
     authorization: str = setting(
         "apiAuthorization", parsers.one_of({"key": "NONE", "iam": "AWS_IAM"}),
-        "key or iam: what a client needs, its API key, or also a signature (SigV4A) by its IAM role.", "key",
+        "key or iam: whether a client needs only its API key, or also a signature (SigV4A) by its IAM role.", "key",
         variable=None)
     firewall: bool = setting(
         "firewall", parsers.one_of(_FLAGS),
@@ -365,11 +365,11 @@ class Settings:
     # First, because the defaults of others depend on it.
     base_profile: Profile = setting(
         "profile", parsers.one_of(PROFILES),
-        "dev is destroyed without a trace; prod protects its data and has its database's full capacity in each region.",
+        "dev can be destroyed without a trace; prod protects its data and has full database capacity in each region.",
         "dev", output="profile", fixed="the other profile protects its data in another way")
     aws_endpoint: str | None = optional(
         "awsEndpoint", parsers.loopback_url, "URL of an emulator on this machine to use instead of AWS.",
-        fixed="the stack would be looked for in another place, where nothing of it is")
+        fixed="the stack would be looked for elsewhere, where none of it exists")
     account: str = setting(
         "account", parsers.account, "AWS account of the stack, 12 digits; `make init` writes it.",
         lambda texts: EMULATED_ACCOUNT if texts["awsEndpoint"] else "", unset="none: it must be given, except to an "
@@ -413,7 +413,7 @@ class Settings:
         variable=None, pulumi_type="object")
     allow_change: Mapping[str, str] = setting(
         "allowChange", parsers.changes,
-        "Changes of fixed settings that are meant, as KEY=VALUE with spaces between several.", "", variable=None)
+        "Intended changes of fixed settings, as KEY=VALUE, separated by spaces.", "", variable=None)
 
     @property
     def profile(self) -> Profile:
@@ -544,8 +544,8 @@ def _new(settings: Settings) -> Iterator[tuple[str, str]]:
     suffix, stack = settings.environment_suffix, pulumi.get_stack()
     if suffix not in (stack, settings.allow_change.get("environmentSuffix")):
         yield "environmentSuffix", (
-            f"is not the name of the new stack {stack}: with the file of another stack it would overwrite that one. If "
-            f"that is not so, set allowChange to environmentSuffix={suffix}")
+            f"is not the name of the new stack {stack}: if the file is another stack's, the new stack would overwrite "
+            f"that one. If it is not, set allowChange to environmentSuffix={suffix}")
 
 
 def _fixed(deployed: Mapping[str, str], settings: Settings) -> Iterator[tuple[str, str]]:
@@ -555,8 +555,8 @@ def _fixed(deployed: Mapping[str, str], settings: Settings) -> Iterator[tuple[st
     for declared, _ in declarations():
         key, was = declared.key, deployed.get(declared.key)
         if declared.fixed and was not in (None, now[key]) and settings.allow_change.get(key) != now[key]:
-            yield key, (f"the stack was deployed with {was!r}; {declared.fixed}. If that is meant, set allowChange to "
-                        f"{key}={now[key]}")
+            yield key, (f"the stack was deployed with {was!r}; {declared.fixed}. If that is intended, set allowChange "
+                        f"to {key}={now[key]}")
 
 
 def _names(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -638,8 +638,8 @@ def _recovery_point(settings: Settings) -> Iterator[tuple[str, str]]:
 
 def _mode(settings: Settings) -> Iterator[tuple[str, str]]:
     if settings.failover_mode == FailoverMode.AUTOMATIC and not settings.domain_name:
-        yield "failoverMode", ("automatic needs domainName: Route 53's health checks are the second view without which "
-                               "nothing moves")
+        yield "failoverMode", ("automatic needs domainName: a controller acts only if Route 53's health checks agree "
+                               "that the other region is down")
 
 
 def _recovery_time(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -74,9 +74,8 @@ from recovery.web import Feed, serving
 
 UNFINISHED, REFUSED, INTERRUPTED = 1, 2, 130
 PROGRAM = "tapstack"  # as which a shell completes it
-GOES_ON = "run the same command again: it goes on"
-DECIDED_AGAIN = ("nothing is under way now: `status` says what to do, and the same command is decided again on what is "
-                 "so then")
+GOES_ON = "run the same command again: it continues"
+DECIDED_AGAIN = "no move is under way now: `status` says what to do, and the same command decides anew"
 REPORTS = Path("recovery-reports")
 """Where reports are written, for whoever must account for a move: nothing removes them, but those of rehearsals."""
 WIDTH = 80  # columns of a table, where the width of the terminal is unknown; other lines are not broken
@@ -86,18 +85,18 @@ To = Annotated[str, typer.Option("--to", metavar="REGION", help="The region that
 Loss = Annotated[bool, typer.Option(
     ACCEPT_LOSS, help="Begin even if payments will be lost, or if it is unknown how many.")]
 Silent = Annotated[bool, typer.Option(
-    ACCEPT_SILENCE, help="Begin even if the region's API does not answer here; its function says it can pay.")]
+    ACCEPT_SILENCE, help="Begin even if the region's API does not answer, if its function says it can take payments.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask. Required for the profile prod.")]
 Minutes = Annotated[float, typer.Option("--minutes", min=1, max=1440, help="For how long, in minutes.")]
-Why = Annotated[str, typer.Option("--reason", help="Why, for the others.")]
-Interval = Annotated[float, typer.Option("--interval", min=1, help="Seconds from one look to the next.")]
+Why = Annotated[str, typer.Option("--reason", help="The reason, for other operators.")]
+Interval = Annotated[float, typer.Option("--interval", min=1, help="Seconds between two looks.")]
 INTERVAL = 5.0
-Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Of the page; 0: any that is free.")]
-Seconds = Annotated[float, typer.Option(min=1, help="The longest that clients pay, in seconds.")]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port of the page; 0 takes any free port.")]
+Seconds = Annotated[float, typer.Option(min=1, help="How long clients pay at most, in seconds.")]
 NeedsFile = Annotated[typer.FileText | None, typer.Option(
     "--needs", metavar="FILE", help="What the next deployment needs: `python -m tools.needs` prints it (- for stdin).")]
 BeforeUp = Annotated[bool, typer.Option(
-    "--before-up", help="Leave out what the next deployment makes good: differences between the regions.")]
+    "--before-up", help="Leave out differences between the regions, which the next deployment removes.")]
 AFTER = """Example: {command} {example}
 
 Environment: AWS_PROFILE and boto3's other variables say whose credentials are used, TAPSTACK_OUTPUTS names the outputs
@@ -291,7 +290,7 @@ def _watch(terminal: Terminal, deployed: OpenStack, interval: float, *, as_json:
     with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
         while True:
             found = read_status(environment, deployed.stack)
-            at = f"looked at {show.utc(environment.clock.time())}"
+            at = f"as of {show.utc(environment.clock.time())}"
             if as_json:
                 console.print(terminal.typed(json.dumps(found)))
             elif console.is_terminal:
@@ -301,7 +300,7 @@ def _watch(terminal: Terminal, deployed: OpenStack, interval: float, *, as_json:
             environment.clock.sleep(interval)
 
 
-@app.command(epilog=example("watch --web", "0 never; 2 the port cannot be had"))
+@app.command(epilog=example("watch --web", "0 never, since Ctrl-C ends it; 2 the port cannot be used"))
 def watch(context: typer.Context, *, web: Annotated[bool, typer.Option(
               "--web", help="Serve a page to this machine's browser, and to no other machine.")] = False,
           port: Port = 0, interval: Interval = INTERVAL) -> None:
@@ -332,7 +331,7 @@ def plan(context: typer.Context, action: Action, *, to: To = "", as_json: Json =
     planned = cloud.plan
     goes_on, refused = _decide(planned, cloud.facts())
     now = [f"would be refused now, because {each}" for each in reasons(refused)] or [
-        "would go on with the run that is not finished" if goes_on else "would begin now"]
+        "would continue the unfinished run" if goes_on else "would begin now"]
     expected, what = predict(planned.stack, action), f"{action} to {planned.target.region}"
     total, objective = sum(planned.budget().values()), planned.stack.recovery_time_objective
     document = {
@@ -348,18 +347,18 @@ def plan(context: typer.Context, action: Action, *, to: To = "", as_json: Json =
         raise CommandStopped(REFUSED, f"recoveryTimeObjective = {objective}: the plan may take {total:.0f} s")
 
 
-@app.command(epilog=example("doctor", "0 nothing would fail; 1 something would; 2 it could not look"))
+@app.command(epilog=example("doctor", "0 nothing would fail; 1 something would; 2 it could not check"))
 def doctor(context: typer.Context, *, needs: NeedsFile = None, before_up: BeforeUp = False,
            as_json: Json = False) -> None:
-    """List what would fail (exit code 1), and what to do about it; changes nothing. Exit code 2: could not look."""
+    """List what would fail (exit code 1), and what to do about it; changes nothing. Exit code 2: could not check."""
     terminal: Terminal = context.obj
     wanted = None if needs is None else doctors.Needs.read(needs)
     if wanted and wanted.emulated:
-        terminal.warn("awsEndpoint is set: there is no AWS account to look at")
+        terminal.warn("awsEndpoint is set: there is no AWS account to check")
         return
     deployed = terminal.deployed(wanted)
     environment = deployed.environment if deployed else terminal.connect({})
-    with terminal.console(True).status("looking at AWS"):
+    with terminal.console(True).status("checking AWS"):
         found = doctors.examine(environment, terminal.name_servers, needs=wanted,
                                 stack=deployed.stack if deployed else None, before_up=before_up)
     terminal.show(found.document(), _table(found.rows()), *found.lines(), as_json=as_json)
@@ -421,10 +420,11 @@ def abort(context: typer.Context, *, as_json: Json = False) -> None:
             terminal.warn(f"{site.region} does not say whether a run is open: {reason(error)}")
             continue
         if run and run.epoch:
-            raise CommandStopped(REFUSED, f"{run.what} has fenced: it is a decision, and only the next move ends it")
+            raise CommandStopped(REFUSED, f"{run.what} has fenced: it can no longer be aborted, only finished, or "
+                                 "reversed by another move")
         ended += [run.what] if run else []
     if not ended:
-        raise CommandStopped(REFUSED, "there is nothing to end: no run is waiting for its fence")
+        raise CommandStopped(REFUSED, "nothing to abort: no run is waiting for its fence")
     terminal.show({"aborted": ended}, f"aborted: {', '.join(ended)}", as_json=as_json)
 
 
@@ -456,7 +456,7 @@ def _pause(terminal: Terminal, wanted: Callable[[float], Pause], *, as_json: boo
                 terminal.warn(f"{run.what} by {run.driver} has begun, and is not paused: `{COMMAND} abort` ends it "
                               "unless it has fenced")
         except StoreUnavailable as error:
-            failed.append(f"{site.region} was not reached: {reason(error)}: its controller goes on")
+            failed.append(f"{site.region} was not reached: {reason(error)}: nothing changed there")
     if failed:
         raise CommandStopped(UNFINISHED, *failed)
     states = {region: f"paused until {show.utc(until)}" if until else "not paused" for region, until in written.items()}
@@ -537,7 +537,7 @@ def carry_out(terminal: Terminal, action: Action, to: str, *, as_json: bool,
         cloud.notify(f"{finished.action} to {finished.target} is done", f"By {finished.driver}: {finished.why}")
         cloud.start_repair()
     except AwsFailure as error:
-        terminal.warn(f"payments are taken, but afterwards something failed: {error}")
+        terminal.warn(f"payments are taken, but a later step failed: {error}")
     terminal.keep(deployed, deployed.report(finished), as_json=as_json)
     terminal.show(finished.document(), f"done in {(finished.ended or 0) - finished.began:.1f} s", as_json=as_json)
 

@@ -269,8 +269,8 @@ class Controller:
         other = self.cloud.plan.other
         epoch = next_epoch(max(record.epoch, facts.own.ledger_epoch), primary=other == self.cloud.plan.stack.sites[0])
         self.cloud.table.write_record(record.next(region=other.region, epoch=epoch))
-        self._notify(f"{other.region} leads again", f"It has the database's writer, {self.region} led, and the "
-                     f"controller of {other.region} did not change that.")
+        self._notify(f"{other.region} leads again", f"It has the database's writer, but {self.region} led, and "
+                     f"the controller of {other.region} did not correct that.")
 
     def _place_lever(self, facts: Facts, seen: ProbeResult, *, led_away: bool) -> None:
         """Pull this region's lever if it leads, can pay and clients are led away; reset it if it means nothing.

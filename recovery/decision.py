@@ -99,9 +99,9 @@ def misplaced(plan: Plan, facts: Facts) -> str:
     if record is None or facts.writer != region:
         return ""
     if record.region != region:
-        return f"{region} has the database's writer, and {record.region} leads"
+        return f"{region} has the database's writer, but {record.region} leads"
     if facts.own.ledger_epoch > record.epoch:
-        return f"the ledger of {region} has seen epoch {facts.own.ledger_epoch}, and it leads under {record.epoch}"
+        return f"the ledger of {region} has seen epoch {facts.own.ledger_epoch}, but it leads under {record.epoch}"
     return ""
 
 

@@ -55,7 +55,7 @@ def look(environment: Environment, site: Site, segment: str) -> ProbeResult:
     """
     reply = get(environment, f"{site.api_endpoint}/{segment}{HEALTH_PATH}", LIVENESS_TIMEOUT)
     if reply.status in SAYS_NOTHING:
-        return ProbeResult(alive=None, why=f"{SAYS_NOTHING[reply.status]}, which says nothing of its health")
+        return ProbeResult(alive=None, why=f"{SAYS_NOTHING[reply.status]}, which says nothing about its health")
     if reply.why or reply.status != HTTPStatus.OK:
         return ProbeResult(alive=False, ready=False, why=reply.why or f"HTTP {reply.status}")
     return ask_readiness(environment, site)
@@ -72,7 +72,7 @@ def ask_readiness(environment: Environment, site: Site) -> ProbeResult:
     except (ClientError, BotoCoreError, ResponseParserError, OSError) as error:
         return ProbeResult(alive=True, why=f"its function does not answer: {type(error).__name__}")
     if not isinstance(body.get("ready"), bool):
-        return ProbeResult(alive=True, why="its function does not say whether it can pay")
+        return ProbeResult(alive=True, why="its function does not say whether it can take payments")
     found = known(ProbeResult, {**body, "alive": True})
     marks = {region: number for region, number in found.get("marks", {}).items() if isinstance(number, int)}
     return ProbeResult(**{**found, "marks": marks})

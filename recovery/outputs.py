@@ -29,7 +29,7 @@ from recovery.errors import aws_failures
 SANDBOX = "sandbox"
 LOOPBACK = ("127.0.0.1", "localhost")
 SERVICES = ("dynamodb", "rds", "s3")  # an endpoint may be set for one service alone
-ELSEWHERE = "`make outputs STACK=NAME` writes them; `--region REGION --suffix SUFFIX` reads them in that region"
+ELSEWHERE = "`make outputs STACK=NAME` writes them; `--region REGION --suffix SUFFIX` reads them from that region"
 UNITS = {"d": 86400, "h": 3600, "min": 60, "s": 1}  # seconds
 
 
@@ -63,7 +63,7 @@ class FoundOutputs:
         values = self.values
         kind = "a rehearsal" if EMULATOR in values else f"account {account_of(values) or 'unknown'}"
         return (f"stack {values.get('stack_name') or values.get('environment_suffix')}, profile "
-                f"{values.get('profile')}, {kind}; outputs of {age(now - self.written)} ago ({self.where})")
+                f"{values.get('profile')}, {kind}; outputs written {age(now - self.written)} ago ({self.where})")
 
 
 def age(seconds: float) -> str:

@@ -63,12 +63,13 @@ CATCH_UP = Step("caught-up", "wait until its table and its database have caught 
 FENCE = Step("fence", "take leadership under a new epoch", "the table names the region as the leader", 10)
 MOVE_TRAFFIC = Step("traffic", "pull or reset the levers that Route 53 watches",
                     "the object `takeover` exists where it must", 10)
-FAIL_OVER = Step("promote", "make its database the writer, whatever the other region's has",
+FAIL_OVER = Step("promote", "make its database the writer, whatever the other region still has",
                  "its cluster is the writer, and available", PROMOTION[1])
 SWITCH_OVER = Step("promote", "swap the databases' roles", "its cluster is the writer, and available", PROMOTION[1])
 RAISE_EPOCH = Step("epoch", "raise the epoch above any that its ledger has seen",
                    "the leader's epoch is not below the ledger's", 15)
-VERIFY = Step("verify", "make a payment, and see that clients are led here", "it is accepted, and Route 53 agrees", 30)
+VERIFY = Step("verify", "make a payment, and check that clients are led here", "it is accepted, and Route 53 agrees",
+              30)
 
 _BEFORE = frozenset({REJOIN, SNAPSHOT, CATCH_UP})  # the other region still takes payments during these
 _SWAP = (CATCH_UP, FENCE, MOVE_TRAFFIC, SWITCH_OVER, RAISE_EPOCH, VERIFY)
@@ -228,7 +229,8 @@ def unable(plan: Plan, facts: Facts) -> Iterator[Refusal]:
         yield Refusal(f"{target} is not healthy: its API does not answer: {facts.own.why}",
                       silent=facts.own.ready is True)
     elif not facts.own.ready and not _fenced_out(plan, facts):
-        yield Refusal(f"{target} is not healthy: {facts.own.why or 'its function does not say that it can pay'}")
+        why = facts.own.why or "its function does not say that it can take payments"
+        yield Refusal(f"{target} is not healthy: {why}")
     if not (facts.cluster == AVAILABLE or facts.moving) or not facts.instances:
         yield Refusal(f"{target} is not healthy: its database is {facts.cluster or 'missing'}, with "
                       f"{facts.instances} instances available")
@@ -279,8 +281,8 @@ def _losses(plan: Plan, facts: Facts) -> Iterator[Refusal]:
         yield Refusal(f"{other} is not known to be down, and payments that it takes until it is fenced may be lost: "
                       "use switchover", loses=True)
     elif observation.seen and not observation.is_unready:
-        yield Refusal(f"{other} does not answer {plan.target.region}, but Route 53 sees it: only the way between the "
-                      "regions may be cut", loses=True)
+        yield Refusal(f"{other} does not answer {plan.target.region}, but Route 53 sees it: perhaps only the "
+                      "connection between the regions is cut", loses=True)
     yield from exposed(plan, observation, facts.now, objective)
 
 
@@ -288,7 +290,7 @@ def exposed(plan: Plan, observation: Observation, now: float, objective: float) 
     """Whether more would be lost than the objective (seconds), or nobody knows how much."""
     exposure = observation.exposure(plan.stack, now)
     if exposure is None:
-        yield Refusal("unknown lag: it is unknown what would be lost", loses=True)
+        yield Refusal("the lag is unknown, so it is unknown what would be lost", loses=True)
     elif exposure > objective:
         yield Refusal(f"up to {exposure:.0f} s of payments would be lost, and the recovery point objective is "
                       f"{objective} s", loses=True)

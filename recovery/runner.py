@@ -83,7 +83,7 @@ class Hold:
             moved = record.at if plan.action is Action.FAILOVER else 0.0 if plan.action.planned else record.moved
             self.lead(max(record.epoch, intent.facts.own.ledger_epoch), unless_old=not plan.action.planned, moved=moved)
         elif (record.region, record.epoch) != (plan.target.region, self.run.epoch):
-            raise GivenUp(f"{record.region} leads under epoch {record.epoch} since")
+            raise GivenUp(f"{record.region} has taken leadership under epoch {record.epoch} meanwhile")
         self.fenced = self.fenced or Stopwatch(self.cloud.clock)
         return self.run.epoch
 

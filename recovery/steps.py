@@ -94,9 +94,10 @@ def catch_up(steps: AwsSteps, hold: Hold) -> str | None:
     looks = theirs.number if theirs else -1
     began, first = steps.began.setdefault(hold.run.id, (table.now, looks))
     if theirs is None or looks <= first:
-        raise AwsFailure(f"no look of the controller of {other} has arrived in the table of {region} since it began")
+        raise AwsFailure(f"no look of the controller of {other} has arrived in the table of {region} since this step "
+                         "began")
     if cloud.writer() != region and (observation is None or (observation.covered or 0.0) < began):
-        raise AwsFailure(f"no mark that {other} has set since it began has arrived in the ledger of {region}")
+        raise AwsFailure(f"no mark that {other} has set since this step began has arrived in the ledger of {region}")
     return "table and ledger have caught up"
 
 
@@ -123,7 +124,7 @@ def move_traffic(steps: AwsSteps, hold: Hold) -> str:
     if cloud.lever(target) is not needed:
         hold.prove()
         cloud.set_lever(target, pulled=needed)
-    return f"lever in {target.region} {'pulled' if needed else 'at rest'}"
+    return f"lever in {target.region} {'pulled' if needed else 'reset'}"
 
 
 def promote(steps: AwsSteps, hold: Hold) -> str | None:
@@ -146,7 +147,7 @@ def promote(steps: AwsSteps, hold: Hold) -> str | None:
                "TargetDbClusterIdentifier": target.cluster_arn}
     planned, asked = cloud.plan.action.planned, Stopwatch(cloud.clock)
     if hold.run.evidence == Evidence.DEAD and cloud.seen(cloud.plan.other):
-        raise GivenUp(f"Route 53 sees {cloud.plan.other.region} healthy")
+        raise GivenUp(f"Route 53 sees {cloud.plan.other.region} as healthy")
     # AWS requires a switchover to be asked for in the region of the writer.
     asked_in = cloud.plan.other if planned else target
     rds = cloud.environment.clients("rds", asked_in.region, once=True)

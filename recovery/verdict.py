@@ -42,7 +42,7 @@ def judge(status: Report) -> Verdict:
     if under_way and run["epoch"]:
         state = f"{leader} takes payments" if paying else "no region takes payments"
         return Verdict(paying, f"{state}; {run['action']} to {run['target']} by {run['driver']} is not finished; if "
-                       "its driver is dead", _command(run["action"], run["target"]))
+                       "its driver has died", _command(run["action"], run["target"]))
     if paying:
         return _paying(status, leader, other)
     doubt = _doubt(own, standby, leader, other)
@@ -74,7 +74,7 @@ def _doubt(own: Report, standby: Report, leader: str, other: str) -> str:
     """Why it is unknown whether the leader takes payments; empty if it is not."""
     if own["alive"] is False and standby["sees"] is True and not standby["stale"]:
         return (f"{leader} does not answer from here ({own['why']}), and the controller of {other} still sees it: only "
-                "your way there may be cut")
+                "your connection to it may be cut")
     if own["alive"] is not False and own["ready"] is not False:
         return f"it is unknown whether {leader} takes payments: {own['why'] or own['unknown'].get('API', 'no answer')}"
     return ""

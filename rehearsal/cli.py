@@ -52,7 +52,7 @@ def rehearse(
         "--drills", metavar="all|gate|none|NAME[,NAME]",
         help="Recovery drills to run. Default: region-lost, or none with --exec.")] = None,
     fitting: Annotated[bool, typer.Option(
-        "--fitting", help="Leave out the drills that are named and meant for another mode; do nothing if none is left."
+        "--fitting", help="Leave out named drills that are for another mode; do nothing if none is left."
     )] = False,
     factor: Annotated[float, typer.Option(
         help="How many times faster than on AWS the health checks, TTLs and controllers run; work takes its own time.",

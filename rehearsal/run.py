@@ -295,7 +295,7 @@ class Rehearsal:
                 with listening(sandbox.do, self._outputs_file.parent):
                     load.wait_for(acknowledged, ANSWER)
                     self._report.say(
-                        f"{self._parts.clock.monotonic() - self._began:.1f} s after the start a payment is accepted.",
+                        f"{self._parts.clock.monotonic() - self._began:.1f} s after the start a payment was accepted.",
                         "A client pays, until Ctrl-C. From another shell:", "",
                         *(f"  python -m rehearsal sandbox {each}" for each in usage()), "",
                         f"and the operator's own commands: python -m recovery --stack {NAME} status")

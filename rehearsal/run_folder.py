@@ -15,7 +15,7 @@ from rehearsal.errors import ProjectError
 def run_folder(parent: Path, name: str = "") -> Iterator[Path]:
     """A new folder of that name, or of one that no other run has. It is removed at the end.
 
-    Raises ProjectError if it cannot be written, or if a run of that name is going on.
+    Raises ProjectError if it cannot be written, or if a run of that name is under way.
     """
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ def _lock(lock: int, folder: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise ProjectError(f"{folder}: a run of that name is going on") from None
+        raise ProjectError(f"{folder}: a run of that name is under way") from None
 
 
 def require_writable(folder: Path) -> None:

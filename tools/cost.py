@@ -265,7 +265,7 @@ def main(
         return
     console = Console()
     console.print(lines(items, payments, "at least " if unknown else ""))
-    changes = Table("setting", "USD more a month", title="What one more setting changes")
+    changes = Table("setting", "USD more a month", title="What changing one more setting adds")
     for label, dollars in options.items():
         changes.add_row(label, f"{dollars:+.2f}")
     console.print(changes)

@@ -56,7 +56,7 @@ def main(stack: str, arguments: Sequence[str]) -> int:
     try:
         before = resources(stack)
         stays = list(remains(before))
-        print(f"{stack} before: {counted([each for each in before if not each.get('retainOnDelete')])} go")
+        print(f"{stack} before: {counted([each for each in before if not each.get('retainOnDelete')])} will go")
         for line in stays:
             print(f"  remains: {line}")
         if protected := [each for each in before if each.get("protect")]:

@@ -296,7 +296,7 @@ def main(arguments: Sequence[str], pulumi: Pulumi = run, clients: Clients = boto
     parser = argparse.ArgumentParser(prog="replace", description=__doc__)
     for name in ("stack", "lost", "new"):
         parser.add_argument(name)
-    parser.add_argument("--yes", action="store_true", help="do it, and not only show it")
+    parser.add_argument("--yes", action="store_true", help="do it, instead of only showing it")
     given = parser.parse_args(arguments)
     try:
         for line in replace(given.stack, given.lost, given.new, yes=given.yes, pulumi=pulumi, clients=clients):

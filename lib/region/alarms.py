@@ -90,7 +90,7 @@ def alarm_specs(names: Names, peer: Names, settings: Settings) -> list[AlarmSpec
         *(AlarmSpec(key=f"table-errors-{operation.lower()}", what=f"DynamoDB fails in {operation}",
                     namespace="AWS/DynamoDB", metric="SystemErrors", dimensions={**table, "Operation": operation},
                     threshold=0, section="table-errors") for operation in OPERATIONS),
-        *(AlarmSpec(key=f"table-throttles-{kind.lower()}", what=f"DynamoDB refuses a {kind.lower()} for its rate",
+        *(AlarmSpec(key=f"table-throttles-{kind.lower()}", what=f"DynamoDB throttles a {kind.lower()}",
                     namespace="AWS/DynamoDB", metric=f"{kind}ThrottleEvents", dimensions=table, threshold=0,
                     section="table-throttles") for kind in ("Read", "Write")),
         # Emitted in the destination's region, while something is copied.
@@ -109,7 +109,7 @@ def alarm_specs(names: Names, peer: Names, settings: Settings) -> list[AlarmSpec
     if settings.table.consistency == Consistency.EVENTUAL:
         # A strongly consistent table has every payment, and no lag. Each region's controller writes all the time.
         found.append(AlarmSpec(
-            key="table-lag", what=f"The table in {peer.region} lags behind the recovery point, or gets nothing",
+            key="table-lag", what=f"The table in {peer.region} lags behind the recovery point, or receives nothing",
             namespace="AWS/DynamoDB", metric="ReplicationLatency", dimensions={**table, "ReceivingRegion": peer.region},
             statistic="Average", threshold=behind, missing=SILENCE_IS_A_FAILURE))
         # Only the standby knows it. Where it is unknown, a failover would be refused, which is told by that alarm.
@@ -126,11 +126,11 @@ def _database(names: Names, settings: Settings, behind: float) -> list[AlarmSpec
     return [
         AlarmSpec(key="database-capacity", what=f"The cluster is near {busy[1]}", namespace="AWS/RDS", metric=busy[0],
                   dimensions=cluster, statistic="Average", threshold=90, periods=10),
-        AlarmSpec(key="database-connections", what="The cluster is near the connections of its least capacity",
+        AlarmSpec(key="database-connections", what="The cluster is near the connection limit of its least capacity",
                   namespace="AWS/RDS", metric="DatabaseConnections", dimensions=cluster, statistic="Maximum",
                   threshold=int(database.least_connections * 0.9)),
         # Emitted in the reader's region, once a minute.
-        AlarmSpec(key="database-lag", what="The database's copy lags behind the recovery point, or gets nothing",
+        AlarmSpec(key="database-lag", what="The database's copy lags behind the recovery point, or receives nothing",
                   namespace="AWS/RDS", metric="AuroraGlobalDBReplicationLag", dimensions=cluster, statistic="Maximum",
                   threshold=behind, missing=SILENCE_IS_A_FAILURE),
         # AWS's documents disagree on which region emits it, so both have the alarm.

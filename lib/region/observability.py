@@ -42,7 +42,8 @@ class Observability(Component, type_name="Observability"):
         https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/rds-cloud-watch-events.html
         """
         rule = aws.cloudwatch.EventRule(
-            f"{self.name}-database-events", name=names.database_events, description="Tells what the database tells",
+            f"{self.name}-database-events", name=names.database_events,
+            description="Reports the database's failover events",
             event_pattern=json.dumps({
                 "source": ["aws.rds"], "resources": [names.arn("rds", f"cluster:{names.cluster}")],
                 "detail": {"EventCategories": [*DATABASE_EVENTS]}}), opts=self.opts())

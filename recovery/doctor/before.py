@@ -160,7 +160,7 @@ def database_offered(look: Look, needs: Needs, region: str) -> Iterator[Symptom]
                          f"{', '.join(versions) or 'none'}")
 
 
-@BEFORE.add("backup", "Does AWS Backup look after Aurora and DynamoDB?", each_region=True)
+@BEFORE.add("backup", "Does AWS Backup cover Aurora and DynamoDB?", each_region=True)
 def backup_opted_in(look: Look, _needs: Needs, region: str) -> Iterator[Symptom]:
     """Without it nothing is backed up, and no alarm is raised.
 
@@ -199,7 +199,8 @@ def log_role(look: Look, needs: Needs, region: str) -> Iterator[Symptom]:
                       remedy="request more (Service Quotas, apigateway, L-8A5B8E43), or set apiRateLimit lower")
 
 
-@BEFORE.add("names", "Are the names free that may outlive a stack?", each_region=True, unless=Situation.DEPLOYED)
+@BEFORE.add("names", "Are the names free that an earlier stack may still hold?", each_region=True,
+            unless=Situation.DEPLOYED)
 def names_taken(look: Look, needs: Needs, region: str) -> Iterator[Symptom]:
     """What carries the stack's tags is its own: of an `up` that was broken off, or of a stack with the same suffix.
 

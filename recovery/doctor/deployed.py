@@ -43,7 +43,7 @@ def right_account(look: Look, there: Deployed, _region: str) -> Iterator[Symptom
                       remedy="sign in to the stack's account, or use another outputs file")
 
 
-@DEPLOYED.add("writer", "Who is the writer, and do the settings still say so?")
+@DEPLOYED.add("writer", "Where is the writer, and do the settings agree?")
 def writer(look: Look, there: Deployed, _region: str) -> Iterator[Symptom]:
     """A switchover or failover moves the writer; no deployment does."""
     found = answer_of_any(look, there.regions, "rds", "DescribeGlobalClusters",

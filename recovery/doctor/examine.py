@@ -103,9 +103,9 @@ class Diagnosis:
             if isinstance(why, str):
                 unread.setdefault(why, []).append(" in ".join(filter(None, key)))
         fails = sum(finding.fails for _, finding in self.findings())
-        return [*(f"could not look: {', '.join(names)}: {why}" for why, names in unread.items()),
+        return [*(f"could not check: {', '.join(names)}: {why}" for why, names in unread.items()),
                 (f"account {self.account}: {len(self.answers)} checks; {fails} would fail, "
-                 f"{len(list(self.findings())) - fails} notes, {sum(map(len, unread.values()))} could not look")]
+                 f"{len(list(self.findings())) - fails} notes, {sum(map(len, unread.values()))} could not be checked")]
 
 
 def examine(environment: Environment, name_servers: NameServers, *, needs: Needs | None, stack: Stack | None,

@@ -218,7 +218,7 @@ class Drill:
                     raise
                 if taken >= told + PATIENCE:
                     told = taken
-                    self.say(f"waiting for {taken:.0f} s, and {seconds:.0f} s at most, until this is over: {error}")
+                    self.say(f"waiting ({taken:.0f} s, at most {seconds:.0f} s) for this to end: {error}")
             clock.sleep(POLL)
 
     @staticmethod
@@ -251,7 +251,7 @@ class Drill:
                 return False
             if taken >= told + PATIENCE:
                 told = taken
-                self.say(f"waiting for {taken:.0f} s, and {SETTLE:.0f} s at most, until {GOOD} payments in a row are "
+                self.say(f"waiting ({taken:.0f} s, at most {SETTLE:.0f} s) until {GOOD} payments in a row are "
                          f"accepted; the latest: {payer.latest}")
             clock.sleep(POLL)
         return True

@@ -43,7 +43,7 @@ class Payer:
     def latest(self) -> str:
         """The outcome of the latest payment."""
         writes = self.writes
-        return "none has an outcome" if not writes else "accepted" if writes[-1].accepted else writes[-1].kind
+        return "none is answered yet" if not writes else "accepted" if writes[-1].accepted else writes[-1].kind
 
     @property
     def writes(self) -> list[ClientWrite]:

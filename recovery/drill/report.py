@@ -15,7 +15,7 @@ from recovery.report.move import events, steps
 from recovery.report.page import ReportPage
 from recovery.show import utc
 
-NO_DNS = "DNS is not part of it: clients turn from one region's API to the other's by themselves"
+NO_DNS = "without DNS: clients switch between the regions' APIs by themselves"
 
 
 @dataclass(kw_only=True)

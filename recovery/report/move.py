@@ -127,7 +127,7 @@ class MoveReport:
             yield f"see what to do now: {COMMAND} status"
             return
         if repairs.unknown:
-            yield f"find out what repair has found; it is not known here: {repairs.unknown}"
+            yield f"find out what repair has found (unknown here: {repairs.unknown})"
         elif not repairs.ended:
             yield f"wait until repair has gone through all payments, and write this report again: {COMMAND} report"
         if repairs.lost:
@@ -140,7 +140,7 @@ class MoveReport:
                 yield (f"write this report again once the copies from {self.origin} have arrived: payments that no "
                        f"store in {run.target} had are found only then")
         else:
-            yield "see that the program agrees: pulumi refresh, then pulumi preview --expect-no-changes"
+            yield "check that the state agrees: pulumi refresh, then pulumi preview --expect-no-changes"
 
     def document(self) -> dict[str, Any]:
         """All of it as JSON; times in seconds since the epoch."""
@@ -158,9 +158,9 @@ class MoveReport:
         risk = "unknown" if run.at_risk is None else f"{run.at_risk:.0f} s"
         restored = [each for each in self.repairs.lines.values() if each["outcome"] == REPAIRED]
         figures = {
-            "no payment was taken for": f"{recovery.wall_s:.1f} s" if recovery else "unknown",
+            "no payments were taken for": f"{recovery.wall_s:.1f} s" if recovery else "unknown",
             "recoveryTimeObjective": f"{stack.recovery_time_objective} s",
-            **({"payments at risk as it began, at most": risk,
+            **({"payments at risk at the start, at most": risk,
                 "recoveryPointObjective": f"{stack.recovery_point_objective} s"}
                if run.action == Action.FAILOVER else {}),
             "payments restored by repair": f"{len(restored)}", "payments not restored": f"{len(lost)}"}

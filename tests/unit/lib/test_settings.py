@@ -275,7 +275,7 @@ REFUSED: list[tuple[Mapping[str, str], str]] = [
     ({"account": ""}, "account = '': must be given: `make init` asks AWS and writes it into the stack's file"),
     ({"account": "12345678901"}, "account = '12345678901': must be 12 digits, in quotes"),
     ({"primaryZones": "us-east-1a,us-east-1b"},
-     "primaryZones = 'us-east-1a,us-east-1b': must be 3 zones with commas between them, such as us-east-1a"),
+     "primaryZones = 'us-east-1a,us-east-1b': must be 3 zones separated by commas, such as us-east-1a"),
     ({"primaryZones": "us-east-1a,us-east-1b,us-east-1a"},
      "primaryZones = 'us-east-1a,us-east-1b,us-east-1a': must be 3"),
     ({"drZones": "us-west-2a,us-west-2b,us-west-2-lax-1a"},
@@ -372,7 +372,7 @@ REFUSED: list[tuple[Mapping[str, str], str]] = [
     ({"lookInterval": "5"}, "lookInterval = '5': must be 10 or 20 or 30 or 60"),
     ({"recoveryPointObjective": "1.5"}, "recoveryPointObjective = '1.5': must be a whole number, 0 to 86400"),
     ({"recoveryPointObjective": "0"}, "recoveryPointObjective = '0': needs tableConsistency strong"),
-    ({"failoverMode": "automatic"}, "failoverMode = 'automatic': automatic needs domainName: Route 53's health checks"),
+    ({"failoverMode": "automatic"}, "failoverMode = 'automatic': automatic needs domainName: a controller acts"),
     ({"recoveryPointObjective": "24"}, "recoveryPointObjective = '24': must be at least 200: 3 x lookInterval"),
     ({"failoverMode": "auto"}, "failoverMode = 'auto': must be manual or automatic"),
     ({"apiRateLimit": "0"}, "apiRateLimit = '0': must be a whole number, 1 to 1000000"),
@@ -399,7 +399,7 @@ REFUSED: list[tuple[Mapping[str, str], str]] = [
     ({"tags": '{"": ""}'}, "tags = '{\"\": \"\"}': the key '' must be 1 to 128 letters, digits, spaces or _.:/=+@-"),
     ({"tags": '{"a": "#"}'},
      "tags = '{\"a\": \"#\"}': the value of 'a' must be at most 256 letters, digits, spaces or _.:/=+@-"),
-    ({"allowChange": "drRegion"}, "allowChange = 'drRegion': must be KEY=VALUE, with spaces between several"),
+    ({"allowChange": "drRegion"}, "allowChange = 'drRegion': must be KEY=VALUE, several separated by spaces"),
     ({"allowChange": "drregion=x"},
      "allowChange = 'drregion=x': 'drregion' is not a fixed setting; did you mean drRegion?"),
     ({"awsEndpoint": "http://10.0.0.1:4566"},
@@ -465,8 +465,8 @@ def test_the_suffix_is_the_stacks_name_and_a_renamed_stack_keeps_its_own() -> No
 def test_a_new_stack_with_the_file_of_another_one_is_refused() -> None:
     copied = {"environmentSuffix": "pay"}
     assert refusal(copied, stack="pay2", deployed={}) == (
-        "environmentSuffix = 'pay': is not the name of the new stack pay2: with the file of another stack it would "
-        "overwrite that one. If that is not so, set allowChange to environmentSuffix=pay")
+        "environmentSuffix = 'pay': is not the name of the new stack pay2: if the file is another stack's, the new "
+        "stack would overwrite that one. If it is not, set allowChange to environmentSuffix=pay")
     meant = load({**copied, "allowChange": "environmentSuffix=pay"}, stack="pay2", deployed={})
     assert meant.environment_suffix == "pay"
     assert load(copied, stack="pay2").environment_suffix == "pay"  # whether it is new is not known
@@ -497,7 +497,7 @@ def test_what_is_fixed_is_refused_once_the_stack_is_deployed_unless_the_change_i
     was = deployed[key]
     assert refusal(with_it, deployed=deployed) == (
         f"{key} = {OTHER[key]!r}: the stack was deployed with {was!r}; "
-        f"{next(each.fixed for each, _ in declarations() if each.key == key)}. If that is meant, set allowChange to "
+        f"{next(each.fixed for each, _ in declarations() if each.key == key)}. If that is intended, set allowChange to "
         f"{key}={OTHER[key]}")
     allowed = load({**with_it, "allowChange": f"{key}={OTHER[key]}"}, deployed=deployed)
     # The permission that is left behind allows no way back.

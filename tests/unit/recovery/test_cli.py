@@ -125,7 +125,7 @@ def test_a_command_first_says_which_stack_it_is_about(shell: Shell) -> None:
     os.utime(shell.outputs, (EPOCH, EPOCH))
     for line in ("status", "status --json", "plan failover", "abort", "pause --minutes 5 --reason x", "drill restore"):
         shell.type(line, clock=FakeClock(7300.0))
-        assert shell.head.startswith("stack dev, profile dev, account 123456789012; outputs of 2 h ago (")
+        assert shell.head.startswith("stack dev, profile dev, account 123456789012; outputs written 2 h ago (")
     result = shell.type("--stack nope status")
     assert (result.code, len(result.err)) == (2, 1)
     assert result.err[0].startswith("recovery: there are no outputs of nope here")
@@ -330,7 +330,7 @@ def test_a_plan_says_whether_it_would_be_refused_now(shell: Shell) -> None:
     shell.world.run_task(shell.world.claim().fence)
     document = json.loads(shell.type("plan failover --json").out)
     assert (document["goes_on"], document["refused_now"]) == (True, [])
-    assert "would go on with the run that is not finished" in shell.type("plan failover").out
+    assert "would continue the unfinished run" in shell.type("plan failover").out
 
 
 def test_a_plan_says_what_the_standby_lacks(shell: Shell) -> None:
@@ -444,7 +444,7 @@ def test_a_watch_looks_again_until_it_is_interrupted(shell: Shell) -> None:
     up(shell)
     result = shell.type("status --watch --interval 3", connect=lambda _: interrupted_after(3, shell))
     assert (result.code, result.err) == (130, ["recovery: interrupted"])
-    assert result.out.count(f"{HOME} takes payments; ") == result.out.count("looked at ") == 3
+    assert result.out.count(f"{HOME} takes payments; ") == result.out.count("as of ") == 3
     assert "`python -m recovery status --watch`" in shell.type("watch").err[0]
 
 
@@ -454,7 +454,7 @@ def test_a_watch_on_a_terminal_shows_the_last_look_in_place(shell: Shell) -> Non
     result = shell.type("status --watch", connect=lambda _: interrupted_after(2, shell), console=lambda stderr: (
         console_of(True) if stderr else console))
     assert (result.code, result.out) == (130, "")
-    assert screen.getvalue().count("looked at ") >= 2
+    assert screen.getvalue().count("as of ") >= 2
     assert "\x1b[1A" in screen.getvalue()  # the cursor went up again
 
 
@@ -548,7 +548,7 @@ def test_a_failed_notification_is_a_warning(shell: Shell) -> None:
     down(shell).network.refusing[AWAY, "sns"] = "error"
     result = shell.type("failover --to us-west-2")
     assert (result.code, result.err) == (0, [(
-        "recovery: payments are taken, but afterwards something failed: "
+        "recovery: payments are taken, but a later step failed: "
         "topic: InternalServerError: InternalServerError")])
 
 
@@ -582,8 +582,7 @@ def test_a_loss_must_be_accepted_by_an_option(shell: Shell) -> None:
     result = shell.type("failover --to us-west-2")
     assert result.code == 2
     assert [line.partition(",")[0] for line in result.err] == [
-        "recovery: us-east-1 is not known to be down", "recovery: unknown lag: it is unknown what would be lost",
-        "recovery: to begin anyway"]
+        "recovery: us-east-1 is not known to be down", "recovery: the lag is unknown", "recovery: to begin anyway"]
     result = shell.type("failover --to us-west-2 --accept-data-loss")
     assert result.code == 0
     found = shell.world.record().run
@@ -746,7 +745,7 @@ def test_a_report_that_cannot_be_written_stops_nothing(shell: Shell) -> None:
 # --- abort, pause, resume
 
 def test_a_run_that_has_not_fenced_is_aborted(shell: Shell) -> None:
-    assert shell.type("abort") == Result(2, "", ["recovery: there is nothing to end: no run is waiting for its fence"])
+    assert shell.type("abort") == Result(2, "", ["recovery: nothing to abort: no run is waiting for its fence"])
     shell.world.claim(Action.SWITCHOVER, driver="bob")
     result = shell.type("abort --json")
     assert (result.code, json.loads(result.out)) == (0, {"aborted": ["switchover to us-west-2"]})
@@ -756,8 +755,9 @@ def test_a_run_that_has_not_fenced_is_aborted(shell: Shell) -> None:
 def test_a_run_that_has_fenced_is_not_aborted(shell: Shell) -> None:
     shell.world.run_task(shell.world.claim().fence)
     result = shell.type("abort")
-    assert (result.code, result.err) == (2, [
-        "recovery: failover to us-west-2 has fenced: it is a decision, and only the next move ends it"])
+    assert (result.code, *result.err) == (
+        2, ("recovery: failover to us-west-2 has fenced: it can no longer be aborted, only finished, or reversed by "
+            "another move"))
 
 
 def test_an_abort_works_while_a_region_is_lost(shell: Shell) -> None:
@@ -789,7 +789,7 @@ def test_a_region_that_was_not_reached_is_not_paused_and_that_is_said(shell: She
     shell.world.lose(HOME, ends=True)
     result = shell.type("pause --minutes 30 --reason maintenance")
     assert (result.code, result.err) == (1, [
-        "recovery: us-east-1 was not reached: table: ConnectTimeoutError: its controller goes on"])
+        "recovery: us-east-1 was not reached: table: ConnectTimeoutError: nothing changed there"])
     assert PAUSE_KEY in shell.world.table.views[AWAY]
 
 
@@ -938,7 +938,7 @@ def looked(result: Result) -> set[str]:
 def test_the_doctor_looks_at_the_deployed_stack(shell: Shell) -> None:
     result = diagnose(shell)
     assert (result.code, result.err) == (0, [])
-    assert "account 123456789012: 6 checks; 0 would fail, 0 notes, 0 could not look" in result.out
+    assert "account 123456789012: 6 checks; 0 would fail, 0 notes, 0 could not be checked" in result.out
     assert looked(diagnose(shell, "--json")) == {check.name for check in DEPLOYED}
 
 
@@ -965,7 +965,7 @@ def test_what_would_fail_is_shown_with_what_to_do(shell: Shell) -> None:
 def test_a_stack_on_an_emulator_has_no_account_to_look_at(shell: Shell, needs_file: Path) -> None:
     needs_file.write_text(json.dumps(asdict(needs(emulated=True))), encoding="utf-8")
     assert diagnose(shell, f"--needs {needs_file}") == Result(
-        0, "", ["recovery: awsEndpoint is set: there is no AWS account to look at"])
+        0, "", ["recovery: awsEndpoint is set: there is no AWS account to check"])
 
 
 def test_the_doctor_needs_something_to_look_at(shell: Shell, needs_file: Path) -> None:

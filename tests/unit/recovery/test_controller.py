@@ -405,7 +405,7 @@ def test_a_late_promotion_is_given_up_if_route_53_sees_the_region_again(
     monkeypatch.setattr(ControlTable, "write_record", heal)
     world.look(WEST, times=5)
     assert (world.ended(), world.aurora.writer) == (
-        ["failover to us-west-2: Route 53 sees us-east-1 healthy"], EAST)
+        ["failover to us-west-2: Route 53 sees us-east-1 as healthy"], EAST)
     world.look(times=3)
     assert world.ended()[-1] == "align to us-east-1: done"
 

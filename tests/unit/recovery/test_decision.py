@@ -98,9 +98,9 @@ def test_whether_a_failover_would_be_refused_is_known_while_all_is_well(facts: F
 
 @pytest.mark.parametrize(("facts", "words"), [
     (FACTS, ""), (MOVED, ""), (replace(MOVED, record=None), ""),
-    (replace(MOVED, record=FACTS.record), "us-west-2 has the database's writer, and us-east-1 leads"),
+    (replace(MOVED, record=FACTS.record), "us-west-2 has the database's writer, but us-east-1 leads"),
     (replace(MOVED, own=ProbeResult(alive=True, ledger_epoch=5)),
-     "the ledger of us-west-2 has seen epoch 5, and it leads under 2")])
+     "the ledger of us-west-2 has seen epoch 5, but it leads under 2")])
 def test_leader_and_writer_that_have_come_apart(facts: Facts, words: str) -> None:
     assert misplaced(plan(Action.FAILOVER), facts) == words
 

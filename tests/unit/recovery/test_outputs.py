@@ -64,11 +64,11 @@ def test_a_name_comes_before_the_environment(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("values", "seconds", "line"), [
-    (IN_AWS, 11000, "stack prod, profile prod, account 123456789012; outputs of 3 h ago (x.json)"),
-    (REHEARSED, 61, "stack local, profile prod, a rehearsal; outputs of 1 min ago (x.json)"),
+    (IN_AWS, 11000, "stack prod, profile prod, account 123456789012; outputs written 3 h ago (x.json)"),
+    (REHEARSED, 61, "stack local, profile prod, a rehearsal; outputs written 1 min ago (x.json)"),
     ({"environment_suffix": "dev", "profile": "dev"}, 260000,
-     "stack dev, profile dev, account unknown; outputs of 3 d ago (x.json)"),
-    (IN_AWS, -5, "stack prod, profile prod, account 123456789012; outputs of 0 s ago (x.json)"),
+     "stack dev, profile dev, account unknown; outputs written 3 d ago (x.json)"),
+    (IN_AWS, -5, "stack prod, profile prod, account 123456789012; outputs written 0 s ago (x.json)"),
 ])
 def test_a_line_says_whose_outputs_they_are_and_how_old(values: dict[str, Any], seconds: float, line: str) -> None:
     assert FoundOutputs(values=values, where="x.json", written=1000).line(1000 + seconds) == line

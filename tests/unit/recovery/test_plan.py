@@ -145,7 +145,7 @@ def obstacles() -> Iterator[tuple[Action, str, Facts, str, bool]]:
     yield Action.FAILOVER, WEST, replace(DOWN, own=ProbeResult(alive=True, ready=False, why="ledger: 28P01")), (
         f"{sick}ledger: 28P01"), False
     yield Action.FAILOVER, WEST, replace(DOWN, own=ProbeResult(alive=True)), (
-        f"{sick}its function does not say that it can pay"), False
+        f"{sick}its function does not say that it can take payments"), False
     yield Action.FAILOVER, WEST, replace(DOWN, cluster="", instances=0), (
         f"{sick}its database is missing, with 0 instances available"), False
     yield Action.FAILOVER, WEST, replace(DOWN, observation=replace(DEAD, denied=["rds:FailoverGlobalCluster"])), (
@@ -158,7 +158,7 @@ def obstacles() -> Iterator[tuple[Action, str, Facts, str, bool]]:
     yield Action.FAILOVER, WEST, replace(DOWN, observation=WELL), "us-east-1 is not known to be down", True
     yield Action.FAILOVER, WEST, replace(DOWN, observation=replace(DEAD, seen=True, covered=990.0)), (
         "us-east-1 does not answer us-west-2, but Route 53 sees it"), True
-    yield Action.FAILOVER, WEST, replace(DOWN, observation=replace(DEAD, covered=None)), "unknown lag", True
+    yield Action.FAILOVER, WEST, replace(DOWN, observation=replace(DEAD, covered=None)), "the lag is unknown", True
     yield Action.FAILOVER, WEST, replace(DOWN, observation=replace(DEAD, covered=890.0)), (
         "up to 71 s of payments would be lost, and the recovery point objective is 60 s"), True
     yield Action.SWITCHOVER, WEST, replace(FACTS, observation=None), (

@@ -96,7 +96,7 @@ def test_a_planned_move_waits_until_a_later_look_and_a_later_mark_have_arrived()
         catch_up()
     world.table.stalled.clear()
     world.look(times=2)
-    with pytest.raises(AwsFailure, match="no mark that us-east-1 has set since it began has arrived"):
+    with pytest.raises(AwsFailure, match="no mark that us-east-1 has set since this step began has arrived"):
         catch_up()
     world.aurora.stalled = False
     world.drain()
@@ -215,7 +215,7 @@ def test_a_promotion_that_is_under_way_or_done_is_not_asked_for_again(world: Cal
 def test_the_second_view_is_asked_once_more_before_the_promotion(world: CalmWorld) -> None:
     hold = world.claim(evidence=Evidence.DEAD)
     do(world, FENCE, hold)
-    with pytest.raises(GivenUp, match="Route 53 sees us-east-1 healthy"):
+    with pytest.raises(GivenUp, match="Route 53 sees us-east-1 as healthy"):
         do(world, FAIL_OVER, hold)
     assert not world.history.of("asked to promote")
 
@@ -228,7 +228,7 @@ def test_the_second_view_is_asked_again_if_the_driver_has_stopped_since(
     monkeypatch.setattr(Cloud, "seen", lambda _self, _site: next(views))
     monkeypatch.setattr(hold, "prove", lambda: hold.cloud.clock.sleep(EVIDENCE_LASTS + 1.0))
     assert do(world, FAIL_OVER, hold) is None
-    with pytest.raises(GivenUp, match="Route 53 sees us-east-1 healthy"):
+    with pytest.raises(GivenUp, match="Route 53 sees us-east-1 as healthy"):
         do(world, FAIL_OVER, hold)
     assert not world.history.of("asked to promote")
 

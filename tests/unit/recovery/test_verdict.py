@@ -45,9 +45,9 @@ def verdict(east: dict[str, Any], west: dict[str, Any], **more: Any) -> Verdict:
     (DEAD, ALONE, {}, Verdict(
         False, f"{LOST}; {COULD}",
         f"{RUN}failover --to {WEST}")),
-    (DEAD, {**ALONE, "refused": ["unknown lag"]}, {}, Verdict(
+    (DEAD, {**ALONE, "refused": ["the lag is unknown"]}, {}, Verdict(
         False, f"{LOST}; a failover to {WEST} "
-        "would be refused: unknown lag", f"{RUN}plan failover --to {WEST}")),
+        "would be refused: the lag is unknown", f"{RUN}plan failover --to {WEST}")),
     (DEAD, {**STANDBY, "sees": UNKNOWN, "silent_since": UNKNOWN, "stale": UNKNOWN}, {}, Verdict(
         False, f"no region takes payments: {EAST} leads, and does not answer (timed out); it is unknown whether {WEST} "
         "could take over: its controller does not report", f"{RUN}plan failover --to {WEST}")),
@@ -62,16 +62,16 @@ def verdict(east: dict[str, Any], west: dict[str, Any], **more: Any) -> Verdict:
         "database's writer", f"{RUN}align --to {WEST}")),
     (DEAD, STANDBY, {}, Verdict(
         None, f"{EAST} does not answer from here (timed out), and the controller of {WEST} still sees it: only your "
-        "way there may be cut", f"{RUN}status")),
+        "connection to it may be cut", f"{RUN}status")),
     ({**WELL, "ready": None, "why": "AccessDenied"}, STANDBY, {}, Verdict(
         None, f"it is unknown whether {EAST} takes payments: AccessDenied", f"{RUN}status")),
     ({**WELL, "alive": UNKNOWN, "why": "", "unknown": {"API": "no answer within 10 s"}}, STANDBY, {}, Verdict(
         None, f"it is unknown whether {EAST} takes payments: no answer within 10 s", f"{RUN}status")),
     (DEAD, ALONE, {"run": OPEN}, Verdict(
-        False, f"no region takes payments; failover to {WEST} by bob is not finished; if its driver is dead",
+        False, f"no region takes payments; failover to {WEST} by bob is not finished; if its driver has died",
         f"{RUN}failover --to {WEST}")),
     (WELL, STANDBY, {"run": {**OPEN, "action": "failback", "target": EAST}}, Verdict(
-        True, f"{EAST} takes payments; failback to {EAST} by bob is not finished; if its driver is dead",
+        True, f"{EAST} takes payments; failback to {EAST} by bob is not finished; if its driver has died",
         f"{RUN}failback")),
     ({**WELL, "led_to": WEST}, {**STANDBY, "led_to": WEST}, {"active": WEST}, Verdict(
         True, f"{WEST} takes payments; {EAST} can take over; at most 2 s of payments at risk. To move back when it "

@@ -166,7 +166,7 @@ def test_a_bad_setting_is_one_line(capsys: pytest.CaptureFixture[str], monkeypat
 def test_without_json_tables_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     cost.main(["profile=prod"])
     shown = capsys.readouterr().out
-    for text in ("total", "2 x db.r7g.large", "What one more setting changes", "a domain"):
+    for text in ("total", "2 x db.r7g.large", "What changing one more setting adds", "a domain"):
         assert text in shown
 
 

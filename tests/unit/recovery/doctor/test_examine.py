@@ -94,8 +94,8 @@ def test_the_table_begins_with_what_would_fail_and_the_summary_counts() -> None:
         ("a", HOME): [NOTE], ("b", ""): [PROBLEM], ("c", HOME): "refused", ("c", AWAY): "refused", ("d", ""): []})
     assert diagnosis.rows()[1:] == [["b", "p", "r"], [f"a in {HOME}", "note: n", "r"]]
     assert diagnosis.lines() == [
-        f"could not look: c in {HOME}, c in {AWAY}: refused",
-        "account 1: 5 checks; 1 would fail, 1 notes, 2 could not look"]
+        f"could not check: c in {HOME}, c in {AWAY}: refused",
+        "account 1: 5 checks; 1 would fail, 1 notes, 2 could not be checked"]
     document = diagnosis.document()
     assert [each["check"] for each in document["looked"]] == ["a", "b", "d"]
     assert document["findings"][0] == {"check": "b", "region": "", "problem": "p", "remedy": "r", "fails": True}

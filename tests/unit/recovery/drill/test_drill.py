@@ -27,8 +27,8 @@ def test_a_failover_drill_moves_back_leaves_everything_as_it_was_and_reports_bot
     world = DrillWorld()
     report = world.run_task(world.drill().run)
     assert report.ok, report
-    first, *_ = waiting = [each for each in world.said if each.startswith("waiting for")]
-    assert re.match(f"waiting for 1[0-9] s, and 380 s at most, until this is over: {EAST} is not known", first)
+    first, *_ = waiting = [each for each in world.said if each.startswith("waiting (")]
+    assert re.match(fr"waiting \(1[0-9] s, at most 380 s\) for this to end: {EAST} is not known", first)
     assert [each for each in world.said if each not in waiting] == [
         f"{EAST} is broken", f"{WEST} has taken over", f"{EAST} is restored"]
     assert world.ended() == [f"failover to {WEST}: done", f"failback to {EAST}: done"]
@@ -55,7 +55,7 @@ def test_the_copies_are_paused_before_the_region_is_broken_and_go_on_afterwards(
     world = DrillWorld()
     report = world.run_task(world.drill(targets=pausing(world)).run)
     assert report.ok, report
-    said = [each for each in world.said if not each.startswith("waiting for")]
+    said = [each for each in world.said if not each.startswith("waiting (")]
     assert said[:2] == [f"the copies that leave {EAST} are paused", f"{EAST} is broken"]
     assert world.pauses == {EAST: ["stopping"]}
     assert world.is_restored()
@@ -246,7 +246,7 @@ def test_nothing_is_broken_while_clients_cannot_pay() -> None:
     report = world.run_task(world.drill().run)
     assert report.why == "payments fail before the drill does anything: 503 receipts unavailable"
     assert (report.ok, world.reserved[EAST]) == (False, 300)
-    assert re.match("waiting for 1[0-9] s, and 180 s at most, until 10 payments in a row are accepted; the latest: 503 "
+    assert re.match(r"waiting \(1[0-9] s, at most 180 s\) until 10 payments in a row are accepted; the latest: 503 "
                     "receipts unavailable", world.said[0])
 
 

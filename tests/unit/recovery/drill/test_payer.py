@@ -59,7 +59,7 @@ def payer_of(*replies: HttpReply, slow: float = 0.0) -> tuple[Payer, list[str]]:
 ])
 def test_every_payment_has_an_outcome(reply: HttpReply, error: str) -> None:
     payer, _ = payer_of(reply)
-    assert payer.latest == "none has an outcome"
+    assert payer.latest == "none is answered yet"
     payer.pay()
     (write,) = payer.writes
     assert payer.latest == (error or "accepted")

@@ -55,7 +55,7 @@ def test_payments_stopped_with_the_failure_or_with_the_fence_of_a_planned_move(
 
 def test_the_page_says_what_somebody_must_account_for() -> None:
     found = text(report(Repairs(ended=True, lines={"p1": line("p1"), "p2": line("p2", "refused", 99, "USD")})))
-    for words in (ARN, "alice on laptop", "failover requested", seconds(190.0), "payments at risk as it began", "3 s",
+    for words in (ARN, "alice on laptop", "failover requested", seconds(190.0), "payments at risk at the start", "3 s",
                   "recoveryTimeObjective", "promote noted", "us-east-1 fails", "1250 EUR (minor units)",
                   "p2 99 USD alice bob", "ledger: lost refused", "python -m recovery failback"):
         assert words in found
@@ -88,7 +88,7 @@ def test_what_went_wrong_comes_first(changes: dict[str, Any], wrong: str) -> Non
 
 def test_what_is_unknown_is_called_unknown() -> None:
     found = text(report(at_risk=None, caller="", steps={}, outcome="was not done"))
-    assert "no payment was taken for unknown" in found
+    assert "no payments were taken for unknown" in found
     assert "at most unknown" in found
     assert "caller unknown" in found
 
@@ -98,7 +98,7 @@ def test_what_is_unknown_is_called_unknown() -> None:
     ({"outputs": {"table_consistency": "strong"}}, ["once us-east-1 answers again, move back: python -m recovery fai"]),
     ({"target": EAST}, ["once us-west-2 answers again, move back: python -m recovery switchover --to us-west-2",
                         "write this"]),
-    ({"action": "failback"}, ["see that the program agrees: pulumi refresh"]),
+    ({"action": "failback"}, ["check that the state agrees: pulumi refresh"]),
     ({"outcome": "was not done"}, ["see what to do now: python -m recovery status"]),
     ({"repairs": Repairs()}, ["wait until repair has gone through all payments", "once", "write"]),
     ({"repairs": Repairs(unknown="no bucket")}, ["find out what repair has found", "once", "write"]),
