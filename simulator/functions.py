@@ -100,7 +100,7 @@ class Functions:
         scheduler.spawn(process, lambda: running.work(handle, event, context), cold)
         scheduler.at(cold + function.timeout, lambda: running.end("Task timed out"))
         if function.memory:
-            scheduler.at(SAMPLE_SECONDS, running.sample)
+            scheduler.spawn(Process(scheduler, "memory", region), running.sample, SAMPLE_SECONDS)
 
     def failed(self, process: Process, why: str, *, crashed: bool) -> None:
         """Note that an invocation failed, or `crashed` by an error in its code."""
@@ -141,14 +141,14 @@ class Running:
             self._process.kill()
 
     def sample(self) -> None:
-        """Look at its memory again and again; end it if that is too much."""
-        if self._open:
-            scheduler = self._process.scheduler
+        """Look at its memory again and again, in a task of its own; end it if that is too much."""
+        scheduler = self._process.scheduler
+        while self._open:
             held = size_of(scheduler.tasks_of(self._process))
             self._functions.peak = max(held, self._functions.peak)
             if held > self._function.memory:
                 self.end("Runtime.OutOfMemory")
-            scheduler.at(SAMPLE_SECONDS, self.sample)
+            scheduler.suspend(SAMPLE_SECONDS)
 
     def _finish(self, found: Any, error: BaseException | None) -> None:
         if self._open:

@@ -1,7 +1,7 @@
 """One seeded scheduler with a virtual clock: tasks are greenlets, one runs at a time, and time passes only in waits."""
-import heapq
 from collections.abc import Callable
 from functools import partial
+from heapq import heappop, heappush
 from itertools import count
 from random import Random
 from typing import Any, TypeVar
@@ -10,6 +10,7 @@ from greenlet import GreenletExit, getcurrent, greenlet
 
 T = TypeVar("T")
 EPOCH = 1_800_000_000.0  # seconds: the wall clock's time when the virtual clock starts
+EVENT = -1  # in place of the number of a wait
 
 
 class Process:
@@ -65,7 +66,7 @@ class Process:
             self.idle_since = None
             parked, self.parked = self.parked, []
             for go_on in parked:
-                self.scheduler.at(0.0, go_on)
+                go_on()
 
     def kill(self) -> None:
         """End it at once; none of its code runs any more, not even what cleans up."""
@@ -125,20 +126,29 @@ class Signal:
 
 
 class Scheduler:
-    """Runs tasks and events in the order of virtual time; of those at one moment the seed draws the order."""
+    """Runs tasks and events in the order of virtual time; of those at one moment the seed draws the order.
+
+    Who waits lets the others run: what comes next is taken from the queue in the task that waits, and in the hub, which
+    is where `run` was called, only where no task is left that could do so.
+    """
 
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
         self.now = 0.0
         self.ended = False
         self._hub = getcurrent()
-        self._queue: list[tuple[float, float, int, Callable[[], object]]] = []
+        self._until = 0.0
+        self._queue: list[tuple[float, float, int, Any, int]] = []  # with an event, or a task and the number of its wait
         self._numbers = count()
         self._tasks: set[Task] = set()  # a greenlet that is collected would run its cleanup
 
     def at(self, seconds: float, event: Callable[[], object]) -> None:
         """Let an event happen so many seconds from now; it must not wait."""
-        heapq.heappush(self._queue, (self.now + seconds, self.random.random(), next(self._numbers), event))
+        heappush(self._queue, (self.now + seconds, self.random.random(), next(self._numbers), event, EVENT))
+
+    def wake(self, task: Task, number: int, seconds: float) -> None:
+        """Let a task go on after so many seconds, if it is still in that wait then, and its process lives."""
+        heappush(self._queue, (self.now + seconds, self.random.random(), next(self._numbers), task, number))
 
     def spawn(self, process: Process, work: Callable[[], object], after: float = 0.0) -> Signal:
         """Start a task of a process; the signal carries what it returns, or the exception that it raised."""
@@ -192,31 +202,46 @@ class Scheduler:
         task.waiting += 1
         if seconds is not None:
             self.wake(task, task.waiting, seconds)
-        self._hub.switch()
+        self._pass_time(task)
         if self.ended:
             raise GreenletExit
 
-    def wake(self, task: Task, number: int, seconds: float) -> None:
-        """Let a task go on after so many seconds, if it is still in that wait then, and its process lives."""
-        self.at(seconds, partial(self._resume, task, number))
+    def _pass_time(self, waiting: Task | None) -> None:
+        """Let happen what comes next, in a task that waits until it is woken, or in the hub until the time is over."""
+        queue = self._queue
+        while queue and queue[0][0] <= self._until:
+            self.now, _, _, what, number = heappop(queue)
+            if number == EVENT:
+                try:
+                    what()
+                except BaseException as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
+                    self._hub.throw(error)  # it is no concern of the task that waits
+            elif self._goes_on(what, number):
+                if what is not waiting:
+                    what.switch()
+                if waiting is not None:
+                    return
+        if waiting is not None:
+            self._hub.switch()
 
-    def _resume(self, task: Task, number: int) -> None:
+    def _goes_on(self, task: Task, number: int) -> bool:
+        """Whether a task that is woken from a wait goes on now: one of an idle or frozen process does so later."""
         process = task.process
         if task.waiting != number or not process.alive or task.dead:
-            return
+            return False
         if process.idle_since is not None:
-            process.parked.append(partial(self._resume, task, number))
+            process.parked.append(partial(self.wake, task, number, 0.0))
         elif process.thaw > self.now:
             self.wake(task, number, process.thaw - self.now)
         else:
             task.waiting += 1
-            task.switch()
+            return True
+        return False
 
     def run(self, until: float) -> None:
         """Let virtual time pass until a moment."""
-        while self._queue and self._queue[0][0] <= until:
-            self.now, _, _, event = heapq.heappop(self._queue)
-            event()
+        self._until = until
+        self._pass_time(None)
         self.now = until
 
     def end(self) -> None:
