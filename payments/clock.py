@@ -39,12 +39,10 @@ class Stopwatch:
 
     def seconds(self) -> float:
         """Seconds since it was made, at most."""
-        return max(*self._both(), 0.0)
+        monotonic, wall = self._began
+        return max(self._clock.monotonic() - monotonic, self._clock.time() - wall, 0.0)
 
     def least(self) -> float:
         """Seconds since it was made, at least: by the clock that says less."""
-        return max(min(self._both()), 0.0)
-
-    def _both(self) -> tuple[float, float]:
         monotonic, wall = self._began
-        return self._clock.monotonic() - monotonic, self._clock.time() - wall
+        return max(min(self._clock.monotonic() - monotonic, self._clock.time() - wall), 0.0)

@@ -5,11 +5,13 @@ has; the old writer is fenced where it can be reached, which may take too long, 
 region does: what it alone had is gone. A switchover waits until the standby has everything, and may complete late.
 What RDS says of a region that it cannot reach, and of a cluster that changes its role, the seed draws.
 """
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError, ConnectTimeoutError, HTTPClientError
@@ -290,12 +292,14 @@ def _select(sql: str, postings: dict[str, tuple[Any, ...]], values: dict[str, An
         case ledger.KNOWN:
             return [(each,) for each in values["payment_ids"] if each in postings]
         case ledger.NEWEST:
-            rows = sorted((row for row in postings.values() if row[0] < values["before"]), reverse=True)
+            return list(islice((row for row in reversed(postings.values()) if row[0] < values["before"]),
+                               values["page"]))
         case ledger.IN_ORDER:
-            rows = [postings[key] for key in sorted(postings, key="{}.json".format) if f"{key}.json" > values["after"]]
+            keys = sorted(map("{}.json".format, postings))
+            first = bisect_right(keys, values["after"])
+            return [postings[key.removesuffix(".json")] for key in keys[first:first + values["page"]]]
         case _:
             raise AssertionError(sql)
-    return rows[:values["page"]]
 
 
 class RdsClient(AwsClient[SimulatedAurora]):

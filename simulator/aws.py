@@ -44,11 +44,11 @@ class AwsClient(Generic[P]):
     def _call(self, operation: str, serve: Callable[[], Any], resource: str = "", *, record: bool = False) -> Reply:
         """What the service answers, or what boto3 raises. `resource` is what the call may be denied for."""
         def permitted() -> Any:
-            self._permit(operation, resource)
+            if self._part.network.denied:
+                self._permit(operation, resource)
             return serve()
 
-        call = self._network_call(operation, record=record)
-        found: Reply = self._answered(operation, lambda: self._part.network.call(call, permitted))
+        found: Reply = self._answered(self._part.network.call, self._network_call(operation, record=record), permitted)
         return found
 
     def _permit(self, operation: str, resource: str = "") -> None:
@@ -59,17 +59,17 @@ class AwsClient(Generic[P]):
         return NetworkCall(self._caller, self._region, self.service, operation, self.read, self.connect, record)
 
     @staticmethod
-    def _answered(operation: str, call: Callable[[], Any]) -> Any:
+    def _answered(way: Callable[[NetworkCall, Any], Any], call: NetworkCall, serve: Callable[..., Any]) -> Any:
         """What a call gives, or what boto3 raises where there is no answer, or an error of the service itself."""
         try:
-            return call()
+            return way(call, serve)
         except Unanswered as error:
             if error.connected:
-                raise ReadTimeoutError(endpoint_url=operation) from error
-            raise ConnectTimeoutError(endpoint_url=operation) from error
+                raise ReadTimeoutError(endpoint_url=call.operation) from error
+            raise ConnectTimeoutError(endpoint_url=call.operation) from error
         except Unavailable as error:
             code, status = ("ThrottlingException", 400) if error.throttled else ("InternalServerError", 500)
-            raise failure(operation, code, status) from error
+            raise failure(call.operation, code, status) from error
 
 
 class Paginator:

@@ -5,6 +5,7 @@ one item the later wins everywhere. Strong: one history for all regions, for whi
 witness; a write while another region's of the same item is under way is refused with a conflict.
 """
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -166,8 +167,10 @@ class DynamoClient(AwsClient[Table]):
         def serve() -> dict[str, Any]:
             self._need_quorum("Scan", needed=ConsistentRead)
             after = ExclusiveStartKey["payment_id"]["S"] if ExclusiveStartKey else ""
-            keys = sorted(key for key in self._part.views[self._region] if key > after)
-            found = [dict(self._part.views[self._region][key][0]) for key in keys[:Limit]]
+            view = self._part.views[self._region]
+            keys = sorted(view)
+            keys = keys[bisect_right(keys, after):]
+            found = [dict(view[key][0]) for key in keys[:Limit]]
             more = {"LastEvaluatedKey": {"payment_id": {"S": keys[Limit - 1]}}} if len(keys) > Limit else {}
             return {"Items": found, "Count": len(found), **more}
 
@@ -203,7 +206,9 @@ class DynamoClient(AwsClient[Table]):
             """The answer, or the error, with the time at which it was given."""
             headers = {"date": _date(int(EPOCH + self._part.network.scheduler.now))}
             try:
-                return {**serve(), "ResponseMetadata": {"HTTPHeaders": headers}}
+                found: Item = serve()
+                found["ResponseMetadata"] = {"HTTPHeaders": headers}
+                return found
             except ClientError as error:
                 error.response["ResponseMetadata"]["HTTPHeaders"] = headers
                 raise

@@ -184,9 +184,8 @@ class LambdaClient(AwsClient[Functions]):
             else:
                 self._part.invoke(self._region, name, event, answer)
 
-        call = self._network_call("Invoke")
         try:
-            found = self._answered("Invoke", lambda: self._part.network.request(call, arrive))
+            found = self._answered(self._part.network.request, self._network_call("Invoke"), arrive)
         except FunctionFailed as error:
             return {"FunctionError": "Unhandled", "Payload": BytesIO(json.dumps({"errorMessage": str(error)}).encode())}
         return {"Payload": BytesIO(json.dumps(found).encode())}

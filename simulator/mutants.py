@@ -135,7 +135,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("recovery.control_table:ControlTable._call", "parsedate_to_datetime(date).timestamp()",
          "self.runtime.clock.time()"),)),
     Mutant("a stopwatch trusts the monotonic clock", 23, "decider-frozen", (
-        ("payments.clock:Stopwatch.seconds", "*self._both()", "self._both()[0]"),)),
+        ("payments.clock:Stopwatch.seconds", ", self._clock.time() - wall", ""),)),
     Mutant("a missing permission does not matter", 24, "may-not-promote", (
         ("recovery.plan:unable", "in facts.observation.denied if", "in () if"),)),
     Mutant("an unknown field is an error", 25, "two-releases", (
@@ -175,7 +175,8 @@ MUTANTS: tuple[Mutant, ...] = (
         ("payments.reconcile:Work.run", "(begin or not progress.rest)", "begin"),)),
     Mutant("a pending item counts as kept", 22, "late-copies", (
         ("payments.case:Case._table", "return Wrong.IN_DOUBT", "return None"),
-        ("payments.reconcile:_agrees", '!= "epoch"', 'not in ("epoch", "status")'))),
+        ("payments.reconcile:_agrees", '"epoch": item.get("epoch")',
+         '"epoch": item.get("epoch"), "status": item.get("status")'))),
     Mutant("a receipt that the table lacks counts as kept", 22, "late-receipts", (
         ("payments.case:Case._table", "return Wrong.LOST", "return None"),)),
     Mutant("what is pending under an older epoch is left alone", 22, "late-copies", (

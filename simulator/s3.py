@@ -1,8 +1,10 @@
 """S3 as the product sees it: versions, delete markers, conditional puts, and unordered copies between two buckets."""
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import BytesIO
+from itertools import takewhile
 from typing import Any
 
 from contract import LEVER_KEY, RECEIPTS_PREFIX
@@ -135,8 +137,10 @@ class S3Client(AwsClient[Buckets]):
         """ListObjectVersions, newest first of each key."""
         def serve() -> dict[str, Any]:
             objects, marker = self._part.objects[Bucket], (KeyMarker, -int(VersionIdMarker or 0))
-            keys = sorted(key for key in objects if key >= KeyMarker and key.startswith(Prefix))
-            rows = [(key, version, version is objects[key][-1]) for key in keys[:PAGE + 2]
+            keys = sorted(objects)
+            first = bisect_left(keys, max(KeyMarker, Prefix))
+            rows = [(key, version, version is objects[key][-1])
+                    for key in takewhile(lambda key: key.startswith(Prefix), keys[first:first + PAGE + 2])
                     for version in reversed(objects[key]) if (key, -version.number) > marker]
             page, more = rows[:PAGE], len(rows) > PAGE
             listed = [({"Key": key, "VersionId": str(version.number), "IsLatest": latest,
