@@ -207,11 +207,11 @@ class DynamoClient(AwsClient[Table]):
             headers = {"date": _date(int(EPOCH + self._part.network.scheduler.now))}
             try:
                 found: Item = serve()
-                found["ResponseMetadata"] = {"HTTPHeaders": headers}
-                return found
             except ClientError as error:
                 error.response["ResponseMetadata"]["HTTPHeaders"] = headers
                 raise
+            found["ResponseMetadata"] = {"HTTPHeaders": headers}
+            return found
 
         return super()._call(operation, dated, resource, record=record)
 

@@ -138,7 +138,7 @@ class Scheduler:
         self.ended = False
         self._hub = getcurrent()
         self._until = 0.0
-        self._queue: list[tuple[float, float, int, Any, int]] = []  # with an event, or a task and the number of its wait
+        self._queue: list[tuple[float, float, int, Any, int]] = []  # ends with what happens, and the wait of a task
         self._numbers = count()
         self._tasks: set[Task] = set()  # a greenlet that is collected would run its cleanup
 
