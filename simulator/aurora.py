@@ -295,7 +295,7 @@ def _select(sql: str, postings: dict[str, tuple[Any, ...]], values: dict[str, An
             return list(islice((row for row in reversed(postings.values()) if row[0] < values["before"]),
                                values["page"]))
         case ledger.IN_ORDER:
-            keys = sorted(map("{}.json".format, postings))
+            keys = sorted(f"{key}.json" for key in postings)
             first = bisect_right(keys, values["after"])
             return [postings[key.removesuffix(".json")] for key in keys[first:first + values["page"]]]
         case _:
