@@ -13,6 +13,8 @@ Conditions = Mapping[str, Mapping[str, Any]]
 
 SOURCE_ACCOUNT, SOURCE_ARN = "aws:SourceAccount", "aws:SourceArn"
 LEADING_KEYS = "dynamodb:LeadingKeys"
+PLAIN: Conditions = {"Bool": {"aws:SecureTransport": "false"}}
+"""Of a request without TLS."""
 # What AWS does not say that a service sends when it assumes a role or publishes to a topic: a condition on what it does
 # not send would refuse it for ever.
 UNSAID: Mapping[str, Collection[str]] = {
@@ -123,17 +125,18 @@ def tls_only(bucket_arn: pulumi.Input[str], *more: Statement) -> pulumi.Output[s
     """A bucket policy that refuses plain HTTP and TLS below 1.2, with `more` statements."""
     refused = {"Effect": "Deny", "Principal": "*", "Action": "s3:*",
                "Resource": [bucket_arn, pulumi.Output.concat(bucket_arn, "/*")]}
-    return document({**refused, "Sid": "TlsOnly", "Condition": {"Bool": {"aws:SecureTransport": "false"}}},
+    return document({**refused, "Sid": "TlsOnly", "Condition": PLAIN},
                     {**refused, "Sid": "Tls12", "Condition": {"NumericLessThan": {"s3:TlsVersion": "1.2"}}}, *more)
 
 
 def topic_policy(topic_arn: pulumi.Input[str], names: Names) -> pulumi.Output[str]:
-    """Who may publish to a topic: the alarms of `names`, and EventBridge by this account's rules.
+    """Who may publish to a topic, with TLS: the alarms of `names`, and EventBridge by this account's rules.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sns-permissions
+    https://docs.aws.amazon.com/sns/latest/dg/sns-security-best-practices.html#enforce-encryption-data-in-transit
     """
-    return document(*(
+    return document({"Sid": "TlsOnly", "Principal": "*", **deny("sns:Publish", topic_arn, PLAIN)}, *(
         from_service(service, names.account, "sns:Publish", source=source, Resource=topic_arn)
         for service, source in (("cloudwatch", names.alarms_arn), ("events", names.arn("events", "rule/*")))))
 

@@ -186,14 +186,16 @@ TLS: Settings = {
     "route53.HealthCheck": {"type": ["HTTPS", "CALCULATED"]},
 }
 TLS_ONLY = {"Bool": {"aws:SecureTransport": "false"}}
+DENIED_WITHOUT_TLS = {"s3.BucketPolicy": "s3:*", "sns.TopicPolicy": "sns:Publish"}
 
 
 def tls_only(resource: Declared) -> Iterator[str]:
     """Nothing is sent or taken in the clear."""
     yield from held_to(TLS)(resource)
     document = resource.inputs.get("policy")
-    if resource.kind == "s3.BucketPolicy" and document is not UNKNOWN and not any(
-            each["Effect"] == "Deny" and each["Action"] == "s3:*" and each.get("Condition") == TLS_ONLY
+    wanted = DENIED_WITHOUT_TLS.get(resource.kind)
+    if wanted and document is not UNKNOWN and not any(
+            each["Effect"] == "Deny" and wanted in listed(each["Action"]) and each.get("Condition") == TLS_ONLY
             for each in statements(document)):
         yield "policy does not deny what comes without TLS"
     if resource.kind == "rds.ClusterParameterGroup" and resource.inputs.get("parameters") is not UNKNOWN and not any(

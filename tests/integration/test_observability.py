@@ -96,9 +96,10 @@ def test_the_topic_is_encrypted_and_open_to_this_accounts_alarms_and_databases_a
     assert topic["KmsMasterKeyId"] == region["key_arn"]
     found = statements(topic["Policy"])
     assert [(each["Effect"], each["Principal"]) for each in found] == [
-        ("Allow", {"Service": service}) for service in PUBLISHERS]
-    for each in found:
-        assert (each["Action"], each["Resource"]) == (["sns:Publish"], [region["topic_arn"]])
+        ("Deny", "*"), *(("Allow", {"Service": service}) for service in PUBLISHERS)]
+    assert all((each["Action"], each["Resource"]) == (["sns:Publish"], [region["topic_arn"]]) for each in found)
+    assert found[0]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    for each in found[1:]:
         assert {"aws:SourceAccount": topic["Owner"]} in each["Condition"].values()
 
 

@@ -69,7 +69,7 @@ def _holds(operator: str, key: str, wanted: list[str], context: Context) -> bool
 def _concerns(statement: Statement, principal: str, action: str, resource: str, context: Context) -> bool:
     principals = statement.get("Principal", {"AWS": principal})
     principals = {"AWS": principals} if isinstance(principals, str) else principals
-    return (principal in [each for kind in principals.values() for each in as_list(kind)]
+    return (bool({principal, "*"} & {each for kind in principals.values() for each in as_list(kind)})
             and any(fnmatchcase(action, pattern) for pattern in as_list(statement["Action"]))
             and any(fnmatchcase(resource, pattern) for pattern in as_list(statement.get("Resource", "*")))
             and all(_holds(operator, key, as_list(wanted), context)

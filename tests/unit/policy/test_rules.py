@@ -85,7 +85,8 @@ FAULTS: Mapping[str, list[tuple[str, dict[str, Any]]]] = {
         ("rds.Cluster", {"storageEncrypted": None}), ("rds.GlobalCluster", {"storageEncrypted": False}),
         ("s3.BucketServerSideEncryptionConfiguration", {"rules": [encryption("none", None)]})],
     "tls-only": [
-        ("s3.BucketPolicy", {"policy": ANYBODY}), ("apigateway.RestApi", {"securityPolicy": "TLS_1_0"}),
+        ("s3.BucketPolicy", {"policy": ANYBODY}), ("sns.TopicPolicy", {"policy": ANYBODY}),
+        ("apigateway.RestApi", {"securityPolicy": "TLS_1_0"}),
         ("rds.ClusterParameterGroup", {"parameters": [{"name": "rds.force_ssl", "value": "0"}]})],
     "nothing-public": [
         ("ec2.Subnet", {"mapPublicIpOnLaunch": True}), ("rds.ClusterInstance", {"publiclyAccessible": None}),

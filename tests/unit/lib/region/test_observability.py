@@ -42,13 +42,18 @@ def test_people_are_told_what_the_database_of_each_region_says_of_a_failover(dep
 def test_alarms_and_rules_of_this_account_may_publish_to_the_topic_and_nobody_else(deployed: Recording) -> None:
     # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
     # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sns-permissions
+    # https://docs.aws.amazon.com/sns/latest/dg/sns-security-best-practices.html#enforce-encryption-data-in-transit
     topics = {deployed.arn(topic): topic for topic in deployed.of("Topic")}
     for resource in deployed.of("TopicPolicy"):
         region = deployed.region(topics[resource.inputs["arn"]])
 
         def publishes(principal: str, source: str, account: str = ACCOUNT, policy: Resource = resource) -> bool:
-            return allowed(policies_of(policy), "sns:Publish", policy.inputs["arn"], principal=principal, context={
-                "aws:SourceAccount": account, "aws:SourceArn": source})
+            sent = {"aws:SourceAccount": account, "aws:SourceArn": source}
+            encrypted, plain = (allowed(
+                policies_of(policy), "sns:Publish", policy.inputs["arn"], principal=principal,
+                context={**sent, "aws:SecureTransport": tls}) for tls in ("true", "false"))
+            assert not plain
+            return encrypted
 
         for principal, kind, what in (("cloudwatch", "MetricAlarm", "alarm:"), ("events", "EventRule", "rule/")):
             for each in deployed.of(kind):
