@@ -149,6 +149,7 @@ def attempts(thief: Thief, region: Region, victim: Mapping[str, Any]) -> dict[st
         "publish a false metric": partial(thief("cloudwatch").put_metric_data, Namespace=METRICS_NAMESPACE,
                                           MetricData=[{"MetricName": "Exposure", "Value": 0}]),
         "silence an alarm": partial(thief("cloudwatch").disable_alarm_actions, **alarm),
+        "delete a log": partial(thief("logs").delete_log_group, logGroupName=region["flow_log_group"]),
         "delete an alarm": partial(thief("cloudwatch").delete_alarms, **alarm),
         "stop the stream": partial(dynamodb.update_table, TableName=table,
                                    StreamSpecification={"StreamEnabled": False}),

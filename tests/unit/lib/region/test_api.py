@@ -1,4 +1,5 @@
 """The API of a region."""
+import json
 from collections import defaultdict
 from fnmatch import fnmatch
 
@@ -28,6 +29,13 @@ def test_health_checks_are_not_traced(deployed: Recording) -> None:
     # https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html
     modes = {each.inputs["tracingConfig"]["mode"] for each in deployed.of("Function") if "-controller-" in each.name}
     assert modes == {"PassThrough"}
+
+
+def test_no_agent_forges_another_field_of_its_line_in_the_access_log(deployed: Recording) -> None:
+    # Quotes in it were not escaped: https://github.com/DataBiosphere/azul/issues/4348
+    for stage in deployed.of("Stage"):
+        line = str(stage.inputs["accessLogSettings"]["format"]).replace("$context.identity.userAgent", '","source": "x')
+        assert json.loads(line)["source"] == "$context.identity.sourceIp"
 
 
 @pytest.fixture(scope="module")
