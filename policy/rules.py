@@ -220,13 +220,20 @@ OPEN = tuple(f"-checks-{slot}-{leaf}-method" for slot in ("odd", "even") for lea
 
 
 def nothing_public(resource: Declared) -> Iterator[str]:
-    """The API is all that the internet reaches, and without a key only what health checks ask."""
+    """The API is all that the internet reaches, without a key only what health checks ask; no policy admits everybody.
+
+    The policy of an endpoint does, and names the account.
+    """
     if resource.kind in PUBLIC:
         yield "leads to the internet"
     yield from held_to(CLOSED)(resource)
     if resource.kind == "apigateway.Method" and not (
             resource.inputs.get("apiKeyRequired") or resource.name.endswith(OPEN)):
         yield "apiKeyRequired is not set"
+    if resource.kind != "ec2.VpcEndpoint" and any(
+            each["Effect"] == "Allow" and "*" in texts(each.get("Principal"))
+            for each in statements(resource.inputs.get("policy"))):
+        yield "policy admits everybody"
     if resource.kind == "ec2.VpcEndpoint" and resource.inputs.get("policy") is not UNKNOWN:
         own = {"aws:PrincipalAccount", "aws:ResourceAccount"}
         found = statements(resource.inputs.get("policy"))

@@ -92,6 +92,7 @@ FAULTS: Mapping[str, list[tuple[str, dict[str, Any]]]] = {
         ("ec2.Subnet", {"mapPublicIpOnLaunch": True}), ("rds.ClusterInstance", {"publiclyAccessible": None}),
         ("s3.BucketPublicAccessBlock", {"blockPublicAcls": None}), ("ec2.VpcEndpoint", {"policy": ANYBODY}),
         ("ec2.VpcEndpoint", {"policy": None}), ("vpc.SecurityGroupIngressRule", {"cidrIpv4": "0.0.0.0/0"}),
+        ("sns.TopicPolicy", {"policy": ANYBODY}), ("kms.ReplicaKey", {"policy": trusting(AWS="*")}),
         ("ec2.DefaultSecurityGroup", {"ingress": [{"cidrBlocks": ["0.0.0.0/0"]}]}),
         ("apigateway.Method", {"apiKeyRequired": False})],
     "no-wildcard": [("iam.RolePolicy", {"policy": role_policy(*each)}) for each in (
