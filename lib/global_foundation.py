@@ -1,4 +1,4 @@
-"""What must exist before either region."""
+"""The resources that must exist before either region."""
 import json
 
 import pulumi

@@ -1,4 +1,4 @@
-"""What belongs to both regions, and is created after both."""
+"""The resources that belong to both regions and are created after both."""
 import pulumi
 
 from lib.component import Component

@@ -85,7 +85,7 @@ class Names:
 
     @property
     def alarms_arn(self) -> str:
-        """What the ARNs of this region's alarms are like."""
+        """The pattern of this region's alarm ARNs."""
         return self.arn("cloudwatch", f"alarm:{self.alarm}-*")
 
     @property
@@ -99,7 +99,7 @@ CATALOGUE: dict[str, PhysicalName] = {
 
 
 def _room(name: PhysicalName) -> int:
-    """How many characters the name leaves for the suffix, in the region with the longest name."""
+    """How many characters the name leaves for the suffix in the region with the longest name."""
     return name.limit - len(name.template.format(suffix="", region=LONGEST_REGION, account="0" * 12))
 
 

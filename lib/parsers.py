@@ -44,7 +44,7 @@ _PRIVATE = tuple(IPv4Network(network) for network in ("10.0.0.0/8", "172.16.0.0/
 
 
 def did_you_mean(text: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown word: the known one that is most like it, if any is."""
+    """The end of an error about an unknown word: `; did you mean X?`, or empty if no known word is close."""
     alike = get_close_matches(text.lower(), {each.lower(): each for each in known}, n=1)
     return next((f"; did you mean {each}?" for each in known if each.lower() in alike), "")
 

@@ -69,7 +69,7 @@ def for_all(operator: str, key: str, values: Sequence[str]) -> Conditions:
 
 def from_service(service: str, account: str, actions: str | Sequence[str], *, source: Resources | None = None,
                  unsaid: Collection[str] | None = None, conditions: Conditions | None = None, **more: Any) -> Statement:
-    """A service's permission, only for what it does on behalf of this account, or of its resources like `source` (ARN).
+    """A service's permission, only on behalf of this account, or of its resources that match `source` (ARN).
 
     The condition on a key that is `unsaid` (by default, those of the table) holds also where the key is missing. `more`
     are further parts of the statement.
@@ -85,7 +85,7 @@ def from_service(service: str, account: str, actions: str | Sequence[str], *, so
 
 
 def trust(service: str, account: str, source: Resources | None = None) -> pulumi.Output[str]:
-    """Who may assume a role: one AWS service, on behalf of this account, or of its resources like `source` (ARN)."""
+    """Who may assume a role: one AWS service, for this account, or for its resources that match `source` (ARN)."""
     return document(from_service(service, account, "sts:AssumeRole", source=source))
 
 
@@ -143,5 +143,5 @@ def topic_policy(topic_arn: pulumi.Input[str], names: Names) -> pulumi.Output[st
 
 def key_use(key_arn: Resources, services: Sequence[str], actions: Sequence[str] = (
         "kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey")) -> Statement:
-    """Permission to use a key, but only through the named services (`s3.us-east-1`)."""
+    """Permission to use a key, but only through these services (`s3.us-east-1`)."""
     return allow(actions, key_arn, {"StringEquals": {"kms:ViaService": [f"{s}.amazonaws.com" for s in services]}})

@@ -150,7 +150,7 @@ ANOTHER_KEY = "the primary region's key would be replaced, and what it encrypts 
 
 @dataclass(frozen=True, kw_only=True)
 class ProtectionSettings:
-    """What keeps the data: `receipts_days` are those for which nobody deletes a version, except who lifts the lock."""
+    """What protects the data; no version of a receipt can be deleted for `receipts_days`, unless the lock is lifted."""
 
     deletion: bool = setting(
         "deletionProtection", parsers.one_of(_FLAGS),
@@ -360,7 +360,7 @@ def client_keys(api: ApiSettings) -> list[ClientKey]:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Everything that a deployment may choose."""
+    """All settings of a stack."""
 
     # First, because the defaults of others depend on it.
     base_profile: Profile = setting(
@@ -443,7 +443,7 @@ class Settings:
         refused = {refusal.key: refusal for refusal in _misplaced()}
 
         def build(kind: type[Any]) -> Any:
-            """The settings of a class, without those that cannot be read."""
+            """An instance of a class of settings, without those that cannot be read."""
             built = object.__new__(kind)
             for each in fields(kind):
                 if "group" in each.metadata:
@@ -477,7 +477,7 @@ class Settings:
                 for declared, value in declarations(self) if declared.fixed}
 
     def warnings(self) -> list[str]:
-        """What is allowed and may be a mistake: each names the key, and says why."""
+        """Warnings about values that are allowed but may be mistakes: each names the key, and says why."""
         database, table, connections = self.database, self.table, self.database.least_connections
         least, sets = f"databaseMinCapacity = '{database.min_capacity:g}'", parsers.REGION_SETS
         together = {self.primary.region, self.dr.region, table.witness_region}

@@ -20,7 +20,7 @@ Event = Mapping[str, Any]
 
 RETRY_AFTER_SECONDS = 1
 CLIENT_ROLE = "arn:aws:sts::{account}:assumed-role/tapstack-client-{client}-"
-"""How the ARN of a session begins by which a client signs."""
+"""The beginning of the ARN of a session with which a client signs."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class Api:
         return Response(200, {"status": "ok", "region": self.region})
 
     def _readiness(self, request: ApiRequest) -> Response:
-        """No API has this resource: only who may invoke the function can ask."""
+        """No API has this resource: only callers that may invoke the function directly can ask."""
         answer = readiness(self.service, request.deadline)
         request.log.update({"error": answer["why"]} if answer["why"] else {})
         return Response(200, answer)

@@ -1,4 +1,4 @@
-"""What the stores of a region have under one payment id: which payment counts, and what is wrong with it where."""
+"""What a region's stores hold under one payment id: which payment counts, and what is wrong in which store."""
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -12,7 +12,7 @@ from payments.stores import AwsResponse, record_of
 
 
 class Wrong(StrEnum):
-    """What is wrong with a payment in a store."""
+    """The ways in which a store's copy of a payment can be wrong."""
 
     LOST = "lost"  # another store has it
     IN_DOUBT = "in doubt"  # pending, so that nobody knows whether it was acknowledged
@@ -70,7 +70,7 @@ class Case:
 
     @cached_property
     def wrong(self) -> dict[Store, Wrong]:
-        """What is wrong, by store; nothing for a store in which all is well."""
+        """What is wrong, by store; stores without a problem are left out."""
         stores = {Store.TABLE: self.item, Store.LEDGER: self.posting, Store.RECEIPTS: self.receipts}
         if self.payment is None:
             return {store: Wrong.MALFORMED for store, found in stores.items() if found}
@@ -87,7 +87,7 @@ class Case:
         return not whole or bool(self.wrong.keys() & {Store.TABLE, Store.LEDGER})
 
     def others(self) -> Iterator[dict[str, Any]]:
-        """Each other content that a store has under the id."""
+        """Every other content that a store holds under the id."""
         shown = list[Any]()
         for each in (self.record, self.posting, *self.receipts):
             if each and not (self.payment and each.agrees(self.payment)) and (content := _content(each)) not in shown:

@@ -29,7 +29,7 @@ class Conflict(PaymentsError):
 
 
 class NotTheClient(PaymentsError):
-    """An API key is used by who is not its client."""
+    """An API key is used by someone who is not its client."""
 
 
 class NotTheWriter(PaymentsError):
@@ -43,7 +43,7 @@ class NotTheWriter(PaymentsError):
 class StoreUnavailable(PaymentsError):
     """A store did not do what was asked: `store` names it, `code` is its error code or the kind of failure.
 
-    `again`: the same call may succeed later, since not what was asked is wrong.
+    `again`: the same call may succeed later, since the request itself is not wrong.
     """
 
     def __init__(self, store: str, code: str, *, again: bool = False) -> None:

@@ -31,7 +31,7 @@ RDS_CA = Path(__file__).parent / "rds-ca.pem"
 TOKEN_SECONDS = 900  # RDS checks a token only when a session begins
 PAGE = 1000  # postings
 LAST_PLACE = 2**63 - 1
-"""Of the order of posting."""
+"""A place after every posting, in the order of posting."""
 
 # A time is formatted as a record has it, so that a lost record can be restored exactly.
 _TIME = """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"+00:00"')"""

@@ -1,4 +1,4 @@
-"""What holds for every resource of the program. The policy pack runs these rules in a preview, the gate on a recording.
+"""The rules for every resource of the program. The policy pack runs them in a preview, the gate on a recording.
 
 In a preview, what depends on a resource that does not exist yet is UNKNOWN: given, but not to be judged yet.
 """
@@ -91,7 +91,7 @@ def statements(document: object) -> list[dict[str, Any]]:
 
 
 def listed(value: Any) -> list[Any]:
-    """A list of what a policy gives as one value or as a list."""
+    """The values that a policy gives, as one value or as a list, as a list."""
     return value if isinstance(value, list) else [value]
 
 

@@ -77,7 +77,7 @@ PROGRAM = "tapstack"  # as which a shell completes it
 GOES_ON = "run the same command again: it continues"
 DECIDED_AGAIN = "no move is under way now: `status` says what to do, and the same command decides anew"
 REPORTS = Path("recovery-reports")
-"""Where reports are written, for whoever must account for a move: nothing removes them, but those of rehearsals."""
+"""Where reports of moves are written. Nothing removes them, except those of rehearsals."""
 WIDTH = 80  # columns of a table, where the width of the terminal is unknown; other lines are not broken
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and everything else on stderr.")]
@@ -108,7 +108,7 @@ app = typer.Typer(help="Moves the payment service from one region to the other. 
 
 
 def example(words: str, codes: str = DONE) -> str:
-    """What the help of a command ends with."""
+    """The end of a command's help: an example, the environment, and the exit codes."""
     return AFTER.format(command=COMMAND, example=words, codes=codes)
 
 
@@ -120,7 +120,7 @@ class OpenStack:
     stack: Stack
     environment: Environment
     payments: Path | None = None
-    """To which the client of a sandbox writes its payments."""
+    """The file to which a sandbox's client writes its payments."""
 
     def plan(self, action: Action, to: str) -> Plan:
         """The plan of an action; by default a failback moves to the primary region, anything else away from it.
@@ -135,7 +135,7 @@ class OpenStack:
         return Cloud(plan=self.plan(action, to), environment=self.environment)
 
     def check_account(self) -> None:
-        """See that the credentials are of the stack's account, if STS says so in a region. Raises StackError."""
+        """Check that the credentials belong to the stack's account, if STS answers in a region. Raises StackError."""
         any(self.cloud(Action.ALIGN, site.region).caller() for site in self.stack.sites)
 
     def latest_run(self) -> Run | None:
@@ -210,7 +210,7 @@ class Terminal:
         return self.open()
 
     def typed(self, text: Any) -> Any:
-        """A text with its commands as they are typed here, about this stack; what is no text stays as it is."""
+        """A text with its commands as a user types them here for this stack; any other value is returned unchanged."""
         return text.replace(COMMAND, " ".join([self.program, *self.wanted.options])) if isinstance(text, str) else text
 
     def show(self, document: Mapping[str, Any], *text: Any, as_json: bool) -> None:
@@ -218,7 +218,7 @@ class Terminal:
         self.console(False).print(*map(self.typed, [json.dumps(document, indent=2)] if as_json else text), sep="\n")
 
     def keep(self, deployed: OpenStack, found: MoveReport | drills.DrillReport, *, as_json: bool) -> None:
-        """Write a report, and say where it is; if that is impossible, only warn: it must not stop a command."""
+        """Write a report, and say where it is. If that fails, only warn: it must not stop a command."""
         folder = (REHEARSALS if EMULATOR in deployed.outputs else Path()) / self.reports
         try:
             page = write(folder, found.name, found.page().html(), found.document())
@@ -285,7 +285,7 @@ def _shown(found: Mapping[str, Any]) -> list[Any]:
 
 
 def _watch(terminal: Terminal, deployed: OpenStack, interval: float, *, as_json: bool) -> NoReturn:
-    """Show the status every so many seconds: in place on a terminal, elsewhere one after the other. Ends by Ctrl-C."""
+    """Show the status every `interval` seconds, until Ctrl-C: in place on a terminal, elsewhere one after another."""
     environment, console = deployed.environment, terminal.console(False)
     with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
         while True:
@@ -325,7 +325,7 @@ def watch(context: typer.Context, *, web: Annotated[bool, typer.Option(
     "plan failover --to us-west-2",
     "0 shown; 1 AWS does not answer; 2 it may take longer than the recovery time objective"))
 def plan(context: typer.Context, action: Action, *, to: To = "", as_json: Json = False) -> None:
-    """Show what an action would do now, and how long it may take; changes nothing. Exit code 2 if too long."""
+    """Show what an action would do now, and how long it may take; changes nothing. Exit code 2: it may be too slow."""
     terminal: Terminal = context.obj
     cloud = terminal.open().cloud(action, to)
     planned = cloud.plan
@@ -350,7 +350,7 @@ def plan(context: typer.Context, action: Action, *, to: To = "", as_json: Json =
 @app.command(epilog=example("doctor", "0 nothing would fail; 1 something would; 2 it could not check"))
 def doctor(context: typer.Context, *, needs: NeedsFile = None, before_up: BeforeUp = False,
            as_json: Json = False) -> None:
-    """List what would fail (exit code 1), and what to do about it; changes nothing. Exit code 2: could not check."""
+    """List what would fail (exit code 1), and what to do about it; changes nothing. Exit code 2: it could not check."""
     terminal: Terminal = context.obj
     wanted = None if needs is None else doctors.Needs.read(needs)
     if wanted and wanted.emulated:
@@ -368,7 +368,7 @@ def doctor(context: typer.Context, *, needs: NeedsFile = None, before_up: Before
 
 @app.command(epilog=example("switchover --to us-west-2"))
 def switchover(context: typer.Context, *, to: To, as_json: Json = False) -> None:
-    """Move payments as planned, between two healthy regions: nothing is lost, and payments wait for a moment."""
+    """Move payments between two healthy regions, as planned: nothing is lost; payments wait for a moment."""
     carry_out(context.obj, Action.SWITCHOVER, to, as_json=as_json)
 
 
@@ -383,7 +383,7 @@ def failover(context: typer.Context, *, to: To, as_json: Json = False, accept_da
 
 @app.command(epilog=example("failback"))
 def failback(context: typer.Context, *, as_json: Json = False) -> None:
-    """After a failover: wait for the region that was lost, and move back as a switchover does."""
+    """After a failover: wait until the lost region is back, then move back as a switchover does."""
     carry_out(context.obj, Action.FAILBACK, "", as_json=as_json)
 
 
@@ -402,7 +402,7 @@ def report(context: typer.Context, *, as_json: Json = False) -> None:
 
 @app.command(epilog=example("align --to us-west-2"))
 def align(context: typer.Context, *, to: To, as_json: Json = False) -> None:
-    """Make the region that has the database's writer the leader, where the two have come apart (a restored table)."""
+    """Make the region that has the database's writer the leader, if another one leads (after a restored table)."""
     carry_out(context.obj, Action.ALIGN, to, as_json=as_json)
 
 
@@ -443,7 +443,7 @@ def resume(context: typer.Context, *, as_json: Json = False) -> None:
 
 
 def _pause(terminal: Terminal, wanted: Callable[[float], Pause], *, as_json: bool) -> None:
-    """Store a pause in each region that answers. Raises CommandStopped if one does not: its controller goes on."""
+    """Store a pause in each region that answers. Raises CommandStopped if one does not: nothing changes there."""
     deployed, written, failed = terminal.open(), dict[str, float](), list[str]()
     deployed.check_account()
     for site in deployed.stack.sites:
@@ -543,7 +543,7 @@ def carry_out(terminal: Terminal, action: Action, to: str, *, as_json: bool,
 
 
 def _decide(planned: Plan, facts: Facts) -> tuple[bool, list[Refusal]]:
-    """Whether the plan would go on with a run that has not ended, and everything that forbids to begin it."""
+    """Whether the plan would continue an unfinished run, and everything that forbids beginning it."""
     goes_on = resumes(planned, facts.record, facts.own.ledger_epoch)
     return goes_on, [] if goes_on else refusals(planned, facts)
 
@@ -571,7 +571,7 @@ def _finish(hold: Hold, console: Console) -> Run:
 
 
 def _next(hold: Hold) -> str:
-    """What the same command would do after a run was broken off: it goes on only where it has fenced and not ended."""
+    """What the same command would do after an interrupted run: it continues only one that has fenced and not ended."""
     return GOES_ON if hold.run.epoch and hold.run.ended is None else DECIDED_AGAIN
 
 
@@ -655,9 +655,9 @@ def user() -> str:
 
 
 def connect(outputs: Mapping[str, Any]) -> Environment:
-    """boto3's clients, and the machine's environment, for the place where the stack with these outputs is.
+    """The environment, with boto3's clients, for AWS or the emulator: where the stack with these outputs is.
 
-    Raises OutputsError if it would be another place, ProfileNotFound and NoCredentialsError.
+    Raises OutputsError if it would lead elsewhere, ProfileNotFound and NoCredentialsError.
     """
     reach(outputs)
     environment = system_environment(BotoClients(), os.environ)

@@ -46,7 +46,7 @@ class Cloud:
 
     @property
     def clock(self) -> Clock:
-        """The environment's."""
+        """The environment's clock."""
         return self.environment.clock
 
     @cached_property
@@ -60,7 +60,7 @@ class Cloud:
 
     @cached_property
     def checks(self) -> PublicChecks:
-        """What health checks ask, by the path that the target's region keeps."""
+        """Asks regions what health checks ask, by the secret path that the target's region keeps."""
         return PublicChecks(environment=self.environment, keeper=self.plan.target)
 
     def led_to(self) -> str:
@@ -176,9 +176,9 @@ class Cloud:
         return found
 
     def denied(self, role: str) -> list[str] | None:
-        """What a failover calls and a role (ARN) may not, as IAM says; None if IAM does not say. Never raises.
+        """The actions of a failover that IAM denies a role (ARN); None if IAM does not answer. Never raises.
 
-        Calls IAM, which lies in us-east-1: ask only while all is well.
+        Calls IAM, which is in us-east-1: ask only while all is well.
         """
         target = self.plan.target
         asked = {"rds:FailoverGlobalCluster": target.cluster_arn, "lambda:InvokeFunction": target.function_alias_arn,
@@ -197,7 +197,7 @@ class Cloud:
         return denied
 
     def ledger_lag(self) -> tuple[float, float] | None:
-        """CloudWatch's newest figure for the lag of the target's ledger, and when it is of; both in seconds.
+        """CloudWatch's newest figure for the lag of the target's ledger, and its time; both in seconds.
 
         None if there is no recent one, or it cannot be read. Never raises.
         """
@@ -229,7 +229,7 @@ class Cloud:
                                        Message=message)
 
     def start_repair(self) -> None:
-        """Start the target's repair without its rest, and do not wait for it. It also runs on a schedule."""
+        """Start the target's repair now, and do not wait for it. It also runs on a schedule."""
         with aws_failures("repair"):
             self.client("lambda").invoke(FunctionName=self.plan.target.reconcile_function_name, Qualifier=ALIAS,
                                          InvocationType="Event", Payload='{"begin": true}')

@@ -41,14 +41,14 @@ class ControlTable:
 
     @property
     def heard(self) -> float:
-        """What the table service's last answer said of the time: it is not earlier than that now."""
+        """The time in the table service's last answer: it is not earlier than that now."""
         if self._heard is None:
             self.read(RECORD_KEY)
         return self._heard[0] if self._heard else 0.0
 
     @property
     def now(self) -> float:
-        """The time of the table service: it is less than a second later than that."""
+        """The time of the table service, cut off to seconds: it is less than a second later."""
         return self.heard + (self._heard[1].seconds() if self._heard else 0.0)
 
     def record(self) -> ControlRecord:
@@ -84,7 +84,7 @@ class ControlTable:
             return None
 
     def write_observation(self, observation: Observation, previous: Observation | None) -> bool:
-        """Write what this region's controller sees, unless another start of it has written since; whether it did."""
+        """Write what this region's controller sees, unless another start has written since. Returns whether it did."""
         expected = {"number": {"N": str(previous.number)}} if previous else None
         item = {"number": {"N": str(observation.number)}, "document": {"S": json.dumps(observation.document())}}
         return self.write(OBSERVATION_PREFIX + observation.region, item, expected) is None

@@ -54,23 +54,23 @@ class Controller:
     role: str = ""
     _silent: tuple[float, Stopwatch] | None = field(default=None, init=False)
     _failing: tuple[float, Stopwatch] | None = field(default=None, init=False)
-    """The ends of the first failed look and of the first failed canary in a row, and since when this process knows."""
+    """When the first failed look and the first failed canary in a row ended, and since when this process has known."""
     _last_revision: int = field(default=0, init=False)
-    """That of the record at the last look."""
+    """The record's revision at the last look."""
     _still: Stopwatch | None = field(default=None, init=False)
-    """Since a look that found this revision for the first time."""
+    """Since the look that first found this revision."""
     _well: Stopwatch | None = field(default=None, init=False)
-    """Since a look that found this region leading and all in order, if the last one did."""
+    """Since the last look, if it found this region leading and all in order."""
     _lag_asked: Stopwatch | None = field(default=None, init=False)
     _published: tuple[Mapping[Metric, float], Stopwatch] | None = field(default=None, init=False)
-    """What was published last but for what changes all the time, and since when."""
+    """The metrics published last, without those that change all the time, and since when."""
     _found: tuple[str, bool] = field(default=("", False), init=False)
     """What was out of place at the last look, and whether clients were led away."""
     _internal_errors: list[Exception] = field(default_factory=list, init=False)
 
     @property
     def region(self) -> str:
-        """Where it runs."""
+        """The region that it runs in."""
         return self.cloud.plan.target.region
 
     def watch(self, driver: str) -> None:
@@ -160,7 +160,7 @@ class Controller:
             self._publish(observation, seen, facts)
 
     def _by_own_clocks(self, observation: Observation) -> Observation:
-        """With this process's own measure of how long things have been so: the table's clock shows whole seconds."""
+        """Add this process's own measure of how long a state has lasted: the table's clock shows whole seconds."""
         self._silent = self._timed(self._silent, observation.silent_since)
         self._failing = self._timed(self._failing, observation.failing_since)
         return replace(
@@ -174,7 +174,7 @@ class Controller:
         return known if known and known[0] == since else (since, Stopwatch(self.cloud.clock))
 
     def _with_figures(self, observation: Observation, before: Observation | None, *, healthy: bool) -> Observation:
-        """With what CloudWatch and IAM say, which are asked from time to time, IAM only while all is well.
+        """Add what CloudWatch and IAM say. Both are asked from time to time, IAM only while all is well.
 
         The lag is a figure of the region that does not have the writer. What IAM denies it is asked for at every look,
         also when all is not well: somebody may have permitted it since. An old answer is none.
@@ -205,7 +205,7 @@ class Controller:
                            caller=self.role, seen=self.cloud.clock.time(), evidence=decision.evidence))
 
     def _resume(self, driver: str, record: ControlRecord, run: Run) -> bool:
-        """Go on with a run that has fenced, from its fence, or end it; whether something was done.
+        """Continue a run that has fenced, from its fence, or end it. Returns whether it did either.
 
         A planned move goes no further than its own driver brought the database: the other region may be well, and then
         takes the payments back. Nor does a run that is older than what the ledger has seen: the table was restored.
@@ -248,7 +248,7 @@ class Controller:
             cloud.start_repair()
 
     def _mend(self, driver: str, facts: Facts, since: Stopwatch, seen: ProbeResult) -> None:
-        """Bring together what has come apart, if two looks have found the same, and nobody is about to."""
+        """Bring leader, writer and lever together, if two looks have found them apart and no run is under way."""
         plan, record = replace(self.cloud.plan, action=Action.ALIGN), facts.record
         wrong, led_away = misplaced(plan, facts), facts.led_to == plan.other.region
         last, self._found = self._found, (wrong, led_away)
@@ -265,7 +265,7 @@ class Controller:
             self._place_lever(facts, seen, led_away=led_away and last[1])
 
     def _give_back(self, record: ControlRecord, facts: Facts) -> None:
-        """Make the region that has the writer the leader in its place, since its own controller does not do so."""
+        """Give leadership to the region that has the writer, since its own controller does not take it."""
         other = self.cloud.plan.other
         epoch = next_epoch(max(record.epoch, facts.own.ledger_epoch), primary=other == self.cloud.plan.stack.sites[0])
         self.cloud.table.write_record(record.next(region=other.region, epoch=epoch))

@@ -19,7 +19,7 @@ from recovery.plan import (
 from recovery.stack import Stack
 
 ABANDONED_LOOKS = 6
-"""Looks for which a run's heartbeat must stand still before the region that it takes from may undo it."""
+"""For how many looks a run's heartbeat must stand still before the region that gives up leadership may undo it."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Decision:
 
 
 def alarming(stack: Stack, observation: Observation, writer: str | None) -> str:
-    """What is wrong with the other region if payments need it: it leads, or has the writer; or ""."""
+    """What is wrong with the other region, if it leads or has the writer and so payments need it; "" if nothing is."""
     other = stack.other(observation.region).region
     if other not in (observation.leader, writer):
         return ""
@@ -94,7 +94,7 @@ def decide(plan: Plan, facts: Facts, cool_down: float, pause: Pause | None) -> D
 
 
 def misplaced(plan: Plan, facts: Facts) -> str:
-    """Why the plan's target should be made the leader: it has the writer, and does not lead, or not under its epoch."""
+    """Why the target should be made the leader: it has the writer, but does not lead, or only under an old epoch."""
     record, region = facts.record, plan.target.region
     if record is None or facts.writer != region:
         return ""
@@ -106,6 +106,6 @@ def misplaced(plan: Plan, facts: Facts) -> str:
 
 
 def left_behind(plan: Plan, facts: Facts) -> bool:
-    """Whether the plan's target leads, and the other region has the writer, and keeps it: nobody takes payments."""
+    """Whether the target leads while the other region has and keeps the writer, so that nobody takes payments."""
     return facts.record is not None and not facts.moving and (
         facts.record.region, facts.writer) == (plan.target.region, plan.other.region)

@@ -55,7 +55,7 @@ class StepTimedOut(RecoveryError):
 
 
 class EvidenceTooOld(RecoveryError):
-    """So long has passed since a decision (seconds) that it must be taken again before anything is fenced."""
+    """So many seconds have passed since a decision that it must be taken again before anything is fenced."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"more than {seconds:.0f} s have passed since the decision: it must be taken again")
@@ -98,11 +98,11 @@ NOT_SIGNED_IN = re.compile(
     "NoCredentialsError|Unable to locate credentials|config profile .* could not be found|CredentialRetrievalError|"
     "PartialCredentials|SSOTokenLoadError|TokenRetrievalError|UnauthorizedSSOToken|SSO session|Token has expired|"
     "ExpiredToken|InvalidClientTokenId|UnrecognizedClientException")
-"""What an error says if the credentials are missing, or are not valid (any more)."""
+"""Texts of errors for missing, invalid or expired credentials."""
 
 
 NOT_REACHED = re.compile("(?i)timeout|timed out|could not connect|connection|no answer")
-"""What an error says if no answer came."""
+"""Texts of errors for a missing answer."""
 
 
 def reached(line: str) -> str:

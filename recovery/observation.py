@@ -1,4 +1,4 @@
-"""What is known of a region from outside: by a look at it, and after many looks by a controller.
+"""What is known of a region from outside: from one look, and from a controller's looks so far.
 
 Nothing here raises for what it finds. Times are those of the table service (see `control_table`).
 """
@@ -62,7 +62,7 @@ def look(environment: Environment, site: Site, segment: str) -> ProbeResult:
 
 
 def ask_readiness(environment: Environment, site: Site) -> ProbeResult:
-    """What a region's payments function says of itself; in the region that leads it writes a canary."""
+    """What a region's payments function reports about itself; in the leading region it writes a canary."""
     event: dict[str, Any] = {
         "resource": READINESS, "httpMethod": "POST", "headers": {}, "body": None, "isBase64Encoded": False}
     try:

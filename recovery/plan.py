@@ -20,9 +20,9 @@ AVAILABLE = "available"  # what RDS calls the state of a cluster, instance or sn
 
 
 class Action(StrEnum):
-    """What can be done. A switchover is planned and loses nothing; a failover asks nothing of the other region.
+    """The moves. A switchover is planned and loses nothing; a failover does not call the other region.
 
-    To align is to make the region that has the database's writer the leader, where the two have come apart.
+    To align is to make the region that has the database's writer the leader, if another one leads.
     """
 
     SWITCHOVER = "switchover"
@@ -138,7 +138,7 @@ def predict(stack: Stack, action: Action = Action.FAILOVER) -> list[Prediction]:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What is known before an action: all of it read in the target's own region, except `other`.
+    """The facts before an action, all read in the target's own region, except `other`.
 
     `now` is the time of the target's table service. `writer` is the region of the database's writer according to RDS,
     `cluster` the state of the target's cluster, `instances` the number of its available instances; `moving`: Aurora
@@ -219,7 +219,7 @@ def resumes(plan: Plan, record: ControlRecord | None, seen: int) -> bool:
 
 
 def unable(plan: Plan, facts: Facts) -> Iterator[Refusal]:
-    """Whether the target can take over. A failback waits until the returning region can."""
+    """Refuses if the target cannot take over. A failback waits until the returning region can."""
     target = plan.target.region
     for what, why in sorted(facts.wrong.items()):
         yield Refusal(f"{target} is not healthy: {what}: {why}")
@@ -246,7 +246,7 @@ def in_order(plan: Plan, facts: Facts) -> bool:
 
 
 def _fenced_out(plan: Plan, facts: Facts) -> bool:
-    """Whether all that keeps the target from paying is that it leads, and has the writer elsewhere, or an old epoch."""
+    """Whether the target cannot pay only because it leads without the writer, or under an old epoch."""
     return facts.record is not None and facts.record.region == plan.target.region and (
         facts.writer != plan.target.region or facts.own.ledger_epoch > facts.record.epoch)
 
@@ -287,7 +287,7 @@ def _losses(plan: Plan, facts: Facts) -> Iterator[Refusal]:
 
 
 def exposed(plan: Plan, observation: Observation, now: float, objective: float) -> Iterator[Refusal]:
-    """Whether more would be lost than the objective (seconds), or nobody knows how much."""
+    """Refuses if more would be lost than the objective (seconds), or an unknown amount."""
     exposure = observation.exposure(plan.stack, now)
     if exposure is None:
         yield Refusal("the lag is unknown, so it is unknown what would be lost", loses=True)
@@ -297,7 +297,7 @@ def exposed(plan: Plan, observation: Observation, now: float, objective: float) 
 
 
 def _planned(plan: Plan, facts: Facts) -> Iterator[Refusal]:
-    """Whether the region that gives up the payments is healthy enough to do so without losing any.
+    """Refuses if the region that gives up the payments is not healthy enough to do so without losing any.
 
     A failback waits for the report of the returning region's controller.
     """
@@ -313,7 +313,7 @@ def _planned(plan: Plan, facts: Facts) -> Iterator[Refusal]:
 
 
 def _silent(plan: Plan, facts: Facts) -> str:
-    """Says that the target's controller does not report; empty if it does."""
+    """Why the target's controller counts as silent; empty if it reports."""
     observation = facts.observation
     if observation is not None and observation.is_fresh(facts.now):
         return ""
@@ -322,7 +322,7 @@ def _silent(plan: Plan, facts: Facts) -> str:
 
 
 def describe_exposure(exposure: float | None) -> str:
-    """What a failover would lose at most (seconds; None if unknown), in words."""
+    """A sentence for what a failover would lose at most (seconds; None if unknown)."""
     return "it is unknown what would be lost" if exposure is None else f"at most {exposure:.0f} s of payments at risk"
 
 

@@ -12,13 +12,13 @@ ROWS = {"alive": "answers", "ready": "can take payments", "right": "leader", "wr
         "watched_s": "controller looked, s ago"}
 LINES = {"why": "cannot take payments", "refused": "a failover would be refused", "alarms": "alarms",
          "event": "latest event of the database"}
-"""What may be long: a line for each region that has something to say of it."""
+"""Long texts: shown in a line for each region that reports one."""
 LEADS = "it leads"  # in place of what a failover to the leader would lose
 OBSERVED = ("led_to", "exposure_s")
-"""What a controller has reported, which may be old."""
+"""Figures that a controller has reported, and that may be old."""
 
 SILENT = ("right", "cluster", "lever", "alarms")
-"""What different services answer: all are unknown where a region does not answer at all."""
+"""Answers of different services: if all are unknown, the region does not answer at all."""
 PARTS = {"record": "leader", "watch": "controller"}  # other parts of a region are shown under their own names
 
 Rows = list[list[str]]
@@ -42,7 +42,7 @@ def _cell(region: Mapping[str, Any], key: str) -> str:
 
 
 def stack(status: Mapping[str, Any]) -> list[str]:
-    """What it found about the stack as a whole."""
+    """What `read_status` found about the stack as a whole, line by line."""
     known = f"leader: {status['active']}, epoch {status['epoch']}; database writer: {text(status['writer'])}; "
     return [known + f"failoverMode: {status['mode']}", *_pause(status["pause"]),
             f"latest run: {_dated(status['run'], _run)}",
@@ -54,7 +54,7 @@ def stack(status: Mapping[str, Any]) -> list[str]:
 
 
 def _by_reason(region: Mapping[str, Any]) -> dict[str, list[str]]:
-    """What is unknown by its reason; a region in which nothing answers is silent for one."""
+    """What is unknown, by the reason; a region in which nothing answers gets a single reason."""
     found, unknown = dict[str, list[str]](), region["unknown"]
     if all(region[key] == UNKNOWN for key in SILENT):
         return {unknown.get("record", "no answer"): ["all that is not shown"]}
@@ -87,7 +87,7 @@ def expected(predictions: Sequence[Prediction]) -> Rows:
 
 
 def text(value: Any) -> str:
-    """A value of a JSON document in words."""
+    """A value of a JSON document as text for people."""
     match value:
         case bool():
             return "yes" if value else "no"
@@ -103,7 +103,7 @@ def text(value: Any) -> str:
 
 
 def utc(moment: float) -> str:
-    """A moment, in seconds since the epoch."""
+    """A moment (seconds since the epoch) as text: `2026-11-27 08:00:00 UTC`."""
     return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 

@@ -37,7 +37,7 @@ class AwsSteps:
 
     cloud: Cloud
     began: dict[str, tuple[float, int]] = field(default_factory=dict)
-    """By run: the time of the table service when it began to catch up, and the other region's look then."""
+    """By run: the table service's time when it began to catch up, and the number of the other region's look then."""
 
     @property
     def target(self) -> Site:
@@ -45,7 +45,7 @@ class AwsSteps:
         return self.cloud.plan.target
 
     def do(self, step: Step, hold: Hold) -> str | None:
-        """Do what is left of a step, as described above."""
+        """Do what is left of a step. Returns its result in words, or None if it is not finished."""
         with aws_failures(step.key):
             return _IMPLEMENTATIONS[step](self, hold)
 
@@ -84,9 +84,9 @@ def copy_name(snapshot: str) -> str:
 
 
 def catch_up(steps: AwsSteps, hold: Hold) -> str | None:
-    """Wait until what was there when this began has arrived.
+    """Wait until everything written before this step began has arrived.
 
-    In the table that is a later look of the other region's controller, and in the ledger a later mark, unless the
+    A later look of the other region's controller proves it for the table, and a later mark for the ledger, unless the
     target has the writer.
     """
     cloud, table, region, other = steps.cloud, steps.cloud.table, steps.target.region, steps.cloud.plan.other.region
@@ -107,10 +107,10 @@ def fence(_: AwsSteps, hold: Hold) -> str:
 
 
 def move_traffic(steps: AwsSteps, hold: Hold) -> str:
-    """Lead clients to the target. Only its own lever is sure to work: the other region may be lost, or be lost now.
+    """Lead clients to the target. Only its own lever is sure to work: the other region may be lost, now or later.
 
     The standby's lever leads to it while it is pulled. The primary region's counts against that one, and is needed only
-    if that cannot be reset; a region's controller resets what is not needed any more.
+    if that cannot be reset; a region's controller resets a lever that is no longer needed.
     """
     cloud, target, other = steps.cloud, steps.target, steps.cloud.plan.other
     to_standby = target == cloud.plan.stack.sites[1]
@@ -177,7 +177,7 @@ def raise_epoch(steps: AwsSteps, hold: Hold) -> str:
 
 
 def verify(steps: AwsSteps, hold: Hold) -> str | None:
-    """Pay one minor unit, and wait until clients are led here. The id is the run's: a repeat pays nothing more."""
+    """Pay one minor unit, and wait until clients are led here. Its id is the run's, so a repeat pays nothing."""
     target = steps.target
     payment = {"payment_id": f"recovery-{hold.run.id}", "amount": 1, "currency": "USD", "payer": "recovery:from",
                "payee": "recovery:to"}

@@ -14,7 +14,7 @@ Report = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a region takes payments (None: unknown), what is so, and the next command, empty if there is none."""
+    """Whether a region takes payments (None: unknown), the state in a sentence, and the next command, if any."""
 
     paying: bool | None
     says: str

@@ -18,7 +18,7 @@ TAIL = 64 * 1024  # bytes at the end of the payments' file that are read
 
 @dataclass(kw_only=True)
 class Watch:
-    """Looks at a stack again and again. `payments` is the file to which a sandbox's client writes, if there is one."""
+    """Follows a stack's status. `payments` is the file to which a sandbox's client writes, if there is one."""
 
     environment: Environment
     stack: Stack
@@ -27,7 +27,7 @@ class Watch:
     known: dict[str, str] = field(default_factory=dict)
 
     def look(self) -> dict[str, Any]:
-        """What is so now: {at, status, timeline: [{at, what}], payments: [{at, ok, region}] or null}.
+        """The present state: {at, status, timeline: [{at, what}], payments: [{at, ok, region}] or null}.
 
         Times in seconds since the epoch, the newest last; `status` is that of `read_status`. Never raises for what AWS
         does.
@@ -41,7 +41,7 @@ class Watch:
 
 
 def facts(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What the timeline tells of a status: each under a name that stays the same, as a text that changes with it."""
+    """What the timeline shows of a status: a text for each fact, under a name that stays the same."""
     yield "leader", f"{found['active']} leads, epoch {found['epoch']}"
     yield "writer", f"the database's writer is in {text(found['writer'])}"
     for name, region in found["regions"].items():

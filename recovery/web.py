@@ -28,7 +28,7 @@ class Feed:
         self._text, self._number, self._changed = "", 0, threading.Condition()
 
     def publish(self, document: str) -> None:
-        """Give all readers a new document, in JSON."""
+        """Publish a new document (JSON) to all readers."""
         with self._changed:
             self._text, self._number = document, self._number + 1
             self._changed.notify_all()
@@ -44,7 +44,7 @@ class Feed:
 def serving(feed: Feed, port: int = 0) -> Iterator[str]:
     """Serve the page and the events of a feed until the block ends; gives its URL. Raises OSError if it cannot."""
     class PageHandler(BaseHTTPRequestHandler):
-        """A request of a browser."""
+        """Answers a browser's request."""
 
         def do_GET(self) -> None:
             """Answer it."""

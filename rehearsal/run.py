@@ -64,7 +64,7 @@ class Parts:
     proxies: Callable[..., AwsProxies] = AwsProxies
     clients: Callable[[str, int], EmulatorClients] = EmulatorClients
     deployments: Mapping[str, Callable[..., Any]] = field(default_factory=lambda: dict(ENGINES))
-    """By the engine that deploys."""
+    """The classes that deploy, by the engine's name."""
     take_inventory: Callable[..., inventory.Inventory] = inventory.take
     migrate: Callable[..., Mapping[str, Any]] = migrate
     smoke_test: Callable[..., Iterator[CheckResult]] = smoke.checks
@@ -231,7 +231,7 @@ class Rehearsal:
 
     @contextmanager
     def _around(self, rehearsed: RehearsedStack, deployment: Deployment) -> Iterator[DrillEnvironment]:
-        """What AWS does around the stack: health checks, DNS, the controllers' schedule, metrics."""
+        """The services of AWS around the stack: health checks, DNS, the controllers' schedule, metrics."""
         options = self._options
         project = options.project.with_endpoint(rehearsed.clients.endpoint)
         with self._parts.drill_environment(
@@ -281,7 +281,7 @@ class Rehearsal:
                 "PGSSLROOTCERT": self._ca_file}
 
     def _sandbox(self, rehearsed: RehearsedStack, deployment: Deployment) -> None:
-        """Let everything run, a client too, and do what is asked from outside, until Ctrl-C."""
+        """Run everything, with a client, and carry out commands from other shells, until Ctrl-C."""
         with self._around(rehearsed, deployment) as environment:
             try:
                 with self._report.phase("sandbox"):

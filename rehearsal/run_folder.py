@@ -1,4 +1,4 @@
-"""The folder that a run has to itself while it lasts: two at once do not meet."""
+"""The folder of a run, which no other run uses meanwhile."""
 
 import fcntl
 import os

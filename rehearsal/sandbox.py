@@ -54,7 +54,7 @@ class Sandbox:
         return f"the API of {region} answers 429"
 
     def lag(self, store: str, seconds: str) -> str:
-        """Let the copies of a store be behind, both ways."""
+        """Delay the copies of a store, both ways."""
         if store not in [*Store] or not seconds.isdecimal():
             raise ProjectError(f"lag {store} {seconds}: must be one of {', '.join(Store)}, and whole seconds")
         for source, target in (self._regions, self._regions[::-1]):
@@ -76,7 +76,7 @@ class Sandbox:
         return f"the controller of {region} is frozen ({count} processes)"
 
     def heal(self) -> str:
-        """End everything that was broken; moving back is the operator's."""
+        """End all faults. Moving back is the operator's task."""
         for region in self._regions:
             self._environment.signal_controller(region, signal.SIGCONT)
         while self._killed:

@@ -18,7 +18,7 @@ import pytest
 import slipcover
 
 ALSO_EXCLUDED = [r'^if __name__ == "__main__":']
-"""What only a process of its own can reach. A test starts it, unmeasured."""
+"""Lines that only a separate process can reach. A test starts it, unmeasured."""
 METRICS = ("lines", "statements", "functions", "branches")
 COUNTS = ("total", "covered")
 

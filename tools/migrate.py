@@ -82,7 +82,7 @@ def main(stack: str, environ: Mapping[str, str] = os.environ, clients: Clients =
 
 
 def command(name: str, stack: str, environ: Mapping[str, str], work: Callable[[Mapping[str, Any]], str]) -> int:
-    """Do some work on the stack of that name, and print what came of it. Returns the exit code, as `main` does."""
+    """Do some work on the stack of that name, and print its result. Returns the exit code, as `main` does."""
     try:
         outputs = read_outputs(environ, stack=stack)
         if outputs["stack_name"] != stack:

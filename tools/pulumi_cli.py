@@ -3,7 +3,7 @@ import subprocess
 from collections.abc import Callable
 
 Pulumi = Callable[..., str]
-"""Like `run`."""
+"""The type of `run`."""
 
 
 class PulumiFailed(Exception):

@@ -32,7 +32,7 @@ CONTROL_PLANES = "us-east-1"
 """Where the control planes of IAM and Route 53 are, and that of S3 for making buckets and setting them up:
 https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/global-services.html"""
 THERE = {"iam": "get_account_summary", "route53": "get_hosted_zone_count", "s3": "list_buckets"}
-"""A question to each that changes nothing."""
+"""A call to each control plane that changes nothing."""
 # What spans both regions and is created in the primary region: it survives there or in its replica, or is global.
 REGIONAL = ("GlobalCluster", "Table", "Secret", "SecretVersion")
 GLOBAL = ("HealthCheck", "Record", "Zone")
@@ -72,7 +72,7 @@ class Replacement:
 
     @property
     def survivor(self) -> str:
-        """The region that is left."""
+        """The region that survives."""
         return self.identity["drRegion" if self.primary_is_lost else "primaryRegion"]
 
     def settings(self) -> dict[str, str]:
@@ -199,7 +199,7 @@ def silent(clients: Clients) -> Iterator[str]:
 
 
 def refusals(plan: Replacement, clients: Clients) -> Iterator[str]:
-    """Why the region cannot be replaced now, if so."""
+    """Why the region cannot be replaced now; nothing if it can."""
     if plan.identity["tableConsistency"] == Consistency.STRONG:
         yield ("the table is strong: AWS adds no replica to one that holds items, so payments would have to move to "
                "another stack")
@@ -215,7 +215,7 @@ def refusals(plan: Replacement, clients: Clients) -> Iterator[str]:
 
 
 def detach(plan: Replacement, clients: Clients) -> None:
-    """Make the surviving region do without the lost one: database, table, secret, and the records that clients follow.
+    """Detach the lost region from the survivor's database, table and secret, and from the records that clients follow.
 
     What is detached already stays so.
     """

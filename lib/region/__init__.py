@@ -1,1 +1,1 @@
-"""What both regions have in common, written once."""
+"""What both regions have, written once."""

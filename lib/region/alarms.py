@@ -13,9 +13,9 @@ from lib.settings import Settings
 
 REPLICATION_MINUTES = 15
 NEAR = 0.8
-"""The share of the recovery point objective from which on people are told."""
+"""The share of the recovery point objective above which people are alerted."""
 OPERATIONS = ("BatchGetItem", "GetItem", "PutItem", "UpdateItem", "Scan")
-"""What the functions do to the table: DynamoDB counts its failures by operation."""
+"""The operations that the functions call on the table: DynamoDB counts failures by operation."""
 # What AWS publishes all the time where there is something to measure, so that silence is a failure. Where there never
 # was any data, an alarm stays in the state INSUFFICIENT_DATA, which it begins with: only a change of state is notified.
 SILENCE_IS_A_FAILURE = "missing"
@@ -49,7 +49,7 @@ class AlarmSpec:
 
     @property
     def text(self) -> str:
-        """What the notification says."""
+        """The text of the notification."""
         return f"{self.what}. {RUNBOOK}#{self.section or self.key}: `{self.command}`"
 
 

@@ -111,7 +111,7 @@ class RestApi(Component, type_name="Api"):
         return integrations
 
     def _own_answers(self) -> list[pulumi.Resource]:
-        """What API Gateway answers itself has the headers that the function's answers have.
+        """Give API Gateway's own answers the same headers as the function's.
 
         The template is its own: it reads back as that where none is given.
         """

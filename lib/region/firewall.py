@@ -1,4 +1,4 @@
-"""AWS WAF in front of a region's API: what one address may ask for, and AWS's own rules of what nobody may."""
+"""AWS WAF in front of a region's API: a limit for each address, and AWS's own rules."""
 from typing import Any
 
 import pulumi

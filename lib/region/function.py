@@ -36,7 +36,7 @@ CONTRACT = ROOT / "contract.py"
 PAYMENTS = ROOT / "payments"
 AUTHORITIES = PAYMENTS / "rds-ca.pem"
 REPAIR_MINUTES = 5
-"""From one start of the repair to the next, which is also the longest that one takes."""
+"""The time between two starts of the repair, which is also its time limit."""
 # The driver and what it imports: pure Python, so that what is installed on any machine runs in Lambda.
 SHIPPED = ("pg8000", "scramp", "asn1crypto", "python-dateutil", "six")
 
@@ -167,7 +167,7 @@ class LiveFunction(Component, type_name="LiveFunction"):
 
     @staticmethod
     def _runtime(names: Names, spec: FunctionSpec, arn: str, key_arn: pulumi.Input[str]) -> list[policies.Statement]:
-        """What any function of the stack needs to run: keys, logs and traces."""
+        """The permissions that every function of the stack needs to run: keys, logs and traces."""
         encrypted = [service for service in ("dynamodb", "s3", "sns") if any(
             action.startswith(f"{service}:") for statement in spec.permissions for action in statement["Action"])]
         return [

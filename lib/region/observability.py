@@ -37,7 +37,7 @@ class Observability(Component, type_name="Observability"):
         self.register_outputs({"topic_arn": self.topic.arn})
 
     def _database_events(self, names: Names) -> None:
-        """Publish what Aurora tells of the cluster's failovers and failures.
+        """Publish Aurora's events about the cluster's failovers and failures.
 
         https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/rds-cloud-watch-events.html
         """

@@ -1,4 +1,4 @@
-"""What is copied from one region to the other."""
+"""The copies from one region to the other."""
 import pulumi
 import pulumi_aws as aws
 

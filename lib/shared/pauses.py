@@ -1,4 +1,4 @@
-"""What lets a drill pause the copies that leave a region: an experiment of AWS FIS, and its role."""
+"""The AWS FIS experiment, and its role, by which a drill pauses the copies that leave a region."""
 import pulumi
 import pulumi_aws as aws
 
@@ -9,7 +9,7 @@ from lib.region.bucket import PAUSABLE
 from lib.region.region import Region
 
 LONGEST = "PT1H"
-"""After which a pause ends even if the drill has been killed."""
+"""How long a pause lasts at most, even if the drill has been killed."""
 
 
 class Pauses(Component, type_name="Pauses"):

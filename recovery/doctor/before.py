@@ -1,4 +1,4 @@
-"""What would stop a deployment, or what it would break. Each check names the page of AWS that it follows."""
+"""Checks for what would stop a deployment, or what it would break. Each cites the AWS page that it follows."""
 import json
 import re
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ def regions_enabled(look: Look, needs: Needs, _region: str) -> Iterator[Symptom]
 @BEFORE.add("zones", "Does the account have the availability zones of the settings?", each_region=True,
             unless=Situation.DEPLOYED)
 def zones_offered(look: Look, needs: Needs, region: str) -> Iterator[Symptom]:
-    """Which zones an account has differs between accounts.
+    """Accounts differ in their availability zones.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeAvailabilityZones.html
     """
@@ -180,7 +180,7 @@ def backup_opted_in(look: Look, _needs: Needs, region: str) -> Iterator[Symptom]
 
 @BEFORE.add("log role", "Who owns the role by which API Gateway writes logs?", each_region=True)
 def log_role(look: Look, needs: Needs, region: str) -> Iterator[Symptom]:
-    """One for each account and region, which serves every API there.
+    """There is one log role for each account and region, and it serves every API there.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html
     """

@@ -36,7 +36,7 @@ DEPLOYED = Checks[Deployed]()
 
 @DEPLOYED.add("stack's account", "Are you signed in to the stack's account?")
 def right_account(look: Look, there: Deployed, _region: str) -> Iterator[Symptom]:
-    """The account is in every ARN of the stack."""
+    """Every ARN of the stack contains its account."""
     account = there.stack.sites[0].cluster_arn.split(":")[4]
     if account != look.account:
         yield Symptom(problem=f"the stack is in account {account}, and you are signed in to {look.account}",
@@ -62,7 +62,7 @@ def writer(look: Look, there: Deployed, _region: str) -> Iterator[Symptom]:
 
 @DEPLOYED.add("versions", "Do both regions run the same code and engine?", unless=Situation.BEFORE_UP)
 def versions(look: Look, there: Deployed, _region: str) -> Iterable[Symptom]:
-    """What differs here may make a failover fail."""
+    """A difference in code or engine may make a failover fail."""
     def read(site: Site) -> dict[str, Any]:
         functions = {name: _configuration(look, site, arn) for name, arn in _functions(site).items()}
         return {"engine": _cluster(look, site)["EngineVersion"],

@@ -53,7 +53,7 @@ class DrillReport:
 
     @property
     def name(self) -> str:
-        """Of its files."""
+        """The name of its files."""
         return f"drill-{self.action}-{datetime.fromtimestamp(self.began, UTC):%Y%m%dT%H%M%SZ}"
 
     @property
@@ -69,7 +69,7 @@ class DrillReport:
                 "back": self.back and self.back.document(), "runs": [run.document() for run in self.runs]}
 
     def page(self) -> ReportPage:
-        """All of it for people."""
+        """The report as a page for people."""
         found = self.recovery
         took = None if found.began is None or not found.phases else RecoveryTime.of(
             found.began - self.began, found.phases)

@@ -77,12 +77,12 @@ class MoveReport:
 
     @property
     def name(self) -> str:
-        """Of its files."""
+        """The name of its files."""
         return f"{self.run.action}-{self.run.id}"
 
     @property
     def began(self) -> float:
-        """Since when no payment was taken, at the latest, as far as it is known (seconds since the epoch)."""
+        """From when at the latest no payments were taken, as far as known (seconds since the epoch)."""
         run = self.run
         if run.action == Action.FAILOVER:
             return min(each for each in (run.since, run.seen, run.began) if each is not None)
@@ -90,7 +90,7 @@ class MoveReport:
 
     @property
     def recovery(self) -> RecoveryTime | None:
-        """How long no payment was taken, by the journal; None if it does not say that one was taken again."""
+        """How long no payments were taken, by the journal; None if it does not say that any were taken again."""
         verified = self.run.steps.get(VERIFY.key)
         if verified is None or verified.ended is None:
             return None
@@ -99,7 +99,7 @@ class MoveReport:
 
     @property
     def wrong(self) -> list[str]:
-        """What did not go as it should."""
+        """What went wrong."""
         run, recovery, objective = self.run, self.recovery, self.stack.recovery_time_objective
         found = [] if run.outcome == "done" else [run.outcome or "unfinished"]
         if recovery and recovery.wall_s > objective:
@@ -118,7 +118,7 @@ class MoveReport:
 
     @property
     def todo(self) -> list[str]:
-        """What is still to do, in its order."""
+        """What is still to do, in order."""
         return [*self._todo()]
 
     def _todo(self) -> Iterator[str]:
@@ -153,7 +153,7 @@ class MoveReport:
                 "todo": self.todo}
 
     def page(self) -> ReportPage:
-        """All of it for people."""
+        """The report as a page for people."""
         run, recovery, lost, stack = self.run, self.recovery, self.repairs.lost, self.stack
         risk = "unknown" if run.at_risk is None else f"{run.at_risk:.0f} s"
         restored = [each for each in self.repairs.lines.values() if each["outcome"] == REPAIRED]
@@ -182,7 +182,7 @@ class MoveReport:
 
 
 def events(run: Run, began: float) -> Iterator[TimelineEvent]:
-    """What the journal of a run says, in seconds since a moment."""
+    """The events in a run's journal; times in seconds since `began`."""
     yield TimelineEvent(at_s=run.began - began, lane="plan", what=f"{run.driver} begins {run.action}")
     for key, done in run.steps.items():
         yield TimelineEvent(at_s=(done.ended or done.began) - began, lane=LANE.get(key, "plan"),
@@ -197,7 +197,7 @@ def steps(run: Run) -> Rows:
 
 
 def _content(line: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The payment of a line, or what a store has in its place; empty if nothing could be read."""
+    """The payment of a line, or what a store holds instead; empty if nothing could be read."""
     return line["payment"] or next(iter(line["others"]), {})
 
 

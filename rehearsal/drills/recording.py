@@ -14,7 +14,7 @@ from rehearsal.workload.load import SentPayment
 
 @dataclass(frozen=True)
 class CommandResult:
-    """What came of a command of recovery: exit code, and all that it printed."""
+    """The result of a command of recovery: exit code, and all that it printed."""
 
     words: str
     code: int
@@ -84,7 +84,7 @@ class Recording:
 
     @property
     def stray(self) -> list[SentPayment]:
-        """What actions sent, not the clients."""
+        """The payments that actions sent, as opposed to clients."""
         return [each for group in self.groups.values() for each in group.sent]
 
     def at(self, moment: float) -> float:
@@ -101,7 +101,7 @@ class Recording:
 
 
 def answer_of(sent: SentPayment) -> str:
-    """What a client was answered in place of an acknowledgement."""
+    """The answer that a client got instead of an acknowledgement."""
     if sent.answer is None:
         return "no answer"
     body = sent.answer.body
@@ -109,5 +109,5 @@ def answer_of(sent: SentPayment) -> str:
 
 
 def refusals(sent: Iterable[SentPayment]) -> dict[str, int]:
-    """What was answered in place of acknowledgements, and how often."""
+    """The answers that clients got instead of acknowledgements, and how often."""
     return dict(Counter(answer_of(each) for each in sent if not each.acknowledged))

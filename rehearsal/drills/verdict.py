@@ -1,4 +1,4 @@
-"""What came of a scenario, judged by what was recorded of it. Nothing here calls anybody or waits."""
+"""Judges a scenario by its recording. Nothing here makes a call or waits."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus

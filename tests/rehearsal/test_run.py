@@ -187,7 +187,7 @@ def test_a_sandbox_that_does_not_come_up_is_deleted_and_says_why(run: Run, monke
 
 def test_a_sandbox_says_how_to_break_it_and_what_the_operator_types(run: Run) -> None:
     assert run(sandbox=True) == PASSED
-    for words in ("s after the start a payment is accepted", "python -m rehearsal sandbox cut REGION",
+    for words in ("s after the start a payment was accepted", "python -m rehearsal sandbox cut REGION",
                   "python -m recovery --stack sandbox status"):
         assert words in run.printed
     assert run.world.outputs_file.parent == run.world.runs / "sandbox"

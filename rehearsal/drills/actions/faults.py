@@ -70,13 +70,13 @@ def destroy(run: ScenarioContext, role: Role) -> None:
 
 @action("lag", "fault")
 def lag(run: ScenarioContext, given: StoreLags) -> None:
-    """From now on, let the standby's copies be behind."""
+    """Delay the standby's copies from now on."""
     run.recording.lags = set_lag(run, "active", "standby", given)
 
 
 @action("lag_back", "fault")
 def lag_back(run: ScenarioContext, given: StoreLags) -> None:
-    """From now on, let the active region's copies be behind."""
+    """Delay the active region's copies from now on."""
     set_lag(run, "standby", "active", given)
 
 

@@ -1,1 +1,1 @@
-"""What only drills need of AWS and the emulator lacks: Route 53's health checks and DNS, EventBridge, CloudWatch."""
+"""Services that only drills need and the emulator lacks: Route 53's health checks and DNS, EventBridge, CloudWatch."""

@@ -1,4 +1,4 @@
-"""Work that a service of AWS does again and again."""
+"""Periodic work of an AWS service."""
 
 import threading
 from collections.abc import Callable
