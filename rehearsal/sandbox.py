@@ -14,10 +14,11 @@ from tempfile import mkdtemp
 
 from contract import REHEARSALS, Store
 from payments.clock import SYSTEM, Clock
-from rehearsal.aws.faults import Cut, FailureMode, Kill, Lag, Lose, Restart
+from rehearsal.aws.faults import Cut, Kill, Lag, Lose, Restart
 from rehearsal.drills.environment import DrillEnvironment
 from rehearsal.errors import ProjectError, RehearsalError
 from rehearsal.workload.load import LoadGenerator
+from simulator.promise import FailureMode
 
 NAME = "sandbox"
 RATE = 2.0  # payments a second

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from contract import CANARY_PREFIX, OBSERVATION_PREFIX, Store
+from contract import CANARY_PREFIX, OBSERVATION_PREFIX
 from payments.deadline import Timing
 from payments.leadership import LEASE
 from payments.payment import PAYMENT_ID
@@ -13,6 +13,7 @@ from recovery.observation import FRESH_LOOKS
 from recovery.plan import Evidence
 from recovery.runner import EVIDENCE_LASTS
 from simulator.history import Event
+from simulator.promise import Kept
 
 if TYPE_CHECKING:
     from simulator.world import World
@@ -397,25 +398,25 @@ def what_was_acknowledged_is_kept(world: "World") -> Iterator[Violation]:
     able = [region for region in world.regions if world.takes_payments(region)]
     if len(able) != 1:
         return
-    region, found = able[0], set[str]()
+    region, broken = able[0], set[str]()
     for each in world.acknowledged.values():
         if each.payment_id in world.contested or each.at > world.scheduler.now - SETTLING:
             continue
         stores = world.stores_with(region, each.payment_id)
         item = world.table.item(region, each.payment_id)
-        rule = ""
-        if not stores:
-            rule = "" if each.payment_id in world.given_up else "acknowledged and lost"
+        rule, kept = "", Kept.by(stores)
+        if kept is Kept.LOST:
+            rule = "" if each.payment_id in world.given_up else f"acknowledged and {kept}"
         elif item is None:
             rule = "kept and not found"
-        elif "table" not in stores:
-            rule = "acknowledged and pending"
-        elif any(_answer(kept, world, each.payment_id) != _answer(each.body, world, each.payment_id)
-                 for kept in stores.values()):
+        elif kept is Kept.PENDING:
+            rule = f"acknowledged and {kept}"
+        elif any(_answer(found, world, each.payment_id) != _answer(each.body, world, each.payment_id)
+                 for found in stores.values()):
             rule = "acknowledged and changed"
-        elif len(stores) < len(Store) and not world.permanent:
-            rule = "acknowledged and not whole"
-        if rule and rule not in found:
-            found.add(rule)
+        elif kept is Kept.PARTLY and not world.permanent:
+            rule = f"acknowledged and {kept}"
+        if rule and rule not in broken:
+            broken.add(rule)
             yield Violation(rule, each.at, f"{each.payment_id}, acknowledged by {each.region}: {region} has it in "
                             f"{', '.join(sorted(stores)) or 'no store'}")

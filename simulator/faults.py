@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from contract import RECORD_KEY
 from recovery.record import ControlRecord, Run, next_epoch
 from simulator.network import WITNESS, NetworkCall
+from simulator.promise import FailureMode
 
 if TYPE_CHECKING:
     from simulator.world import World
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 Change = Callable[["World", str], object]
 EVER = float("inf")
 SERVICES = ("dynamodb", "s3", "postgres", "rds", "lambda", "cloudwatch", "sns")
-REFUSALS = {"refuses": "error", "hangs": "hang", "throttles": "throttle"}
+REFUSALS = FailureMode.ERROR, FailureMode.HANG, FailureMode.THROTTLED
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def _ways(world: "World", region: str) -> set[tuple[str, str]]:
     return {(region, other), (other, region)}
 
 
-def _refusal(service: str, how: str) -> tuple[Change, Change]:
+def _refusal(service: str, how: FailureMode) -> tuple[Change, Change]:
     return (lambda world, where: world.network.refusing.update({(where, service): how}),
             lambda world, where: world.network.refusing.pop((where, service), None))
 
@@ -99,7 +100,7 @@ AT_ONCE: Mapping[str, Change] = {
 }
 FAULTS: Mapping[str, tuple[Change, Change]] = {
     **{name: (change, _nothing) for name, change in AT_ONCE.items()},
-    **{f"{service}-{word}": _refusal(service, how) for service in SERVICES for word, how in REFUSALS.items()},
+    **{f"{service}-{how}": _refusal(service, how) for service in SERVICES for how in REFUSALS},
     "region-lost": (_lose, lambda world, where: world.network.dead.pop(where, None)),
     "way-cut": (lambda world, where: world.network.cuts.update(_ways(world, where)),
                 lambda world, where: world.network.cuts.difference_update(_ways(world, where))),

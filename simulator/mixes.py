@@ -154,14 +154,14 @@ def promotion_unanswered(draw: Random) -> HistoryPlan:
     person = Person(typed=[(at, LOSE), (at + draw.uniform(10, 60), LOSE),
                            *((at + later, "failback") for later in (130, 200))])
     return HistoryPlan(options=_options(draw), safety=at + 450, person=person, faults=[
-        TimedFault("rds-hangs", WEST, hangs, frozen + 1.0), TimedFault("driver-frozen", WEST, frozen)])
+        TimedFault("rds-hang", WEST, hangs, frozen + 1.0), TimedFault("driver-frozen", WEST, frozen)])
 
 
 @mix
 def cannot_write(draw: Random) -> HistoryPlan:
     """The leading region can read but not write."""
     begins = WARM + draw.uniform(0, 60)
-    name = draw.choice(("receipts-denied", "no-quorum", "s3-refuses", "postgres-refuses"))
+    name = draw.choice(("receipts-denied", "no-quorum", "s3-error", "postgres-error"))
     return HistoryPlan(options=_options(draw, strong=name == "no-quorum" or draw.random() < 0.5), safety=begins + 60,
                 faults=[TimedFault(name, EAST, begins, EVER)], person=Person(waits=draw.uniform(20, 90), accepts=True))
 
@@ -332,7 +332,7 @@ def loss_in_a_move(draw: Random) -> HistoryPlan:
             person=Person(typed=[(at, SWITCH)]))
     # Once the other region leads, it is lost for ever, and the old one is back: a failback waits for its database.
     return HistoryPlan(options=_options(draw, automatic=True), safety=at + 420, faults=[
-        TimedFault("region-lost", EAST, at, at + 300), TimedFault("rds-refuses", EAST, at + 300, at + 400),
+        TimedFault("region-lost", EAST, at, at + 300), TimedFault("rds-error", EAST, at + 300, at + 400),
         TimedFault("region-lost", WEST, at + 330 + draw.uniform(0, 60), EVER)],
         person=Person(typed=[(at + 310, "failback")]))
 
@@ -361,7 +361,7 @@ def one_store_lost(draw: Random) -> HistoryPlan:
     """One store of one region refuses, hangs or throttles for ever."""
     begins = WARM + draw.uniform(0, 60)
     return HistoryPlan(options=_options(draw), safety=begins + 60, faults=[
-        TimedFault(f"{draw.choice(SERVICES)}-{draw.choice(list(REFUSALS))}", draw.choice(REGIONS), begins, EVER)],
+        TimedFault(f"{draw.choice(SERVICES)}-{draw.choice(REFUSALS)}", draw.choice(REGIONS), begins, EVER)],
         person=Person(waits=draw.uniform(20, 90), accepts=True))
 
 
@@ -369,7 +369,7 @@ def one_store_lost(draw: Random) -> HistoryPlan:
 def table_lost(draw: Random) -> HistoryPlan:
     """The leading region's table alone is lost for ever, while everything else of it answers."""
     begins = WARM + draw.uniform(0, 60)
-    name = draw.choice(("dynamodb-refuses", "dynamodb-hangs", "table-writes-denied"))
+    name = draw.choice(("dynamodb-error", "dynamodb-hang", "table-writes-denied"))
     return HistoryPlan(options=_options(draw, automatic=True), safety=begins + 60,
                        faults=[TimedFault(name, EAST, begins, EVER)], person=Person(waits=60.0, accepts=True))
 
@@ -501,7 +501,7 @@ def swarm(draw: Random) -> HistoryPlan:
         for _ in range(draw.randint(1, 2)):
             begins = WARM + draw.uniform(0, 400)
             faults.append(TimedFault(name, draw.choice(REGIONS), begins, begins + draw.choice((20, 60, 150, 300))))
-    lasting = draw.choice(("", "", "region-lost", "way-cut", "one-way-cut", "controller-stopped", "dynamodb-refuses"))
+    lasting = draw.choice(("", "", "region-lost", "way-cut", "one-way-cut", "controller-stopped", "dynamodb-error"))
     if lasting:
         faults.append(TimedFault(lasting, draw.choice(REGIONS), WARM + draw.uniform(0, 450), EVER))
     commands = (SWITCH, SWITCH_BACK, TO_WEST, LOSE, "failback")

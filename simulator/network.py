@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from simulator.history import History
+from simulator.promise import FailureMode
 from simulator.scheduler import Process, Scheduler, Signal
 
 OUTSIDE, WITNESS = "outside", "witness"
@@ -86,7 +87,7 @@ class SimulatedNetwork:
     cuts: set[tuple[str, str]] = field(default_factory=set)
     dead: dict[str, float] = field(default_factory=dict)
     """Regions that are gone, and since when: nothing reaches them or leaves them."""
-    refusing: dict[tuple[str, str], str] = field(default_factory=dict)
+    refusing: dict[tuple[str, str], FailureMode] = field(default_factory=dict)
     """Services by (region, name) that refuse (`error`), `hang`, or `throttle`."""
     denied: set[tuple[str, str, str]] = field(default_factory=set)
     """Operations by (region, name, resource) that nobody is permitted to call."""
@@ -191,12 +192,12 @@ class SimulatedNetwork:
             hangs = self.scheduler.random.random() < 1 / 2 or caller.place in self.dead
             self.scheduler.suspend(call.connect if hangs else 0.01)
             raise Unanswered(connected=False)
-        mood = self.refusing.get((region, call.service), "")
-        if mood:
-            self.scheduler.suspend(call.patience if mood == "hang" else 0.01)
-            if mood == "hang":
+        mode = self.refusing.get((region, call.service))
+        if mode:
+            self.scheduler.suspend(call.patience if mode is FailureMode.HANG else 0.01)
+            if mode is FailureMode.HANG:
                 raise Unanswered(connected=True)
-            raise Unavailable(throttled=mood == "throttle")
+            raise Unavailable(throttled=mode is FailureMode.THROTTLED)
         fate, held = self.adversary.fate(call) if struck else ("", 0.0)
         if fate == "fail":
             self.scheduler.suspend(0.01)

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from contract import Store
+from simulator.promise import FailureMode
 
 OUTSIDE = "outside"  # where clients and the operator are: in no region
 WORLD = "world"  # outside too, but never inside a cut region: Route 53's checkers, and clients that resolve the name
@@ -21,15 +21,6 @@ WORLD = "world"  # outside too, but never inside a cut region: Route 53's checke
 # The signing names of the services that faults call by another name: those of two stores, the function and the API.
 SERVICES: Mapping[str, str] = {
     Store.TABLE: "dynamodb", Store.RECEIPTS: "s3", "function": "lambda", "api": "execute-api"}
-
-
-class FailureMode(StrEnum):
-    """How a call fails: the connection is reset, it hangs until it times out, or the answer is an error, or a 429."""
-
-    RESET = "reset"
-    HANG = "hang"
-    ERROR = "error"
-    THROTTLED = "throttled"
 
 
 @dataclass(slots=True)

@@ -12,12 +12,13 @@ import pytest
 
 from contract import REHEARSALS
 from recovery.stack import Stack
-from rehearsal.aws.faults import Cut, FailureMode, Fault, Faults, Heal, Kill, Lag, Lose, Restart
+from rehearsal.aws.faults import Cut, Fault, Faults, Heal, Kill, Lag, Lose, Restart
 from rehearsal.errors import CheckFailed, ProjectError
 from rehearsal.polling import wait_until
 from rehearsal.sandbox import VERBS, Sandbox, ask, healed, listening, recorded, usage
 from rehearsal.workload.http import Answer
 from rehearsal.workload.load import LoadGenerator
+from simulator.promise import FailureMode
 from tests.rehearsal.stack import OUTPUTS
 
 EAST, WEST = "us-east-1", "us-west-2"

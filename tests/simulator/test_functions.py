@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from simulator.functions import HEALTH, LEVER, Function, Functions, Gateway, LambdaClient, Schedule
+from simulator.promise import FailureMode
 from simulator.scheduler import Process
 from tests.simulator.conftest import EAST, WEST, Machine
 
@@ -87,11 +88,11 @@ def test_the_gateway(machine: Machine, state: str, path: str, status: int) -> No
     assert state != "" or answers == [status] * 5
 
 
-@pytest.mark.parametrize(("region", "mood", "status"), [(EAST, "", 200), (WEST, "", 404), (EAST, "error", 500)])
-def test_the_lever_is_shown_without_the_function(machine: Machine, region: str, mood: str, status: int) -> None:
+@pytest.mark.parametrize(("region", "refuses", "status"), [(EAST, False, 200), (WEST, False, 404), (EAST, True, 500)])
+def test_the_lever_is_shown_without_the_function(machine: Machine, region: str, refuses: bool, status: int) -> None:
     made, started = functions(machine, lambda *_: 1 / 0)
     gateway = Gateway(machine.network, made, "f", lambda each: each == EAST)
-    machine.network.refusing.update({(region, "s3"): mood} if mood else {})
+    machine.network.refusing.update({(region, "s3"): FailureMode.ERROR} if refuses else {})
     process = machine.processes[region]
     assert machine.do(lambda: gateway.request(process, region, "GET", LEVER, patience=5.0))[0] == status
     assert not started

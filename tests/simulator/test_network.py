@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from simulator.network import OUTSIDE, NetworkCall, Unanswered, Unavailable
+from simulator.promise import FailureMode
 from tests.simulator.conftest import EAST, WEST, Machine
 
 
@@ -55,16 +56,16 @@ def test_a_cut_in_one_direction_leaves_no_answer(machine: Machine) -> None:
     assert machine.call(lambda: 1, WEST, OUTSIDE) == 1
 
 
-@pytest.mark.parametrize(("mood", "throttled"), [("error", False), ("throttle", True)])
-def test_a_service_refuses(machine: Machine, mood: str, throttled: bool) -> None:
-    machine.network.refusing[WEST, "s3"] = mood
+@pytest.mark.parametrize(("mode", "throttled"), [(FailureMode.ERROR, False), (FailureMode.THROTTLED, True)])
+def test_a_service_refuses(machine: Machine, mode: FailureMode, throttled: bool) -> None:
+    machine.network.refusing[WEST, "s3"] = mode
     with pytest.raises(Unavailable) as raised:
         machine.call(lambda: 1)
     assert raised.value.throttled is throttled
 
 
 def test_a_service_hangs_for_as_long_as_its_caller_waits(machine: Machine) -> None:
-    machine.network.refusing[WEST, "s3"] = "hang"
+    machine.network.refusing[WEST, "s3"] = FailureMode.HANG
     with pytest.raises(Unanswered) as raised:
         machine.call(lambda: 1)
     assert raised.value.connected

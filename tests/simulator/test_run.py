@@ -79,7 +79,7 @@ def test_a_violation_is_shrunk_to_what_it_needs(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(run, "SAFETY", [flooded])
     plan = HistoryPlan(options=Options(), safety=320.0, faults=[
-        TimedFault("flooded", EAST, 120.0, 200.0), TimedFault("sns-refuses", EAST, 130.0, 140.0)],
+        TimedFault("flooded", EAST, 120.0, 200.0), TimedFault("sns-error", EAST, 130.0, 140.0)],
         person=Person(typed=[(300.0, "failover --to us-east-1")]), fates={"twice": 0.001})
     smaller = shrink(1, plan, "a rule")
     assert [fault.name for fault in smaller.faults] == ["flooded"]

@@ -25,6 +25,7 @@ from payments.payment import Payment, Record
 from payments.stores import DynamoTable, S3Receipts
 from recovery.drill import SavedState
 from recovery.status import read_status
+from simulator.promise import FailureMode
 from tests.unit.lib.conftest import recording
 from tests.unit.lib.recorder import Recording, Resource
 from tests.unit.payments.fakes import still_runtime
@@ -183,7 +184,7 @@ def control_items() -> dict[str, Any]:
 def drill() -> DrillWorld:
     """A stack of which a drill was begun, that ended because its clients could not pay."""
     world = DrillWorld()
-    world.network.refusing[EAST, "s3"] = "error"
+    world.network.refusing[EAST, "s3"] = FailureMode.ERROR
     assert not world.run_task(world.drill().run).ok
     return world
 

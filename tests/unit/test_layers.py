@@ -18,7 +18,7 @@ FORBIDDEN = {
     "lib": {"payments", "policy", "recovery", "rehearsal", "simulator"},
     "policy": {"payments", "recovery", "rehearsal", "simulator", "tools"},
     "recovery": {*PULUMI, "lib", "policy", "rehearsal", "simulator"},
-    "rehearsal": {"policy", "simulator"},
+    "rehearsal": {"policy"},
     "simulator": {*PULUMI, "lib", "policy", "rehearsal"},
     "tools": {"policy", "simulator"},
 }

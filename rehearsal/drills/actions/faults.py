@@ -3,9 +3,10 @@
 import math
 from typing import Literal
 
-from rehearsal.aws.faults import Cut, Destroy, Fail, FailureMode, Heal, Kill, Lag, Lose, Restart, Slow
+from rehearsal.aws.faults import Cut, Destroy, Fail, Heal, Kill, Lag, Lose, Restart, Slow
 from rehearsal.drills.actions.registry import ScenarioModel, Seconds, Share, action
 from rehearsal.drills.context import Role, ScenarioContext
+from simulator.promise import FailureMode
 
 
 class StoreLags(ScenarioModel):

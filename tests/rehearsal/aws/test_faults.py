@@ -10,7 +10,6 @@ from rehearsal.aws.faults import (
     ApiCall,
     Cut,
     Fail,
-    FailureMode,
     Fault,
     Faults,
     Heal,
@@ -20,6 +19,7 @@ from rehearsal.aws.faults import (
     Lose,
     Slow,
 )
+from simulator.promise import FailureMode
 from tests.rehearsal.manual_clock import PATIENCE
 
 EAST, WEST = "us-east-1", "us-west-2"

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from rehearsal.aws.faults import OUTSIDE, ApiCall, Cut, Fail, FailureMode, Faults, Heal, Lose, Slow
+from rehearsal.aws.faults import OUTSIDE, ApiCall, Cut, Fail, Faults, Heal, Lose, Slow
 from rehearsal.aws.proxy import FORM, HANG, AwsProxies, RdsAction
+from simulator.promise import FailureMode
 from tests.rehearsal.manual_clock import PATIENCE, ManualClock
 
 EAST, WEST = "us-east-1", "us-west-2"

@@ -37,6 +37,7 @@ from recovery.outputs import ELSEWHERE, FoundOutputs
 from recovery.plan import STEPS, Action
 from recovery.record import Run
 from simulator.metrics import StsClient
+from simulator.promise import FailureMode
 from simulator.scheduler import EPOCH
 from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
 from tests.unit.recovery.doctor.fakes import FINE, Account, needs
@@ -376,7 +377,7 @@ def test_status_of_a_stack_with_a_region_cut_off(shell: Shell) -> None:
 
 def test_status_says_what_to_do_where_nothing_answers(shell: Shell) -> None:
     for region in (HOME, AWAY):
-        shell.world.network.refusing.update({(region, service): "error" for service in ("dynamodb", "rds")})
+        shell.world.network.refusing.update({(region, service): FailureMode.ERROR for service in ("dynamodb", "rds")})
     for line in ("status", "status --json"):
         result = shell.type(line)
         assert (result.code, result.out, len(result.err)) == (1, "", 1)
@@ -545,7 +546,7 @@ def test_a_step_that_takes_long_says_what_it_waits_for_and_what_ends_the_wait(sh
 
 
 def test_a_failed_notification_is_a_warning(shell: Shell) -> None:
-    down(shell).network.refusing[AWAY, "sns"] = "error"
+    down(shell).network.refusing[AWAY, "sns"] = FailureMode.ERROR
     result = shell.type("failover --to us-west-2")
     assert (result.code, result.err) == (0, [(
         "recovery: payments are taken, but a later step failed: "
@@ -558,9 +559,10 @@ def test_a_failed_notification_is_a_warning(shell: Shell) -> None:
     ("switchover --to us-west-2", down, "us-east-1 does not answer (timed out): a planned move needs both regions"),
     ("failover --to us-west-2 --accept-data-loss", lambda shell: down(shell).aurora.status.update({AWAY: "stopped"}),
      "us-west-2 is not healthy: its database is stopped"),
-    ("failover --to us-west-2", lambda shell: shell.world.network.refusing.update({(AWAY, "dynamodb"): "error"}),
+    ("failover --to us-west-2",
+     lambda shell: shell.world.network.refusing.update({(AWAY, "dynamodb"): FailureMode.ERROR}),
      "us-west-2 does not know which region leads: InternalServerError"),
-    ("failover --to us-west-2", lambda shell: shell.world.network.refusing.update({(AWAY, "rds"): "error"}),
+    ("failover --to us-west-2", lambda shell: shell.world.network.refusing.update({(AWAY, "rds"): FailureMode.ERROR}),
      "us-west-2 does not know where the database's writer is: global database: InternalServerError"),
     ("align --to us-west-2", up, "us-east-1 has the database's writer: use align --to us-east-1, or a failover"),
 ])

@@ -12,6 +12,7 @@ from recovery.plan import Action
 from simulator.aurora import RdsClient
 from simulator.functions import SEGMENT, LambdaClient
 from simulator.metrics import StsClient
+from simulator.promise import FailureMode
 from simulator.scheduler import EPOCH
 from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
 
@@ -43,7 +44,7 @@ def test_a_planned_move_asks_the_other_region_too(world: CalmWorld) -> None:
 
 @pytest.mark.parametrize(("service", "what"), [("dynamodb", "table"), ("rds", "ledger"), ("s3", "control bucket")])
 def test_what_cannot_be_read_is_named_and_nothing_is_raised(world: CalmWorld, service: str, what: str) -> None:
-    world.network.refusing[WEST, service] = "error"
+    world.network.refusing[WEST, service] = FailureMode.ERROR
     facts = world.run_task(world.cloud().facts)
     assert "InternalServerError" in facts.wrong[what]
     assert (facts.record is None, facts.writer is None, facts.lever is None) == (
@@ -78,14 +79,14 @@ def test_a_lag_comes_with_its_time(world: CalmWorld, points: list[tuple[float, f
 
 
 def test_a_lag_that_cannot_be_read_is_unknown(world: CalmWorld) -> None:
-    world.network.refusing[WEST, "cloudwatch"] = "error"
+    world.network.refusing[WEST, "cloudwatch"] = FailureMode.ERROR
     assert world.run_task(world.cloud().ledger_lag) is None
 
 
 def test_metrics_carry_the_stack(world: CalmWorld) -> None:
     world.run_task(lambda: world.cloud().publish({Metric.FAILOVER_REFUSED: 1.0}))
     assert world.metrics.points[WEST, Metric.FAILOVER_REFUSED][-1][1] == 1.0
-    world.network.refusing[WEST, "cloudwatch"] = "error"
+    world.network.refusing[WEST, "cloudwatch"] = FailureMode.ERROR
     with pytest.raises(AwsFailure, match="metrics: InternalServerError"):
         world.run_task(lambda: world.cloud().publish({Metric.FAILOVER_REFUSED: 1.0}))
 
@@ -104,7 +105,7 @@ def test_iam_says_what_a_role_may_not(world: CalmWorld, denied: list[str], found
 
 
 def test_no_answer_of_iam_or_sts_is_no_error(world: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.network.refusing[EAST, "iam"] = "error"
+    world.network.refusing[EAST, "iam"] = FailureMode.ERROR
     assert world.run_task(lambda: world.cloud().denied("arn:aws:iam::1:role/x")) is None
     assert world.run_task(lambda: world.cloud().caller()).endswith("/driver")
     monkeypatch.setattr(type(world), "_client_of", lambda *_, **__: Broken())
@@ -143,9 +144,10 @@ def test_the_path_of_the_health_checks_is_read_once_and_again_after_it_has_chang
     assert (looks(2), reads()) == ([True] * 2, 3)
 
 
-@pytest.mark.parametrize("mood", ["error", "hang"])
-def test_without_the_path_of_the_health_checks_nothing_is_known_and_nobody_waits(world: CalmWorld, mood: str) -> None:
-    world.network.refusing[WEST, "s3"] = mood
+@pytest.mark.parametrize("mode", [FailureMode.ERROR, FailureMode.HANG])
+def test_without_the_path_of_the_health_checks_nothing_is_known_and_nobody_waits(
+        world: CalmWorld, mode: FailureMode) -> None:
+    world.network.refusing[WEST, "s3"] = mode
     cloud, began = world.cloud(), world.scheduler.now
     found = world.run_task(lambda: cloud.checks.look(world.stack.site(EAST)))
     assert (found.alive, found.ready, found.why.partition(":")[0]) == (None, None, "path of the health checks")

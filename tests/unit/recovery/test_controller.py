@@ -20,6 +20,7 @@ from recovery.plan import Action
 from recovery.record import Run
 from recovery.runner import Hold, Runner, claim
 from recovery.steps import AwsSteps
+from simulator.promise import FailureMode
 from simulator.scheduler import EPOCH
 from tests.unit.payments.fakes import FakeContext, StillClock
 from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
@@ -111,7 +112,7 @@ def test_a_region_that_failed_once_long_ago_has_not_failed_since(
     world.look(times=3)
     monkeypatch.setattr(Observation, "confirmed", True)
     for _ in range(2):
-        world.network.refusing[EAST, "s3"] = "error"
+        world.network.refusing[EAST, "s3"] = FailureMode.ERROR
         world.look(WEST, pause=200.0)
         world.network.refusing.clear()
     assert (world.observation().failing_for, world.ended()) == (0.0, [])
@@ -131,7 +132,7 @@ def test_a_window_has_as_many_looks_as_fit_and_goes_on_after_an_error(
         world: CalmWorld, logged: list[dict[str, Any]]) -> None:
     made = world.controller(WEST)
     process = world.process(WEST)
-    world.at(25.0, lambda: world.network.refusing.update({(WEST, "dynamodb"): "error"}))
+    world.at(25.0, lambda: world.network.refusing.update({(WEST, "dynamodb"): FailureMode.ERROR}))
     world.at(35.0, world.network.refusing.clear)
     world.run_task(partial(made.watch, "controller"), process)
     assert [each["event"] for each in logged if each["event"] in ("look", "failed")] == [
@@ -155,7 +156,7 @@ def test_iam_is_asked_while_all_is_well_and_its_silence_is_no_refusal(world: Cal
     assert world.observation().refused == [
         "us-west-2 is not healthy: its controller may not call rds:FailoverGlobalCluster"]
     world.network.denied.clear()
-    world.network.refusing[EAST, "iam"] = "error"
+    world.network.refusing[EAST, "iam"] = FailureMode.ERROR
     world.look(WEST)
     assert world.observation().denied == ["rds:FailoverGlobalCluster"], "no answer changes nothing"
     world.wait(601.0)
@@ -191,7 +192,7 @@ def test_iam_is_not_asked_in_an_outage(world: CalmWorld) -> None:
     (WEST, "rds", "ledger"), (WEST, "s3", "control bucket"), (WEST, "postgres", "")])
 def test_a_standby_that_could_not_take_over_is_known_before_it_is_needed(
         world: CalmWorld, region: str, service: str, words: str) -> None:
-    world.network.refusing[region, service] = "error"
+    world.network.refusing[region, service] = FailureMode.ERROR
     world.look(times=2)
     seen = world.observation()
     assert seen.refused
@@ -225,7 +226,7 @@ def test_what_concerns_payments_wakes_a_leader_at_once(
 
 @pytest.mark.parametrize("region", [EAST, WEST])
 def test_a_leader_does_not_rest_while_a_region_cannot_pay(world: CalmWorld, region: str) -> None:
-    world.network.refusing[region, "postgres"] = "error"
+    world.network.refusing[region, "postgres"] = FailureMode.ERROR
     world.look(EAST, times=3)
     assert world.observation(EAST).number == 3
 
@@ -237,7 +238,7 @@ def test_figures_are_published_once_in_a_window_and_at_once_when_they_change(wor
     world.look(WEST)
     world.look(WEST, times=12)
     assert published() == 3
-    world.network.refusing[EAST, "postgres"] = "error"
+    world.network.refusing[EAST, "postgres"] = FailureMode.ERROR
     world.look(WEST)
     assert published() == 4
     assert world.metrics.points[WEST, Metric.OTHER_REGION_READY][-1][1] == 0.0
@@ -300,7 +301,7 @@ def test_a_throttled_region_is_not_dead(world: CalmWorld) -> None:
 @pytest.mark.parametrize("fault", ["s3", "dynamodb"])
 def test_a_region_that_can_read_but_not_write_is_left(eventual: CalmWorld, fault: str) -> None:
     eventual.look(times=3)
-    eventual.network.refusing[EAST, fault] = "error"
+    eventual.network.refusing[EAST, fault] = FailureMode.ERROR
     eventual.look(WEST, times=12)
     assert eventual.ended() == ["failover to us-west-2: done"]
     run = eventual.record().run
@@ -311,7 +312,7 @@ def test_a_region_that_can_read_but_not_write_is_left(eventual: CalmWorld, fault
 def test_a_region_whose_ledger_refuses_is_left_by_a_person_who_accepts_what_nobody_can_bound(
         eventual: CalmWorld) -> None:
     eventual.look(times=3)
-    eventual.network.refusing[EAST, "postgres"] = "error"
+    eventual.network.refusing[EAST, "postgres"] = FailureMode.ERROR
     eventual.look(WEST, times=12)
     assert not eventual.history.of("runs")
     assert eventual.notified() == ["us-east-1 cannot take payments, and us-west-2 must not take over"]

@@ -11,6 +11,7 @@ from recovery.plan import Action
 from recovery.status import KEYS, alarms, read_status
 from recovery.verdict import UNKNOWN
 from simulator.metrics import CloudWatchClient
+from simulator.promise import FailureMode
 from simulator.scheduler import EPOCH
 from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
 
@@ -71,7 +72,7 @@ def test_a_region_that_is_cut_off_is_unknown_each_part_with_its_reason(world: Ca
 
 def test_where_no_region_answers_everything_is_unknown(world: CalmWorld) -> None:
     for region in (EAST, WEST):
-        world.network.refusing.update({(region, service): "error" for service in ("dynamodb", "rds")})
+        world.network.refusing.update({(region, service): FailureMode.ERROR for service in ("dynamodb", "rds")})
     found = status_of(world)
     assert {found[key] for key in ("active", "epoch", "writer", "pause", "run", "drill")} == {UNKNOWN}
 
@@ -86,7 +87,7 @@ def test_the_newest_report_counts(world: CalmWorld) -> None:
 
 
 def test_an_answer_that_is_late_is_unknown(world: CalmWorld) -> None:
-    world.network.refusing[EAST, "cloudwatch"] = "hang"
+    world.network.refusing[EAST, "cloudwatch"] = FailureMode.HANG
     CloudWatchClient.read, read = 60.0, CloudWatchClient.read
     try:
         found = status_of(world)

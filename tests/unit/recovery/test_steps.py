@@ -24,6 +24,7 @@ from recovery.plan import Step as PlanStep
 from recovery.runner import EVIDENCE_LASTS, Hold
 from recovery.steps import AwsSteps, copy_name
 from simulator.aurora import RdsClient
+from simulator.promise import FailureMode
 from tests.unit.payments.fakes import client_error
 from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
 
@@ -184,7 +185,7 @@ def test_only_the_targets_lever_is_sure_to_work(
 def test_a_planned_move_home_pulls_the_lever_if_the_other_one_cannot_be_reset(world: CalmWorld) -> None:
     world.buckets.write(world.control[WEST], "takeover", b"failover")
     hold = world.claim(Action.FAILBACK, EAST)
-    world.network.refusing[WEST, "s3"] = "error"
+    world.network.refusing[WEST, "s3"] = FailureMode.ERROR
     assert do(world, MOVE_TRAFFIC, hold) == "lever in us-east-1 pulled"
 
 
@@ -263,7 +264,7 @@ def test_a_promotion_that_is_not_permitted_ends_the_run_and_another_error_does_n
     with pytest.raises(GivenUp, match="the promotion is not permitted: AccessDenied"):
         do(world, FAIL_OVER, hold)
     world.network.denied.discard(denied)
-    world.network.refusing[WEST, "rds"] = "error"
+    world.network.refusing[WEST, "rds"] = FailureMode.ERROR
     with pytest.raises(AwsFailure):
         do(world, FAIL_OVER, hold)
 
@@ -335,6 +336,6 @@ def test_a_function_that_fails_is_named(world: CalmWorld, monkeypatch: pytest.Mo
     (MOVE_TRAFFIC, "s3", "lever in us-west-2")])
 def test_what_aws_refuses_is_an_error_that_names_it(world: CalmWorld, step: PlanStep, part: str, what: str) -> None:
     hold = world.claim()
-    world.network.refusing[WEST, part] = "error"
+    world.network.refusing[WEST, part] = FailureMode.ERROR
     with pytest.raises(AwsFailure, match=f"{what}: InternalServerError"):
         do(world, step, hold)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rehearsal.aws.faults import OUTSIDE, WORLD, Cut, FailureMode, Faults
+from rehearsal.aws.faults import OUTSIDE, WORLD, Cut, Faults
 from rehearsal.aws.proxy import AwsProxies
 from rehearsal.drills.emulated import route53
 from rehearsal.drills.emulated.route53 import (
@@ -25,6 +25,7 @@ from rehearsal.drills.emulated.route53 import (
     answers,
 )
 from rehearsal.workload.http import ApiClient
+from simulator.promise import FailureMode
 from tests.rehearsal.workload.api import InstantClock, Reply, api
 
 EAST, WEST = "us-east-1", "us-west-2"

@@ -17,6 +17,7 @@ from recovery.errors import AlreadyRunning, AwsFailure, StepTimedOut
 from recovery.measure import Recovery
 from recovery.plan import Action, Facts, predict
 from recovery.record import Run
+from simulator.promise import FailureMode
 from simulator.scheduler import EPOCH
 from tests.unit.recovery.calm_world import EAST, WEST
 from tests.unit.recovery.drill.drill_world import DrillWorld
@@ -242,7 +243,7 @@ def test_what_cannot_be_restored_is_reported_and_left_to_restore() -> None:
 
 def test_nothing_is_broken_while_clients_cannot_pay() -> None:
     world = DrillWorld()
-    world.network.refusing[EAST, "s3"] = "error"
+    world.network.refusing[EAST, "s3"] = FailureMode.ERROR
     report = world.run_task(world.drill().run)
     assert report.why == "payments fail before the drill does anything: 503 receipts unavailable"
     assert (report.ok, world.reserved[EAST]) == (False, 300)
@@ -329,10 +330,10 @@ def test_without_the_key_nothing_is_begun() -> None:
 
 
 REFUSED: Mapping[str, tuple[Callable[[DrillWorld], object], str]] = {
-    "unknown state": (lambda world: world.network.refusing.update({(WEST, "dynamodb"): "error"}),
+    "unknown state": (lambda world: world.network.refusing.update({(WEST, "dynamodb"): FailureMode.ERROR}),
                       f"unknown state: {WEST} does not know which region leads"),
     "the active region is down": (lambda world: world.reserve(EAST, 0), f"{EAST} does not answer"),
-    "the active region cannot write": (lambda world: world.network.refusing.update({(EAST, "s3"): "error"}),
+    "the active region cannot write": (lambda world: world.network.refusing.update({(EAST, "s3"): FailureMode.ERROR}),
                                        f"{EAST} cannot take payments"),
     "the standby is down": (lambda world: world.reserve(WEST, 0), f"{WEST} is not healthy"),
     "the writer is elsewhere": (lambda world: setattr(world.aurora, "writer", WEST),
@@ -404,6 +405,6 @@ def test_by_default_it_moves_away_from_the_leader_and_a_failback_to_the_primary_
     world.set_record(region=WEST, epoch=2)
     assert world.run_task(partial(target, Action.FAILOVER)).region == EAST
     for region in (EAST, WEST):
-        world.network.refusing[region, "dynamodb"] = "error"
+        world.network.refusing[region, "dynamodb"] = FailureMode.ERROR
     assert world.run_task(partial(target, Action.FAILOVER)).region == WEST
     assert world.run_task(partial(target, Action.FAILBACK)).region == EAST

@@ -15,6 +15,7 @@ from recovery.drill.outage import (
     restore_region,
 )
 from recovery.errors import AwsFailure, StackError
+from simulator.promise import FailureMode
 from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
 from tests.unit.recovery.drill.drill_world import CHECKS, FUNCTIONS, DrillWorld
 
@@ -48,10 +49,10 @@ def test_the_newest_record_counts_and_of_two_equally_new_ones_that_of_the_standb
 def test_one_region_that_answers_is_enough() -> None:
     world = CalmWorld()
     write(world, WEST, began=1.0, to=WEST, broken=None)
-    world.network.refusing[EAST, "dynamodb"] = "error"
+    world.network.refusing[EAST, "dynamodb"] = FailureMode.ERROR
     found = world.run_task(lambda: last_drill(world.recovery(), world.stack))
     assert found == {"began": 1.0, "to": WEST, "broken": None}
-    world.network.refusing[WEST, "dynamodb"] = "error"
+    world.network.refusing[WEST, "dynamodb"] = FailureMode.ERROR
     with pytest.raises(StoreUnavailable):
         world.run_task(lambda: last_drill(world.recovery(), world.stack))
 

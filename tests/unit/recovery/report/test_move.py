@@ -12,6 +12,7 @@ from recovery.record import Run, StepProgress
 from recovery.report import move
 from recovery.report.move import MoveReport, Repairs, read_repairs
 from recovery.report.timeline import seconds
+from simulator.promise import FailureMode
 from tests.unit.recovery.calm_world import EAST, WEST
 from tests.unit.recovery.fakes import stack
 from tests.unit.recovery.report.reader import Reader
@@ -175,7 +176,7 @@ def test_what_cannot_be_read_is_unknown(world: ReportWorld) -> None:
     assert repairs(world, "").unknown == "the outputs do not name the receipts bucket"
     world.repair(text=b"[]\n{\n")
     assert repairs(world).unknown.startswith("what repair has written is malformed: ")
-    world.network.refusing[WEST, "s3"] = "error"
+    world.network.refusing[WEST, "s3"] = FailureMode.ERROR
     assert repairs(world).unknown.startswith("what repair has found in us-west-2: ")
-    world.network.refusing[WEST, "dynamodb"] = "error"
+    world.network.refusing[WEST, "dynamodb"] = FailureMode.ERROR
     assert repairs(world).unknown == "table: InternalServerError"

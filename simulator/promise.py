@@ -1,0 +1,30 @@
+"""What the drills and the simulator mean by the same words: how a call fails, and what became of a payment."""
+from collections.abc import Collection
+from enum import StrEnum
+
+from contract import Store
+
+
+class FailureMode(StrEnum):
+    """How a call fails: the connection is reset, it hangs until it times out, or the answer is an error, or a 429."""
+
+    RESET = "reset"
+    HANG = "hang"
+    ERROR = "error"
+    THROTTLED = "throttled"
+
+
+class Kept(StrEnum):
+    """How a region keeps a payment that was acknowledged."""
+
+    LOST = "lost"
+    PENDING = "pending"  # a store has it, but the table does not have it as settled: it does not count as made
+    PARTLY = "not whole"  # it is settled, and another store lacks it
+    WHOLE = "whole"
+
+    @classmethod
+    def by(cls, stores: Collection[str]) -> "Kept":
+        """By the region's stores that have it; the table has it once it is settled there."""
+        if Store.TABLE not in stores:
+            return cls.PENDING if stores else cls.LOST
+        return cls.WHOLE if len(stores) == len(Store) else cls.PARTLY
