@@ -90,7 +90,7 @@ $(AUDIT)/.ready: requirements-audit.txt
 	@touch $@
 
 .PHONY: audit
-audit: $(AUDIT)/.ready ## Whether the workflows are safe (zizmor), and whether a file has a secret (detect-secrets; all of them without FILES)
+audit: $(AUDIT)/.ready ## Check that workflows are safe (zizmor), and that no file has a secret (detect-secrets; without FILES all files)
 	$(call stage,audit,$(AUDIT)/bin/zizmor --offline --quiet --no-progress .github && \
 		$(if $(FILES),printf '%s\0' $(FILES),git ls-files -z) | xargs -0 $(AUDIT)/bin/detect-secrets-hook --baseline .secrets.baseline)
 
@@ -155,7 +155,7 @@ parts: $(READY) ## The rehearsal's own parts, and the ledger's SQL on a real Pos
 
 # SEEDS=n hunts over that many fresh seeds, SEED=n replays one, MIX=name does either in one mix only.
 .PHONY: simulate simulated
-simulate: $(READY) ## Hunt for violations in histories under a virtual clock (SEEDS=1000), or replay one (SEED=n); MIX=name
+simulate: $(READY) ## Search for violations in histories under a virtual clock (SEEDS=1000), or replay one (SEED=n); MIX=name
 	@$(PY) -m simulator $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200)) $(if $(MIX),--mix $(MIX)) $(ARGS)
 simulated: $(READY)
 	$(call stage,simulated,$(COMPUTE) -m pytest tests/simulator && $(COMPUTE) -m simulator --fixed)
@@ -178,7 +178,7 @@ strong: $(READY)
 	$(call stage,strong,$(PY) -m rehearsal --outages $(STRONG) --drills gate --reports reports/strong $(STRONG_TABLE))
 
 .PHONY: sandbox
-sandbox: $(READY) ## Leave a rehearsed stack up with everything running, to be broken from another shell
+sandbox: $(READY) ## Leave a rehearsed stack up with everything running, so that another shell can break it
 	@$(PY) -m rehearsal --sandbox $(ARGS)
 
 .PHONY: tutorial
@@ -194,7 +194,7 @@ drill: $(READY) ## Every recovery drill, or ARGS="--drills NAME,NAME", in each m
 		$(DRILLS) --reports reports/manual --config failoverMode=manual $(ARGS))
 
 .PHONY: browser
-browser: $(READY) ## What only a browser shows: the reports and the page of watch, in Debian's chromium
+browser: $(READY) ## Check the reports and the page of watch in Debian's chromium
 	$(call stage,browser,$(PY) -m pytest tests/browser)
 
 .PHONY: engine
@@ -211,7 +211,7 @@ privileges: $(READY) ## Find what fails without each permission of each role, an
 	$(call stage,privileges,$(PY) -m rehearsal --exec "sh -c '$(PY) -m rehearsal.privileges && $(PY) -m pytest -q tests/integration/test_stolen_role.py'")
 
 .PHONY: bench
-bench: $(READY) ## Time payments on a stack deployed onto an emulator, and fail if a bound is broken
+bench: $(READY) ## Time payments on a stack deployed onto an emulator, and fail if a limit is exceeded
 	$(call stage,bench,$(PY) -m rehearsal --config apiRateLimit=10000 --config apiBurstLimit=10000 \
 		--exec "$(PY) -m rehearsal.bench $(ARGS)")
 
@@ -241,7 +241,7 @@ doctor: $(READY) ## List what would fail in AWS and what to do about it, before 
 	@needs=$$($(PY) -m tools.needs "$$STACK") && printf '%s\n' "$$needs" | $(PY) -m recovery --stack "$$STACK" doctor --needs - $(ARGS)
 
 .PHONY: up
-up: stack $(READY) ## Deploy STACK to AWS, and bring its ledger up to date (DOCTOR=off: without looking for what would fail)
+up: stack $(READY) ## Deploy STACK to AWS, and bring its ledger up to date (DOCTOR=off: without running the doctor first)
 	@$(if $(filter off,$(DOCTOR)),,$(MAKE) doctor ARGS=--before-up)
 	@pulumi up --stack "$$STACK" $(ARGS)
 	@$(MAKE) outputs migrate ARGS=
@@ -250,13 +250,13 @@ up: stack $(READY) ## Deploy STACK to AWS, and bring its ledger up to date (DOCT
 .PHONY: up-primary up-dr
 up-primary: REGION := PrimaryRegion
 up-dr: REGION := DrRegion
-up-primary: ## Deploy what STACK has in its primary region only, while the other one is dead
-up-dr: ## Deploy what STACK has in its standby region only, while the other one is dead
+up-primary: ## Deploy only STACK's primary region, while the other one is dead
+up-dr: ## Deploy only STACK's standby region, while the other one is dead
 up-primary up-dr: stack $(READY)
 	@pulumi up --stack "$$STACK" --target '**$(REGION)**' $(ARGS)
 
 .PHONY: adopt
-adopt: pulumi $(READY) ## Find what an interrupted up has made and not written down; ARGS=--yes takes it into STACK's state
+adopt: pulumi $(READY) ## Find what an interrupted up has created but not recorded; ARGS=--yes takes it into STACK's state
 	@$(PY) -m rehearsal.deploy.adopt "$$STACK" $(ARGS)
 
 .PHONY: replace
@@ -289,7 +289,7 @@ verify: $(READY) ## The integration tests with your credentials, on STACK as cfn
 	$(call stage,verify,$(PY) -m pytest tests/integration --stack "$$STACK")
 
 .PHONY: destroy
-destroy: stack $(READY) ## Delete STACK from AWS; list before and after what goes, what remains, and what that blocks
+destroy: stack $(READY) ## Delete STACK from AWS; list before and after what is deleted, what remains, and what that blocks
 	@$(PY) -m tools.destroy "$$STACK" $(ARGS)
 
 .PHONY: cost

@@ -22,7 +22,7 @@ ALIAS = "live"
 
 
 class Store(StrEnum):
-    """Where a region stores payments."""
+    """The stores of a region's payments."""
 
     TABLE = "table"
     LEDGER = "ledger"
@@ -41,7 +41,7 @@ class Phase(StrEnum):
 
 
 class FailoverMode(StrEnum):
-    """Who decides that the standby takes over: a person, or the standby's controller."""
+    """Who decides that the standby takes over: a person or the standby's controller."""
 
     MANUAL = "manual"
     AUTOMATIC = "automatic"
@@ -63,12 +63,12 @@ WATCH_SECONDS = 60
 COOL_DOWN_SECONDS = 300
 """How long a controller waits after a failover before it may begin another one."""
 UNREADY = 2
-"""A region that answers and cannot take payments counts as down after so many times the detection threshold.
+"""A region that answers but cannot take payments counts as down after this multiple of the detection threshold.
 
 A database that fails over within its own region is back by then.
 """
 FAILOVER_SECONDS = 545
-"""The most that the steps of a failover take until payments are taken again; 480 of them are Aurora's promotion."""
+"""The longest time of a failover's steps until payments are taken again; 480 s of it are Aurora's promotion."""
 SERVERLESS = "db.serverless"
 """RDS's class of the instances that scale with their load."""
 INSTANCE_SECONDS = 420
@@ -90,7 +90,7 @@ def provable_loss(interval: int, look: int) -> int:
 
 
 def longest_failover(interval: int, threshold: int, look: int, instances: int) -> int:
-    """The most seconds from an outage until payments are taken again, by a standby with so many database instances."""
+    """Seconds from an outage until payments are taken again, at most, by a standby with so many database instances."""
     return (detection(interval, threshold, look) * UNREADY + interval + DNS_TTL + FAILOVER_SECONDS
             + (0 if instances else INSTANCE_SECONDS))
 
@@ -100,15 +100,15 @@ def longest_failover(interval: int, threshold: int, look: int, instances: int) -
 KEY_ATTRIBUTE = "payment_id"
 CONTROL_PREFIX = "!"
 RECORD_KEY = "!record"
-"""Lock, journal and leadership in one item: see `docs/protocol.md`."""
+"""The record: lock, journal and leadership in one item; see `docs/protocol.md`."""
 PAUSE_KEY = "!pause"
 DRILL_KEY = "!drill"
 OBSERVATION_PREFIX = "!watch:"
 """Followed by the region whose controller wrote it."""
 REPAIR_PREFIX = "!repair:"
-"""Followed by the region whose repair goes on from there."""
+"""Followed by the region whose repair continues from there."""
 CANARY_PREFIX = "!canary:"
-"""Followed by the region that writes it again and again, to show that it can."""
+"""Followed by the region that keeps writing it, to show that it can."""
 
 # --- Buckets, database and API
 
@@ -116,7 +116,7 @@ RECEIPTS_PREFIX = "receipts/"
 CANARY_FOLDER = "canary/"
 """Where the canary's object lies in the receipts bucket: not copied, and superseded versions expire."""
 REPAIR_FOLDER = "repair/"
-"""Where repair says in the receipts bucket what it found: `REGION/PASS-PART.jsonl`, a line for each payment."""
+"""The folder of the receipts bucket with repair's findings: `REGION/PASS-PART.jsonl`, a line for each payment."""
 REPLICATION_RULE = "receipts"
 """The id of the replication rule of the receipts, a dimension of its metrics."""
 LEVER_KEY = "takeover"
@@ -127,7 +127,7 @@ CHECK_PATH_KEY = "check-path"
 """The object in each region's control bucket that has that segment."""
 RESPONSE_HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Strict-Transport-Security": "max-age=63072000"}
-"""Of every answer of the API, also where API Gateway answers itself."""
+"""Headers of every answer of the API, including API Gateway's own answers."""
 CLIENT = re.compile("[a-z][a-z0-9]{0,19}")
 """A client's name: its API keys are that and API_KEY_LENGTH random characters. The default client's are these alone."""
 DEFAULT_CLIENT = "default"
@@ -240,9 +240,9 @@ A controller knows no other outputs, because the environment of a function has l
 """
 
 OUTPUTS_FOLDER = Path("cfn-outputs")
-"""Where `make up` and `make outputs`, and nothing else, write the outputs of each stack, as STACK.json."""
+"""The folder where only `make up` and `make outputs` write, the outputs of each stack as STACK.json."""
 OUTPUTS_FILE = OUTPUTS_FOLDER / "flat-outputs.json"
-"""A copy of what was written there last."""
+"""A copy of the outputs that were written there last."""
 OUTPUTS_VARIABLE = "TAPSTACK_OUTPUTS"
 """The environment variable that names another outputs file."""
 REHEARSALS = Path(".rehearsal")
@@ -258,7 +258,7 @@ EMULATED_ACCOUNT = "000000000000"
 
 
 class OutputsError(ValueError):
-    """The outputs cannot be used: says which and why, in one line."""
+    """The outputs cannot be used; the message says which and why, in one line."""
 
 
 def read_outputs(environ: Mapping[str, str], folder: Path = Path(), stack: str = "") -> dict[str, Any]:

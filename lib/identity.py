@@ -1,4 +1,4 @@
-"""What a stack was deployed as: kept in its state, and read from there before anything is planned."""
+"""The settings that a stack was deployed with: kept in its state, and read from there before anything is planned."""
 import pulumi
 
 from contract import PROJECT

@@ -1,4 +1,4 @@
-"""The stack's outputs: one flat mapping that tests, rehearsal and recovery read. None of them is secret."""
+"""The stack's outputs: one flat mapping that tests, rehearsal and recovery read. None is a secret."""
 from collections.abc import Mapping
 
 import pulumi
@@ -37,7 +37,7 @@ def catalogue(settings: Settings, foundation: GlobalFoundation, primary: Region,
 
 
 def description(outputs: Outputs) -> pulumi.Output[str]:
-    """What a controller knows about the stack: a JSON object of the outputs that recovery reads."""
+    """The outputs that recovery reads, as a JSON object: all that a controller knows about the stack."""
     return pulumi.Output.json_dumps({key: outputs[key] for key in RECOVERY_OUTPUTS}, separators=(",", ":"))
 
 

@@ -1,4 +1,4 @@
-"""Everything that recovery takes from outside: AWS, HTTP, threads and the runtime. A simulator brings its own.
+"""Everything that recovery takes from outside: AWS, HTTP, threads and the runtime. The simulator replaces it.
 
 HTTP requests go over the system's resolver and proxies, and every thread of recovery's own is started here.
 """
@@ -130,7 +130,7 @@ class Background:
                 thread.join()
 
     def gather(self, questions: Mapping[K, Callable[[], T]], seconds: float) -> dict[K, T]:
-        """Ask all questions at the same time, and return the answers that arrive within `seconds`.
+        """Ask all questions at the same time. Returns the answers that arrive within `seconds`.
 
         Raises what a question raises. A thread whose answer is late is left behind.
         """

@@ -1,4 +1,4 @@
-"""What a client saw while payments moved from one region to the other. Pure functions: nothing here calls AWS."""
+"""Measures what a client saw while payments moved between regions. Pure functions: nothing here calls AWS."""
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

@@ -14,7 +14,7 @@ PAUSE = 0.02  # seconds between two tries
 
 def retry(check: Callable[[], T], failures: tuple[type[Exception], ...] = (CheckFailed,), *, patience: float = PATIENCE,
           pause: float = PAUSE, clock: Clock = SYSTEM) -> T:
-    """Call `check` until it raises none of `failures`, and return its result.
+    """Call `check` until it raises none of `failures`. Returns its result.
 
     It is called at least once. After `patience` seconds its latest failure is raised unchanged.
     """

@@ -53,9 +53,9 @@ NOT_ENFORCED: Mapping[str, str] = {
     "ec2:": "test_roles.py: the emulator makes no network interface",
     "xray:": "test_roles.py: the emulator traces nothing",
 }
-"""Actions that the emulator does not ask for, and what fails without them."""
+"""Actions that the emulator does not enforce, and what fails without them."""
 NO_FUNCTION = "test_roles.py: the emulator assumes no service roles"
-"""What fails without the permissions of a role that no function has."""
+"""What fails without the permissions of a role that only AWS services assume."""
 HEAD = """# Permissions
 
 What each role in a region may do, and what fails without it. `make privileges` writes this page: in a rehearsal it
@@ -242,7 +242,7 @@ class FunctionWork:
                 "starts repair": lambda: cloud().start_repair(), "asks IAM what it may do": rights}
 
     def disconnect(self) -> None:
-        """End the functions' connections to the ledger: a login is asked for only when one begins."""
+        """End the functions' connections to the ledger: only a new connection needs a login."""
         secret = self._clients("secretsmanager", self.region.name).get_secret_value(
             SecretId=self._outputs["database_secret_arn"])["SecretString"]
         with closing(Connection(
@@ -271,7 +271,7 @@ def allowed(document: Mapping[str, Any]) -> list[str]:
 
 
 def not_enforced(action: str) -> str:
-    """Why the emulator does not ask for an action, and what fails without it; empty if it asks."""
+    """What fails without an action that the emulator does not enforce; empty if it enforces the action."""
     return NOT_ENFORCED.get(action) or NOT_ENFORCED.get(action.partition(":")[0] + ":") or ""
 
 

@@ -34,7 +34,7 @@ CONNECTIONS = 4
 
 @dataclass(frozen=True)
 class StoreContents:
-    """What the stores of a region hold: the table's records by id, the ids posted, and the versions of each receipt."""
+    """The contents of a region's stores: the table's records by id, the posted ids, the versions of each receipt."""
 
     table: Mapping[str, Record]
     ledger: frozenset[str]

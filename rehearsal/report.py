@@ -1,4 +1,4 @@
-"""What a rehearsal reports: progress while it runs, results line by line, and all of it as one document."""
+"""The output of a rehearsal: progress while it runs, results line by line, and everything as one document."""
 
 import io
 import threading
@@ -20,7 +20,7 @@ WIDTH = 160  # columns of a table; the width of the reader's terminal is unknown
 
 
 class RunReport:
-    """The results. Each is printed as it comes in; `document` has all of them, and `ok` is true until one is bad."""
+    """Collects results and prints each as it comes in. `document` has all of them; `ok` is true until one is bad."""
 
     def __init__(self, console: Console, clock: Clock = SYSTEM) -> None:
         self._console, self._clock = console, clock
@@ -92,7 +92,7 @@ class RunReport:
         self.say(f"  {verdict} {check.name}  {check.milliseconds:.0f} ms  {check.detail}".rstrip(), style=style)
 
     def conclude(self, verdict: str, seconds: float) -> None:
-        """Print what the emulator cannot show of this deployment, and the verdict."""
+        """Print what the emulator cannot show about this deployment, and the verdict."""
         for gap in self.document.get("not_exercised", ()):
             self.say(f"  not exercised here: {gap}", style="dim")
         self.document.update(ok=self.ok, verdict=verdict, seconds=round(seconds, 3))

@@ -1,4 +1,4 @@
-"""A stack that stays up with everything running, to be broken from another shell: `python -m rehearsal sandbox`."""
+"""A stack that stays up with everything running, so that another shell can break it: `python -m rehearsal sandbox`."""
 
 import json
 import shutil
@@ -50,7 +50,7 @@ class Sandbox:
         return f"{region} is cut off"
 
     def throttle(self, region: str) -> str:
-        """Let a region's API answer 429."""
+        """Make a region's API answer 429."""
         self._rehearsed.faults.inject(Lose(self._region(region), "api", FailureMode.THROTTLED))
         return f"the API of {region} answers 429"
 

@@ -1,4 +1,4 @@
-"""What both proxies are built on: a thread with an event loop, a listener that leaks no connection, and a clock.
+"""The base of both proxies: a thread with an event loop, a listener that leaks no connection, and a clock.
 
 A connection belongs to the task that serves it from the moment it is accepted. asyncio's own server first
 hands it to a task of its own; cancelling that task before its first step leaks the socket.

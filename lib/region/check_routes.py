@@ -1,4 +1,4 @@
-"""What Route 53's checkers and the controllers ask of a region: whether it answers, and whether its lever is pulled."""
+"""The routes that Route 53's checkers and the controllers call: does a region answer, and is its lever pulled?"""
 import json
 from typing import Any
 
@@ -63,7 +63,7 @@ class CheckRoutes(Component, type_name="CheckRoutes"):
         return method
 
     def _lever(self, method: aws.apigateway.Method) -> None:
-        """What the route answers for what S3 says; anything else is an error of API Gateway's."""
+        """The route's answers, by S3's; any other answer of S3 becomes an error of API Gateway's."""
         headers = {f"method.response.header.{header}": f"'{value}'" for header, value in RESPONSE_HEADERS.items()}
         shown = self.answers[-1]
         for status, pulled in (("200", True), ("404", False)):

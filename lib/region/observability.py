@@ -1,4 +1,4 @@
-"""How a region reports what is wrong: topic, alarms, events of the database, dashboard."""
+"""How a region reports problems: topic, alarms, events of the database, dashboard."""
 import json
 
 import pulumi

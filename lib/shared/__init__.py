@@ -1,1 +1,1 @@
-"""What belongs to both regions: what they share, and what is copied from one to the other."""
+"""What belongs to both regions: resources that they share, and copies from one to the other."""

@@ -1,4 +1,4 @@
-"""The service's name, and what moves it from one region to the other.
+"""The service's name, and the records and health checks that move it from one region to the other.
 
 Health checks and answers are Route 53's data plane. A failover changes nothing in Route 53: the lever is an object in
 the control bucket of the region that takes over. That region's API shows it, and a health check watches it.

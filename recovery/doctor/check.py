@@ -31,7 +31,7 @@ class Look(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Symptom:
-    """A finding: what would fail and what to do about it; without `fails` nothing would, but it is good to know."""
+    """A finding: what would fail and what to do about it. Without `fails` it is a note: nothing would fail."""
 
     problem: str
     remedy: str

@@ -1,4 +1,4 @@
-"""Carries out the checks: all of them at the same time, with read permissions only."""
+"""Makes all checks at the same time, with read permissions only."""
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -26,9 +26,9 @@ class UndeclaredCall(Exception):
 
 
 Answer = list[Symptom] | str
-"""What a check found, or why it could not look."""
+"""What a check found, or why it could not be made."""
 Questions = dict[tuple[str, str], Callable[[], Answer]]
-"""By check and region, which is empty where the check is made once."""
+"""By check and region; the region is empty for a check that is made once."""
 
 
 NameServers = Callable[[str], frozenset[str]]
@@ -63,7 +63,7 @@ class AwsLook:
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """What every check answered, by its name and region (empty where it is made once), in account `account`."""
+    """Every check's answer, by its name and region (empty for a check that is made once), in account `account`."""
 
     account: str
     answers: Mapping[tuple[str, str], Answer]
@@ -97,7 +97,7 @@ class Diagnosis:
              finding.remedy] for key, finding in self.findings())]
 
     def lines(self) -> list[str]:
-        """What could not be looked at, each reason once, and the sum of it all."""
+        """What could not be checked, each reason once, and a summary."""
         unread: dict[str, list[str]] = {}
         for key, why in self.answers.items():
             if isinstance(why, str):

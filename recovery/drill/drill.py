@@ -1,4 +1,4 @@
-"""The drill itself; and before it: its target, what forbids it, and a warning of what it will do."""
+"""The drill: its target, what forbids it, a warning of what it will do, and the drill itself."""
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace

@@ -1,4 +1,4 @@
-"""What a drill breaks in a region, its record in the table, and how anyone can restore the region from that record."""
+"""Breaks a region for a drill, records that in the table, and restores the region from that record."""
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
@@ -122,7 +122,7 @@ def break_region(clients: ClientFactory, saved: SavedState) -> None:
 
 
 def restore_region(clients: ClientFactory, saved: SavedState) -> None:
-    """Put everything back; doing so again changes nothing. Raises AwsFailure after it has tried everything."""
+    """Restore everything; doing so twice changes nothing. Raises AwsFailure after it has tried everything."""
     failed = []
     for put_back in (_set_reserved, _set_check, _end_pause):
         try:

@@ -1,4 +1,4 @@
-"""MiniStack, its own program, changed: copies lag, it refuses what AWS refuses, shows policies, knows more of IAM.
+"""Runs MiniStack with changes: copies lag, it refuses what AWS refuses, shows policies, and knows more of IAM.
 
 MiniStack copies items of global tables and objects of replicated buckets within the write itself. Here each copy waits
 in a queue, one queue for each store and direction, and MiniStack's own code makes it once the lag of that direction is

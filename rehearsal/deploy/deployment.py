@@ -116,7 +116,7 @@ class Deployment:
         return failures
 
     def seconds(self) -> dict[str, float]:
-        """Nothing: the phases of the report say it all."""
+        """Empty: the report's phases have all times."""
         return {}
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What the emulator (MiniStack 1.5.33) does not do, and so no rehearsal tests. The only place where it is listed.
+"""What the emulator (MiniStack 1.5.33) does not do, so that no rehearsal tests it. This is the only list of it.
 
 A report prints the gaps of what was deployed, so that nobody concludes more from a passed rehearsal than it shows.
 """

@@ -1,4 +1,4 @@
-"""What the actions of a scenario work with."""
+"""The context in which a scenario's actions run."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -17,7 +17,7 @@ from rehearsal.workload.region import RegionClient
 
 T = TypeVar("T")
 Role = Literal["active", "standby"]
-"""A region, by what it was when the scenario began."""
+"""A region, by its role when the scenario began."""
 
 
 @dataclass(kw_only=True)

@@ -1,4 +1,4 @@
-"""What drills need around a rehearsed stack: health checks, DNS, the controllers' schedule, metrics, and commands."""
+"""The services that drills need around a stack: health checks, DNS, the controllers' schedule, metrics, commands."""
 
 import os
 import subprocess
@@ -180,7 +180,7 @@ class DrillEnvironment:
         return kill_processes(self._controller(region), number=number)
 
     def _controller(self, region: str) -> set[str]:
-        """What the processes of a region's controller have in their environments."""
+        """The environment variables that identify the processes of a region's controller."""
         return {  # of this rehearsal: others on the machine have other proxies
             f"AWS_LAMBDA_FUNCTION_NAME={self.stack.site(region).controller_function_name}", f"AWS_REGION={region}",
             f"AWS_ENDPOINT_URL={self.rehearsed.proxies.url(region)}"}

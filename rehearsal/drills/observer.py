@@ -1,4 +1,4 @@
-"""What a drill knows of the stack, whatever is cut off.
+"""Observes the stack for a drill, whatever is cut off.
 
 It asks the emulator itself, past the proxies, so that its calls are not among those that are recorded. It asks again
 where the emulator is too busy to answer in time.
@@ -48,7 +48,7 @@ class StackObserver:
         return retry(self.table(region).record, FAILURES)
 
     def run(self, region: str) -> Run | None:
-        """The latest run, by a region's replica of the table."""
+        """The latest run, as a region's replica of the table has it."""
         return self.record(region).run
 
     def observation(self, region: str) -> Observation | None:
@@ -56,7 +56,7 @@ class StackObserver:
         return retry(partial(self.table(region).observation, region), FAILURES)
 
     def active(self) -> str:
-        """The region that leads, by the newest epoch that a replica has which is not cut off."""
+        """The leading region, by the newest epoch in a replica that is not cut off."""
         cut = self._faults.cut_off()
         return max((self.record(region) for region in self.regions if region not in cut),
                    key=lambda record: record.epoch).region
@@ -67,7 +67,7 @@ class StackObserver:
             Bucket=site.control_bucket, Prefix=LEVER_KEY).get("KeyCount")]
 
     def summary(self) -> list[str]:
-        """What the controllers see, did last and failed at, for a person who wonders why something did not happen."""
+        """What the controllers see, did last and failed at, to explain why something did not happen."""
         cut = self._faults.cut_off()
         seen = [f"{region}: {self.observation(region)}, {self.run(region)}"
                 for region in self.regions if region not in cut]

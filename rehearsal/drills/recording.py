@@ -1,4 +1,4 @@
-"""What is recorded of a scenario while it runs: what was sent, what was seen, and when."""
+"""Records a scenario while it runs: what was sent, what was seen, and when."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Scenarios: files that say what goes wrong, in which order, and what must come of it.
+"""Scenarios: files that say what goes wrong, in which order, and what must result.
 
 `scenarios/drills/NAME.toml` is a drill of recovery, in which clients pay all the while; `scenarios/outages/NAME.toml`
 is an outage, which is a list of checks. The keys of a file are the fields of `Scenario`, and the keys of an action
@@ -25,7 +25,7 @@ FOLDER = Path(__file__).parent / "scenarios"
 Group = Literal["outages", "drills"]
 Mode = Literal["eventual", "strong"]
 WORDS: Mapping[Group, tuple[str, ...]] = {"outages": ("all", "none"), "drills": ("all", "gate", "none")}
-"""What the command line takes instead of names."""
+"""The words that the command line takes instead of names."""
 
 Actions = list[Annotated[InstanceOf[ScenarioAction], BeforeValidator(parse)]]
 Modes = Annotated[list[Mode], Field(min_length=1)]
@@ -60,7 +60,7 @@ class Expectation(ScenarioModel):
 class Scenario(ScenarioModel):
     """A scenario as its file describes it.
 
-    title, expected: in a sentence each, what happens, and what must come of it.
+    title, expected: what happens and what must result, in a sentence each.
     modes: the consistencies of the table for which it is meant. gate: those with which the project's gate runs it.
     only_by_name: whether `all` leaves it out. manual: whether it is for failoverMode=manual, instead of automatic.
     kills: whether the controller is killed, at each of its calls in turn.
@@ -128,7 +128,7 @@ def load(path: Path) -> Scenario:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What a file gives, on top of what it is `like`, and with its series in place."""
+    """A file's content, merged over the file that it is `like`, and with its series expanded."""
     given = tomllib.loads(path.read_text(encoding="utf-8"))
     if "like" in given:
         other = tomllib.loads(path.with_name(f"{given.pop('like')}.toml").read_text(encoding="utf-8"))

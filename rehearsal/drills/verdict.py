@@ -83,7 +83,7 @@ def _judge_blackout(recording: Recording, run: Run, stack: Stack, calls: Iterabl
 
 
 def judge_overhead(recording: Recording, stack: Stack, factor: float) -> None:
-    """Check that recovery adds little of its own, if there was one."""
+    """Check that recovery's own overhead is small, if there was a recovery."""
     recovery = recovery_time(recording, stack, factor)
     if recovery:
         _judge_seconds(recording, f"own overhead at most {OVERHEAD:.0f} s", OVERHEAD, recovery.overhead_s)
@@ -131,7 +131,7 @@ def refused(recording: Recording) -> list[SentPayment]:
 
 
 def recovery_time(recording: Recording, stack: Stack, factor: float) -> RecoveryTime | None:
-    """What the clients saw of the first run, on both clocks; None if they saw no outage that a run ended."""
+    """The first run's recovery time as clients saw it, on both clocks; None if no run ended an outage that they saw."""
     run = next(iter(recording.runs.values()), None)
     writes = [measure.ClientWrite(sent_at=each.began, answered_at=each.ended, accepted=each.acknowledged,
                                   where=each.region, kind="" if each.acknowledged else answer_of(each))

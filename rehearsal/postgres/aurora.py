@@ -1,4 +1,4 @@
-"""The real databases behind the emulated clusters: they follow the calls to RDS, and carry out faults."""
+"""Runs the real databases behind the emulated clusters: they follow the calls to RDS, and carry out faults."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -34,7 +34,7 @@ class Aurora:
         return {region: self.database.member(region).endpoint.port for region in self._regions}
 
     def follow(self, action: RdsAction) -> None:
-        """Do with the servers what RDS has done.
+        """Do to the servers what RDS has done to its clusters.
 
         That is to create a cluster, the writer if it has a login, to give the master another password, or to move the
         writer.

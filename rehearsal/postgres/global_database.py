@@ -29,7 +29,7 @@ _ROLES = (
 
 
 class ServerRole(StrEnum):
-    """What a region's server is."""
+    """The role of a region's server."""
 
     WRITER = "writer"
     STANDBY = "standby"
@@ -100,7 +100,7 @@ class GlobalDatabase:
         return self._members[region]
 
     def role(self, region: str) -> ServerRole:
-        """What a region's server is now."""
+        """The present role of a region's server."""
         server = self.member(region).server
         if not server.running:
             return ServerRole.DOWN

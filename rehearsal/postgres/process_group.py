@@ -1,4 +1,4 @@
-"""Where the servers run: PostgreSQL from a wheel, an unprivileged user, a folder that is removed with its processes."""
+"""The place where servers run: PostgreSQL from a wheel, an unprivileged user, a folder removed with its processes."""
 
 import contextlib
 import os
@@ -48,7 +48,7 @@ class ProcessGroup:
             raise
 
     def chown(self, path: Path) -> None:
-        """Give a path that we created to the user that runs the servers."""
+        """Make the user that runs the servers the owner of a path that we created."""
         if self._owner:
             os.chown(path, *self._owner)
 

@@ -35,7 +35,7 @@ class SocketProxy:
         self._refusing = False
 
     def close(self) -> None:
-        """End for good."""
+        """Close for good."""
         self._network.call(self._listener.close())
 
     async def admit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes | None:

@@ -1,4 +1,4 @@
-"""Checks of a deployed stack, and their results."""
+"""Runs checks of a deployed stack, and keeps their results."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from rehearsal import polling
 from rehearsal.errors import CheckFailed, RehearsalError
 
 FAILURES = (RehearsalError, RecoveryError, PaymentsError, ClientError, BotoCoreError, OSError)
-"""How a check fails. Anything else that it raises is an error in the check itself."""
+"""The errors by which a check fails. Any other is an error in the check itself."""
 
 
 @dataclass(frozen=True)

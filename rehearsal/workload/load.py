@@ -50,7 +50,7 @@ def new_payment() -> dict[str, Any]:
 
 
 def send(api: ApiClient, payment: Mapping[str, Any], clock: Clock = SYSTEM) -> SentPayment:
-    """Send a payment; no answer is an outcome too."""
+    """Send a payment. Getting no answer is an outcome, too."""
     began = clock.monotonic()
     try:
         answer: Answer | None = api.pay(payment)

@@ -48,7 +48,7 @@ def _start_functions(regions: Iterable[RegionClient]) -> None:
 
 
 def access(region: RegionClient) -> Checks:
-    """Which requests a region's API accepts."""
+    """Check which requests a region's API accepts."""
     def answers(status: int, method: str, path: str, key: str = "") -> Callable[[], None]:
         return lambda: expect(region.api.request(method, path, key=key).status, status, "status")
 
@@ -62,7 +62,7 @@ def access(region: RegionClient) -> Checks:
 
 
 def replication(leader: RegionClient, standby: RegionClient, clock: Clock) -> Checks:
-    """A payment made in the leader and looked for in the standby."""
+    """Check that a payment made in the leader arrives in the standby."""
     payment = new_payment()
     payment_id = payment["payment_id"]
     accepted: dict[str, Any] = {}

@@ -35,7 +35,7 @@ Scope = dict[str, Any]
 
 @dataclass(frozen=True)
 class DeployTarget:
-    """What stands in for AWS next to the emulator.
+    """What replaces AWS beside the emulator.
 
     `endpoints`: the URL of AWS as the functions of a region reach it, by region.
     `ports`: of the databases on this machine, by region; without them, clusters are records only.
@@ -56,7 +56,7 @@ Function = Callable[..., Mapping[str, Any]]
 
 
 def not_created(_clients: object, **_params: object) -> Mapping[str, Any]:
-    """Create nothing, in place of an operation that the emulator lacks; `gaps` says so."""
+    """Create nothing, instead of an operation that the emulator lacks; `gaps` says so."""
     return {}
 
 

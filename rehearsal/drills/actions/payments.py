@@ -1,4 +1,4 @@
-"""Payments that a scenario sends and looks for, under names of its own."""
+"""Actions: payments that a scenario sends and looks for, each group under a name."""
 
 from collections.abc import Callable
 from functools import partial
@@ -18,7 +18,7 @@ from rehearsal.workload.load import CLIENTS, LoadGenerator, acknowledged, at_onc
 Status = Annotated[int, Field(ge=0, le=599)]
 """An HTTP status; 0 for no answer."""
 Range = Annotated[list[float], Field(min_length=2, max_length=2)]
-"""The least and the most."""
+"""The least and the greatest value."""
 ANSWER_LIMIT = 3.0  # seconds in which a payment must be refused
 LONGER = 1.5  # times
 

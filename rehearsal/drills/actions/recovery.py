@@ -1,4 +1,4 @@
-"""Commands of recovery, what the controllers do by themselves, and moves of the writer."""
+"""Actions: commands of recovery, waits for what the controllers do by themselves, and moves of the writer."""
 
 from typing import Annotated, Literal
 
@@ -26,13 +26,13 @@ ExitCode = Annotated[int, Field(ge=0, le=255)]
 
 @action("pass")
 def let_pass(run: ScenarioContext, seconds: Seconds) -> None:
-    """Let some time go by."""
+    """Wait for some seconds."""
     run.clock.sleep(seconds)
 
 
 @action("looks")
 def looks(run: ScenarioContext, count: Count) -> None:
-    """Let the time of so many looks of the controllers go by."""
+    """Wait for as long as this number of the controllers' looks takes."""
     run.clock.sleep(count * run.environment.look_seconds)
 
 

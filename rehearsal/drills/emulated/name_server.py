@@ -28,7 +28,7 @@ class NameServer:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to answer at `address`, `127.0.0.1:PORT`."""
+        """Start answering at `address`, `127.0.0.1:PORT`."""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
@@ -36,7 +36,7 @@ class NameServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Answer no more."""
+        """Stop answering."""
         if self._socket and self._thread:
             self._socket.sendto(b"", self._socket.getsockname())  # an empty message ends it
             self._thread.join()

@@ -21,11 +21,11 @@ class PeriodicTask:
         self._thread = threading.Thread(target=self.run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Work from now on."""
+        """Start working."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Return once no work is under way any more; may be called at any time."""
+        """Stop working. Returns once no work is under way; may be called at any time."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()

@@ -1,1 +1,1 @@
-"""What a run of drills has found, as an HTML page with timelines, as JSON, and as rows for a terminal."""
+"""The results of a run of drills, as an HTML page with timelines, as JSON, and as rows for a terminal."""

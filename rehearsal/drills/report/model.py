@@ -1,4 +1,4 @@
-"""What a run of drills has found: values that `dataclasses.asdict` turns into a JSON document.
+"""The results of a run of drills: values that `dataclasses.asdict` turns into a JSON document.
 
 A drill has two clocks. `wall` is the wall clock: waiting for health checks, a record's TTL and the controller's turn
 is divided by the run's factor, work is not. `full` is the same time uncompressed.
@@ -14,7 +14,7 @@ from recovery.report.model import Story
 
 @dataclass(frozen=True, kw_only=True)
 class DeclaredObjectives:
-    """What the stack declares: how long a recovery may take, and how many seconds of writes may be lost."""
+    """The stack's objectives: how long a recovery may take, and how many seconds of writes may be lost."""
 
     recovery_time_s: float
     recovery_point_s: float

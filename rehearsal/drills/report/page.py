@@ -28,7 +28,7 @@ def write(run: DrillRun, folder: Path) -> Path:
 
 
 def document(run: DrillRun) -> dict[str, Any]:
-    """All that the page shows: the run itself, and what follows from it."""
+    """Everything that the page shows: the run, and figures derived from it."""
     return {"ok": run.ok, "verdict": verdict(run), "figures": "emulated", "summary": rows(run), **asdict(run)}
 
 
