@@ -90,7 +90,7 @@ def provable_loss(interval: int, look: int) -> int:
 
 
 def longest_failover(interval: int, threshold: int, look: int, instances: int) -> int:
-    """Seconds from an outage until payments are taken again, at most, by a standby with so many database instances."""
+    """Seconds from an outage until payments are taken again, at most; `instances`: the standby's database instances."""
     return (detection(interval, threshold, look) * UNREADY + interval + DNS_TTL + FAILOVER_SECONDS
             + (0 if instances else INSTANCE_SECONDS))
 

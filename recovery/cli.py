@@ -99,8 +99,8 @@ BeforeUp = Annotated[bool, typer.Option(
     "--before-up", help="Leave out differences between the regions, which the next deployment removes.")]
 AFTER = """Example: {command} {example}
 
-Environment: AWS_PROFILE and boto3's other variables say whose credentials are used, TAPSTACK_OUTPUTS names the outputs
-file, and NAME_SERVERS replaces the zone's own name servers (addresses).
+Environment: AWS_PROFILE and boto3's other variables select the credentials, TAPSTACK_OUTPUTS the outputs file. \
+NAME_SERVERS replaces the zone's own name servers (addresses).
 
 Exit codes: {codes}; 130 interrupted."""
 DONE = "0 done; 1 not finished; 2 refused, and nothing was changed"
@@ -267,7 +267,7 @@ def usage(
     "status --json", "0 the status is shown, whatever it is; 1 AWS does not answer; 2 no such stack"))
 def status(context: typer.Context, *, as_json: Json = False, interval: Interval = INTERVAL,
            watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until Ctrl-C.")] = False) -> None:
-    """Show leader, writer, lags, health, levers, alarms, latest run and drill; works while a region is cut off."""
+    """Say whether payments are taken and what to do, and show what each region reports; works during an outage."""
     terminal: Terminal = context.obj
     deployed = terminal.open()
     if watch:
@@ -325,7 +325,7 @@ def watch(context: typer.Context, *, web: Annotated[bool, typer.Option(
     "plan failover --to us-west-2",
     "0 shown; 1 AWS does not answer; 2 it may take longer than the recovery time objective"))
 def plan(context: typer.Context, action: Action, *, to: To = "", as_json: Json = False) -> None:
-    """Show what an action would do now, and how long it may take; changes nothing. Exit code 2: it may be too slow."""
+    """Show what an action would do, and how long it may take; changes nothing. Exit code 2: it may take too long."""
     terminal: Terminal = context.obj
     cloud = terminal.open().cloud(action, to)
     planned = cloud.plan
@@ -468,7 +468,7 @@ def _pause(terminal: Terminal, wanted: Callable[[float], Pause], *, as_json: boo
     "drill --yes", "0 all went well; 1 something did not; 2 refused, and nothing was changed"))
 def drill(context: typer.Context, practice: Practice = None, *, to: To = "", as_json: Json = False,
           yes: Yes = False, seconds: Seconds = drills.DURATION, accept_data_loss: Loss = False) -> None:
-    """Practise an action while clients pay; `restore` repairs what a drill has left broken."""
+    """Practise an action while clients pay; `restore` restores what a drill has left broken."""
     terminal: Terminal = context.obj
     if practice is DrillCommand.FAILOVER and not accept_data_loss:
         raise CommandStopped(REFUSED, f"`{COMMAND} drill failover` breaks a region, and loses what has not been copied "
