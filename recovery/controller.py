@@ -275,7 +275,7 @@ class Controller:
     def _place_lever(self, facts: Facts, seen: ProbeResult, *, led_away: bool) -> None:
         """Pull this region's lever if it leads, can pay and clients are led away; reset it if it means nothing.
 
-        It means nothing in a standby, nor in the region that Route 53 prefers, once the other region's is at rest.
+        It means nothing in a standby, nor in the region that Route 53 prefers, once the other region's is reset.
         """
         cloud, own = self.cloud, self.cloud.plan.target
         leads = facts.record is not None and facts.record.region == own.region
