@@ -174,6 +174,11 @@ class SimulatedAurora:  # pylint: disable=too-many-instance-attributes  # one ob
             self._forget()
             self.history.note(self.network.scheduler.now, "rejoined", old, discarded=len(lost))
 
+    def restore(self, books: Books) -> None:
+        """Put an earlier state in place of both regions' databases."""
+        self.books = {region: books.copy() for region in self.clusters}
+        self._forget()
+
     def _forget(self) -> None:
         """Drop what has not reached the standby."""
         self._behind.clear()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Change = Callable[["World", str], object]
 EVER = float("inf")
 SERVICES = ("dynamodb", "s3", "postgres", "rds", "lambda", "cloudwatch", "sns")
+BLIND = 0.7  # how likely a checker does not reach the region
 REFUSALS = FailureMode.ERROR, FailureMode.HANG, FailureMode.THROTTLED
 
 
@@ -76,6 +77,11 @@ def _stop_controller(world: "World", where: str) -> None:
     world.kill_in(where, "controller")
 
 
+def _blind_checkers(world: "World", where: str) -> None:
+    """Many of Route 53's checkers do not reach a region: perhaps so many that it counts as dead, perhaps not."""
+    world.route53.blind |= {(name, where) for name in world.route53.checkers if world.scheduler.random.random() < BLIND}
+
+
 def _malform(world: "World", where: str) -> None:
     world.table.put(where, "malformed", {"payment_id": {"S": "malformed"}, "amount": {"S": "not a number"}})
 
@@ -95,6 +101,8 @@ AT_ONCE: Mapping[str, Change] = {
     "newer-action": _begin_newer_action,
     "newer-release": lambda world, where: world.newer.add(where),
     "table-restored": lambda world, where: world.restore_table(where),
+    "receipts-restored": lambda world, where: world.restore_receipts(where),
+    "ledger-restored": lambda world, _: world.restore_ledger(),
     "clock-jumps": lambda world, where: world.jump(where, world.scheduler.random.uniform(-120.0, 120.0)),
     "functions-killed": lambda world, where: world.kill_in(where),
 }
@@ -106,6 +114,8 @@ FAULTS: Mapping[str, tuple[Change, Change]] = {
                 lambda world, where: world.network.cuts.difference_update(_ways(world, where))),
     "one-way-cut": (lambda world, where: world.network.cuts.add((where, world.other(where))),
                     lambda world, where: world.network.cuts.discard((where, world.other(where)))),
+    "checkers-cut": (_blind_checkers, lambda world, where: world.route53.blind.difference_update(
+        {(name, where) for name in world.route53.checkers})),
     "no-quorum": (lambda world, where: world.table.alone.add(where),
                   lambda world, where: world.table.alone.discard(where)),
     "witness-cut": (lambda world, where: world.network.cuts.update({(where, WITNESS), (WITNESS, where)}),

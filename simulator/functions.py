@@ -18,8 +18,7 @@ Handler = Callable[[Mapping[str, Any], "Invocation"], Any]
 MINUTE = 60.0
 STANDS_STILL = 0.5  # the part of the environments whose monotonic clock stands still while they are frozen
 THROTTLED = 0.95  # the part of the keyless requests that a flooded region answers with 429
-RETRIES = 2  # of an asynchronous start that fails
-RETRY_SECONDS = 60.0
+EVENT_AGE = 60.0  # seconds for which a start that is throttled is tried again, as `lib` sets it
 SAMPLE_SECONDS = 0.01  # between two looks at the memory of a function that has a limit
 SEGMENT = "secret"  # of the paths that health checks ask
 HEALTH, LEVER = (f"/{SEGMENT}{path}" for path in (HEALTH_PATH, LEVER_PATH))
@@ -102,6 +101,18 @@ class Functions:
         if function.memory:
             scheduler.spawn(Process(scheduler, "memory", region), running.sample, SAMPLE_SECONDS)
 
+    def start(self, region: str, name: str, event: Mapping[str, Any], pause: float = 1.0) -> None:
+        """Invoke it asynchronously: what fails is not repeated, as `lib` sets it, but what is throttled is for a while.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+        """
+        def answered(_: Any, error: BaseException | None) -> None:
+            if isinstance(error, Unavailable) and pause < EVENT_AGE / 2:
+                self._scheduler.at(pause, partial(self.start, region, name, event, pause * 2))
+
+        if region not in self.network.dead:
+            self.invoke(region, name, event, answered)
+
     def failed(self, process: Process, why: str, *, crashed: bool) -> None:
         """Note that an invocation failed, or `crashed` by an error in its code."""
         self.network.history.note(self._scheduler.now, "crashed" if crashed else "failed", process.name, why=why)
@@ -179,7 +190,7 @@ class LambdaClient(AwsClient[Functions]):
                 answer(None, error)
                 return
             if InvocationType == "Event":
-                self._part.invoke(self._region, name, event, lambda _found, _error: None)
+                self._part.start(self._region, name, event)
                 answer({}, None)
             else:
                 self._part.invoke(self._region, name, event, answer)
@@ -264,13 +275,6 @@ class Schedule:
             network.scheduler.at(network.scheduler.random.uniform(0.0, 5.0), partial(self._start, region))
 
     def _start(self, region: str) -> None:
-        self._invoke(region, RETRIES)
+        if region not in self.stopped:
+            self._functions.start(region, self._name, {})
         self._network.scheduler.at(self._every, lambda: self._start(region))
-
-    def _invoke(self, region: str, retries: int) -> None:
-        def answered(_: Any, error: BaseException | None) -> None:
-            if error is not None and retries:
-                self._network.scheduler.at(RETRY_SECONDS, lambda: self._invoke(region, retries - 1))
-
-        if region not in self.stopped and region not in self._network.dead:
-            self._functions.invoke(region, self._name, {}, answered)

@@ -23,13 +23,15 @@ class Person:
     """What a simulated person does: commands at their moments, and how they answer a notification.
 
     typed: (seconds, words). waits: seconds from a notification until they type what it says, None if they never do.
-    accepts: whether they then accept the loss of data. interrupts: seconds until they break the first command off.
+    accepts: whether they then accept the loss of data. interrupts: seconds until they break a command off, the one
+    with the number `interrupted`.
     """
 
     typed: Sequence[tuple[float, str]] = ()
     waits: float | None = 30.0
     accepts: bool = False
     interrupts: float | None = None
+    interrupted: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +57,8 @@ class HistoryPlan:
         usual = Options()
         options = ", ".join(f"{name} {value}" for name, value in vars(self.options).items()
                             if value != getattr(usual, name))
-        person = "" if self.person.interrupts is None else f"  interrupted after {self.person.interrupts:.1f} s"
+        person = "" if self.person.interrupts is None else (
+            f"  command {self.person.interrupted} interrupted after {self.person.interrupts:.1f} s")
         return "\n".join(filter(None, [
             f"mix {self.mix}: {options or 'as usual'}", *(f"  fault: {each}" for each in self.faults),
             rates and f"  strikes: {rates}", *(f"  typed at {at:.0f} s: {words}" for at, words in self.person.typed),
@@ -481,6 +484,39 @@ def restored(draw: Random) -> HistoryPlan:
 
 
 @mix
+def store_restored(draw: Random) -> HistoryPlan:
+    """The receipts of a region or the ledger are restored to an earlier moment, before or after the traffic moves."""
+    at = WARM + draw.uniform(40, 100)
+    name = draw.choice(("receipts-restored", "ledger-restored"))
+    typed = draw.choice(((), ((at - 35, SWITCH),), ((at + draw.uniform(5, 90), draw.choice((SWITCH, LOSE))),)))
+    return HistoryPlan(options=_options(draw), safety=at + 150, person=Person(typed=typed), faults=[
+        TimedFault(name, draw.choice(REGIONS), at)])
+
+
+@mix
+def checkers_disagree(draw: Random) -> HistoryPlan:
+    """Many of Route 53's checkers do not reach a region, and the way to it is cut, or it is lost, or nothing else."""
+    begins = WARM + draw.uniform(0, 30)
+    ends = begins + draw.uniform(60, 240)
+    name = draw.choice(("way-cut", "region-lost", ""))
+    more = [TimedFault(name, EAST, begins + draw.uniform(-20, 60), ends)] if name else []
+    return HistoryPlan(options=_options(draw, checkers=6), safety=ends + 30, faults=[
+        TimedFault("checkers-cut", draw.choice((EAST, EAST, WEST)), begins, ends), *more],
+        person=Person(waits=draw.choice((None, 60.0)), accepts=draw.random() < 0.5))
+
+
+@mix
+def later_interrupted(draw: Random) -> HistoryPlan:
+    """A person breaks off a command that came after others: the way back, or the one that goes on with the first."""
+    at = WARM + draw.uniform(0, 30)
+    begin = draw.choice((SWITCH, LOSE))
+    typed = [(at, begin), (at + draw.choice((2.0, 100.0)), draw.choice((begin, SWITCH_BACK, "failback"))),
+             (at + 200, "failback")]
+    return HistoryPlan(options=_options(draw), safety=at + 420, person=Person(
+        typed=typed, interrupts=draw.uniform(0.2, 12.0), interrupted=draw.choice((2, 2, 3))))
+
+
+@mix
 def large(draw: Random) -> HistoryPlan:
     """More payments than the repair may hold at once, when the traffic moves; receipts may be late."""
     at = WARM + draw.uniform(0, 30)
@@ -511,4 +547,4 @@ def swarm(draw: Random) -> HistoryPlan:
         "kill": rate, "freeze": rate, "record_kill": record, "record_freeze": draw.choice((0.0, 0.02, 0.1))},
         fates={name: draw.choice((0.0, 0.002, 0.01)) for name in ("fail", "lose", "twice", "late")},
         person=Person(typed=typed, waits=draw.uniform(20, 120), accepts=draw.random() < 0.5,
-                      interrupts=draw.choice((None, None, draw.uniform(0, 60)))))
+                      interrupts=draw.choice((None, None, draw.uniform(0, 60))), interrupted=draw.randint(1, 4)))

@@ -89,7 +89,7 @@ class Operator:
                 world.scheduler.at(AGAIN, partial(self._again, number, words, code, attempt + 1))
 
         world.scheduler.spawn(process, work)
-        if self._person.interrupts is not None and self._number == 1:
+        if self._person.interrupts is not None and self._number == self._person.interrupted:
             world.scheduler.at(self._person.interrupts, process.kill)
 
     def _again(self, number: int, words: str, code: int, attempt: int) -> None:

@@ -50,13 +50,16 @@ class Route53:
                  threshold: int,
                  checkers: int = 1) -> None:
         self._network, self.regions, self._ask, self._interval = network, regions, ask, interval
+        self.blind: set[tuple[str, str]] = set()
+        """Checkers by name, each with a region that it does not reach."""
         primary, standby = regions
         self.checks = {
             "primary": Check(primary, HEALTH, threshold), "dr": Check(standby, HEALTH, threshold),
             "primary_takeover": Check(primary, LEVER, 1),
             "dr_takeover": Check(standby, LEVER, 1, inverted=True)}
-        for number in range(checkers):
-            checker = Process(network.scheduler, f"checker-{number}", OUTSIDE)
+        self.checkers = [f"checker-{number}" for number in range(checkers)]
+        for number, called in enumerate(self.checkers):
+            checker = Process(network.scheduler, called, OUTSIDE)
             checker.spared = True
             for name, check in self.checks.items():
                 check.votes.append(name != "primary_takeover" and not check.inverted)
@@ -67,7 +70,8 @@ class Route53:
     def _watch(self, check: Check, number: int, checker: Process) -> None:
         while True:
             try:
-                answered = 200 <= self._ask(checker, check.region, check.path, PATIENCE) < 400
+                answered = (checker.name, check.region) not in self.blind and (
+                    200 <= self._ask(checker, check.region, check.path, PATIENCE) < 400)
             except Unanswered:
                 answered = False
             before = check.healthy

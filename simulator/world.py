@@ -72,6 +72,7 @@ class Options:
     recovery_time: int = 900
     interval: int = 10
     threshold: int = 3
+    checkers: int = 1
     pay_every: float = 5.0
     clients: int = 2
     reuse: float = 0.0
@@ -149,7 +150,7 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
         self._holders: dict[str, Process] = {}  # who wrote the run last, by region; of a strong table under ""
         self._names: dict[str, str] = {}  # by process, what it calls itself in a run
         self._looked: dict[str, float] = {}  # by region, when its controller wrote its last observation
-        self._snapshot: dict[str, Any] = {}
+        self._snapshot: dict[str, Any] = {}  # what the stores had in the primary region, by store
         self._silent_lag = draw.random() < 1 / 2
         self.outputs = self._outputs()
         self.stack = Stack.of(self.outputs)
@@ -159,7 +160,7 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
         put = self.table.put
         self.table.put = partial(self._put, put)  # type: ignore[method-assign]
         self.route53 = Route53(self.network, REGIONS, self._check, interval=options.interval,
-                               threshold=options.threshold)
+                               threshold=options.threshold, checkers=options.checkers)
         self.schedule = Schedule(self.network, self.functions, CONTROLLER, REGIONS)
         self.repairs = Schedule(self.network, self.functions, RECONCILE, REGIONS, REPAIR_SECONDS)
         self._publish_lags()
@@ -535,11 +536,25 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
 
     def restore_table(self, region: str) -> None:
         """Put the snapshot of the table in place of its items."""
-        self.table.restore(region, self._snapshot)
+        self.table.restore(region, self._snapshot[Store.TABLE])
+
+    def restore_receipts(self, region: str) -> None:
+        """Put the snapshot of the receipts on top of a region's, as AWS Backup does."""
+        for key, body in self._snapshot[Store.RECEIPTS].items():
+            self.buckets.write(self.receipts[region], key, body)
 
     def snapshot(self) -> None:
-        """Keep the table as it is, for a restore."""
-        self._snapshot = {key: deepcopy(item) for key, (item, _) in self.table.views[REGIONS[0]].items()}
+        """Keep the stores as they are, for a restore."""
+        primary = REGIONS[0]
+        self._snapshot = {
+            Store.TABLE: {key: deepcopy(item) for key, (item, _) in self.table.views[primary].items()},
+            Store.RECEIPTS: {key: versions[-1].body
+                             for key, versions in self.buckets.objects[self.receipts[primary]].items()},
+            Store.LEDGER: self.aurora.books[primary].copy()}
+
+    def restore_ledger(self) -> None:
+        """Put the snapshot of the ledger in place of both regions' databases, which is the same cluster for clients."""
+        self.aurora.restore(self._snapshot[Store.LEDGER])
 
     def jump(self, region: str, seconds: float) -> None:
         """Let the wall clocks of a region's functions jump."""

@@ -101,6 +101,7 @@ ITEM = {"amount": {"N": "7"}, "status": {"S": "SETTLED"}}
 WHOLE = {"table", "ledger", "receipts"}
 BROKEN: list[tuple[FakeWorld, str]] = [
     (led(exposure=30.0), "exposure understated"),
+    (led(exposure=30.0, other_pays=True).note("fault", name="checkers-cut"), "exposure understated"),
     (led(reported=None), "exposure understated"),
     (led(accepted=True, exposure=30.0), "exposure understated"),
     (led(exposure=70.0, reported=80.0), "more lost than the objective"),
@@ -157,6 +158,7 @@ SOUND: list[FakeWorld] = [
     FakeWorld(),
     led(), led(accepted=True, exposure=700.0, reported=None, other_pays=True),
     led(missing=0, exposure=0.0), led(dead=31.0),
+    led(exposure=30.0, other_pays=True, seen=False).note("fault", name="checkers-cut"),
     led(action="switchover", other_pays=True, exposure=99.0), led(other_pays=True, seen=False),
     led(other_pays=True, automatic=False), led(paused=True, automatic=False), led(paused=True, resumed=True),
     doubted(epoch=1), doubted(epoch=0, healed=950.0), denied(100.0),

@@ -106,8 +106,8 @@ def test_the_gateway_answers_for_a_function_that_fails_or_is_throttled(machine: 
     assert machine.do(lambda: gateway.request(machine.processes[EAST], EAST, "GET", "/payment", patience=5.0))[0] == 500
 
 
-@pytest.mark.parametrize(("fails", "starts"), [(False, 3), (True, 6)])
-def test_the_schedule_starts_once_a_minute_and_retries_what_fails(machine: Machine, fails: bool, starts: int) -> None:
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_schedule_starts_once_a_minute_and_repeats_nothing(machine: Machine, fails: bool) -> None:
     begun: list[float] = []
 
     def handle(*_: Any) -> None:
@@ -118,8 +118,20 @@ def test_the_schedule_starts_once_a_minute_and_retries_what_fails(machine: Machi
     made, _ = functions(machine, handle)
     schedule = Schedule(machine.network, made, "f", (EAST,))
     machine.scheduler.run(170.0)
-    assert len(begun) == starts
+    assert len(begun) == 3
     schedule.stopped.add(EAST)
     number = len(begun)
     machine.scheduler.run(1000.0)
     assert len(begun) == number
+
+
+@pytest.mark.parametrize(("lasts", "starts"), [(10.0, 1), (100.0, 0)])
+def test_an_asynchronous_start_that_is_throttled_is_tried_again_for_a_while(
+        machine: Machine, lasts: float, starts: int) -> None:
+    begun: list[float] = []
+    made, _ = functions(machine, lambda *_: begun.append(machine.scheduler.now))
+    made.throttled.add((EAST, "f"))
+    machine.scheduler.at(lasts, made.throttled.clear)
+    made.start(EAST, "f", {})
+    machine.scheduler.run(1000.0)
+    assert len(begun) == starts

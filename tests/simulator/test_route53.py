@@ -41,6 +41,15 @@ def test_an_unhealthy_primary_moves_the_traffic(machine: Machine, status: int) -
     assert world.route53.leads_to() == WEST
 
 
+@pytest.mark.parametrize(("blind", "seen"), [(3, True), (5, False)])
+def test_checkers_that_do_not_reach_a_region_are_outvoted_or_not(machine: Machine, blind: int, seen: bool) -> None:
+    world = World(machine, checkers=5)
+    world.route53.blind |= {(name, EAST) for name in world.route53.checkers[:blind]}
+    machine.scheduler.run(100.0)
+    assert world.route53.sees(EAST) is seen
+    assert world.route53.sees(WEST)
+
+
 @pytest.mark.parametrize(("east", "west", "leads"), [(404, 200, WEST), (200, 200, EAST), (200, 404, EAST)])
 def test_the_levers_move_the_traffic_and_the_primarys_wins(machine: Machine, east: int, west: int, leads: str) -> None:
     world = World(machine)
