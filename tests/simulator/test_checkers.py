@@ -101,7 +101,7 @@ ITEM = {"amount": {"N": "7"}, "status": {"S": "SETTLED"}}
 WHOLE = {"table", "ledger", "receipts"}
 BROKEN: list[tuple[FakeWorld, str]] = [
     (led(exposure=30.0), "exposure understated"),
-    (led(exposure=30.0, other_pays=True).note("fault", name="checkers-cut"), "exposure understated"),
+    (led(exposure=30.0, seen=False).note("fault", name="checkers-cut"), "exposure understated"),
     (led(reported=None), "exposure understated"),
     (led(accepted=True, exposure=30.0), "exposure understated"),
     (led(exposure=70.0, reported=80.0), "more lost than the objective"),
