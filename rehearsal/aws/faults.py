@@ -52,9 +52,14 @@ class Fault:
 
 @dataclass(frozen=True)
 class LastingFault(Fault):
-    """A fault that holds until its region heals, or until one with the same key is injected."""
+    """A fault that holds until one of its `regions` heals, or until one with the same key is injected."""
 
     region: str
+
+    @property
+    def regions(self) -> frozenset[str]:
+        """The regions that it concerns."""
+        return frozenset({self.region})
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -72,6 +77,18 @@ class Cut(LastingFault):
     mode: FailureMode = FailureMode.RESET
     inside: bool = False
     spared: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CutWay(LastingFault):
+    """Cut only the way between the two regions: calls from one to the other fail, and nothing is copied."""
+
+    other: str
+
+    @property
+    def regions(self) -> frozenset[str]:
+        """The ends of the way."""
+        return frozenset({self.region, self.other})
 
 
 @dataclass(frozen=True)
@@ -138,7 +155,7 @@ class Destroy(Fault):
 
 @dataclass(frozen=True)
 class Heal(Fault):
-    """End a region's lasting faults; a killed server stays down, and lags stay."""
+    """End a region's lasting faults, also that of the way to it; a killed server stays down, and lags stay."""
 
     region: str
 
@@ -166,7 +183,7 @@ class Faults:
         # Other faults need no lock: a server can be killed while another fault is still taking effect.
         with self._lock if isinstance(fault, LastingFault | Heal) else nullcontext():
             if isinstance(fault, Heal):
-                self._active = [each for each in self._active if each.region != fault.region]
+                self._active = [each for each in self._active if fault.region not in each.regions]
             elif isinstance(fault, LastingFault):
                 others = [each for each in self._active if each.key != fault.key]
                 # A cut comes first: it decides how a call fails.
@@ -177,6 +194,11 @@ class Faults:
     def cut_off(self) -> list[str]:
         """The regions that are cut off; what two regions exchange stops if either is."""
         return sorted(each.region for each in self._active if isinstance(each, Cut))
+
+    @property
+    def way_cut(self) -> bool:
+        """Whether the way between the two regions is cut; what they exchange stops."""
+        return any(isinstance(each, CutWay) for each in self._active)
 
     def lost(self) -> list[tuple[str, str]]:
         """The stores that are lost: (store, region)."""
@@ -194,6 +216,8 @@ class Faults:
                 case Cut(region, mode, inside, spared) if region in (call.caller, call.region) and not (
                         (inside and within) or call.service in spared):
                     return mode
+                case CutWay() if fault.regions == {call.caller, call.region}:
+                    return FailureMode.RESET
                 case Lose(region, store, mode) if region == call.region and SERVICES.get(store, store) in services:
                     return mode
         return None

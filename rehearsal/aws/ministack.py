@@ -78,12 +78,16 @@ class CopyQueue:
 
 
 class CopyQueues:
-    """All queues. Nothing is copied from or to a region that is `cut` off or has lost the store."""
+    """All queues. Nothing is copied from or to a region that is `cut` off or has lost the store.
+
+    Nor is it while the way between the regions is cut, but for a strong table, whose witness has each write, too.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._queues: dict[tuple[str, str, str], CopyQueue] = {}
         self.cut: frozenset[str] = frozenset()
+        self._way_cut = False
         self._lost: frozenset[tuple[str, str]] = frozenset()
 
     def put(self, store: str, source: str, target: str, name: str, make: Callable[[], None]) -> None:
@@ -93,14 +97,15 @@ class CopyQueues:
     def make_due(self) -> None:
         """Make the copies that are due by now."""
         for (store, source, target), queue in self._queues.items():
-            if queue.waiting and not (self.cut & {source, target} or self._lost & {(store, source), (store, target)}):
+            stopped = self.cut & {source, target} or self._lost & {(store, source), (store, target)}
+            if queue.waiting and not (stopped or (self._way_cut and store != STRONG)):
                 queue.make_due(self._clock())
 
     def change(self, settings: Mapping[str, Any]) -> None:
         """Apply any of these settings. Raises LookupError, TypeError or ValueError if one is not valid.
 
-        `lag`: {store, source, target, seconds, growth}. `cut`: a list of regions. `lost`: a list of [store, region].
-        `destroy`: a region that is lost for good, with what it has not copied.
+        `lag`: {store, source, target, seconds, growth}. `cut`: a list of regions. `way_cut`: whether it is. `lost`: a
+        list of [store, region]. `destroy`: a region that is lost for good, with what it has not copied.
         """
         self.make_due()
         for key, value in settings.items():
@@ -110,6 +115,8 @@ class CopyQueues:
                         float(value["seconds"]), float(value["growth"]), self._clock())
                 case "cut":
                     self.cut = frozenset(value)
+                case "way_cut":
+                    self._way_cut = bool(value)
                 case "lost":
                     self._lost = frozenset((store, region) for store, region in value)
                 case "destroy":

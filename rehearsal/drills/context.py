@@ -1,10 +1,11 @@
 """The context in which a scenario's actions run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
 from payments.clock import SYSTEM, Clock
+from payments.stores import AwsResponse
 from rehearsal.drills.environment import DrillEnvironment
 from rehearsal.drills.recording import CommandResult, PaymentGroup, Recording
 from rehearsal.errors import CheckFailed
@@ -25,7 +26,7 @@ class ScenarioContext:
     """A scenario that runs on a rehearsed stack; a drill has an environment, too.
 
     load: the clients that pay, or paid last. begun: each waits for a command that goes on in the background.
-    first_call: the number of calls before the present check.
+    first_call: the number of calls before the present check. backup: the items of the table as they were kept, by key.
     """
 
     stack: RehearsedStack
@@ -37,6 +38,7 @@ class ScenarioContext:
     load: LoadGenerator | None = None
     begun: list[Callable[[], CommandResult]] = field(default_factory=list)
     first_call: int = 0
+    backup: Mapping[str, AwsResponse] = field(default_factory=dict)
 
     @classmethod
     def of(cls, stack: RehearsedStack, drill: DrillEnvironment | None = None,

@@ -15,14 +15,14 @@ from recovery.plan import UNREPORTED
 from recovery.stack import Stack
 from rehearsal import polling
 from rehearsal.aws.clients import EmulatorClients
-from rehearsal.aws.faults import WORLD, Heal
+from rehearsal.aws.faults import OUTSIDE, WORLD, Heal
 from rehearsal.deploy.engine import Engine
-from rehearsal.drills.controller_kill import kill_processes
 from rehearsal.drills.emulated.cloudwatch import telemetry
 from rehearsal.drills.emulated.eventbridge import controller_schedule
 from rehearsal.drills.emulated.periodic import PeriodicTask
 from rehearsal.drills.emulated.route53 import ANSWER, HealthChecker, HostedZone
 from rehearsal.drills.observer import StackObserver
+from rehearsal.drills.process_trap import kill_processes
 from rehearsal.drills.recording import CommandResult
 from rehearsal.errors import CheckFailed
 from rehearsal.rehearsed_stack import RehearsedStack
@@ -178,6 +178,10 @@ class DrillEnvironment:
     def signal_controller(self, region: str, number: int) -> int:
         """Send the processes of a region's controller a signal; gives how many there were."""
         return kill_processes(self._controller(region), number=number)
+
+    def signal_commands(self, number: int) -> int:
+        """Send the commands of recovery that are under way a signal; gives how many processes there were."""
+        return kill_processes({f"AWS_ENDPOINT_URL={self.rehearsed.proxies.url(OUTSIDE)}"}, number=number)
 
     def _controller(self, region: str) -> set[str]:
         """The environment variables that identify the processes of a region's controller."""

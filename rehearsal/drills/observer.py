@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from contract import LEVER_KEY, ROLES
+from contract import KEY_ATTRIBUTE, LEVER_KEY, ROLES
 from payments.runtime import system_runtime
+from payments.stores import AwsResponse
 from recovery.control_table import ControlTable
 from recovery.observation import Observation
 from recovery.record import ControlRecord, Run
@@ -54,6 +55,21 @@ class StackObserver:
     def observation(self, region: str) -> Observation | None:
         """What the controller of a region saw last."""
         return retry(partial(self.table(region).observation, region), FAILURES)
+
+    def items(self, region: str) -> dict[str, AwsResponse]:
+        """All items of a region's replica of the table, by key."""
+        pages = self._clients("dynamodb", region).get_paginator("scan").paginate(
+            TableName=self.stack.payments_table_name)
+        return {item[KEY_ATTRIBUTE]["S"]: item for page in pages for item in page["Items"]}
+
+    def restore(self, region: str, items: Mapping[str, AwsResponse]) -> None:
+        """Put other items in place of those of a region's replica, as newly written; what they lack is gone."""
+        client, present = self._clients("dynamodb", region), self.items(region)
+        table = {"TableName": self.stack.payments_table_name}
+        for key in present.keys() - items.keys():
+            client.delete_item(**table, Key={KEY_ATTRIBUTE: {"S": key}})
+        for item in (item for key, item in items.items() if item != present.get(key)):
+            client.put_item(**table, Item=item)
 
     def active(self) -> str:
         """The leading region, by the newest epoch in a replica that is not cut off."""

@@ -14,16 +14,14 @@ from rehearsal.drills.actions import ScenarioAction
 from rehearsal.drills.actions.faults import set_lag
 from rehearsal.drills.actions.recovery import join
 from rehearsal.drills.context import ScenarioContext
-from rehearsal.drills.controller_kill import KILLS, MOMENTS, ControllerTrap, KillPoint
 from rehearsal.drills.environment import DrillEnvironment
+from rehearsal.drills.process_trap import KILLS, MOMENTS, KillPoint, ProcessTrap
 from rehearsal.drills.report import model
 from rehearsal.drills.scenario import Scenario
 from rehearsal.errors import CheckFailed
 from rehearsal.rehearsed_stack import RehearsedStack, StoreContents
 from rehearsal.workload.checks import FAILURES, CheckResult, arrives, attempt, expect
 from rehearsal.workload.move_writer import move_writer
-
-RATE = 20.0  # requests a second of all clients together
 
 
 def perform(actions: Iterable[ScenarioAction], run: ScenarioContext) -> str:
@@ -101,7 +99,8 @@ def _drill(environment: DrillEnvironment, scenario: Scenario, clock: Clock,
         environment.ready()
         run = ScenarioContext.of(environment.rehearsed, environment, clock)
         recording, first_call = run.recording, len(run.stack.proxies.calls)
-        trap = ControllerTrap(environment.kill_controller, run.standby.name, kill, after) if kill else None
+        standby = run.standby.name
+        trap = ProcessTrap(partial(environment.kill_controller, standby), standby, kill, after) if kill else None
         if trap:
             run.stack.faults.intercept = trap
         _carry_out(run, scenario)
@@ -111,7 +110,7 @@ def _drill(environment: DrillEnvironment, scenario: Scenario, clock: Clock,
         if scenario.overhead:
             verdict.judge_overhead(recording, environment.stack, environment.factor)
         if trap:
-            recording.check("the controller was killed", trap.killed > 0, f"{trap.killed} processes")
+            recording.check("the controller was killed", trap.struck > 0, f"{trap.struck} processes")
         _restore(run, stored)
     except FAILURES as error:
         raise CheckFailed(f"{type(error).__name__}: {error}") from error
@@ -125,7 +124,7 @@ def _carry_out(run: ScenarioContext, scenario: Scenario) -> None:
         run.start_load(clients)
         return perform(scenario.do, run)
 
-    clients = run.environment.clients(RATE, scenario.keeps)
+    clients = run.environment.clients(scenario.rate, scenario.keeps)
     try:
         _check(run, f"{len(scenario.do)} actions carried out", work)
     finally:

@@ -65,6 +65,7 @@ class Scenario(ScenarioModel):
     only_by_name: whether `all` leaves it out. manual: whether it is for failoverMode=manual, instead of automatic.
     kills: whether the controller is killed, at each of its calls in turn.
     overhead: whether recovery's own overhead is checked. lag: how far the standby's copies are behind at the beginning.
+    rate: requests a second of all clients together.
     keeps: seconds for which the clients keep a resolved name whatever its TTL says.
     do: actions, one after the other. checks: those of an outage. expect: what must hold at the end of a drill.
     """
@@ -79,6 +80,7 @@ class Scenario(ScenarioModel):
     kills: bool = False
     overhead: bool = True
     lag: StoreLags = StoreLags()
+    rate: Annotated[float, Field(gt=0)] = 20.0
     keeps: Seconds = 0.0
     do: Actions = Field(default_factory=list)
     checks: list[ScenarioCheck] = Field(default_factory=list)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from contract import Store
-from rehearsal.aws.faults import Cut, Fault, Faults, Heal, Kill, Lag, Lose, Restart
+from rehearsal.aws.faults import Cut, CutWay, Fault, Faults, Heal, Kill, Lag, Lose, Restart
 from rehearsal.aws.proxy import RdsAction
 from rehearsal.postgres.authentication import Secret
 from rehearsal.postgres.global_database import GlobalDatabase, ServerRole
@@ -21,7 +21,7 @@ class Aurora:
         self.database = create(self._regions, secret)
         self.authority = self.database.ca_file.read_text(encoding="ascii")
         self._faults = faults
-        self._cut, self._healed = set[str](), set[str]()
+        self._cut, self._healed, self._apart = set[str](), set[str](), False
         faults.listen(self._carry_out)
 
     def close(self) -> None:
@@ -57,7 +57,7 @@ class Aurora:
             return
         # A writer that is cut off cannot be stopped; Aurora's own fencing is best effort, too.
         self.database.failover(target, fence=old not in self._cut)
-        if old not in self._cut:
+        if old not in self._cut and not self._apart:
             self.database.join(old)
 
     def _carry_out(self, fault: Fault) -> None:
@@ -68,22 +68,26 @@ class Aurora:
                 self.database.kill(fault.region)
             case Restart():
                 self.database.restart(fault.region)
-            case Cut() | Lose() | Heal():
+            case Cut() | CutWay() | Lose() | Heal():
                 self._cut_and_heal()
             case _:
                 pass
 
     def _cut_and_heal(self) -> None:
-        """Cut a database that is cut off or lost, and heal the others."""
+        """Cut a database that is cut off or lost, or the way between them, and heal the others."""
         cut = {*self._faults.cut_off(), *(region for store, region in self._faults.lost() if store == Store.LEDGER)}
         cut &= set(self._regions)
         for region in cut - self._cut:
             self.database.cut(region)
         for region in self._cut - cut:
             self.database.heal(region)
+        apart = self._faults.way_cut
+        if apart is not self._apart:
+            self.database.part(apart)
+            self._healed |= set() if apart else {*self._regions}
         self._healed |= self._cut - cut
-        self._cut = cut
-        if self.database.writer not in cut:  # no server can join a writer across a cut
+        self._cut, self._apart = cut, apart
+        if self.database.writer not in cut and not apart:  # no server can join a writer across a cut
             for region in sorted(self._healed - cut, key=lambda region: region != self.database.writer):
                 self._bring_back(region)
             self._healed &= cut

@@ -67,7 +67,7 @@ class GlobalDatabase:
 
     def __init__(self, regions: Sequence[str], secret: Secret, major: int = 18,
                  clock: LoopClock | None = None) -> None:
-        self.writer, self._master = regions[0], ""
+        self.writer, self._master, self._apart = regions[0], "", False
         self._members: dict[str, Member] = {}
         self._lock = threading.RLock()
         with ExitStack() as stack:
@@ -214,6 +214,12 @@ class GlobalDatabase:
             self._set_links()
             member.endpoint.heal()
 
+    def part(self, apart: bool, /) -> None:
+        """Cut the way between the regions, which stops replication alone, or undo that."""
+        with self._lock:
+            self._apart = apart
+            self._set_links()
+
     def delay(self, region: str, seconds: float) -> None:
         """Delay the log on its way to this region by so many seconds, or stop it (`STOPPED`)."""
         with self._lock:
@@ -245,13 +251,15 @@ class GlobalDatabase:
         for member in (self.member(self.writer), self.member(region)):
             if member.is_cut:
                 raise PostgresError(f"{member.region}: is cut off")
+        if self._apart:
+            raise PostgresError(f"{region}: the way to {self.writer} is cut off")
         return self.member(self.writer)
 
     def _set_links(self) -> None:
         writer = self.member(self.writer)
         for member in self._members.values():
             member.link.upstream = writer.server.socket
-            if member.is_cut or writer.is_cut:
+            if self._apart or member.is_cut or writer.is_cut:
                 member.link.cut()
             else:
                 member.link.heal()

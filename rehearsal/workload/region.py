@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from contract import ALIAS, CHECK_PATH_KEY, KEY_ATTRIBUTE, RECEIPTS_PREFIX
+from lib.region.function import REPAIR_MINUTES
 from rehearsal.aws.clients import EmulatorClients
 from rehearsal.workload.checks import expect
 from rehearsal.workload.http import ApiClient
@@ -65,8 +66,8 @@ class RegionClient:
 
         Raises CheckFailed if the function fails.
         """
-        answer = self.clients("lambda", self.name).invoke(FunctionName=self.reconcile, Qualifier=ALIAS,
-                                                          Payload=b'{"begin": true}')
+        answer = self.clients("lambda", self.name, REPAIR_MINUTES * 60.0).invoke(
+            FunctionName=self.reconcile, Qualifier=ALIAS, Payload=b'{"begin": true}')
         found: dict[str, Any] = json.loads(answer["Payload"].read())
         expect(answer.get("FunctionError"), None, f"error of {self.reconcile} ({found})")
         return found

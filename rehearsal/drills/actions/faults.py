@@ -3,7 +3,7 @@
 import math
 from typing import Literal
 
-from rehearsal.aws.faults import Cut, Destroy, Fail, Heal, Kill, Lag, Lose, Restart, Slow
+from rehearsal.aws.faults import Cut, CutWay, Destroy, Fail, Heal, Kill, Lag, Lose, Restart, Slow
 from rehearsal.drills.actions.registry import ScenarioModel, Seconds, Share, action
 from rehearsal.drills.context import Role, ScenarioContext
 from simulator.promise import FailureMode
@@ -22,6 +22,14 @@ class StoreLags(ScenarioModel):
 def cut(run: ScenarioContext, role: Role, *, inside: bool = False) -> None:
     """Cut a region off; `inside`: it lives on behind the cut, with its own clients."""
     begin_outage(run, Cut(run.region(role).name, inside=inside))
+
+
+@action("cut_way", "fault")
+def cut_way(run: ScenarioContext, role: Role) -> None:
+    """Cut only the way from a region to the other one: both live on, and so do their clients."""
+    ends = sorted((run.active.name, run.standby.name), key=lambda name: name != run.region(role).name)
+    run.recording.way_cut = run.clock.monotonic()
+    run.stack.faults.inject(CutWay(*ends))
 
 
 @action("lose", "fault")
@@ -67,6 +75,18 @@ def restart(run: ScenarioContext, role: Role) -> None:
 def destroy(run: ScenarioContext, role: Role) -> None:
     """Lose for good what a region has not copied to the other one."""
     run.stack.faults.inject(Destroy(run.region(role).name))
+
+
+@action("back_up")
+def back_up(run: ScenarioContext, what: Literal["table"]) -> None:  # noqa: ARG001  # pylint: disable=unused-argument
+    """Keep the items of the table as they are now."""
+    run.backup = run.environment.observer.items(run.active.name)
+
+
+@action("restore", "fault")
+def restore(run: ScenarioContext, what: Literal["table"], *, in_: Role) -> None:  # noqa: ARG001  # pylint: disable=unused-argument
+    """Put the items that were kept in place of those of a region's table, as newly written."""
+    run.environment.observer.restore(run.region(in_).name, run.backup)
 
 
 @action("lag", "fault")

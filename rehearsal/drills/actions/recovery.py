@@ -1,13 +1,17 @@
 """Actions: commands of recovery, waits for what the controllers do by themselves, and moves of the writer."""
 
+import signal
+from functools import partial
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from recovery import measure
 from recovery.plan import Action
+from rehearsal.aws.faults import OUTSIDE, ApiCall
 from rehearsal.drills.actions.registry import Count, Seconds, action
 from rehearsal.drills.context import Role, ScenarioContext
+from rehearsal.drills.process_trap import PROOF, ProcessTrap
 from rehearsal.drills.recording import CommandResult
 from rehearsal.workload.move_writer import move_writer
 
@@ -37,9 +41,12 @@ def looks(run: ScenarioContext, count: Count) -> None:
 
 
 @action("wait")
-def wait(run: ScenarioContext, what: Literal["moved", "notified", "recovered"]) -> None:
-    """Wait until the standby has `moved` everything to itself, people are `notified`, or clients have `recovered`."""
-    checks = {"moved": lambda: record_run(run, run.standby.name), "notified": lambda: record_notice(run),
+def wait(run: ScenarioContext, what: Literal["moved", "notified", "recovered"], *, of: str = "") -> None:
+    """Wait until the standby has `moved` everything to itself, people are `notified`, or clients have `recovered`.
+
+    of: a part of what people must be notified of.
+    """
+    checks = {"moved": lambda: record_run(run, run.standby.name), "notified": lambda: record_notice(run, of),
               "recovered": lambda: has_recovered(run)}
     run.environment.wait(checks[what], what)
 
@@ -53,10 +60,10 @@ def record_run(run: ScenarioContext, region: str) -> bool:
     return True
 
 
-def record_notice(run: ScenarioContext) -> bool:
-    """Record what the standby's controller notified people of; gives whether it notified them of anything."""
+def record_notice(run: ScenarioContext, what: str = "") -> bool:
+    """Record what the standby's controller notified people of last; gives whether that was this, if anything."""
     observation = run.environment.observer.observation(run.standby.name)
-    if observation is None or not observation.notified:
+    if observation is None or not observation.notified or what not in observation.notified:
         return False
     run.recording.notified.append(observation.notified)
     return True
@@ -95,6 +102,31 @@ def begin(run: ScenarioContext, words: Command, *, exit_: ExitCode | None = None
         return result
 
     run.begun.append(conclude)
+
+
+@action("freeze", "fault")
+def freeze(run: ScenarioContext, words: Command, *, exit_: ExitCode, says: str = "") -> None:
+    """Begin a command as `begin` does, and freeze it at the proof that precedes its promotion."""
+    faults, environment = run.stack.faults, run.environment
+    trap = ProcessTrap(partial(environment.signal_commands, signal.SIGSTOP), OUTSIDE, PROOF, after=True)
+
+    def answered(call: ApiCall, done: bool) -> bool:
+        trap(call, done)
+        return False
+
+    usual, faults.intercept = faults.intercept, answered
+    try:
+        begin(run, words, exit_=exit_, says=says)
+        environment.wait(lambda: trap.struck, "the command is frozen")
+    finally:
+        faults.intercept = usual
+
+
+@action("thaw", "fault")
+def thaw(run: ScenarioContext, what: str) -> None:
+    """Let the frozen command go on, and wait for its end."""
+    run.environment.signal_commands(signal.SIGCONT)
+    join(run, what)
 
 
 @action("join")

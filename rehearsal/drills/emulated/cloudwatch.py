@@ -19,9 +19,9 @@ SHORTEST = 0.25  # seconds between two looks at the lag, at least: each asks bot
 def telemetry(rehearsed: RehearsedStack, factor: float, clients: EmulatorClients) -> PeriodicTask:
     """A task that publishes the lag of the standby's database and that of the receipts, each where its copy is.
 
-    Every minute as AWS does, divided by `factor`. Nothing is published of a copy while either end is cut off, or lost:
-    how far it is behind is then unknown, and the last figure before remains the newest. `clients` are those of the
-    emulator itself, since AWS is not behind a cut.
+    Every minute as AWS does, divided by `factor`. Nothing is published of a copy while either end is cut off, or lost,
+    or the way between them is cut: how far it is behind is then unknown, and the last figure before remains the newest.
+    `clients` are those of the emulator itself, since AWS is not behind a cut.
     """
     outputs, database, faults = rehearsed.outputs, rehearsed.database, rehearsed.faults
     clusters = {outputs[f"{role}_region"]: outputs[f"{role}_cluster_id"] for role in ROLES}
@@ -32,6 +32,8 @@ def telemetry(rehearsed: RehearsedStack, factor: float, clients: EmulatorClients
             **datum, "Dimensions": [{"Name": name, "Value": each} for name, each in dimensions.items()]}])
 
     def publish() -> None:
+        if faults.way_cut:
+            return
         cut = any(database.member(region).is_cut for region in clusters)
         for region, cluster in clusters.items():
             roles = database.role(database.writer), database.role(region)

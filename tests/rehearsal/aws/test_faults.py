@@ -9,6 +9,7 @@ from rehearsal.aws.faults import (
     OUTSIDE,
     ApiCall,
     Cut,
+    CutWay,
     Fail,
     Fault,
     Faults,
@@ -50,6 +51,18 @@ def test_with_inside_a_region_that_is_cut_off_still_serves_its_own_clients() -> 
     assert faults.refusal(call(EAST, EAST)) is faults.refusal(call(OUTSIDE, EAST, "execute-api")) is None
     for across in (call(EAST, WEST), call(WEST, EAST), call(OUTSIDE, EAST), call(WEST, EAST, "execute-api")):
         assert faults.refusal(across) is FailureMode.RESET
+
+
+@pytest.mark.parametrize("healed", [EAST, WEST])
+def test_where_only_the_way_is_cut_no_region_reaches_the_other_and_all_else_works(healed: str) -> None:
+    faults = Faults()
+    faults.inject(CutWay(EAST, WEST))
+    assert faults.refusal(call(EAST, WEST)) is faults.refusal(call(WEST, EAST, "execute-api")) is FailureMode.RESET
+    for other in (call(EAST, EAST), call(WEST, WEST), call(OUTSIDE, EAST), call(EAST, "us-east-2")):
+        assert faults.refusal(other) is None
+    assert (faults.way_cut, faults.cut_off()) == (True, [])
+    faults.inject(Heal(healed))
+    assert (faults.way_cut, faults.refusal(call(EAST, WEST))) == (False, None)
 
 
 def test_what_a_cut_spares_answers_in_that_region_too() -> None:

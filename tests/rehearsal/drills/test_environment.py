@@ -1,19 +1,23 @@
 """The environment of drills: what it waits for before a drill, and how it restores everything after it."""
 
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from contract import Store
 from recovery.record import Run
-from rehearsal.aws.faults import WORLD, Cut, Fault, Lag, Lose
+from rehearsal.aws.faults import OUTSIDE, WORLD, Cut, Fault, Lag, Lose
 from rehearsal.drills.environment import CLIENT_TIMEOUT, FAILBACKS, CommandLine, DrillEnvironment
 from rehearsal.drills.recording import CommandResult
 from rehearsal.errors import CheckFailed
+from rehearsal.polling import wait_until
 from rehearsal.postgres.global_database import ServerRole
 from tests.rehearsal.cloud import Cloud
 from tests.rehearsal.drills.world import World, sees
@@ -266,3 +270,12 @@ def test_a_controller_is_killed_by_its_function_region_and_proxy(world: World) -
     assert environment.kill_controller(EAST) == 3
     assert asked == [{f"AWS_LAMBDA_FUNCTION_NAME={OUTPUTS['primary_controller_function_name']}", f"AWS_REGION={EAST}",
                       f"AWS_ENDPOINT_URL=http://127.0.0.1:9/{EAST}"}]
+
+
+def test_commands_are_those_whose_calls_come_from_outside(world: World) -> None:
+    proxies: Any = world.rehearsed.proxies
+    url = proxies.url = f"http://{uuid4().hex}/{{}}".format  # no other test's
+    with subprocess.Popen(["/bin/sleep", "60"], env={"AWS_ENDPOINT_URL": url(OUTSIDE)}) as command:
+        # It has no environment yet while the kernel still loads the program.
+        wait_until(lambda: world.environment().signal_commands(signal.SIGKILL) == 1, "the command is found")
+        assert command.wait(30) == -9

@@ -39,6 +39,17 @@ def test_the_active_region_is_that_of_the_newest_epoch_that_is_not_cut_off(
     assert world.observer.active() == active
 
 
+def test_a_restored_table_has_what_it_had_and_nothing_newer(world: World) -> None:
+    kept = {key: {"payment_id": {"S": key}, "epoch": {"N": epoch}} for key, epoch in (("!record", "1"), ("p", "1"))}
+    present = [{**kept["!record"], "epoch": {"N": "2"}}, kept["p"], {"payment_id": {"S": "q"}}]
+    world.cloud.answers["Scan"] = lambda _: {"Items": present}
+    assert world.observer.items(WEST).keys() == {"!record", "p", "q"}
+    world.observer.restore(WEST, kept)
+    written = [(operation, region, params.get("Key") or params["Item"]) for operation, region, params
+               in world.cloud.calls if operation in ("DeleteItem", "PutItem")]
+    assert written == [("DeleteItem", WEST, {"payment_id": {"S": "q"}}), ("PutItem", WEST, kept["!record"])]
+
+
 def test_levers_are_objects_in_the_regions_own_buckets(world: World) -> None:
     assert world.observer.levers() == []
     world.levers = {WEST}

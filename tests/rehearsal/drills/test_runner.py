@@ -15,7 +15,7 @@ from rehearsal.aws.faults import ApiCall, Fault, Heal, Kill, Lag
 from rehearsal.drills import runner
 from rehearsal.drills.actions import parse
 from rehearsal.drills.actions.faults import StoreLags
-from rehearsal.drills.controller_kill import KILLS, MOMENTS
+from rehearsal.drills.process_trap import KILLS, MOMENTS
 from rehearsal.drills.recording import CommandResult
 from rehearsal.drills.report import model
 from rehearsal.drills.scenario import Expectation, Scenario, ScenarioCheck
@@ -227,13 +227,13 @@ def details(result: model.DrillResult) -> dict[str, str]:
 
 def test_a_failover_that_is_as_it_must_be() -> None:
     environment = FakeEnvironment()
-    result = run(environment, drill(CUT, MOVED, {"wait": "recovered"}, keeps=3.0, **LOST))
+    result = run(environment, drill(CUT, MOVED, {"wait": "recovered"}, keeps=3.0, rate=4.0, **LOST))
     assert details(result) == {}
     assert verdicts(result).keys() == {
         "3 actions carried out", "moves by itself: 1", "payments are taken in the region that was standby",
         "lost: none", f"blackout: no call to {EAST}, to Route 53 or to IAM", AS_BEFORE, WHOLE, AGAIN}
     assert (result.ok, result.outcome) == (True, f"failover to {WEST}; nothing lost")
-    assert environment.done == ["ready", ("clients", runner.RATE, 3.0)]
+    assert environment.done == ["ready", ("clients", 4.0, 3.0)]
 
 
 def test_what_happened_is_in_its_order_each_in_its_lane() -> None:

@@ -32,8 +32,11 @@ def test_every_shipped_scenario_can_be_run(path: Path) -> None:
     if path.parent.name == "drills":
         assert verbs
         assert scenario.checks == []
-        assert "begin" not in verbs or "join" in verbs[verbs.index("begin"):]
-        assert scenario.expect.lost == "none" or scenario.lag != StoreLags() or "lag" in verbs
+        for begins, ends in (("begin", "join"), ("freeze", "thaw"), ("back_up", "restore")):
+            assert begins not in verbs or ends in verbs[verbs.index(begins):]
+        assert scenario.expect.lost == "none" or scenario.lag != StoreLags() or {"lag", "cut_way"} & {*verbs}
+        pauses = [each.model_dump().get("words", "").split()[:1] in (["pause"], ["resume"]) for each in scenario.do]
+        assert sum(pauses) % 2 == 0  # the next drill finds no pause
     else:
         assert verbs == []
         used = {each.verb for check in scenario.checks for each in check.do}

@@ -51,6 +51,7 @@ def created(clock: ManualClock) -> Iterator[GlobalDatabase]:
 @pytest.fixture
 def database(created: GlobalDatabase) -> GlobalDatabase:
     """The global database, repaired after the test before."""
+    created.part(False)
     for region in (EAST, WEST):
         created.heal(region)
         created.delay(region, 0)

@@ -123,7 +123,7 @@ def test_a_switchover_waits_for_a_standby_that_lags(
     assert rows(database, standby) == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("obstacle", ["stopped", "cut", "no standby", "unknown"])
+@pytest.mark.parametrize("obstacle", ["stopped", "cut", "way cut", "no standby", "unknown"])
 def test_a_switchover_that_is_impossible_changes_nothing(
     database: GlobalDatabase, connect: Connect, obstacle: str
 ) -> None:
@@ -134,6 +134,8 @@ def test_a_switchover_that_is_impossible_changes_nothing(
             database.delay(standby, STOPPED)
         case "cut":
             database.cut(standby)
+        case "way cut":
+            database.part(True)
         case "no standby":
             target = writer
         case _:
@@ -308,6 +310,20 @@ def test_a_standby_that_was_killed_or_cut_off_catches_up(database: GlobalDatabas
     database.heal(standby)
     database.catch_up(standby)
     assert rows(database, standby) == [1, 2]
+
+
+def test_without_the_way_between_them_both_serve_and_the_standby_catches_up_later(
+    database: GlobalDatabase, connect: Connect
+) -> None:
+    writer, standby = writer_and_standby(database)
+    connection, other = connect(writer), connect(standby)
+    database.part(True)
+    insert(connection, 1)
+    assert other.run("SELECT 1") == [[1]]
+    assert rows(database, standby) == []
+    database.part(False)
+    database.catch_up(standby)
+    assert rows(database, standby) == [1]
 
 
 def test_a_cut_drops_the_clients_of_the_region_and_refuses_new_ones(database: GlobalDatabase, connect: Connect) -> None:

@@ -1,6 +1,7 @@
 """What the faults of a scenario do to a stack."""
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,6 +31,28 @@ def test_a_region_that_is_cut_off_inside_lives_on(stack: Any) -> None:
     act(context(stack), cut="active", inside=True)
     assert stack.faults.refusal(ApiCall(EAST, EAST, "s3", "GET")) is None
     assert stack.faults.refusal(ApiCall(WEST, EAST, "s3", "GET")) is not None
+
+
+@pytest.mark.parametrize("role", ["active", "standby"])
+def test_where_the_way_was_cut_first_the_copies_are_as_far_behind_when_the_region_is_lost(
+        stack: Any, role: str) -> None:
+    run = context(stack)
+    act(run, lag={"ledger": 0.3, "table": 0.2, "receipts": 0.4})
+    act(run, cut_way=role)
+    assert (stack.faults.way_cut, run.recording.outage, run.recording.shortest_lag) == (True, None, 0.2)
+    stack.clock.now += 7
+    act(run, cut="active")
+    assert run.recording.shortest_lag == 7.2
+
+
+def test_the_table_is_put_back_as_it_was_kept(stack: Any) -> None:
+    restored: list[Any] = []
+    drill: Any = SimpleNamespace(observer=SimpleNamespace(
+        items=lambda region: {"from": region}, restore=lambda *given: restored.append(given)))
+    run = context(stack, drill)
+    act(run, back_up="table")
+    act(run, restore="table", in_="standby")
+    assert restored == [(WEST, {"from": EAST})]
 
 
 def test_stores_are_lost_and_calls_fail_or_are_slow(stack: Any) -> None:

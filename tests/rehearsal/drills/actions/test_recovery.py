@@ -1,14 +1,16 @@
 """Commands of recovery, and what is waited for, in an environment that is made up."""
 
+import signal
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from contract import RECORD_KEY
 from recovery.observation import Observation
 from recovery.record import Run
-from rehearsal.aws.faults import Cut
+from rehearsal.aws.faults import OUTSIDE, ApiCall, Cut
 from rehearsal.drills.context import ScenarioContext
 from rehearsal.drills.recording import CommandResult
 from rehearsal.errors import CheckFailed
@@ -29,6 +31,7 @@ class FakeEnvironment:
         self.told: dict[str, str] = {}
         self.answers: list[tuple[int, str]] = []
         self.begun: list[str] = []
+        self.signals: list[int] = []
         self.observer = SimpleNamespace(run=self.runs.get, observation=self._observation)
 
     def _observation(self, region: str) -> Observation | None:
@@ -38,6 +41,11 @@ class FakeEnvironment:
         """Start a command."""
         self.begun.append(words)
         return lambda: CommandResult(words, *self.answers.pop(0))
+
+    def signal_commands(self, number: int) -> int:
+        """Note the signal."""
+        self.signals.append(number)
+        return 1
 
     def wait(self, check: Callable[[], object], what: str) -> None:
         """For something that is so, or will never be."""
@@ -85,15 +93,16 @@ def test_a_move_counts_once_it_is_over_and_not_that_of_an_earlier_drill(
     assert [*run.recording.runs] == ["r"] * ok
 
 
-@pytest.mark.parametrize(("told", "ok"), [({}, False), ({WEST: ""}, False), ({WEST: "it can take over"}, True)])
+@pytest.mark.parametrize(("told", "ok"), [
+    ({}, False), ({WEST: ""}, False), ({WEST: "it must not"}, False), ({WEST: "it can take over"}, True)])
 def test_what_people_are_told_is_recorded(
         run: ScenarioContext, environment: FakeEnvironment, told: dict[str, str], ok: bool) -> None:
     environment.told.update(told)
     if ok:
-        act(run, wait="notified")
+        act(run, wait="notified", of="can take")
     else:
         with pytest.raises(CheckFailed):
-            act(run, wait="notified")
+            act(run, wait="notified", of="can take")
     assert run.recording.notified == ["it can take over"] * ok
 
 
@@ -130,6 +139,38 @@ def test_a_command_that_is_only_begun_may_end_as_it_likes_and_its_run_is_recorde
     run.stack.faults.inject(Cut(EAST))
     act(run, join="it")
     assert (run.recording.checks, [*run.recording.runs], run.begun) == ([], ["s"], [])
+
+
+def calls_until(*operations: str) -> list[ApiCall]:
+    """Calls of a command, of which each service has some."""
+    return [ApiCall(OUTSIDE, WEST, "s3" if operation.startswith("PUT ") else "dynamodb", operation)
+            for operation in operations]
+
+
+def test_a_command_is_frozen_at_its_proof_and_ends_once_it_is_thawed(
+        run: ScenarioContext, environment: FakeEnvironment) -> None:
+    faults, proof = run.stack.faults, f"PutItem {RECORD_KEY}"
+    usual, began = faults.intercept, environment.begin
+
+    def begin(words: str) -> Callable[[], CommandResult]:
+        calls = calls_until(proof, proof, proof, "PUT /control/takeover", proof, proof, proof)
+        assert not any(faults.intercept(call, done) for call in calls for done in (False, True))  # all are answered
+        return began(words)
+
+    environment.answers, environment.begin = [(2, "already running")], begin  # type: ignore[method-assign]
+    act(run, freeze="failover --to {standby}", exit_=2, says="already running")
+    assert (environment.signals, faults.intercept, len(run.begun)) == ([signal.SIGSTOP], usual, 1)
+    act(run, thaw="failover")
+    assert (environment.signals[1:], run.begun) == ([signal.SIGCONT], [])
+    assert [check.ok for check in run.recording.checks] == [True]
+
+
+def test_a_command_that_never_comes_to_its_proof_leaves_no_trap(
+        run: ScenarioContext, environment: FakeEnvironment) -> None:
+    usual, environment.answers = run.stack.faults.intercept, [(2, "")]
+    with pytest.raises(CheckFailed, match=r"^waited for: the command is frozen$"):
+        act(run, freeze="failover --to {standby}", exit_=2)
+    assert run.stack.faults.intercept is usual
 
 
 @pytest.mark.parametrize(("first", "second", "ok"), [

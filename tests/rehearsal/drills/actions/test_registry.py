@@ -35,7 +35,7 @@ def test_an_action_is_shown_as_the_file_gives_it(given: dict[str, Any], text: st
 
 
 @pytest.mark.parametrize(("given", "complaint"), [
-    ({"cutt": "active"}, " = {'cutt': 'active'}: must be a table with one of audit, begin, "),
+    ({"cutt": "active"}, " = {'cutt': 'active'}: must be a table with one of audit, back_up, begin, "),
     ({}, " = {}: must be a table with one of"), (3, " = 3: must be a table with one of"),
     ({"cut": "east"}, ".cut = 'east': must be 'active' or 'standby'"),
     ({"cut": "active", "heal": "active"}, ".heal = 'active': is not a key that belongs there"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rehearsal.aws.faults import Cut, Faults, Lose
+from rehearsal.aws.faults import Cut, CutWay, Faults, Lose
 from rehearsal.aws.ministack import RECEIPTS, TABLE
 from rehearsal.drills.emulated.cloudwatch import telemetry
 from rehearsal.drills.emulated.periodic import PeriodicTask
@@ -103,6 +103,12 @@ def test_after_a_switchover_the_other_region_publishes_its_lag(
 def test_nothing_is_published_across_a_cut(published: PeriodicTask, rehearsed: Any, cloud: Cloud, region: str) -> None:
     rehearsed.faults.inject(Cut(region))
     rehearsed.database.cut.add(region)
+    published.work()
+    assert figures(cloud) == []
+
+
+def test_nothing_is_published_while_the_way_is_cut(published: PeriodicTask, rehearsed: Any, cloud: Cloud) -> None:
+    rehearsed.faults.inject(CutWay(EAST, WEST))
     published.work()
     assert figures(cloud) == []
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from rehearsal.aws.faults import ApiCall
-from rehearsal.drills.controller_kill import ControllerTrap, KillPoint, kill_processes
+from rehearsal.drills.process_trap import KillPoint, ProcessTrap, kill_processes
 from tests.rehearsal.stack import EAST, WEST
 
 POINT = KillPoint("fence", "dynamodb", "UpdateItem")
@@ -20,11 +20,11 @@ class Trapped:
     def __init__(self, point: KillPoint = POINT, *, after: bool = False, processes: int = 1) -> None:
         self.killed: list[str] = []
 
-        def kill(region: str) -> int:
-            self.killed += [region] * processes
+        def kill() -> int:
+            self.killed += [WEST] * processes
             return processes
 
-        self.trap = ControllerTrap(kill, WEST, point, after)
+        self.trap = ProcessTrap(kill, WEST, point, after)
 
     def spring(self, *calls: ApiCall) -> list[bool]:
         """What it says of calls, each before it is done and after it."""
@@ -35,7 +35,7 @@ class Trapped:
 def test_a_trap_springs_once_before_the_call_or_after_it(after: bool) -> None:
     trapped = Trapped(after=after)
     assert trapped.spring(MINE, MINE) == [not after, after, False, False]
-    assert (trapped.killed, trapped.trap.killed) == ([WEST], 1)
+    assert (trapped.killed, trapped.trap.struck) == ([WEST], 1)
 
 
 @pytest.mark.parametrize("other", [
@@ -53,9 +53,15 @@ def test_a_trap_lets_earlier_calls_of_the_same_kind_pass() -> None:
     assert trapped.killed == [WEST]
 
 
+def test_a_trap_may_count_from_another_call_of_the_same_caller() -> None:
+    trapped = Trapped(KillPoint("promote", "dynamodb", "UpdateItem", since="PUT "))
+    assert trapped.spring(MINE, ApiCall(EAST, WEST, "s3", "PUT /a"), MINE) == [False] * 6
+    assert trapped.spring(ApiCall(WEST, WEST, "s3", "PUT /a"), MINE) == [False, False, True, False]
+
+
 def test_a_trap_that_finds_nothing_to_kill_has_not_sprung() -> None:
     trapped = Trapped(processes=0)
-    assert (any(trapped.spring(MINE)), trapped.trap.killed) == (False, 0)
+    assert (any(trapped.spring(MINE)), trapped.trap.struck) == (False, 0)
 
 
 def test_only_the_processes_that_have_all_variables_are_killed() -> None:
