@@ -17,7 +17,7 @@ def test_two_runs_at_once_do_not_meet(tmp_path: Path) -> None:
 
 
 def test_only_one_run_has_a_name(tmp_path: Path) -> None:
-    with (run_folder(tmp_path, "sandbox") as folder, pytest.raises(ProjectError, match="of that name is going on"),
+    with (run_folder(tmp_path, "sandbox") as folder, pytest.raises(ProjectError, match="of that name is under way"),
           run_folder(tmp_path, "sandbox")):
         pass
     assert not folder.exists()
