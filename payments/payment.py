@@ -17,7 +17,7 @@ PARTY = re.compile(r"[A-Za-z0-9._:@-]{1,64}")
 CARD = re.compile(r"(?<![^\W_])[A-Za-z]*(\d{13,19}|\d{4}([-_.:])\d{4}\2\d{4}\2\d{1,7}|\d{4}([-_.:])\d{6}\3\d{4,5})"
                   r"[A-Za-z]*(?![^\W_])")
 CARD_ISSUER = re.compile(r"[3-6]|2(?:2[2-9]|[3-6]|7[0-2])")
-"""How the number of a payment card is written, between letters at most, not within a hexadecimal id; how it begins."""
+"""How a card's number is written (perhaps between letters, but not within a hexadecimal id), and how it begins."""
 MAX_AMOUNT = 10**12
 MAX_BODY_BYTES = 8 * 1024
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
@@ -70,7 +70,7 @@ class Record:
 
 
 def stored_id(client: str, payment_id: str) -> str:
-    """What a client's payment is stored under: two clients may use the same id. The default client is empty."""
+    """The id under which a client's payment is stored: two clients may use the same id. The default client is empty."""
     return f"{client}{CLIENT_SEPARATOR}{payment_id}" if client else payment_id
 
 

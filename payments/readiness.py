@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def readiness(service: PaymentService, deadline: Deadline) -> dict[str, Any]:
-    """What the region can do now, as JSON; a store that fails is named in it.
+    """Whether the region can take payments now, as JSON that names each store that fails.
 
     `leader` and `epoch` are those of the region's replica of the table, `marks` and `ledger_epoch` those of its
     replica of the ledger, and `mark` is one that it has just set: None for what could not be read or set.

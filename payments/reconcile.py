@@ -1,4 +1,4 @@
-"""Repair finds what one store has and another lacks, or has differently, and restores it: `payments.reconcile.handler`.
+"""Repair finds what one store has and another lacks, or holds differently, and restores it (`payments.reconcile`).
 
 It is started every few minutes. A pass goes through all payments; it may take many starts, and continues from the
 cursor that it keeps in the table (`!repair:REGION`). It reads in pages, so its memory does not grow with the payments.
@@ -67,7 +67,7 @@ class Progress:
 
     @classmethod
     def of(cls, item: AwsResponse | None) -> "Progress":
-        """What was saved; a new one if that cannot be read."""
+        """The saved progress; a new one if that cannot be read."""
         try:
             found, new = json.loads(item["document"]["S"]) if item else {}, cls()
             kept = cls(**{each.name: found[each.name] for each in fields(cls)
@@ -81,7 +81,7 @@ class Progress:
         return Progress(number=self.number + 1, epoch=self.epoch, phase=phase, repaired=self.repaired)
 
     def after(self, batch: "Batch", outcomes: Iterable[str]) -> "Progress":
-        """The progress after a batch, and what came of its suspects."""
+        """The progress after a batch, with the outcomes of its suspects."""
         counts = Counter(self.counts)
         counts.update(batch.counts)
         counts.update(outcomes)
@@ -97,7 +97,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Batch:
-    """Some payments, of which the `suspects` need a closer look, and where to continue after them."""
+    """A group of payments, of which the `suspects` need a closer look, and where to continue after them."""
 
     phase: Phase
     cursor: str = ""
@@ -140,7 +140,7 @@ class Reconciliation:
 
 
 class Work:
-    """What is done in one start, under one leadership."""
+    """The work of one start, under one leadership."""
 
     def __init__(self, here: Reconciliation, leadership: Leadership) -> None:
         self._here, self._service, self._epoch = here, here.service, leadership.epoch
@@ -151,7 +151,7 @@ class Work:
         self._lines: list[Mapping[str, Any]] = []  # what was wrong, until it is saved
 
     def run(self, until: Deadline, *, begin: bool) -> Iterator[Progress]:
-        """Go on until a pass has ended that restored nothing, or the time is over. Yields what is saved."""
+        """Continue until a pass ends that restored nothing, or the time is over. Yields what is saved."""
         item = self._table.item(REPAIR_PREFIX + self._here.region, self._deadline())
         revision = item.get("revision", {}).get("N", 0) if item else 0
         self._revision, progress = int(revision), Progress.of(item)
@@ -253,7 +253,7 @@ class Work:
     # --- A closer look
 
     def _examine(self, payment_id: str, phase: str) -> Iterator[str]:
-        """Look at a payment in every store, and repair it in the leader. Yields what to count it as."""
+        """Examine a payment in every store, and repair it in the leader. Yields the counters to raise."""
         # In the order in which a payment is written: what is settled in the table is in the others.
         item = self._table.item(payment_id, self._deadline())
         posting = self._ledger.find(payment_id, self._deadline())

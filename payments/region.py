@@ -21,7 +21,7 @@ from payments.stores import DynamoTable, S3Receipts
 
 @dataclass(frozen=True)
 class Transport:
-    """How a process reaches AWS (boto3's session for a region) and its database. A simulator brings its own."""
+    """How a process reaches AWS (boto3's session for a region) and its database. The simulator replaces it."""
 
     session: Callable[[str], Any]
     connect: Callable[[DatabaseAddress, Timing, Callable[[], Login]], Connection]

@@ -1,4 +1,4 @@
-"""What code takes from the machine it runs on: time, threads and random numbers. A simulator brings its own."""
+"""What code takes from the machine it runs on: time, threads and random numbers. The simulator replaces it."""
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -61,5 +61,5 @@ class Runtime:
 
 @cache
 def system_runtime() -> Runtime:
-    """The machine's own; all of a process shares it, and so its threads."""
+    """The machine's own runtime, which a whole process shares, with its threads."""
     return Runtime(SYSTEM, ThreadCaller(), random.Random())  # noqa: S311  # pauses between attempts, no secrets

@@ -69,7 +69,7 @@ class PaymentService:
         self.receipts.put_canary(self._canary(0), self.lease.region, deadline)
 
     def restore(self, record: Record, item: AwsResponse | None, deadline: Deadline) -> None:
-        """Write what any store lacks, or has differently, of a payment that another store has.
+        """Write a payment that one store has to each store that lacks it or holds it differently.
 
         `item` is what the table has under the id. A receipt that differs becomes an older version. Raises what `accept`
         raises.
@@ -107,7 +107,7 @@ class PaymentService:
                       created_at=utc_now(self.clock).isoformat(timespec="milliseconds"))
 
     def _acknowledged(self, new: Record, found: Record, deadline: Deadline) -> Record:
-        """What ledger or receipts have of a request whose id is another one's in the table. Raises Conflict."""
+        """The record in ledger or receipts if the table has another request under the id. Raises Conflict."""
         payment_id = new.payment.payment_id
         kept = self.ledger.find(payment_id, deadline)
         if kept is None and not found.settled:
@@ -132,7 +132,7 @@ class PaymentService:
         return replace(record, created_at=self.ledger.post(record, deadline, corrects=corrects))
 
     def _settle(self, item: AwsResponse, record: Record, deadline: Deadline) -> Record:
-        """Make the item the settled record, last of all. Returns the record that the table has now.
+        """Replace the item by the settled record, as the last step. Returns the record that the table has now.
 
         Raises NotTheWriter if a newer epoch has taken it up, and StoreUnavailable if it has changed otherwise.
         """

@@ -121,7 +121,7 @@ class DynamoTable:
                 return
 
     def note(self, key: str, text: str, revision: int, deadline: Deadline) -> bool:
-        """Keep a text under a key that no payment has, if its revision is newer than what is there; whether it was."""
+        """Store a text under a key that no payment has, unless the stored revision is as new. Says whether it did."""
         number = {"N": str(revision)}
         answer = call(Store.TABLE, deadline, self.client.put_item, CONDITION_FAILED, TableName=self.name,
                       Item={**_key(key), "version": {"N": "1"}, "revision": number, "document": {"S": text}},
@@ -163,7 +163,7 @@ class S3Receipts:
         self._put(f"{CANARY_FOLDER}{region}.json", record.receipt(), deadline)
 
     def note(self, key: str, text: str, deadline: Deadline) -> None:
-        """Put a text that is no receipt."""
+        """Put a text that is not a receipt."""
         self._put(key, text.encode(), deadline, ContentType="application/x-ndjson")
 
     def find(self, payment_id: str, deadline: Deadline) -> Record | None:
@@ -243,7 +243,7 @@ def _receipt_key(payment_id: str) -> str:
 
 
 def _read(request: Callable[[], AwsResponse]) -> AwsResponse:
-    """The body as bytes. What is longer than any receipt is not read."""
+    """The body as bytes, read no further than the length of the longest receipt."""
     answer = request()
     return {"Body": answer["Body"].read() if answer["ContentLength"] <= MAX_BODY_BYTES else b""}
 

@@ -227,10 +227,10 @@ class Observation:  # pylint: disable=too-many-instance-attributes
         return max(bound, self.lag) if self.lag is not None and self.lag_at >= self.covered else bound
 
     def _stopped(self, stack: Stack, now: float) -> float:
-        """When the other region can have acknowledged a payment last.
+        """The last moment at which the other region can have acknowledged a payment.
 
-        The silence does not say so: perhaps only the way between the regions was cut at first. Route 53's verdict does:
-        it follows the first failed check by `threshold - 1` intervals.
+        The silence does not tell: at first perhaps only the connection between the regions was cut. Route 53's verdict
+        does: it follows the first failed check by `threshold - 1` intervals.
         """
         if self.silent_since is None or self.unseen_since is None:
             return now
@@ -279,5 +279,5 @@ def observe(previous: Observation | None, now: Observation, seen: ProbeResult, m
 
 
 def _since(known: float | None, moment: float, *, holds: bool) -> float | None:
-    """Since when something has held that holds now, or does not."""
+    """Since when a condition has held: `known`, or else `moment`; None if it does not hold."""
     return (moment if known is None else known) if holds else None

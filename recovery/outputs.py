@@ -1,6 +1,6 @@
-"""Where a command finds its stack's outputs: in a file, or in the control bucket of a region. And where that stack is.
+"""Finds a stack's outputs, in a file or in a region's control bucket, and checks where that stack is.
 
-What a rehearsal deployed is never looked for in AWS, and what is in AWS never on an emulator.
+A rehearsed stack is never looked for in AWS, nor a stack of AWS on an emulator.
 """
 import os
 from collections.abc import Mapping, MutableMapping
@@ -35,7 +35,7 @@ UNITS = {"d": 86400, "h": 3600, "min": 60, "s": 1}  # seconds
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """The stack that a command is about: by its name, or by its suffix in a region; all empty: the only one."""
+    """The stack that a command concerns: by its name, or by its suffix in a region; if all are empty, the only one."""
 
     stack: str = ""
     region: str = ""
@@ -43,7 +43,7 @@ class Wanted:
 
     @property
     def options(self) -> list[str]:
-        """As they are typed."""
+        """The options as they are typed."""
         return [f"--{name} {value}" for name, value in asdict(self).items() if value]
 
 

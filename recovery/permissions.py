@@ -32,7 +32,7 @@ READ = ("kms:Decrypt",)
 USE = ("kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*")
 COPY = (*USE, "kms:CreateGrant")
 ANYWHERE = Permission()
-"""For calls that AWS takes no resource for, or that list everything."""
+"""For calls that take no resource, or that list everything."""
 # No payment's id contains "!", which begins the key of every control record. The first condition alone would also hold
 # where no key is given.
 CONTROL_ITEMS = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["!*"]}, "Null": {"dynamodb:LeadingKeys": "false"}}
@@ -81,7 +81,7 @@ OPERATOR: Mapping[str, Permission] = {
     "sns:Publish": on("arn:aws:sns:{region}:{account}:{topic}", key=USE),
     "sts:GetCallerIdentity": ANYWHERE,
 }
-"""What all commands but `doctor` call, as SERVICE:Operation of boto3."""
+"""The calls of all commands but `doctor`, as SERVICE:Operation of boto3."""
 
 DOCTOR: Mapping[str, Permission] = {
     "apigateway:GetAccount": on("arn:aws:apigateway:{region}::/account", actions=("apigateway:GET",)),
@@ -127,4 +127,4 @@ DOCTOR: Mapping[str, Permission] = {
     "wafv2:ListWebACLs": ANYWHERE,
     "xray:GetSamplingRules": ANYWHERE,
 }
-"""What `doctor` calls, which is nothing that changes anything."""
+"""The calls of `doctor`, none of which changes anything."""

@@ -93,11 +93,11 @@ class Plan:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """In their order."""
+        """The steps in their order."""
         return STEPS[self.action]
 
     def budget(self) -> dict[str, float]:
-        """Seconds until payments are taken again, by what takes them: their sum must stay within the objective.
+        """Seconds until payments are taken again, by cause: their sum must stay within the objective.
 
         The worst case: the slower kind of evidence, and clients that resolved the name just before it moved.
         """
@@ -111,7 +111,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a phase is expected to take on AWS: between `least` and `most` seconds, and where the figures come from."""
+    """The expected time of a phase on AWS: between `least` and `most` seconds, and the source of these figures."""
 
     phase: str
     least: float
@@ -120,7 +120,7 @@ class Prediction:
 
 
 def predict(stack: Stack, action: Action = Action.FAILOVER) -> list[Prediction]:
-    """What an action is expected to take on AWS, from the last payment to the next. It was never measured there."""
+    """The expected time of an action on AWS, from the last payment to the next. It was never measured there."""
     promotes = action is not Action.ALIGN
     dns = stack.health_check_interval + DNS_TTL
     found = [
@@ -166,7 +166,7 @@ class Refusal:
     """Why an action must not begin.
 
     loses: it may begin if a person accepts the loss of data. silent: it may if a person accepts that the target's API
-    does not answer here; its function says that it can pay.
+    does not answer here, although its function says that it can take payments.
     """
 
     reason: str

@@ -15,7 +15,7 @@ from payments.errors import StoreUnavailable
 from payments.stores import AwsResponse
 
 VERSION = 1
-"""Of the record's format; a reader ignores fields that it does not know."""
+"""The version of the record's format; a reader ignores fields that it does not know."""
 
 PLANNED = frozenset({"switchover", "failback"})
 """Actions during which the other region takes payments until it is fenced; see `plan.Action`."""
@@ -105,7 +105,7 @@ class ControlRecord:
         return replace(self, revision=self.revision + 1, **changes)
 
     def item(self) -> AwsResponse:
-        """As it is stored."""
+        """The item as it is stored."""
         numbers = {"version": VERSION, "revision": self.revision, "epoch": self.epoch, "moved": round(self.moved, 3)}
         return {KEY_ATTRIBUTE: {"S": RECORD_KEY}, "region": {"S": self.region},
                 **{name: {"N": str(number)} for name, number in numbers.items()},

@@ -1,4 +1,4 @@
-"""Takes hold of a run and carries it out step by step, so that another driver can go on if this one dies.
+"""Claims a run and carries it out step by step, so that another driver can continue if this one dies.
 
 `Hold` writes the record for one driver; see `docs/protocol.md`.
 """
@@ -27,7 +27,7 @@ PAUSE, SHARE = 0.2, 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class Intent:
-    """What a driver wants to carry out, and why; `seen`, `accepted` and `evidence` as in `Run`.
+    """The move that a driver wants to carry out, and why; `seen`, `accepted` and `evidence` as in `Run`.
 
     `facts` are those of the decision, which was taken when `since` was started.
     """
@@ -107,7 +107,7 @@ class Hold:
 
 
 def claim(cloud: Cloud, intent: Intent) -> Hold:
-    """Take hold of the plan's own run that has fenced and not ended, or else of a new one.
+    """Claim the plan's own run if it has fenced and not ended, or else a new one.
 
     A run whose driver lives is left alone, but a failover takes the record from a planned move, and to align takes it
     from one that has not fenced. Raises AlreadyRunning, RecordGone and StoreUnavailable.
@@ -133,7 +133,7 @@ def claim(cloud: Cloud, intent: Intent) -> Hold:
 
 
 def _retry(cloud: Cloud, write: Callable[[ControlRecord], T], again: Callable[[ControlRecord], bool]) -> T:
-    """Read the record and write it, up to ATTEMPTS times if `again` allows it and a live driver has written it, too."""
+    """Read and write the record; up to ATTEMPTS times, while a live driver writes it, too, and `again` allows it."""
     left = ATTEMPTS
     while True:
         left -= 1
@@ -196,7 +196,7 @@ class Runner:
     waits: Callable[[Step, str, float], None] = lambda _step, _why, _seconds: None
 
     def drive(self) -> Run:
-        """Do every step: from its fence, if the run has fenced, since what was done may have been undone.
+        """Do every step, or, if the run has fenced, those from the fence: what was done may have been undone.
 
         Raises StepTimedOut, GivenUp and EvidenceTooOld, with which the run has ended; AlreadyRunning if another driver
         took over, RecordGone and StoreUnavailable.

@@ -4,7 +4,7 @@ from types import TracebackType
 
 
 def report(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
-    """Report what ends a program, in place of Python's own hook."""
+    """Report the exception that ends a program, instead of Python's own hook."""
     if issubclass(kind, KeyboardInterrupt):
         sys.stderr.write("interrupted\n")
     else:

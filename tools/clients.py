@@ -10,7 +10,7 @@ Clients = Callable[[str, str], Any]
 
 
 class WrongAccount(Exception):
-    """The credentials are those of another account: says so, in one line."""
+    """The credentials belong to another account; the message says so in one line."""
 
 
 def boto_clients(**config: Any) -> Clients:

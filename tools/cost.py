@@ -149,7 +149,7 @@ def _controllers(settings: Settings, region: RegionSettings) -> Iterator[Use]:
 
 
 def _requests(what: str, number: float, load: float = 0.0, seconds: float = HEALTH_SECONDS) -> Iterator[Use]:
-    """Requests to the API: so many a month, and more by the load."""
+    """Requests to the API: a monthly number, and those of the load."""
     each: Mapping[str, float] = {
         "apigateway.million requests": 1e-6, "lambda.million requests": 1e-6,
         "lambda.GB second": seconds * FUNCTION_GIGABYTES, "cloudwatch.GB of logs": LOG_KB / 1e6,
@@ -181,7 +181,7 @@ def _firewall(uses: list[Use]) -> list[Use]:
 
 
 def _sum(uses: list[Use], *prices: str) -> tuple[float, float]:
-    """How much there is at these prices, idle and by the load."""
+    """The sum of quantities at these prices, idle and by the load."""
     asked = [use for use in uses if use.price in prices]
     return sum(use.idle for use in asked), sum(use.load for use in asked)
 

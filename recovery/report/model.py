@@ -24,7 +24,7 @@ class PhaseTime:
 
 @dataclass(frozen=True, kw_only=True)
 class RecoveryTime:
-    """How long no payment was taken.
+    """How long no payments were taken.
 
     at_s: the moment of the client's first failed write; if no client was watched, that of the evidence.
     overhead_s: what recovery itself adds: `wall_s` less the detection threshold, the TTL and the database's promotion.
@@ -39,7 +39,7 @@ class RecoveryTime:
 
     @classmethod
     def of(cls, at_s: float, phases: Mapping[str, float]) -> "RecoveryTime":
-        """Of phases (seconds) that were not compressed."""
+        """From phases (seconds) that were not compressed."""
         whole = sum(phases.values())
         return cls(at_s=at_s, wall_s=whole, full_s=whole, split=[
             PhaseTime(phase=Phase(phase), wall_s=took, full_s=took) for phase, took in phases.items()])

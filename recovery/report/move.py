@@ -1,4 +1,4 @@
-"""The report of a move, from its journal and from what repair has found: for whoever must account for it afterwards."""
+"""The report of a move, from its journal and from what repair has found: for those who must account for it."""
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

@@ -13,7 +13,7 @@ from recovery.report.timeline import COLOURS, Timeline, both, clean, seconds
 from recovery.show import Rows
 
 WIDE, NARROW = 960.0, 440.0
-"""Of the two layouts of a timeline: the page shows the narrow one on a phone."""
+"""The widths of a timeline's two layouts: the page shows the narrow one on a phone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ def write(folder: Path, name: str, html: str, document: Mapping[str, Any]) -> Pa
 
 @cache
 def environment(*folders: Path) -> Environment:
-    """Where templates are looked up: in folders, and then here."""
+    """The environment that looks templates up in folders, and then here."""
     found = Environment(loader=FileSystemLoader([*folders, Path(__file__).parent]), autoescape=True,
                         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     found.filters |= {"seconds": seconds, "plain": "{:g} s".format, "clean": clean,
