@@ -8,6 +8,7 @@ from simulator.scheduler import Task
 
 PACKAGES = ("payments.", "recovery.")
 PLAIN = frozenset({str, bytes, int, float, bool})
+CONTAINERS = list, tuple, set, frozenset
 
 
 def size_of(tasks: Iterable[Task]) -> int:
@@ -30,7 +31,7 @@ def size_of(tasks: Iterable[Task]) -> int:
         elif isinstance(value, dict):
             waiting.extend(value)
             waiting.extend(value.values())
-        elif isinstance(value, list | tuple | set | frozenset):
+        elif isinstance(value, CONTAINERS):
             waiting.extend(value)
         elif not isinstance(value, str | int):
             if not type(value).__module__.startswith(PACKAGES) or not hasattr(value, "__dict__"):

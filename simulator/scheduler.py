@@ -208,9 +208,9 @@ class Scheduler:
 
     def _pass_time(self, waiting: Task | None) -> None:
         """Let happen what comes next, in a task that waits until it is woken, or in the hub until the time is over."""
-        queue = self._queue
-        while queue and queue[0][0] <= self._until:
-            self.now, _, _, what, number = heappop(queue)
+        # No local variable refers to the queue: it would count as memory of the process (`memory`).
+        while self._queue and self._queue[0][0] <= self._until:
+            self.now, _, _, what, number = heappop(self._queue)
             if number == EVENT:
                 try:
                     what()

@@ -70,6 +70,8 @@ def test_a_function_may_run_out_of_memory(machine: Machine, number: int, ends: b
         return str(len(held))
 
     made, _ = functions(machine, hold, memory=100_000)
+    for _ in range(10_000):  # what is to come is no memory of the function
+        machine.scheduler.at(1e6, machine.scheduler.end)
     assert ("OutOfMemory" in invoke(machine, made)["Payload"]) is ends
     assert (made.peak > 100_000) is ends
 
