@@ -71,11 +71,10 @@ def _judge_losses(recording: Recording, expected: Expectation, gone: Sequence[st
 
 def _judge_blackout(recording: Recording, run: Run, stack: Stack, calls: Iterable[ApiCall]) -> None:
     impaired = stack.other(run.target).region
-    # Where a person drives, the controller of the target goes on looking at the other region.
-    looks = () if run.driver.startswith("controller") else (run.target,)
+    # The target's controller keeps looking at the other region: a person drives, or its next start looks meanwhile.
     during = [call for call in calls
               if run.began <= call.at <= (run.ended or 0.0) and call.caller not in (impaired, WORLD)
-              and not (call.caller in looks and call.operation.endswith(HEALTH_PATH))]
+              and not (call.caller == run.target and call.operation.endswith(HEALTH_PATH))]
     wrong = [f"{call.caller} to {call.region}: {call.service} {call.operation}" for call in during
              if call.region == impaired or call.service in GLOBAL]
     recording.check(f"blackout: no call to {impaired}, to Route 53 or to IAM", bool(during) and not wrong,
