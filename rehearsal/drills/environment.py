@@ -207,7 +207,7 @@ class DrillEnvironment:
         observer = self.observer
         at_once(lambda region: self.warm(region.api), observer.regions.values())
         self.wait(self._cooled_down, "the cool-down is over")
-        self.wait(lambda: all(map(observer.observation, observer.regions)), "the controllers report")
+        self.wait(lambda: all(map(self._reports, observer.regions)), "the controllers report")
         self._until_in_order()
 
     def restore(self) -> None:
@@ -247,6 +247,11 @@ class DrillEnvironment:
         """Whether the controller of a region sees the other one, unless it cannot look at all."""
         found = self.observer.observation(region) if region not in self.rehearsed.faults.cut_off() else None
         return found is None or bool(found.alive and found.ready)
+
+    def _reports(self, region: str) -> bool:
+        """Whether the controller of a region has looked lately."""
+        found = self.observer.observation(region)
+        return found is not None and found.is_fresh(self.clock.time())
 
     def _cooled_down(self) -> bool:
         """Whether a controller may begin a failover."""

@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 
 from contract import Store
+from recovery.observation import Observation
 from recovery.record import Run
 from rehearsal.aws.faults import OUTSIDE, WORLD, Cut, Fault, Lag, Lose
 from rehearsal.drills.environment import CLIENT_TIMEOUT, FAILBACKS, CommandLine, DrillEnvironment
@@ -128,8 +129,11 @@ def test_a_drill_waits_until_the_controllers_may_act_again(
     assert began - 0.1 < world.clock.now < began + 1.2  # the table service's clock shows whole seconds
 
 
-def test_a_drill_waits_until_both_controllers_report(world: World, environment: DrillEnvironment) -> None:
+@pytest.mark.parametrize("last", [None, sees(WEST, at=0.0)])
+def test_a_drill_waits_until_both_controllers_have_looked_lately(
+        world: World, environment: DrillEnvironment, last: Observation | None) -> None:
     del world.observations[WEST]
+    world.observations.update({WEST: last} if last else {})
     with pytest.raises(CheckFailed, match=r"^waited 0.5 s for: the controllers report"):
         environment.ready()
 

@@ -24,7 +24,7 @@ from tests.rehearsal.workload.api import InstantClock
 
 def sees(region: str, **more: Any) -> Observation:
     """What the controller of a region sees: by default that the other region can pay."""
-    return Observation(**{"region": region, "at": 0.0, "alive": True, "ready": True, **more})
+    return Observation(**{"region": region, "at": 1000.0, "alive": True, "ready": True, **more})
 
 
 @dataclass
