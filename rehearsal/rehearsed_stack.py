@@ -27,7 +27,7 @@ from rehearsal.errors import CheckFailed
 from rehearsal.polling import PATIENCE
 from rehearsal.postgres.global_database import GlobalDatabase
 from rehearsal.workload.region import RegionClient
-from simulator.promise import Kept
+from simulator.vocabulary import Durability
 
 CONNECTIONS = 4
 
@@ -48,7 +48,7 @@ class StoreContents:
         """Whether every store has the payment."""
         has = {Store.TABLE: self.settled(payment_id), Store.LEDGER: payment_id in self.ledger,
                Store.RECEIPTS: payment_id in self.receipts}
-        return Kept.by([store for store, there in has.items() if there]) is Kept.WHOLE
+        return Durability.of([store for store, there in has.items() if there]) is Durability.WHOLE
 
 
 @dataclass(frozen=True)

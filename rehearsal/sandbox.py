@@ -18,7 +18,7 @@ from rehearsal.aws.faults import Cut, Kill, Lag, Lose, Restart
 from rehearsal.drills.environment import DrillEnvironment
 from rehearsal.errors import ProjectError, RehearsalError
 from rehearsal.workload.load import LoadGenerator
-from simulator.promise import FailureMode
+from simulator.vocabulary import FailureMode
 
 NAME = "sandbox"
 RATE = 2.0  # payments a second

@@ -13,7 +13,7 @@ from recovery.observation import FRESH_LOOKS
 from recovery.plan import Evidence
 from recovery.runner import EVIDENCE_LASTS
 from simulator.history import Event
-from simulator.promise import Kept
+from simulator.vocabulary import Durability
 
 if TYPE_CHECKING:
     from simulator.world import World
@@ -406,17 +406,17 @@ def what_was_acknowledged_is_kept(world: "World") -> Iterator[Violation]:
             continue
         stores = world.stores_with(region, each.payment_id)
         item = world.table.item(region, each.payment_id)
-        rule, kept = "", Kept.by(stores)
-        if kept is Kept.LOST:
+        rule, kept = "", Durability.of(stores)
+        if kept is Durability.LOST:
             rule = "" if each.payment_id in world.given_up else f"acknowledged and {kept}"
         elif item is None:
             rule = "kept and not found"
-        elif kept is Kept.PENDING:
+        elif kept is Durability.PENDING:
             rule = f"acknowledged and {kept}"
         elif any(_answer(found, world, each.payment_id) != _answer(each.body, world, each.payment_id)
                  for found in stores.values()):
             rule = "acknowledged and changed"
-        elif kept is Kept.PARTLY and not world.permanent:
+        elif kept is Durability.PARTLY and not world.permanent:
             rule = f"acknowledged and {kept}"
         if rule and rule not in broken:
             broken.add(rule)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from contract import RECORD_KEY
 from recovery.record import ControlRecord, Run, next_epoch
 from simulator.network import WITNESS, NetworkCall
-from simulator.promise import FailureMode
+from simulator.vocabulary import FailureMode
 
 if TYPE_CHECKING:
     from simulator.world import World

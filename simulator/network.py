@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from simulator.history import History
-from simulator.promise import FailureMode
 from simulator.scheduler import Process, Scheduler, Signal
+from simulator.vocabulary import FailureMode
 
 OUTSIDE, WITNESS = "outside", "witness"
 HERE, AWAY = 0.002, 0.035  # seconds that a packet takes within a region, and between two places

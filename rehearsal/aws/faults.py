@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from contract import Store
-from simulator.promise import FailureMode
+from simulator.vocabulary import FailureMode
 
 OUTSIDE = "outside"  # where clients and the operator are: in no region
 WORLD = "world"  # outside too, but never inside a cut region: Route 53's checkers, and clients that resolve the name

@@ -24,7 +24,7 @@ from contract import RECORD_KEY
 from rehearsal.aws.faults import OUTSIDE, WORLD, ApiCall, Fault, Faults, InjectedFailure
 from rehearsal.aws.ministack import from_a_page
 from rehearsal.sockets import LIMIT, Listener, LoopClock, LoopThread, Stream, first_of, reset
-from simulator.promise import FailureMode
+from simulator.vocabulary import FailureMode
 
 HANG = 30.0  # seconds of silence until a call that hangs is reset
 FOLLOWED = ("CreateDBCluster", "ModifyDBCluster", "SwitchoverGlobalCluster", "FailoverGlobalCluster")

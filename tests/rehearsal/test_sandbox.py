@@ -18,7 +18,7 @@ from rehearsal.polling import wait_until
 from rehearsal.sandbox import VERBS, Sandbox, ask, healed, listening, recorded, usage
 from rehearsal.workload.http import Answer
 from rehearsal.workload.load import LoadGenerator
-from simulator.promise import FailureMode
+from simulator.vocabulary import FailureMode
 from tests.rehearsal.stack import OUTPUTS
 
 EAST, WEST = "us-east-1", "us-west-2"

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from simulator.functions import HEALTH, LEVER, Function, Functions, Gateway, LambdaClient, Schedule
-from simulator.promise import FailureMode
 from simulator.scheduler import Process
+from simulator.vocabulary import FailureMode
 from tests.simulator.conftest import EAST, WEST, Machine
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from simulator.network import OUTSIDE, NetworkCall, Unanswered, Unavailable
-from simulator.promise import FailureMode
+from simulator.vocabulary import FailureMode
 from tests.simulator.conftest import EAST, WEST, Machine
 
 

@@ -25,7 +25,7 @@ from payments.payment import Payment, Record
 from payments.stores import DynamoTable, S3Receipts
 from recovery.drill import SavedState
 from recovery.status import read_status
-from simulator.promise import FailureMode
+from simulator.vocabulary import FailureMode
 from tests.unit.lib.conftest import recording
 from tests.unit.lib.recorder import Recording, Resource
 from tests.unit.payments.fakes import still_runtime

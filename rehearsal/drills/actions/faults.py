@@ -6,7 +6,7 @@ from typing import Literal
 from rehearsal.aws.faults import Cut, CutWay, Destroy, Fail, Heal, Kill, Lag, Lose, Restart, Slow
 from rehearsal.drills.actions.registry import ScenarioModel, Seconds, Share, action
 from rehearsal.drills.context import Role, ScenarioContext
-from simulator.promise import FailureMode
+from simulator.vocabulary import FailureMode
 
 
 class StoreLags(ScenarioModel):

@@ -20,7 +20,7 @@ from rehearsal.aws.faults import (
     Lose,
     Slow,
 )
-from simulator.promise import FailureMode
+from simulator.vocabulary import FailureMode
 from tests.rehearsal.manual_clock import PATIENCE
 
 EAST, WEST = "us-east-1", "us-west-2"

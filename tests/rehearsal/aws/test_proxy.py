@@ -14,7 +14,7 @@ import pytest
 
 from rehearsal.aws.faults import OUTSIDE, ApiCall, Cut, Fail, Faults, Heal, Lose, Slow
 from rehearsal.aws.proxy import FORM, HANG, AwsProxies, RdsAction
-from simulator.promise import FailureMode
+from simulator.vocabulary import FailureMode
 from tests.rehearsal.manual_clock import PATIENCE, ManualClock
 
 EAST, WEST = "us-east-1", "us-west-2"

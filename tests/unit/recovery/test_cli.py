@@ -37,8 +37,8 @@ from recovery.outputs import ELSEWHERE, FoundOutputs
 from recovery.plan import STEPS, Action
 from recovery.record import Run
 from simulator.metrics import StsClient
-from simulator.promise import FailureMode
 from simulator.scheduler import EPOCH
+from simulator.vocabulary import FailureMode
 from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
 from tests.unit.recovery.doctor.fakes import FINE, Account, needs
 from tests.unit.recovery.drill.drill_world import DrillWorld

@@ -12,8 +12,8 @@ from recovery.plan import Action
 from simulator.aurora import RdsClient
 from simulator.functions import SEGMENT, LambdaClient
 from simulator.metrics import StsClient
-from simulator.promise import FailureMode
 from simulator.scheduler import EPOCH
+from simulator.vocabulary import FailureMode
 from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
 
 

@@ -20,8 +20,8 @@ from recovery.plan import Action
 from recovery.record import Run
 from recovery.runner import Hold, Runner, claim
 from recovery.steps import AwsSteps
-from simulator.promise import FailureMode
 from simulator.scheduler import EPOCH
+from simulator.vocabulary import FailureMode
 from tests.unit.payments.fakes import FakeContext, StillClock
 from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
 

@@ -11,8 +11,8 @@ from recovery.plan import Action
 from recovery.status import KEYS, alarms, read_status
 from recovery.verdict import UNKNOWN
 from simulator.metrics import CloudWatchClient
-from simulator.promise import FailureMode
 from simulator.scheduler import EPOCH
+from simulator.vocabulary import FailureMode
 from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
 
 DRILL = {"action": "failover", "from": EAST, "to": WEST, "ok": True, "why": "", "broken": None}

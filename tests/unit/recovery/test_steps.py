@@ -24,7 +24,7 @@ from recovery.plan import Step as PlanStep
 from recovery.runner import EVIDENCE_LASTS, Hold
 from recovery.steps import AwsSteps, copy_name
 from simulator.aurora import RdsClient
-from simulator.promise import FailureMode
+from simulator.vocabulary import FailureMode
 from tests.unit.payments.fakes import client_error
 from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rehearsal.aws.faults import OUTSIDE, ApiCall, Destroy, Kill, Lag, Restart
-from simulator.promise import FailureMode
+from simulator.vocabulary import FailureMode
 from tests.rehearsal.drills.fakes import FakeStack, act, contents, context
 from tests.rehearsal.stack import EAST, WEST
 

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from rehearsal.aws.faults import Cut, Faults
 from rehearsal.drills.emulated.eventbridge import controller_schedule
 from rehearsal.drills.emulated.periodic import PeriodicTask
-from simulator.promise import FailureMode
+from simulator.vocabulary import FailureMode
 from tests.rehearsal.cloud import Cloud, refusal
 from tests.rehearsal.stack import EAST, OUTPUTS, WEST
 from tests.rehearsal.workload.api import InstantClock

@@ -25,7 +25,7 @@ from rehearsal.drills.emulated.route53 import (
     answers,
 )
 from rehearsal.workload.http import ApiClient
-from simulator.promise import FailureMode
+from simulator.vocabulary import FailureMode
 from tests.rehearsal.workload.api import InstantClock, Reply, api
 
 EAST, WEST = "us-east-1", "us-west-2"

@@ -17,8 +17,8 @@ from recovery.errors import AlreadyRunning, AwsFailure, StepTimedOut
 from recovery.measure import Recovery
 from recovery.plan import Action, Facts, predict
 from recovery.record import Run
-from simulator.promise import FailureMode
 from simulator.scheduler import EPOCH
+from simulator.vocabulary import FailureMode
 from tests.unit.recovery.calm_world import EAST, WEST
 from tests.unit.recovery.drill.drill_world import DrillWorld
 from tests.unit.recovery.report.reader import Reader

@@ -15,7 +15,7 @@ from recovery.drill.outage import (
     restore_region,
 )
 from recovery.errors import AwsFailure, StackError
-from simulator.promise import FailureMode
+from simulator.vocabulary import FailureMode
 from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
 from tests.unit.recovery.drill.drill_world import CHECKS, FUNCTIONS, DrillWorld
 

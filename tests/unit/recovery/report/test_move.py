@@ -12,7 +12,7 @@ from recovery.record import Run, StepProgress
 from recovery.report import move
 from recovery.report.move import MoveReport, Repairs, read_repairs
 from recovery.report.timeline import seconds
-from simulator.promise import FailureMode
+from simulator.vocabulary import FailureMode
 from tests.unit.recovery.calm_world import EAST, WEST
 from tests.unit.recovery.fakes import stack
 from tests.unit.recovery.report.reader import Reader

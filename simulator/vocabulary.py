@@ -14,7 +14,7 @@ class FailureMode(StrEnum):
     THROTTLED = "throttled"
 
 
-class Kept(StrEnum):
+class Durability(StrEnum):
     """How a region keeps a payment that was acknowledged."""
 
     LOST = "lost"
@@ -23,7 +23,7 @@ class Kept(StrEnum):
     WHOLE = "whole"
 
     @classmethod
-    def by(cls, stores: Collection[str]) -> "Kept":
+    def of(cls, stores: Collection[str]) -> "Durability":
         """By the region's stores that have it; the table has it once it is settled there."""
         if Store.TABLE not in stores:
             return cls.PENDING if stores else cls.LOST
