@@ -14,7 +14,6 @@ from recovery.stack import Site, Stack
 COMMAND = "python -m recovery"  # with which people start what a text names
 PROMOTION = 60.0, 480.0  # seconds, at least and at most, that Aurora takes to make another cluster the writer
 ACCEPT_LOSS, ACCEPT_SILENCE = "--accept-data-loss", "--accept-silent-api"
-UNREPORTED = "has not reported for"
 """The options by which a person overrides a refusal."""
 AVAILABLE = "available"  # what RDS calls the state of a cluster, instance or snapshot that can be used
 
@@ -317,7 +316,7 @@ def _silent(plan: Plan, facts: Facts) -> str:
     observation = facts.observation
     if observation is not None and observation.is_fresh(facts.now):
         return ""
-    age = "has never reported" if observation is None else f"{UNREPORTED} {facts.now - observation.at:.0f} s"
+    age = "has never reported" if observation is None else f"has not reported for {facts.now - observation.at:.0f} s"
     return f"unknown state: the controller of {plan.target.region} {age}"
 
 

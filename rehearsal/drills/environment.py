@@ -11,7 +11,6 @@ from typing import Self
 
 from contract import COOL_DOWN_SECONDS, DNS_TTL
 from payments.clock import SYSTEM, Clock
-from recovery.plan import UNREPORTED
 from recovery.stack import Stack
 from rehearsal import polling
 from rehearsal.aws.clients import EmulatorClients
@@ -39,43 +38,28 @@ COMMAND_TIMEOUT = 120.0  # seconds
 
 @dataclass(frozen=True)
 class CommandLine:
-    """Starts commands of recovery, with variables on top of the process's own, in a folder.
-
-    A command that is refused because a controller has not reported for a while is started again until `patience`
-    (seconds) is over: controllers look as many times faster as waiting is compressed, but a busy machine does not.
-    """
+    """Starts commands of recovery, with variables on top of the process's own, in a folder."""
 
     variables: Mapping[str, str]
     folder: Path
     program: Sequence[str] = (sys.executable, "-m", "recovery")
     timeout: float = COMMAND_TIMEOUT
-    patience: float = polling.PATIENCE
-    clock: Clock = SYSTEM
 
     def __call__(self, words: str) -> Callable[[], CommandResult]:
         """Start one; what this gives waits for its end, and kills it if it takes too long."""
-        end, process = self.clock.monotonic() + self.patience, self._start(words)
+        process = subprocess.Popen(  # pylint: disable=consider-using-with
+            [*self.program, *words.split()], env={**os.environ, **self.variables}, cwd=self.folder,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
         def finish() -> CommandResult:
-            result = self._finish(words, process)
-            while UNREPORTED in result.text and self.clock.monotonic() < end:
-                self.clock.sleep(PAUSE)
-                result = self._finish(words, self._start(words))
-            return result
+            try:
+                text, _ = process.communicate(timeout=self.timeout)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                text, _ = process.communicate()
+            return CommandResult(words, process.returncode, " ".join(text.split()))
 
         return finish
-
-    def _start(self, words: str) -> subprocess.Popen[str]:
-        return subprocess.Popen([*self.program, *words.split()], env={**os.environ, **self.variables}, cwd=self.folder,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-    def _finish(self, words: str, process: subprocess.Popen[str]) -> CommandResult:
-        try:
-            text, _ = process.communicate(timeout=self.timeout)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            text, _ = process.communicate()
-        return CommandResult(words, process.returncode, " ".join(text.split()))
 
 
 def warm_up(api: ApiClient) -> None:

@@ -7,12 +7,15 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from recovery import measure
+from recovery.cli import REFUSED
 from recovery.plan import Action
 from rehearsal.aws.faults import OUTSIDE, ApiCall
 from rehearsal.drills.actions.registry import Count, Seconds, action
 from rehearsal.drills.context import Role, ScenarioContext
 from rehearsal.drills.process_trap import PROOF, ProcessTrap
 from rehearsal.drills.recording import CommandResult
+from rehearsal.errors import CheckFailed
+from rehearsal.polling import retry
 from rehearsal.workload.move_writer import move_writer
 
 
@@ -25,6 +28,7 @@ def _command(text: str) -> str:
 
 
 Command = Annotated[str, AfterValidator(_command)]
+PAUSE = 1.0  # seconds after a refusal
 ExitCode = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -91,11 +95,23 @@ def run_command(run: ScenarioContext, words: Command, *, exit_: ExitCode = 0, sa
 
 @action("begin")
 def begin(run: ScenarioContext, words: Command, *, exit_: ExitCode | None = None, says: str = "") -> None:
-    """Start a command of recovery that goes on during what follows; without `exit` any exit code will do."""
+    """Start a command of recovery that goes on during what follows; without `exit` any exit code will do.
+
+    One that should succeed and is refused changed nothing, and is given again for a while, as an operator would: on a
+    busy machine looks and answers come late.
+    """
     finish = run.environment.begin(run.named(words))
+
+    def give_again() -> CommandResult:
+        again = run.environment.begin(run.named(words))()
+        if again.code == REFUSED:
+            raise CheckFailed(f"recovery {again.words}: {again.text}")
+        return again
 
     def conclude() -> CommandResult:
         result = finish()
+        if exit_ == 0 and result.code == REFUSED:
+            result = retry(give_again, pause=PAUSE, clock=run.clock)
         if exit_ is not None:
             run.recording.check(f"recovery {result.words}: exit code {exit_}" + (f", says {says!r}" if says else ""),
                                 result.code == exit_ and says in result.text, f"exit {result.code}: {result.text}")

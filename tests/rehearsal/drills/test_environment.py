@@ -23,7 +23,6 @@ from rehearsal.postgres.global_database import ServerRole
 from tests.rehearsal.cloud import Cloud
 from tests.rehearsal.drills.world import World, sees
 from tests.rehearsal.stack import EAST, OUTPUTS, REGIONS, WEST
-from tests.rehearsal.workload.api import InstantClock
 
 
 @pytest.fixture
@@ -98,15 +97,6 @@ def test_a_command_finds_the_deployment_and_its_result_has_all_it_printed(tmp_pa
 def test_a_command_that_does_not_end_is_killed(tmp_path: Path) -> None:
     result = program(tmp_path, "echo begun; exec sleep 60", timeout=0)("failback")()
     assert (result.code, result.text in ("", "begun")) == (-9, True)
-
-
-@pytest.mark.parametrize(("silent", "tries"), [(0, 1), (2, 3), (9, 4)])
-def test_a_command_that_a_late_report_refuses_is_started_again_for_a_while(
-        tmp_path: Path, silent: int, tries: int) -> None:
-    late = f'echo try >> tries; [ $(wc -l < tries) -gt {silent} ] || {{ echo "it has not reported for 4 s"; exit 2; }}'
-    begin = replace(program(tmp_path, f"{late}; echo done"), patience=0.25, clock=InstantClock())
-    assert begin("failback")().text == ("done" if tries > silent else "it has not reported for 4 s")
-    assert (tmp_path / "tries").read_text().count("try") == tries
 
 
 def test_commands_are_those_of_recovery() -> None:

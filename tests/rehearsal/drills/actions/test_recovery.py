@@ -131,6 +131,20 @@ def test_a_command_must_end_and_print_as_the_file_says(  # pylint: disable=too-m
         f"recovery failover --to {WEST}: exit code 2, says 'would be lost'", ok, f"exit {code}: {text}")
 
 
+@pytest.mark.parametrize("verb", ["run", "begin"])
+def test_a_command_that_should_succeed_is_given_again_when_it_is_refused(
+        run: ScenarioContext, environment: FakeEnvironment, verb: str) -> None:
+    environment.answers = [(2, "us-west-2 does not answer"), (2, "has not reported for 4 s"), (0, "done")]
+    act(run, **{verb: "switchover --to {standby}", "exit": 0})
+    act(run, join="it")
+    (check,) = run.recording.checks
+    assert (check.ok, environment.begun) == (True, [f"switchover --to {WEST}"] * 3)
+    environment.answers = [(2, "refused")] * 100
+    act(run, begin="failback", exit=0)
+    with pytest.raises(CheckFailed, match=r"^recovery failback: refused$"):
+        act(run, join="it")
+
+
 def test_a_command_that_is_only_begun_may_end_as_it_likes_and_its_run_is_recorded(
         run: ScenarioContext, environment: FakeEnvironment) -> None:
     environment.answers = [(1, "")]
