@@ -56,9 +56,12 @@ def wait(run: ScenarioContext, what: Literal["moved", "notified", "recovered"], 
 
 
 def record_run(run: ScenarioContext, region: str) -> bool:
-    """Record the latest run in a region's journal, if it ended during the scenario; gives whether it did."""
+    """Record the latest run in a region's journal, if it was done during the scenario; gives whether it was.
+
+    One that was given up has moved nothing: a controller may begin a run, and see that the other region answers again.
+    """
     recording, found = run.recording, run.environment.observer.run(region)
-    if found is None or found.ended is None or found.ended < recording.began + recording.offset:
+    if found is None or found.outcome != "done" or (found.ended or 0.0) < recording.began + recording.offset:
         return False
     recording.runs[found.id] = found
     return True

@@ -160,8 +160,8 @@ class FakeEnvironment:
         self.clock.now += 1
         self.runs[WEST] = Run(
             id=f"{driver} {began}", action="failover", target=WEST, driver=driver, began=began, seen=began,
-            ended=began + 1, why="it is dead", steps={key: StepProgress(began=began, ended=began + 1, note="done")
-                                                      for key in ("fence", "promote")})
+            ended=began + 1, outcome="done", why="it is dead",
+            steps={key: StepProgress(began=began, ended=began + 1, note="done") for key in ("fence", "promote")})
         self.leader = self.rehearsed.database.writer = WEST
         self.rehearsed.proxies.calls.append(ApiCall(WEST, WEST, "dynamodb", "UpdateItem", at=began))
 

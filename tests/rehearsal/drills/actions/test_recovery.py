@@ -65,9 +65,10 @@ def run(environment: Any) -> ScenarioContext:
     return context(FakeStack(), environment)
 
 
-def moved(ended: float | None, name: str = "r") -> Run:
+def moved(ended: float | None, name: str = "r", outcome: str = "done") -> Run:
     """A run to the west."""
-    return Run(id=name, action="failover", target=WEST, driver="d", began=0, why="", ended=ended)
+    return Run(id=name, action="failover", target=WEST, driver="d", began=0, why="", ended=ended,
+               outcome=outcome if ended else "")
 
 
 def test_time_passes_by_seconds_or_looks(run: ScenarioContext) -> None:
@@ -81,10 +82,11 @@ def test_an_outage_has_no_controllers_whose_looks_could_pass() -> None:
         act(context(FakeStack()), looks=3)
 
 
-@pytest.mark.parametrize(("ended", "ok"), [(None, False), (1099.0, False), (1101.0, True)])
-def test_a_move_counts_once_it_is_over_and_not_that_of_an_earlier_drill(
-        run: ScenarioContext, environment: FakeEnvironment, ended: float | None, ok: bool) -> None:
-    environment.runs[WEST] = moved(ended)
+@pytest.mark.parametrize(("ended", "outcome", "ok"), [
+    (None, "", False), (1099.0, "done", False), (1101.0, "us-east-1 answers again", False), (1101.0, "done", True)])
+def test_a_move_counts_once_it_is_done_and_not_that_of_an_earlier_drill(  # pylint: disable=too-many-positional-arguments
+        run: ScenarioContext, environment: FakeEnvironment, ended: float | None, outcome: str, ok: bool) -> None:
+    environment.runs[WEST] = moved(ended, outcome=outcome)
     if ok:
         act(run, wait="moved")
     else:
