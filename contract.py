@@ -62,6 +62,8 @@ WATCH_SECONDS = 60
 """The time from one start of a controller to the next."""
 COOL_DOWN_SECONDS = 300
 """How long a controller waits after a failover before it may begin another one."""
+REPAIR_MINUTES = 5
+"""The time between two starts of the repair, which is also its time limit."""
 UNREADY = 2
 """A region that answers but cannot take payments counts as down after this multiple of the detection threshold.
 

@@ -20,6 +20,7 @@ from contract import (
     RECEIPTS_PREFIX,
     RECORD_KEY,
     REPAIR_FOLDER,
+    REPAIR_MINUTES,
     REPAIR_PREFIX,
     Variable,
 )
@@ -35,8 +36,6 @@ ROOT = Path(__file__).resolve().parents[2]
 CONTRACT = ROOT / "contract.py"
 PAYMENTS = ROOT / "payments"
 AUTHORITIES = PAYMENTS / "rds-ca.pem"
-REPAIR_MINUTES = 5
-"""The time between two starts of the repair, which is also its time limit."""
 # The driver and what it imports: pure Python, so that what is installed on any machine runs in Lambda.
 SHIPPED = ("pg8000", "scramp", "asn1crypto", "python-dateutil", "six")
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import pulumi
 import pulumi_aws as aws
 
+from contract import REPAIR_MINUTES
 from lib import policies
 from lib.component import Component
 from lib.names import Names
@@ -13,7 +14,7 @@ from lib.region.bucket import SecureBucket
 from lib.region.database import Database, Reader, Writer
 from lib.region.encryption import Encryption
 from lib.region.firewall import Firewall
-from lib.region.function import REPAIR_MINUTES, VpcFunction, function_specs
+from lib.region.function import VpcFunction, function_specs
 from lib.region.network import Network
 from lib.region.observability import Observability
 from lib.settings import ClientKey, RegionSettings, Settings

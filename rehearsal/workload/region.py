@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from contract import ALIAS, CHECK_PATH_KEY, KEY_ATTRIBUTE, RECEIPTS_PREFIX
-from lib.region.function import REPAIR_MINUTES
+from contract import ALIAS, CHECK_PATH_KEY, KEY_ATTRIBUTE, RECEIPTS_PREFIX, REPAIR_MINUTES
 from rehearsal.aws.clients import EmulatorClients
 from rehearsal.workload.checks import expect
 from rehearsal.workload.http import ApiClient

@@ -67,7 +67,7 @@ def record_run(run: ScenarioContext, region: str) -> bool:
     return True
 
 
-def record_notice(run: ScenarioContext, what: str = "") -> bool:
+def record_notice(run: ScenarioContext, what: str) -> bool:
     """Record what the standby's controller notified people of last; gives whether that was this, if anything."""
     observation = run.environment.observer.observation(run.standby.name)
     if observation is None or not observation.notified or what not in observation.notified:
@@ -103,10 +103,11 @@ def begin(run: ScenarioContext, words: Command, *, exit_: ExitCode | None = None
     One that should succeed and is refused changed nothing, and is given again for a while, as an operator would: on a
     busy machine looks and answers come late.
     """
-    finish = run.environment.begin(run.named(words))
+    start = partial(run.environment.begin, run.named(words))
+    finish = start()
 
     def give_again() -> CommandResult:
-        again = run.environment.begin(run.named(words))()
+        again = start()()
         if again.code == REFUSED:
             raise CheckFailed(f"recovery {again.words}: {again.text}")
         return again
