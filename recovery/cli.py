@@ -122,17 +122,14 @@ class OpenStack:
     payments: Path | None = None
     """The file to which a sandbox's client writes its payments."""
 
-    def plan(self, action: Action, to: str) -> Plan:
-        """The plan of an action; by default a failback moves to the primary region, anything else away from it.
+    def cloud(self, action: Action, to: str) -> Cloud:
+        """AWS for the plan of an action; by default a failback moves to the primary region, anything else away from it.
 
         Raises StackError.
         """
         usual = self.stack.sites[0 if action is Action.FAILBACK else 1]
-        return Plan(action=action, stack=self.stack, target=self.stack.site(to) if to else usual)
-
-    def cloud(self, action: Action, to: str) -> Cloud:
-        """AWS for the plan of an action. Raises StackError."""
-        return Cloud(plan=self.plan(action, to), environment=self.environment)
+        target = self.stack.site(to) if to else usual
+        return Cloud(plan=Plan(action=action, stack=self.stack, target=target), environment=self.environment)
 
     def check_account(self) -> None:
         """Check that the credentials belong to the stack's account, if STS answers in a region. Raises StackError."""
@@ -175,7 +172,6 @@ class Terminal:
     program: str = COMMAND
     reports: Path = REPORTS
     clock: Clock = SYSTEM
-    name_servers: doctors.NameServers = doctors.name_servers
 
     def open(self) -> OpenStack:
         """The stack, after a line on stderr that says which one it is, and how old its outputs are.
@@ -359,8 +355,8 @@ def doctor(context: typer.Context, *, needs: NeedsFile = None, before_up: Before
     deployed = terminal.deployed(wanted)
     environment = deployed.environment if deployed else terminal.connect({})
     with terminal.console(True).status("checking AWS"):
-        found = doctors.examine(environment, terminal.name_servers, needs=wanted,
-                                stack=deployed.stack if deployed else None, before_up=before_up)
+        found = doctors.examine(environment, needs=wanted, stack=deployed.stack if deployed else None,
+                                before_up=before_up)
     terminal.show(found.document(), _table(found.rows()), *found.lines(), as_json=as_json)
     if found.code:
         raise CommandStopped(found.code)

@@ -20,7 +20,7 @@ from botocore.config import Config
 from contract import Variable
 from payments.clock import Clock
 from payments.runtime import Runtime, system_runtime
-from recovery.name_servers import ask_zone
+from recovery.name_servers import ask_zone, delegated_to
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -164,6 +164,8 @@ class Environment:
     runtime: Runtime
     verdict: Callable[[str], str]
     """The text of a TXT record as the zone's own name servers give it, empty if none of them answers."""
+    name_servers: Callable[[str], frozenset[str]] = delegated_to
+    """The hosts that a public resolver names for a zone. Raises AwsFailure."""
 
     @property
     def clock(self) -> Clock:

@@ -1,4 +1,4 @@
-"""What a zone's own name servers say: Route 53's verdict on the regions, from outside and by the data plane alone."""
+"""Which name servers serve a zone, and what a zone's own ones say: Route 53's verdict on the regions, from outside."""
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -8,9 +8,12 @@ import dns.query
 import dns.rdatatype
 import dns.resolver
 
+from recovery.errors import AwsFailure
+
 TIMEOUT = 1.0  # seconds for an answer
 TRIES = 2  # name servers that are asked until one answers
 PORT = 53
+PATIENCE = 10.0  # seconds for a public resolver to answer a person
 
 
 def ask_zone(name: str, servers: Sequence[str] = ()) -> str:
@@ -39,3 +42,17 @@ def _name_servers(name: str) -> list[str]:
     zone = dns.resolver.zone_for_name(name, resolver=resolver, lifetime=TIMEOUT)
     return [address.to_text() for server in resolver.resolve(zone, "NS")
             for address in resolver.resolve(server.target, "A")]
+
+
+def delegated_to(zone: str) -> frozenset[str]:
+    """The hosts that a public resolver names for a zone, in lower case; none if it is not delegated.
+
+    Raises AwsFailure if no resolver answers.
+    """
+    try:
+        found = dns.resolver.resolve(zone, "NS", lifetime=PATIENCE)
+    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+        return frozenset()
+    except dns.exception.DNSException as error:
+        raise AwsFailure(f"name servers of {zone}: {' '.join(str(error).split())}") from error
+    return frozenset(str(each.target).rstrip(".").lower() for each in found)

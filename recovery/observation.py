@@ -3,11 +3,11 @@
 Nothing here raises for what it finds. Times are those of the table service (see `control_table`).
 """
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
@@ -18,6 +18,8 @@ from recovery.environment import Environment, HttpReply
 from recovery.errors import AwsFailure, aws_failures
 from recovery.record import known
 from recovery.stack import Site, Stack
+
+T = TypeVar("T")
 
 # Seconds for a whole answer: a region that is cut off must not delay the reaction to it.
 LIVENESS_TIMEOUT = 2.0
@@ -48,19 +50,6 @@ class ProbeResult:
     ledger_epoch: int = 0
 
 
-def look(environment: Environment, site: Site, segment: str) -> ProbeResult:
-    """Liveness of a region by its public API, and readiness by its payments function. Calls that region.
-
-    `segment` is the secret one of the path.
-    """
-    reply = get(environment, f"{site.api_endpoint}/{segment}{HEALTH_PATH}", LIVENESS_TIMEOUT)
-    if reply.status in SAYS_NOTHING:
-        return ProbeResult(alive=None, why=f"{SAYS_NOTHING[reply.status]}, which says nothing about its health")
-    if reply.why or reply.status != HTTPStatus.OK:
-        return ProbeResult(alive=False, ready=False, why=reply.why or f"HTTP {reply.status}")
-    return ask_readiness(environment, site)
-
-
 def ask_readiness(environment: Environment, site: Site) -> ProbeResult:
     """What a region's payments function reports about itself; in the leading region it writes a canary."""
     event: dict[str, Any] = {
@@ -78,12 +67,6 @@ def ask_readiness(environment: Environment, site: Site) -> ProbeResult:
     return ProbeResult(**{**found, "marks": marks})
 
 
-def lever_is_pulled(environment: Environment, site: Site, segment: str) -> bool:
-    """Whether a region's API says that its lever is pulled; also true if it does not say."""
-    reply = get(environment, f"{site.api_endpoint}/{segment}{LEVER_PATH}", LIVENESS_TIMEOUT)
-    return json_object(reply.body).get("takeover") is not False
-
-
 @dataclass(frozen=True, kw_only=True)
 class PublicChecks:
     """Asks regions what health checks ask, by the secret path that the control bucket of the region `keeper` has."""
@@ -95,34 +78,38 @@ class PublicChecks:
     def segment(self) -> str:
         """The secret segment of the path, the same for both regions. Raises AwsFailure."""
         client = self.environment.clients("s3", self.keeper.region)
-        deadline = Deadline(Timing(connect=LIVENESS_TIMEOUT, read=0, attempts=1), LIVENESS_TIMEOUT,
-                            self.environment.runtime)
         with aws_failures("path of the health checks"):
-            return deadline.call(lambda: str(client.get_object(
-                Bucket=self.keeper.control_bucket, Key=CHECK_PATH_KEY)["Body"].read().decode()), lambda _: False)
+            return self._in_time(lambda: str(client.get_object(
+                Bucket=self.keeper.control_bucket, Key=CHECK_PATH_KEY)["Body"].read().decode()))
 
     def look(self, site: Site) -> ProbeResult:
-        """A look at a region from outside; calls that region. Never raises."""
+        """Liveness of a region by its public API, and readiness by its payments function. Calls it. Never raises."""
         try:
-            found = look(self.environment, site, self.segment)
+            reply = self._get(site, HEALTH_PATH)
         except AwsFailure as error:
             return ProbeResult(alive=None, why=str(error))
-        if found.alive is None:
+        if reply.status in SAYS_NOTHING:
             vars(self).pop("segment", None)  # it may have changed: the next look reads it again
-        return found
+            return ProbeResult(alive=None, why=f"{SAYS_NOTHING[reply.status]}, which says nothing about its health")
+        if reply.why or reply.status != HTTPStatus.OK:
+            return ProbeResult(alive=False, ready=False, why=reply.why or f"HTTP {reply.status}")
+        return ask_readiness(self.environment, site)
 
     def lever_is_pulled(self, site: Site) -> bool:
         """Whether a region's API says that its lever is pulled; also true if it does not say. Raises AwsFailure."""
-        return lever_is_pulled(self.environment, site, self.segment)
+        return json_object(self._get(site, LEVER_PATH).body).get("takeover") is not False
 
+    def _get(self, site: Site, path: str) -> HttpReply:
+        url = f"{site.api_endpoint}/{self.segment}{path}"
+        try:
+            return self._in_time(partial(self.environment.http, "GET", url, LIVENESS_TIMEOUT))
+        except TimeoutError:
+            return HttpReply(0, why="timed out")
 
-def get(environment: Environment, url: str, timeout: float) -> HttpReply:
-    """The answer within `timeout` seconds."""
-    deadline = Deadline(Timing(connect=timeout, read=0, attempts=1), timeout, environment.runtime)
-    try:
-        return deadline.call(partial(environment.http, "GET", url, timeout), lambda _: False)
-    except TimeoutError:
-        return HttpReply(0, why="timed out")
+    def _in_time(self, call: Callable[[], T]) -> T:
+        """The result of a call, if it ends within LIVENESS_TIMEOUT. Raises TimeoutError, and what the call raises."""
+        timing = Timing(connect=LIVENESS_TIMEOUT, read=0, attempts=1)
+        return Deadline(timing, LIVENESS_TIMEOUT, self.environment.runtime).call(call, lambda _: False)
 
 
 def json_object(text: bytes | str) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from typing import Any, Generic, Protocol, TypeVar
 from recovery.errors import AwsFailure
 
 S = TypeVar("S")
-S_contra = TypeVar("S_contra", contravariant=True)
 
 
 class Situation(StrEnum):
@@ -38,11 +37,8 @@ class Symptom:
     fails: bool = True
 
 
-class Find(Protocol[S_contra]):
-    """What a check does: it looks, and tells what it finds about its subject. Raises what `Look` raises."""
-
-    def __call__(self, look: Look, subject: S_contra, region: str, /) -> Iterable[Symptom]:
-        """`region` is one of the stack's two."""
+Find = Callable[[Look, S, str], Iterable[Symptom]]
+"""What a check finds about its subject, in one of the stack's two regions. Raises what `Look` raises."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,16 +31,11 @@ Questions = dict[tuple[str, str], Callable[[], Answer]]
 """By check and region; the region is empty for a check that is made once."""
 
 
-NameServers = Callable[[str], frozenset[str]]
-"""As `Look.name_servers`."""
-
-
 @dataclass
 class AwsLook:
     """A Look at AWS itself. It makes no call that `DOCTOR` does not declare: docs/iam/doctor.json permits no other."""
 
     environment: Environment
-    name_servers: NameServers
     account: str = ""
 
     def __call__(self, service: str, operation: str, region: str, absent: Sequence[str] = (), **request: Any) -> Any:
@@ -59,6 +54,10 @@ class AwsLook:
                 if error.response["Error"]["Code"] in absent:
                     return None
                 raise
+
+    def name_servers(self, zone: str) -> frozenset[str]:
+        """As in Look."""
+        return self.environment.name_servers(zone)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,14 +107,14 @@ class Diagnosis:
                  f"{len(list(self.findings())) - fails} notes, {sum(map(len, unread.values()))} could not be checked")]
 
 
-def examine(environment: Environment, name_servers: NameServers, *, needs: Needs | None, stack: Stack | None,
+def examine(environment: Environment, *, needs: Needs | None, stack: Stack | None,
             before_up: bool = False) -> Diagnosis:
     """Make the checks that concern what is to be deployed (`needs`), what is (`stack`), or both.
 
     Raises CommandStopped if AWS cannot be asked at all.
     """
     regions = [each.region for each in (needs.regions if needs else stack.sites if stack else ())]
-    look = AwsLook(environment, name_servers)
+    look = AwsLook(environment)
     try:
         look.account = answer_of_any(look, regions, "sts", "GetCallerIdentity")["Account"]
     except AwsFailure as error:

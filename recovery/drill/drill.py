@@ -242,16 +242,14 @@ class Drill:
 
     def _settles(self, payer: Payer) -> bool:
         """Wait until GOOD payments in a row are accepted from now on; False if that does not happen in time."""
-        clock = self.cloud.clock
-        since = clock.monotonic()
-        told = 0.0
-        while not payer.is_steady(since):
-            taken = clock.monotonic() - since
-            if payer.over or taken >= SETTLE:
-                return False
-            if taken >= told + PATIENCE:
-                told = taken
-                self.say(f"waiting ({taken:.0f} s, at most {SETTLE:.0f} s) until {GOOD} payments in a row are "
-                         f"accepted; the latest: {payer.latest}")
-            clock.sleep(POLL)
-        return True
+        since = self.cloud.clock.monotonic()
+
+        def look() -> bool:
+            if not payer.is_steady(since):
+                raise AwsFailure(f"fewer than {GOOD} payments in a row are accepted; the latest: {payer.latest}")
+            return True
+
+        try:
+            return self._wait(look, min(SETTLE, payer.until - since))
+        except AwsFailure:
+            return False

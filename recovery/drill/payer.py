@@ -18,21 +18,18 @@ SEARCH, ATTEMPTS = 900.0, 5  # seconds and attempts to find the acknowledged pay
 class Payer:
     """Clients that pay one minor unit at a time, for `seconds` at most, and remember the answers.
 
+    `until` is when they stop, by the monotonic clock.
+
     They know the service by its name. Without DNS they know both regions, and turn to the other one when a payment
     fails.
     """
 
     def __init__(self, stack: Stack, key: str, environment: Environment, seconds: float) -> None:
         self._stack, self._key, self._environment = stack, key, environment
-        self._until = environment.clock.monotonic() + seconds
+        self.until = environment.clock.monotonic() + seconds
         self._region = stack.sites[0].region
         self._writes: list[ClientWrite] = []
         self.acknowledged: list[str] = []
-
-    @property
-    def over(self) -> bool:
-        """Whether they have stopped paying."""
-        return self._environment.clock.monotonic() >= self._until
 
     @property
     def named(self) -> bool:
@@ -52,7 +49,7 @@ class Payer:
 
     def pay(self) -> None:
         """Make one payment."""
-        if self.over:
+        if self._environment.clock.monotonic() >= self.until:
             return
         stack, region, clock = self._stack, self._region, self._environment.clock
         payment_id = f"drill-{self._environment.new_id()}"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from contract import read_outputs
 from recovery.cli import connect
-from recovery.doctor import examine, name_servers
+from recovery.doctor import examine
 from recovery.stack import Stack
 
 ROOT = Path(__file__).parents[2]
@@ -12,5 +12,5 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_regions_are_alike_and_every_question_is_answered() -> None:
     outputs = read_outputs(os.environ, ROOT)
-    found = examine(connect(outputs), name_servers, needs=None, stack=Stack.of(outputs))
+    found = examine(connect(outputs), needs=None, stack=Stack.of(outputs))
     assert found.code == 0, found.document()

@@ -44,7 +44,7 @@ def environment_of(clock: FakeClock, clients: Any = None, background: Background
         raise AssertionError((request, more))
 
     return Environment(clients=clients or refuse, http=refuse, background=background or FakeBackground(),
-                       runtime=still_runtime(clock), verdict=str)
+                       runtime=still_runtime(clock), verdict=str, name_servers=lambda zone: frozenset({zone}))
 
 
 def unknown_keys(value: Any, shape: Any, where: str) -> list[str]:

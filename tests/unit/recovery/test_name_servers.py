@@ -1,4 +1,4 @@
-"""What the zone's own name servers say, asked over the wire."""
+"""What the zone's own name servers say, asked over the wire, and which hosts serve a zone."""
 import socket
 import threading
 from collections.abc import Iterator
@@ -16,7 +16,8 @@ import dns.rrset
 import pytest
 
 from recovery import name_servers
-from recovery.name_servers import ask_zone
+from recovery.errors import AwsFailure
+from recovery.name_servers import ask_zone, delegated_to
 
 NAME = "_region.pay.example.com"
 
@@ -89,3 +90,37 @@ def test_a_zone_that_nobody_knows_says_nothing(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(dns.resolver, "Resolver", unknown)
     assert ask_zone(NAME) == ""
+
+
+class Silence(dns.exception.DNSException):
+    """No resolver answers."""
+
+    def __str__(self) -> str:
+        return "no answer"
+
+
+def resolving(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
+    """A public resolver that answers, or raises."""
+    def resolve(zone: str, kind: str, *, lifetime: float) -> list[Any]:
+        assert (zone, kind, lifetime > 0) == ("example.com", "NS", True)
+        if isinstance(answer, Exception):
+            raise answer
+        return [SimpleNamespace(target=each) for each in answer]
+
+    monkeypatch.setattr(dns.resolver, "resolve", resolve)
+
+
+@pytest.mark.parametrize(("answer", "hosts"), [
+    (["NS-1.example.com.", "ns-2.example.com."], {"ns-1.example.com", "ns-2.example.com"}),
+    (dns.resolver.NXDOMAIN.__new__(dns.resolver.NXDOMAIN), set()),
+    (dns.resolver.NoAnswer.__new__(dns.resolver.NoAnswer), set())])
+def test_the_hosts_of_a_zone_are_shown_without_the_last_dot(
+        answer: Any, hosts: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    resolving(monkeypatch, answer)
+    assert delegated_to("example.com") == hosts
+
+
+def test_a_resolver_that_does_not_answer_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    resolving(monkeypatch, Silence.__new__(Silence))
+    with pytest.raises(AwsFailure, match=r"name servers of example\.com: no answer"):
+        delegated_to("example.com")

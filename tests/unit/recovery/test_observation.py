@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from recovery.environment import Background, Environment, HttpReply
-from recovery.observation import Observation, ProbeResult, ask_readiness, lever_is_pulled, look, observe
+from recovery.observation import Observation, ProbeResult, PublicChecks, ask_readiness, observe
 from recovery.stack import Stack
 from simulator.world import Options, World
 from tests.unit.payments.fakes import still_runtime
@@ -38,6 +38,13 @@ def environment(reply: HttpReply, answer: object = None) -> Environment:
                        runtime=still_runtime(), verdict=str)
 
 
+def checks(there: Environment) -> PublicChecks:
+    """Looks from the other region, which knows the secret segment already."""
+    found = PublicChecks(environment=there, keeper=STACK.sites[1])
+    vars(found)["segment"] = "secret"
+    return found
+
+
 def ready(**body: Any) -> dict[str, Any]:
     """What the function answers."""
     return {"statusCode": 200, "body": json.dumps({"ready": True, **body})}
@@ -50,13 +57,13 @@ def ready(**body: Any) -> dict[str, Any]:
 def test_a_throttled_or_refused_request_says_nothing_and_another_answer_than_200_is_none(
         reply: HttpReply, *, alive: bool | None) -> None:
     # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html
-    found = look(environment(reply), SITE, "secret")
+    found = checks(environment(reply)).look(SITE)
     assert (found.alive, bool(found.ready), bool(found.why)) == (alive, False, True)
 
 
 def test_a_region_that_answers_says_itself_whether_it_can_pay() -> None:
     answer = ready(leader=EAST, mark=3, marks={EAST: 3, WEST: "x"}, ledger_epoch=5, why="")
-    assert look(environment(HttpReply(200), answer), SITE, "secret") == ProbeResult(
+    assert checks(environment(HttpReply(200), answer)).look(SITE) == ProbeResult(
         alive=True, ready=True, leader=EAST, mark=3, marks={EAST: 3}, ledger_epoch=5)
 
 
@@ -78,14 +85,14 @@ def test_what_another_release_says_in_other_types_is_unknown() -> None:
     (HttpReply(404, b'{"takeover": false}'), False), (HttpReply(200, b'{"takeover": true}'), True),
     (HttpReply(0, why="timed out"), True), (HttpReply(429, b"no JSON"), True)])
 def test_a_lever_that_nobody_says_is_at_rest_may_be_pulled(reply: HttpReply, *, pulled: bool) -> None:
-    assert lever_is_pulled(environment(reply), SITE, "secret") is pulled
+    assert checks(environment(reply)).lever_is_pulled(SITE) is pulled
 
 
 def test_a_look_ends_in_time_whatever_the_region_does() -> None:
     world = CalmWorld()
     world.lose(EAST, ends=True)
     began = world.scheduler.now
-    found = world.run_task(lambda: look(world.recovery(), world.stack.sites[0], "secret"))
+    found = world.run_task(lambda: checks(world.recovery()).look(world.stack.sites[0]))
     assert (found.alive, world.scheduler.now - began <= 3.0) == (False, True)
 
 
@@ -93,8 +100,8 @@ def test_a_call_that_takes_too_long_is_no_answer() -> None:
     def late(*_: Any) -> HttpReply:
         raise TimeoutError
 
-    there = replace(environment(HttpReply(200)), http=late)
-    assert (look(there, SITE, "secret").alive, lever_is_pulled(there, SITE, "secret")) == (False, True)
+    there = checks(replace(environment(HttpReply(200)), http=late))
+    assert (there.look(SITE).alive, there.lever_is_pulled(SITE)) == (False, True)
 
 
 # --- Many looks

@@ -19,7 +19,7 @@ PROBLEM, NOTE = Symptom(problem="p", remedy="r"), Symptom(problem="n", remedy="r
 
 def examined(account: Account, background: FakeBackground | None = None, **subject: Any) -> Diagnosis:
     """What the checks answer in an account."""
-    return examine(environment_of(FakeClock(), account.client, background=background), lambda _zone: frozenset(),
+    return examine(environment_of(FakeClock(), account.client, background=background),
                    **{"needs": None, "stack": None, **subject})
 
 
@@ -111,7 +111,7 @@ def stubbed_logs() -> Any:
     client = botocore.session.get_session().create_client(
         "logs", region_name=HOME, aws_access_key_id="test", aws_secret_access_key="test")
     with Stubber(client) as stubber:
-        yield AwsLook(environment_of(FakeClock(), lambda *_: client), lambda zone: frozenset({zone})), stubber
+        yield AwsLook(environment_of(FakeClock(), lambda *_: client)), stubber
 
 
 def test_all_pages_are_read(stubbed: Any) -> None:

@@ -247,8 +247,8 @@ def test_nothing_is_broken_while_clients_cannot_pay() -> None:
     report = world.run_task(world.drill().run)
     assert report.why == "payments fail before the drill does anything: 503 receipts unavailable"
     assert (report.ok, world.reserved[EAST]) == (False, 300)
-    assert re.match(r"waiting \(1[0-9] s, at most 180 s\) until 10 payments in a row are accepted; the latest: 503 "
-                    "receipts unavailable", world.said[0])
+    assert re.match(r"waiting \(1[0-9] s, at most 180 s\) for this to end: fewer than 10 payments in a row are "
+                    "accepted; the latest: 503 receipts unavailable", world.said[0])
 
 
 def test_where_the_name_cannot_be_resolved_clients_turn_from_one_region_to_the_other() -> None:
