@@ -2,9 +2,8 @@
 import pulumi
 
 from lib.component import Component
-from lib.dr_region import DrRegion
 from lib.global_foundation import GlobalFoundation
-from lib.primary_region import PrimaryRegion
+from lib.regions import DrRegion, PrimaryRegion
 from lib.settings import Settings
 from lib.shared.copies import Copies
 from lib.shared.credentials import Credentials

@@ -6,16 +6,15 @@ import pulumi_aws as aws
 
 from contract import PROJECT
 from lib.component import Component, protecting
-from lib.dr_region import DrRegion
 from lib.global_foundation import GlobalFoundation
 from lib.global_resources import GlobalResources
 from lib.identity import DeployedStack
 from lib.names import Names
 from lib.outputs import Outputs, catalogue, description, keep
-from lib.primary_region import PrimaryRegion
 from lib.region.controller import ControllerFunction
 from lib.region.function import AUTHORITIES, require_authorities
 from lib.region.region import Region, RegionArgs
+from lib.regions import DrRegion, PrimaryRegion
 from lib.settings import RegionSettings, Settings
 
 # The services that the stack calls, by the provider's own keys: an unknown one is rejected.
