@@ -124,7 +124,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a region that cannot write is well", 18, "cannot-write", (
         ("recovery.observation:Observation.is_unready", "self.failing_since is not None", "False"),)),
     Mutant("a throttled region is dead", 19, "flooded", (
-        ("recovery.observation:look", "alive=None", "alive=False"),)),
+        ("recovery.observation:PublicChecks.look", "alive=None, why=f", "alive=False, why=f"),)),
     Mutant("one view is enough", 20, "way-cut-for-ever", (
         ("recovery.observation:Observation.confirmed", "self.seen is False", "True"),
         ("recovery.plan:_losses", "elif observation.seen and", "elif False and"),
