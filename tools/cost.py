@@ -6,7 +6,7 @@ Storage is that of one month of the load.
 """
 import json
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -215,17 +215,16 @@ def _load(millions: float, share: float, days: int) -> Iterator[Use]:
         yield from _requests("payments", 0, paid, PAYMENT_SECONDS)
 
 
-def total(items: list[CostItem], amount: Callable[[CostItem], float | None]) -> float:
-    """The sum of the known amounts."""
-    return sum(found for found in map(amount, items) if found is not None)
+def totals(items: Iterable[CostItem]) -> tuple[float, float]:
+    """The sums of the known amounts: idle, and what the load adds."""
+    known = [(item.idle, item.load or 0.0) for item in items if item.idle is not None]
+    return sum(idle for idle, _ in known), sum(load for _, load in known)
 
 
 def added(config: Mapping[str, str], payments: float) -> dict[str, float]:
     """What each option would add to a month with the load, in US dollars; one that is refused is left out."""
     def cost(changes: Mapping[str, str]) -> float:
-        settings = load({**config, **changes})
-        return total(bill(settings, payments), lambda item: item.idle) + total(
-            bill(settings, payments), lambda item: item.load)
+        return sum(totals(bill(load({**config, **changes}), payments)))
 
     now, found = load(config), dict[str, float]()
     counts = {"primaryInstances": now.primary.instances, "drInstances": now.dr.instances}
@@ -256,7 +255,7 @@ def main(
     except SettingsError as error:
         typer.echo(f"cost: {error}", err=True)
         raise typer.Exit(2) from None
-    idle, more = total(items, lambda item: item.idle), total(items, lambda item: item.load)
+    idle, more = totals(items)
     unknown = sorted({f"{item.service} in {item.region}: {item.what}" for item in items if item.idle is None})
     if as_json:
         print(json.dumps({
@@ -276,7 +275,7 @@ def main(
 def lines(items: list[CostItem], payments: float, least: str) -> Table:
     """The estimate for people: a row for each region, service and purpose, and the totals, before them `least`."""
     def amounts(of: list[CostItem]) -> list[str]:
-        return [f"{total(of, lambda item: item.idle):.2f}", f"{total(of, lambda item: item.load):.2f}"]
+        return [f"{amount:.2f}" for amount in totals(of)]
 
     rows: dict[tuple[str, str, str], list[CostItem]] = {}
     for item in items:

@@ -9,6 +9,7 @@ CloudFormation's own handlers need for the same types of resource (tools/cloudfo
 """
 import json
 import re
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
@@ -36,68 +37,9 @@ PROGRAM_CALLS = {"ec2:DescribeAvailabilityZones", "lambda:InvokeFunction", "rds:
                  # the outputs' object, of whose type CloudFormation has none
                  "s3:DeleteObjectVersion", "s3:GetObject", "s3:GetObjectTagging", "s3:ListBucketVersions",
                  "s3:PutObject"}
-TYPES: Mapping[str, str] = {
-    "acm.Certificate": "AWS::CertificateManager::Certificate",
-    "acm.CertificateValidation": "AWS::CertificateManager::Certificate",
-    **{f"apigateway.{kind}": f"AWS::ApiGateway::{kind}" for kind in (
-        "Account", "ApiKey", "BasePathMapping", "Deployment", "DomainName", "Method", "Resource",
-        "RestApi", "Stage", "UsagePlan", "UsagePlanKey")},
-    **{f"apigateway.{kind}": "AWS::ApiGateway::Method" for kind in (
-        "Integration", "IntegrationResponse", "MethodResponse")},
-    "apigateway.Response": "AWS::ApiGateway::GatewayResponse",
-    "apigateway.MethodSettings": "AWS::ApiGateway::Stage",
-    "backup.Plan": "AWS::Backup::BackupPlan",
-    "backup.Selection": "AWS::Backup::BackupSelection",
-    "backup.Vault": "AWS::Backup::BackupVault",
-    "backup.VaultLockConfiguration": "AWS::Backup::BackupVault",
-    "cloudwatch.Dashboard": "AWS::CloudWatch::Dashboard",
-    "cloudwatch.EventRule": "AWS::Events::Rule",
-    "cloudwatch.EventTarget": "AWS::Events::Rule",
-    "cloudwatch.LogGroup": "AWS::Logs::LogGroup",
-    "cloudwatch.MetricAlarm": "AWS::CloudWatch::Alarm",
-    "dynamodb.Table": "AWS::DynamoDB::GlobalTable",
-    "ec2.DefaultSecurityGroup": "AWS::EC2::SecurityGroup",
-    "ec2.FlowLog": "AWS::EC2::FlowLog",
-    "ec2.RouteTable": "AWS::EC2::RouteTable",
-    "ec2.RouteTableAssociation": "AWS::EC2::SubnetRouteTableAssociation",
-    "ec2.SecurityGroup": "AWS::EC2::SecurityGroup",
-    "ec2.Subnet": "AWS::EC2::Subnet",
-    "ec2.Vpc": "AWS::EC2::VPC",
-    "ec2.VpcEndpoint": "AWS::EC2::VPCEndpoint",
-    "fis.ExperimentTemplate": "AWS::FIS::ExperimentTemplate",
-    "iam.Role": "AWS::IAM::Role",
-    "iam.RolePolicy": "AWS::IAM::RolePolicy",
-    **{f"kms.{kind}": f"AWS::KMS::{kind}" for kind in ("Alias", "Key", "ReplicaKey")},
-    "lambda.Alias": "AWS::Lambda::Alias",
-    "lambda.Function": "AWS::Lambda::Function",
-    "lambda.FunctionEventInvokeConfig": "AWS::Lambda::EventInvokeConfig",
-    "lambda.Permission": "AWS::Lambda::Permission",
-    "rds.Cluster": "AWS::RDS::DBCluster",
-    "rds.ClusterInstance": "AWS::RDS::DBInstance",
-    "rds.ClusterParameterGroup": "AWS::RDS::DBClusterParameterGroup",
-    "rds.GlobalCluster": "AWS::RDS::GlobalCluster",
-    "rds.SubnetGroup": "AWS::RDS::DBSubnetGroup",
-    "route53.HealthCheck": "AWS::Route53::HealthCheck",
-    "route53.Record": "AWS::Route53::RecordSet",
-    "route53.Zone": "AWS::Route53::HostedZone",
-    **{f"s3.Bucket{kind}": "AWS::S3::Bucket" for kind in (
-        "", "LifecycleConfiguration", "Logging", "ObjectLockConfiguration", "OwnershipControls", "PublicAccessBlock",
-        "ReplicationConfig", "ServerSideEncryptionConfiguration", "Versioning")},
-    "s3.BucketObjectv2": "AWS::S3::Bucket",
-    "s3.BucketPolicy": "AWS::S3::BucketPolicy",
-    "secretsmanager.Secret": "AWS::SecretsManager::Secret",
-    "secretsmanager.SecretVersion": "AWS::SecretsManager::Secret",
-    "sns.Topic": "AWS::SNS::Topic",
-    "sns.TopicPolicy": "AWS::SNS::TopicInlinePolicy",
-    "sns.TopicSubscription": "AWS::SNS::Subscription",
-    "vpc.SecurityGroupEgressRule": "AWS::EC2::SecurityGroupEgress",
-    "vpc.SecurityGroupIngressRule": "AWS::EC2::SecurityGroupIngress",
-    "wafv2.WebAcl": "AWS::WAFv2::WebACL",
-    "wafv2.WebAclAssociation": "AWS::WAFv2::WebACLAssociation",
-    "wafv2.WebAclLoggingConfiguration": "AWS::WAFv2::LoggingConfiguration",
-    "xray.SamplingRule": "AWS::XRay::SamplingRule",
-}
-"""The provider's types that the program uses, each with the type of CloudFormation that does the same calls."""
+TYPES: Mapping[str, str] = {kind: handled_as for handled_as, kinds in tomllib.loads(
+    Path(__file__).with_name("types.toml").read_text(encoding="utf-8")).items() for kind in kinds}
+"""The provider's types that the program uses, each with the type of CloudFormation that makes the same calls."""
 
 Statement = dict[str, Any]
 
