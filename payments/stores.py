@@ -205,8 +205,9 @@ class S3Receipts:
     def _put(self, key: str, body: bytes, deadline: Deadline, **more: str) -> AwsResponse:
         # A bucket with a lock refuses an object without a checksum, and not every release of the client sends one:
         # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html#object-lock-put-object
+        # Bytes would be sent as a file is: after a first answer, 100 Continue, that takes a round trip of its own.
         return call(Store.RECEIPTS, deadline, self.client.put_object, "PreconditionFailed", **{
-            "Bucket": self.bucket, "Key": key, "Body": body, "ContentType": "application/json",
+            "Bucket": self.bucket, "Key": key, "Body": bytearray(body), "ContentType": "application/json",
             "ChecksumAlgorithm": "CRC32", **more})
 
 

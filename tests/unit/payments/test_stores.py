@@ -1,16 +1,20 @@
 """The table and the receipts on AWS: conditions, and which failures are tried again."""
 from dataclasses import replace
+from io import BytesIO
 from typing import Any
 
+import boto3
 import pytest
 from botocore import exceptions
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.parsers import ResponseParserError
+from urllib3 import HTTPResponse
 
 from contract import RECORD_KEY
 from payments.deadline import Deadline, Timing
 from payments.errors import StoreUnavailable
 from payments.payment import Payment, Record
-from payments.stores import item_of, record_of
+from payments.stores import S3Receipts, item_of, record_of
 from tests.unit.payments.fakes import PAYMENT, RECEIPTS, Fault, Region, client_error, still_runtime
 
 URL = "https://store"
@@ -136,6 +140,20 @@ def test_every_object_has_a_checksum_without_which_a_bucket_with_a_lock_refuses_
     region.receipts.put_canary(record(), "us-east-1", deadline())
     region.receipts.note("repair/us-east-1.ndjson", "{}", deadline())
     assert sum(map(len, region.s3.objects.values())) == 4
+
+
+@pytest.mark.parametrize("endpoint", [None, "http://localhost"])
+def test_a_receipt_is_sent_at_once_and_does_not_wait_to_be_asked_for(endpoint: str | None) -> None:
+    client = boto3.Session("key", "secret", region_name="us-east-1").client("s3", endpoint_url=endpoint)
+    sent: list[AWSPreparedRequest] = []
+
+    def answer(request: AWSPreparedRequest, **_: Any) -> AWSResponse:
+        sent.append(request)
+        return AWSResponse(request.url, 200, {}, HTTPResponse(BytesIO(), preload_content=False))
+
+    client.meta.events.register("before-send.s3", answer)
+    S3Receipts(client, RECEIPTS).put(record(), deadline())
+    assert [(request.method, "Expect" in request.headers) for request in sent] == [("PUT", False)]
 
 
 @pytest.mark.parametrize("body", [b"{}", record(1).receipt().replace(b"pay-1", b"pay-2"), b"x" * 10**6])
