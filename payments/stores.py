@@ -190,6 +190,8 @@ class S3Receipts:
             page = call(Store.RECEIPTS, deadline(), request, **more)
             for found in page.get("Versions", ()):
                 name = found["Key"].removeprefix(RECEIPTS_PREFIX).removesuffix(".json")
+                if payment_id and name != payment_id:
+                    return  # the key of another payment, which begins with this one's
                 if STORED_ID.fullmatch(name) and found["Key"] == _receipt_key(name):
                     yield Version(name, found["VersionId"], found["Size"], found["IsLatest"])
             if not page["IsTruncated"]:

@@ -25,6 +25,8 @@ from tests.unit.payments.fakes import (
     Region,
     client_error,
     database_error,
+    event,
+    sent_by,
 )
 
 PLACE = (RECEIPTS, "receipts/pay-1.json")
@@ -102,6 +104,20 @@ def test_after_the_repair_every_store_has_what_any_store_had(losses: list[Callab
     assert counts(run(there)) == {}
     assert {call for call in there.network.calls if call in WRITES} == {"PutItem"}  # the cursor
     assert everything(there) == after
+
+
+def test_a_receipt_whose_key_begins_as_that_of_a_payment_is_another_payments() -> None:
+    # S3 lists by the beginning of a key: receipts/abc.json also finds receipts/abc.json-1.json, json-1 of client abc.
+    region = Region()
+    region.pay({**PAYMENT, "payment_id": "abc"})
+    body = json.dumps({**PAYMENT, "payment_id": "json-1", "amount": 7})
+    assert region.request(event("POST", "/payment", body=body, **sent_by("abc")))[0] == 201
+    del region.postgres.postings["abc"], region.s3.objects[RECEIPTS, "receipts/abc.json"]
+
+    assert counts(run(region)) == {"repaired": 1}
+    assert region.posted("abc") and len(region.receipt_versions("abc")) == 1
+    [line] = lines(region)
+    assert (line["wrong"], line["others"]) == ({"ledger": "lost", "receipts": "lost"}, [])
 
 
 def test_if_the_stores_agree_receipts_are_listed_but_not_read() -> None:
