@@ -7,8 +7,10 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -509,7 +511,7 @@ def practise(terminal: Terminal, console: Console, deployed: OpenStack, practice
         return drive(claim(cloud, _intent(terminal, cloud, facts or cloud.facts(), why, since)), console)
 
     cloud = Cloud(plan=planned, environment=environment)
-    return drills.Drill(cloud, targets, claim_and_drive, console.print, seconds, back, named).run()
+    return drills.Drill(cloud, targets, claim_and_drive, partial(_say, console), seconds, back, named).run()
 
 
 def carry_out(terminal: Terminal, action: Action, to: str, *, as_json: bool,
@@ -527,7 +529,7 @@ def carry_out(terminal: Terminal, action: Action, to: str, *, as_json: bool,
     why = f"accepted: {'; '.join(reasons(refused))}" if refused else f"{action} requested"
     hold = claim(cloud, _intent(terminal, cloud, facts, why, since, accepted=bool(refused)))
     console = terminal.console(as_json)
-    console.print(f"{hold.run.action} to {hold.run.target} ({hold.run.id}): {hold.run.why}")
+    _say(console, f"{hold.run.action} to {hold.run.target} ({hold.run.id}): {hold.run.why}")
     finished = _finish(hold, console)
     try:
         cloud.notify(f"{finished.action} to {finished.target} is done", f"By {finished.driver}: {finished.why}")
@@ -586,13 +588,19 @@ def drive(hold: Hold, console: Console) -> Run:
         def report(step: Step, progress: StepProgress) -> None:
             line.update(f"{step.key}: {step.does}")
             if progress.ended is not None:
-                console.print(f"{step.key:10} {progress.ended - progress.began:6.1f} s  {progress.note}")
+                _say(console, f"{step.key:10} {progress.ended - progress.began:6.1f} s  {progress.note}")
 
         def waits(step: Step, why: str, seconds: float) -> None:
-            console.print(f"{step.key:10} {seconds:6.1f} s  waiting: {why}; ends when {step.proof}, "
+            _say(console, f"{step.key:10} {seconds:6.1f} s  waiting: {why}; ends when {step.proof}, "
                           f"or after {step.budget:.0f} s")
 
         return Runner(hold=hold, do=AwsSteps(cloud=hold.cloud).do, report=report, waits=waits).drive()
+
+
+def _say(console: Console, line: str) -> None:
+    """Print a line of progress, if that is possible: a move must not end because its terminal has gone."""
+    with suppress(OSError, SystemExit):  # rich ends the program where a pipe has lost its reader
+        console.print(line)
 
 
 def _table(rows: show.Rows, title: str | None = None) -> Table:

@@ -1,5 +1,6 @@
 """The command line as it is typed: exit codes, a line for each reason, and never a traceback."""
 # pylint: disable=protected-access
+import errno
 import getpass
 import importlib
 import io
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import asdict, replace
 from functools import partial
-from itertools import groupby
+from itertools import cycle, groupby
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -457,6 +458,24 @@ def test_a_watch_on_a_terminal_shows_the_last_look_in_place(shell: Shell) -> Non
     assert (result.code, result.out) == (130, "")
     assert screen.getvalue().count("as of ") >= 2
     assert "\x1b[1A" in screen.getvalue()  # the cursor went up again
+
+
+class Unwritable(io.StringIO):
+    """A file on a full disk, and a pipe whose reader has gone, by turns."""
+
+    errors = cycle([OSError(errno.ENOSPC, "full"), BrokenPipeError(errno.EPIPE, "gone")])
+
+    def write(self, text: str, /) -> int:
+        """Fail."""
+        raise next(self.errors)
+
+
+def test_a_move_goes_on_where_its_progress_cannot_be_printed(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    down(shell)
+    monkeypatch.setattr(sys, "stdout", Unwritable())
+    shell.type(f"failover --to {AWAY}")
+    run = shell.world.record(AWAY).run
+    assert run and (run.outcome, shell.world.aurora.writer) == ("done", AWAY)
 
 
 def test_a_watch_for_machines_is_a_document_a_line(shell: Shell) -> None:
