@@ -441,7 +441,7 @@ def resume(context: typer.Context, *, as_json: Json = False) -> None:
 
 
 def _pause(terminal: Terminal, wanted: Callable[[float], Pause], *, as_json: bool) -> None:
-    """Store a pause in each region that answers. Raises CommandStopped if one does not: nothing changes there."""
+    """Store a pause in each region that answers. Raises CommandStopped if one does not."""
     deployed, written, failed = terminal.open(), dict[str, float](), list[str]()
     deployed.check_account()
     for site in deployed.stack.sites:
@@ -454,7 +454,7 @@ def _pause(terminal: Terminal, wanted: Callable[[float], Pause], *, as_json: boo
                 terminal.warn(f"{run.what} by {run.driver} has begun, and is not paused: `{COMMAND} abort` ends it "
                               "unless it has fenced")
         except StoreUnavailable as error:
-            failed.append(f"{site.region} was not reached: {reason(error)}: nothing changed there")
+            failed.append(f"it is unknown whether {site.region} has stored that: {reason(error)}")
     if failed:
         raise CommandStopped(UNFINISHED, *failed)
     states = {region: f"paused until {show.utc(until)}" if until else "not paused" for region, until in written.items()}

@@ -108,22 +108,22 @@ class Cloud:
                      lever=lever, other=other)
 
     def global_database(self) -> dict[str, Any]:
-        """The global database as RDS describes it here."""
+        """The global database as RDS describes it here, empty if it knows none."""
         with aws_failures("global database"):
-            found: dict[str, Any] = self.client("rds").describe_global_clusters(
-                GlobalClusterIdentifier=self.plan.stack.global_cluster_id)["GlobalClusters"][0]
-        return found
+            found: list[dict[str, Any]] = self.client("rds").describe_global_clusters(
+                GlobalClusterIdentifier=self.plan.stack.global_cluster_id)["GlobalClusters"]
+        return found[0] if found else {}
 
     def writer(self) -> str | None:
         """The region of the database's writer, None if it has none."""
         return writer_of(self.global_database())
 
     def cluster(self) -> str:
-        """The state of the region's cluster, as RDS calls it."""
+        """The state of the region's cluster, as RDS calls it, empty if it knows none."""
         with aws_failures("cluster"):
             found = self.client("rds").describe_db_clusters(
                 DBClusterIdentifier=self.plan.target.cluster_id)["DBClusters"]
-        return str(found[0]["Status"])
+        return str(found[0]["Status"]) if found else ""
 
     def instances(self) -> int:
         """How many instances of the region's cluster are available."""
@@ -238,4 +238,4 @@ class Cloud:
 def writer_of(global_database: Mapping[str, Any]) -> str | None:
     """The region of the writer in a description of the global database, None if there is no writer."""
     return next((str(member["DBClusterArn"]).split(":")[3]
-                 for member in global_database.get("GlobalClusterMembers", ()) if member["IsWriter"]), None)
+                 for member in global_database.get("GlobalClusterMembers", ()) if member.get("IsWriter")), None)

@@ -1,10 +1,12 @@
 """Which name servers serve a zone, and what a zone's own ones say: Route 53's verdict on the regions, from outside."""
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 
 import dns.exception
 import dns.message
 import dns.query
+import dns.rcode
 import dns.rdatatype
 import dns.resolver
 
@@ -13,6 +15,7 @@ from recovery.errors import AwsFailure
 TIMEOUT = 1.0  # seconds for an answer
 TRIES = 2  # name servers that are asked until one answers
 PORT = 53
+ANSWERS = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)  # any other code says that the server does not know
 PATIENCE = 10.0  # seconds for a public resolver to answer a person
 
 
@@ -23,25 +26,27 @@ def ask_zone(name: str, servers: Sequence[str] = ()) -> str:
     those that the zone's NS records name.
     """
     with suppress(dns.exception.DNSException, OSError, ValueError):  # ValueError: it is no address
-        found = list(servers) or _name_servers(name)
         query = dns.message.make_query(name, dns.rdatatype.TXT)
-        for server in found[:TRIES]:
+        for server in islice(servers or _name_servers(name), TRIES):
             host, _, port = server.partition(":")
             with suppress(dns.exception.DNSException, OSError, ValueError):
                 answer = dns.query.udp(query, host, TIMEOUT, int(port or PORT))
+                if answer.rcode() not in ANSWERS:
+                    continue
                 texts = [rdata.strings[0] for rrset in answer.answer if rrset.rdtype == dns.rdatatype.TXT
                          for rdata in rrset]
                 return texts[0].decode() if texts else ""
     return ""
 
 
-def _name_servers(name: str) -> list[str]:
-    """The addresses of the name servers of the zone that a name lies in."""
+def _name_servers(name: str) -> Iterator[str]:
+    """The addresses of the name servers of the zone that a name lies in, without those that cannot be resolved."""
     resolver = dns.resolver.Resolver()
     resolver.lifetime = TIMEOUT
     zone = dns.resolver.zone_for_name(name, resolver=resolver, lifetime=TIMEOUT)
-    return [address.to_text() for server in resolver.resolve(zone, "NS")
-            for address in resolver.resolve(server.target, "A")]
+    for server in resolver.resolve(zone, "NS"):
+        with suppress(dns.exception.DNSException):
+            yield from [address.to_text() for address in resolver.resolve(server.target, "A")]
 
 
 def delegated_to(zone: str) -> frozenset[str]:

@@ -232,9 +232,11 @@ class Observation:  # pylint: disable=too-many-instance-attributes
     def of(cls, document: Mapping[str, Any]) -> "Observation":
         """The opposite of `document`; raises KeyError, TypeError and ValueError."""
         found = cls(**known(cls, document))
-        if found.covered is not None and found.covered > found.at:
+        pending = [(float(number), float(moment)) for number, moment in found.pending]
+        known_at = [*(moment for _, moment in pending), *([] if found.covered is None else [found.covered])]
+        if not all(moment <= found.at for moment in known_at):  # nor is it, if one is no number (NaN)
             raise ValueError("it says that what comes later is covered")
-        return replace(found, pending=[(float(number), float(moment)) for number, moment in found.pending])
+        return replace(found, pending=pending)
 
 
 def observe(previous: Observation | None, now: Observation, seen: ProbeResult, marks: Mapping[str, int], *, other: str,

@@ -4,8 +4,8 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from contract import DRILL_KEY
 from recovery.cloud import Cloud
+from recovery.drill.outage import read_drill
 from recovery.environment import Environment
 from recovery.errors import reason
 from recovery.plan import Action, Plan
@@ -80,7 +80,7 @@ def _questions(environment: Environment, stack: Stack, site: Site) -> dict[str, 
     return {
         "API": api,
         "watch": watch, "record": record, "pause": pause,
-        "drill": lambda: {"drill": cloud.table.document(DRILL_KEY)},
+        "drill": lambda: {"drill": read_drill(cloud.table)},
         "writer": lambda: {"writer": cloud.writer()}, "cluster": lambda: {"cluster": cloud.cluster()},
         "instances": lambda: {"instances": cloud.instances()}, "lever": lambda: {"lever": cloud.lever(site)},
         "alarms": lambda: {"alarms": alarms(environment, stack, site)},

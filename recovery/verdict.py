@@ -31,9 +31,10 @@ class Verdict:
 def judge(status: Report) -> Verdict:
     """The verdict on what `read_status` found."""
     leader, regions = status["active"], status["regions"]
-    if leader == UNKNOWN:
-        return Verdict(None, "no region says which one leads, so it is unknown whether payments are taken",
-                       f"{COMMAND} doctor")
+    if leader not in regions:
+        says = "no region says which one leads" if leader == UNKNOWN else (
+            f"{leader} leads, which is no region of this stack")
+        return Verdict(None, f"{says}, so it is unknown whether payments are taken", f"{COMMAND} doctor")
     other = next(name for name in regions if name != leader)
     own, standby = regions[leader], regions[other]
     paying = own["alive"] is True and own["ready"] is True

@@ -11,11 +11,14 @@ from recovery.control_table import ControlTable
 from recovery.environment import ClientFactory, Environment
 from recovery.errors import AlreadyRunning, AwsFailure, StackError, aws_failures
 from recovery.plan import COMMAND
+from recovery.record import known
 from recovery.stack import Site, Stack
 
 RESTORE = f"{COMMAND} drill restore"
 PAUSE = "the pause of the copies (AWS FIS)"
 BEGINNING, RUNNING = ("pending", "initiating"), "running"  # states of an experiment
+_KINDS: Mapping[str, Any] = {"began": float | int, "action": str, "from": str, "to": str, "ok": bool, "why": str,
+                             "broken": dict | None}
 PAUSE_SECONDS, PAUSE_LOOK = 300.0, 2.0  # seconds until a pause must have begun, and between two looks
 
 
@@ -154,6 +157,17 @@ def table_of(environment: Environment, stack: Stack, site: Site) -> ControlTable
     return ControlTable(environment.clients("dynamodb", site.region), stack.payments_table_name, environment.runtime)
 
 
+def read_drill(table: ControlTable) -> dict[str, Any] | None:
+    """The record of the last drill in a replica; None if there is none, or one that is malformed.
+
+    Raises StoreUnavailable.
+    """
+    found = table.document(DRILL_KEY)
+    if not isinstance(found, dict) or not all(isinstance(found.get(name), kind) for name, kind in _KINDS.items()):
+        return None
+    return None if found["broken"] is not None and "region" not in found["broken"] else found
+
+
 class DrillRecord:
     """The record of a drill that is under way."""
 
@@ -187,7 +201,7 @@ def last_drill(environment: Environment, stack: Stack) -> dict[str, Any] | None:
     found, unavailable = dict[tuple[float, bool], dict[str, Any]](), list[StoreUnavailable]()
     for site in stack.sites:
         try:
-            document = table_of(environment, stack, site).document(DRILL_KEY)
+            document = read_drill(table_of(environment, stack, site))
         except StoreUnavailable as error:
             unavailable.append(error)
             continue
@@ -203,7 +217,7 @@ def restore(environment: Environment, stack: Stack) -> SavedState | None:
     document = last_drill(environment, stack)
     if document is None or document["broken"] is None:
         return None
-    saved = SavedState(**document["broken"])
+    saved = SavedState(**known(SavedState, document["broken"]))
     restore_region(environment.clients, saved)
     table_of(environment, stack, stack.site(document["to"])).write_document(DRILL_KEY, {**document, "broken": None})
     return saved

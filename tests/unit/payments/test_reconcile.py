@@ -115,7 +115,8 @@ def test_a_receipt_whose_key_begins_as_that_of_a_payment_is_another_payments() -
     del region.postgres.postings["abc"], region.s3.objects[RECEIPTS, "receipts/abc.json"]
 
     assert counts(run(region)) == {"repaired": 1}
-    assert region.posted("abc") and len(region.receipt_versions("abc")) == 1
+    assert (region.status("abc"), len(region.receipt_versions("abc"))) == ("SETTLED", 1)
+    assert region.posted("abc")
     [line] = lines(region)
     assert (line["wrong"], line["others"]) == ({"ledger": "lost", "receipts": "lost"}, [])
 

@@ -1,6 +1,9 @@
 """Commands of recovery, typed in a world that answers them."""
+import errno
+import io
 import json
 from dataclasses import dataclass, replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,16 @@ import pytest
 from contract import OUTPUTS_VARIABLE
 from recovery.cli import Terminal, console_of, run
 from tests.unit.recovery.calm_world import CalmWorld
+
+
+class Unwritable(io.StringIO):
+    """A file on a full disk, and a pipe whose reader has gone, by turns."""
+
+    failures = cycle([OSError(errno.ENOSPC, "full"), BrokenPipeError(errno.EPIPE, "gone")])
+
+    def write(self, _text: str, /) -> int:
+        """Fail."""
+        raise next(self.failures)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """The command line as it is typed: exit codes, a line for each reason, and never a traceback."""
 # pylint: disable=protected-access
-import errno
 import getpass
 import importlib
 import io
@@ -16,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import asdict, replace
 from functools import partial
-from itertools import cycle, groupby
+from itertools import groupby
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,7 +25,7 @@ import typer
 from botocore.exceptions import NoCredentialsError, ProfileNotFound
 from rich.console import Console
 
-from contract import CANARY_PREFIX, DRILL_KEY, OBSERVATION_PREFIX, PAUSE_KEY, VERSION, OutputsError
+from contract import CANARY_PREFIX, DRILL_KEY, OBSERVATION_PREFIX, PAUSE_KEY, RECORD_KEY, VERSION, OutputsError
 from recovery.cli import DECIDED_AGAIN, GOES_ON, PROGRAM, REPORTS, app, ask, connect, console_of, user
 from recovery.doctor.before import BEFORE
 from recovery.doctor.check import Situation
@@ -46,7 +45,7 @@ from tests.unit.recovery.drill.drill_world import DrillWorld
 from tests.unit.recovery.fakes import FakeClock, environment_of
 from tests.unit.recovery.report.report_world import ReportWorld
 from tests.unit.recovery.report.report_world import line as repair_line
-from tests.unit.recovery.shell import Result, Shell
+from tests.unit.recovery.shell import Result, Shell, Unwritable
 
 HOME, AWAY = EAST, WEST
 
@@ -460,22 +459,11 @@ def test_a_watch_on_a_terminal_shows_the_last_look_in_place(shell: Shell) -> Non
     assert "\x1b[1A" in screen.getvalue()  # the cursor went up again
 
 
-class Unwritable(io.StringIO):
-    """A file on a full disk, and a pipe whose reader has gone, by turns."""
-
-    errors = cycle([OSError(errno.ENOSPC, "full"), BrokenPipeError(errno.EPIPE, "gone")])
-
-    def write(self, text: str, /) -> int:
-        """Fail."""
-        raise next(self.errors)
-
-
 def test_a_move_goes_on_where_its_progress_cannot_be_printed(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     down(shell)
     monkeypatch.setattr(sys, "stdout", Unwritable())
     shell.type(f"failover --to {AWAY}")
-    run = shell.world.record(AWAY).run
-    assert run and (run.outcome, shell.world.aurora.writer) == ("done", AWAY)
+    assert (shell.world.ended(), shell.world.aurora.writer) == ([f"failover to {AWAY}: done"], AWAY)
 
 
 def test_a_watch_for_machines_is_a_document_a_line(shell: Shell) -> None:
@@ -810,7 +798,11 @@ def test_a_region_that_was_not_reached_is_not_paused_and_that_is_said(shell: She
     shell.world.lose(HOME, ends=True)
     result = shell.type("pause --minutes 30 --reason maintenance")
     assert (result.code, result.err) == (1, [
-        "recovery: us-east-1 was not reached: table: ConnectTimeoutError: nothing changed there"])
+        "recovery: it is unknown whether us-east-1 has stored that: table: ConnectTimeoutError"])
+    assert PAUSE_KEY in shell.world.table.views[AWAY]
+    del shell.world.table.views[AWAY][RECORD_KEY], shell.world.table.views[AWAY][PAUSE_KEY]
+    result = shell.type("pause --minutes 30 --reason maintenance")
+    assert result.err[1] == "recovery: it is unknown whether us-west-2 has stored that: table: LeadershipMissing"
     assert PAUSE_KEY in shell.world.table.views[AWAY]
 
 

@@ -51,6 +51,13 @@ def test_what_cannot_be_read_is_named_and_nothing_is_raised(world: CalmWorld, se
         what == "table", what == "ledger", what == "control bucket")
 
 
+def test_a_database_that_rds_does_not_list_is_missing(world: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RdsClient, "describe_global_clusters", lambda _, **_given: {"GlobalClusters": []})
+    monkeypatch.setattr(RdsClient, "describe_db_clusters", lambda _, **_given: {"DBClusters": []})
+    facts = world.run_task(world.cloud().facts)
+    assert (facts.writer, facts.cluster, facts.moving) == (None, "", False)
+
+
 def test_without_a_domain_nobody_says_where_clients_are_led(world: CalmWorld) -> None:
     assert world.run_task(world.cloud().led_to) == EAST
     world.stack = type(world.stack)(**{**vars(world.stack), "service_url": ""})

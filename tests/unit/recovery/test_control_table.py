@@ -81,9 +81,15 @@ def test_of_two_starts_of_a_controller_one_writes_what_it_saw(world: CalmWorld) 
     assert (found.number, found.why) == (2, "")
 
 
-@pytest.mark.parametrize("item", [{"document": {"S": "{"}}, {}, {"document": {"S": "[]"}}, {"document": {"S": "{}"}}])
+@pytest.mark.parametrize("item", [
+    {}, {"number": {"N": "one"}}, *({"document": {"S": document}} for document in (
+        "{", "[]", "{}", '{"region": "us-west-2", "at": 5, "covered": 6}',
+        '{"region": "us-west-2", "at": 5, "covered": NaN}', '{"region": "us-west-2", "at": 5, "pending": [[1, 6]]}'))])
 def test_an_observation_that_cannot_be_read_is_none(world: CalmWorld, item: dict[str, Any]) -> None:
-    world.table.put(WEST, OBSERVATION_PREFIX + WEST, item)
+    sound = {"number": {"N": "1"}, "document": {"S": '{"region": "us-west-2", "at": 5, "covered": 5}'}}
+    world.table.put(WEST, OBSERVATION_PREFIX + WEST, sound)
+    assert world.run_task(partial(world.table_in(WEST).observation, WEST))
+    world.table.put(WEST, OBSERVATION_PREFIX + WEST, {**sound, **item} if item else {})
     assert world.run_task(partial(world.table_in(WEST).observation, WEST)) is None
 
 

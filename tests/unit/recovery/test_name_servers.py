@@ -9,6 +9,7 @@ import dns.exception
 import dns.message
 import dns.name
 import dns.query
+import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
 import dns.resolver
@@ -27,14 +28,16 @@ def answering() -> Iterator[dict[str, Any]]:
     """A name server: its address, the text that it answers with, and the questions that it was asked."""
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind(("127.0.0.1", 0))
-    found: dict[str, Any] = {"address": f"127.0.0.1:{server.getsockname()[1]}", "text": '"us-west-2"', "asked": []}
+    found: dict[str, Any] = {"address": f"127.0.0.1:{server.getsockname()[1]}", "text": '"us-west-2"', "asked": [],
+                             "codes": []}
 
     def serve() -> None:
         while (received := server.recvfrom(4096))[0]:
             question = dns.message.from_wire(received[0])
             found["asked"].append(question.question[0].name.to_text(omit_final_dot=True))
             answer = dns.message.make_response(question)
-            if found["text"]:
+            answer.set_rcode(found["codes"].pop() if found["codes"] else dns.rcode.NOERROR)
+            if found["text"] and answer.rcode() == dns.rcode.NOERROR:
                 answer.answer.append(dns.rrset.from_text(
                     question.question[0].name, 60, dns.rdataclass.IN, dns.rdatatype.TXT, found["text"]))
             server.sendto(answer.to_wire(), received[1])
@@ -57,6 +60,8 @@ def test_the_text_of_the_record_is_the_answer(answering: dict[str, Any]) -> None
 def test_a_server_that_does_not_answer_is_followed_by_another_one(
         answering: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     assert ask_zone(NAME, ["not an address", answering["address"]]) == "us-west-2"
+    answering["codes"] = [dns.rcode.SERVFAIL]
+    assert ask_zone(NAME, [answering["address"]] * 2) == "us-west-2"
 
     def silent(*_: object) -> None:
         raise dns.exception.Timeout
@@ -74,14 +79,18 @@ def test_the_zones_own_servers_are_found_by_its_ns_records(
 
     def resolve(_: object, name: object, kind: str) -> list[Any]:
         asked.append((str(name), kind))
-        return [SimpleNamespace(target="ns-1.example.")] if kind == "NS" else [SimpleNamespace(to_text=lambda: host)]
+        if name == "ns-1.example.":
+            raise dns.resolver.NXDOMAIN
+        if kind == "NS":
+            return [SimpleNamespace(target=f"ns-{number}.example.") for number in (1, 2, 3)]
+        return [SimpleNamespace(to_text=lambda: host)] * 2
 
     monkeypatch.setattr(dns.resolver, "zone_for_name", lambda *_args, **_given: dns.name.from_text("example.com"))
     monkeypatch.setattr(dns.resolver.Resolver, "resolve", resolve)
     monkeypatch.setattr(dns.resolver.Resolver, "__init__", lambda _: None)
     monkeypatch.setattr(name_servers, "PORT", int(port))
     assert ask_zone(NAME) == "us-west-2"
-    assert asked == [("example.com.", "NS"), ("ns-1.example.", "A")]
+    assert asked == [("example.com.", "NS"), ("ns-1.example.", "A"), ("ns-2.example.", "A")]
 
 
 def test_a_zone_that_nobody_knows_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

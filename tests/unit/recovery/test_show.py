@@ -123,3 +123,7 @@ def test_a_prediction_ends_with_its_sum() -> None:
     head, *rows, last = show.expected(found)
     assert (head[0], [row[0] for row in rows]) == ("phase", [each.phase for each in found])
     assert last == ["total", f"{least:.0f} s", f"{most:.0f} s", ""]
+
+
+def test_a_moment_that_is_none_is_shown_as_it_is() -> None:
+    assert [show.utc(moment) for moment in (NOW, 1e30, float("nan"))] == ["2027-01-15 08:00:00 UTC", "1e+30", "nan"]

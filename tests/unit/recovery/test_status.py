@@ -8,6 +8,7 @@ import pytest
 from contract import DRILL_KEY, PAUSE_KEY
 from recovery.control_table import Pause
 from recovery.plan import Action
+from recovery.show import stack
 from recovery.status import KEYS, alarms, read_status
 from recovery.verdict import UNKNOWN
 from simulator.metrics import CloudWatchClient
@@ -123,3 +124,18 @@ def test_alarms_of_a_stack_with_a_similar_name_are_left_out(world: CalmWorld, mo
 
     monkeypatch.setattr(CloudWatchClient, "get_paginator", lambda *_: Pages())
     assert alarms(world.recovery(), world.stack, world.stack.sites[1]) == ["tapstack-sim-a", "tapstack-sim-b"]
+
+
+def test_a_drills_record_that_is_malformed_is_set_aside(world: CalmWorld) -> None:
+    for document in ({"action": "dance"}, [1], {**DRILL, "began": "today"}, {**DRILL, "began": EPOCH, "broken": 1}):
+        world.table.put(WEST, DRILL_KEY, {"document": {"S": json.dumps(document)}})
+        found = status_of(world)
+        assert (found["drill"], found["verdict"]["paying"]) == (None, True)
+        stack(found)
+
+
+def test_a_leader_that_is_no_region_of_the_stack_is_named(world: CalmWorld) -> None:
+    world.set_record(region="eu-west-1")
+    verdict = status_of(world)["verdict"]
+    assert verdict["paying"] is None
+    assert "eu-west-1" in verdict["says"]

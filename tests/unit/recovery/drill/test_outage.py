@@ -27,9 +27,14 @@ def test_outputs_that_a_drill_needs_must_be_there(value: object) -> None:
         DrillTargets.of({**world.outputs, "dr_api_key_id": value}, world.stack.sites[1])
 
 
-def write(world: CalmWorld, region: str, **document: object) -> None:
+RECORD = {"action": "failover", "from": EAST, "to": WEST, "ok": True, "why": "", "broken": None}
+
+
+def write(world: CalmWorld, region: str, **document: object) -> dict[str, object]:
     """Write a drill's record in one region."""
-    world.run_task(partial(world.table_in(region).write_document, DRILL_KEY, document))
+    record = {**RECORD, **document}
+    world.run_task(partial(world.table_in(region).write_document, DRILL_KEY, record))
+    return record
 
 
 def test_the_newest_record_counts_and_of_two_equally_new_ones_that_of_the_standby() -> None:
@@ -38,20 +43,19 @@ def test_the_newest_record_counts_and_of_two_equally_new_ones_that_of_the_standb
     environment = world.recovery()
     assert world.run_task(lambda: last_drill(environment, world.stack)) is None
     assert world.run_task(lambda: restore(environment, world.stack)) is None
-    write(world, EAST, began=2.0, to=WEST, broken={"region": EAST})
-    write(world, WEST, began=1.0, to=WEST, broken=None)
-    assert world.run_task(lambda: last_drill(environment, world.stack)) == {
-        "began": 2.0, "to": WEST, "broken": {"region": EAST}}
-    write(world, WEST, began=2.0, to=WEST, broken=None)
-    assert world.run_task(lambda: last_drill(environment, world.stack)) == {"began": 2.0, "to": WEST, "broken": None}
+    newest = write(world, EAST, began=2.0, broken={"region": EAST})
+    write(world, WEST, began=1.0)
+    assert world.run_task(lambda: last_drill(environment, world.stack)) == newest
+    newest = write(world, WEST, began=2.0)
+    assert world.run_task(lambda: last_drill(environment, world.stack)) == newest
 
 
 def test_one_region_that_answers_is_enough() -> None:
     world = CalmWorld()
-    write(world, WEST, began=1.0, to=WEST, broken=None)
+    written = write(world, WEST, began=1.0)
     world.network.refusing[EAST, "dynamodb"] = FailureMode.ERROR
     found = world.run_task(lambda: last_drill(world.recovery(), world.stack))
-    assert found == {"began": 1.0, "to": WEST, "broken": None}
+    assert found == written
     world.network.refusing[WEST, "dynamodb"] = FailureMode.ERROR
     with pytest.raises(StoreUnavailable):
         world.run_task(lambda: last_drill(world.recovery(), world.stack))
@@ -97,3 +101,11 @@ def test_without_a_domain_there_is_no_check_to_break() -> None:
     saved = world.run_task(lambda: current_state(clients, EAST, targets))
     world.run_task(lambda: break_region(clients, saved))
     assert (world.reserved[EAST], world.checks[CHECKS[EAST]]) == (0, {"Type": "HTTPS"})
+
+
+def test_what_a_later_release_has_noted_besides_is_restored_all_the_same() -> None:
+    world = DrillWorld()
+    saved = SavedState(region=EAST, function=FUNCTIONS[EAST], reserved=7)
+    write(world, WEST, began=1.0, broken={**vars(saved), "zone": "a"})
+    assert world.run_task(lambda: restore(world.recovery(), world.stack)) == saved
+    assert world.reserved[EAST] == 7
