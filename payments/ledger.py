@@ -23,7 +23,7 @@ from contract import Store, Variable
 from payments.deadline import Deadline, Timing
 from payments.errors import Conflict, NotTheWriter, StoreUnavailable
 from payments.payment import Payment, Record
-from payments.stores import NextDeadline
+from payments.stores import BATCH, NextDeadline
 
 T = TypeVar("T")
 
@@ -251,8 +251,9 @@ class PostgresLedger:
 
         The place is 0 after the oldest posting.
         """
-        rows = self._rows(self._writer, deadline, NEWEST, before=before, page=self._page)
-        return rows[-1][0] if len(rows) == self._page else 0, list(map(_record, rows))
+        page = min(self._page, BATCH)  # each needs a look of its own at its receipt
+        rows = self._rows(self._writer, deadline, NEWEST, before=before, page=page)
+        return rows[-1][0] if len(rows) == page else 0, list(map(_record, rows))
 
     def postings(self, deadline: NextDeadline, after: str = "") -> Iterator[Record]:
         """Every posting as a settled record, in the order of the receipts' keys; those after an id if one is given."""

@@ -32,7 +32,7 @@ from payments.runtime import LambdaContext, Runtime, system_runtime
 from payments.service import PaymentService
 from payments.stores import BATCH, AwsResponse, Version, item_of
 
-MARGIN = 10.0  # seconds of Lambda's time reserved for the calls in progress and the answer
+MARGIN = 60.0  # seconds of Lambda's time reserved for a batch in progress, of which each payment may be suspect
 SAVE = 1000  # payments after which the cursor is saved
 RECENT = 10_000  # postings with which a new epoch begins
 REST = 5000  # payments of a pass for each start that is left out after it
@@ -164,8 +164,9 @@ class Work:
         unsaved, over = 0, False
         while progress.phase != Phase.ENDED and not over:
             for batch in self._batches(progress):
-                before, over = progress.phase, until.remaining() <= 0
+                before = progress.phase
                 outcomes = [each for suspect in batch.suspects for each in self._examine(suspect, progress.phase)]
+                over = until.remaining() <= 0
                 progress, unsaved = progress.after(batch, outcomes), unsaved + batch.counts.get("read", 0)
                 if over or unsaved >= SAVE or progress.phase != before:
                     progress, unsaved = self._save(progress), 0
@@ -233,9 +234,11 @@ class Work:
         for cursor, items in self._table.pages(after, self._deadline):
             known = self._ledger.known(list(items), self._deadline()) if items else set[str]()
             begun = {key for key, item in items.items() if self._begun(item)}
-            suspects = [key for key in items if key not in known | begun]
-            yield Batch(Phase.TABLE if cursor else Phase.ENDED, cursor,
-                        {"read": len(items), "pending": len(begun - known)}, suspects)
+            keys = [*items]
+            while len(keys) > BATCH:
+                part, keys = keys[:BATCH], keys[BATCH:]
+                yield Batch(Phase.TABLE, part[-1], *_only_there(part, known, begun))
+            yield Batch(Phase.TABLE if cursor else Phase.ENDED, cursor, *_only_there(keys, known, begun))
 
     def _items(self, payment_ids: Sequence[str]) -> dict[str, AwsResponse]:
         found: dict[str, AwsResponse] = {}
@@ -306,6 +309,12 @@ class Work:
 
 def _counts(read: int, suspects: Sequence[str]) -> dict[str, int]:
     return {"read": read, "settled": read - len(suspects)}
+
+
+def _only_there(keys: Sequence[str], known: set[str], begun: set[str]) -> tuple[dict[str, int], list[str]]:
+    """The counts, and the suspects among payments of the table: those that are neither known to the ledger nor begun."""
+    suspects = [key for key in keys if key not in known | begun]
+    return {"read": len(keys), "pending": len((begun - known).intersection(keys))}, suspects
 
 
 def _agrees(posting: Record, items: Mapping[str, AwsResponse]) -> bool:

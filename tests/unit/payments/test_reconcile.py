@@ -106,6 +106,29 @@ def test_after_the_repair_every_store_has_what_any_store_had(losses: list[Callab
     assert everything(there) == after
 
 
+@pytest.mark.parametrize("lost", ["postings", "receipts"])
+def test_a_start_ends_in_time_where_all_is_lost_and_calls_take_long(lost: str) -> None:
+    region = Region()
+    for number in range(300):
+        region.pay({**PAYMENT, "payment_id": f"pay-{number}"})
+    if lost == "postings":
+        region.postgres.postings.clear()
+    region.s3.objects.clear()
+    carry = region.network.carry
+
+    def slowly(operation: str, effect: Callable[[], Item]) -> Item:
+        region.clock.now += 0.05
+        return carry(operation, effect)
+
+    region.network.carry = slowly  # type: ignore[method-assign]
+    answers = list[Item]()
+    while not answers or not answers[-1]["done"]:
+        began = region.clock.now
+        answers.append(run(region, seconds=60))
+        assert region.clock.now - began <= 60 + reconcile.MARGIN
+    assert len(lines(region)) == 300
+
+
 def test_a_receipt_whose_key_begins_as_that_of_a_payment_is_another_payments() -> None:
     # S3 lists by the beginning of a key: receipts/abc.json also finds receipts/abc.json-1.json, json-1 of client abc.
     region = Region()
