@@ -312,7 +312,7 @@ def _counts(read: int, suspects: Sequence[str]) -> dict[str, int]:
 
 
 def _only_there(keys: Sequence[str], known: set[str], begun: set[str]) -> tuple[dict[str, int], list[str]]:
-    """The counts, and the suspects among payments of the table: those that are neither known to the ledger nor begun."""
+    """The counts, and the suspects among some keys of the table: those neither known to the ledger nor begun."""
     suspects = [key for key in keys if key not in known | begun]
     return {"read": len(keys), "pending": len((begun - known).intersection(keys))}, suspects
 

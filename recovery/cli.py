@@ -507,8 +507,8 @@ def practise(terminal: Terminal, console: Console, deployed: OpenStack, practice
         raise CommandStopped(REFUSED, "not confirmed")
 
     def claim_and_drive(cloud: Cloud, why: str, facts: Facts | None) -> Run:
-        since = Stopwatch(cloud.clock)
-        return drive(claim(cloud, _intent(terminal, cloud, facts or cloud.facts(), why, since)), console)
+        since, caller = Stopwatch(cloud.clock), cloud.caller()
+        return drive(claim(cloud, _intent(terminal, cloud, facts or cloud.facts(), why, since, caller)), console)
 
     cloud = Cloud(plan=planned, environment=environment)
     return drills.Drill(cloud, targets, claim_and_drive, partial(_say, console), seconds, back, named).run()
@@ -522,12 +522,12 @@ def carry_out(terminal: Terminal, action: Action, to: str, *, as_json: bool,
     """
     deployed = terminal.open()
     cloud = deployed.cloud(action, to)
-    since, facts = Stopwatch(cloud.clock), cloud.facts()
-    refused = _accepted(cloud.plan, facts, accepted)
+    caller, facts = cloud.caller(), cloud.facts()
+    since, refused = Stopwatch(cloud.clock), _accepted(cloud.plan, facts, accepted)
     if action.planned and facts.record and facts.record.run:  # its journal ends as that of the next move begins
         terminal.keep(deployed, deployed.report(facts.record.run), as_json=as_json)
     why = f"accepted: {'; '.join(reasons(refused))}" if refused else f"{action} requested"
-    hold = claim(cloud, _intent(terminal, cloud, facts, why, since, accepted=bool(refused)))
+    hold = claim(cloud, _intent(terminal, cloud, facts, why, since, caller, accepted=bool(refused)))
     console = terminal.console(as_json)
     _say(console, f"{hold.run.action} to {hold.run.target} ({hold.run.id}): {hold.run.why}")
     finished = _finish(hold, console)
@@ -573,11 +573,11 @@ def _next(hold: Hold) -> str:
     return GOES_ON if hold.run.epoch and hold.run.ended is None else DECIDED_AGAIN
 
 
-def _intent(terminal: Terminal, cloud: Cloud, facts: Facts, why: str, since: Stopwatch, *,
+def _intent(terminal: Terminal, cloud: Cloud, facts: Facts, why: str, since: Stopwatch, caller: str, *,
             accepted: bool = False) -> Intent:
     observation = facts.observation
     confirmed = observation is not None and observation.is_dead and observation.confirmed
-    return Intent(plan=cloud.plan, driver=terminal.driver, caller=cloud.caller(), why=why, facts=facts, since=since,
+    return Intent(plan=cloud.plan, driver=terminal.driver, caller=caller, why=why, facts=facts, since=since,
                   accepted=accepted, seen=cloud.clock.time(),
                   evidence=Evidence.DEAD if confirmed and not accepted else Evidence.NONE)
 

@@ -84,10 +84,9 @@ class Cloud:
         wrong: dict[str, str] = {}
         record = observation = lever = None
         database: dict[str, Any] = {}
-        cluster, instances, now = "", 0, 0.0
+        cluster, instances = "", 0
         try:
             record, observation = self.table.record(), self.table.observation(self.plan.target.region)
-            now = self.table.now
         except StoreUnavailable as error:
             wrong[Store.TABLE] = error.code
         try:
@@ -103,6 +102,7 @@ class Cloud:
         except AwsFailure as error:
             wrong["control bucket"] = str(error)
         other = self.checks.look(self.plan.other) if self.plan.action.planned else None
+        now = self.table.now if record else 0.0  # last of all: what takes long here makes the observation older
         return Facts(now=now, record=record, writer=writer_of(database), cluster=cluster, instances=instances, own=own,
                      moving=bool(database.get("FailoverState")), wrong=wrong, observation=observation, led_to=led_to,
                      lever=lever, other=other)

@@ -2,6 +2,7 @@
 import errno
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import cycle
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 
 from contract import OUTPUTS_VARIABLE
 from recovery.cli import Terminal, console_of, run
+from simulator.aurora import RdsClient
+from simulator.metrics import StsClient
 from tests.unit.recovery.calm_world import CalmWorld
 
 
@@ -56,6 +59,18 @@ class Shell:
         """Deploy another stack, and write its outputs."""
         self.world = world
         self.outputs.write_text(json.dumps({**world.outputs, **changes}), encoding="utf-8")
+
+    def slow_down(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+        """Let STS and RDS take so much longer to answer."""
+        def slowly(call: Callable[..., Any]) -> Callable[..., Any]:
+            def made(*arguments: Any, **given: Any) -> Any:
+                self.world.scheduler.suspend(seconds)
+                return call(*arguments, **given)
+
+            return made
+
+        monkeypatch.setattr(StsClient, "get_caller_identity", slowly(StsClient.get_caller_identity))
+        monkeypatch.setattr(RdsClient, "describe_db_instances", slowly(RdsClient.describe_db_instances))
 
     def type(self, line: str, **changes: Any) -> Result:
         """Run a command, in a process of its own. Its first line, that of the outputs, goes to `head`."""

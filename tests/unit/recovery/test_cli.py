@@ -461,6 +461,7 @@ def test_a_watch_on_a_terminal_shows_the_last_look_in_place(shell: Shell) -> Non
 
 def test_a_move_goes_on_where_its_progress_cannot_be_printed(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     down(shell)
+    shell.slow_down(monkeypatch, 6.0)
     monkeypatch.setattr(sys, "stdout", Unwritable())
     shell.type(f"failover --to {AWAY}")
     assert (shell.world.ended(), shell.world.aurora.writer) == ([f"failover to {AWAY}: done"], AWAY)
