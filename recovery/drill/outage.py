@@ -17,8 +17,8 @@ from recovery.stack import Site, Stack
 RESTORE = f"{COMMAND} drill restore"
 PAUSE = "the pause of the copies (AWS FIS)"
 BEGINNING, RUNNING = ("pending", "initiating"), "running"  # states of an experiment
-_KINDS: Mapping[str, Any] = {"began": float | int, "action": str, "from": str, "to": str, "ok": bool, "why": str,
-                             "broken": dict | None}
+_KINDS: Mapping[str, Any] = {"began": float | int, "to": str, "broken": dict | None}
+_UNKNOWN = {"action": "drill", "from": "unknown", "ok": False, "why": "unknown"}
 PAUSE_SECONDS, PAUSE_LOOK = 300.0, 2.0  # seconds until a pause must have begun, and between two looks
 
 
@@ -158,14 +158,15 @@ def table_of(environment: Environment, stack: Stack, site: Site) -> ControlTable
 
 
 def read_drill(table: ControlTable) -> dict[str, Any] | None:
-    """The record of the last drill in a replica; None if there is none, or one that is malformed.
+    """The record of the last drill in a replica; None if there is none, or one that does not say what was broken.
 
     Raises StoreUnavailable.
     """
     found = table.document(DRILL_KEY)
     if not isinstance(found, dict) or not all(isinstance(found.get(name), kind) for name, kind in _KINDS.items()):
         return None
-    return None if found["broken"] is not None and "region" not in found["broken"] else found
+    broken = found["broken"]
+    return None if broken is not None and "region" not in broken else {**_UNKNOWN, **found}
 
 
 class DrillRecord:

@@ -802,8 +802,7 @@ def test_a_region_that_was_not_reached_is_not_paused_and_that_is_said(shell: She
         "recovery: it is unknown whether us-east-1 has stored that: table: ConnectTimeoutError"])
     assert PAUSE_KEY in shell.world.table.views[AWAY]
     del shell.world.table.views[AWAY][RECORD_KEY], shell.world.table.views[AWAY][PAUSE_KEY]
-    result = shell.type("pause --minutes 30 --reason maintenance")
-    assert result.err[1] == "recovery: it is unknown whether us-west-2 has stored that: table: LeadershipMissing"
+    assert "us-west-2 has stored that: table: LeadershipMissing" in shell.type("pause --minutes 3 --reason x").err[1]
     assert PAUSE_KEY in shell.world.table.views[AWAY]
 
 

@@ -127,11 +127,14 @@ def test_alarms_of_a_stack_with_a_similar_name_are_left_out(world: CalmWorld, mo
 
 
 def test_a_drills_record_that_is_malformed_is_set_aside(world: CalmWorld) -> None:
-    for document in ({"action": "dance"}, [1], {**DRILL, "began": "today"}, {**DRILL, "began": EPOCH, "broken": 1}):
+    for document in ({"action": "dance"}, [1], {**DRILL, "began": "today"}, {**DRILL, "began": EPOCH, "broken": 1},
+                     {**DRILL, "began": EPOCH, "broken": {}}):
         world.table.put(WEST, DRILL_KEY, {"document": {"S": json.dumps(document)}})
         found = status_of(world)
         assert (found["drill"], found["verdict"]["paying"]) == (None, True)
-        stack(found)
+        assert "last drill: none" in stack(found)
+    world.table.put(WEST, DRILL_KEY, {"document": {"S": json.dumps({"began": EPOCH, "to": WEST, "broken": None})}})
+    assert any(line.endswith(f"drill from unknown to {WEST}: unknown") for line in stack(status_of(world)))
 
 
 def test_a_leader_that_is_no_region_of_the_stack_is_named(world: CalmWorld) -> None:
