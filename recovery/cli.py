@@ -508,7 +508,8 @@ def practise(terminal: Terminal, console: Console, deployed: OpenStack, practice
 
     def claim_and_drive(cloud: Cloud, why: str, facts: Facts | None) -> Run:
         since, caller = Stopwatch(cloud.clock), cloud.caller()
-        return drive(claim(cloud, _intent(terminal, cloud, facts or cloud.facts(), why, since, caller)), console)
+        intent = _intent(terminal, cloud, facts or cloud.facts(), why, since, caller=caller)
+        return drive(claim(cloud, intent), console)
 
     cloud = Cloud(plan=planned, environment=environment)
     return drills.Drill(cloud, targets, claim_and_drive, partial(_say, console), seconds, back, named).run()
@@ -527,10 +528,9 @@ def carry_out(terminal: Terminal, action: Action, to: str, *, as_json: bool,
     if action.planned and facts.record and facts.record.run:  # its journal ends as that of the next move begins
         terminal.keep(deployed, deployed.report(facts.record.run), as_json=as_json)
     why = f"accepted: {'; '.join(reasons(refused))}" if refused else f"{action} requested"
-    hold = claim(cloud, _intent(terminal, cloud, facts, why, since, caller, accepted=bool(refused)))
-    console = terminal.console(as_json)
-    _say(console, f"{hold.run.action} to {hold.run.target} ({hold.run.id}): {hold.run.why}")
-    finished = _finish(hold, console)
+    hold = claim(cloud, _intent(terminal, cloud, facts, why, since, caller=caller, accepted=bool(refused)))
+    _say(terminal.console(as_json), f"{hold.run.action} to {hold.run.target} ({hold.run.id}): {hold.run.why}")
+    finished = _finish(hold, terminal.console(as_json))
     try:
         cloud.notify(f"{finished.action} to {finished.target} is done", f"By {finished.driver}: {finished.why}")
         cloud.start_repair()
@@ -573,7 +573,7 @@ def _next(hold: Hold) -> str:
     return GOES_ON if hold.run.epoch and hold.run.ended is None else DECIDED_AGAIN
 
 
-def _intent(terminal: Terminal, cloud: Cloud, facts: Facts, why: str, since: Stopwatch, caller: str, *,
+def _intent(terminal: Terminal, cloud: Cloud, facts: Facts, why: str, since: Stopwatch, *, caller: str,
             accepted: bool = False) -> Intent:
     observation = facts.observation
     confirmed = observation is not None and observation.is_dead and observation.confirmed
