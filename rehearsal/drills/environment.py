@@ -33,6 +33,7 @@ from rehearsal.workload.region import RegionClient
 PAUSE = 0.1  # seconds between two looks: each is many calls
 CLIENT_TIMEOUT = 5.0  # seconds
 FAILBACKS = 3  # times that a failback is asked for
+REPAIR_PATIENCE = 5  # times the usual one: a pass reads the payments of all drills before this one
 COMMAND_TIMEOUT = 120.0  # seconds
 
 
@@ -173,10 +174,11 @@ class DrillEnvironment:
             f"AWS_LAMBDA_FUNCTION_NAME={self.stack.site(region).controller_function_name}", f"AWS_REGION={region}",
             f"AWS_ENDPOINT_URL={self.rehearsed.proxies.url(region)}"}
 
-    def wait(self, check: Callable[[], object], what: str) -> None:
-        """Wait until something is true. Raises CheckFailed, with what the controllers see."""
+    def wait(self, check: Callable[[], object], what: str, times: int = 1) -> None:
+        """Wait until something is true, for `times` as long as usual. Raises CheckFailed, with what controllers see."""
         try:
-            polling.wait_until(check, what, self.patience, failures=FAILURES, pause=PAUSE, clock=self.clock)
+            polling.wait_until(
+                check, what, times * self.patience, failures=FAILURES, pause=PAUSE, clock=self.clock)
         except FAILURES as error:
             errors = dict.fromkeys(str(each) for task in self.tasks for each in task.errors)
             raise CheckFailed("; ".join([str(error), *self.observer.summary(), *errors])) from None
@@ -219,7 +221,7 @@ class DrillEnvironment:
             expect(result.code, 0, f"recovery {result.words}: {result.text}")
         # What was copied only after the heal is repaired by the next pass, not by the one that followed the move.
         for region in self.observer.regions.values():
-            self.wait(partial(self._repaired, region), f"the repair of {region.name} has passed")
+            self.wait(partial(self._repaired, region), f"the repair of {region.name} has passed", REPAIR_PATIENCE)
         self._until_in_order()
 
     @staticmethod

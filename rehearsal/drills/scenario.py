@@ -41,7 +41,7 @@ class ScenarioCheck(ScenarioModel):
 class Expectation(ScenarioModel):
     """What must hold at the end of a drill.
 
-    moves: how often a controller moves everything to the other region by itself.
+    moves: how often a controller moves everything to the other region by itself; to align moves nothing.
     active: which region leads.
     lost: `nothing` may be lost; or by `lag` what was acknowledged within the shortest lag before the outage.
     refused: how many payments, at least, the region refuses that no longer leads; a strong table accepts none there.

@@ -36,7 +36,8 @@ def judge(recording: Recording, expected: Expectation, stack: Stack, after: Stor
     after: what the stores hold of the region that takes payments. active, writer: the region that leads, and that of
     the database's writer. calls: all that were made during the drill.
     """
-    automatic = [run.what for run in recording.runs.values() if run.driver.startswith("controller")]
+    automatic = [run.what for run in recording.runs.values()
+                 if run.driver.startswith("controller") and run.action != Action.ALIGN]
     recording.check(f"moves by itself: {expected.moves}", len(automatic) == expected.moves,
                     ", ".join(automatic) or "none")
     wanted = recording.active if expected.active == "active" else recording.standby

@@ -45,14 +45,23 @@ def looks(run: ScenarioContext, count: Count) -> None:
 
 
 @action("wait")
-def wait(run: ScenarioContext, what: Literal["moved", "notified", "recovered"], *, of: str = "") -> None:
-    """Wait until the standby has `moved` everything to itself, people are `notified`, or clients have `recovered`.
+def wait(run: ScenarioContext, what: Literal["aligned", "moved", "notified", "recovered"], *, of: str = "") -> None:
+    """Wait for an event.
+
+    The writer's region leads (`aligned`), the standby has `moved` everything to itself, people are `notified`, or
+    clients have `recovered`.
 
     of: a part of what people must be notified of.
     """
-    checks = {"moved": lambda: record_run(run, run.standby.name), "notified": lambda: record_notice(run, of),
-              "recovered": lambda: has_recovered(run)}
+    checks = {"aligned": lambda: is_aligned(run), "moved": lambda: record_run(run, run.standby.name),
+              "notified": lambda: record_notice(run, of), "recovered": lambda: has_recovered(run)}
     run.environment.wait(checks[what], what)
+
+
+def is_aligned(run: ScenarioContext) -> bool:
+    """Whether the record of each region says that the writer's region leads."""
+    observer = run.environment.observer
+    return {observer.record(region).region for region in observer.regions} == {run.stack.database.writer}
 
 
 def record_run(run: ScenarioContext, region: str) -> bool:

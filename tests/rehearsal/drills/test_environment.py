@@ -174,8 +174,8 @@ def test_each_region_repairs_its_stores_after_the_way_back(world: World, environ
 
 
 def test_a_repair_that_does_not_pass_is_an_error(world: World, environment: DrillEnvironment) -> None:
-    world.repairs = ["table: timeout"] * 99
-    with pytest.raises(CheckFailed, match=f"^waited 0.5 s for: the repair of {EAST} has passed"):
+    world.repairs = ["table: timeout"] * 999
+    with pytest.raises(CheckFailed, match=f"^waited 2.5 s for: the repair of {EAST} has passed"):
         environment.restore()
 
 

@@ -56,6 +56,7 @@ def judged(found: Recording, *, after: Sequence[str] = (), stack: Stack = STACK,
 
 @pytest.mark.parametrize(("runs", "ok", "detail"), [
     ([run()], True, f"failover to {WEST}"), ([], False, "none"), ([run("operator")], False, "none"),
+    ([run(action="align")], False, "none"),
     ([run(), run("controller in us-east-1")], False, f"failover to {WEST}, failover to {WEST}")])
 def test_moves_by_command_are_no_moves_by_itself(runs: list[Run], ok: bool, detail: str) -> None:
     assert judged(recorded([], *runs), moves=1)["moves by itself: 1"] == (ok, detail)

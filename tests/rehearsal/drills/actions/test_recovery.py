@@ -32,7 +32,10 @@ class FakeEnvironment:
         self.answers: list[tuple[int, str]] = []
         self.begun: list[str] = []
         self.signals: list[int] = []
-        self.observer = SimpleNamespace(run=self.runs.get, observation=self._observation)
+        self.leaders = {EAST: EAST, WEST: EAST}
+        self.observer = SimpleNamespace(
+            run=self.runs.get, observation=self._observation, regions=self.leaders,
+            record=lambda region: SimpleNamespace(region=self.leaders[region]))
 
     def _observation(self, region: str) -> Observation | None:
         return Observation(region=region, at=0, notified=self.told[region]) if region in self.told else None
@@ -93,6 +96,17 @@ def test_a_move_counts_once_it_is_done_and_not_that_of_an_earlier_drill(  # pyli
         with pytest.raises(CheckFailed, match=r"^waited for: moved$"):
             act(run, wait="moved")
     assert [*run.recording.runs] == ["r"] * ok
+
+
+@pytest.mark.parametrize(("east", "west", "ok"), [(WEST, WEST, False), (EAST, WEST, False), (EAST, EAST, True)])
+def test_both_records_must_say_that_the_writers_region_leads(
+        run: ScenarioContext, environment: FakeEnvironment, east: str, west: str, ok: bool) -> None:
+    environment.leaders |= {EAST: east, WEST: west}
+    if ok:
+        act(run, wait="aligned")
+    else:
+        with pytest.raises(CheckFailed, match=r"^waited for: aligned$"):
+            act(run, wait="aligned")
 
 
 @pytest.mark.parametrize(("told", "ok"), [

@@ -46,7 +46,7 @@ def test_an_action_is_shown_as_the_file_gives_it(given: dict[str, Any], text: st
     ({"kill": "nobody"}, ".kill = 'nobody': must be"),
     ({"lag": {"disk": 1}}, ".lag.disk = 1: is not a key that belongs there"),
     ({"lag_back": {"table": -1}}, ".lag_back.table"), ({"lag": 3}, ".lag = 3: must be a valid dictionary"),
-    ({"wait": "long"}, ".wait = 'long': must be 'moved', 'notified' or 'recovered'"),
+    ({"wait": "long"}, ".wait = 'long': must be 'aligned', 'moved', 'notified' or 'recovered'"),
     ({"looks": 1.5}, ".looks = 1.5: must be a valid integer"), ({"looks": True}, ".looks = True: must be"),
     ({"post": "x", "count": -1}, ".count = -1: must be greater than or equal to 0"),
     ({"post": "x", "status": 600}, ".status.constrained-int = 600: must be less"),
