@@ -1,13 +1,12 @@
 """`python -m simulator`: hunt with every core, replay a seed, play a fixed set as a gate, or find every mutant."""
-import os
 import time
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from typing import Annotated
 
 import typer
 
 from simulator import mutants
-from simulator.hunt import FIXED, LONG, HuntFindings, describe, fixed_set, hunt, shortest
+from simulator.hunt import FIXED, LONG, HuntFindings, describe, fixed_set, hunt, shortest, workers
 from simulator.known import Known, load
 from simulator.mixes import MIXES
 from simulator.run import draw, play, shrink
@@ -72,12 +71,12 @@ def main(
     if seed >= 0:
         raise typer.Exit(replay(seed, mix, smaller=smaller))
     if broken:
-        with ProcessPoolExecutor(os.cpu_count()) as pool:
+        with workers() as pool:
             raise typer.Exit(prove_mutants(pool, search=search))
     known, start = load(), first if first >= 0 else int(time.time()) % 10_000_000 * 1000
     gate = fixed or long
     jobs = fixed_set(known, LONG if long else FIXED) if gate else [(start + number, mix) for number in range(seeds)]
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    with workers() as pool:
         code = report(hunt(jobs, pool), known, pool, gate=gate, proof=long)
     raise typer.Exit(code)
 

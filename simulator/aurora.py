@@ -5,10 +5,10 @@ has; the old writer is fenced where it can be reached, which may take too long, 
 region does: what it alone had is gone. A switchover waits until the standby has everything, and may complete late.
 What RDS says of a region that it cannot reach, and of a cluster that changes its role, the seed draws.
 """
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -35,12 +35,13 @@ class Books:
     postings: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     epoch: int = 0
     sequence: int = 0
+    marks: dict[str, int] = field(default_factory=dict)
+    keys: list[str] = field(default_factory=list)
+    """Of the payments' receipts, in order."""
 
     def copy(self) -> "Books":
         """Another one with the same content."""
-        return Books(dict(self.postings), self.epoch, self.sequence, dict(self.marks))
-
-    marks: dict[str, int] = field(default_factory=dict)
+        return Books(dict(self.postings), self.epoch, self.sequence, dict(self.marks), list(self.keys))
 
     def write(self, values: dict[str, Any]) -> Any:
         """What `ledger.post_payment` or, of values without a payment, `ledger.post_mark` does, and returns."""
@@ -68,6 +69,7 @@ class Books:
         self.epoch = values["epoch"]
         if found is None:
             self.sequence += 1
+            insort(self.keys, f"{values['payment_id']}.json")
             self.postings[values["payment_id"]] = found = (
                 self.sequence, *(values[key] for key in ("payment_id", "payer", "payee", "amount", "currency",
                                                          "fingerprint", "epoch", "created_at")))
@@ -259,9 +261,8 @@ class LedgerSession:
         def serve() -> bool:
             return reader or aurora.accepting[region]
 
-        with _driver():
-            if not aurora.network.call(NetworkCall(caller, region, "postgres", "connect", CONNECT), serve):
-                raise OSError("no route to host")
+        if not _answer(aurora, NetworkCall(caller, region, "postgres", "connect", CONNECT), serve):
+            raise OSError("no route to host")
         return cls(aurora, caller, region)
 
     def prepare(self, sql: str) -> "LedgerSession":
@@ -278,19 +279,19 @@ class LedgerSession:
             books = self._aurora.books[self._region]
             if sql == ledger.STATE:
                 return [[books.epoch, dict(books.marks) or None]]
-            return list(map(list, _select(sql, books.postings, values)))
+            return list(map(list, _select(sql, books, values)))
 
-        with _driver():
-            rows: list[list[Any]] = self._aurora.network.call(
-                NetworkCall(self._caller, self._region, "postgres", "query", STATEMENT), serve)
+        rows: list[list[Any]] = _answer(
+            self._aurora, NetworkCall(self._caller, self._region, "postgres", "query", STATEMENT), serve)
         return rows
 
     def close(self) -> None:
         """End it."""
 
 
-def _select(sql: str, postings: dict[str, tuple[Any, ...]], values: dict[str, Any]) -> Iterable[Sequence[Any]]:
+def _select(sql: str, books: Books, values: dict[str, Any]) -> Iterable[Sequence[Any]]:
     """The rows of one of the product's queries for postings."""
+    postings = books.postings
     match sql:
         case ledger.FIND:
             return [postings[each] for each in (values["payment_id"],) if each in postings]
@@ -300,9 +301,8 @@ def _select(sql: str, postings: dict[str, tuple[Any, ...]], values: dict[str, An
             return list(islice((row for row in reversed(postings.values()) if row[0] < values["before"]),
                                values["page"]))
         case ledger.IN_ORDER:
-            keys = sorted(f"{key}.json" for key in postings)
-            first = bisect_right(keys, values["after"])
-            return [postings[key.removesuffix(".json")] for key in keys[first:first + values["page"]]]
+            first = bisect_right(books.keys, values["after"])
+            return [postings[key.removesuffix(".json")] for key in books.keys[first:first + values["page"]]]
         case _:
             raise AssertionError(sql)
 
@@ -380,11 +380,10 @@ class RdsClient(AwsClient[SimulatedAurora]):
         return attempt()
 
 
-@contextmanager
-def _driver() -> Iterator[None]:
-    """What the driver raises where there is no answer."""
+def _answer(aurora: SimulatedAurora, call: NetworkCall, serve: Callable[[], Any]) -> Any:
+    """What a call gives, or what the driver raises where there is no answer."""
     try:
-        yield
+        return aurora.network.call(call, serve)
     except Unanswered as error:
         raise TimeoutError("no answer") from error
     except Unavailable as error:

@@ -1,5 +1,6 @@
 """What the simulated clients of AWS share: how a call is made, and the errors of boto3."""
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
@@ -43,13 +44,15 @@ class AwsClient(Generic[P]):
 
     def _call(self, operation: str, serve: Callable[[], Any], resource: str = "", *, record: bool = False) -> Reply:
         """What the service answers, or what boto3 raises. `resource` is what the call may be denied for."""
-        def permitted() -> Any:
-            if self._part.network.denied:
-                self._permit(operation, resource)
-            return serve()
-
-        found: Reply = self._answered(self._part.network.call, self._network_call(operation, record=record), permitted)
+        found: Reply = self._answered(self._part.network.call, self._network_call(operation, record=record),
+                                      partial(self._serve, operation, resource, serve))
         return found
+
+    def _serve(self, operation: str, resource: str, serve: Callable[[], Any]) -> Any:
+        """What the service answers, or raises, once a call is there."""
+        if self._part.network.denied:
+            self._permit(operation, resource)
+        return serve()
 
     def _permit(self, operation: str, resource: str = "") -> None:
         if (self._region, operation, resource) in self._part.network.denied:

@@ -66,7 +66,7 @@ class Client:
         """Send an acknowledged request again: it must get its first answer. Or another one under its id."""
         world, payment_id = self._world, payment["payment_id"]
         region = self._draw.choice(world.regions) if self._draw.random() < ELSEWHERE else self._resolver.region()
-        known = world.stores_with(region, payment_id)
+        known = world.keeps(region, payment_id)
         other = self._draw.random() < world.options.reuse
         status, body, _ = self._send({**payment, "amount": payment["amount"] + 1} if other else payment, region)
         first = world.acknowledged[payment_id].body
@@ -83,7 +83,8 @@ class Client:
     def _send(self, payment: dict[str, Any], region: str = "") -> tuple[int, dict[str, Any], str]:
         region = region or self._resolver.region()
         try:
-            return *self._world.gateway.request(self._process, region, "POST", "/payment", body=json.dumps(payment),
-                                                patience=PATIENCE), region
+            status, text = self._world.gateway.request(self._process, region, "POST", "/payment",
+                                                       body=json.dumps(payment), patience=PATIENCE)
         except Unanswered:
             return 0, {}, region
+        return status, json.loads(text), region

@@ -201,19 +201,16 @@ class DynamoClient(AwsClient[Table]):
         if needed and self._part.strong and not self._part.quorum(self._region):
             raise failure(operation, "InternalServerError", 500)
 
-    def _call(self, operation: str, serve: Callable[[], Any], resource: str = "", *, record: bool = False) -> Item:
-        def dated() -> Item:
-            """The answer, or the error, with the time at which it was given."""
-            headers = {"date": _date(int(EPOCH + self._part.network.scheduler.now))}
-            try:
-                found: Item = serve()
-            except ClientError as error:
-                error.response["ResponseMetadata"]["HTTPHeaders"] = headers
-                raise
-            found["ResponseMetadata"] = {"HTTPHeaders": headers}
-            return found
-
-        return super()._call(operation, dated, resource, record=record)
+    def _serve(self, operation: str, resource: str, serve: Callable[[], Any]) -> Item:
+        """The answer, or the error, with the time at which it was given."""
+        headers = {"date": _date(int(EPOCH + self._part.network.scheduler.now))}
+        try:
+            found: Item = super()._serve(operation, resource, serve)
+        except ClientError as error:
+            error.response["ResponseMetadata"]["HTTPHeaders"] = headers
+            raise
+        found["ResponseMetadata"] = {"HTTPHeaders": headers}
+        return found
 
 
 @cache

@@ -19,7 +19,7 @@ MINUTE = 60.0
 STANDS_STILL = 0.5  # the part of the environments whose monotonic clock stands still while they are frozen
 THROTTLED = 0.95  # the part of the keyless requests that a flooded region answers with 429
 EVENT_AGE = 60.0  # seconds for which a start that is throttled is tried again, as `lib` sets it
-SAMPLE_SECONDS = 0.01  # between two looks at the memory of a function that has a limit
+SAMPLE_SECONDS = 0.02  # between two looks at the memory of a function that has a limit
 SEGMENT = "secret"  # of the paths that health checks ask
 HEALTH, LEVER = (f"/{SEGMENT}{path}" for path in (HEALTH_PATH, LEVER_PATH))
 ROUTES = frozenset({"/payment", "/payment/{payment_id}", HEALTH, LEVER})
@@ -215,26 +215,26 @@ class Gateway:
         self.down: set[str] = set()
 
     def request(self, caller: Process, region: str, method: str, path: str, *, body: str | None = None,
-                patience: float, connect: float = 1.0) -> tuple[int, dict[str, Any]]:
-        """Status and JSON body. Raises NoAnswer."""
+                patience: float, connect: float = 1.0) -> tuple[int, str]:
+        """Status and body, which is JSON. Raises Unanswered."""
         event = _proxy_event(method, path, body)
         resource = event["resource"]
 
         def answered(answer: Answer, found: Any, error: BaseException | None) -> None:
             if error is None:
-                answer((found["statusCode"], json.loads(found["body"])), None)
+                answer((found["statusCode"], found["body"]), None)
             else:
                 # What Lambda throttles is an internal error of API Gateway's.
-                answer((500 if isinstance(error, Unavailable) else 502, {}), None)
+                answer((500 if isinstance(error, Unavailable) else 502, "{}"), None)
 
         def arrive(answer: Answer) -> None:
             if region in self.down:
-                answer((503, {"message": "Service Unavailable"}), None)
+                answer((503, '{"message": "Service Unavailable"}'), None)
             elif (region in self.flooded and resource in (HEALTH, LEVER)
                   and self._network.scheduler.random.random() < THROTTLED):
-                answer((429, {"message": "Too Many Requests"}), None)
+                answer((429, '{"message": "Too Many Requests"}'), None)
             elif resource not in ROUTES:
-                answer((403, {"message": "Missing Authentication Token"}), None)
+                answer((403, '{"message": "Missing Authentication Token"}'), None)
             elif resource == LEVER:
                 answer(self._lever(region), None)
             else:
@@ -242,16 +242,16 @@ class Gateway:
 
         call = NetworkCall(caller, region, "execute-api", f"{method} {resource}", patience, connect)
         try:
-            found: tuple[int, dict[str, Any]] = self._network.request(call, arrive)
+            found: tuple[int, str] = self._network.request(call, arrive)
         except Unavailable as error:
-            return (429 if error.throttled else 503), {}
+            return (429 if error.throttled else 503), "{}"
         return found
 
-    def _lever(self, region: str) -> tuple[int, dict[str, Any]]:
+    def _lever(self, region: str) -> tuple[int, str]:
         if (region, "s3") in self._network.refusing:
-            return 500, {"message": "Internal server error"}
+            return 500, '{"message": "Internal server error"}'
         pulled = self._pulled(region)
-        return 200 if pulled else 404, {"takeover": pulled}
+        return 200 if pulled else 404, json.dumps({"takeover": pulled})
 
 
 def _proxy_event(method: str, path: str, body: str | None) -> dict[str, Any]:

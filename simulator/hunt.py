@@ -1,4 +1,5 @@
 """Many histories on every core, and what came of them together."""
+import gc
 import os
 import time
 from collections import Counter
@@ -18,6 +19,11 @@ MENDED: frozenset[Job] = frozenset({
     (2001, "two-people"), (5, "flooded"), (12, "restored"), (22, "late-receipts"), (15, "swarm"), (11, "cannot-write"),
     (26, "heals"), (13, "opposite-failovers"), (16, "way-cut-then-lost"), (39, "way-cut-then-lost")})
 """Histories that broke a rule before it was mended, in every fixed set."""
+
+
+def workers() -> ProcessPoolExecutor:
+    """A process for each core. What is there before the first history is never collected, so nobody searches it."""
+    return ProcessPoolExecutor(os.cpu_count(), initializer=gc.freeze)
 
 
 def fixed_set(known: Iterable[Known], seeds: int) -> list[Job]:
@@ -93,7 +99,7 @@ def hunt(jobs: Sequence[Job], pool: Executor | None = None) -> HuntFindings:
     """Play all of them, on every core."""
     findings, began = HuntFindings(), time.monotonic()
     if pool is None:
-        with ProcessPoolExecutor(os.cpu_count()) as own:
+        with workers() as own:
             return hunt(jobs, own)
     for result in pool.map(history, jobs, chunksize=max(1, min(8, len(jobs) // 50))):
         findings.add(result)

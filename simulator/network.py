@@ -95,6 +95,9 @@ class SimulatedNetwork:
     shunned: Callable[[NetworkCall], None] = lambda _: None
     """Called with each call to a region that its caller shuns."""
 
+    def __post_init__(self) -> None:
+        self._draw = self.scheduler.random.random
+
     @property
     def calm(self) -> bool:
         """Whether every call is answered at once."""
@@ -113,7 +116,7 @@ class SimulatedNetwork:
     def call(self, call: NetworkCall, serve: Callable[[], Any]) -> Any:
         """What `serve` gives at the moment at which the call arrives.
 
-        Raises NoAnswer within `connect` seconds if nobody is reached, and within `patience` if no answer comes.
+        Raises Unanswered within `connect` seconds if nobody is reached, and within `patience` if no answer comes.
         """
         began = self.scheduler.now
         fate, delay = self._leave(call)
@@ -176,10 +179,10 @@ class SimulatedNetwork:
 
     def latency(self, source: str, target: str) -> float:
         """Seconds that a packet takes."""
-        return (HERE if source == target else AWAY) * (0.5 + 1.5 * self.scheduler.random.random())
+        return (HERE if source == target else AWAY) * (0.5 + 1.5 * self._draw())
 
     def _leave(self, call: NetworkCall) -> tuple[str, float]:
-        """The call's fate, and seconds until it arrives. Raises NoAnswer and Unavailable if it never does."""
+        """The call's fate, and seconds until it arrives. Raises Unanswered and Unavailable if it never does."""
         caller, region = call.caller, call.region
         caller.calls += 1
         if caller.shuns == region:

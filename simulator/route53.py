@@ -12,7 +12,7 @@ HEALTHY_SHARE = 0.18
 PATIENCE = 2.0  # seconds
 
 Ask = Callable[[Process, str, str, float], int]
-"""The status that a checker gets from a region's API for a path, within so many seconds. Raises NoAnswer."""
+"""The status that a checker gets from a region's API for a path, within so many seconds. Raises Unanswered."""
 
 
 @dataclass

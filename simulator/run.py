@@ -121,7 +121,7 @@ def audit(world: World) -> None:
         old = world.scheduler.now - QUIET / 2
         payer.acknowledged = [key for key, each in world.acknowledged.items() if each.at < old]
 
-        lost = sum(not world.stores_with(able[0], key) for key in payer.acknowledged)
+        lost = sum(not world.keeps(able[0], key) for key in payer.acknowledged)
 
         def count() -> None:
             counted = payer.lost(world.stack.site(able[0]))

@@ -1,5 +1,5 @@
 """S3 as the product sees it: versions, delete markers, conditional puts, and unordered copies between two buckets."""
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -36,11 +36,14 @@ class Buckets:
     lag: Callable[[], float] = lambda: 1.0
     stalled: set[tuple[str, str]] = field(default_factory=set)
     objects: dict[str, dict[str, list[StoredVersion]]] = field(default_factory=dict)
+    keys: dict[str, list[str]] = field(default_factory=dict)
+    """The keys of each bucket's objects, in order."""
     _waiting: list[tuple[str, str, StoredVersion]] = field(default_factory=list)
     _number: int = 0
 
     def __post_init__(self) -> None:
         self.objects = {bucket: {} for bucket in self.regions}
+        self.keys = {bucket: [] for bucket in self.regions}
 
     def newest(self, bucket: str, key: str) -> bytes | None:
         """What a GET finds."""
@@ -51,10 +54,17 @@ class Buckets:
         """Add a version, and begin to copy it."""
         self._number += 1
         version = StoredVersion(self._number, self.network.scheduler.now, body)
-        self.objects[bucket].setdefault(key, []).append(version)
+        self._versions(bucket, key).append(version)
         target = self.copied.get(bucket)
         if target and key.startswith(RECEIPTS_PREFIX):
             self._copy(bucket, key, version)
+
+    def _versions(self, bucket: str, key: str) -> list[StoredVersion]:
+        """The versions of an object, which may be new."""
+        if key not in self.objects[bucket]:
+            self.objects[bucket][key] = []
+            insort(self.keys[bucket], key)
+        return self.objects[bucket][key]
 
     def _copy(self, bucket: str, key: str, version: StoredVersion) -> None:
         target = self.copied[bucket]
@@ -65,7 +75,7 @@ class Buckets:
             if way in self.stalled or not (read or self.network.reaches(*way)):
                 self._waiting.append((bucket, key, version))
                 return
-            versions = self.objects[target].setdefault(key, [])
+            versions = self._versions(target, key)
             if version not in versions:
                 versions.append(version)
                 versions.sort(key=lambda each: (each.at, each.number))
@@ -136,8 +146,8 @@ class S3Client(AwsClient[Buckets]):
                              VersionIdMarker: str = "", **_: Any) -> dict[str, Any]:  # noqa: N803
         """ListObjectVersions, newest first of each key."""
         def serve() -> dict[str, Any]:
-            objects, marker = self._part.objects[Bucket], (KeyMarker, -int(VersionIdMarker or 0))
-            keys = sorted(objects)
+            objects, keys = self._part.objects[Bucket], self._part.keys[Bucket]
+            marker = KeyMarker, -int(VersionIdMarker or 0)
             first = bisect_left(keys, max(KeyMarker, Prefix))
             rows = [(key, version, version is objects[key][-1])
                     for key in takewhile(lambda key: key.startswith(Prefix), keys[first:first + PAGE + 2])

@@ -139,16 +139,16 @@ class Scheduler:
         self._hub = getcurrent()
         self._until = 0.0
         self._queue: list[tuple[float, float, int, Any, int]] = []  # ends with what happens, and the wait of a task
-        self._numbers = count()
+        self._draw, self._number = self.random.random, count().__next__
         self._tasks: set[Task] = set()  # a greenlet that is collected would run its cleanup
 
     def at(self, seconds: float, event: Callable[[], object]) -> None:
         """Let an event happen so many seconds from now; it must not wait."""
-        heappush(self._queue, (self.now + seconds, self.random.random(), next(self._numbers), event, EVENT))
+        heappush(self._queue, (self.now + seconds, self._draw(), self._number(), event, EVENT))
 
     def wake(self, task: Task, number: int, seconds: float) -> None:
         """Let a task go on after so many seconds, if it is still in that wait then, and its process lives."""
-        heappush(self._queue, (self.now + seconds, self.random.random(), next(self._numbers), task, number))
+        heappush(self._queue, (self.now + seconds, self._draw(), self._number(), task, number))
 
     def spawn(self, process: Process, work: Callable[[], object], after: float = 0.0) -> Signal:
         """Start a task of a process; the signal carries what it returns, or the exception that it raised."""
@@ -208,9 +208,9 @@ class Scheduler:
 
     def _pass_time(self, waiting: Task | None) -> None:
         """Let happen what comes next, in a task that waits until it is woken, or in the hub until the time is over."""
-        # No local variable refers to the queue: it would count as memory of the process (`memory`).
-        while self._queue and self._queue[0][0] <= self._until:
-            self.now, _, _, what, number = heappop(self._queue)
+        queue = self._queue
+        while queue and queue[0][0] <= self._until:
+            self.now, _, _, what, number = heappop(queue)
             if number == EVENT:
                 try:
                     what()

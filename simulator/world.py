@@ -48,7 +48,7 @@ SILENT = logging.Logger("silent", logging.CRITICAL)  # noqa: LOG001  # it has no
 REGIONS = ("us-east-1", "us-west-2")
 TABLE, GLOBAL = "payment-transactions-sim", "tapstack-sim"
 PAYMENTS, RECONCILE, CONTROLLER = "tapstack-payments-sim", "tapstack-reconcile-sim", "tapstack-controller-sim"
-MEMORY, ANSWER = 800_000, 4_000  # bytes that a limited repair may hold, and answer: those of some 250 payments
+MEMORY, ANSWER = 520_000, 4_000  # bytes that a limited repair may hold, and answer: those of some 250 payments
 LEDGER_PAGE = 20  # postings that the repair reads at once where its memory is limited
 RECORDS = {RECORD_KEY: "run", OBSERVATION_PREFIX.rstrip(":"): "document"}
 """Attributes with a JSON document, by what the keys of their items begin with."""
@@ -320,12 +320,12 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
         host, _, path = url.removeprefix("https://").partition("/")
         region = next((each for each in REGIONS if host.startswith(each)), "") or self.route53.leads_to()
         try:
-            status, found = self.gateway.request(
+            status, text = self.gateway.request(
                 process, region, method, f"/{path}", body=body.decode() if body else None, patience=timeout,
                 connect=min(timeout, 1.0))
         except Unanswered:
             return 0, b""
-        return status, json.dumps(found).encode()
+        return status, text.encode()
 
     def _check(self, checker: Process, region: str, path: str, patience: float) -> int:
         return self.gateway.request(checker, region, "GET", path, patience=patience)[0]
@@ -348,6 +348,13 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
                 Store.LEDGER: self.aurora.books[region].answer(payment_id),
                 Store.RECEIPTS: parse_receipt(receipt).answer() if receipt else None}
         return {store: answer for store, answer in kept.items() if answer}
+
+    def keeps(self, region: str, payment_id: str) -> bool:
+        """Whether any store of a region has a payment."""
+        item = self.table.item(region, payment_id)
+        return (item is not None and item.get("status") == SETTLED) or (
+            payment_id in self.aurora.books[region].postings) or self.buckets.newest(
+                self.receipts[region], f"{RECEIPTS_PREFIX}{payment_id}.json") is not None
 
     def leader(self, region: str) -> tuple[str, int]:
         """Who leads and under which epoch, as a region's replica says."""
@@ -440,7 +447,7 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
         leader, run = record.region, record.run
         other = self.other(leader)
         missing = [each for each in self.acknowledged.values()
-                   if each.payment_id not in self.given_up and not self.stores_with(leader, each.payment_id)]
+                   if each.payment_id not in self.given_up and not self.keeps(leader, each.payment_id)]
         oldest = min((each.at for each in missing), default=0.0)
         failover = run is not None and run.action == "failover"
         begun = next((event.who for event in self.history.of("runs") if run and event.facts["run"] == run.id), "")
