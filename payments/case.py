@@ -8,7 +8,7 @@ from typing import Any
 from contract import Store
 from payments.errors import StoreUnavailable
 from payments.payment import Record
-from payments.stores import AwsResponse, record_of
+from payments.stores import AwsResponse, is_foreign, record_of
 
 
 class Wrong(StrEnum):
@@ -49,9 +49,11 @@ class Case:
 
         A receipt with another creation time than the ledger's comes from a posting that the ledger has lost, so its
         time counts; but what table and ledger agree on has been answered, and a receipt that arrives later changes
-        nothing. Times are not compared, since clocks differ. None if nothing can be read, or if the ledger's posting is
-        malformed, since nobody can change it.
+        nothing. Times are not compared, since clocks differ. None if nothing can be read, if the ledger's posting is
+        malformed, since nobody can change it, or if another release has given the item a status of its own.
         """
+        if self.item and is_foreign(self.item):
+            return None
         if self.posting and self.record and self.record.settled and self.record.agrees(self.posting):
             return self.posting
         receipts = [each for each in self.receipts if each]

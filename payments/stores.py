@@ -31,6 +31,7 @@ _TRY_AGAIN = frozenset({
 CONDITION_FAILED = "ConditionalCheckFailedException"
 IS_NEW = f"attribute_not_exists({KEY_ATTRIBUTE})"
 _DECIDING = ("fingerprint", "epoch", "status")  # attributes by which an item is still the one that was found
+_IS_SETTLED = {"SETTLED": True, "PENDING": False}
 BATCH = 100
 """The most items that one call of DynamoDB reads by their keys."""
 
@@ -269,12 +270,17 @@ def item_of(record: Record) -> AwsResponse:
             **{name: {"S": text} for name, text in texts.items()}}
 
 
+def is_foreign(item: AwsResponse) -> bool:
+    """Whether an item has a status of another release, so that nobody here knows what became of the payment."""
+    return item.get("status", {}).get("S", "PENDING") not in _IS_SETTLED
+
+
 def record_of(item: AwsResponse) -> Record:
     """The record that an item holds. Raises StoreUnavailable if it is malformed."""
     try:
         payment = Payment(amount=int(item["amount"]["N"]),
                           **{name: item[name]["S"] for name in ("payment_id", "currency", "payer", "payee")})
         return Record(payment=payment, fingerprint=item["fingerprint"]["S"], created_at=item["created_at"]["S"],
-                      epoch=int(item["epoch"]["N"]), settled=item["status"]["S"] == "SETTLED")
+                      epoch=int(item["epoch"]["N"]), settled=_IS_SETTLED[item["status"]["S"]])
     except (KeyError, TypeError, ValueError):
         raise StoreUnavailable(Store.TABLE, "ItemMalformed") from None

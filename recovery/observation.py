@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from http import HTTPStatus
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
@@ -79,8 +80,8 @@ class PublicChecks:
         """The secret segment of the path, the same for both regions. Raises AwsFailure."""
         client = self.environment.clients("s3", self.keeper.region)
         with aws_failures("path of the health checks"):
-            return self._in_time(lambda: str(client.get_object(
-                Bucket=self.keeper.control_bucket, Key=CHECK_PATH_KEY)["Body"].read().decode()))
+            return self._in_time(lambda: quote(client.get_object(
+                Bucket=self.keeper.control_bucket, Key=CHECK_PATH_KEY)["Body"].read(), safe=""))
 
     def look(self, site: Site) -> ProbeResult:
         """Liveness of a region by its public API, and readiness by its payments function. Calls it. Never raises."""

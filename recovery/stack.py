@@ -1,4 +1,5 @@
 """The deployed stack as recovery sees it: its outputs, checked once and typed."""
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -33,11 +34,15 @@ class Stack(StackOutputs):
     def of(cls, outputs: Mapping[str, Any]) -> "Stack":
         """From the stack's flat outputs, of which it needs RECOVERY_OUTPUTS.
 
-        Raises StackError, which names the first output that is missing or of another type.
+        Raises StackError, which names the first output that is missing, of another type, or of another region.
         """
         known = {key: _value(outputs, key, least) for key, least in RECOVERY_OUTPUTS.items()}
         keys = [each.name for each in fields(RegionOutputs)]
         primary, standby = (Site(role=role, **{key: known[f"{role}_{key}"] for key in keys}) for role in ROLES)
+        for site in (primary, standby):
+            if not re.match(rf"arn:[^:]+:rds:{re.escape(site.region)}:\d+:cluster:", site.cluster_arn):
+                raise StackError(
+                    f"{site.role}_cluster_arn = {site.cluster_arn!r}: must be a cluster's in {site.region}")
         return cls(sites=(primary, standby), **{each.name: known[each.name] for each in fields(StackOutputs)})
 
     @property

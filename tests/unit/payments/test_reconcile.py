@@ -129,6 +129,19 @@ def test_a_start_ends_in_time_where_all_is_lost_and_calls_take_long(lost: str) -
     assert len(lines(region)) == 300
 
 
+@pytest.mark.parametrize("lost", [lose_posting, lambda _: None])
+def test_a_status_of_another_release_is_left_alone_and_named(lost: Callable[[Region], None]) -> None:
+    region = Region()
+    region.pay(PAYMENT)
+    region.dynamodb.items["pay-1"]["status"] = {"S": "CANCELLED"}
+    lost(region)
+    before = everything(region)
+    assert (region.pay(PAYMENT)[0], region.look()[0]) == (503, 503)
+    assert counts(run(region)) == {"malformed": 1, "set aside": 1}
+    assert everything(region) == before
+    assert {line["payment_id"] for line in lines(region)} == {"pay-1"}
+
+
 def test_a_receipt_whose_key_begins_as_that_of_a_payment_is_another_payments() -> None:
     # S3 lists by the beginning of a key: receipts/abc.json also finds receipts/abc.json-1.json, json-1 of client abc.
     region = Region()

@@ -151,6 +151,16 @@ def test_the_path_of_the_health_checks_is_read_once_and_again_after_it_has_chang
     assert (looks(2), reads()) == ([True] * 2, 3)
 
 
+@pytest.mark.parametrize(("text", "path"), [(b"a path\n", "a%20path%0A"), (b"\xff", "%FF")])
+def test_a_malformed_path_of_the_health_checks_is_asked_all_the_same(
+        world: CalmWorld, text: bytes, path: str) -> None:
+    # No request can be sent to what is no URL, which looks like no answer; a region refuses another path with 403.
+    world.buckets.write(world.control[WEST], CHECK_PATH_KEY, text)
+    checks = world.cloud().checks
+    assert world.run_task(lambda: checks.look(world.stack.site(EAST))).alive is None
+    assert world.run_task(lambda: checks.segment) == path
+
+
 @pytest.mark.parametrize("mode", [FailureMode.ERROR, FailureMode.HANG])
 def test_without_the_path_of_the_health_checks_nothing_is_known_and_nobody_waits(
         world: CalmWorld, mode: FailureMode) -> None:

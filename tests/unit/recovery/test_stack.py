@@ -48,6 +48,7 @@ def test_an_output_that_is_missing_is_named(key: str) -> None:
     *(("health_check_threshold", value, "must be a whole number, at least 1")
       for value in ("3", True, 2.5, 0, -1, float("inf"), float("nan"), [3])),
     ("recovery_point_objective", -1, "must be a whole number, at least 0"),
+    *(("dr_cluster_arn", value, f"must be a cluster's in {AWAY}") for value in ("db", OUTPUTS["primary_cluster_arn"])),
 ])
 def test_an_output_of_another_type_is_named(key: str, value: Any, reason: str) -> None:
     with pytest.raises(StackError, match=re.escape(f"{key} = {value!r}: {reason}")):
