@@ -17,6 +17,7 @@ from contract import (
     PAUSE_KEY,
     RECEIPTS_PREFIX,
     RECORD_KEY,
+    REPAIR_MINUTES,
     Metric,
     Store,
 )
@@ -196,7 +197,7 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
     def _deploy(self, region: str) -> None:
         limited = self.options.limited
         self.functions.add(Function(PAYMENTS, region, partial(self._payments, region), 10.0))
-        self.functions.add(Function(RECONCILE, region, partial(self._reconcile, region), 900.0,
+        self.functions.add(Function(RECONCILE, region, partial(self._reconcile, region), REPAIR_MINUTES * 60,
                                     memory=MEMORY * limited, answer=ANSWER * limited))
         self.functions.add(Function(CONTROLLER, region, partial(self._controller, region), 900.0))
 

@@ -91,6 +91,9 @@ def test_the_zones_own_servers_are_found_by_its_ns_records(
     monkeypatch.setattr(name_servers, "PORT", int(port))
     assert ask_zone(NAME) == "us-west-2"
     assert asked == [("example.com.", "NS"), ("ns-1.example.", "A"), ("ns-2.example.", "A")]
+    monkeypatch.setattr(dns.resolver.Resolver, "resolve", lambda _, name, kind: (
+        [SimpleNamespace(target="ns-1.example.")] if kind == "NS" else resolve(_, name, kind)))
+    assert ask_zone(NAME) == ""
 
 
 def test_a_zone_that_nobody_knows_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
