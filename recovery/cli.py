@@ -526,7 +526,8 @@ def carry_out(terminal: Terminal, action: Action, to: str, *, as_json: bool,
     caller, facts = cloud.caller(), cloud.facts()
     since, refused = Stopwatch(cloud.clock), _accepted(cloud.plan, facts, accepted)
     if action.planned and facts.record and facts.record.run:  # its journal ends as that of the next move begins
-        terminal.keep(deployed, deployed.report(facts.record.run), as_json=as_json)
+        with suppress(StackError):  # a run of a region that has been replaced since
+            terminal.keep(deployed, deployed.report(facts.record.run), as_json=as_json)
     why = f"accepted: {'; '.join(reasons(refused))}" if refused else f"{action} requested"
     hold = claim(cloud, _intent(terminal, cloud, facts, why, since, caller=caller, accepted=bool(refused)))
     _say(terminal.console(as_json), f"{hold.run.action} to {hold.run.target} ({hold.run.id}): {hold.run.why}")
