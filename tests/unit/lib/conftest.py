@@ -9,7 +9,9 @@ SECRET_ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:existing-AbCd
 CASES = {
     "dev": {},
     "prod": {"profile": "prod", "databaseSecretArn": SECRET_ARN, "alarmEmail": "night@example.com",
-             "manageApiGatewayAccount": "false", "failoverMode": "automatic", "domainName": "pay.example.com"},
+             "manageApiGatewayAccount": "false", "failoverMode": "automatic", "domainName": "pay.example.com",
+             "clients": '{"default": "1,2", "shop": "3,4", "kiosk": "1"}', "apiRateLimit": "10", "apiBurstLimit": "20",
+             "checkPath": "2"},
     "dev-domain-strong-swapped": {
         "recoveryTimeObjective": "1155",
         "domainName": "pay.example.com", "tableConsistency": "strong", "witnessRegion": "us-east-2",
@@ -19,7 +21,7 @@ CASES = {
     "prod-released-domain-zone-europe": {
         "profile": "prod", "deletionProtection": "false", "domainName": "pay.example.com",
         "hostedZoneId": "Z0123456789ABCDEFGHIJ", "primaryRegion": "eu-west-1", "drRegion": "eu-central-1",
-        "tags": '{"CostCentre": "42"}', "replicationPauses": "true"},
+        "tags": '{"CostCentre": "42"}', "replicationPauses": "true", "apiAuthorization": "iam"},
 }
 PREVIEWED = ("dev-domain-strong-swapped",)
 
@@ -55,7 +57,7 @@ def dev() -> Recording:
 
 @pytest.fixture
 def prod() -> Recording:
-    """The defaults of the profile prod, with an existing secret and an e-mail address."""
+    """The defaults of the profile prod, with an existing secret, an e-mail address, several clients, and rotations."""
     return recording("prod")
 
 

@@ -1,4 +1,5 @@
 """Runs the unchanged program against a monitor that records every registration, for tests to examine."""
+import logging
 import runpy
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -65,6 +66,7 @@ class Recording:
     component_outputs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     state: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Resource]:
         return iter(self.resources.values())
@@ -203,6 +205,18 @@ class _Monitor(mocks.MockMonitor):
         return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]
 
 
+class _Warnings(logging.Handler):
+    """Keeps the program's warnings."""
+
+    def __init__(self, recording: Recording) -> None:
+        super().__init__(logging.WARNING)
+        self._recording = recording
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One warning."""
+        self._recording.warnings.append(record.getMessage())
+
+
 class _Calls(mocks.Mocks):
     """Answers of the data functions."""
 
@@ -234,8 +248,10 @@ def record(config: Mapping[str, str] | None = None, *, known: bool = True,
     recording = recording or Recording()
     calls = _Calls(recording)
     _ensure_event_loop()  # type: ignore[no-untyped-call]
+    logger = logging.Logger("program")  # noqa: LOG001  # one for each run, which the root logger does not know
+    logger.addHandler(_Warnings(recording))
     mocks.set_mocks(calls, project=PROJECT, stack=STACK, organization="organization", preview=not known,
-                    monitor=_Monitor(calls, recording, known))
+                    monitor=_Monitor(calls, recording, known), logger=logger)
     keys = {"account": ACCOUNT, "environmentSuffix": "dev", **(config or {})}
     keys.setdefault("allowChange", f"environmentSuffix={keys['environmentSuffix']}")  # which is not the stack's name
     pulumi.runtime.set_all_config({f"{PROJECT}:{key}": value for key, value in keys.items()})

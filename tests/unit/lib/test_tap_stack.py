@@ -3,10 +3,14 @@ import json
 from unittest.mock import patch
 
 import pulumi
+import pulumi_aws as aws
 import pytest
 
 from lib.errors import ProgramError, SettingsError
+from lib.global_foundation import WRITER, GlobalFoundation
 from lib.identity import DeployedStack
+from lib.names import Names
+from lib.settings import Settings
 from tests.unit.lib.conftest import CASES, recording
 from tests.unit.lib.recorder import ACCOUNT, Recording, record
 
@@ -22,9 +26,19 @@ def test_an_existing_secret_is_read_only_for_the_first_cluster(prod: Recording) 
     ((token, provider),) = prod.calls
     assert token == "aws:secretsmanager/getSecretVersion:getSecretVersion"
     assert prod.resources[provider.rpartition("::")[0]].inputs["region"] == "us-east-1"
-    failed = {**prod.component_outputs, "tapstack:index:GlobalFoundation": {}}
-    assert record(CASES["prod"], recording=Recording(state=failed)).calls == prod.calls
-    assert record(CASES["prod"], recording=Recording(state=prod.component_outputs)).calls == []
+
+
+@pytest.mark.parametrize(("state", "calls"), [({}, 1), ({WRITER: "arn:aws:rds:us-east-1:123456789012:cluster:c"}, 0)])
+def test_what_has_the_writer_is_asked_for_no_secret_and_what_failed_before_is(
+        state: dict[str, str], calls: int) -> None:
+    def program() -> None:
+        provider = aws.Provider("tap-dev-us-east-1", region="us-east-1")
+        GlobalFoundation("tap-dev-foundation", settings=Settings.load({}), names=Names("dev", "us-east-1", ACCOUNT),
+                         opts=pulumi.ResourceOptions(provider=provider))
+
+    found = record(CASES["prod"], program=program,
+                   recording=Recording(state={"tapstack:index:GlobalFoundation": state}))
+    assert len(found.calls) == calls
 
 
 def test_the_state_says_that_there_is_a_writer_once_its_cluster_exists(dev: Recording) -> None:
@@ -42,9 +56,6 @@ def test_a_stack_is_registered_with_its_identity_and_held_against_it_before_anyt
         record({"drRegion": "eu-west-1"}, recording=registered)
     assert [each.type for each in registered] == ["tapstack:index:DeployedStack"]
     assert registered.component_outputs == {}  # so the state keeps what it has
-    again = record({}, recording=Recording(state=dev.component_outputs))
-    kept = "tapstack:index:DeployedStack"  # of other types there are several, and the last one's outputs stay
-    assert again.component_outputs[kept] == dev.component_outputs[kept]
 
 
 def test_a_project_of_another_name_is_refused() -> None:
@@ -77,11 +88,9 @@ def test_providers_of_an_emulator_reach_nothing_else(domain: Recording) -> None:
             assert json.loads(provider.inputs[flag]) is True
 
 
-def test_what_may_be_a_mistake_is_said_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(pulumi.log, "warn", lambda line, _resource: said.append(line))
-    record({"databaseMinCapacity": "2"})
-    assert said == ["databaseMinCapacity = '2': AWS recommends at least 8 ACU in a global database"]
+def test_what_may_be_a_mistake_is_said_on_the_way(dev: Recording, prod: Recording) -> None:
+    assert [each.partition(": ")[0] for each in dev.warnings] == ["databaseMinCapacity = '0.5'"] * 2
+    assert prod.warnings == []
 
 
 @pytest.mark.parametrize(("config", "reason"), [

@@ -1,7 +1,8 @@
 """The rules over the recorded program, and over programs that break them."""
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pulumi
@@ -23,8 +24,11 @@ def plain(value: Any) -> Any:
     return [plain(each) for each in value] if isinstance(value, list) else value
 
 
-def declared_stack(program: Recording, config: Mapping[str, str]) -> DeclaredStack:
-    """A recorded program as the rules take it."""
+@cache
+def declared_stack(case: str, *, known: bool = True) -> DeclaredStack:
+    """The recorded program of a case as the rules take it."""
+    program = recording(case, known=known)
+
     def declared(urn: str) -> Declared:
         resource = program.resources[urn]
         provider = program.resources.get(resource.provider.rpartition("::")[0])
@@ -36,16 +40,16 @@ def declared_stack(program: Recording, config: Mapping[str, str]) -> DeclaredSta
             tags=json.loads(str(provider.inputs["defaultTags"]))["tags"] if provider else None,
             inputs=plain({**resource.inputs, **program.component_outputs.get(resource.type, {})}))
 
-    return DeclaredStack(resources=[declared(urn) for urn in program.resources], config=config)
+    return DeclaredStack(resources=[declared(urn) for urn in program.resources], config=CASES[case])
 
 
-def broken(stack: DeclaredStack) -> Iterator[tuple[str, str, str]]:
-    """Which rule is broken by which resource, and how."""
+def broken(stack: DeclaredStack, changed: Iterable[Declared] | None = None) -> Iterator[tuple[str, str, str]]:
+    """Which rule is broken by which resource, and how. `changed` alone are held to the rules for single resources."""
     for rule in RULES:
         if isinstance(rule, StackRule):
             yield from ((rule.name, urn.rpartition("::")[2], line) for urn, line in rule.broken(stack))
         else:
-            for resource in stack.resources:
+            for resource in stack.resources if changed is None else changed:
                 yield from ((rule.name, resource.name, line) for line in rule.broken(resource))
 
 
@@ -53,7 +57,7 @@ def broken(stack: DeclaredStack) -> Iterator[tuple[str, str, str]]:
 @pytest.mark.parametrize("case", CASES)
 def test_the_program_keeps_to_every_rule(case: str, known: bool) -> None:
     if known or case in PREVIEWED:
-        assert [*broken(declared_stack(recording(case, known=known), CASES[case]))] == []
+        assert [*broken(declared_stack(case, known=known))] == []
 
 
 # What breaks each rule: the kind, a part of the name, and the inputs that replace its own.
@@ -115,15 +119,16 @@ FAULTS: Mapping[str, list[tuple[str, dict[str, Any]]]] = {
 }
 
 
-def faulty(kind: str, inputs: Mapping[str, Any]) -> DeclaredStack:
-    """A program in which one resource of a kind has other inputs."""
+def broken_with(kind: str, inputs: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """What a program breaks in which one resource of a kind has other inputs."""
     for case in ("prod", "dev"):
-        stack = declared_stack(recording(case), CASES[case])
+        stack = declared_stack(case)
         for number, resource in enumerate(stack.resources):
             if resource.kind == kind and not resource.name.endswith(OPEN):
-                changed = [*stack.resources]
-                changed[number] = replace(resource, inputs={**resource.inputs, **inputs})
-                return replace(stack, resources=changed)
+                changed = replace(resource, inputs={**resource.inputs, **inputs})
+                others = [*stack.resources]
+                others[number] = changed
+                return [*broken(replace(stack, resources=others), [changed])]
     raise AssertionError(kind)
 
 
@@ -134,18 +139,18 @@ def test_each_rule_has_a_program_that_breaks_it() -> None:
 @pytest.mark.parametrize(("rule", "kind", "inputs"), [
     (rule, kind, inputs) for rule, faults in FAULTS.items() for kind, inputs in faults])
 def test_a_rule_finds_what_breaks_it(rule: str, kind: str, inputs: Mapping[str, Any]) -> None:
-    assert {name for name, _, _ in broken(faulty(kind, inputs))} >= {rule}
+    assert {name for name, _, _ in broken_with(kind, inputs)} >= {rule}
 
 
 @pytest.mark.parametrize(("kind", "inputs"), [
     (kind, {key: UNKNOWN}) for faults in FAULTS.values() for kind, inputs in faults for key in inputs])
 def test_what_is_given_and_not_known_yet_breaks_nothing(kind: str, inputs: Mapping[str, Any]) -> None:
-    assert [*broken(faulty(kind, inputs))] == []
+    assert broken_with(kind, inputs) == []
 
 
 def test_only_the_buckets_of_the_access_logs_have_the_key_of_s3_and_no_other() -> None:
     def changed(rule: Any) -> set[str]:
-        stack = declared_stack(recording("dev"), CASES["dev"])
+        stack = declared_stack("dev")
         return {name.removeprefix("tap-dev-primary-") for found, name, _ in broken(replace(stack, resources=[
             replace(each, inputs={"rules": [rule]}) for each in stack.resources
             if each.kind == "s3.BucketServerSideEncryptionConfiguration" and each.region == "us-east-1"]))
@@ -156,7 +161,7 @@ def test_only_the_buckets_of_the_access_logs_have_the_key_of_s3_and_no_other() -
 
 
 def test_a_resource_that_nothing_protects_a_gateway_and_a_region_that_lacks_something_are_found() -> None:
-    stack = declared_stack(recording("prod"), CASES["prod"])
+    stack = declared_stack("prod")
     (bucket,) = (each for each in stack.resources if each.name == "tap-dev-dr-control-bucket")
     others = [each for each in stack.resources if each is not bucket]
     gateway = replace(bucket, types=["aws:ec2/natGateway:NatGateway"])

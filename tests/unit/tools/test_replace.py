@@ -47,7 +47,9 @@ def replaced(lost: str) -> Recording:
     """
     plan = Replacement(state(recording(CASE)), lost, NEW, ZONES)
     outputs = {each["type"]: each["outputs"] for each in plan.state() if not each["custom"]}
-    return record({**CASES[CASE], **plan.settings()}, recording=Recording(state=outputs))
+    after = record({**CASES[CASE], **plan.settings()}, recording=Recording(state=outputs))
+    assert after.component_outputs[DEPLOYED] == outputs[DEPLOYED]
+    return after
 
 
 def test_up_finds_all_that_is_left_in_its_place_and_creates_the_rest_in_the_new_region(plan: Replacement) -> None:

@@ -3,10 +3,9 @@ import json
 from collections import defaultdict
 from fnmatch import fnmatch
 
-import pytest
-
 from contract import API_KEY_LENGTH, HEALTH_PATH, LEVER_PATH
-from tests.unit.lib.recorder import ACCOUNT, SECRET, Recording, Resource, record
+from tests.unit.lib.conftest import CASES, recording
+from tests.unit.lib.recorder import ACCOUNT, SECRET, Recording, Resource
 
 
 def test_clients_have_one_limit_and_the_only_metrics(dev: Recording) -> None:
@@ -38,64 +37,65 @@ def test_no_agent_forges_another_field_of_its_line_in_the_access_log(deployed: R
         assert json.loads(line)["source"] == "$context.identity.sourceIp"
 
 
-@pytest.fixture(scope="module")
-def clients() -> Recording:
-    """A stack with two clients more, one of which changes its key."""
-    return record({"clients": '{"shop": "3,4", "kiosk": "1"}', "apiRateLimit": "10", "apiBurstLimit": "20"})
-
-
-def test_each_key_has_one_value_in_both_regions_and_another_than_other_keys(clients: Recording) -> None:
+def test_each_key_has_one_value_in_both_regions_and_another_than_other_keys(prod: Recording) -> None:
     made = defaultdict[str, list[Resource]](list)
-    for key in clients.of("ApiKey"):
+    for key in prod.of("ApiKey"):
         made[key.inputs["name"]].append(key)
-    assert made.keys() == {f"tapstack-payments-dev{label}" for label in ("", "-shop-3", "-shop-4", "-kiosk-1")}
     secrets = [{urn for key in keys for urn in key.property_dependencies if "RandomPassword" in urn}
                for keys in made.values()]
-    assert [len(each) for each in secrets] == [1] * 4
-    assert len(set().union(*secrets)) == 4
+    assert [len(each) for each in secrets] == [1] * 5
+    assert len(set().union(*secrets)) == 5
     # The payments function knows a client by what its key begins with.
-    assert {key.inputs["name"]: key.inputs["value"]["value"] for key in clients.of("ApiKey")} == {
-        name: f"{name.split('-')[3] if name.count('-') > 2 else ''}{SECRET}" for name in made}
-    assert {r.inputs["length"] for r in clients.of("RandomPassword") if "-api-key" in r.name} == {API_KEY_LENGTH}
-    assert all({clients.region(key) for key in keys} == {"us-east-1", "us-west-2"} for keys in made.values())
+    owners = {"": "", "-default-2": "", "-shop-3": "shop", "-shop-4": "shop", "-kiosk-1": "kiosk"}
+    assert {key.inputs["name"]: key.inputs["value"]["value"] for key in prod.of("ApiKey")} == {
+        f"tapstack-payments-dev{label}": f"{owner}{SECRET}" for label, owner in owners.items()}
+    assert {r.inputs["length"] for r in prod.of("RandomPassword") if "-api-key" in r.name} == {API_KEY_LENGTH}
+    assert all({prod.region(key) for key in keys} == {"us-east-1", "us-west-2"} for keys in made.values())
 
 
-def test_each_client_has_a_plan_with_its_keys_and_no_others(clients: Recording) -> None:
-    plans = {f"{r.name}-id": r.inputs for r in clients.of("UsagePlan")}
-    keys = {f"{r.name}-id": r.inputs["name"] for r in clients.of("ApiKey")}
-    found = sorted((plans[r.inputs["usagePlanId"]]["name"], keys[r.inputs["keyId"]])
-                   for r in clients.of("UsagePlanKey"))
+def test_each_client_has_a_plan_with_its_keys_and_no_others(prod: Recording) -> None:
+    plans = {f"{r.name}-id": r.inputs for r in prod.of("UsagePlan")}
+    keys = {f"{r.name}-id": r.inputs["name"] for r in prod.of("ApiKey")}
+    found = sorted((plans[r.inputs["usagePlanId"]]["name"], keys[r.inputs["keyId"]]) for r in prod.of("UsagePlanKey"))
     api = "tapstack-payments-dev"
-    assert found == sorted(2 * [(api, api), (f"{api}-shop", f"{api}-shop-3"), (f"{api}-shop", f"{api}-shop-4"),
-                                (f"{api}-kiosk", f"{api}-kiosk-1")])
+    assert found == sorted(2 * [(api, api), (api, f"{api}-default-2"), (f"{api}-shop", f"{api}-shop-3"),
+                                (f"{api}-shop", f"{api}-shop-4"), (f"{api}-kiosk", f"{api}-kiosk-1")])
     assert {(plan["throttleSettings"]["rateLimit"], plan["throttleSettings"]["burstLimit"])
             for plan in plans.values()} == {(10, 20)}
     # One client cannot take from another what its own plan promises.
     together = {(r.inputs["settings"]["throttlingRateLimit"], r.inputs["settings"]["throttlingBurstLimit"])
-                for r in clients.of("MethodSettings") if r.inputs["methodPath"] == "*/*"}
+                for r in prod.of("MethodSettings") if r.inputs["methodPath"] == "*/*"}
     assert together == {(30, 60)}
 
 
 def test_with_iam_clients_sign_and_health_checks_need_neither_signature_nor_key(dev: Recording) -> None:
-    signed = record({"apiAuthorization": "iam"})
+    signed = recording("prod-released-domain-zone-europe")
     for program, wanted in ((dev, "NONE"), (signed, "AWS_IAM")):
         asked = {(r.inputs["authorization"], r.inputs["apiKeyRequired"]) for r in program.of("Method")}
         assert asked == {(wanted, True), ("NONE", False)}
         assert len([r for r in program.of("Method") if r.inputs["apiKeyRequired"]]) == 4
+
+
+def test_an_api_is_deployed_again_when_its_authorization_or_the_served_paths_change_and_only_then() -> None:
     # Otherwise the stage would go on serving methods without it.
-    triggers = [{r.name: r.inputs["triggers"]["routes"] for r in program.of("Deployment")} for program in (dev, signed)]
-    assert triggers[0].keys() == triggers[1].keys()
-    assert not set(triggers[0].values()) & set(triggers[1].values())
+    found = defaultdict[tuple[str, str], set[str]](set)
+    for case, config in CASES.items():
+        found[config.get("apiAuthorization", "apiKey"), config.get("checkPath", "1")].update(
+            r.inputs["triggers"]["routes"] for r in recording(case).of("Deployment"))
+    assert len(found) == 3
+    assert len(CASES) > len(found)  # so two of them have the same routes
+    assert [len(each) for each in found.values()] == [1] * 3
+    assert len(set().union(*found.values())) == 3
 
 
-def test_a_stack_with_one_client_keeps_its_key_and_a_rotated_one_shows_the_newest(dev: Recording) -> None:
+def test_a_stack_with_one_client_keeps_its_key_and_a_rotated_one_shows_the_newest(
+        dev: Recording, prod: Recording) -> None:
     assert {r.name.rpartition("-api-")[2] for r in dev.of("ApiKey", "UsagePlan", "UsagePlanKey")} == {
         "key", "plan", "plan-key"}
     assert [r.name for r in dev.of("RandomPassword") if "-api-key" in r.name] == ["tap-dev-foundation-api-key"]
     for role in ("primary", "dr"):
         assert dev.outputs[f"{role}_client_api_key_ids"] == {"default-1": dev.outputs[f"{role}_api_key_id"]}
-    rotated = record({"clients": '{"default": "1,2"}'})
-    assert rotated.outputs["dr_api_key_id"] == rotated.outputs["dr_client_api_key_ids"]["default-2"]
+    assert prod.outputs["dr_api_key_id"] == prod.outputs["dr_client_api_key_ids"]["default-2"]
 
 
 def test_the_account_role_of_api_gateway_may_belong_to_another_stack(prod: Recording, dev: Recording) -> None:

@@ -26,7 +26,7 @@ def test_an_address_has_a_limit_and_nobody_is_exempt(prod: Recording) -> None:
         assert (acl.inputs["scope"], acl.inputs["defaultAction"]) == ("REGIONAL", {"allow": {}})
         rate, common = acl.inputs["rules"]
         assert rate["statement"]["rateBasedStatement"] == {
-            "limit": 30_000, "aggregateKeyType": "IP", "evaluationWindowSec": 300}
+            "limit": 3_000, "aggregateKeyType": "IP", "evaluationWindowSec": 300}
         assert rate["action"] == {"block": {"customResponse": {"responseCode": 429}}}
         assert common["statement"]["managedRuleGroupStatement"] == {
             "vendorName": "AWS", "name": "AWSManagedRulesCommonRuleSet"}
