@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -619,9 +619,15 @@ def run(arguments: Sequence[str], terminal: Terminal) -> int:
     return int(code)
 
 
+@cache
+def _command() -> Any:
+    """All commands, built once: tests and simulations run many."""
+    return typer.main.get_command(app)
+
+
 def _outcome(arguments: Sequence[str], terminal: Terminal) -> tuple[Any, ...]:
     try:
-        code = typer.main.get_command(app).main(list(arguments), PROGRAM, obj=terminal, standalone_mode=False) or 0
+        code = _command().main(list(arguments), PROGRAM, obj=terminal, standalone_mode=False) or 0
     except CommandStopped as stopped:
         return stopped.code, *stopped.reasons
     except TyperException as error:

@@ -10,7 +10,6 @@ import pytest
 
 from policy.rules import OPEN, RULES, UNKNOWN, Declared, DeclaredStack, StackRule
 from tests.unit.lib.conftest import CASES, PREVIEWED, recording
-from tests.unit.lib.recorder import Recording
 
 SECRET_SIG = "4dabf18193072939515e22adb298388d"
 

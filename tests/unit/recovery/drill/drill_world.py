@@ -1,4 +1,7 @@
 """A world in which drills run: clients pay, controllers look, and a region can be broken as a drill breaks it."""
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 from contract import ROLES
@@ -10,6 +13,7 @@ from recovery.plan import Action, Facts, Plan
 from recovery.record import Run
 from recovery.runner import Intent, Runner, claim
 from recovery.steps import AwsSteps
+from simulator.adapters import Tasks
 from simulator.aws import AwsClient
 from simulator.functions import LambdaClient
 from simulator.metrics import Metrics
@@ -91,6 +95,14 @@ class BreakableLambda(LambdaClient):
         return self._call("DeleteFunctionConcurrency", lambda: self.world.reserve(self._region, None))
 
 
+class TwoClients(Tasks):
+    """Background work in which two clients pay: each payment costs the tests, and four of them show nothing more."""
+
+    def every(self, seconds: float, task: Callable[[], object], *, workers: int = 1) -> AbstractContextManager[None]:
+        """As `recovery.environment.Background`, with two workers at most."""
+        return super().every(seconds, task, workers=min(workers, 2))
+
+
 class DrillWorld(CalmWorld):
     """The world. `reserved` executions by region, `checks` the health checks, `said` what the drill reports.
 
@@ -112,6 +124,10 @@ class DrillWorld(CalmWorld):
             f"{role}_{name}": value for role, region in zip(ROLES, REGIONS, strict=True) for name, value in (
                 ("function_name", FUNCTIONS[region]), ("api_key_id", f"key-{region}"),
                 ("health_check_id", CHECKS[region]))}}
+
+    def environment(self, process: Process) -> Any:
+        """Recovery's environment of a process."""
+        return replace(super().environment(process), background=TwoClients(process))
 
     def _client_of(self, process: Process, service: str, region: str, read: float, *, once: bool) -> Any:
         if service in ("apigateway", "fis", "route53"):
