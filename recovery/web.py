@@ -75,10 +75,9 @@ def serving(feed: Feed, port: int = 0) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Log nothing."""
 
-    server = ThreadingHTTPServer((LOOPBACK[0], port), PageHandler)
-    try:
+    with ThreadingHTTPServer((LOOPBACK[0], port), PageHandler) as server:
         threading.Thread(target=server.serve_forever, args=(POLL,), name="watch", daemon=True).start()
-        yield f"http://{LOOPBACK[0]}:{server.server_port}/"
-        server.shutdown()
-    finally:
-        server.server_close()
+        try:
+            yield f"http://{LOOPBACK[0]}:{server.server_port}/"
+        finally:
+            server.shutdown()  # also after Ctrl-C: without its socket the thread would try again without a pause

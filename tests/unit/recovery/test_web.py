@@ -1,7 +1,9 @@
 """The page is served to this machine alone, and never to the page of another site; its events follow the feed."""
 import http.client
 import json
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -91,3 +93,12 @@ def test_every_reader_gets_the_newest_document_and_then_each_new_one(feed: Feed,
 def test_a_reader_that_waits_too_long_gets_the_same_again_until_it_is_gone(feed: Feed) -> None:
     assert feed.after(1, 0.0) == (1, '{"number": 1}')
     assert feed.after(0, 0.0) == (1, '{"number": 1}')
+
+
+def test_an_interrupt_ends_what_serves(feed: Feed) -> None:
+    before = {*threading.enumerate()}
+    with suppress(KeyboardInterrupt), serving(feed):
+        (thread,) = {*threading.enumerate()} - before
+        raise KeyboardInterrupt
+    thread.join(TIMEOUT)
+    assert not thread.is_alive()

@@ -45,7 +45,8 @@ def test_a_failover_drill_moves_back_leaves_everything_as_it_was_and_reports_bot
     first, *_ = waiting = [each for each in world.said if each.startswith("waiting (")]
     assert re.match(fr"waiting \(1[0-9] s, at most 380 s\) for this to end: {EAST} is not known", first)
     assert [each for each in world.said if each not in waiting] == [
-        f"the copies that leave {EAST} are paused", f"{EAST} is broken", f"{WEST} has taken over", f"{EAST} is restored"]
+        f"the copies that leave {EAST} are paused", f"{EAST} is broken", f"{WEST} has taken over",
+        f"{EAST} is restored"]
     assert world.ended() == [f"failover to {WEST}: done", f"failback to {EAST}: done"]
     assert (world.leader(WEST)[0], world.aurora.writer) == (EAST, EAST)
     assert world.is_restored()
