@@ -1,6 +1,6 @@
 """A world in which drills run: clients pay, controllers look, and a region can be broken as a drill breaks it."""
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -98,9 +98,11 @@ class BreakableLambda(LambdaClient):
 class TwoClients(Tasks):
     """Background work in which two clients pay: each payment costs the tests, and four of them show nothing more."""
 
-    def every(self, seconds: float, task: Callable[[], object], *, workers: int = 1) -> AbstractContextManager[None]:
+    @contextmanager
+    def every(self, seconds: float, task: Callable[[], object], *, workers: int = 1) -> Iterator[None]:
         """As `recovery.environment.Background`, with two workers at most."""
-        return super().every(seconds, task, workers=min(workers, 2))
+        with super().every(seconds, task, workers=min(workers, 2)):
+            yield
 
 
 class DrillWorld(CalmWorld):
