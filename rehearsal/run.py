@@ -175,21 +175,21 @@ class Rehearsal:
             report.say("pulumi: " + ", ".join(f"{each} {took:.1f} s" for each, took in deployment.seconds().items()))
 
     def _deploy(self, deployment: Deployment, clients: EmulatorClients) -> None:
-        engine, report = deployment.engine, self._report
+        report = self._report
         try:
             with report.phase("deployment") as notes:
                 deployment.up(self._options.project.with_endpoint(clients.endpoint))
                 where = {EMULATOR: {"endpoint": clients.endpoint, "name_servers": self._name_server.address}}
                 document = json.dumps({**deployment.outputs, **where}, indent=2, sort_keys=True)
                 self._outputs_file.write_text(document + "\n", encoding="utf-8")
-                notes.append(f"{len(engine.resources)} resources, {len(deployment.outputs)} outputs")
+                notes.append(f"{len(deployment.resources)} resources, {len(deployment.outputs)} outputs")
         except (DeploymentError, pulumi.RunError) as error:
             report.fail("deployment", str(error))
         except Exception as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
             traceback.print_exception(error, limit=-6)  # an error in the program itself: its author needs to see where
             report.fail("program", f"{type(error).__name__}: {error}")
-        report.document["resources"] = dict(sorted(Counter(each.token for each in engine.resources).items()))
-        report.document["not_exercised"] = sorted(engine.gaps)
+        report.document["resources"] = dict(sorted(Counter(each.token for each in deployment.resources).items()))
+        report.document["not_exercised"] = sorted(deployment.gaps)
 
     def _migrate(self, deployment: Deployment, clients: EmulatorClients) -> None:
         """Create the ledger's schema, as after a deployment to AWS."""
@@ -235,7 +235,7 @@ class Rehearsal:
         options = self._options
         project = options.project.with_endpoint(rehearsed.clients.endpoint)
         with self._parts.drill_environment(
-                rehearsed, deployment.engine, options.factor, environment=self._environment(rehearsed.clients),
+                rehearsed, deployment, options.factor, environment=self._environment(rehearsed.clients),
                 folder=project.folder, check_drift=lambda: deployment.drift(project)) as environment:
             self._name_server.text = environment.text
             yield environment
@@ -306,7 +306,7 @@ class Rehearsal:
         """Lift the protection of the resources, delete them, and compare what exists with what existed before."""
         report = self._report
         try:
-            lifted = Counter(each.type_name for each in deployment.engine.lift_protection())
+            lifted = Counter(each.type_name for each in deployment.lift_protection())
         except DeploymentError as error:
             report.fail("lifting protection", str(error))
         else:

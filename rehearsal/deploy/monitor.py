@@ -15,8 +15,7 @@ from pulumi.runtime import mocks, rpc
 from pulumi.runtime.proto import provider_pb2, resource_pb2
 
 from lib.component import GET_RESOURCE
-from rehearsal.deploy.engine import Engine
-from rehearsal.deploy.provider.handlers import ProviderConfig, Resource, short_name
+from rehearsal.deploy.provider.handlers import Handlers, ProviderConfig, Resource, short_name
 from rehearsal.deploy.provider.values import NO_PROVIDER, plain, provider_config
 from rehearsal.errors import DeploymentError
 
@@ -29,15 +28,15 @@ AWS_PROVIDER = "pulumi:providers:aws"
 
 
 class Monitor(mocks.MockMonitor):
-    """Passes resources to `create` and data functions to the engine.
+    """Passes resources to `create` and data functions to the handlers.
 
     `failures` and the stack's `outputs` are complete when the program has ended. Once `stopping` is set, nothing new
     begins.
     """
 
-    def __init__(self, create: Create, engine: Engine, step: Step, stopping: threading.Event) -> None:
+    def __init__(self, create: Create, handlers: Handlers, step: Step, stopping: threading.Event) -> None:
         super().__init__(None)  # type: ignore[arg-type]  # only the methods that are overridden here use the mocks
-        self._create, self._engine, self._step, self._stopping = create, engine, step, stopping
+        self._create, self._handlers, self._step, self._stopping = create, handlers, step, stopping
         self._configs: dict[str, ProviderConfig] = {}
         self._requests: dict[str, Any] = {}
         self.failures: list[DeploymentError] = []
@@ -83,7 +82,7 @@ class Monitor(mocks.MockMonitor):
             return response
         try:
             arguments = plain(rpc.deserialize_properties(request.args), request.tok)
-            answer = self._engine.handlers.invoke(request.tok, self._config(request.tok, request.provider), arguments)
+            answer = self._handlers.invoke(request.tok, self._config(request.tok, request.provider), arguments)
         except DeploymentError as error:
             response.failures.append(provider_pb2.CheckFailure(reason=str(error)))
         else:

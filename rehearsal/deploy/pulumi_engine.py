@@ -148,7 +148,6 @@ class PulumiDeployment:
     def __init__(self, clients: EmulatorClients, target: DeployTarget, step: Step = nullcontext) -> None:
         self._clients, self._target, self._step = clients, target, step
         self.pulumi: PulumiCommand | None = None
-        self.engine = self
         self.outputs: dict[str, Any] = {}
         self.resources: list[Resource] = []
         self.gaps: set[str] = set()

@@ -15,7 +15,7 @@ from recovery.stack import Stack
 from rehearsal import polling
 from rehearsal.aws.clients import EmulatorClients
 from rehearsal.aws.faults import OUTSIDE, WORLD, Heal
-from rehearsal.deploy.engine import Engine
+from rehearsal.deploy.deployment import Deployment
 from rehearsal.drills.emulated.cloudwatch import telemetry
 from rehearsal.drills.emulated.eventbridge import controller_schedule
 from rehearsal.drills.emulated.periodic import PeriodicTask
@@ -93,14 +93,14 @@ class DrillEnvironment:
     warm: Callable[[ApiClient], object] = warm_up
 
     @classmethod
-    def of(cls, rehearsed: RehearsedStack, engine: Engine, factor: float, *, environment: Mapping[str, str],
+    def of(cls, rehearsed: RehearsedStack, deployment: Deployment, factor: float, *, environment: Mapping[str, str],
            folder: Path, check_drift: Callable[[], Sequence[str]]) -> "DrillEnvironment":
-        """That of a stack that `engine` has deployed. environment, folder: for commands, see `CommandLine`."""
+        """That of a stack that was deployed. environment, folder: for commands, see `CommandLine`."""
         clients = EmulatorClients(rehearsed.emulator, CLIENTS)
         observer = StackObserver(rehearsed, clients)
         apis = {region: replace(client.api, key="", via=rehearsed.proxies.url(WORLD), timeout=ANSWER)
                 for region, client in observer.regions.items()}
-        checker = HealthChecker(HostedZone.of(engine.scopes), apis, factor)
+        checker = HealthChecker(HostedZone.of(deployment.scopes), apis, factor)
         tasks = [*checker.tasks, telemetry(rehearsed, factor, clients), *controller_schedule(rehearsed, factor)]
         return cls(rehearsed=rehearsed, observer=observer, factor=factor, check_drift=check_drift, checker=checker,
                    tasks=tasks, begin=CommandLine(environment, folder))

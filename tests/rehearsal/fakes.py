@@ -125,13 +125,13 @@ class World:  # pylint: disable=too-many-instance-attributes  # everything that 
 
 
 class FakeDeployment:
-    """Creates nothing, and is its own engine."""
+    """Creates nothing."""
 
     resources: tuple[()] = ()
     gaps: tuple[()] = ()
 
     def __init__(self, world: World) -> None:
-        self._world, self.engine = world, self
+        self._world = world
         self.outputs: dict[str, Any] = {}
 
     def up(self, project: Project) -> None:

@@ -1,7 +1,7 @@
 """The description of each resource type and data function: one module for each service.
 
 To add a service, add a module here that defines RESOURCE_TYPES or DATA_FUNCTIONS; there is no other list to edit.
-The descriptions know no engine; `rehearsal.deploy.engine` carries them out.
+The descriptions know no engine; `rehearsal.deploy.provider.handlers` carries them out.
 """
 
 import importlib

@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from rehearsal.deploy.engine import Engine
+from rehearsal.deploy.deployment import Deployment
 from rehearsal.deploy.provider.handlers import ProviderConfig, Resource
 from rehearsal.deploy.resources import RESOURCE_TYPES
 from rehearsal.deploy.resources.model import DeployTarget
@@ -26,13 +26,13 @@ def config() -> ProviderConfig:
 
 
 @pytest.fixture
-def engine(cloud: Cloud) -> Engine:
+def engine(cloud: Cloud) -> Deployment:
     """An engine without any resources."""
-    return Engine(cloud, DeployTarget())
+    return Deployment(cloud, DeployTarget())
 
 
 @pytest.fixture
-def create(engine: Engine, config: ProviderConfig) -> Create:
+def create(engine: Deployment, config: ProviderConfig) -> Create:
     """Creates with `engine`."""
     def run(token: str, protected: bool = False, /, **inputs: Any) -> Resource:
         return engine.create(token, "thing", config, inputs, protected)

@@ -10,7 +10,6 @@ import pytest
 
 from rehearsal.deploy.deployment import Deployment
 from rehearsal.deploy.drift import DriftCheck
-from rehearsal.deploy.engine import Engine
 from rehearsal.deploy.project import Project
 from rehearsal.deploy.provider.handlers import ProviderConfig
 from rehearsal.deploy.resources.model import DeployTarget
@@ -58,9 +57,9 @@ def deployment(cloud: Cloud) -> Deployment:
 def test_drift_is_reported_and_nothing_is_changed(
     cloud: Cloud, deployment: Deployment, changed_program: Callable[[], None], differences: list[str]
 ) -> None:
-    before = list(cloud.calls), list(deployment.engine.resources), dict(deployment.outputs)
+    before = list(cloud.calls), list(deployment.resources), dict(deployment.outputs)
     assert deployment.drift(PROJECT, changed_program) == differences
-    assert (cloud.calls, deployment.engine.resources, deployment.outputs) == before
+    assert (cloud.calls, deployment.resources, deployment.outputs) == before
 
 
 def test_the_programs_own_errors_are_raised(deployment: Deployment) -> None:
@@ -72,7 +71,7 @@ def test_the_programs_own_errors_are_raised(deployment: Deployment) -> None:
 
 
 def changed(
-    engine: Engine, token: str, provider: ProviderConfig = LOGS, *, protect: bool = False, **inputs: Any
+    engine: Deployment, token: str, provider: ProviderConfig = LOGS, *, protect: bool = False, **inputs: Any
 ) -> list[str]:
     """The arguments that differ if the only resource is registered like this."""
     check = DriftCheck(engine.resources)
@@ -86,7 +85,7 @@ def package(folder: Path, text: str, name: str = "code.py", note: str = "hello")
     return pulumi.AssetArchive({name: pulumi.FileAsset(folder / name), "note": pulumi.StringAsset(note)})
 
 
-def test_packages_are_compared_by_their_files(engine: Engine, tmp_path: Path) -> None:
+def test_packages_are_compared_by_their_files(engine: Deployment, tmp_path: Path) -> None:
     given: dict[str, Any] = {"name": "f", "role": "r", "environment": {"variables": {"A": "1"}}}
     engine.create(FUNCTION, "thing", LOGS, {**given, "code": package(tmp_path, "x = 1")}, False)
     elsewhere = tmp_path / "elsewhere"
@@ -111,20 +110,20 @@ def test_packages_are_compared_by_their_files(engine: Engine, tmp_path: Path) ->
     (LOGS, False, {"retentionInDays": 7, "tags": {"Owner": "you"}}, ["retentionInDays", "tags"]),
 ])
 def test_tags_region_protection_and_name_are_compared_too(
-    engine: Engine, provider: ProviderConfig, protect: bool, inputs: dict[str, Any], differences: list[str]
+    engine: Deployment, provider: ProviderConfig, protect: bool, inputs: dict[str, Any], differences: list[str]
 ) -> None:
     engine.create(GROUP, "thing", LOGS, {}, False)
     assert changed(engine, GROUP, provider, protect=protect, **inputs) == differences
 
 
-def test_a_generated_name_stays(engine: Engine) -> None:
+def test_a_generated_name_stays(engine: Deployment) -> None:
     group = engine.create(GROUP, "thing", LOGS, {}, False)
     check = DriftCheck(engine.resources)
     assert check.create(GROUP, "thing", LOGS, {}, False) is group
     assert check.differences == []
 
 
-def test_the_same_name_of_another_type_is_another_resource(engine: Engine) -> None:
+def test_the_same_name_of_another_type_is_another_resource(engine: Deployment) -> None:
     engine.create(GROUP, "thing", LOGS, {}, False)
     check = DriftCheck(engine.resources)
     with pytest.raises(DeploymentError, match=r"^\+ RandomPassword thing$"):

@@ -168,7 +168,7 @@ def test_every_method_serves_every_type_of_the_program(
     before = inventory.take(clients, [EAST, WEST])
     project = Project.load(ROOT, "local", CONFIG).with_endpoint(emulator.endpoint)
     deployment, engine = Deployment(clients, DeployTarget()), PulumiStandIn(address)
-    monkeypatch.setattr(deployment.engine, "create", engine.create)
+    monkeypatch.setattr(deployment, "create", engine.create)
     deployment.up(project)
     lost = engine.lost(clients)
     engine.delete()

@@ -1,11 +1,11 @@
 """EventBridge."""
 
-from rehearsal.deploy.engine import Engine
+from rehearsal.deploy.deployment import Deployment
 from tests.rehearsal.cloud import Cloud
 from tests.rehearsal.deploy.conftest import Create
 
 
-def test_a_disabled_rule_has_its_target_until_it_is_deleted(cloud: Cloud, engine: Engine, create: Create) -> None:
+def test_a_disabled_rule_has_its_target_until_it_is_deleted(cloud: Cloud, engine: Deployment, create: Create) -> None:
     rule = create("aws:cloudwatch/eventRule:EventRule", name="r", scheduleExpression="rate(1 minute)")
     assert rule.outputs() == {"name": "r", "arn": "arn:aws:events:us-west-2:000000000000:rule/r"}
     assert cloud.params("PutRule")["State"] == "DISABLED"  # drills invoke the target on their own schedule

@@ -3,7 +3,7 @@
 import pulumi
 import pytest
 
-from rehearsal.deploy.engine import Engine
+from rehearsal.deploy.deployment import Deployment
 from rehearsal.deploy.provider.handlers import ProviderConfig
 from rehearsal.deploy.resources.model import DeployTarget
 from tests.rehearsal.cloud import Cloud
@@ -14,7 +14,7 @@ def test_a_function_runs_faster_and_calls_through_the_proxy_of_its_region(
     cloud: Cloud, config: ProviderConfig, factor: float, seconds: str
 ) -> None:
     proxy = "http://127.0.0.1:77"
-    engine = Engine(cloud, DeployTarget(endpoints={"us-west-2": proxy}, factor=factor, name_server="127.0.0.1:53"))
+    engine = Deployment(cloud, DeployTarget(endpoints={"us-west-2": proxy}, factor=factor, name_server="127.0.0.1:53"))
     engine.create("aws:lambda/function:Function", "thing", config, {
         "name": "f", "role": "r", "code": pulumi.AssetArchive({}),
         "environment": {"variables": {"PROBE_SECONDS": "10", "SECONDS": "a", "NAME": "b"}}}, False)

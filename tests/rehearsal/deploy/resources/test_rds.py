@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rehearsal.deploy.engine import Engine
+from rehearsal.deploy.deployment import Deployment
 from rehearsal.deploy.provider.handlers import ProviderConfig
 from rehearsal.deploy.resources.model import DeployTarget
 from tests.rehearsal.cloud import Cloud
@@ -18,7 +18,7 @@ def create_cluster(
     """The outputs of a cluster."""
     cloud.answers["CreateDBCluster"] = {"DBCluster": {
         "DBClusterIdentifier": "c", "Endpoint": "c.rds.example", "ReaderEndpoint": "c-ro.rds.example", "Port": 5433}}
-    return Engine(cloud, target).create(CLUSTER, "thing", config, {**INPUTS, **inputs}, False).outputs()
+    return Deployment(cloud, target).create(CLUSTER, "thing", config, {**INPUTS, **inputs}, False).outputs()
 
 
 def test_a_cluster_has_a_database_on_this_machine(cloud: Cloud, config: ProviderConfig) -> None:

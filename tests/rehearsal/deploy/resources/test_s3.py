@@ -2,7 +2,7 @@
 
 import pytest
 
-from rehearsal.deploy.engine import Engine
+from rehearsal.deploy.deployment import Deployment
 from tests.rehearsal.cloud import Cloud
 from tests.rehearsal.deploy.conftest import Create
 
@@ -10,7 +10,7 @@ from tests.rehearsal.deploy.conftest import Create
 @pytest.mark.parametrize(
     ("force", "unprotected", "emptied"), [(False, False, False), (True, False, True), (False, True, True)])
 def test_a_bucket_is_emptied_only_if_it_may_be(  # pylint: disable=too-many-positional-arguments
-    cloud: Cloud, engine: Engine, create: Create, force: bool, unprotected: bool, emptied: bool
+    cloud: Cloud, engine: Deployment, create: Create, force: bool, unprotected: bool, emptied: bool
 ) -> None:
     version = {"Key": "k", "VersionId": "1"}
     cloud.answers["ListObjectVersions"] = lambda params: {"IsTruncated": True, "NextKeyMarker": "k"} if (
@@ -32,7 +32,7 @@ def test_us_east_1_is_not_named(cloud: Cloud, create: Create) -> None:
     assert "LocationConstraint" not in cloud.params("CreateBucket").get("CreateBucketConfiguration", {})
 
 
-def test_access_logs_are_turned_on_read_and_off(cloud: Cloud, engine: Engine, create: Create) -> None:
+def test_access_logs_are_turned_on_read_and_off(cloud: Cloud, engine: Deployment, create: Create) -> None:
     kept = {"TargetBucket": "logs", "TargetPrefix": "b/"}
     logging = create("aws:s3/bucketLogging:BucketLogging", bucket="b", targetBucket="logs", targetPrefix="b/")
     cloud.answers["GetBucketLogging"] = {"LoggingEnabled": {**kept, "TargetBucket": "others"}}
