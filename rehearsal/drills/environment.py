@@ -32,7 +32,6 @@ from rehearsal.workload.region import RegionClient
 
 PAUSE = 0.1  # seconds between two looks: each is many calls
 CLIENT_TIMEOUT = 5.0  # seconds
-FAILBACKS = 3  # times that a failback is asked for
 REPAIR_PATIENCE = 5  # times the usual one: a pass reads the payments of all drills before this one
 COMMAND_TIMEOUT = 120.0  # seconds
 
@@ -199,8 +198,7 @@ class DrillEnvironment:
     def restore(self) -> None:
         """Heal everything, and move all back to the primary region by the product's own means.
 
-        A failback may be refused while things recover, and is asked for again; the last one must succeed. Raises
-        CheckFailed.
+        Raises CheckFailed.
         """
         rehearsed, primary = self.rehearsed, self.stack.sites[0].region
         # First the one that takes payments: a standby that works again before it sees that would take over.
@@ -208,21 +206,20 @@ class DrillEnvironment:
         rehearsed.faults.inject(Heal(active))
         self.wait(partial(self._sees, self.observer.other(active)), "the standby sees the active region")
         self.observer.direct.heal()
-        results: list[CommandResult] = []
-        for _ in range(FAILBACKS):
-            self.wait(self._idle, "no run is under way")
-            if self.observer.active() != primary or rehearsed.database.writer != primary:
-                results.append(self.begin("failback")())
-        try:
-            self._until_in_order()
-        except CheckFailed as error:
-            raise CheckFailed("; ".join([str(error), *(each.text for each in results)])) from error
-        for result in results[-1:]:
-            expect(result.code, 0, f"recovery {result.words}: {result.text}")
+        polling.retry(self._fail_back, FAILURES, patience=self.patience, pause=PAUSE, clock=self.clock)
+        self._until_in_order()
         # What was copied only after the heal is repaired by the next pass, not by the one that followed the move.
         for region in self.observer.regions.values():
             self.wait(partial(self._repaired, region), f"the repair of {region.name} has passed", REPAIR_PATIENCE)
         self._until_in_order()
+
+    def _fail_back(self) -> None:
+        """Fail back if that is needed. Raises CheckFailed if it does not succeed: things may still recover."""
+        self.wait(self._idle, "no run is under way")
+        primary = self.stack.sites[0].region
+        if (self.observer.active(), self.rehearsed.database.writer) != (primary, primary):
+            result = self.begin("failback")()
+            expect(result.code, 0, f"recovery {result.words}: {result.text}")
 
     @staticmethod
     def _repaired(region: RegionClient) -> bool:

@@ -15,7 +15,7 @@ from contract import Store
 from recovery.observation import Observation
 from recovery.record import Run
 from rehearsal.aws.faults import OUTSIDE, WORLD, Cut, Fault, Lag, Lose
-from rehearsal.drills.environment import CLIENT_TIMEOUT, FAILBACKS, CommandLine, DrillEnvironment
+from rehearsal.drills.environment import CLIENT_TIMEOUT, CommandLine, DrillEnvironment
 from rehearsal.drills.recording import CommandResult
 from rehearsal.errors import CheckFailed
 from rehearsal.polling import wait_until
@@ -188,30 +188,15 @@ def test_what_has_moved_is_brought_back_by_the_products_own_means(
     assert world.done.count("failback") == needed
 
 
-@pytest.mark.parametrize("refused", range(FAILBACKS + 1))
 def test_a_failback_that_is_refused_is_asked_for_again_but_not_for_ever(
-        world: World, environment: DrillEnvironment, refused: int) -> None:
-    world.leaders, world.database.writer = dict.fromkeys(REGIONS, (2, WEST)), WEST
-    world.failbacks = [2] * refused + [0]
-    if refused < FAILBACKS:
-        environment.restore()
-        assert world.done.count("failback") == refused + 1
-        return
-    with pytest.raises(CheckFailed, match="^leader and writer: .*" + "; exit 2" * FAILBACKS):
-        environment.restore()
-    assert world.failbacks == [0]
-
-
-def test_a_last_failback_that_fails_is_an_error_though_everything_is_in_order(
         world: World, environment: DrillEnvironment) -> None:
-    world.database.writer = WEST
-
-    def begin(words: str) -> Callable[[], CommandResult]:
-        world.go_home()
-        return lambda: CommandResult(words, 2, "too late")
-
-    with pytest.raises(CheckFailed, match=r"^recovery failback: too late: 2 instead of 0$"):
-        replace(environment, begin=begin).restore()
+    world.leaders, world.database.writer = dict.fromkeys(REGIONS, (2, WEST)), WEST
+    world.failbacks = [2, 2, 0]
+    environment.restore()
+    assert world.done.count("failback") == 3
+    world.leaders, world.failbacks = dict.fromkeys(REGIONS, (2, WEST)), [2] * 99
+    with pytest.raises(CheckFailed, match=r"^recovery failback: exit 2: 2 instead of 0$"):
+        environment.restore()
 
 
 @pytest.mark.parametrize("seeing", [{"alive": False}, {"ready": False}])
