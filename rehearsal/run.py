@@ -34,13 +34,13 @@ from rehearsal.drills.environment import DrillEnvironment
 from rehearsal.drills.report import page
 from rehearsal.drills.report.model import DrillResult
 from rehearsal.drills.scenario import Scenario
-from rehearsal.errors import CheckFailed, DeploymentError, EmulatorError
+from rehearsal.errors import CheckFailed, DeploymentError, EmulatorError, RehearsalError
 from rehearsal.postgres.aurora import Aurora
 from rehearsal.postgres.authentication import Secret
 from rehearsal.rehearsed_stack import RehearsedStack
 from rehearsal.report import RunReport, lines
 from rehearsal.run_folder import require_writable, run_folder
-from rehearsal.sandbox import ANSWER, NAME, RATE, Sandbox, healed, listening, recorded, usage
+from rehearsal.sandbox import ANSWER, NAME, RATE, Sandbox, listening, recorded, usage
 from rehearsal.workload import smoke
 from rehearsal.workload.checks import CheckResult
 from rehearsal.workload.load import acknowledged
@@ -300,7 +300,8 @@ class Rehearsal:
                         *(f"  python -m rehearsal sandbox {each}" for each in usage()), "",
                         f"and the operator's own commands: python -m recovery --stack {NAME} status")
                     self._parts.wait_for_interrupt()
-            healed(sandbox)
+            with suppress(RehearsalError, OSError):  # as far as it is possible before the teardown
+                sandbox.heal()
 
     def _tear_down(self, deployment: Deployment, clients: EmulatorClients, before: inventory.Inventory) -> None:
         """Lift the protection of the resources, delete them, and compare what exists with what existed before."""

@@ -7,7 +7,7 @@ import socket
 import socketserver
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from inspect import signature
 from pathlib import Path
 from tempfile import mkdtemp
@@ -15,6 +15,7 @@ from tempfile import mkdtemp
 from contract import REHEARSALS, Store
 from payments.clock import SYSTEM, Clock
 from rehearsal.aws.faults import Cut, Kill, Lag, Lose, Restart
+from rehearsal.drills.emulated.periodic import PeriodicTask
 from rehearsal.drills.environment import DrillEnvironment
 from rehearsal.errors import ProjectError, RehearsalError
 from rehearsal.workload.load import LoadGenerator
@@ -158,27 +159,19 @@ def ask(words: Sequence[str], folder: Path) -> tuple[int, str]:
 @contextmanager
 def recorded(load: LoadGenerator, file: Path, clock: Clock = SYSTEM) -> Iterator[None]:
     """Write each payment of the clients to a file, as `contract.PAYMENTS_FILE` says, until the block ends."""
-    offset, over = clock.time() - clock.monotonic(), threading.Event()
+    offset, done = clock.time() - clock.monotonic(), 0
 
     def write() -> None:
-        done = 0
-        with file.open("w", encoding="utf-8", buffering=1) as lines:
-            while not over.wait(WRITTEN):
-                sent = load.sent[done:]
-                lines.writelines(json.dumps({"at": round(each.ended + offset, 3), "ok": each.acknowledged,
-                                             "region": each.region}) + "\n" for each in sent)
-                done += len(sent)
+        nonlocal done
+        sent = load.sent[done:]
+        lines.writelines(json.dumps({"at": round(each.ended + offset, 3), "ok": each.acknowledged,
+                                     "region": each.region}) + "\n" for each in sent)
+        done += len(sent)
 
-    writer = threading.Thread(target=write, name="payments", daemon=True)
-    writer.start()
-    try:
-        yield
-    finally:
-        over.set()
-        writer.join()
-
-
-def healed(sandbox: Sandbox) -> None:
-    """Heal before the teardown, as far as that is possible."""
-    with suppress(RehearsalError, OSError):
-        sandbox.heal()
+    with file.open("w", encoding="utf-8", buffering=1) as lines:
+        task = PeriodicTask("payments", WRITTEN, write)
+        task.start()
+        try:
+            yield
+        finally:
+            task.stop()

@@ -17,6 +17,7 @@ from rehearsal.drills.scenario import choose
 from rehearsal.errors import CheckFailed, DeploymentError, EmulatorError
 from rehearsal.report import RunReport
 from rehearsal.run import FAILED, INTERRUPTED, PASSED, Rehearsal, RunOptions
+from rehearsal.sandbox import Sandbox
 from tests.rehearsal.cloud import ENDPOINT, Cloud
 from tests.rehearsal.fakes import FakeDrillEnvironment, World, failed, held
 from tests.rehearsal.stack import OUTPUTS
@@ -195,3 +196,12 @@ def test_a_sandbox_says_how_to_break_it_and_what_the_operator_types(run: Run) ->
     run.world.smoke = [failed("POST")]
     assert run(sandbox=True) == FAILED
     assert run.world.waited == 1
+
+
+def test_a_teardown_goes_on_if_healing_a_sandbox_fails(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> str:
+        raise CheckFailed("the server does not start")
+
+    monkeypatch.setattr(Sandbox, "heal", refuse)
+    assert run(sandbox=True) == PASSED
+    assert run.phases[-1] == "teardown"

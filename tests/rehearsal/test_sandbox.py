@@ -13,9 +13,9 @@ import pytest
 from contract import REHEARSALS
 from recovery.stack import Stack
 from rehearsal.aws.faults import Cut, Fault, Faults, Heal, Kill, Lag, Lose, Restart
-from rehearsal.errors import CheckFailed, ProjectError
+from rehearsal.errors import ProjectError
 from rehearsal.polling import wait_until
-from rehearsal.sandbox import VERBS, Sandbox, ask, healed, listening, recorded, usage
+from rehearsal.sandbox import VERBS, Sandbox, ask, listening, recorded, usage
 from rehearsal.workload.http import Answer
 from rehearsal.workload.load import LoadGenerator
 from simulator.vocabulary import FailureMode
@@ -141,11 +141,3 @@ def test_the_clients_payments_are_written_as_their_outcomes_come(tmp_path: Path)
     found = [json.loads(line) for line in file.read_text().splitlines()]
     assert {(each["ok"], each["region"]) for each in found} == {(True, EAST)}
     assert abs(found[0]["at"] - time.time()) < 60
-
-
-def test_a_teardown_goes_on_if_healing_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: object) -> str:
-        raise CheckFailed("the server does not start")
-
-    monkeypatch.setattr(Sandbox, "heal", refuse)
-    healed(Broken().sandbox)
