@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,38 +103,28 @@ class FunctionWork:
 
     def _payments(self) -> Mapping[str, Check]:
         """The work of the payments function."""
-        api = self.region.api
+        api, table = self.region.api, self._clients("dynamodb", self.region.name)
 
-        def pay() -> None:
-            expect(api.pay(new_payment()).status, 201, "status")
-
-        def find() -> None:
+        def paid() -> Mapping[str, Any]:
             payment = new_payment()
             api.pay(payment)
-            expect(api.find(payment[KEY_ATTRIBUTE]).status, 200, "status")
+            return payment
 
-        def again() -> None:
-            payment = new_payment()
-            expect((api.pay(payment).status, api.pay(payment).status), (201, 201), "statuses")
-
-        def lost() -> None:
-            payment = new_payment()
-            api.pay(payment)
-            table = self._clients("dynamodb", self.region.name)
+        def forgotten() -> Mapping[str, Any]:
+            payment = paid()
             table.delete_item(TableName=self.region.table, Key={KEY_ATTRIBUTE: {"S": payment[KEY_ATTRIBUTE]}})
-            expect(api.pay(payment).status, 201, "status")
+            return payment
 
-        return {"accepts a payment": pay, "finds a payment": find, "answers a repeated payment": again,
-                "answers a repeat of what the table has lost": lost}
+        return {
+            "accepts a payment": lambda: expect(api.pay(new_payment()).status, 201, "status"),
+            "finds a payment": lambda: expect(api.find(paid()[KEY_ATTRIBUTE]).status, 200, "status"),
+            "answers a repeated payment": lambda: expect(api.pay(paid()).status, 201, "status"),
+            "answers a repeat of what the table has lost": lambda: expect(api.pay(forgotten()).status, 201, "status")}
 
     def _reconcile(self) -> Mapping[str, Check]:
         """The work of repair."""
-        region = self.region
-
+        region, s3 = self.region, self._s3
         table, item = self._clients("dynamodb", region.name), {"TableName": region.table}
-
-        def delete_item(key: Any, _receipt: str) -> None:
-            table.delete_item(**item, Key=key)
 
         def leave_pending(key: Any, _receipt: str) -> None:
             table.update_item(**item, Key=key, UpdateExpression="SET #s = :p, epoch = :e",
@@ -141,27 +132,24 @@ class FunctionWork:
                               ExpressionAttributeValues={":p": {"S": "PENDING"}, ":e": {"N": "0"}})
 
         def delete_receipt(_key: Any, receipt: str) -> None:
-            for version in self._s3.list_object_versions(Bucket=region.bucket, Prefix=receipt)["Versions"]:
-                self._s3.delete_object(Bucket=region.bucket, Key=receipt, VersionId=version["VersionId"])
+            for version in s3.list_object_versions(Bucket=region.bucket, Prefix=receipt)["Versions"]:
+                s3.delete_object(Bucket=region.bucket, Key=receipt, VersionId=version["VersionId"])
 
-        def hide_receipt(_key: Any, receipt: str) -> None:
-            self._s3.delete_object(Bucket=region.bucket, Key=receipt)
+        def repair(damage: Callable[[Any, str], object]) -> None:
+            payment = new_payment()
+            region.api.pay(payment)
+            name = payment[KEY_ATTRIBUTE]
+            damage({KEY_ATTRIBUTE: {"S": name}}, f"{RECEIPTS_PREFIX}{name}.json")
+            found = region.reconciled()
+            kept = region.item(name) or {}
+            expect((found["error"], kept.get("status")), ("", {"S": "SETTLED"}), "error and status of the item")
+            region.receipt(name)
 
-        def repaired(damage: Callable[[Any, str], None]) -> Check:
-            def restore() -> None:
-                payment = new_payment()
-                region.api.pay(payment)
-                name = payment[KEY_ATTRIBUTE]
-                damage({KEY_ATTRIBUTE: {"S": name}}, f"{RECEIPTS_PREFIX}{name}.json")
-                found = region.reconciled()
-                kept = region.item(name) or {}
-                expect((found["error"], kept.get("status")), ("", {"S": "SETTLED"}), "error and status of the item")
-                region.receipt(name)
-            return restore
-
-        return {"restores an item": repaired(delete_item), "settles what was left pending": repaired(leave_pending),
-                "restores a receipt": repaired(delete_receipt),
-                "restores a receipt below a delete marker": repaired(hide_receipt)}
+        damages: Mapping[str, Callable[[Any, str], object]] = {
+            "restores an item": lambda key, _: table.delete_item(**item, Key=key),
+            "settles what was left pending": leave_pending, "restores a receipt": delete_receipt,
+            "restores a receipt below a delete marker": lambda _, key: s3.delete_object(Bucket=region.bucket, Key=key)}
+        return {what: partial(repair, damage) for what, damage in damages.items()}
 
     def _migrate(self) -> Mapping[str, Check]:
         """The work of the function that brings the ledger's schema up to date."""
@@ -183,8 +171,9 @@ class FunctionWork:
         """The work of a controller, done by its code with its role's session: it would try what fails again."""
         stack = Stack.of(self._outputs)
         plan = Plan(action=Action.FAILOVER, stack=stack, target=stack.site(self.region.name))
-        asked = {"role": f"tapstack-controller-{stack.environment_suffix}-{self.region.name}",
-                 "region": self.region.name}
+        account = plan.target.topic_arn.split(":")[4]
+        role = f"arn:aws:iam::{account}:role/tapstack-controller-{stack.environment_suffix}-{self.region.name}"
+        asked = {"role": role.rpartition("/")[2], "region": self.region.name}
         found = httpx.post(self._clients.endpoint + SESSION, json=asked, trust_env=False).json()
         session = EmulatorClients(self._clients.endpoint, connections=1, credentials={
             name.lower(): value for name, value in found.items() if name.startswith("AWS_") and name != "AWS_REGION"})
@@ -213,10 +202,6 @@ class FunctionWork:
             asking.table.record()
             expect(asking.ledger_lag() is not None, True, "figure")
 
-        def rights() -> None:
-            account = plan.target.topic_arn.split(":")[4]
-            expect(cloud().denied(f"arn:aws:iam::{account}:role/{asked['role']}"), [], "denied")
-
         def lever() -> None:
             try:
                 for pulled in (True, False):
@@ -239,7 +224,8 @@ class FunctionWork:
                 "asks how far the ledger's copy is behind": lag,
                 "pulls its lever and resets it": lever, "asks for the promotion of the database": move,
                 "notifies people": lambda: cloud().notify("A rehearsal", "Nothing has happened."),
-                "starts repair": lambda: cloud().start_repair(), "asks IAM what it may do": rights}
+                "starts repair": lambda: cloud().start_repair(),
+                "asks IAM what it may do": lambda: expect(cloud().denied(role), [], "denied")}
 
     def disconnect(self) -> None:
         """End the functions' connections to the ledger: only a new connection needs a login."""
@@ -256,18 +242,18 @@ class FunctionWork:
 
 def without(document: Mapping[str, Any], action: str) -> dict[str, Any]:
     """A policy in which no statement allows an action."""
-    def reduced(statement: Mapping[str, Any]) -> dict[str, Any]:
-        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-        return {**statement, "Action": [each for each in actions if each != action]}
-
-    found = [reduced(each) if each["Effect"] == "Allow" else dict(each) for each in document["Statement"]]
+    found = [{**each, "Action": [one for one in _actions(each) if one != action]} if each["Effect"] == "Allow" else each
+             for each in document["Statement"]]
     return {**document, "Statement": [each for each in found if each["Action"]]}
 
 
 def allowed(document: Mapping[str, Any]) -> list[str]:
     """The actions that a policy allows."""
-    return sorted({action for each in document["Statement"] if each["Effect"] == "Allow"
-                   for action in (each["Action"] if isinstance(each["Action"], list) else [each["Action"]])})
+    return sorted({action for each in document["Statement"] if each["Effect"] == "Allow" for action in _actions(each)})
+
+
+def _actions(statement: Mapping[str, Any]) -> list[str]:
+    return statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
 
 
 def not_enforced(action: str) -> str:
