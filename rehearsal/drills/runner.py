@@ -156,7 +156,5 @@ def conclude(stack: Stack, drills: Sequence[model.DrillResult], *, started: date
     return model.DrillRun(
         title=f"Recovery drills of {stack.environment_suffix}", started=started.isoformat(timespec="seconds"),
         factor=factor, consistency=stack.table_consistency, drills=drills,
-        objectives=model.DeclaredObjectives(recovery_time_s=stack.recovery_time_objective,
-                                            recovery_point_s=stack.recovery_point_objective),
-        prediction=[model.PredictedStep(step=each.phase, seconds=each.most, source=each.source)
-                    for each in predict(stack)])
+        recovery_time_objective=stack.recovery_time_objective,
+        recovery_point_objective=stack.recovery_point_objective, prediction=predict(stack))

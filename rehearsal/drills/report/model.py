@@ -9,24 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from contract import Store
+from recovery.plan import Prediction
 from recovery.report.model import Story
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeclaredObjectives:
-    """The stack's objectives: how long a recovery may take, and how many seconds of writes may be lost."""
-
-    recovery_time_s: float
-    recovery_point_s: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class PredictedStep:
-    """How long a step would take in AWS, by the plan's budget; `source` says whose figure it is. Never measured."""
-
-    step: str
-    seconds: float
-    source: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,14 +83,17 @@ class DrillRun:
 
     started: ISO 8601, UTC.
     factor: waiting is divided by it.
+    recovery_time_objective, recovery_point_objective: seconds, as the stack declares them.
+    prediction: what AWS would take; never measured.
     """
 
     title: str
     started: str
     factor: float
     consistency: str
-    objectives: DeclaredObjectives
-    prediction: Sequence[PredictedStep]
+    recovery_time_objective: float
+    recovery_point_objective: float
+    prediction: Sequence[Prediction]
     drills: Sequence[DrillResult]
 
     @property

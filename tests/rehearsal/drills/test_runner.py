@@ -371,6 +371,6 @@ def test_a_controller_that_was_not_killed_shows_nothing() -> None:
 def test_a_run_says_what_was_declared_and_what_aws_may_take() -> None:
     found = runner.conclude(Stack.of(OUTPUTS), [], started=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), factor=10)
     assert (found.started, found.factor, found.consistency) == ("2026-01-02T03:04:05+00:00", 10, "eventual")
-    assert found.objectives == model.DeclaredObjectives(recovery_time_s=600, recovery_point_s=5)
-    assert [each.step for each in found.prediction] == ["detect", "decide and fence", "promote", "dns", "first write"]
-    assert all(each.source and each.seconds > 0 for each in found.prediction)
+    assert (found.recovery_time_objective, found.recovery_point_objective) == (600, 5)
+    assert [each.phase for each in found.prediction] == ["detect", "decide and fence", "promote", "dns", "first write"]
+    assert all(each.source and each.most > 0 for each in found.prediction)

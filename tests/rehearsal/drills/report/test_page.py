@@ -10,17 +10,16 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from contract import Phase, Store
+from recovery.plan import Prediction
 from recovery.report.model import LANES, RequestMark, TimelineEvent
 from recovery.report.timeline import COLOURS, both, seconds
 from rehearsal import report
 from rehearsal.drills.report import page
 from rehearsal.drills.report.model import (
     ControllerKill,
-    DeclaredObjectives,
     DrillCheck,
     DrillResult,
     DrillRun,
-    PredictedStep,
     StoreCounts,
 )
 from tests.unit.recovery.report.reader import Reader
@@ -44,9 +43,9 @@ LOST = DrillResult(
 NOISE = replace(LOST, scenario="noise", title="Some requests fail", expected="no failover", outcome="none", ok=True,
                 driver="command line", recovery=None, stores=[], lost=[], errors={}, events=[], checks=[], kills=[])
 RUN = DrillRun(title="Drills of dev", started="2026-11-23T03:12:45Z", factor=10, consistency="strong",
-          objectives=DeclaredObjectives(recovery_time_s=900, recovery_point_s=0), drills=[LOST, NOISE],
-          prediction=[PredictedStep(step="detect", seconds=30, source="interval x threshold"),
-                      PredictedStep(step="promote", seconds=300.5, source="AWS says minutes")])
+          recovery_time_objective=900, recovery_point_objective=0, drills=[LOST, NOISE],
+          prediction=[Prediction("detect", 20, 30, "interval x threshold"),
+                      Prediction("promote", 60, 300.5, "AWS says minutes")])
 
 
 @cache
@@ -114,7 +113,7 @@ def test_what_was_measured_is_called_emulated_and_what_was_not_a_prediction() ->
     assert "330.5 s (prediction), which is within the declared recovery time of 900 s (objective)" in prediction
     assert "promote 300.5 s AWS says minutes" in prediction
     assert "emulated" not in prediction
-    beyond = replace(RUN, drills=[], objectives=DeclaredObjectives(recovery_time_s=300, recovery_point_s=60))
+    beyond = replace(RUN, drills=[], recovery_time_objective=300, recovery_point_objective=60)
     assert "330.5 s (prediction), which is beyond" in read(beyond).text
 
 
@@ -125,7 +124,7 @@ def test_nothing_from_outside_is_markup() -> None:
         events=[TimelineEvent(at_s=1, lane="plan", what=NASTY)], requests=[RequestMark(at_s=1, ok=True, region=NASTY)],
         kills=[ControllerKill(step=NASTY, moment=NASTY, resumed=True)])
     reader = read(replace(RUN, title=NASTY, started=NASTY, drills=[drill], prediction=[
-        PredictedStep(step=NASTY, seconds=1, source=NASTY)]))
+        Prediction(NASTY, 0, 1, NASTY)]))
     assert reader.open == []
     assert "script" not in {tag for tag, _ in reader.tags}
     assert not any("evil" in link for link in reader.values("href"))
