@@ -176,7 +176,7 @@ def tags(text: str) -> Mapping[str, str]:
 
 
 def _check_tag(name: str, value: object) -> None:
-    """Raise ValueError unless AWS takes the tag.
+    """Raise ValueError unless AWS accepts the tag.
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions
     """
@@ -192,7 +192,7 @@ def _check_tag(name: str, value: object) -> None:
 
 
 def _taggable(text: str) -> bool:
-    """Whether these are letters, digits and spaces of any script, and the signs that AWS takes."""
+    """Whether a text has only letters, digits and spaces of any script, and the signs that AWS accepts."""
     return all(unicodedata.category(each)[0] in "LNZ" or each in "_.:/=+@-" for each in text)
 
 

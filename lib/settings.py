@@ -517,7 +517,7 @@ def _shown(value: Any) -> Any:
 
 
 def _misplaced() -> Iterator[BadSetting]:
-    """What is configured and is not a setting, or is kept secret although the program would write it in clear."""
+    """Configured keys that are no settings, and secrets, which the program would write in clear."""
     keys = [declared.key for declared, _ in declarations()]
     configuration = {**pulumi_config.get_config_env(), **pulumi_config.CONFIG.get()}
     for full, value in configuration.items():

@@ -168,7 +168,7 @@ class FunctionWork:
         return {"writes the record that is missing": write}
 
     def _controller(self) -> Mapping[str, Check]:
-        """The work of a controller, done by its code with its role's session: it would try what fails again."""
+        """The work of a controller, done by its code in its role's session: a controller itself would try again."""
         stack = Stack.of(self._outputs)
         plan = Plan(action=Action.FAILOVER, stack=stack, target=stack.site(self.region.name))
         account = plan.target.topic_arn.split(":")[4]

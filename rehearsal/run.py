@@ -231,7 +231,7 @@ class Rehearsal:
 
     @contextmanager
     def _around(self, rehearsed: RehearsedStack, deployment: Deployment) -> Iterator[DrillEnvironment]:
-        """The services of AWS around the stack: health checks, DNS, the controllers' schedule, metrics."""
+        """Run AWS's services around the stack: health checks, DNS, the controllers' schedule, metrics."""
         options = self._options
         project = options.project.with_endpoint(rehearsed.clients.endpoint)
         with self._parts.drill_environment(

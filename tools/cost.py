@@ -187,9 +187,9 @@ def _sum(uses: list[Use], *prices: str) -> tuple[float, float]:
 
 
 def _load(millions: float, share: float, days: int) -> Iterator[Use]:
-    """What `millions` of payments a month add to any region, and `share` a second to the one that takes them.
+    """What `millions` of payments a month add to each region, and `share` a second to the region that takes them.
 
-    Each region has the nightly backups of so many `days`, its own and copies of the other's. They grow with the month.
+    Each region keeps nightly backups for `days`: its own, and copies of the other's. They grow as the month goes on.
     """
     paid = share * SECONDS
     gigabytes = millions * PAYMENT_KB

@@ -67,7 +67,7 @@ def writer(outputs: Mapping[str, Any], clients: Clients) -> str:
 
 
 def _secret(outputs: Mapping[str, Any], region: str) -> str:
-    """The ARN of the secret in a region: its replica's differs in the region only."""
+    """The secret's ARN in a region: the ARNs of its replicas differ only in the region."""
     parts = str(outputs["database_secret_arn"]).split(":")
     return ":".join([*parts[:3], region, *parts[4:]])
 

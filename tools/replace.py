@@ -147,7 +147,7 @@ class Replacement:
         return self._provider(resource) == self.lost and kind(resource) not in (*REGIONAL, *GLOBAL)
 
     def _moved(self, resource: Resource) -> Resource:
-        """The resource as it is in the region that survives, without its replica in the lost one."""
+        """The resource as it is in the surviving region, without its replica in the lost one."""
         moved, outputs = dict(resource), dict(resource.get("outputs", {}))
         if resource["type"] == DEPLOYED:
             return {**moved, "outputs": {**outputs, **self.settings()}}
@@ -172,7 +172,7 @@ class Replacement:
                 "dependencies": [each for each in resource.get("dependencies") or () if each not in gone]}
 
     def _exchanged(self, urn: re.Match[str]) -> str:
-        """The URN of what has the same place in the other role."""
+        """The URN of the same resource in the region of the other role."""
         stack, types, name = urn.groups()
         types = re.sub("PrimaryRegion|DrRegion",
                        lambda role: "DrRegion" if role[0] == "PrimaryRegion" else "PrimaryRegion", types)

@@ -113,7 +113,7 @@ class RestApi(Component, type_name="Api"):
     def _own_answers(self) -> list[pulumi.Resource]:
         """Give API Gateway's own answers the same headers as the function's.
 
-        The template is its own: it reads back as that where none is given.
+        The template is API Gateway's default, with which an answer without a template reads back.
         """
         headers = {f"gatewayresponse.header.{name}": f"'{value}'" for name, value in RESPONSE_HEADERS.items()}
         return [aws.apigateway.Response(
@@ -122,7 +122,7 @@ class RestApi(Component, type_name="Api"):
             opts=self.opts()) for kind in ("DEFAULT_4XX", "DEFAULT_5XX")]
 
     def _plan(self, client: str, api: ApiSettings) -> aws.apigateway.UsagePlan:
-        """The usage plan of a client. It limits each key, and the client has one but for a rotation."""
+        """The usage plan of a client. It limits each key, and a client has two keys only during a rotation."""
         label = "" if client == DEFAULT_CLIENT else f"-{client}"
         return aws.apigateway.UsagePlan(
             f"{self.name}-plan{label}", name=f"{self._names.api}{label}", opts=self.opts(),

@@ -63,7 +63,7 @@ class CheckRoutes(Component, type_name="CheckRoutes"):
         return method
 
     def _lever(self, method: aws.apigateway.Method) -> None:
-        """The route's answers, by S3's; any other answer of S3 becomes an error of API Gateway's."""
+        """Map S3's answers to the route's; any other answer of S3 becomes an error of API Gateway."""
         headers = {f"method.response.header.{header}": f"'{value}'" for header, value in RESPONSE_HEADERS.items()}
         shown = self.answers[-1]
         for status, pulled in (("200", True), ("404", False)):

@@ -228,7 +228,7 @@ class VpcFunction(LiveFunction, type_name="VpcFunction"):
 
     @staticmethod
     def _interfaces(names: Names, function: str) -> list[policies.Statement]:
-        """Network interfaces for Lambda itself; the function's own code is denied them all."""
+        """Lets Lambda itself manage network interfaces, and denies that to the function's own code."""
         return [
             # "Allow them on all resources", says AWS:
             # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions

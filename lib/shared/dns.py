@@ -116,7 +116,7 @@ class Dns(Component, type_name="Dns"):
     def _failover(self, routing: str, domain: RegionalDomain, check: aws.route53.HealthCheck) -> None:
         """The service's record of a region, and one for the controllers, which names the region.
 
-        What the name servers say of it is the verdict of all checkers.
+        The name servers answer by the verdict of all checkers.
         """
         region = domain.region.names.region
         failover: dict[str, Any] = {"set_identifier": region, "failover_routing_policies": [{"type": routing}],
@@ -152,7 +152,7 @@ class Dns(Component, type_name="Dns"):
 
     def _https(self, key: str, domain: RegionalDomain, path: str, threshold: int, *,
                invert: bool = False) -> aws.route53.HealthCheck:
-        """A check of one region's host. It is created before the one it replaces is deleted: a record must name one."""
+        """A check of a region's host. A replacement is created first, since the records must always name a check."""
         names = domain.region.names
         return aws.route53.HealthCheck(
             f"{self.name}-{_label(key)}-check", type="HTTPS", fqdn=domain.host, port=443,

@@ -1,9 +1,9 @@
-"""Finds what an interrupted `up` has made and not written down, and takes it into the stack's state.
+"""Finds what an interrupted `up` has created and not recorded, and takes it into the stack's state.
 
-Pulumi notes each creation before it begins. Of one that was interrupted it knows the inputs only, or id and outputs,
-too, if the answer came just before: the next `up` makes the resource once more, and fails where a name is taken. `make
-adopt STACK=prod` says what exists of each; with ARGS=--yes it puts that into the state, removes the notes, and lets
-`pulumi refresh` read the rest.
+Pulumi notes each creation before it begins. Of an interrupted one it knows the inputs, and id and outputs only if the
+answer came just before the interrupt. The next `up` would create the resource again, and fail where its name is taken.
+`make adopt STACK=prod` says which of them exist; with ARGS=--yes it puts those into the state, removes the notes, and
+lets `pulumi refresh` read the rest.
 """
 import argparse
 import json
@@ -92,7 +92,7 @@ def interrupted(state: Mapping[str, Any], clients: Callable[[str | None], Any] =
 
 def _look_for(noted: Mapping[str, Any], inputs: Mapping[str, Any], others: Collection[str],
               clients: Callable[[str | None], Any]) -> Resource | None:
-    """What AWS has of a resource, by the inputs that are noted and those of its provider; `others` are not it."""
+    """Look in AWS for a resource by its noted inputs and its provider's; the ids `others` belong to other resources."""
     token = noted["type"]
     config = provider_config(token, inputs) if "region" in inputs else NO_PROVIDER
     aws = clients(config.endpoints.get(RESOURCE_TYPES[token].service))

@@ -106,7 +106,7 @@ class Monitor(mocks.MockMonitor):
             for key, value in resource.outputs().items()}
 
     def _config(self, label: str, reference: str) -> ProviderConfig:
-        """The configuration of the provider that `reference` names, as URN::id."""
+        """The configuration of a provider; `reference` is its URN::id."""
         if not reference:
             raise DeploymentError(f"{label}: has no explicit provider, so it would use the default one")
         return self._configs[reference.rpartition("::")[0]]

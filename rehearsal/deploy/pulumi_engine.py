@@ -104,7 +104,7 @@ class PulumiCommand:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
 
     def __call__(self, *words: str, text: str | None = None) -> str:
-        """Run a command with this text on its stdin; returns what it prints. Raises DeploymentError with its errors."""
+        """Run a command with this text on stdin, and return its output. Raises DeploymentError with its errors."""
         began = time.monotonic()
         with undisturbed():
             process = self.start(*words)
@@ -218,7 +218,7 @@ def _change(operation: str, urn: str, inputs: Sequence[str] | None) -> str:
 
 
 def _errors(text: str) -> str:
-    """What a command says of its errors, in one line; without any, the end of what it printed."""
+    """The errors in a command's output, in one line; if there are none, the end of the output."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     told = (line for line in lines if "error:" in line.lower() or line.startswith(("* ", "- ")))  # one of several
     return " | ".join(dict.fromkeys(told)) or " | ".join(lines[-LAST:])

@@ -145,7 +145,7 @@ class Handlers:
         return held
 
     def candidates(self, resource: Resource) -> list[str]:
-        """The ids of what could be the resource, of which only the inputs are known."""
+        """The ids of the resources that this one, of which only the inputs are known, could be."""
         kind, scope = resource.type, resource.scope
         if "out" not in re.findall(r"\w+", kind.id):
             return [resource.evaluate(kind.id)]
@@ -155,7 +155,7 @@ class Handlers:
         return listed(self.clients, kind, scope["region"])
 
     def adopt(self, resource: Resource) -> dict[str, Any] | None:
-        """Read one of which only the inputs are known, and the id by which AWS's provider imports it."""
+        """Read a resource of which only the inputs are known, and the id by which AWS's provider imports it."""
         kind, scope = resource.type, resource.scope
         found = self.candidates(resource) if kind.adoption.import_id or "out" not in kind.id else [scope["id"]]
         scope["id"] = next(iter(found), "")
@@ -168,9 +168,9 @@ class Handlers:
         return held
 
     def _identify(self, resource: Resource) -> None:
-        """Give what was read the id that its creation would have given it.
+        """Set the id of a resource that was read, and not created here.
 
-        Outputs and id are described by the answer to the creation, whose one structure is what was found.
+        A type describes id and outputs by the answer to the creation: what was found takes the place of that answer.
         """
         kind, scope = resource.type, resource.scope
         names = re.findall(r"\bout\.(\w+)\.", " ".join([kind.id, *kind.outputs.values()]))
@@ -178,7 +178,7 @@ class Handlers:
         scope["id"] = resource.evaluate(kind.id) or scope["id"]
 
     def find(self, resource: Resource, taken: Collection[str]) -> bool:
-        """Look for one of which only the inputs are known, and give it its id. Ids that are `taken` are others'."""
+        """Look for a resource of which only the inputs are known, and set its id, which is none of those `taken`."""
         kind, scope = resource.type, resource.scope
         # An id made of inputs tells it apart. Otherwise what it is created with must agree; more may not be done yet.
         told = set() if "out" not in kind.id else {
@@ -290,12 +290,12 @@ class Handlers:
         return pages.build_full_result() if isinstance(pages, PageIterator) else next(iter(pages))
 
     def _known(self, kind: ResourceType, inputs: Iterable[str]) -> set[str]:
-        """Those of the inputs that the type takes."""
+        """The inputs that the type supports."""
         return {key for key in inputs if key in ("region", "tags") or key in kind.used_inputs | kind.provider_only
                 or self._sent(kind, key)}
 
     def _local(self, kind: ResourceType, key: str) -> bool:
-        """Whether an input matters to nothing but the state and the deletion."""
+        """Whether an input is used only in the state and by the deletion."""
         used = inputs_in(expression for call in (kind.create, *kind.after_create) for expression in call.expressions())
         return key not in used and not self._sent(kind, key)
 
@@ -343,7 +343,7 @@ def _shape(client: Any, operation: str) -> Any:
 
 
 def _parameter(kind: ResourceType, shape: Any, key: str) -> str:
-    """The parameter that takes an input, as a path; empty if none does."""
+    """The path of the parameter to which an input goes; empty if there is none."""
     path = kind.renames.get(key) or member(shape, key)
     if path and path.partition(".")[0] in shape.members:
         return path
@@ -353,7 +353,7 @@ def _parameter(kind: ResourceType, shape: Any, key: str) -> str:
 
 
 def _required(resource: Resource, shape: Any, params: Iterable[str]) -> dict[str, Any]:
-    """The parameters that an operation requires, except `params`: each the input of its name, or else the id."""
+    """The required parameters of an operation, except `params`: each is the input of that name, or else the id."""
     renames = resource.type.renames
     inputs = {renames.get(key) or member(shape, key): value for key, value in resource.scope["in"].items()}
     others = set(shape.required_members) - {path.partition(".")[0] for path in params}

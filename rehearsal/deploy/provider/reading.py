@@ -38,7 +38,7 @@ def as_given(given: Any, held: Any, renames: Mapping[str, str]) -> Any:
 
 
 def _list(given: Sequence[Any], held: Sequence[Any], renames: Mapping[str, str]) -> list[Any]:
-    """The given elements that are held, in their order, then the others."""
+    """The list that is held, with the elements that were given first, in the given order."""
     others, found = list(held), []
     for each in given:
         match = next((one for one in others if as_given(each, one, renames) == each), None)
@@ -49,7 +49,7 @@ def _list(given: Sequence[Any], held: Sequence[Any], renames: Mapping[str, str])
 
 
 def _pairs(held: Sequence[Any]) -> dict[str, Any] | None:
-    """A list of keys and values as a mapping; None for any other list."""
+    """A list of key and value pairs as a mapping; None for any other list."""
     if not all(isinstance(each, Mapping) and {key.lower() for key in each} in PAIRS for each in held):
         return None
     ordered = [sorted(each, key=lambda key: "value" in key.lower()) for each in held]
@@ -67,7 +67,7 @@ def _scalar(value: Any) -> Any:
 
 
 def _plain(held: Any) -> Any:
-    """What is held by names like Pulumi's."""
+    """A value of the emulator with its keys spelled as Pulumi does."""
     if isinstance(held, Mapping):
         return {f"{key[:1].lower()}{key[1:]}": _plain(value) for key, value in held.items()}
     return [_plain(each) for each in held] if isinstance(held, list) else held

@@ -172,7 +172,7 @@ class ProviderServer(provider_pb2_grpc.ResourceProviderServicer):
 
 @contextmanager
 def _reported(context: grpc.ServicerContext) -> Iterator[Any]:
-    """Answer a DeploymentError with its reason; the function given does so for a resource that was half made."""
+    """Answer a DeploymentError with its reason. The function that it gives reports a half-created resource."""
     def fail(reason: str, **known: Any) -> NoReturn:
         detail = any_pb2.Any()
         detail.Pack(errors_pb2.ErrorCause(message=reason) if not known else
@@ -195,7 +195,7 @@ def _names(urn: str) -> tuple[str, str]:
 
 
 def _raw(properties: Struct) -> dict[str, Any]:
-    """Properties as they are sent, with archives and unknown values as their marks; whole numbers are int."""
+    """Properties as they are sent: archives and unknown values are markers, and whole numbers are int."""
     values: dict[str, Any] = plain(json_format.MessageToDict(properties), "")
     return values
 
@@ -222,7 +222,7 @@ def _some(changed: Any) -> Any:
 
 
 def _state(resource: Resource, inputs: Struct) -> Struct:
-    """All outputs: the inputs as they were sent, what the type tells, and what a later diff compares."""
+    """All outputs: the inputs as they were sent, the type's own outputs, and what a later diff compares."""
     scope = resource.scope
     return _struct({**_outputs(scope["state"], inputs, resource.type), **resource.outputs(), TAGS: scope["tags"],
                     "region": scope["region"]})
@@ -236,7 +236,7 @@ def _unknown(inputs: Struct, token: str, before: Mapping[str, Any] | None = None
 
 
 def _outputs(before: Mapping[str, Any], inputs: Struct, kind: ResourceType) -> dict[str, Any]:
-    """The outputs before, with the new inputs. What a type tells may differ from the input of its name: a port."""
+    """The earlier outputs with the new inputs; an output of the type wins over the input of the same name (a port)."""
     return {**before, **_raw(inputs), **{key: before[key] for key in kind.outputs if key in before}}
 
 

@@ -32,7 +32,7 @@ def _method_settings(clients: EmulatorClients, *, region: str, api: str, stage: 
 
 
 def _patch(operation: str, values: Mapping[str, str]) -> tuple[Call, ...]:
-    """The update of these paths of a resource by the values of their expressions."""
+    """The update that sets these paths of a resource to the values of their expressions."""
     return (Call(operation, {"patchOperations": _set(values)}),)
 
 

@@ -21,7 +21,7 @@ _REMOVE = "[{Delete: {RegionName: item.regionName}}]"
 
 
 def _without(replicas: str, others: str) -> str:
-    """Those of the replicas whose regions the others lack."""
+    """The replicas in regions where none of the others is."""
     return f"without({replicas} || `[]`, {others} || `[]`, 'regionName')"
 
 
