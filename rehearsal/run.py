@@ -235,7 +235,7 @@ class Rehearsal:
         options = self._options
         project = options.project.with_endpoint(rehearsed.clients.endpoint)
         with self._parts.drill_environment(
-                rehearsed, deployment, options.factor, environment=self._environment(rehearsed.clients),
+                rehearsed, deployment.scopes, options.factor, environment=self._environment(rehearsed.clients),
                 folder=project.folder, check_drift=lambda: deployment.drift(project)) as environment:
             self._name_server.text = environment.text
             yield environment

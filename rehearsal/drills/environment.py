@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from recovery.stack import Stack
 from rehearsal import polling
 from rehearsal.aws.clients import EmulatorClients
 from rehearsal.aws.faults import OUTSIDE, WORLD, Heal
-from rehearsal.deploy.deployment import Deployment
+from rehearsal.deploy.resources.model import Scope
 from rehearsal.drills.emulated.cloudwatch import telemetry
 from rehearsal.drills.emulated.eventbridge import controller_schedule
 from rehearsal.drills.emulated.periodic import PeriodicTask
@@ -92,14 +92,15 @@ class DrillEnvironment:
     warm: Callable[[ApiClient], object] = warm_up
 
     @classmethod
-    def of(cls, rehearsed: RehearsedStack, deployment: Deployment, factor: float, *, environment: Mapping[str, str],
-           folder: Path, check_drift: Callable[[], Sequence[str]]) -> "DrillEnvironment":
-        """That of a stack that was deployed. environment, folder: for commands, see `CommandLine`."""
+    def of(cls, rehearsed: RehearsedStack, scopes: Callable[[str], Iterable[Scope]], factor: float, *,
+           environment: Mapping[str, str], folder: Path,
+           check_drift: Callable[[], Sequence[str]]) -> "DrillEnvironment":
+        """That of a stack, of which `scopes` gives the resources of a type. environment, folder: see `CommandLine`."""
         clients = EmulatorClients(rehearsed.emulator, CLIENTS)
         observer = StackObserver(rehearsed, clients)
         apis = {region: replace(client.api, key="", via=rehearsed.proxies.url(WORLD), timeout=ANSWER)
                 for region, client in observer.regions.items()}
-        checker = HealthChecker(HostedZone.of(deployment.scopes), apis, factor)
+        checker = HealthChecker(HostedZone.of(scopes), apis, factor)
         tasks = [*checker.tasks, telemetry(rehearsed, factor, clients), *controller_schedule(rehearsed, factor)]
         return cls(rehearsed=rehearsed, observer=observer, factor=factor, check_drift=check_drift, checker=checker,
                    tasks=tasks, begin=CommandLine(environment, folder))

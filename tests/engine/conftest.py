@@ -66,8 +66,8 @@ class World:
         rehearsed, file = self.rehearsed(), folder / OUTPUTS_KEY
         where = {"endpoint": self.clients.endpoint, "name_servers": self.name_server.address}
         file.write_text(json.dumps({**rehearsed.outputs, EMULATOR: where}), encoding="utf-8")
-        engine: Any = self  # which knows the scopes
-        with DrillEnvironment.of(rehearsed, engine, self.factor, environment={OUTPUTS_VARIABLE: str(file)}, folder=ROOT,
+        with DrillEnvironment.of(rehearsed, self.scopes, self.factor, environment={OUTPUTS_VARIABLE: str(file)},
+                                 folder=ROOT,
                                  check_drift=lambda: [*self.pulumi.refresh(), *self.pulumi.preview()]) as environment:
             self.name_server.text = environment.text
             yield environment

@@ -145,6 +145,11 @@ class FakeDeployment:
         """Where the program would be deployed again."""
         return [project.config["TapStack:awsEndpoint"]]
 
+    def scopes(self, token: str) -> list[Any]:
+        """There are none."""
+        assert token
+        return []
+
     def lift_protection(self) -> list[Any]:
         """What was protected, by the names of the resource types."""
         if self._world.lifting:
@@ -171,7 +176,7 @@ class FakeDrillEnvironment:
     stack = Stack.of(OUTPUTS)
 
     def __init__(self, world: World, *given: Any, **more: Any) -> None:
-        world.environment.update(zip(("rehearsed", "engine", "factor"), given, strict=True), **more)
+        world.environment.update(zip(("rehearsed", "scopes", "factor"), given, strict=True), **more)
         self.rehearsed = given[0]
         self.observer = SimpleNamespace(direct=SimpleNamespace(heal=lambda: None))
 
