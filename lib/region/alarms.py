@@ -2,7 +2,9 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
+from typing import Any
 
 import pulumi
 
@@ -39,7 +41,7 @@ class AlarmSpec:
     namespace: str
     metric: str
     dimensions: Mapping[str, pulumi.Input[str]]
-    threshold: float
+    threshold: float = 0
     statistic: str = "Sum"
     periods: int = 3
     comparison: str = "GreaterThanThreshold"
@@ -56,87 +58,80 @@ class AlarmSpec:
 def alarm_specs(names: Names, peer: Names, settings: Settings) -> list[AlarmSpec]:
     """The alarms in the region of `names`; `peer` is the other region."""
     behind = max(settings.objectives.recovery_point, 1) * 1000  # milliseconds
-    function, controller, repair = ({"FunctionName": each} for each in (
-        names.function, names.controller, names.reconcile))
-    api = {"ApiName": names.api, "Stage": STAGE}
-    table, vault = {"TableName": names.table}, {"BackupVaultName": names.vault}
+    own = partial(AlarmSpec, namespace=METRICS_NAMESPACE, dimensions={STACK_DIMENSION: names.suffix})
+    api = partial(AlarmSpec, namespace="AWS/ApiGateway", dimensions={"ApiName": names.api, "Stage": STAGE})
+    table, dynamodb = {"TableName": names.table}, partial(AlarmSpec, namespace="AWS/DynamoDB")
+    backup = partial(AlarmSpec, namespace="AWS/Backup", dimensions={"BackupVaultName": names.vault}, periods=1)
     sent, received = ({"SourceBucket": source.receipts, "DestinationBucket": destination.receipts,
                        "RuleId": REPLICATION_RULE} for source, destination in ((names, peer), (peer, names)))
-    logs, backups = f"aws logs tail /aws/lambda/{{}} --region {names.region}", (
-        f"aws backup list-backup-jobs --by-state FAILED --region {names.region}")
+
+    def fails(function: str, key: str, what: str, **more: Any) -> AlarmSpec:
+        return AlarmSpec(key=key, what=what, namespace="AWS/Lambda", dimensions={"FunctionName": function}, **{
+            "metric": "Errors", "command": f"aws logs tail /aws/lambda/{function} --region {names.region}", **more})
+
     found = [
-        AlarmSpec(key="other-region", what=f"{peer.region} does not answer, or the controller reports nothing",
-                  namespace=METRICS_NAMESPACE, metric=Metric.OTHER_REGION_HEALTHY,
-                  dimensions={STACK_DIMENSION: names.suffix}, statistic="Maximum", threshold=1, periods=2,
-                  comparison="LessThanThreshold", missing=SILENCE_IS_A_FAILURE),
-        AlarmSpec(key="takeover-refused", what=f"A failover to {names.region} would be refused now",
-                  namespace=METRICS_NAMESPACE, metric=Metric.FAILOVER_REFUSED,
-                  dimensions={STACK_DIMENSION: names.suffix}, statistic="Average", threshold=0.5,
-                  missing=SILENCE_SAYS_NOTHING),
-        AlarmSpec(key="controller-errors", what="The controller fails", namespace="AWS/Lambda", metric="Errors",
-                  dimensions=controller, threshold=0, command=logs.format(names.controller)),
-        AlarmSpec(key="repair-errors", what="Repair fails", namespace="AWS/Lambda", metric="Errors",
-                  dimensions=repair, threshold=0, periods=1, command=logs.format(names.reconcile)),
-        AlarmSpec(key="api-errors", what="The API answers 5xx", namespace="AWS/ApiGateway", metric="5XXError",
-                  dimensions=api, statistic="Average", threshold=0.05),
-        AlarmSpec(key="api-latency", what="One request in a hundred takes over 3 s", namespace="AWS/ApiGateway",
-                  metric="Latency", dimensions=api, statistic="p99", threshold=3000),
-        AlarmSpec(key="function-errors", what="The payments function fails", namespace="AWS/Lambda", metric="Errors",
-                  dimensions=function, threshold=0, command=logs.format(names.function)),
-        AlarmSpec(key="function-throttles", what="The payments function is out of concurrency", namespace="AWS/Lambda",
-                  metric="Throttles", dimensions=function, threshold=0,
-                  command=f"aws lambda get-account-settings --region {names.region}"),
+        own(key="other-region", what=f"{peer.region} does not answer, or the controller reports nothing",
+            metric=Metric.OTHER_REGION_HEALTHY, statistic="Maximum", threshold=1, periods=2,
+            comparison="LessThanThreshold", missing=SILENCE_IS_A_FAILURE),
+        own(key="takeover-refused", what=f"A failover to {names.region} would be refused now",
+            metric=Metric.FAILOVER_REFUSED, statistic="Average", threshold=0.5, missing=SILENCE_SAYS_NOTHING),
+        fails(names.controller, "controller-errors", "The controller fails"),
+        fails(names.reconcile, "repair-errors", "Repair fails", periods=1),
+        api(key="api-errors", what="The API answers 5xx", metric="5XXError", statistic="Average", threshold=0.05),
+        api(key="api-latency", what="One request in a hundred takes over 3 s", metric="Latency", statistic="p99",
+            threshold=3000),
+        fails(names.function, "function-errors", "The payments function fails"),
+        fails(names.function, "function-throttles", "The payments function is out of concurrency", metric="Throttles",
+              command=f"aws lambda get-account-settings --region {names.region}"),
         *_database(names, settings, behind),
-        *(AlarmSpec(key=f"table-errors-{operation.lower()}", what=f"DynamoDB fails in {operation}",
-                    namespace="AWS/DynamoDB", metric="SystemErrors", dimensions={**table, "Operation": operation},
-                    threshold=0, section="table-errors") for operation in OPERATIONS),
-        *(AlarmSpec(key=f"table-throttles-{kind.lower()}", what=f"DynamoDB throttles a {kind.lower()}",
-                    namespace="AWS/DynamoDB", metric=f"{kind}ThrottleEvents", dimensions=table, threshold=0,
-                    section="table-throttles") for kind in ("Read", "Write")),
+        *(dynamodb(key=f"table-errors-{operation.lower()}", what=f"DynamoDB fails in {operation}",
+                   metric="SystemErrors", dimensions={**table, "Operation": operation}, section="table-errors")
+          for operation in OPERATIONS),
+        *(dynamodb(key=f"table-throttles-{kind.lower()}", what=f"DynamoDB throttles a {kind.lower()}",
+                   metric=f"{kind}ThrottleEvents", dimensions=table, section="table-throttles")
+          for kind in ("Read", "Write")),
         # Emitted in the destination's region, while something is copied.
         AlarmSpec(key="receipts-late", what="Receipts arrive later than replication time control promises",
                   namespace="AWS/S3", metric="ReplicationLatency", dimensions=received, statistic="Maximum",
                   threshold=REPLICATION_MINUTES * 60),
         # Emitted in the source's region.
         AlarmSpec(key="receipts-failed", what="Receipts could not be copied", namespace="AWS/S3",
-                  metric="OperationsFailedReplication", dimensions=sent, threshold=0, periods=1),
-        AlarmSpec(key="backup-failed", what="A backup failed", namespace="AWS/Backup",
-                  metric="NumberOfBackupJobsFailed", dimensions=vault, threshold=0, periods=1, command=backups),
-        AlarmSpec(key="backup-copy-failed", what="A backup could not be copied to the other region",
-                  namespace="AWS/Backup", metric="NumberOfCopyJobsFailed", dimensions=vault, threshold=0, periods=1,
-                  command=backups.replace("backup-jobs", "copy-jobs")),
+                  metric="OperationsFailedReplication", dimensions=sent, periods=1),
+        backup(key="backup-failed", what="A backup failed", metric="NumberOfBackupJobsFailed",
+               command=f"aws backup list-backup-jobs --by-state FAILED --region {names.region}"),
+        backup(key="backup-copy-failed", what="A backup could not be copied to the other region",
+               metric="NumberOfCopyJobsFailed",
+               command=f"aws backup list-copy-jobs --by-state FAILED --region {names.region}"),
     ]
     if settings.table.consistency == Consistency.EVENTUAL:
         # A strongly consistent table has every payment, and no lag. Each region's controller writes all the time.
-        found.append(AlarmSpec(
+        found.append(dynamodb(
             key="table-lag", what=f"The table in {peer.region} lags behind the recovery point, or receives nothing",
-            namespace="AWS/DynamoDB", metric="ReplicationLatency", dimensions={**table, "ReceivingRegion": peer.region},
-            statistic="Average", threshold=behind, missing=SILENCE_IS_A_FAILURE))
+            metric="ReplicationLatency", dimensions={**table, "ReceivingRegion": peer.region}, statistic="Average",
+            threshold=behind, missing=SILENCE_IS_A_FAILURE))
         # Only the standby knows it. Where it is unknown, a failover would be refused, which is told by that alarm.
-        found.append(AlarmSpec(
+        found.append(own(
             key="exposure", what=f"A failover to {names.region} would lose {NEAR:.0%} of the recovery point, or more",
-            namespace=METRICS_NAMESPACE, metric=Metric.EXPOSURE, dimensions={STACK_DIMENSION: names.suffix},
-            statistic="Maximum", threshold=settings.objectives.recovery_point * NEAR))
+            metric=Metric.EXPOSURE, statistic="Maximum", threshold=settings.objectives.recovery_point * NEAR))
     return found
 
 
 def _database(names: Names, settings: Settings, behind: float) -> list[AlarmSpec]:
-    cluster, database = {"DBClusterIdentifier": names.cluster}, settings.database
+    database = settings.database
+    alarm = partial(AlarmSpec, namespace="AWS/RDS", dimensions={"DBClusterIdentifier": names.cluster})
     busy = ("ACUUtilization", "its greatest capacity") if database.serverless else ("CPUUtilization", "its full CPU")
     return [
-        AlarmSpec(key="database-capacity", what=f"The cluster is near {busy[1]}", namespace="AWS/RDS", metric=busy[0],
-                  dimensions=cluster, statistic="Average", threshold=90, periods=10),
-        AlarmSpec(key="database-connections", what="The cluster is near the connection limit of its least capacity",
-                  namespace="AWS/RDS", metric="DatabaseConnections", dimensions=cluster, statistic="Maximum",
-                  threshold=int(database.least_connections * 0.9)),
+        alarm(key="database-capacity", what=f"The cluster is near {busy[1]}", metric=busy[0], statistic="Average",
+              threshold=90, periods=10),
+        alarm(key="database-connections", what="The cluster is near the connection limit of its least capacity",
+              metric="DatabaseConnections", statistic="Maximum", threshold=int(database.least_connections * 0.9)),
         # Emitted in the reader's region, once a minute.
-        AlarmSpec(key="database-lag", what="The database's copy lags behind the recovery point, or receives nothing",
-                  namespace="AWS/RDS", metric="AuroraGlobalDBReplicationLag", dimensions=cluster, statistic="Maximum",
-                  threshold=behind, missing=SILENCE_IS_A_FAILURE),
+        alarm(key="database-lag", what="The database's copy lags behind the recovery point, or receives nothing",
+              metric="AuroraGlobalDBReplicationLag", statistic="Maximum", threshold=behind,
+              missing=SILENCE_IS_A_FAILURE),
         # AWS's documents disagree on which region emits it, so both have the alarm.
-        AlarmSpec(key="database-rpo-lag", what="A failover now would lose more than the recovery point",
-                  namespace="AWS/RDS", metric="AuroraGlobalDBRPOLag", dimensions=cluster, statistic="Maximum",
-                  threshold=behind, missing=SILENCE_IS_A_FAILURE),
+        alarm(key="database-rpo-lag", what="A failover now would lose more than the recovery point",
+              metric="AuroraGlobalDBRPOLag", statistic="Maximum", threshold=behind, missing=SILENCE_IS_A_FAILURE),
     ]
 
 
