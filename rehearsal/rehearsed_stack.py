@@ -44,11 +44,19 @@ class StoreContents:
         """Whether the payment is settled according to the table, which decides."""
         return payment_id in self.table and self.table[payment_id].settled
 
-    def whole(self, payment_id: str) -> bool:
-        """Whether every store has the payment."""
+    def stores_with(self, payment_id: str) -> list[Store]:
+        """The stores that have the payment; the table has it once it is settled there."""
         has = {Store.TABLE: self.settled(payment_id), Store.LEDGER: payment_id in self.ledger,
                Store.RECEIPTS: payment_id in self.receipts}
-        return Durability.of([store for store, there in has.items() if there]) is Durability.WHOLE
+        return [store for store, there in has.items() if there]
+
+    def kept(self, payment_id: str) -> Durability:
+        """What became of the payment."""
+        return Durability.of(self.stores_with(payment_id))
+
+    def whole(self, payment_id: str) -> bool:
+        """Whether every store has the payment."""
+        return self.kept(payment_id) is Durability.WHOLE
 
 
 @dataclass(frozen=True)

@@ -62,10 +62,10 @@ class AwsClient(Generic[P]):
         return NetworkCall(self._caller, self._region, self.service, operation, self.read, self.connect, record)
 
     @staticmethod
-    def _answered(way: Callable[[NetworkCall, Any], Any], call: NetworkCall, serve: Callable[..., Any]) -> Any:
+    def _answered(send: Callable[[NetworkCall, Any], Any], call: NetworkCall, serve: Callable[..., Any]) -> Any:
         """What a call gives, or what boto3 raises where there is no answer, or an error of the service itself."""
         try:
-            return way(call, serve)
+            return send(call, serve)
         except Unanswered as error:
             if error.connected:
                 raise ReadTimeoutError(endpoint_url=call.operation) from error

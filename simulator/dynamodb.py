@@ -95,7 +95,7 @@ class Table:
             self.views[target][key] = item, stamp
 
     def drain(self) -> None:
-        """Let copies that waited for a way or a stall to end go on."""
+        """Let copies that waited for a cut or a stall to end go on."""
         for (source, target), waiting in self._waiting.items():
             if waiting and (source, target) not in self.stalled and self.network.reaches(source, target):
                 copies, waiting[:] = list(waiting), []

@@ -43,7 +43,7 @@ class TimedFault:
         return f"{self.name} in {self.where} from {self.begins:.0f} s{until}"
 
 
-def _ways(world: "World", region: str) -> set[tuple[str, str]]:
+def _both_directions(world: "World", region: str) -> set[tuple[str, str]]:
     other = world.other(region)
     return {(region, other), (other, region)}
 
@@ -110,8 +110,8 @@ FAULTS: Mapping[str, tuple[Change, Change]] = {
     **{name: (change, _nothing) for name, change in AT_ONCE.items()},
     **{f"{service}-{how}": _refusal(service, how) for service in SERVICES for how in REFUSALS},
     "region-lost": (_lose, lambda world, where: world.network.dead.pop(where, None)),
-    "way-cut": (lambda world, where: world.network.cuts.update(_ways(world, where)),
-                lambda world, where: world.network.cuts.difference_update(_ways(world, where))),
+    "way-cut": (lambda world, where: world.network.cuts.update(_both_directions(world, where)),
+                lambda world, where: world.network.cuts.difference_update(_both_directions(world, where))),
     "one-way-cut": (lambda world, where: world.network.cuts.add((where, world.other(where))),
                     lambda world, where: world.network.cuts.discard((where, world.other(where)))),
     "checkers-cut": (_blind_checkers, lambda world, where: world.route53.blind.difference_update(

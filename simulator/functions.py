@@ -102,15 +102,18 @@ class Functions:
             scheduler.spawn(Process(scheduler, "memory", region), running.sample, SAMPLE_SECONDS)
 
     def start(self, region: str, name: str, event: Mapping[str, Any], pause: float = 1.0) -> None:
-        """Invoke it asynchronously: what fails is not repeated, as `lib` sets it, but what is throttled is for a while.
+        """Invoke it asynchronously: a function that fails is not started again, as `lib` sets it.
 
+        A start that Lambda throttles, or that fails by an error of its own, is tried again for a while:
         https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
         """
         def answered(_: Any, error: BaseException | None) -> None:
             if isinstance(error, Unavailable) and pause < EVENT_AGE / 2:
                 self._scheduler.at(pause, partial(self.start, region, name, event, pause * 2))
 
-        if region not in self.network.dead:
+        if (region, "lambda") in self.network.refusing:
+            answered(None, Unavailable())
+        elif region not in self.network.dead:
             self.invoke(region, name, event, answered)
 
     def failed(self, process: Process, why: str, *, crashed: bool) -> None:

@@ -196,7 +196,7 @@ def late_receipts(draw: Random) -> HistoryPlan:
 
 @mix
 def heals(draw: Random) -> HistoryPlan:
-    """The way between the regions is cut, one takes over, clients go to either, and the way heals."""
+    """The connection between the regions is cut, one takes over, clients go to either, and the connection heals."""
     begins = WARM + draw.uniform(0, 60)
     ends = begins + draw.uniform(80, 200)
     return HistoryPlan(options=_options(draw, strong=False, pay_every=1.5, clients=3, reuse=draw.choice((0.0, 0.3))),
@@ -305,7 +305,7 @@ def may_not_promote(draw: Random) -> HistoryPlan:
 
 @mix
 def way_cut_for_ever(draw: Random) -> HistoryPlan:
-    """Only the way between the regions is cut, both ways or one way, for ever."""
+    """Only the connection between the regions is cut, in both directions or in one, for ever."""
     begins = WARM + draw.uniform(0, 60)
     return HistoryPlan(options=_options(draw, automatic=True), safety=begins + 100, liveness=960.0, faults=[
         TimedFault(draw.choice(("way-cut", "way-cut", "one-way-cut")), draw.choice(REGIONS), begins, EVER)],
@@ -314,7 +314,7 @@ def way_cut_for_ever(draw: Random) -> HistoryPlan:
 
 @mix
 def way_cut_then_lost(draw: Random) -> HistoryPlan:
-    """Only the way between the regions is cut at first, and some time later the region is lost, for ever or a while."""
+    """Only the connection between the regions is cut at first; later the region is lost, for ever or for a while."""
     begins = WARM + draw.uniform(0, 30)
     lost = begins + draw.choice((draw.uniform(1, 30), draw.uniform(30, 150)))
     ends = draw.choice((lost + draw.uniform(100, 200), EVER))
@@ -495,7 +495,7 @@ def store_restored(draw: Random) -> HistoryPlan:
 
 @mix
 def checkers_disagree(draw: Random) -> HistoryPlan:
-    """Many of Route 53's checkers do not reach a region, and the way to it is cut, or it is lost, or nothing else."""
+    """Many of Route 53's checkers do not reach a region, and perhaps it is lost, or cut off from the other one."""
     begins = WARM + draw.uniform(0, 30)
     ends = begins + draw.uniform(60, 240)
     name = draw.choice(("way-cut", "region-lost", ""))

@@ -79,7 +79,7 @@ class Calm:
 
 @dataclass
 class SimulatedNetwork:
-    """The ways between places, and which of them are cut: `cuts` holds (from, to), both ways if both are in it."""
+    """The connections between places: `cuts` holds each direction that is cut, as (from, to)."""
 
     scheduler: Scheduler
     history: History

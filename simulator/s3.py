@@ -68,11 +68,11 @@ class Buckets:
 
     def _copy(self, bucket: str, key: str, version: StoredVersion) -> None:
         target = self.copied[bucket]
-        way = self.regions[bucket], self.regions[target]
+        direction = self.regions[bucket], self.regions[target]
 
         def arrive() -> None:
-            read = way[0] in self.network.dead and self.network.scheduler.random.random() < READ_ALREADY
-            if way in self.stalled or not (read or self.network.reaches(*way)):
+            read = direction[0] in self.network.dead and self.network.scheduler.random.random() < READ_ALREADY
+            if direction in self.stalled or not (read or self.network.reaches(*direction)):
                 self._waiting.append((bucket, key, version))
                 return
             versions = self._versions(target, key)
@@ -83,11 +83,11 @@ class Buckets:
         self.network.scheduler.at(self.lag(), arrive)
 
     def drain(self) -> None:
-        """Let copies that waited for a way or a stall to end go on."""
+        """Let copies that waited for a cut or a stall to end go on."""
         waiting, self._waiting = self._waiting, []
         for copy in waiting:
-            way = self.regions[copy[0]], self.regions[self.copied[copy[0]]]
-            if way not in self.stalled and self.network.reaches(*way):
+            direction = self.regions[copy[0]], self.regions[self.copied[copy[0]]]
+            if direction not in self.stalled and self.network.reaches(*direction):
                 self._copy(*copy)
             else:
                 self._waiting.append(copy)

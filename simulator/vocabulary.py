@@ -1,5 +1,5 @@
-"""What the drills and the simulator mean by the same words: how a call fails, and what became of a payment."""
-from collections.abc import Collection
+"""What the drills and the simulator call by the same words, and judge alike: pure functions over facts."""
+from collections.abc import Collection, Iterable
 from enum import StrEnum
 
 from contract import Store
@@ -28,3 +28,13 @@ class Durability(StrEnum):
         if Store.TABLE not in stores:
             return cls.PENDING if stores else cls.LOST
         return cls.WHOLE if len(stores) == len(Store) else cls.PARTLY
+
+    @property
+    def made(self) -> bool:
+        """Whether the payment counts as made; one that was acknowledged and does not is lost."""
+        return self in (Durability.PARTLY, Durability.WHOLE)
+
+
+def one_writer(leaders: Iterable[str], writer: str) -> bool:
+    """Whether the region of the database's writer is the only one that any region takes for the leader."""
+    return {*leaders} == {writer}

@@ -81,13 +81,13 @@ class Cut(LastingFault):
 
 @dataclass(frozen=True)
 class CutWay(LastingFault):
-    """Cut only the way between the two regions: calls from one to the other fail, and nothing is copied."""
+    """Cut only the connection between the two regions: calls from one to the other fail, and nothing is copied."""
 
     other: str
 
     @property
     def regions(self) -> frozenset[str]:
-        """The ends of the way."""
+        """The two regions."""
         return frozenset({self.region, self.other})
 
 
@@ -155,7 +155,7 @@ class Destroy(Fault):
 
 @dataclass(frozen=True)
 class Heal(Fault):
-    """End a region's lasting faults, also that of the way to it; a killed server stays down, and lags stay."""
+    """End a region's lasting faults, also that of the connection to it; a killed server stays down, and lags stay."""
 
     region: str
 
@@ -197,7 +197,7 @@ class Faults:
 
     @property
     def way_cut(self) -> bool:
-        """Whether the way between the two regions is cut; what they exchange stops."""
+        """Whether the connection between the two regions is cut; what they exchange stops."""
         return any(isinstance(each, CutWay) for each in self._active)
 
     def lost(self) -> list[tuple[str, str]]:

@@ -54,7 +54,7 @@ class Recording:
     began: when it began. offset: what the wall clock is ahead of the monotonic one.
     active, standby: the regions' names, by their roles at the beginning.
     outage: when the first fault began (None: there was none). before: what the standby's stores held then.
-    way_cut: when the way between the regions was cut, since when nothing is copied (None: it was not).
+    way_cut: when the connection between the regions was cut, since when nothing is copied (None: it was not).
     lags: seconds that the standby's copies are behind, by store, as last set.
     killed: when a database server was last killed. gone: seconds from the acknowledgement to that, by payment id, of
     the payments that the last audit found to be lost (None: there was no audit).

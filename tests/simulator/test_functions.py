@@ -127,13 +127,18 @@ def test_the_schedule_starts_once_a_minute_and_repeats_nothing(machine: Machine,
     assert len(begun) == number
 
 
+@pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize(("lasts", "starts"), [(10.0, 1), (100.0, 0)])
-def test_an_asynchronous_start_that_is_throttled_is_tried_again_for_a_while(
-        machine: Machine, lasts: float, starts: int) -> None:
+def test_an_asynchronous_start_that_lambda_throttles_or_fails_is_tried_again_for_a_while(
+        machine: Machine, fails: bool, lasts: float, starts: int) -> None:
     begun: list[float] = []
     made, _ = functions(machine, lambda *_: begun.append(machine.scheduler.now))
-    made.throttled.add((EAST, "f"))
+    if fails:
+        machine.network.refusing[EAST, "lambda"] = FailureMode.ERROR
+    else:
+        made.throttled.add((EAST, "f"))
     machine.scheduler.at(lasts, made.throttled.clear)
+    machine.scheduler.at(lasts, machine.network.refusing.clear)
     made.start(EAST, "f", {})
     machine.scheduler.run(1000.0)
     assert len(begun) == starts

@@ -26,7 +26,7 @@ def cut(run: ScenarioContext, role: Role, *, inside: bool = False) -> None:
 
 @action("cut_way", "fault")
 def cut_way(run: ScenarioContext, role: Role) -> None:
-    """Cut only the way from a region to the other one: both live on, and so do their clients."""
+    """Cut only the connection between a region and the other one: both live on, and so do their clients."""
     ends = sorted((run.active.name, run.standby.name), key=lambda name: name != run.region(role).name)
     run.recording.way_cut = run.clock.monotonic()
     run.stack.faults.inject(CutWay(*ends))
