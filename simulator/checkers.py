@@ -5,15 +5,16 @@ from http import HTTPStatus
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from contract import CANARY_PREFIX, OBSERVATION_PREFIX
+from contract import CANARY_PREFIX, OBSERVATION_PREFIX, Store
 from payments.deadline import Timing
 from payments.leadership import LEASE
 from payments.payment import PAYMENT_ID
 from recovery.observation import FRESH_LOOKS
 from recovery.plan import Evidence
 from recovery.runner import EVIDENCE_LASTS
+from simulator.faults import CUTS
 from simulator.history import Event
-from simulator.vocabulary import Durability, one_writer
+from simulator.vocabulary import Durability, FaultVerb, one_writer
 
 if TYPE_CHECKING:
     from simulator.world import World
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 SLACK = 3.0  # seconds: copies lag by so much where nothing is wrong
 QUIET = 120.0  # seconds without a payment that count as nobody taking any
 DECLARED = 460.0  # seconds: a recovery time of 900 s, of which Aurora may take 480 s on AWS, and here 40 s
-UNWATCHED = frozenset({"region-lost", "controller-stopped", "way-cut", "one-way-cut"})
+UNWATCHED = frozenset({FaultVerb.CUT, FaultVerb.CUT_CONNECTION, "cut-one-way", "controller-stopped"})
 REPAIRED = 2 * 60.0  # seconds within which a repair ends: it is started every 60 s
 PENDING = {"S": "PENDING"}
 SETTLING = 60.0  # seconds that copies may take before they are looked for
@@ -142,7 +143,7 @@ def the_threshold_is_elapsed_time(world: "World") -> Iterator[Violation]:
 
     Where the connection to it was cut before, only Route 53's checks count: the first one fails at once.
     """
-    cut = any("cut" in event.facts["name"] for event in world.history.of("fault"))
+    cut = any(event.facts["name"] in CUTS for event in world.history.of("fault"))
     threshold = world.options.interval * (world.options.threshold - cut)
     for event in _failovers(world):
         dead = event.facts["dead"]
@@ -219,7 +220,7 @@ def a_lease_ends(world: "World") -> Iterator[Violation]:
     """
     if not world.options.strong or any("freeze" in name or name == "late" for name in world.struck):
         return
-    restored = any(event.facts["name"] == "table-restored" for event in world.history.of("fault"))
+    restored = any(event.facts["name"] == f"{FaultVerb.RESTORE}-{Store.TABLE}" for event in world.history.of("fault"))
     ends = [(event.at + LEASE + Timing().budget, event.facts["epoch"]) for event in world.history.of("leads")]
     for event in world.history.of("settled"):
         if restored and event.facts["id"].startswith(CANARY_PREFIX):

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from contract import RECORD_KEY
+from contract import RECORD_KEY, Store
 from recovery.record import ControlRecord, Run, next_epoch
 from simulator.network import WITNESS, NetworkCall
-from simulator.vocabulary import FailureMode
+from simulator.vocabulary import FailureMode, FaultVerb
 
 if TYPE_CHECKING:
     from simulator.world import World
@@ -43,9 +43,21 @@ class TimedFault:
         return f"{self.name} in {self.where} from {self.begins:.0f} s{until}"
 
 
-def _both_directions(world: "World", region: str) -> set[tuple[str, str]]:
-    other = world.other(region)
-    return {(region, other), (other, region)}
+def _outwards(world: "World", where: str) -> tuple[str, str]:
+    return where, world.other(where)
+
+
+def _inwards(world: "World", where: str) -> tuple[str, str]:
+    return world.other(where), where
+
+
+def _among(members: Callable[["World"], set[Any]], *each: Callable[["World", str], object]) -> tuple[Change, Change]:
+    """To be in a set of the world's, and not to be: the region, or what `each` gives of it."""
+    def changed(world: "World", where: str) -> set[object]:
+        return {of(world, where) for of in each} or {where}
+
+    return (lambda world, where: members(world).update(changed(world, where)),
+            lambda world, where: members(world).difference_update(changed(world, where)))
 
 
 def _refusal(service: str, how: FailureMode) -> tuple[Change, Change]:
@@ -56,11 +68,9 @@ def _refusal(service: str, how: FailureMode) -> tuple[Change, Change]:
 def _denial(*operations: str, resource: Callable[["World", str], str] = lambda _world, _where: "") -> tuple[
         Change, Change]:
     """A permission that is missing in a region: for what is called there."""
-    def denied(world: "World", where: str) -> set[tuple[str, str, str]]:
-        return {(where, operation, resource(world, where)) for operation in operations}
-
-    return (lambda world, where: world.network.denied.update(denied(world, where)),
-            lambda world, where: world.network.denied.difference_update(denied(world, where)))
+    return _among(lambda world: world.network.denied, *(
+        lambda world, where, operation=operation: (where, operation, resource(world, where))
+        for operation in operations))
 
 
 def _nothing(_world: "World", _where: str) -> None:
@@ -96,36 +106,31 @@ def _begin_newer_action(world: "World", where: str) -> None:
 
 
 AT_ONCE: Mapping[str, Change] = {
-    "driver-frozen": lambda world, _: world.freeze_driver(world.scheduler.random.uniform(10.0, 400.0)),
+    FaultVerb.FREEZE: lambda world, _: world.freeze_driver(world.scheduler.random.uniform(10.0, 400.0)),
     "malformed-item": _malform,
     "newer-action": _begin_newer_action,
     "newer-release": lambda world, where: world.newer.add(where),
-    "table-restored": lambda world, where: world.restore_table(where),
-    "receipts-restored": lambda world, where: world.restore_receipts(where),
-    "ledger-restored": lambda world, _: world.restore_ledger(),
+    f"{FaultVerb.RESTORE}-{Store.TABLE}": lambda world, where: world.restore_table(where),
+    f"{FaultVerb.RESTORE}-{Store.RECEIPTS}": lambda world, where: world.restore_receipts(where),
+    f"{FaultVerb.RESTORE}-{Store.LEDGER}": lambda world, _: world.restore_ledger(),
     "clock-jumps": lambda world, where: world.jump(where, world.scheduler.random.uniform(-120.0, 120.0)),
     "functions-killed": lambda world, where: world.kill_in(where),
 }
 FAULTS: Mapping[str, tuple[Change, Change]] = {
     **{name: (change, _nothing) for name, change in AT_ONCE.items()},
-    **{f"{service}-{how}": _refusal(service, how) for service in SERVICES for how in REFUSALS},
-    "region-lost": (_lose, lambda world, where: world.network.dead.pop(where, None)),
-    "way-cut": (lambda world, where: world.network.cuts.update(_both_directions(world, where)),
-                lambda world, where: world.network.cuts.difference_update(_both_directions(world, where))),
-    "one-way-cut": (lambda world, where: world.network.cuts.add((where, world.other(where))),
-                    lambda world, where: world.network.cuts.discard((where, world.other(where)))),
+    **{f"{FaultVerb.LOSE}-{service}-{how}": _refusal(service, how) for service in SERVICES for how in REFUSALS},
+    FaultVerb.CUT: (_lose, lambda world, where: world.network.dead.pop(where, None)),
+    FaultVerb.CUT_CONNECTION: _among(lambda world: world.network.cuts, _outwards, _inwards),
+    "cut-one-way": _among(lambda world: world.network.cuts, _outwards),
     "checkers-cut": (_blind_checkers, lambda world, where: world.route53.blind.difference_update(
         {(name, where) for name in world.route53.checkers})),
-    "no-quorum": (lambda world, where: world.table.alone.add(where),
-                  lambda world, where: world.table.alone.discard(where)),
-    "witness-cut": (lambda world, where: world.network.cuts.update({(where, WITNESS), (WITNESS, where)}),
-                    lambda world, where: world.network.cuts.difference_update({(where, WITNESS), (WITNESS, where)})),
-    "table-stalls": (lambda world, where: world.table.stalled.add((where, world.other(where))),
-                     lambda world, where: world.table.stalled.discard((where, world.other(where)))),
-    "receipts-stall": (lambda world, where: world.buckets.stalled.add((where, world.other(where))),
-                       lambda world, where: world.buckets.stalled.discard((where, world.other(where)))),
-    "ledger-stalls": (lambda world, _: setattr(world.aurora, "stalled", True),
-                      lambda world, _: setattr(world.aurora, "stalled", False)),
+    "no-quorum": _among(lambda world: world.table.alone),
+    "witness-cut": _among(lambda world: world.network.cuts, lambda _, where: (where, WITNESS),
+                          lambda _, where: (WITNESS, where)),
+    f"{FaultVerb.LAG}-{Store.TABLE}": _among(lambda world: world.table.stalled, _outwards),
+    f"{FaultVerb.LAG}-{Store.RECEIPTS}": _among(lambda world: world.buckets.stalled, _outwards),
+    f"{FaultVerb.LAG}-{Store.LEDGER}": (lambda world, _: setattr(world.aurora, "stalled", True),
+                                        lambda world, _: setattr(world.aurora, "stalled", False)),
     "receipts-denied": _denial("PutObject", resource=lambda world, where: world.receipts[where]),
     "lever-denied": _denial("PutObject", "DeleteObject", resource=lambda world, where: world.control[where]),
     "promotion-denied": _denial("FailoverGlobalCluster"),
@@ -133,15 +138,15 @@ FAULTS: Mapping[str, tuple[Change, Change]] = {
     "table-writes-denied": _denial("PutItem", "UpdateItem"),
     "rds-reads-denied": _denial("DescribeGlobalClusters", "DescribeDBClusters"),
     "start-denied": _denial("Invoke"),
-    "function-throttled": (lambda world, where: world.functions.throttled.add((where, world.gateway.function)),
-                           lambda world, where: world.functions.throttled.discard((where, world.gateway.function))),
-    "flooded": (lambda world, where: world.gateway.flooded.add(where),
-                lambda world, where: world.gateway.flooded.discard(where)),
-    "api-down": (lambda world, where: world.gateway.down.add(where),
-                 lambda world, where: world.gateway.down.discard(where)),
+    f"{FaultVerb.LOSE}-function-throttled": _among(
+        lambda world: world.functions.throttled, lambda world, where: (where, world.gateway.function)),
+    f"{FaultVerb.LOSE}-api": _among(lambda world: world.gateway.down),
+    "flooded": _among(lambda world: world.gateway.flooded),
     "controller-stopped": (_stop_controller, lambda world, where: world.schedule.stopped.discard(where)),
 }
 """By name: how a fault is set, and how it is lifted; each is given the world and the region."""
+CUTS = frozenset({FaultVerb.CUT_CONNECTION, "cut-one-way", "checkers-cut", "witness-cut"})
+"""The faults that cut connections and no region."""
 
 
 @dataclass

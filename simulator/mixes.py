@@ -13,6 +13,7 @@ from simulator.network import OUTSIDE
 from simulator.world import REGIONS, Options
 
 EAST, WEST = REGIONS
+CUTS = "cut_connection", "cut_connection", "cut-one-way"
 WARM = 70.0  # seconds before anything goes wrong
 TO_WEST, LOSE = f"failover --to {WEST}", f"failover --to {WEST} --accept-data-loss"
 SWITCH, SWITCH_BACK = f"switchover --to {WEST}", f"switchover --to {EAST}"
@@ -86,7 +87,7 @@ def region_lost(draw: Random) -> HistoryPlan:
     begins = WARM + draw.uniform(0, 60)
     ends = draw.choice((begins + draw.uniform(20, 300), EVER))
     options, region = _options(draw), draw.choice((EAST, EAST, WEST))
-    return HistoryPlan(options=options, faults=[TimedFault("region-lost", region, begins, ends)],
+    return HistoryPlan(options=options, faults=[TimedFault("cut", region, begins, ends)],
                        person=Person(waits=draw.uniform(20, 90), accepts=draw.random() < 0.5), safety=450.0)
 
 
@@ -96,7 +97,7 @@ def driver_dies_early(draw: Random) -> HistoryPlan:
     begins = WARM + draw.uniform(0, 30)
     died = begins + draw.uniform(25, 70)
     return HistoryPlan(options=_options(draw), safety=700.0, faults=[
-        TimedFault("region-lost", EAST, begins, died + draw.uniform(1, 20)),
+        TimedFault("cut", EAST, begins, died + draw.uniform(1, 20)),
         TimedFault("controller-stopped", WEST, died, died + draw.uniform(100, 350))],
         strikes={"record_kill": draw.uniform(0.1, 0.5)},
         person=Person(typed=[(draw.uniform(450, 600), TO_WEST)]))
@@ -117,10 +118,10 @@ def interrupted(draw: Random) -> HistoryPlan:
 def stall_then_loss(draw: Random) -> HistoryPlan:
     """Copies stall; the region is lost some time later."""
     later = WARM + draw.uniform(5, 600)
-    stalled = draw.sample(("table-stalls", "receipts-stall", "ledger-stalls"), draw.randint(1, 3))
+    stalled = draw.sample(("lag-table", "lag-receipts", "lag-ledger"), draw.randint(1, 3))
     return HistoryPlan(options=_options(draw, strong=False, automatic=True), safety=later + 150, faults=[
         *(TimedFault(name, EAST, WARM, later + 100) for name in stalled),
-        TimedFault("region-lost", EAST, later, later + draw.uniform(80, 140))])
+        TimedFault("cut", EAST, later, later + draw.uniform(80, 140))])
 
 
 @mix
@@ -130,7 +131,7 @@ def slow_copies(draw: Random) -> HistoryPlan:
     lag = draw.uniform(40, 75)
     lags = dict.fromkeys(("table_lag", "receipts_lag", "ledger_lag"), (lag * 0.9, lag * 1.1))
     return HistoryPlan(options=_options(draw, strong=False, automatic=True, clients=3, pay_every=3.0, **lags),
-                safety=later + 150, faults=[TimedFault("region-lost", EAST, later, later + draw.uniform(80, 140))])
+                safety=later + 150, faults=[TimedFault("cut", EAST, later, later + draw.uniform(80, 140))])
 
 
 @mix
@@ -143,7 +144,7 @@ def frozen_driver(draw: Random) -> HistoryPlan:
     if draw.random() < 0.7:
         # Only the first driver freezes: from about its claim to about its promotion.
         return HistoryPlan(options=_options(draw), safety=at + 450, person=person,
-                           faults=[TimedFault("driver-frozen", WEST, at + draw.uniform(1.2, 2.8))])
+                           faults=[TimedFault("freeze", WEST, at + draw.uniform(1.2, 2.8))])
     rate = draw.uniform(0.05, 0.3)
     return HistoryPlan(options=_options(draw), safety=650.0, person=person,
                        strikes={"record_freeze": rate, "freeze": rate / 20, "longest": 400.0})
@@ -157,14 +158,14 @@ def promotion_unanswered(draw: Random) -> HistoryPlan:
     person = Person(typed=[(at, LOSE), (at + draw.uniform(10, 60), LOSE),
                            *((at + later, "failback") for later in (130, 200))])
     return HistoryPlan(options=_options(draw), safety=at + 450, person=person, faults=[
-        TimedFault("rds-hang", WEST, hangs, frozen + 1.0), TimedFault("driver-frozen", WEST, frozen)])
+        TimedFault("lose-rds-hang", WEST, hangs, frozen + 1.0), TimedFault("freeze", WEST, frozen)])
 
 
 @mix
 def cannot_write(draw: Random) -> HistoryPlan:
     """The leading region can read but not write."""
     begins = WARM + draw.uniform(0, 60)
-    name = draw.choice(("receipts-denied", "no-quorum", "s3-error", "postgres-error"))
+    name = draw.choice(("receipts-denied", "no-quorum", "lose-s3-error", "lose-postgres-error"))
     return HistoryPlan(options=_options(draw, strong=name == "no-quorum" or draw.random() < 0.5), safety=begins + 60,
                 faults=[TimedFault(name, EAST, begins, EVER)], person=Person(waits=draw.uniform(20, 90), accepts=True))
 
@@ -177,7 +178,7 @@ def late_copies(draw: Random) -> HistoryPlan:
     ends = begins + draw.uniform(150, 250)
     lags: dict[str, Any] = {"ledger_lag": (3.0, 8.0), "receipts_lag": (3.0, 12.0), "table_lag": (0.05, 3.0),
                             slow: (5.0, draw.uniform(10, 40))}
-    fault = TimedFault(draw.choice(("region-lost", "api-down")), EAST, begins, draw.choice((ends, EVER)))
+    fault = TimedFault(draw.choice(("cut", "lose-api")), EAST, begins, draw.choice((ends, EVER)))
     return HistoryPlan(options=_options(draw, strong=False, automatic=True, pay_every=1.0, clients=3, **lags),
                 safety=ends + 60, audited=ends - 40, faults=[fault],
                 person=Person(typed=[(begins + 40, LOSE)]))
@@ -189,8 +190,8 @@ def late_receipts(draw: Random) -> HistoryPlan:
     begins = WARM + draw.uniform(30, 90)
     return HistoryPlan(options=_options(draw, strong=False, pay_every=1.5, receipts_lag=(20.0, draw.uniform(60, 150))),
                 safety=begins + 100, faults=[
-                    TimedFault("table-stalls", EAST, begins - 60, EVER), TimedFault("api-down", EAST, begins, EVER),
-                    TimedFault("ledger-stalls", EAST, begins - 60, begins + 99)],
+                    TimedFault("lag-table", EAST, begins - 60, EVER), TimedFault("lose-api", EAST, begins, EVER),
+                    TimedFault("lag-ledger", EAST, begins - 60, begins + 99)],
                 person=Person(typed=[(begins + 35, LOSE)]))
 
 
@@ -200,7 +201,7 @@ def heals(draw: Random) -> HistoryPlan:
     begins = WARM + draw.uniform(0, 60)
     ends = begins + draw.uniform(80, 200)
     return HistoryPlan(options=_options(draw, strong=False, pay_every=1.5, clients=3, reuse=draw.choice((0.0, 0.3))),
-                safety=ends + 30, faults=[TimedFault("way-cut", EAST, begins, ends)],
+                safety=ends + 30, faults=[TimedFault("cut_connection", EAST, begins, ends)],
                 person=Person(typed=[(begins + draw.uniform(10, 40), LOSE)]))
 
 
@@ -254,7 +255,7 @@ def two_releases(draw: Random) -> HistoryPlan:
     at = WARM + draw.uniform(0, 60)
     lost = at + draw.uniform(100, 140)
     faults = [TimedFault("newer-release", draw.choice(REGIONS), at - 40),
-              TimedFault("region-lost", EAST, lost, lost + 90)]
+              TimedFault("cut", EAST, lost, lost + 90)]
     if draw.random() < 0.3:
         faults.append(TimedFault("newer-action", draw.choice(REGIONS), at - 20))
     return HistoryPlan(options=_options(draw), safety=lost + 100, faults=faults,
@@ -270,13 +271,13 @@ def skewed(draw: Random) -> HistoryPlan:
     if draw.random() < 0.5:
         # The standby's controller sees the region dead and stops; the region is back when a person asks for a failover.
         return HistoryPlan(options=_options(draw, skews=skews, automatic=False), safety=begins + 200, faults=[
-            TimedFault("region-lost", EAST, begins, begins + draw.uniform(50, 70)),
+            TimedFault("cut", EAST, begins, begins + draw.uniform(50, 70)),
             TimedFault("controller-stopped", WEST, begins + draw.uniform(40, 50), begins + 190)],
             person=Person(typed=[(begins + 150, TO_WEST)], waits=None))
     stalls = [TimedFault(name, EAST, begins - draw.uniform(0, 90), begins + 90)
-              for name in ("table-stalls", "ledger-stalls", "receipts-stall")]
+              for name in ("lag-table", "lag-ledger", "lag-receipts")]
     return HistoryPlan(options=_options(draw, skews=skews, strong=False), safety=begins + 150, faults=[
-        *stalls, TimedFault("region-lost", EAST, begins, begins + 120)],
+        *stalls, TimedFault("cut", EAST, begins, begins + 120)],
         person=Person(typed=[(begins + 45, TO_WEST)], waits=60.0))
 
 
@@ -284,7 +285,7 @@ def skewed(draw: Random) -> HistoryPlan:
 def malformed(draw: Random) -> HistoryPlan:
     """One malformed item lies in the table when a region is lost, or when the traffic moves."""
     begins = WARM + draw.uniform(0, 60)
-    lost = [TimedFault("region-lost", EAST, begins, begins + 150)] if draw.random() < 0.7 else []
+    lost = [TimedFault("cut", EAST, begins, begins + 150)] if draw.random() < 0.7 else []
     return HistoryPlan(options=_options(draw, automatic=True), safety=begins + 200, faults=[
         TimedFault("malformed-item", EAST, WARM / 2), *lost], person=Person(typed=[] if lost else [(begins, SWITCH)]))
 
@@ -297,9 +298,9 @@ def may_not_promote(draw: Random) -> HistoryPlan:
     if draw.random() < 0.3:
         return HistoryPlan(options=_options(draw), safety=begins + lasts, faults=[
             TimedFault("promotion-denied", WEST, 0.0, begins + draw.uniform(0, 60)),
-            TimedFault("api-down", EAST, begins, EVER)], person=Person(accepts=True))
+            TimedFault("lose-api", EAST, begins, EVER)], person=Person(accepts=True))
     return HistoryPlan(options=_options(draw, automatic=True), safety=begins + lasts + 30, faults=[
-        TimedFault("promotion-denied", WEST, 0.0, EVER), TimedFault("region-lost", EAST, begins, begins + lasts)],
+        TimedFault("promotion-denied", WEST, 0.0, EVER), TimedFault("cut", EAST, begins, begins + lasts)],
         person=Person(typed=[(begins + lasts + 40, "failback")]))
 
 
@@ -308,7 +309,7 @@ def way_cut_for_ever(draw: Random) -> HistoryPlan:
     """Only the connection between the regions is cut, in both directions or in one, for ever."""
     begins = WARM + draw.uniform(0, 60)
     return HistoryPlan(options=_options(draw, automatic=True), safety=begins + 100, liveness=960.0, faults=[
-        TimedFault(draw.choice(("way-cut", "way-cut", "one-way-cut")), draw.choice(REGIONS), begins, EVER)],
+        TimedFault(draw.choice(CUTS), draw.choice(REGIONS), begins, EVER)],
         person=Person(waits=draw.choice((None, 60.0))))
 
 
@@ -320,8 +321,8 @@ def way_cut_then_lost(draw: Random) -> HistoryPlan:
     ends = draw.choice((lost + draw.uniform(100, 200), EVER))
     return HistoryPlan(options=_options(draw, strong=False, automatic=True, pay_every=0.8, clients=3),
                        safety=lost + 150, faults=[
-        TimedFault(draw.choice(("way-cut", "way-cut", "one-way-cut")), EAST, begins, ends),
-        TimedFault("region-lost", EAST, lost, ends)], person=Person(waits=draw.uniform(20, 90), accepts=True))
+        TimedFault(draw.choice(CUTS), EAST, begins, ends),
+        TimedFault("cut", EAST, lost, ends)], person=Person(waits=draw.uniform(20, 90), accepts=True))
 
 
 @mix
@@ -331,12 +332,12 @@ def loss_in_a_move(draw: Random) -> HistoryPlan:
     lost = at + draw.uniform(3, 60)
     if draw.random() < 0.5:
         return HistoryPlan(options=_options(draw, automatic=True, strong=False), safety=lost + 60, faults=[
-            TimedFault("table-stalls", EAST, at - 20, lost + 50), TimedFault("region-lost", EAST, lost, EVER)],
+            TimedFault("lag-table", EAST, at - 20, lost + 50), TimedFault("cut", EAST, lost, EVER)],
             person=Person(typed=[(at, SWITCH)]))
     # Once the other region leads, it is lost for ever, and the old one is back: a failback waits for its database.
     return HistoryPlan(options=_options(draw, automatic=True), safety=at + 420, faults=[
-        TimedFault("region-lost", EAST, at, at + 300), TimedFault("rds-error", EAST, at + 300, at + 400),
-        TimedFault("region-lost", WEST, at + 330 + draw.uniform(0, 60), EVER)],
+        TimedFault("cut", EAST, at, at + 300), TimedFault("lose-rds-error", EAST, at + 300, at + 400),
+        TimedFault("cut", WEST, at + 330 + draw.uniform(0, 60), EVER)],
         person=Person(typed=[(at + 310, "failback")]))
 
 
@@ -346,7 +347,7 @@ def loss_in_a_switchover(draw: Random) -> HistoryPlan:
     at = WARM + draw.uniform(0, 30)
     lost = at + draw.uniform(12, 45)
     return HistoryPlan(options=_options(draw, automatic=True, switchover_takes=(60.0, 160.0)), safety=lost + 100,
-                       faults=[TimedFault("region-lost", EAST, lost, EVER)], person=Person(
+                       faults=[TimedFault("cut", EAST, lost, EVER)], person=Person(
                            typed=[(at, SWITCH)], waits=None, interrupts=draw.choice((None, lost - at - 0.5))))
 
 
@@ -364,7 +365,7 @@ def one_store_lost(draw: Random) -> HistoryPlan:
     """One store of one region refuses, hangs or throttles for ever."""
     begins = WARM + draw.uniform(0, 60)
     return HistoryPlan(options=_options(draw), safety=begins + 60, faults=[
-        TimedFault(f"{draw.choice(SERVICES)}-{draw.choice(REFUSALS)}", draw.choice(REGIONS), begins, EVER)],
+        TimedFault(f"lose-{draw.choice(SERVICES)}-{draw.choice(REFUSALS)}", draw.choice(REGIONS), begins, EVER)],
         person=Person(waits=draw.uniform(20, 90), accepts=True))
 
 
@@ -372,7 +373,7 @@ def one_store_lost(draw: Random) -> HistoryPlan:
 def table_lost(draw: Random) -> HistoryPlan:
     """The leading region's table alone is lost for ever, while everything else of it answers."""
     begins = WARM + draw.uniform(0, 60)
-    name = draw.choice(("dynamodb-error", "dynamodb-hang", "table-writes-denied"))
+    name = draw.choice(("lose-dynamodb-error", "lose-dynamodb-hang", "table-writes-denied"))
     return HistoryPlan(options=_options(draw, automatic=True), safety=begins + 60,
                        faults=[TimedFault(name, EAST, begins, EVER)], person=Person(waits=60.0, accepts=True))
 
@@ -387,7 +388,7 @@ def permission_removed(draw: Random) -> HistoryPlan:
     lost = draw.random() < 0.5
     return HistoryPlan(options=_options(draw), safety=ends + 30, faults=[
         TimedFault(name, draw.choice(REGIONS), at - 60, EVER),
-        *([TimedFault("region-lost", EAST, at, ends)] if lost else [])],
+        *([TimedFault("cut", EAST, at, ends)] if lost else [])],
         person=Person(typed=[] if lost else [(at, draw.choice((SWITCH, TO_WEST)))], waits=60.0))
 
 
@@ -396,8 +397,8 @@ def stall_near_the_objective(draw: Random) -> HistoryPlan:
     """All copies stall for about the recovery point objective when the leading region is lost for ever."""
     lost = WARM + draw.uniform(30, 75)
     return HistoryPlan(options=_options(draw, strong=False, automatic=True, pay_every=2.0), safety=lost + 120, faults=[
-        *(TimedFault(name, EAST, WARM, EVER) for name in ("table-stalls", "receipts-stall", "ledger-stalls")),
-        TimedFault("region-lost", EAST, lost, EVER)])
+        *(TimedFault(name, EAST, WARM, EVER) for name in ("lag-table", "lag-receipts", "lag-ledger")),
+        TimedFault("cut", EAST, lost, EVER)])
 
 
 @mix
@@ -406,7 +407,7 @@ def failback_dies(draw: Random) -> HistoryPlan:
     lost = WARM + draw.uniform(0, 30)
     back = lost + draw.uniform(300, 400)
     return HistoryPlan(options=_options(draw, automatic=True), safety=back + 120, faults=[
-        TimedFault("region-lost", EAST, lost, lost + draw.uniform(90, 150))],
+        TimedFault("cut", EAST, lost, lost + draw.uniform(90, 150))],
         person=Person(typed=[(back, "failback")], waits=None, interrupts=draw.uniform(0.5, 40.0)))
 
 
@@ -416,7 +417,7 @@ def controller_gone(draw: Random) -> HistoryPlan:
     lost = WARM + draw.uniform(60, 90)
     return HistoryPlan(options=_options(draw), safety=lost + 250, faults=[
         TimedFault("controller-stopped", draw.choice(REGIONS), WARM, EVER),
-        TimedFault("region-lost", draw.choice((EAST, EAST, WEST)), lost, lost + draw.uniform(60, 200))],
+        TimedFault("cut", draw.choice((EAST, EAST, WEST)), lost, lost + draw.uniform(60, 200))],
         person=Person(waits=draw.uniform(20, 60), accepts=draw.random() < 0.5))
 
 
@@ -425,7 +426,7 @@ def decider_frozen(draw: Random) -> HistoryPlan:
     """A controller is frozen between its decision and its fence, while the region that it gave up comes back."""
     lost = WARM + draw.uniform(0, 30)
     return HistoryPlan(options=_options(draw, automatic=True), safety=lost + 220, faults=[
-        TimedFault("region-lost", EAST, lost, lost + draw.uniform(40, 60))],
+        TimedFault("cut", EAST, lost, lost + draw.uniform(40, 60))],
         strikes={"record_freeze": 0.3, "longest": 60.0}, person=Person(waits=None))
 
 
@@ -435,7 +436,7 @@ def may_not_write(draw: Random) -> HistoryPlan:
     begins = WARM + draw.uniform(0, 60)
     lasts = draw.uniform(60, 200)
     return HistoryPlan(options=_options(draw, automatic=True), safety=begins + lasts + 30, faults=[
-        TimedFault("receipts-denied", WEST, 0.0, EVER), TimedFault("region-lost", EAST, begins, begins + lasts)],
+        TimedFault("receipts-denied", WEST, 0.0, EVER), TimedFault("cut", EAST, begins, begins + lasts)],
         person=Person(accepts=True))
 
 
@@ -446,7 +447,7 @@ def opposite_failovers(draw: Random) -> HistoryPlan:
     first = cut + draw.uniform(5, 20)
     second = first + draw.uniform(5, 70)
     return HistoryPlan(options=_options(draw, strong=False, clients=3, pay_every=2.0), safety=second + 80,
-                       faults=[TimedFault("way-cut", EAST, cut, second + draw.uniform(20, 60))],
+                       faults=[TimedFault("cut_connection", EAST, cut, second + draw.uniform(20, 60))],
                        person=Person(typed=[(first, LOSE), (second, f"failover --to {EAST} --accept-data-loss")]))
 
 
@@ -459,7 +460,7 @@ def paused(draw: Random) -> HistoryPlan:
     if draw.random() < 0.5:
         typed.append((lost + draw.uniform(60, 120), "resume"))
     return HistoryPlan(options=_options(draw, automatic=True), safety=lost + 250, person=Person(
-        typed=sorted(typed), waits=None), faults=[TimedFault("region-lost", EAST, lost, lost + draw.uniform(60, 240))])
+        typed=sorted(typed), waits=None), faults=[TimedFault("cut", EAST, lost, lost + draw.uniform(60, 240))])
 
 
 @mix
@@ -468,7 +469,7 @@ def two_people(draw: Random) -> HistoryPlan:
     at = WARM + draw.uniform(0, 30)
     words = (SWITCH, TO_WEST, LOSE, SWITCH_BACK, f"failover --to {EAST} --accept-data-loss", "failback")
     typed = [(at + draw.uniform(0, 8), draw.choice(words)) for _ in range(draw.randint(2, 3))]
-    cut = [TimedFault("way-cut", EAST, at - 10, at + draw.uniform(20, 90))] if draw.random() < 0.4 else []
+    cut = [TimedFault("cut_connection", EAST, at - 10, at + draw.uniform(20, 90))] if draw.random() < 0.4 else []
     return HistoryPlan(options=_options(draw), safety=at + 120, faults=cut, person=Person(typed=sorted(typed)))
 
 
@@ -480,14 +481,14 @@ def restored(draw: Random) -> HistoryPlan:
     typed = [(at + 110 * number, words) for number, words in enumerate(moves)]
     restored_at = typed[-1][0] + draw.uniform(100, 150)
     return HistoryPlan(options=_options(draw), safety=restored_at + 60, person=Person(typed=typed), faults=[
-        TimedFault("table-restored", draw.choice(REGIONS), restored_at)])
+        TimedFault("restore-table", draw.choice(REGIONS), restored_at)])
 
 
 @mix
 def store_restored(draw: Random) -> HistoryPlan:
     """The receipts of a region or the ledger are restored to an earlier moment, before or after the traffic moves."""
     at = WARM + draw.uniform(40, 100)
-    name = draw.choice(("receipts-restored", "ledger-restored"))
+    name = draw.choice(("restore-receipts", "restore-ledger"))
     typed = draw.choice(((), ((at - 35, SWITCH),), ((at + draw.uniform(5, 90), draw.choice((SWITCH, LOSE))),)))
     return HistoryPlan(options=_options(draw), safety=at + 150, person=Person(typed=typed), faults=[
         TimedFault(name, draw.choice(REGIONS), at)])
@@ -498,7 +499,7 @@ def checkers_disagree(draw: Random) -> HistoryPlan:
     """Many of Route 53's checkers do not reach a region, and perhaps it is lost, or cut off from the other one."""
     begins = WARM + draw.uniform(0, 30)
     ends = begins + draw.uniform(60, 240)
-    name = draw.choice(("way-cut", "region-lost", ""))
+    name = draw.choice(("cut_connection", "cut", ""))
     more = [TimedFault(name, EAST, begins + draw.uniform(-20, 60), ends)] if name else []
     return HistoryPlan(options=_options(draw, checkers=6), safety=ends + 30, faults=[
         TimedFault("checkers-cut", draw.choice((EAST, EAST, WEST)), begins, ends), *more],
@@ -528,16 +529,16 @@ def large(draw: Random) -> HistoryPlan:
 @mix
 def swarm(draw: Random) -> HistoryPlan:
     """A subset of everything, with small rates of pauses and kills at every call."""
-    names = ["region-lost", "way-cut", "one-way-cut", "table-stalls", "receipts-stall", "ledger-stalls", "flooded",
-             "no-quorum", "api-down", "controller-stopped", "receipts-denied", "promotion-denied", "driver-frozen",
+    names = ["cut", "cut_connection", "cut-one-way", "lag-table", "lag-receipts", "lag-ledger", "flooded",
+             "no-quorum", "lose-api", "controller-stopped", "receipts-denied", "promotion-denied", "freeze",
              "functions-killed", "clock-jumps", "witness-cut",
-             *(f"{service}-{how}" for service in SERVICES for how in REFUSALS)]
+             *(f"lose-{service}-{how}" for service in SERVICES for how in REFUSALS)]
     faults = []
     for name in draw.sample(names, draw.randint(1, 4)):
         for _ in range(draw.randint(1, 2)):
             begins = WARM + draw.uniform(0, 400)
             faults.append(TimedFault(name, draw.choice(REGIONS), begins, begins + draw.choice((20, 60, 150, 300))))
-    lasting = draw.choice(("", "", "region-lost", "way-cut", "one-way-cut", "controller-stopped", "dynamodb-error"))
+    lasting = draw.choice(("", "", "cut", "cut_connection", "cut-one-way", "controller-stopped", "lose-dynamodb-error"))
     if lasting:
         faults.append(TimedFault(lasting, draw.choice(REGIONS), WARM + draw.uniform(0, 450), EVER))
     commands = (SWITCH, SWITCH_BACK, TO_WEST, LOSE, "failback")

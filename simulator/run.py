@@ -10,7 +10,7 @@ from zlib import crc32
 
 from recovery.drill.payer import Payer
 from simulator.checkers import LIVENESS, QUIET, SAFETY, Violation, is_repaired
-from simulator.faults import EVER, FAULTS, Strikes, TimedFault
+from simulator.faults import CUTS, EVER, FAULTS, Strikes, TimedFault
 from simulator.mixes import MIXES, HistoryPlan
 from simulator.network import OUTSIDE
 from simulator.operator import Operator
@@ -94,7 +94,7 @@ STATES = frozenset({
 def _end(world: World, plan: HistoryPlan) -> Iterator[Violation]:
     """Play the second phase until its end, or until nothing is left to happen, and judge the history."""
     until = world.scheduler.now + plan.liveness
-    steady, cut = 0, any("cut" in fault.name for fault in world.permanent)
+    steady, cut = 0, any(fault.name in CUTS for fault in world.permanent)
     while world.scheduler.now < until and (cut or steady * STEP < QUIET or not is_repaired(world)):
         world.scheduler.run(min(until, world.scheduler.now + STEP))
         steady = steady + 1 if _is_steady(world) else 0

@@ -14,6 +14,17 @@ class FailureMode(StrEnum):
     THROTTLED = "throttled"
 
 
+class FaultVerb(StrEnum):
+    """What goes wrong in both: the verb in a scenario's file, and what a fault of a mix is called, or how it begins."""
+
+    CUT = "cut"  # a region, from everything
+    CUT_CONNECTION = "cut_connection"  # only the one between the two regions
+    FREEZE = "freeze"  # who drives a run
+    LAG = "lag"  # the copies of a store
+    LOSE = "lose"  # a store or a service of a region
+    RESTORE = "restore"  # a store, to an earlier moment
+
+
 class Durability(StrEnum):
     """How a region keeps a payment that was acknowledged."""
 

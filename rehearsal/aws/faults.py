@@ -80,7 +80,7 @@ class Cut(LastingFault):
 
 
 @dataclass(frozen=True)
-class CutWay(LastingFault):
+class CutConnection(LastingFault):
     """Cut only the connection between the two regions: calls from one to the other fail, and nothing is copied."""
 
     other: str
@@ -196,9 +196,9 @@ class Faults:
         return sorted(each.region for each in self._active if isinstance(each, Cut))
 
     @property
-    def way_cut(self) -> bool:
+    def connection_cut(self) -> bool:
         """Whether the connection between the two regions is cut; what they exchange stops."""
-        return any(isinstance(each, CutWay) for each in self._active)
+        return any(isinstance(each, CutConnection) for each in self._active)
 
     def lost(self) -> list[tuple[str, str]]:
         """The stores that are lost: (store, region)."""
@@ -216,7 +216,7 @@ class Faults:
                 case Cut(region, mode, inside, spared) if region in (call.caller, call.region) and not (
                         (inside and within) or call.service in spared):
                     return mode
-                case CutWay() if fault.regions == {call.caller, call.region}:
+                case CutConnection() if fault.regions == {call.caller, call.region}:
                     return FailureMode.RESET
                 case Lose(region, store, mode) if region == call.region and SERVICES.get(store, store) in services:
                     return mode

@@ -87,7 +87,7 @@ class CopyQueues:
         self._clock = clock
         self._queues: dict[tuple[str, str, str], CopyQueue] = {}
         self.cut: frozenset[str] = frozenset()
-        self._way_cut = False
+        self._connection_cut = False
         self._lost: frozenset[tuple[str, str]] = frozenset()
 
     def put(self, store: str, source: str, target: str, name: str, make: Callable[[], None]) -> None:
@@ -98,14 +98,14 @@ class CopyQueues:
         """Make the copies that are due by now."""
         for (store, source, target), queue in self._queues.items():
             stopped = self.cut & {source, target} or self._lost & {(store, source), (store, target)}
-            if queue.waiting and not (stopped or (self._way_cut and store != STRONG)):
+            if queue.waiting and not (stopped or (self._connection_cut and store != STRONG)):
                 queue.make_due(self._clock())
 
     def change(self, settings: Mapping[str, Any]) -> None:
         """Apply any of these settings. Raises LookupError, TypeError or ValueError if one is not valid.
 
-        `lag`: {store, source, target, seconds, growth}. `cut`: a list of regions. `way_cut`: whether it is. `lost`: a
-        list of [store, region]. `destroy`: a region that is lost for good, with what it has not copied.
+        `lag`: {store, source, target, seconds, growth}. `cut`: a list of regions. `connection_cut`: whether it is.
+        `lost`: a list of [store, region]. `destroy`: a region that is lost for good, with what it has not copied.
         """
         self.make_due()
         for key, value in settings.items():
@@ -115,8 +115,8 @@ class CopyQueues:
                         float(value["seconds"]), float(value["growth"]), self._clock())
                 case "cut":
                     self.cut = frozenset(value)
-                case "way_cut":
-                    self._way_cut = bool(value)
+                case "connection_cut":
+                    self._connection_cut = bool(value)
                 case "lost":
                     self._lost = frozenset((store, region) for store, region in value)
                 case "destroy":

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from contract import Store
-from rehearsal.aws.faults import Cut, CutWay, Destroy, Fault, Faults, Heal, Lag, Lose
+from rehearsal.aws.faults import Cut, CutConnection, Destroy, Fault, Faults, Heal, Lag, Lose
 from rehearsal.aws.ministack import PATH
 from rehearsal.errors import NoAnswer
 
@@ -42,8 +42,9 @@ class ReplicationControl:
                 self._send(lag=asdict(fault))
             case Destroy():
                 self._send(destroy=fault.region)
-            case Cut() | CutWay() | Lose() | Heal():
-                self._send(cut=self._faults.cut_off(), way_cut=self._faults.way_cut, lost=self._faults.lost())
+            case Cut() | CutConnection() | Lose() | Heal():
+                self._send(cut=self._faults.cut_off(), connection_cut=self._faults.connection_cut,
+                           lost=self._faults.lost())
             case _:
                 pass
 

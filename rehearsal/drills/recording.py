@@ -54,7 +54,7 @@ class Recording:
     began: when it began. offset: what the wall clock is ahead of the monotonic one.
     active, standby: the regions' names, by their roles at the beginning.
     outage: when the first fault began (None: there was none). before: what the standby's stores held then.
-    way_cut: when the connection between the regions was cut, since when nothing is copied (None: it was not).
+    connection_cut: when the connection between the regions was cut, since when nothing is copied (None: it was not).
     lags: seconds that the standby's copies are behind, by store, as last set.
     killed: when a database server was last killed. gone: seconds from the acknowledgement to that, by payment id, of
     the payments that the last audit found to be lost (None: there was no audit).
@@ -68,7 +68,7 @@ class Recording:
     standby: str
     outage: float | None = None
     killed: float = 0.0
-    way_cut: float | None = None
+    connection_cut: float | None = None
     lags: Mapping[str, float] = field(default_factory=dict)
     before: StoreContents | None = None
     groups: dict[str, PaymentGroup] = field(default_factory=dict)
@@ -82,8 +82,10 @@ class Recording:
     @property
     def shortest_lag(self) -> float:
         """The age in seconds up to which a payment may be in no store of the standby."""
-        parted = self.outage - self.way_cut if self.outage is not None and self.way_cut is not None else 0.0
-        return min(self.lags.values(), default=0.0) + parted
+        lag = min(self.lags.values(), default=0.0)
+        if self.outage is None or self.connection_cut is None:
+            return lag
+        return lag + (self.outage - self.connection_cut)
 
     @property
     def stray(self) -> list[SentPayment]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from contract import Store
-from rehearsal.aws.faults import Cut, CutWay, Fault, Faults, Heal, Kill, Lag, Lose, Restart
+from rehearsal.aws.faults import Cut, CutConnection, Fault, Faults, Heal, Kill, Lag, Lose, Restart
 from rehearsal.aws.proxy import RdsAction
 from rehearsal.postgres.authentication import Secret
 from rehearsal.postgres.global_database import GlobalDatabase, ServerRole
@@ -68,7 +68,7 @@ class Aurora:
                 self.database.kill(fault.region)
             case Restart():
                 self.database.restart(fault.region)
-            case Cut() | CutWay() | Lose() | Heal():
+            case Cut() | CutConnection() | Lose() | Heal():
                 self._cut_and_heal()
             case _:
                 pass
@@ -81,7 +81,7 @@ class Aurora:
             self.database.cut(region)
         for region in self._cut - cut:
             self.database.heal(region)
-        apart = self._faults.way_cut
+        apart = self._faults.connection_cut
         if apart is not self._apart:
             self.database.part(apart)
             self._healed |= set() if apart else {*self._regions}

@@ -111,7 +111,7 @@ BROKEN: list[tuple[FakeWorld, str]] = [
     (led(other_pays=True, resumed=True, automatic=False), "refusals skipped"),
     (led(paused=True), "failover although paused"),
     (led(dead=20.0), "decided too early"),
-    (led(dead=15.0).note("fault", name="way-cut"), "decided too early"), (ended(outrun=2), "an old epoch"),
+    (led(dead=15.0).note("fault", name="cut_connection"), "decided too early"), (ended(outrun=2), "an old epoch"),
     (led(looked=200.0), "stale evidence"),
     (asked(holds=False), "promotion without the run"), (asked(seen=20.0), "promotion against the second view"),
     (denied(0.0), "fenced without permission"),
@@ -173,13 +173,13 @@ SOUND: list[FakeWorld] = [
         "settled", EAST, 502.0, id="p", epoch=1).note("settled", WEST, 510.0, id="q", epoch=2),
     FakeWorld(options=Options(strong=True), struck={"freeze before": 1}).note("leads", WEST, **LED).note(
         "settled", EAST, 510.0, id="p", epoch=1),
-    FakeWorld(options=Options(strong=True)).note("leads", WEST, **LED).note("fault", name="table-restored").note(
+    FakeWorld(options=Options(strong=True)).note("leads", WEST, **LED).note("fault", name="restore-table").note(
         "settled", EAST, 510.0, id="!canary:east", epoch=1),
     FakeWorld(options=Options(strong=True), struck={"late": 1}).note(
         "repaired", WEST, 505.0, began=503.0, epoch=2, leads=False).note("settled", EAST, 510.0, id="p", epoch=1),
     FakeWorld(contested={"p"}).note("another answer", id="p", status=409, region=EAST, now={}),
     FakeWorld(history=paying(100.0, 900.0)).note("notified", at=200.0),
-    FakeWorld(history=paying(100.0, 900.0)).note("fault", name="region-lost"),
+    FakeWorld(history=paying(100.0, 900.0)).note("fault", name="cut"),
     FakeWorld(run=lambda _: run(ended=5.0)).note("runs", at=100.0, run="r"),
     FakeWorld(run=lambda _: run()).note("runs", at=900.0, run="r"),
     FakeWorld(aurora=SimpleNamespace(writer=WEST), permanent=["a fault"]),

@@ -66,7 +66,7 @@ def test_a_person_moves_the_traffic_there_and_back(strong: bool) -> None:
 
 @pytest.mark.parametrize("strong", [True, False])
 def test_a_controller_takes_over_from_a_region_that_is_lost_for_ever(strong: bool) -> None:
-    plan = HistoryPlan(options=Options(strong=strong), faults=[TimedFault("region-lost", EAST, 150.0)], safety=200.0)
+    plan = HistoryPlan(options=Options(strong=strong), faults=[TimedFault("cut", EAST, 150.0)], safety=200.0)
     result = play(4, plan)
     assert not result.violations
     assert result.states["promoted failover"] == 1
@@ -79,7 +79,7 @@ def test_a_violation_is_shrunk_to_what_it_needs(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(run, "SAFETY", [flooded])
     plan = HistoryPlan(options=Options(), safety=320.0, faults=[
-        TimedFault("flooded", EAST, 120.0, 200.0), TimedFault("sns-error", EAST, 130.0, 140.0)],
+        TimedFault("flooded", EAST, 120.0, 200.0), TimedFault("lose-sns-error", EAST, 130.0, 140.0)],
         person=Person(typed=[(300.0, "failover --to us-east-1")]), fates={"twice": 0.001})
     smaller = shrink(1, plan, "a rule")
     assert [fault.name for fault in smaller.faults] == ["flooded"]
@@ -114,7 +114,7 @@ def test_every_fault_can_be_set_and_lifted(name: str) -> None:
 
 def test_what_a_person_types_again_is_bounded() -> None:
     plan = HistoryPlan(options=Options(automatic=False), faults=[
-        TimedFault("region-lost", EAST, 110.0), TimedFault("promotion-denied", "us-west-2", 0.0)], safety=200.0)
+        TimedFault("cut", EAST, 110.0), TimedFault("promotion-denied", "us-west-2", 0.0)], safety=200.0)
     result = play(6, replace(plan, person=Person(typed=[(150.0, LOSE)])))
     assert 1 <= sum(number for name, number in result.states.items() if name.startswith("failover exit")) <= (
         TRIES + result.seconds / AGAIN)

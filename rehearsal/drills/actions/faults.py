@@ -3,10 +3,10 @@
 import math
 from typing import Literal
 
-from rehearsal.aws.faults import Cut, CutWay, Destroy, Fail, Heal, Kill, Lag, Lose, Restart, Slow
+from rehearsal.aws.faults import Cut, CutConnection, Destroy, Fail, Heal, Kill, Lag, Lose, Restart, Slow
 from rehearsal.drills.actions.registry import ScenarioModel, Seconds, Share, action
 from rehearsal.drills.context import Role, ScenarioContext
-from simulator.vocabulary import FailureMode
+from simulator.vocabulary import FailureMode, FaultVerb
 
 
 class StoreLags(ScenarioModel):
@@ -18,21 +18,21 @@ class StoreLags(ScenarioModel):
     growth: Seconds = 0.0
 
 
-@action("cut", "fault")
+@action(FaultVerb.CUT, "fault")
 def cut(run: ScenarioContext, role: Role, *, inside: bool = False) -> None:
     """Cut a region off; `inside`: it lives on behind the cut, with its own clients."""
     begin_outage(run, Cut(run.region(role).name, inside=inside))
 
 
-@action("cut_way", "fault")
-def cut_way(run: ScenarioContext, role: Role) -> None:
+@action(FaultVerb.CUT_CONNECTION, "fault")
+def cut_connection(run: ScenarioContext, role: Role) -> None:
     """Cut only the connection between a region and the other one: both live on, and so do their clients."""
     ends = sorted((run.active.name, run.standby.name), key=lambda name: name != run.region(role).name)
-    run.recording.way_cut = run.clock.monotonic()
-    run.stack.faults.inject(CutWay(*ends))
+    run.recording.connection_cut = run.clock.monotonic()
+    run.stack.faults.inject(CutConnection(*ends))
 
 
-@action("lose", "fault")
+@action(FaultVerb.LOSE, "fault")
 def lose(run: ScenarioContext, store: Literal["table", "receipts", "ledger", "function", "api"], *, of: Role,
          throttled: bool = False) -> None:
     """Lose one store or service of a region; `throttled`: it answers that there are too many requests."""
@@ -83,13 +83,13 @@ def back_up(run: ScenarioContext, what: Literal["table"]) -> None:  # noqa: ARG0
     run.backup = run.environment.observer.items(run.active.name)
 
 
-@action("restore", "fault")
+@action(FaultVerb.RESTORE, "fault")
 def restore(run: ScenarioContext, what: Literal["table"], *, in_: Role) -> None:  # noqa: ARG001  # pylint: disable=unused-argument
     """Put the items that were kept in place of those of a region's table, as newly written."""
     run.environment.observer.restore(run.region(in_).name, run.backup)
 
 
-@action("lag", "fault")
+@action(FaultVerb.LAG, "fault")
 def lag(run: ScenarioContext, given: StoreLags) -> None:
     """Delay the standby's copies from now on."""
     run.recording.lags = set_lag(run, "active", "standby", given)

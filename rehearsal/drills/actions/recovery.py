@@ -17,6 +17,7 @@ from rehearsal.drills.recording import CommandResult
 from rehearsal.errors import CheckFailed
 from rehearsal.polling import retry
 from rehearsal.workload.move_writer import move_writer
+from simulator.vocabulary import FaultVerb
 
 
 def _command(text: str) -> str:
@@ -133,7 +134,7 @@ def begin(run: ScenarioContext, words: Command, *, exit_: ExitCode | None = None
     run.begun.append(conclude)
 
 
-@action("freeze", "fault")
+@action(FaultVerb.FREEZE, "fault")
 def freeze(run: ScenarioContext, words: Command, *, exit_: ExitCode, says: str = "") -> None:
     """Begin a command as `begin` does, and freeze it at the proof that precedes its promotion."""
     faults, environment = run.stack.faults, run.environment

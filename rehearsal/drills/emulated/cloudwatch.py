@@ -32,7 +32,7 @@ def telemetry(rehearsed: RehearsedStack, factor: float, clients: EmulatorClients
             **datum, "Dimensions": [{"Name": name, "Value": each} for name, each in dimensions.items()]}])
 
     def publish() -> None:
-        if faults.way_cut:
+        if faults.connection_cut:
             return
         cut = any(database.member(region).is_cut for region in clusters)
         for region, cluster in clusters.items():

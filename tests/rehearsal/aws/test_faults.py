@@ -9,7 +9,7 @@ from rehearsal.aws.faults import (
     OUTSIDE,
     ApiCall,
     Cut,
-    CutWay,
+    CutConnection,
     Fail,
     Fault,
     Faults,
@@ -56,13 +56,13 @@ def test_with_inside_a_region_that_is_cut_off_still_serves_its_own_clients() -> 
 @pytest.mark.parametrize("healed", [EAST, WEST])
 def test_where_only_the_way_is_cut_no_region_reaches_the_other_and_all_else_works(healed: str) -> None:
     faults = Faults()
-    faults.inject(CutWay(EAST, WEST))
+    faults.inject(CutConnection(EAST, WEST))
     assert faults.refusal(call(EAST, WEST)) is faults.refusal(call(WEST, EAST, "execute-api")) is FailureMode.RESET
     for other in (call(EAST, EAST), call(WEST, WEST), call(OUTSIDE, EAST), call(EAST, "us-east-2")):
         assert faults.refusal(other) is None
-    assert (faults.way_cut, faults.cut_off()) == (True, [])
+    assert (faults.connection_cut, faults.cut_off()) == (True, [])
     faults.inject(Heal(healed))
-    assert (faults.way_cut, faults.refusal(call(EAST, WEST))) == (False, None)
+    assert (faults.connection_cut, faults.refusal(call(EAST, WEST))) == (False, None)
 
 
 def test_what_a_cut_spares_answers_in_that_region_too() -> None:

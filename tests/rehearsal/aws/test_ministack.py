@@ -118,7 +118,7 @@ def test_stopped_copies_wait_and_a_change_applies_to_them_too(writes: Writes) ->
 
 
 @pytest.mark.parametrize(
-    "fault", [{"cut": [EAST]}, {"cut": [WEST]}, {"way_cut": True}, {"lost": [[TABLE, EAST]]},
+    "fault", [{"cut": [EAST]}, {"cut": [WEST]}, {"connection_cut": True}, {"lost": [[TABLE, EAST]]},
               {"lost": [[TABLE, WEST]]}])
 def test_what_is_not_copied_before_a_fault_arrives_after_it(writes: Writes, fault: Mapping[str, Any]) -> None:
     writes.write("before")
@@ -337,7 +337,7 @@ def test_a_region_without_a_quorum_neither_writes_nor_reads_consistently(world: 
 
 def test_a_strong_table_needs_no_way_between_its_replicas_since_both_reach_the_witness(world: World) -> None:
     world.make_strong_table()
-    world.queues.change({"way_cut": True})
+    world.queues.change({"connection_cut": True})
     assert (world.put(EAST, "1"), world.get(WEST, consistent=True)) == ({}, "1")
 
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from contract import Store
-from rehearsal.aws.faults import Cut, CutWay, Destroy, Faults, Heal, Lag, Lose, Slow
+from rehearsal.aws.faults import Cut, CutConnection, Destroy, Faults, Heal, Lag, Lose, Slow
 from rehearsal.aws.ministack import PATH, RECEIPTS, TABLE, CopyQueues
 from rehearsal.aws.replication import ReplicationControl
 from rehearsal.errors import NoAnswer
@@ -43,11 +43,11 @@ def test_copies_follow_the_faults(emulator: Emulator) -> None:
     faults.inject(Cut(EAST))
     faults.inject(Lose(WEST, Store.RECEIPTS))
     faults.inject(Heal(EAST))
-    faults.inject(CutWay(EAST, WEST))
+    faults.inject(CutConnection(EAST, WEST))
     lost = [[RECEIPTS, WEST]]
     assert emulator.sent == [
-        {"cut": [EAST], "way_cut": False, "lost": []}, {"cut": [EAST], "way_cut": False, "lost": lost},
-        {"cut": [], "way_cut": False, "lost": lost}, {"cut": [], "way_cut": True, "lost": lost}]
+        {"cut": [EAST], "connection_cut": False, "lost": []}, {"cut": [EAST], "connection_cut": False, "lost": lost},
+        {"cut": [], "connection_cut": False, "lost": lost}, {"cut": [], "connection_cut": True, "lost": lost}]
 
 
 def test_the_lag_of_copies_and_a_destroyed_region_are_faults_too(emulator: Emulator) -> None:

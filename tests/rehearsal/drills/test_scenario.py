@@ -34,7 +34,7 @@ def test_every_shipped_scenario_can_be_run(path: Path) -> None:
         assert scenario.checks == []
         for begins, ends in (("begin", "join"), ("freeze", "thaw"), ("back_up", "restore")):
             assert begins not in verbs or ends in verbs[verbs.index(begins):]
-        assert scenario.expect.lost == "none" or scenario.lag != StoreLags() or {"lag", "cut_way"} & {*verbs}
+        assert scenario.expect.lost == "none" or scenario.lag != StoreLags() or {"lag", "cut_connection"} & {*verbs}
         pauses = [each.model_dump().get("words", "").split()[:1] in (["pause"], ["resume"]) for each in scenario.do]
         assert sum(pauses) % 2 == 0  # the next drill finds no pause
     else:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from contract import Store
-from rehearsal.aws.faults import Cut, CutWay, Faults, Heal, Kill, Lag, Lose, Restart, Slow
+from rehearsal.aws.faults import Cut, CutConnection, Faults, Heal, Kill, Lag, Lose, Restart, Slow
 from rehearsal.aws.proxy import RdsAction
 from rehearsal.postgres.aurora import Aurora
 from rehearsal.postgres.authentication import Secret
@@ -117,10 +117,10 @@ def test_a_failover_does_not_stop_a_writer_that_is_cut_off(
     assert database.calls == [("cut", EAST), ("failover", WEST, False)]
 
 
-def test_a_writer_that_a_failover_stops_across_a_cut_way_rejoins_once_that_is_back(
+def test_a_writer_that_a_failover_stops_across_a_cut_connection_rejoins_once_that_is_back(
     aurora: Aurora, database: FakeDatabase, faults: Faults
 ) -> None:
-    faults.inject(CutWay(EAST, WEST))
+    faults.inject(CutConnection(EAST, WEST))
     faults.inject(Slow(EAST, 10))
     aurora.follow(move("FailoverGlobalCluster"))
     database.roles[EAST] = ServerRole.DOWN

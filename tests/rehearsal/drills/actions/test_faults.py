@@ -38,8 +38,8 @@ def test_where_the_way_was_cut_first_the_copies_are_as_far_behind_when_the_regio
         stack: Any, role: str) -> None:
     run = context(stack)
     act(run, lag={"ledger": 0.3, "table": 0.2, "receipts": 0.4})
-    act(run, cut_way=role)
-    assert (stack.faults.way_cut, run.recording.outage, run.recording.shortest_lag) == (True, None, 0.2)
+    act(run, cut_connection=role)
+    assert (stack.faults.connection_cut, run.recording.outage, run.recording.shortest_lag) == (True, None, 0.2)
     stack.clock.now += 7
     act(run, cut="active")
     assert run.recording.shortest_lag == 7.2

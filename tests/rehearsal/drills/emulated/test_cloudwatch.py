@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rehearsal.aws.faults import Cut, CutWay, Faults, Lose
+from rehearsal.aws.faults import Cut, CutConnection, Faults, Lose
 from rehearsal.aws.ministack import RECEIPTS, TABLE
 from rehearsal.drills.emulated.cloudwatch import telemetry
 from rehearsal.drills.emulated.periodic import PeriodicTask
@@ -108,7 +108,7 @@ def test_nothing_is_published_across_a_cut(published: PeriodicTask, rehearsed: A
 
 
 def test_nothing_is_published_while_the_way_is_cut(published: PeriodicTask, rehearsed: Any, cloud: Cloud) -> None:
-    rehearsed.faults.inject(CutWay(EAST, WEST))
+    rehearsed.faults.inject(CutConnection(EAST, WEST))
     published.work()
     assert figures(cloud) == []
 
