@@ -116,8 +116,7 @@ class Setting:
 def setting(key: str, parse: Parser[T], description: str, default: Default, **more: Any) -> T:
     """Declare a setting. Its variable is the key in capitals (`ALARM_EMAIL`), unless it is fixed or None is given."""
     variable = None if "fixed" in more else re.sub("(?=[A-Z])", "_", key).upper()
-    declared = Setting(key=key, parse=parse, description=description, default=default,
-                       **{"variable": variable, **more})
+    declared = Setting(key=key, parse=parse, description=description, default=default, **{"variable": variable, **more})
     return cast("T", field(metadata={"setting": declared}))
 
 
@@ -632,8 +631,7 @@ def _recovery_point(settings: Settings) -> Iterator[tuple[str, str]]:
     point, checks = settings.objectives.recovery_point, settings.health_check
     provable = provable_loss(checks.interval, checks.look)
     if 0 < point < provable and settings.table.consistency != Consistency.STRONG:
-        yield "recoveryPointObjective", (
-            f"must be at least {provable}: {PROVABLE}; less cannot be proved")
+        yield "recoveryPointObjective", f"must be at least {provable}: {PROVABLE}; less cannot be proved"
 
 
 def _mode(settings: Settings) -> Iterator[tuple[str, str]]:

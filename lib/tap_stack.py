@@ -39,8 +39,7 @@ class TapStack(Component, type_name="TapStack"):
                                         for each in (settings.primary, settings.dr))
         in_primary = pulumi.ResourceOptions(parent=self, provider=primary_aws)
 
-        foundation = GlobalFoundation(f"{name}-foundation", settings=settings, names=primary_names,
-                                      opts=in_primary)
+        foundation = GlobalFoundation(f"{name}-foundation", settings=settings, names=primary_names, opts=in_primary)
         args = partial(RegionArgs, settings=settings, global_cluster_id=foundation.cluster.id,
                        api_keys=foundation.api_keys, segments=foundation.segments)
         primary = PrimaryRegion(
@@ -71,8 +70,7 @@ class TapStack(Component, type_name="TapStack"):
 
         It refuses another account's credentials, also in a refresh and in a destroy, which do not run the program.
         """
-        tags = {"Project": PROJECT, "Environment": settings.environment_suffix, "ManagedBy": "pulumi",
-                **settings.tags}
+        tags = {"Project": PROJECT, "Environment": settings.environment_suffix, "ManagedBy": "pulumi", **settings.tags}
         endpoint = settings.aws_endpoint
         emulated = True if endpoint else None
         return aws.Provider(

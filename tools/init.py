@@ -23,8 +23,7 @@ class InitFailed(Exception):
     """The stack cannot be made: says why, in one line."""
 
 
-def init(stack: str, arguments: Sequence[str], pulumi: Pulumi = run,
-         clients: Clients = boto_client) -> dict[str, str]:
+def init(stack: str, arguments: Sequence[str], pulumi: Pulumi = run, clients: Clients = boto_client) -> dict[str, str]:
     """Make the stack unless it exists (`arguments` are for `pulumi stack init`). Returns the keys that were written.
 
     Raises InitFailed, PulumiFailed, SettingsError and WrongAccount.

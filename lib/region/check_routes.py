@@ -49,8 +49,7 @@ class CheckRoutes(Component, type_name="CheckRoutes"):
                 settings={"throttling_rate_limit": RATE, "throttling_burst_limit": BURST, "metrics_enabled": False,
                           "logging_level": "OFF", "data_trace_enabled": False})
 
-    def _get(self, path: str, above: pulumi.Input[str],
-             integration: dict[str, Any]) -> aws.apigateway.Method:
+    def _get(self, path: str, above: pulumi.Input[str], integration: dict[str, Any]) -> aws.apigateway.Method:
         """Create a route below a resource (its id), and the integration that answers it."""
         label, rest = f"{self.name}-{path.strip('/')}", self._rest.id
         resource = aws.apigateway.Resource(f"{label}-resource", rest_api=rest, parent_id=above,

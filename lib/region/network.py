@@ -35,8 +35,7 @@ class Network(Component, type_name="Network"):
                                enable_dns_support=True, tags={"Name": names.network}, opts=self.opts())
         aws.ec2.DefaultSecurityGroup(f"{name}-default-group", vpc_id=self.vpc.id, ingress=[], egress=[],
                                      tags={"Name": f"{names.network}-default"}, opts=self.opts())
-        table = aws.ec2.RouteTable(f"{name}-routes", vpc_id=self.vpc.id, tags={"Name": names.network},
-                                   opts=self.opts())
+        table = aws.ec2.RouteTable(f"{name}-routes", vpc_id=self.vpc.id, tags={"Name": names.network}, opts=self.opts())
         self.subnets = self._subnets(region, table)
         self.function_group = self._group("function", names.function_group, "Payments function")
         self.database_group = self._group("database", names.database_group, "Aurora cluster")

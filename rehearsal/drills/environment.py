@@ -177,8 +177,7 @@ class DrillEnvironment:
     def wait(self, check: Callable[[], object], what: str, times: int = 1) -> None:
         """Wait until something is true, for `times` as long as usual. Raises CheckFailed, with what controllers see."""
         try:
-            polling.wait_until(
-                check, what, times * self.patience, failures=FAILURES, pause=PAUSE, clock=self.clock)
+            polling.wait_until(check, what, times * self.patience, failures=FAILURES, pause=PAUSE, clock=self.clock)
         except FAILURES as error:
             errors = dict.fromkeys(str(each) for task in self.tasks for each in task.errors)
             raise CheckFailed("; ".join([str(error), *self.observer.summary(), *errors])) from None
@@ -197,10 +196,7 @@ class DrillEnvironment:
         self._until_in_order()
 
     def restore(self) -> None:
-        """Heal everything, and move all back to the primary region by the product's own means.
-
-        Raises CheckFailed.
-        """
+        """Heal everything, and move all back to the primary region by the product's own means. Raises CheckFailed."""
         rehearsed, primary = self.rehearsed, self.stack.sites[0].region
         # First the one that takes payments: a standby that works again before it sees that would take over.
         active = self.observer.active() if {*self.observer.regions} - {*rehearsed.faults.cut_off()} else primary

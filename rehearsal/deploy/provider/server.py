@@ -151,8 +151,7 @@ class ProviderServer(provider_pb2_grpc.ResourceProviderServicer):
     def Delete(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Delete a resource."""
         with _reported(context):
-            self._handlers.delete(self._resource(
-                request, context, _raw(request.old_inputs), request.properties))
+            self._handlers.delete(self._resource(request, context, _raw(request.old_inputs), request.properties))
         return empty_pb2.Empty()
 
     def Cancel(self, _request: Any, _context: grpc.ServicerContext) -> Any:

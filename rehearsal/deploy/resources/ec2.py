@@ -9,8 +9,7 @@ def _tagged(resource_type: str) -> dict[str, str]:
 
 def _attribute(name: str) -> Call:
     """Set an attribute of a VPC; each call takes one attribute."""
-    return Call("modify_vpc_attribute", {f"{name[0].upper()}{name[1:]}.Value": f"in.{name}"},
-                when=f"in.{name} != null")
+    return Call("modify_vpc_attribute", {f"{name[0].upper()}{name[1:]}.Value": f"in.{name}"}, when=f"in.{name} != null")
 
 
 _DNS = ("enableDnsSupport", "enableDnsHostnames")
