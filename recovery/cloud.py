@@ -2,7 +2,8 @@
 
 A method that also calls the other region says so.
 """
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -90,7 +91,10 @@ class Cloud:
         except StoreUnavailable as error:
             wrong[Store.TABLE] = error.code
         try:
-            database, cluster, instances = self.global_database(), self.cluster(), self.instances()
+            # At the same time, since a decision must not grow old where RDS is slow.
+            questions: Mapping[str, Callable[[], Any]] = {
+                "database": self.global_database, "cluster": self.cluster, "instances": self.instances}
+            database, cluster, instances = self.environment.background.gather(questions, math.inf).values()
         except AwsFailure as error:
             wrong[Store.LEDGER] = str(error)
         own, led_to = self.checks.look(self.plan.target), self.led_to()

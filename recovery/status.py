@@ -38,14 +38,15 @@ def read_status(environment: Environment, stack: Stack) -> Part:
     regions = {site.region: _region(site, {what: answers.get((where, what)) for where, what in questions
                                            if where == site}) for site in stack.sites}
     reports = list(regions.values())
-    leadership = _newest((each["right"] for each in reports), "epoch")
-    active, epoch = (UNKNOWN, UNKNOWN) if leadership == UNKNOWN else (leadership["region"], leadership["epoch"])
+    newest = max((each for each in reports if each["right"] != UNKNOWN), default=None,
+                 key=lambda each: (each["right"]["epoch"], each["right"]["revision"]))
+    active, epoch = (newest["right"]["region"], newest["right"]["epoch"]) if newest else (UNKNOWN, UNKNOWN)
     # If the regions disagree about the writer, the one that takes payments is right.
     writers = [regions[name]["writer"] for name in sorted(regions, key=lambda name: name != active)]
     writer = next((each for each in writers if each != UNKNOWN), UNKNOWN)
     found = {"active": active, "epoch": epoch, "writer": writer,
              "mode": stack.failover_mode, "pause": _newest((each["pause"] for each in reports), "until"),
-             "run": _newest((each["run"] for each in reports), "began"),
+             "run": newest["run"] if newest else UNKNOWN,
              "drill": _newest((each["drill"] for each in reports), "began"), "regions": regions}
     return {"verdict": judge(found).document(), **found}
 
@@ -75,7 +76,8 @@ def _questions(environment: Environment, stack: Stack, site: Site) -> dict[str, 
 
     def record() -> Part:
         found = cloud.table.record()
-        return {"right": {"epoch": found.epoch, "region": found.region}, "run": found.run and found.run.document()}
+        return {"right": {"epoch": found.epoch, "revision": found.revision, "region": found.region},
+                "run": found.run and found.run.document()}
 
     return {
         "API": api,

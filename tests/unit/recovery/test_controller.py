@@ -2,7 +2,7 @@
 # pylint: disable=protected-access
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from recovery.plan import Action
 from recovery.record import Run
 from recovery.runner import Hold, Runner, claim
 from recovery.steps import AwsSteps
+from simulator.aurora import RdsClient
 from simulator.scheduler import EPOCH
 from simulator.vocabulary import FailureMode
 from tests.unit.payments.fakes import FakeContext, StillClock
@@ -622,3 +623,19 @@ def test_the_function_is_created_once_and_says_where_it_watched(
         resident.cache_clear()
     assert all(driver.startswith(f"controller in {WEST} (") for driver in drivers)
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["alive"] is True
+
+
+def test_it_takes_over_where_each_call_of_rds_takes_two_seconds(
+        eventual: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slowly(call: Callable[..., Any]) -> Callable[..., Any]:
+        def made(*arguments: Any, **given: Any) -> Any:
+            eventual.scheduler.suspend(2.0)
+            return call(*arguments, **given)
+        return made
+
+    for operation in ("describe_global_clusters", "describe_db_clusters", "describe_db_instances"):
+        monkeypatch.setattr(RdsClient, operation, slowly(getattr(RdsClient, operation)))
+    eventual.look(times=3)
+    eventual.lose(EAST, ends=True)
+    eventual.look(WEST, times=12)
+    assert eventual.aurora.writer == WEST

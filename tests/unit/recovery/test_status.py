@@ -1,13 +1,15 @@
 """How the stack is doing: what each region reports, and what is unknown."""
 import json
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
 
-from contract import DRILL_KEY, PAUSE_KEY
+from contract import DRILL_KEY, PAUSE_KEY, RECORD_KEY
 from recovery.control_table import Pause
 from recovery.plan import Action
+from recovery.record import Run
 from recovery.show import stack
 from recovery.status import KEYS, alarms, read_status
 from recovery.verdict import UNKNOWN
@@ -48,8 +50,9 @@ def test_everything_that_a_region_reports(world: CalmWorld) -> None:
     assert west["watched_s"] == pytest.approx(world.scheduler.now - 12.0, abs=30.0)
     assert west["exposure_s"] > 0
     assert {key: west[key] for key in (*KEYS, "role", "unknown") if key not in ("watched_s", "exposure_s")} == {
-        "role": "dr", "alive": True, "ready": True, "why": "", "right": {"epoch": 1, "region": EAST}, "writer": EAST,
-        "cluster": "available", "instances": 1, "lever": False, "led_to": EAST, "refused": [], "stale": False,
+        "role": "dr", "alive": True, "ready": True, "why": "",
+        "right": {"epoch": 1, "revision": 2, "region": EAST}, "writer": EAST, "cluster": "available",
+        "instances": 1, "lever": False, "led_to": EAST, "refused": [], "stale": False,
         "sees": True, "silent_since": None, "pause": vars(pause),
         "alarms": [], "event": None, "run": run.document(), "drill": {**DRILL, "began": EPOCH}, "unknown": {}}
     assert {key: value for key, value in found.items() if key not in ("regions", "verdict")} == {
@@ -102,6 +105,16 @@ def test_without_an_observation_there_is_nothing_of_one() -> None:
     found = status_of(CalmWorld())["regions"][WEST]
     assert [found[key] for key in ("led_to", "exposure_s", "refused", "watched_s", "stale")] == [None] * 5
     assert found["unknown"] == {}
+
+
+def test_the_run_of_the_newest_record_is_the_latest_whatever_the_drivers_clocks_say(world: CalmWorld) -> None:
+    record = world.record()
+    for region, revision, began in ((EAST, 5, EPOCH + 600.0), (WEST, 6, EPOCH)):
+        run = Run(id=region, action="failover", target=WEST, driver="alice", began=began, why="")
+        _, stamp = world.table.views[region][RECORD_KEY]
+        world.table.views[region][RECORD_KEY] = replace(record, revision=revision, run=run).item(), stamp
+    found = status_of(world)
+    assert (found["run"]["id"], found["regions"][EAST]["run"]["id"]) == (WEST, EAST)
 
 
 def test_a_planned_move_that_is_open_is_shown(world: CalmWorld) -> None:
