@@ -7,7 +7,7 @@ import typer
 
 from simulator import mutants
 from simulator.hunt import FIXED, LONG, HuntFindings, describe, fixed_set, hunt, shortest, workers
-from simulator.known import Known, load
+from simulator.known import KNOWN, KnownViolations
 from simulator.mixes import MIXES
 from simulator.run import draw, play, shrink
 
@@ -22,7 +22,7 @@ def replay(seed: int, mix: str, *, smaller: bool) -> int:
     return 1 if result.violations else 0
 
 
-def report(findings: HuntFindings, known: list[Known], pool: Executor, *, gate: bool, proof: bool = False) -> int:
+def report(findings: HuntFindings, known: KnownViolations, pool: Executor, *, gate: bool, proof: bool = False) -> int:
     """Print what was found, and a short trace of all that is not known. Returns the exit code.
 
     `gate`: what is known must show on its seeds; `proof`: nothing may be known, since nothing is left to be fixed.
@@ -31,10 +31,11 @@ def report(findings: HuntFindings, known: list[Known], pool: Executor, *, gate: 
     new, gone = findings.unknown(known), findings.gone(known) if gate else []
     for trace in pool.map(shortest, [(findings.broken[key][0], *key) for key in new]):
         print(f"\n{trace}")
-    for mix, seed, rule in gone:
+    for mix, rule in gone:
+        seed, _ = known[mix, rule]
         print(f"{mix}: {rule}: is known, but seed {seed} shows it no more: name another seed, or take it out")
-    for each in known if proof else ():
-        print(f"{each.name}: is listed as known (issue {each.issue}), and a proof needs that nothing is")
+    for (mix, rule), (_, issue) in known.items() if proof else ():
+        print(f"{mix}: {rule}: is listed as known (issue {issue}), and a proof needs that nothing is")
     return 1 if new or gone or (proof and known) else 0
 
 
@@ -73,11 +74,11 @@ def main(
     if broken:
         with workers() as pool:
             raise typer.Exit(prove_mutants(pool, search=search))
-    known, start = load(), first if first >= 0 else int(time.time()) % 10_000_000 * 1000
+    start = first if first >= 0 else int(time.time()) % 10_000_000 * 1000
     gate = fixed or long
-    jobs = fixed_set(known, LONG if long else FIXED) if gate else [(start + number, mix) for number in range(seeds)]
+    jobs = fixed_set(KNOWN, LONG if long else FIXED) if gate else [(start + number, mix) for number in range(seeds)]
     with workers() as pool:
-        code = report(hunt(jobs, pool), known, pool, gate=gate, proof=long)
+        code = report(hunt(jobs, pool), KNOWN, pool, gate=gate, proof=long)
     raise typer.Exit(code)
 
 

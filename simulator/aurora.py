@@ -25,6 +25,7 @@ from simulator.scheduler import Process
 
 CONNECT, STATEMENT = 0.4, 0.8
 SWITCHOVER_WAITS = 600.0  # seconds that a switchover waits for the standby before it is given up
+AGAIN = 2  # attempts that boto3 makes after the first one, while there is no answer
 REJOIN_SECONDS = 30.0, 120.0  # that the old writer takes to follow the new one, once they reach each other
 
 
@@ -315,10 +316,6 @@ class RdsClient(AwsClient[SimulatedAurora]):
         "describe_db_cluster_snapshots": ("DescribeDBClusterSnapshots", "DBClusterSnapshots"),
         "describe_events": ("DescribeEvents", "Events")}
 
-    def __init__(self, part: SimulatedAurora, caller: Process, region: str, attempts: int = 1) -> None:
-        super().__init__(part, caller, region)
-        self._attempts = attempts  # at a call that moves the writer, while there is no answer
-
     def describe_global_clusters(self, **_: Any) -> dict[str, Any]:
         """DescribeGlobalClusters, as this region's control plane knows it."""
         def serve() -> dict[str, Any]:
@@ -374,7 +371,7 @@ class RdsClient(AwsClient[SimulatedAurora]):
         def attempt() -> dict[str, Any]:
             return self._call(operation, partial(serve, self._caller.calls + 1), record=True)
 
-        for _ in range(self._attempts - 1):
+        for _ in range(0 if self._once else AGAIN):
             with suppress(HTTPClientError, ConnectTimeoutError):
                 return attempt()
         return attempt()

@@ -26,7 +26,10 @@ def failure(operation: str, code: str, status: int, **more: Any) -> ClientError:
 
 
 class AwsClient(Generic[P]):
-    """A boto3 client of a part in one region, in the hands of a process; `read` and `connect` in seconds."""
+    """A boto3 client of a part in one region, in the hands of a process; `read` and `connect` in seconds.
+
+    `once`: what moves the writer is asked for once, even if there is no answer.
+    """
 
     service: ClassVar[str]
     connect: ClassVar[float] = 2.0
@@ -34,8 +37,8 @@ class AwsClient(Generic[P]):
     empty: ClassVar[Mapping[str, tuple[str, str]]] = {}
     """The operation and the key of the answer of each paginator; all have one empty page."""
 
-    def __init__(self, part: P, caller: Process, region: str) -> None:
-        self._part, self._caller, self._region = part, caller, region
+    def __init__(self, part: P, caller: Process, region: str, _read: float = 0.0, *, once: bool = True) -> None:
+        self._part, self._caller, self._region, self._once = part, caller, region, once
 
     def get_paginator(self, operation: str) -> "Paginator":
         """A paginator of nothing."""

@@ -176,8 +176,8 @@ class LambdaClient(AwsClient[Functions]):
 
     service = "lambda"
 
-    def __init__(self, functions: Functions, caller: Process, region: str, read: float) -> None:
-        super().__init__(functions, caller, region)
+    def __init__(self, functions: Functions, caller: Process, region: str, read: float, **given: bool) -> None:
+        super().__init__(functions, caller, region, **given)
         self.read = read
 
     def invoke(self, *, FunctionName: str, Payload: str | bytes = b"{}",  # noqa: N803

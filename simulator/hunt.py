@@ -8,7 +8,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass, field
 
 from simulator.checkers import Violation
-from simulator.known import Known, find, shows
+from simulator.known import KnownViolations, is_known
 from simulator.mixes import MIXES
 from simulator.run import Result, draw, play, shrink
 
@@ -26,10 +26,10 @@ def workers() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(os.cpu_count(), initializer=gc.freeze)
 
 
-def fixed_set(known: Iterable[Known], seeds: int) -> list[Job]:
+def fixed_set(known: KnownViolations, seeds: int) -> list[Job]:
     """The first seeds of each mix, and those that show known violations or showed one once."""
     jobs = {(seed, mix) for mix in MIXES for seed in range(1, seeds + 1)}
-    return sorted(jobs | MENDED | {(seed, mix) for mix, seed, _ in shows(known)})
+    return sorted(jobs | MENDED | {(seed, mix) for (mix, _), (seed, _) in known.items()})
 
 
 def history(job: Job) -> Result:
@@ -74,15 +74,15 @@ class HuntFindings:
             self.broken.setdefault(key, []).append(result.seed)
             self.examples.setdefault(key, next(each for each in result.violations if each.rule == rule))
 
-    def unknown(self, known: Sequence[Known]) -> list[tuple[str, str]]:
+    def unknown(self, known: KnownViolations) -> list[tuple[str, str]]:
         """The mixes and rules that nobody knows of."""
-        return sorted(key for key in self.broken if find(known, *key) is None)
+        return sorted(key for key in self.broken if not is_known(known, *key))
 
-    def gone(self, known: Iterable[Known]) -> list[tuple[str, int, str]]:
+    def gone(self, known: KnownViolations) -> list[tuple[str, str]]:
         """What is known and does not show any more on its seed."""
-        return sorted(each for each in shows(known) if each[1] not in self.broken.get((each[0], each[2]), ()))
+        return sorted(key for key, (seed, _) in known.items() if seed not in self.broken.get(key, ()))
 
-    def lines(self, known: Sequence[Known]) -> Iterable[str]:
+    def lines(self, known: KnownViolations) -> Iterable[str]:
         """The report."""
         minutes = self.seconds / 60
         yield (f"{self.histories} histories, {minutes:.0f} virtual minutes in {self.took:.1f} s: "
@@ -90,8 +90,7 @@ class HuntFindings:
         yield "faults: " + ", ".join(f"{name} {number}" for name, number in sorted(self.faults.items()))
         yield "states: " + ", ".join(f"{name} {number}" for name, number in sorted(self.states.items()))
         for (mix, rule), seeds in sorted(self.broken.items()):
-            each = find(known, mix, rule)
-            what = f"known: {each.name}" if each else f"NEW: {self.examples[mix, rule]}"
+            what = "known" if is_known(known, mix, rule) else f"NEW: {self.examples[mix, rule]}"
             yield f"  {mix}: {rule}: {len(seeds)} histories, the first is seed {seeds[0]}; {what}"
 
 

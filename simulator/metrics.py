@@ -9,6 +9,8 @@ from simulator.history import History
 from simulator.network import SimulatedNetwork
 from simulator.scheduler import EPOCH, Process
 
+SERVED = "us-east-1"
+
 
 @dataclass
 class Metrics:
@@ -78,12 +80,12 @@ class SnsClient(AwsClient[Metrics]):
 
 
 class IamClient(AwsClient[Metrics]):
-    """IAM's; it is served in one region alone, and answers for the caller's."""
+    """IAM's; it is served in one region alone (SERVED), and answers for the caller's."""
 
     service, connect, read = "iam", 1.0, 1.0
 
-    def __init__(self, metrics: Metrics, caller: Process, served: str, region: str) -> None:
-        super().__init__(metrics, caller, served)
+    def __init__(self, metrics: Metrics, caller: Process, region: str, *_: float, **given: bool) -> None:
+        super().__init__(metrics, caller, SERVED, **given)
         self._asked = region
 
     def simulate_principal_policy(  # pylint: disable=invalid-name

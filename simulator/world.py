@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from contract import (
@@ -35,6 +35,7 @@ from recovery.record import ControlRecord, Run
 from recovery.stack import Stack
 from simulator import adapters
 from simulator.aurora import LedgerSession, RdsClient, SimulatedAurora
+from simulator.aws import AwsClient
 from simulator.clients import Acknowledged, Client
 from simulator.dynamodb import DynamoClient, Table
 from simulator.functions import MINUTE, SEGMENT, Function, Functions, Gateway, LambdaClient, Schedule
@@ -54,6 +55,8 @@ LEDGER_PAGE = 20  # postings that the repair reads at once where its memory is l
 RECORDS = {RECORD_KEY: "run", OBSERVATION_PREFIX.rstrip(":"): "document"}
 """Attributes with a JSON document, by what the keys of their items begin with."""
 SETTLED = {"S": "SETTLED"}
+CLIENTS: Mapping[str, type[AwsClient[Any]]] = {kind.service: kind for kind in (
+    DynamoClient, S3Client, RdsClient, LambdaClient, CloudWatchClient, SnsClient, IamClient, StsClient)}
 REPAIR_SECONDS = 60.0  # between two starts of the repair
 DRAIN_SECONDS = 5.0
 RECENT = 15.0  # seconds within which a region that takes payments has acknowledged one
@@ -227,36 +230,15 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
 
     def clients(self, process: Process) -> Any:
         """The AWS clients of a process, as its code asks for them."""
-        made: dict[tuple[str, str, float, bool], Any] = {}
-
+        @cache
         def client(service: str, region: str, read: float = 5.0, *, once: bool = False) -> Any:
-            key = service, region, read, once
-            if key not in made:
-                made[key] = self._client_of(process, service, region, read, once=once)
-            return made[key]
+            return self._client_of(process, service, region, read, once=once)
 
         return client
 
-    # pylint: disable-next=too-many-return-statements
     def _client_of(self, process: Process, service: str, region: str, read: float, *, once: bool) -> Any:
-        match service:
-            case "dynamodb":
-                return DynamoClient(self.table, process, region)
-            case "s3":
-                return S3Client(self.buckets, process, region)
-            case "rds":
-                return RdsClient(self.aurora, process, region, attempts=1 if once else 3)
-            case "lambda":
-                return LambdaClient(self.functions, process, region, read)
-            case "cloudwatch":
-                return CloudWatchClient(self.metrics, process, region)
-            case "sns":
-                return SnsClient(self.metrics, process, region)
-            case "iam":
-                return IamClient(self.metrics, process, REGIONS[0], region)
-            case "sts":
-                return StsClient(self.metrics, process, region)
-        raise AssertionError(service)
+        parts = {"dynamodb": self.table, "s3": self.buckets, "rds": self.aurora, "lambda": self.functions}
+        return CLIENTS[service](parts.get(service, self.metrics), process, region, read, once=once)
 
     def transport(self, process: Process) -> Transport:
         """How a function's process reaches AWS."""

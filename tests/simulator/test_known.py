@@ -2,7 +2,6 @@
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pytest
 
@@ -10,12 +9,13 @@ from simulator import __main__ as commands
 from simulator import run
 from simulator.checkers import Violation
 from simulator.hunt import MENDED, HuntFindings, fixed_set, hunt
-from simulator.known import Known, find, load, shows
+from simulator.known import KNOWN as LISTED
+from simulator.known import KnownViolations, is_known
 from simulator.mixes import MIXES, HistoryPlan
 from simulator.run import Result
 from simulator.world import Options, World
 
-KNOWN = [Known(name="n", rule="a rule", history=1, issue=11, seeds={"swarm": 7})]
+KNOWN = {("swarm", "a rule"): (7, 11)}
 
 
 def result(seed: int, *broken: str) -> Result:
@@ -32,21 +32,21 @@ def test_a_known_violation_that_shows_is_in_order() -> None:
     assert findings.broken == {("swarm", "a rule"): [7]}
     text = "\n".join(findings.lines(KNOWN))
     assert "2 histories, 2 virtual minutes" in text
-    assert "known: n" in text
+    assert "the first is seed 7; known" in text
 
 
 def test_a_new_violation_and_one_that_is_gone_are_named() -> None:
     findings = HuntFindings(took=1.0)
     findings.add(result(7, "another rule"))
     assert findings.unknown(KNOWN) == [("swarm", "another rule")]
-    assert findings.gone(KNOWN) == [("swarm", 7, "a rule")]
+    assert findings.gone(KNOWN) == [("swarm", "a rule")]
     assert "NEW: another rule at 1.0 s: why" in "\n".join(findings.lines(KNOWN))
 
 
 @pytest.mark.parametrize(("broken", "known", "code"), [
-    ([], [], 0), (["a rule"], KNOWN, 0), (["a rule"], [], 1), (["a rule", "another"], KNOWN, 1), ([], KNOWN, 1)])
+    ([], {}, 0), (["a rule"], KNOWN, 0), (["a rule"], {}, 1), (["a rule", "another"], KNOWN, 1), ([], KNOWN, 1)])
 def test_the_gate_fails_if_a_violation_is_not_listed_and_if_a_listed_one_is_not_found(
-        broken: list[str], known: list[Known], code: int, capsys: pytest.CaptureFixture[str],
+        broken: list[str], known: KnownViolations, code: int, capsys: pytest.CaptureFixture[str],
         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "shortest", str)
     findings = HuntFindings(took=1.0)
@@ -63,8 +63,8 @@ def test_a_proof_fails_while_a_violation_is_known(capsys: pytest.CaptureFixture[
     findings.add(result(7, "a rule"))
     with ThreadPoolExecutor(1) as pool:
         assert commands.report(findings, KNOWN, pool, gate=True, proof=True) == 1
-        assert commands.report(HuntFindings(took=1.0), [], pool, gate=True, proof=True) == 0
-    assert "n: is listed as known (issue 11)" in capsys.readouterr().out
+        assert commands.report(HuntFindings(took=1.0), {}, pool, gate=True, proof=True) == 0
+    assert "swarm: a rule: is listed as known (issue 11)" in capsys.readouterr().out
 
 
 def test_the_fixed_set_has_the_seeds_of_known_violations() -> None:
@@ -73,20 +73,16 @@ def test_the_fixed_set_has_the_seeds_of_known_violations() -> None:
     assert len(jobs) == 2 * len(MIXES) + 1 + len(MENDED)
 
 
-def test_the_file_is_sound() -> None:
-    known = load()
-    assert {mix for mix, _, _ in shows(known)} <= MIXES.keys()
-    assert len(shows(known)) == sum(len(each.seeds) for each in known)
-    assert all(each.seeds for each in known)
-    names = [each.name for each in known]
-    assert len(set(names)) == len(names)
+def test_what_is_listed_names_mixes() -> None:
+    assert {mix for mix, _ in LISTED} <= MIXES.keys()
 
 
 def test_a_violation_is_known_in_its_mix_and_in_the_broad_one() -> None:
-    here = replace(KNOWN[0], seeds={"heals": 1})
-    assert find([here], "heals", "a rule") == find([here], "swarm", "a rule") == here
-    assert find([here], "large", "a rule") is None
-    assert find([here], "heals", "another") is None
+    here = {("heals", "a rule"): (1, 11)}
+    assert is_known(here, "heals", "a rule")
+    assert is_known(here, "swarm", "a rule")
+    assert not is_known(here, "large", "a rule")
+    assert not is_known(here, "heals", "another")
 
 
 def flooded(world: World) -> Iterator[Violation]:
