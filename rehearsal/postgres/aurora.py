@@ -21,7 +21,7 @@ class Aurora:
         self.database = create(self._regions, secret)
         self.authority = self.database.ca_file.read_text(encoding="ascii")
         self._faults = faults
-        self._cut, self._healed, self._apart = set[str](), set[str](), False
+        self._cut, self._healed = set[str](), set[str]()
         faults.listen(self._carry_out)
 
     def close(self) -> None:
@@ -57,7 +57,7 @@ class Aurora:
             return
         # A writer that is cut off cannot be stopped; Aurora's own fencing is best effort, too.
         self.database.failover(target, fence=old not in self._cut)
-        if old not in self._cut and not self._apart:
+        if old not in self._cut and not self.database.apart:
             self.database.join(old)
 
     def _carry_out(self, fault: Fault) -> None:
@@ -82,11 +82,11 @@ class Aurora:
         for region in self._cut - cut:
             self.database.heal(region)
         apart = self._faults.connection_cut
-        if apart is not self._apart:
+        if apart is not self.database.apart:
             self.database.part(apart)
             self._healed |= set() if apart else {*self._regions}
         self._healed |= self._cut - cut
-        self._cut, self._apart = cut, apart
+        self._cut = cut
         if self.database.writer not in cut and not apart:  # no server can join a writer across a cut
             for region in sorted(self._healed - cut, key=lambda region: region != self.database.writer):
                 self._bring_back(region)

@@ -61,13 +61,14 @@ class Member:
 class GlobalDatabase:
     """Each region's server, until `close`; the ports of all endpoints are known from the beginning.
 
-    `secret` says who may log in; `clock` times the replication lag. Any thread may
-    call any method; changes are made one after the other. A change that is impossible raises PostgresError.
+    `secret` says who may log in; `clock` times the replication lag. `apart`: whether the way between the regions is
+    cut. Any thread may call any method; changes are made one after the other. A change that is impossible raises
+    PostgresError.
     """
 
     def __init__(self, regions: Sequence[str], secret: Secret, major: int = 18,
                  clock: LoopClock | None = None) -> None:
-        self.writer, self._master, self._apart = regions[0], "", False
+        self.writer, self._master, self.apart = regions[0], "", False
         self._members: dict[str, Member] = {}
         self._lock = threading.RLock()
         with ExitStack() as stack:
@@ -217,7 +218,7 @@ class GlobalDatabase:
     def part(self, apart: bool, /) -> None:
         """Cut the way between the regions, which stops replication alone, or undo that."""
         with self._lock:
-            self._apart = apart
+            self.apart = apart
             self._set_links()
 
     def delay(self, region: str, seconds: float) -> None:
@@ -251,7 +252,7 @@ class GlobalDatabase:
         for member in (self.member(self.writer), self.member(region)):
             if member.is_cut:
                 raise PostgresError(f"{member.region}: is cut off")
-        if self._apart:
+        if self.apart:
             raise PostgresError(f"{region}: the way to {self.writer} is cut off")
         return self.member(self.writer)
 
@@ -259,7 +260,7 @@ class GlobalDatabase:
         writer = self.member(self.writer)
         for member in self._members.values():
             member.link.upstream = writer.server.socket
-            if self._apart or member.is_cut or writer.is_cut:
+            if self.apart or member.is_cut or writer.is_cut:
                 member.link.cut()
             else:
                 member.link.heal()

@@ -29,6 +29,7 @@ class FakeDatabase:
     def __init__(self, regions: Sequence[str], secret: Secret, folder: Path) -> None:
         self.calls: list[tuple[object, ...]] = []
         self.secret, self.writer, self.roles = secret, regions[0], dict.fromkeys(regions, ServerRole.STANDBY)
+        self.apart = False
         self.ca_file = folder / "ca.pem"
         self.ca_file.write_text("an authority")
         self._ports = {region: 5000 + number for number, region in enumerate(regions)}
@@ -45,6 +46,11 @@ class FakeDatabase:
         """Record it, and move."""
         self.calls.append(("failover", target, fence))
         self.writer = target
+
+    def part(self, apart: bool, /) -> None:
+        """Record it."""
+        self.calls.append(("part", apart))
+        self.apart = apart
 
     def __getattr__(self, name: str) -> object:
         return lambda *arguments: self.calls.append((name, *arguments))
