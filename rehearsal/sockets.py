@@ -15,6 +15,8 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar
 
+import uvloop
+
 T = TypeVar("T")
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -39,7 +41,7 @@ class LoopThread:
     """A thread that runs an event loop until `close`."""
 
     def __init__(self, name: str) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._thread.start()
 
@@ -127,6 +129,14 @@ async def closing_stream(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
                     await writer.wait_closed()
         finally:
             writer.transport.abort()
+
+
+def send(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """Send data. Raises ConnectionResetError if the connection has ended, where uvloop raises RuntimeError."""
+    try:
+        writer.write(data)
+    except RuntimeError as error:
+        raise ConnectionResetError from error
 
 
 def reset(writer: asyncio.StreamWriter) -> None:

@@ -1,6 +1,7 @@
 """Copies that lag: the queues with a fake clock, then in the emulator's own services."""
 
 import asyncio
+import copy
 import importlib
 import inspect
 import json
@@ -563,7 +564,7 @@ class Original:
         self._answer = answer
 
     def __call__(self, *_: object) -> Any:
-        return self._answer
+        return copy.copy(self._answer)
 
 
 ROLE = "arn:aws:sts::000000000000:assumed-role/payments/session"
@@ -582,6 +583,7 @@ class Iam:
         self.evaluator = SimpleNamespace(
             __name__="iam_evaluator", _resolve_condition_key=Original("key ctx", ROLE),
             resolve_credential=lambda key, _: SimpleNamespace(secret_access_key=f"secret of {key}"),
+            parse_policy_document=Original("doc", []),
             resolve_principal=self._principal, EvalContext=SimpleNamespace, evaluate=self._evaluate)
         self.authorization = Authorization(
             actions=self.actions, evaluator=self.evaluator,
@@ -621,6 +623,12 @@ def test_a_role_logs_in_as_whom_its_policies_allow_and_nobody_without_a_known_ke
         ("rds-db:connect", f"arn:aws:rds-db:{WEST}:0:dbuser:cluster-2/admin")]
     with pytest.raises(LookupError):
         iam.authorization.secret("unknown", EAST, "admin")
+
+
+def test_a_policy_is_parsed_once() -> None:
+    parse = Iam().evaluator.parse_policy_document
+    assert parse("{}") is parse("{}")
+    assert parse({"Statement": []}) == []
 
 
 def test_a_session_is_that_of_a_function_with_the_role() -> None:

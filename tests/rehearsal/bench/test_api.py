@@ -1,5 +1,6 @@
 """Measurements through the API, with canned answers."""
 
+import statistics
 from collections import Counter
 from dataclasses import fields
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from payments.leadership import LEASE
 from rehearsal.aws.proxy import RECORD
 from rehearsal.bench import api as bench
 from rehearsal.errors import BenchError
@@ -18,7 +20,7 @@ from tests.rehearsal.workload.api import InstantClock, Reply, api
 def test_what_a_payment_costs_each_store() -> None:
     calls = Counter({("dynamodb", "PutItem"): 10, ("dynamodb", "UpdateItem"): 11, ("dynamodb", "GetItem"): 2,
                      ("s3", "PUT /receipts/a"): 5, ("s3", "PUT /receipts/b"): 5})
-    figures = {figure.name: figure for figure in bench.per_payment(calls, 10, 4.0, 20)}
+    figures = {figure.name: figure for figure in bench.per_payment(calls, 10, 4.0 - LEASE, 20)}
     assert {name: figure.value for name, figure in figures.items()} == {
         "calls to the table": 2.1, "reads of the leadership": 0.5, "transactions of the ledger": 2.0,
         "calls to the receipts": 1.0}
@@ -26,14 +28,36 @@ def test_what_a_payment_costs_each_store() -> None:
         "calls to the table", "transactions of the ledger"]
 
 
-def test_rate_and_percentiles_are_those_of_the_requests() -> None:
+@pytest.mark.parametrize(("reads", "ok"), [(4, True), (5, False)])
+def test_the_leadership_is_read_once_in_a_lease(reads: int, ok: bool) -> None:
+    calls = Counter({("dynamodb", "GetItem"): reads})
+    [figure] = [each for each in bench.per_payment(calls, 1, 3 * LEASE, 1) if each.name == "reads of the leadership"]
+    assert figure.ok is ok
+
+
+def test_the_rate_is_that_of_the_requests() -> None:
     clock, milliseconds = InstantClock(), iter(range(1, 102))
 
     def request() -> Answer:
         clock.sleep(0.5)
         return Answer(201, None, seconds=next(milliseconds) / 1000)
 
-    assert bench.timed(request, 101, clock) == pytest.approx((2, 51, 100))
+    found = bench.timed(request, 101, clock)
+    assert found.rate == pytest.approx(2)
+    assert sorted(found.milliseconds) == pytest.approx(range(1, 102))
+
+
+@pytest.mark.parametrize(("rates", "ratio", "ok"), [
+    ([(100, 50), (120, 40), (200, 100)], 2, True), ([(100, 39), (100, 39), (100, 100)], 2.56, False)])
+def test_each_round_is_compared_with_the_floor_beside_it(rates: list[tuple[float, float]], ratio: float,
+                                                         ok: bool) -> None:
+    rounds = [(bench.Round(floor, [1, 3]), bench.Round(found, [2, 4])) for floor, found in rates]
+    figures = {figure.name: figure for figure in bench.compared(rounds)}
+    found = figures["payments a second, ratio"]
+    assert found.value == pytest.approx(ratio, rel=0.01)
+    assert found.ok is ok
+    assert (figures["p50"].value, figures["p50"].floor) == (3, 2)
+    assert figures["payments a second"].value == statistics.median(found for _, found in rates)
 
 
 def test_a_payment_that_fails_ends_the_bench() -> None:
