@@ -36,7 +36,7 @@ WHERE datname = :name AND usename = current_user"""
 TRANSACTIONS = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = :name"
 
 MAX_TABLE, MAX_LEDGER, MAX_RECEIPTS = 2.0, 1.0, 1.0  # calls per payment
-MAX_RATIO = 2.5
+GOAL = 2.5  # no bound: other load slows payments, which need the processors, but not /health, which mostly waits
 MAX_LEADERSHIP = 1 / LEASE  # reads per second of one execution environment, which trusts each for a lease
 
 Calls = Counter[tuple[str, str]]
@@ -89,8 +89,8 @@ def compared(rounds: Sequence[tuple[Round, Round]]) -> Iterator[Measurement]:
         return statistics.quantiles([one for some in each for one in some.milliseconds], n=100, method="inclusive")
 
     yield Measurement("payments a second", rate(found), "/s", rate(floors), of)
-    yield Measurement("payments a second, ratio", statistics.median(floor.rate / one.rate for floor, one in rounds),
-                      "", 1.0, of, MAX_RATIO)
+    yield Measurement(f"ratio (goal: {GOAL:g})", statistics.median(floor.rate / one.rate for floor, one in rounds),
+                      "", 1.0, of)
     for percentile in (50, 99):
         yield Measurement(f"p{percentile}", percentiles(found)[percentile - 1], "ms",
                           percentiles(floors)[percentile - 1], of)
