@@ -141,7 +141,7 @@ def send(writer: asyncio.StreamWriter, data: bytes) -> None:
 
 def reset(writer: asyncio.StreamWriter) -> None:
     """End a connection at once; the peer sees a reset."""
-    with suppress(OSError):
+    with suppress(OSError, AttributeError):  # where it has ended already, there is no socket
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
     writer.transport.abort()
 
