@@ -29,7 +29,7 @@ from recovery.control_table import ControlTable
 from recovery.environment import READ_TIMEOUT, Environment
 from recovery.errors import AwsFailure, StackError, aws_failures
 from recovery.observation import DENIED, PublicChecks, ask_readiness
-from recovery.plan import AVAILABLE, Facts, Plan
+from recovery.plan import WORKING, Facts, Plan
 from recovery.stack import Site
 
 METRICS_TIMEOUT = 1.0  # seconds: publishing must not delay the reaction to a look
@@ -130,11 +130,11 @@ class Cloud:
         return str(found[0]["Status"]) if found else ""
 
     def instances(self) -> int:
-        """How many instances of the region's cluster are available."""
+        """How many instances of the region's cluster work."""
         with aws_failures("instances"):
             found = self.client("rds").describe_db_instances(
                 Filters=[{"Name": "db-cluster-id", "Values": [self.plan.target.cluster_id]}])["DBInstances"]
-        return sum(each["DBInstanceStatus"] == AVAILABLE for each in found)
+        return sum(each["DBInstanceStatus"] in WORKING for each in found)
 
     def latest_event(self) -> dict[str, str] | None:
         """The latest event of the region's cluster within the last 14 days, which is as long as RDS keeps them."""

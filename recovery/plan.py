@@ -16,6 +16,11 @@ PROMOTION = 60.0, 480.0  # seconds, at least and at most, that Aurora takes to m
 ACCEPT_LOSS, ACCEPT_SILENCE = "--accept-data-loss", "--accept-silent-api"
 """The options by which a person overrides a refusal."""
 AVAILABLE = "available"  # what RDS calls the state of a cluster, instance or snapshot that can be used
+WORKING = frozenset({AVAILABLE, "backing-up", "modifying"})
+"""States of a cluster or instance that answers: a nightly backup forbids no failover.
+
+https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Aurora.Status.html
+"""
 
 
 class Action(StrEnum):
@@ -140,7 +145,7 @@ class Facts:
     """The facts before an action, all read in the target's own region, except `other`.
 
     `now` is the time of the target's table service. `writer` is the region of the database's writer according to RDS,
-    `cluster` the state of the target's cluster, `instances` the number of its available instances; `moving`: Aurora
+    `cluster` the state of the target's cluster, `instances` the number of its working instances; `moving`: Aurora
     switches over or fails over, whatever that makes of a cluster's state. `wrong` has the
     errors of what could not be read, by what it is. `lever` is whether the target's is pulled. `other` is the other
     region seen from outside, None where it must not be called.
@@ -230,7 +235,7 @@ def unable(plan: Plan, facts: Facts) -> Iterator[Refusal]:
     elif not facts.own.ready and not _fenced_out(plan, facts):
         why = facts.own.why or "its function does not say that it can take payments"
         yield Refusal(f"{target} is not healthy: {why}")
-    if not (facts.cluster == AVAILABLE or facts.moving) or not facts.instances:
+    if not (facts.cluster in WORKING or facts.moving) or not facts.instances:
         yield Refusal(f"{target} is not healthy: its database is {facts.cluster or 'missing'}, with "
                       f"{facts.instances} instances available")
     for action in facts.observation.denied if facts.observation else ():

@@ -20,7 +20,7 @@ from recovery.cloud import Cloud, writer_of
 from recovery.environment import READ_TIMEOUT
 from recovery.errors import AwsFailure, GivenUp, aws_failures
 from recovery.observation import ask_readiness, json_object
-from recovery.plan import AVAILABLE, Evidence, Step
+from recovery.plan import AVAILABLE, WORKING, Evidence, Step
 from recovery.runner import EVIDENCE_LASTS, Hold
 from recovery.stack import Site
 
@@ -136,7 +136,7 @@ def promote(steps: AwsSteps, hold: Hold) -> str | None:
     cloud, target = steps.cloud, steps.target
     database = cloud.global_database()
     if writer_of(database) == target.region:
-        return f"writer {target.cluster_id}" if cloud.cluster() == AVAILABLE else None
+        return f"writer {target.cluster_id}" if cloud.cluster() in WORKING else None
     under_way = database.get("FailoverState")
     if under_way and (cloud.plan.action.planned or under_way.get("IsDataLossAllowed")):
         return None

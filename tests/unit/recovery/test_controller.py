@@ -625,6 +625,18 @@ def test_the_function_is_created_once_and_says_where_it_watched(
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["alive"] is True
 
 
+def test_it_takes_over_while_its_database_is_backed_up(eventual: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    for operation, kind, status in (("describe_db_clusters", "DBClusters", "Status"),
+                                    ("describe_db_instances", "DBInstances", "DBInstanceStatus")):
+        monkeypatch.setattr(RdsClient, operation, lambda *_, _kind=kind, _status=status, **_given: {
+            _kind: [{_status: "backing-up"}]})
+    eventual.look(times=3)
+    eventual.lose(EAST, ends=True)
+    eventual.look(WEST, times=8)
+    assert (eventual.record().region, eventual.aurora.writer) == (WEST, WEST)
+    assert (eventual.record().run or pytest.fail("none")).outcome == "done"
+
+
 def test_it_takes_over_where_each_call_of_rds_takes_two_seconds(
         eventual: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     def slowly(call: Callable[..., Any]) -> Callable[..., Any]:

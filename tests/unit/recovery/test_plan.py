@@ -116,6 +116,7 @@ def test_the_controller_starts_more_often_than_it_cools_down() -> None:
     (Action.ALIGN, WEST, replace(MOVED, own=ProbeResult(alive=True, ready=False, ledger_epoch=5))),
     (Action.ALIGN, WEST, replace(MOVED, led_to=EAST)),
     (Action.ALIGN, WEST, replace(MOVED, record=replace(MOVED.record, run=RUN) if MOVED.record else None)),
+    *((Action.FAILOVER, WEST, replace(DOWN, cluster=state)) for state in ("backing-up", "modifying")),
     # It leads already, the writer is elsewhere, and that region is dead: its function cannot pay, which is no obstacle.
     (Action.FAILOVER, WEST, replace(DOWN, record=MOVED.record, own=ProbeResult(alive=True, ready=False, why="ledger"))),
 ])

@@ -208,7 +208,7 @@ def test_a_promotion_that_is_under_way_or_done_is_not_asked_for_again(world: Cal
     assert [do(world, FAIL_OVER, hold) for _ in range(2)] == [None, None]
     world.wait(3.0)
     assert do(world, FAIL_OVER, hold) == "writer tapstack-sim-us-west-2"
-    world.aurora.status[WEST] = "modifying"
+    world.aurora.status[WEST] = "failing-over"
     assert do(world, FAIL_OVER, hold) is None
     assert len(world.history.of("asked to promote")) == 1
 
