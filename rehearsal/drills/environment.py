@@ -206,8 +206,7 @@ class DrillEnvironment:
         polling.retry(self._fail_back, FAILURES, patience=self.patience, pause=PAUSE, clock=self.clock)
         self._until_in_order()
         # What was copied only after the heal is repaired by the next pass, not by the one that followed the move.
-        for region in self.observer.regions.values():
-            self.wait(partial(self._repaired, region), f"the repair of {region.name} has passed", REPAIR_PATIENCE)
+        at_once(self._repair, self.observer.regions.values())
         self._until_in_order()
 
     def _fail_back(self) -> None:
@@ -218,10 +217,13 @@ class DrillEnvironment:
             result = self.begin("failback")()
             expect(result.code, 0, f"recovery {result.words}: {result.text}")
 
-    @staticmethod
-    def _repaired(region: RegionClient) -> bool:
-        found = region.reconciled()
-        return bool(found["done"] and not found["error"])
+    def _repair(self, region: RegionClient) -> None:
+        """Return once a pass of the region's repair has ended well."""
+        def passed() -> bool:
+            found = region.reconciled()
+            return bool(found["done"] and not found["error"])
+
+        self.wait(passed, f"the repair of {region.name} has passed", REPAIR_PATIENCE)
 
     def _sees(self, region: str) -> bool:
         """Whether the controller of a region sees the other one, unless it cannot look at all."""

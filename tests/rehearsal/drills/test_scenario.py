@@ -221,7 +221,7 @@ def test_what_cannot_be_chosen_is_refused(folder: Path, words: str, stack: Mappi
 
 
 def test_outages_have_no_gate() -> None:
-    with pytest.raises(ProjectError, match=r"^--outages gate: must be all, none or some of cut, "):
+    with pytest.raises(ProjectError, match=r"^--outages gate: must be all, none or some of copies-lag, cut, "):
         choose("outages", "gate", strong=False)
     with pytest.raises(ProjectError, match=r"^--outages quorum: needs tableConsistency=strong$"):
         choose("outages", "quorum", strong=False)
