@@ -1,5 +1,6 @@
 """A cloud of canned answers behind real boto3 clients, so botocore validates every call."""
 
+import threading
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +26,7 @@ class Cloud(EmulatorClients):
         self.calls: list[tuple[str, str, dict[str, Any]]] = []
         self.answers: dict[str, Answer] = {}
         self._watched: set[int] = set()
+        self._asked = threading.local()  # each thread's own call, which is answered there
 
     def __call__(self, service: str, region: str, read: float = READ, *, once: bool = True) -> Any:
         client = super().__call__(service, region, read, once=once)
@@ -50,12 +52,13 @@ class Cloud(EmulatorClients):
         return found
 
     def _note(self, operation: str, region: str, params: Mapping[str, Any]) -> None:
-        self.calls.append((operation, region, dict(params)))
+        self._asked.params = dict(params)
+        self.calls.append((operation, region, self._asked.params))
 
     def _answer(self, operation: str) -> tuple[Any, Mapping[str, Any]]:
         answer = self.answers.get(operation, {})
         if isinstance(answer, Exception):
             raise answer
         if callable(answer):
-            answer = answer(self.calls[-1][2])
+            answer = answer(self._asked.params)
         return SimpleNamespace(status_code=200, headers={}, content=b""), {"ResponseMetadata": {}, **answer}
