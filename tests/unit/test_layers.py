@@ -1,6 +1,7 @@
 """Which package may import which, and that each class name is used once; read from the sources."""
 
 import ast
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -25,14 +26,18 @@ FORBIDDEN = {
 
 
 @cache
-def syntax(path: Path) -> list[ast.AST]:
-    """The nodes of a file's syntax tree."""
-    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+def statements(path: Path) -> list[ast.AST]:
+    """A file's statements, however deep; not their expressions, which are most of a syntax tree."""
+    found: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    for node in found:  # which grows meanwhile
+        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+            found.extend(getattr(node, part, ()))
+    return found
 
 
 def sources(folder: Path) -> Iterator[tuple[Path, list[ast.AST]]]:
-    """Each Python file under `folder` with its nodes."""
-    return ((path, syntax(path)) for path in sorted(folder.rglob("*.py")))
+    """Each Python file under `folder` with its statements."""
+    return ((path, statements(path)) for path in sorted(folder.rglob("*.py")))
 
 
 def imports(package: Path) -> Iterator[tuple[str, str]]:
@@ -90,7 +95,7 @@ def test_a_layer_imports_nothing_that_it_must_not_know() -> None:
 
 def test_the_contract_imports_nothing_but_the_standard_library() -> None:
     names = [node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
-             for node in syntax(ROOT / "contract.py") if isinstance(node, ast.Import | ast.ImportFrom)]
+             for node in statements(ROOT / "contract.py") if isinstance(node, ast.Import | ast.ImportFrom)]
     assert {str(name).partition(".")[0] for name in names} <= sys.stdlib_module_names
 
 
@@ -156,15 +161,9 @@ def test_a_repeated_class_name_is_found(tmp_path: Path) -> None:
 
 def services_in_use(root: Path) -> set[str]:
     """Modules of pulumi_aws that the project names, always as `aws.NAME`: ruff refuses another form of import."""
-    return {
-        node.attr
-        for package in packages(root)
-        for path in (root / package).rglob("*.py")
-        if "import pulumi_aws as aws" in path.read_text(encoding="utf-8")
-        for node in syntax(path)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
-        if node.value.id == "aws" and node.attr.islower()
-    }
+    texts = [path.read_text(encoding="utf-8") for package in packages(root) for path in (root / package).rglob("*.py")]
+    return {name for text in texts if "import pulumi_aws as aws" in text
+            for name in re.findall(r"\baws\.([a-z0-9_]+)\b(?!\.com)", text)}
 
 
 def test_mypy_reads_every_service_of_pulumi_aws_in_use() -> None:
