@@ -136,7 +136,7 @@ class CalmWorld(World):
 
     def cut_off(self, region: str, seconds: float = 60.0) -> None:
         """Lose a region, and let Route 53 and the other region's controller see it."""
-        self.look(times=3)
+        self.look()
         self.lose(region, ends=True)
         self.look(self.other(region), times=round(seconds / 10))
 

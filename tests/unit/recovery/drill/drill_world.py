@@ -95,13 +95,13 @@ class BreakableLambda(LambdaClient):
         return self._call("DeleteFunctionConcurrency", lambda: self.world.reserve(self._region, None))
 
 
-class TwoClients(Tasks):
-    """Background work in which two clients pay: each payment costs the tests, and four of them show nothing more."""
+class OneClient(Tasks):
+    """Background work in which one client pays: each payment costs the tests, and four of them show nothing more."""
 
     @contextmanager
     def every(self, seconds: float, task: Callable[[], object], *, workers: int = 1) -> Iterator[None]:
-        """As `recovery.environment.Background`, with two workers at most."""
-        with super().every(seconds, task, workers=min(workers, 2)):
+        """As `recovery.environment.Background`, with one worker."""
+        with super().every(seconds, task, workers=min(workers, 1)):
             yield
 
 
@@ -119,7 +119,7 @@ class DrillWorld(CalmWorld):
         self.said: list[str] = []
         super().__init__(**{"automatic": False, "threshold": 1, **options})
         self.schedule.stopped.clear()
-        self.wait(40.0)
+        self.wait(20.0)
 
     def _outputs(self) -> dict[str, Any]:
         return {**super()._outputs(), **{
@@ -129,7 +129,7 @@ class DrillWorld(CalmWorld):
 
     def environment(self, process: Process) -> Any:
         """Recovery's environment of a process."""
-        return replace(super().environment(process), background=TwoClients(process))
+        return replace(super().environment(process), background=OneClient(process))
 
     def _client_of(self, process: Process, service: str, region: str, read: float, *, once: bool) -> Any:
         if service in ("apigateway", "fis", "route53"):
