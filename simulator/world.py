@@ -256,7 +256,10 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
         given: Any = {"console": lambda _: console, "confirm": lambda _: True}
         screen = Screen(environ={}, driver=process.name, known=self.outputs,
                         connect=lambda _: self.environment(process), **given)
-        code = cli.run(words.split(), screen)
+        try:
+            code = cli.run(words.split(), screen)
+        finally:
+            vars(screen).clear()  # recovery's commands keep what they were given last, and must not keep this world
         return code, " | ".join(console.lines)
 
     def _payments(self, region: str, process: Process) -> Any:
