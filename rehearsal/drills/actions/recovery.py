@@ -30,6 +30,7 @@ def _command(text: str) -> str:
 
 Command = Annotated[str, AfterValidator(_command)]
 PAUSE = 1.0  # seconds after a refusal
+RUNNING = "already running"  # in what a command says that another one has won
 ExitCode = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -161,15 +162,31 @@ def thaw(run: ScenarioContext, what: str) -> None:
 
 @action("join")
 def join(run: ScenarioContext, what: str = "") -> None:  # noqa: ARG001  # pylint: disable=unused-argument
-    """Wait for the commands that were begun; of several, one must succeed and the others must say who runs it."""
-    found = [conclude() for conclude in run.begun]
+    """Wait for the commands that were begun."""
+    for conclude in run.begun:
+        conclude()
     run.begun.clear()
     record_runs(run)
-    if len(found) > 1:
-        named = all("already running" in each.text for each in found if each.code)
-        run.recording.check("one command wins, the other says who runs it",
-                            sorted(each.code for each in found) == [0, 2] and named,
-                            " | ".join(f"exit {each.code}: {each.text}" for each in found))
+
+
+@action("twice")
+def twice(run: ScenarioContext, words: Command) -> None:
+    """Give a command twice at once; one must succeed, and the other say who runs it.
+
+    Both are given again while both are refused for another reason, as by `begin`.
+    """
+    def give() -> list[CommandResult]:
+        found = [finish() for finish in [run.environment.begin(run.named(words)) for _ in range(2)]]
+        if all(each.code == REFUSED and RUNNING not in each.text for each in found):
+            raise CheckFailed(" | ".join(each.text for each in found))
+        return found
+
+    found = retry(give, pause=PAUSE, clock=run.clock)
+    record_runs(run)
+    named = all(RUNNING in each.text for each in found if each.code)
+    run.recording.check("one command wins, the other says who runs it",
+                        sorted(each.code for each in found) == [0, REFUSED] and named,
+                        " | ".join(f"exit {each.code}: {each.text}" for each in found))
 
 
 @action("move")

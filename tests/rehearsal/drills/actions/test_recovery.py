@@ -210,10 +210,8 @@ def test_a_command_that_never_comes_to_its_proof_leaves_no_trap(
     ((2, "operator b is already running"), (2, "operator a is already running"), False)])
 def test_of_two_operators_one_wins(
         run: ScenarioContext, environment: FakeEnvironment, first: Any, second: Any, ok: bool) -> None:
-    environment.answers = [first, second]
-    for _ in range(2):
-        act(run, begin="switchover --to {standby}")
-    act(run, join="one wins")
+    environment.answers = [(2, "has not reported"), (2, "has not reported"), first, second]
+    act(run, twice="switchover --to {standby}")
     assert {check.name: check.ok for check in run.recording.checks} == {WINS: ok}
 
 
