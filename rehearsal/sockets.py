@@ -15,8 +15,6 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar
 
-import uvloop
-
 T = TypeVar("T")
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -41,7 +39,7 @@ class LoopThread:
     """A thread that runs an event loop until `close`."""
 
     def __init__(self, name: str) -> None:
-        self._loop = uvloop.new_event_loop()
+        self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._thread.start()
 
@@ -131,17 +129,9 @@ async def closing_stream(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
             writer.transport.abort()
 
 
-def send(writer: asyncio.StreamWriter, data: bytes) -> None:
-    """Send data. Raises ConnectionResetError if the connection has ended, where uvloop raises RuntimeError."""
-    try:
-        writer.write(data)
-    except RuntimeError as error:
-        raise ConnectionResetError from error
-
-
 def reset(writer: asyncio.StreamWriter) -> None:
     """End a connection at once; the peer sees a reset."""
-    with suppress(OSError, AttributeError):  # where it has ended already, there is no socket
+    with suppress(OSError):
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
     writer.transport.abort()
 

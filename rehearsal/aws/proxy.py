@@ -23,7 +23,7 @@ from xml.sax.saxutils import escape
 from contract import RECORD_KEY
 from rehearsal.aws.faults import OUTSIDE, WORLD, ApiCall, Fault, Faults, InjectedFailure
 from rehearsal.aws.ministack import from_a_page
-from rehearsal.sockets import LIMIT, Listener, LoopClock, LoopThread, Stream, first_of, reset, send
+from rehearsal.sockets import LIMIT, Listener, LoopClock, LoopThread, Stream, first_of, reset
 from simulator.vocabulary import FailureMode
 
 HANG = 30.0  # seconds of silence until a call that hangs is reset
@@ -160,14 +160,14 @@ class AwsProxies:
         """Pass one request on and its answer back. Returns whether the connection may carry another request."""
         request = await HttpMessage.read_head(reader)
         if "expect" in request.headers:
-            send(writer, b"HTTP/1.1 100 Continue\r\n\r\n")
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request = await request.read_body(reader)
         if from_a_page(request.headers):
-            send(writer, _response(HTTPStatus.FORBIDDEN, "text/plain", "").head)
+            writer.write(_response(HTTPStatus.FORBIDDEN, "text/plain", "").head)
             return False
         if proxy == OUTSIDE and request.start.startswith(f"GET {RECORD} "):
             record = self._record()
-            send(writer, record.head + record.body)
+            writer.write(record.head + record.body)
             return request.keeps_alive
         call = self._describe(proxy, request)
         self.calls.append(call)
@@ -181,7 +181,7 @@ class AwsProxies:
         if isinstance(answer, FailureMode):
             reset(writer)
             return False
-        send(writer, answer.head + answer.body)
+        writer.write(answer.head + answer.body)
         await writer.drain()
         return request.keeps_alive and answer.keeps_alive
 
@@ -254,7 +254,7 @@ class AwsProxies:
         reader, writer = await self._connection()
         reusable = False
         try:
-            send(writer, head + request.body)
+            writer.write(head + request.body)
             answer = await HttpMessage.read_head(reader)
             while answer.status < HTTPStatus.OK:
                 answer = await HttpMessage.read_head(reader)

@@ -15,7 +15,7 @@ from rehearsal.errors import PostgresError, RehearsalError
 from rehearsal.postgres.authentication import IamTokens, Secret, password_matches
 from rehearsal.postgres.proxy import SocketProxy
 from rehearsal.postgres.server import PostgresServer
-from rehearsal.sockets import LoopThread, send
+from rehearsal.sockets import LoopThread
 
 SSL_REQUEST, CANCEL_REQUEST = 80877103, 80877102
 HEADER = 4  # bytes of a length, which counts itself
@@ -50,7 +50,7 @@ class ClusterEndpoint(SocketProxy):
         try:
             return await self._log_in(reader, writer)
         except _LoginRefused as refused:
-            send(writer, refused.packet)
+            writer.write(refused.packet)
             await writer.drain()
             return None
 
@@ -58,7 +58,7 @@ class ClusterEndpoint(SocketProxy):
         packet = await _packet(reader)
         encrypted = _code(packet) == SSL_REQUEST
         if encrypted:
-            send(writer, b"S")
+            writer.write(b"S")
             await writer.start_tls(self._tls)
             packet = await _packet(reader)
         if _code(packet) == CANCEL_REQUEST:
@@ -70,7 +70,7 @@ class ClusterEndpoint(SocketProxy):
         if not encrypted:
             raise _LoginRefused("28000", f'no pg_hba.conf entry for host "127.0.0.1", user "{user}", '
                                 f'database "{database}", no encryption')
-        send(writer, PASSWORD_REQUEST)
+        writer.write(PASSWORD_REQUEST)
         await reader.readexactly(1)  # the type of the message
         password = (await _packet(reader))[HEADER:].rstrip(b"\0").decode(errors="replace")
         await asyncio.to_thread(self._check, user, password)

@@ -7,7 +7,7 @@ from collections import deque
 from pathlib import Path
 
 from rehearsal.errors import PostgresError
-from rehearsal.sockets import Listener, LoopClock, LoopThread, closing_stream, first_of, reset, send
+from rehearsal.sockets import Listener, LoopClock, LoopThread, closing_stream, first_of, reset
 
 STOPPED = math.inf  # a delay that lasts until it is changed
 CHUNK = 64 * 1024  # bytes
@@ -60,7 +60,7 @@ class SocketProxy:
                 return
             below, above = await asyncio.open_unix_connection(self.upstream)
             async with closing_stream(above):
-                send(above, opening)
+                above.write(opening)
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(_carry(reader, above))
                     tasks.create_task(self.carry_down(below, writer))
@@ -124,7 +124,7 @@ class ReplicationLink(SocketProxy):
             arrived, chunk = held[0]  # it stays there until it is sent
             while arrived is not None and (left := arrived + self._delay - self._clock.time()) > 0:
                 await first_of(self._changed.wait(), self._clock.sleep(left))
-            send(sink, chunk)
+            sink.write(chunk)
             await sink.drain()
             held.popleft()
         sink.close()
@@ -140,7 +140,7 @@ def _before_the_log(chunk: bytes) -> int:
 
 async def _carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
     while chunk := await source.read(CHUNK):
-        send(sink, chunk)
+        sink.write(chunk)
         await sink.drain()
     sink.close()
 

@@ -11,9 +11,8 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-import uvloop
 
-from rehearsal.sockets import Listener, LoopThread, first_of, send
+from rehearsal.sockets import Listener, LoopThread, first_of
 from tests.rehearsal.manual_clock import PATIENCE
 
 STEPS = range(8)  # of the event loop; a connection is being served after three of them
@@ -156,18 +155,6 @@ def test_all_that_was_sent_arrives_before_the_end() -> None:
         assert stream.read() == text
     thread.call(listener.close())
     thread.close()
-
-
-def test_what_is_sent_to_a_connection_that_has_ended_fails_as_on_any_socket() -> None:
-    async def work() -> None:
-        with listening() as server:
-            _, writer = await asyncio.open_connection(*server.getsockname())
-            writer.close()
-            await writer.wait_closed()
-            send(writer, b"late")
-
-    with pytest.raises(ConnectionResetError):
-        uvloop.run(work())
 
 
 def test_what_still_runs_ends_with_the_thread() -> None:
