@@ -1,7 +1,8 @@
 """What may go wrong: the faults of a history, drawn from its seed, and the strikes at the seams.
 
 A `TimedFault` is set and lifted by name at moments that the seed draws, so a history can be printed, replayed and
-shrunk. `Strikes` kill or freeze who makes a call, and fail, lose, repeat or delay the call itself.
+shrunk. `Strikes` kill or freeze who makes a call, cut off the region that it goes to, and fail, lose, repeat or delay
+the call itself.
 """
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -147,6 +148,8 @@ FAULTS: Mapping[str, tuple[Change, Change]] = {
 """By name: how a fault is set, and how it is lifted; each is given the world and the region."""
 CUTS = frozenset({FaultVerb.CUT_CONNECTION, "cut-one-way", "checkers-cut", "witness-cut"})
 """The faults that cut connections and no region."""
+REGION_CUTS = (FaultVerb.CUT, FaultVerb.CUT_CONNECTION, "cut-one-way")
+"""The faults by which a region loses the other one, or everything."""
 
 
 @dataclass
@@ -154,10 +157,10 @@ class Strikes:
     """Strikes at seams.
 
     Rates of kills and freezes at every call, at what changes the record of a run (`record_`), and at the calls of the
-    payments functions (`payments_`).
+    payments functions (`payments_`); `record_cut` is that of a region, the one whose record is changed, being cut off.
 
-    `fates` are the rates of what happens to a call: `fail`, `lose`, `twice`, `late`. A freeze takes `longest` seconds
-    at most, and a late call is held back for `latest` at most.
+    `fates` are the rates of what happens to a call: `fail`, `lose`, `twice`, `late`. A freeze or a cut takes `longest`
+    seconds at most, and a late call is held back for `latest` at most. `cut` cuts a region off for some seconds.
     """
 
     random: Random
@@ -165,21 +168,23 @@ class Strikes:
     freeze: float = 0.0
     record_kill: float = 0.0
     record_freeze: float = 0.0
+    record_cut: float = 0.0
     payments_freeze: float = 0.0
     longest: float = 120.0
     latest: float = 3.0
     fates: Mapping[str, float] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     active: bool = False
+    cut: Callable[[str, float], object] = lambda _where, _seconds: None
 
     @property
     def idle(self) -> bool:
         """Whether it never does anything."""
-        rates = self.kill, self.freeze, self.record_kill, self.record_freeze, self.payments_freeze, *self.fates.values()
-        return not any(rates)
+        return not any((self.kill, self.freeze, self.record_kill, self.record_freeze, self.record_cut,
+                        self.payments_freeze, *self.fates.values()))
 
     def strike(self, call: NetworkCall, moment: str) -> None:
-        """May kill or freeze the caller."""
+        """May kill or freeze the caller, or cut off the region that it calls."""
         kill, freeze = (self.record_kill, self.record_freeze) if call.record else (self.kill, self.freeze)
         if call.caller.name.startswith("tapstack-payments"):
             freeze += self.payments_freeze
@@ -190,6 +195,9 @@ class Strikes:
         elif draw < kill + freeze:
             self.counts[f"freeze {moment}"] += 1
             call.caller.freeze(self.random.uniform(0.5, self.longest))
+        elif call.record and draw < kill + freeze + self.record_cut:
+            self.counts[f"cut {moment}"] += 1
+            self.cut(call.region, self.random.uniform(0.5, self.longest))
 
     def fate(self, call: NetworkCall) -> tuple[str, float]:
         """What happens to a call, and how long it is held back."""

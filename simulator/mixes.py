@@ -431,6 +431,16 @@ def decider_frozen(draw: Random) -> HistoryPlan:
 
 
 @mix
+def cut_at_writes(draw: Random) -> HistoryPlan:
+    """Just before or after a write of a run, its region is cut off for a while: from the other one, or altogether."""
+    at = WARM + draw.uniform(0, 30)
+    typed = [(at, draw.choice((SWITCH, SWITCH, LOSE))),
+             (at + draw.uniform(100, 250), draw.choice((SWITCH_BACK, TO_WEST, "failback")))]
+    return HistoryPlan(options=_options(draw), safety=at + 450, person=Person(typed=typed, waits=draw.uniform(20, 90)),
+                       strikes={"record_cut": draw.uniform(0.02, 0.2), "longest": 150.0})
+
+
+@mix
 def may_not_write(draw: Random) -> HistoryPlan:
     """The standby's payments function may write no receipts when a region is lost for a while."""
     begins = WARM + draw.uniform(0, 60)

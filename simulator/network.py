@@ -57,7 +57,7 @@ class Adversary(Protocol):
     active: bool
 
     def strike(self, call: NetworkCall, moment: str) -> None:
-        """May kill or freeze the caller `before` a call leaves it, or `after` its answer is there."""
+        """May kill or freeze the caller, or cut a region off, `before` a call leaves or `after` its answer is there."""
 
     def fate(self, call: NetworkCall) -> tuple[str, float]:
         """What happens to the call (nothing, `fail`, `lose` or `twice`), and seconds that it is held back."""

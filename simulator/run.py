@@ -10,7 +10,7 @@ from zlib import crc32
 
 from recovery.drill.payer import Payer
 from simulator.checkers import LIVENESS, QUIET, SAFETY, Violation, is_repaired
-from simulator.faults import CUTS, EVER, FAULTS, Strikes, TimedFault
+from simulator.faults import CUTS, EVER, FAULTS, REGION_CUTS, Strikes, TimedFault
 from simulator.mixes import MIXES, HistoryPlan
 from simulator.network import OUTSIDE
 from simulator.operator import Operator
@@ -62,6 +62,12 @@ def play(seed: int, plan: HistoryPlan, *, traced: bool = False) -> Result:
         scheduler.at(fault.begins, partial(begin, fault))
         if fault.ends != EVER:
             scheduler.at(min(fault.ends, plan.safety), partial(lift, fault))
+    def cut(where: str, seconds: float) -> None:
+        fault = TimedFault(world.scheduler.random.choice(REGION_CUTS), where, scheduler.now)
+        begin(fault)
+        scheduler.at(min(seconds, plan.safety - scheduler.now), partial(lift, fault))
+
+    strikes.cut = cut
     operator = Operator(world, plan.person)
     scheduler.at(CALM, world.snapshot)
     scheduler.at(CALM, lambda: setattr(strikes, "active", not strikes.idle))

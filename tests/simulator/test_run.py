@@ -34,6 +34,14 @@ def trace(seed: int, mix: str, hash_seed: str) -> list[object]:
     return found
 
 
+def test_a_write_of_a_run_cuts_its_region_off_until_that_heals() -> None:
+    plan = replace(draw(1, "cut-at-writes"), strikes={"record_cut": 1.0, "longest": 5.0})
+    found = play(1, plan, traced=True)
+    faults, healed = ([line for line in found.trace if f" {what} name=" in line] for what in ("fault", "healed"))
+    assert min(found.faults["cut before"], found.faults["cut after"]) > 0
+    assert len(faults) == len(healed) == found.faults["cut before"] + found.faults["cut after"]
+
+
 @pytest.mark.parametrize(("seed", "mix"), [(3, "swarm"), (9, "late-copies"), (2, "heals")])
 def test_a_seed_gives_the_same_history_in_every_process(seed: int, mix: str) -> None:
     assert trace(seed, mix, "1") == trace(seed, mix, "2")
