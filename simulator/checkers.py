@@ -12,7 +12,7 @@ from payments.payment import PAYMENT_ID
 from recovery.observation import FRESH_LOOKS
 from recovery.plan import Evidence
 from recovery.runner import EVIDENCE_LASTS
-from simulator.faults import CUTS
+from simulator.faults import CUTS, REGION_CUTS
 from simulator.history import Event
 from simulator.vocabulary import Durability, FaultVerb, one_writer
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SLACK = 3.0  # seconds: copies lag by so much where nothing is wrong
 QUIET = 120.0  # seconds without a payment that count as nobody taking any
 DECLARED = 460.0  # seconds: a recovery time of 900 s, of which Aurora may take 480 s on AWS, and here 40 s
-UNWATCHED = frozenset({FaultVerb.CUT, FaultVerb.CUT_CONNECTION, "cut-one-way", "controller-stopped"})
+UNWATCHED = frozenset({*REGION_CUTS, "controller-stopped"})
 REPAIRED = 2 * 60.0  # seconds within which a repair ends: it is started every 60 s
 PENDING = {"S": "PENDING"}
 SETTLING = 60.0  # seconds that copies may take before they are looked for

@@ -193,7 +193,7 @@ class DrillEnvironment:
         at_once(lambda region: self.warm(region.api), observer.regions.values())
         self.wait(self._cooled_down, "the cool-down is over")
         self.wait(lambda: all(map(self._reports, observer.regions)), "the controllers report")
-        self._until_in_order()
+        self._until_passes(self._in_order)
 
     def restore(self) -> None:
         """Heal everything, and move all back to the primary region by the product's own means. Raises CheckFailed."""
@@ -203,11 +203,11 @@ class DrillEnvironment:
         rehearsed.faults.inject(Heal(active))
         self.wait(partial(self._sees, self.observer.other(active)), "the standby sees the active region")
         self.observer.direct.heal()
-        polling.retry(self._fail_back, FAILURES, patience=self.patience, pause=PAUSE, clock=self.clock)
-        self._until_in_order()
+        self._until_passes(self._fail_back)
+        self._until_passes(self._in_order)
         # What was copied only after the heal is repaired by the next pass, not by the one that followed the move.
         at_once(self._repair, self.observer.regions.values())
-        self._until_in_order()
+        self._until_passes(self._in_order)
 
     def _fail_back(self) -> None:
         """Fail back if that is needed. Raises CheckFailed if it does not succeed: things may still recover."""
@@ -244,8 +244,9 @@ class DrillEnvironment:
         run = self.observer.run(self.observer.active())
         return run is None or run.ended is not None
 
-    def _until_in_order(self) -> None:
-        polling.retry(self._in_order, FAILURES, patience=self.patience, pause=PAUSE, clock=self.clock)
+    def _until_passes(self, check: Callable[[], None]) -> None:
+        """Repeat a check until it raises none of FAILURES, for as long as all is waited for."""
+        polling.retry(check, FAILURES, patience=self.patience, pause=PAUSE, clock=self.clock)
 
     def _in_order(self) -> None:
         """Raise CheckFailed unless everything is as it was when the stack was deployed."""
