@@ -72,7 +72,9 @@ def what_never_happens(world: "World") -> Iterator[Violation]:
 
 
 def _failovers(world: "World") -> Iterator[Event]:
-    return (event for event in world.history.of("leads") if event.facts["action"] == "failover")
+    """Leadership given back keeps the run of the failover before it, whose target is the other region."""
+    return (event for event in world.history.of("leads")
+            if event.facts["action"] == "failover" and event.facts["target"] == event.who)
 
 
 @safety
@@ -102,14 +104,15 @@ def exposure_is_an_upper_bound(world: "World") -> Iterator[Violation]:
 def nobody_moves_from_a_region_that_pays(world: "World") -> Iterator[Violation]:
     """No automatic failover of a region that takes payments and that Route 53 sees, or that only throttles.
 
-    A person may do so, but not by continuing what another driver began.
+    A person may do so, but not by continuing what another driver began. Where the connection to the region is cut, the
+    other one cannot know that it throttles Route 53's checkers: both views are wrong.
     """
     for event in _failovers(world):
         facts = event.facts
         accepted = facts["accepted"] and not (facts["resumed"] and facts["automatic"])
         if not facts["other_pays"] or accepted:
             continue
-        if facts["flooded"]:
+        if facts["flooded"] and facts["reached"]:
             yield Violation("failover of a throttled region", event.at, f"by {facts['by']}, run {facts['run']}")
         elif facts["seen"]:
             if facts["resumed"]:

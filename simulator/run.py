@@ -37,9 +37,8 @@ class Result:
 
 def draw(seed: int, mix: str = "") -> HistoryPlan:
     """The plan of a seed, of one mix or of any."""
-    random = Random(f"plan {seed}")
-    name = mix or random.choice(sorted(MIXES))
-    return replace(MIXES[name](random), mix=name)
+    name = mix or Random(f"mix {seed}").choice(sorted(MIXES))
+    return replace(MIXES[name](Random(f"plan {seed}")), mix=name)
 
 
 def play(seed: int, plan: HistoryPlan, *, traced: bool = False) -> Result:

@@ -435,18 +435,21 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
         missing = [each for each in self.acknowledged.values()
                    if each.payment_id not in self.given_up and not self.keeps(leader, each.payment_id)]
         oldest = min((each.at for each in missing), default=0.0)
-        failover = run is not None and run.action == "failover"
+        failover = run is not None and run.action == "failover" and run.target == leader
         begun = next((event.who for event in self.history.of("runs") if run and event.facts["run"] == run.id), "")
         if failover and not self.options.strong:
             self.given_up.update(each.payment_id for each in missing)
         self.history.note(
-            now, "leads", leader, epoch=record.epoch, action=run and run.action, run=run and run.id, by=writer.name,
-            resumed=begun != writer.name, automatic=writer.place != OUTSIDE, accepted=run and run.accepted,
+            now, "leads", leader, epoch=record.epoch, action=run and run.action, run=run and run.id,
+            target=run and run.target, by=writer.name, resumed=begun != writer.name,
+            automatic=writer.place != OUTSIDE, accepted=run and run.accepted,
             missing=len(missing),
             exposure=round(self.served[other] - oldest, 1) if missing else 0.0, reported=self.reported(leader),
             looked=round(writer.asked - self._looked.get(leader, 0.0), 1), served=round(now - self.served[other], 1),
             other_pays=self.takes_payments(other) and now - self.served[other] < RECENT,
-            paused=self.paused(leader), seen=self.route53.sees(other), flooded=other in self.gateway.flooded,
+            paused=self.paused(leader), seen=self.route53.sees(other),
+            flooded=other in self.gateway.flooded,
+            reached=self.network.reaches(leader, other) and self.network.reaches(other, leader),
             dead=round(now - self.network.dead[other], 1) if other in self.network.dead else None)
 
     def _asked(self, caller: Process, target: str, how: str, number: int) -> None:

@@ -106,7 +106,8 @@ def test_every_mix_draws_a_plan_that_can_be_printed_and_uses_known_faults() -> N
             assert draw(seed, mix) == plan
 
 
-def test_a_seed_draws_its_own_mix() -> None:
+def test_a_seed_draws_its_own_mix_whose_name_replays_its_history() -> None:
+    assert all(draw(seed, draw(seed).mix) == draw(seed) for seed in range(20))
     assert len({draw(seed).mix for seed in range(200)}) > len(MIXES) / 2
 
 
