@@ -145,9 +145,9 @@ types: $(READY) ## mypy
 	$(call stage,types,$(COMPUTE) -m mypy $(CODE))
 
 .PHONY: unit
-unit: $(READY) ## The unit tests, with coverage (coverage/coverage-summary.json)
+unit: $(READY) ## The unit and component tests, with coverage (coverage/coverage-summary.json)
 	$(call stage,unit,HYPOTHESIS_PROFILE=default $(COMPUTE) -m tools.covered coverage/coverage-summary.json \
-		--of contract.py lib payments recovery -- tests/unit)
+		--of contract.py lib payments recovery -- tests/unit tests/component)
 
 .PHONY: parts
 parts: $(READY) ## The rehearsal's own parts, and the ledger's SQL on a real PostgreSQL

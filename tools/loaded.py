@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-FOLDERS = ("tests/unit", "tests/rehearsal")
+FOLDERS = ("tests/unit", "tests/component", "tests/rehearsal")
 # Ends with the process that started it, however that one ends.
 BUSY = "import os, sys\nwhile os.getppid() == int(sys.argv[1]):\n    sum(range(100_000))"
 

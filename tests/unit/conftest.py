@@ -1,4 +1,4 @@
-"""What all unit tests share."""
+"""What all unit tests share, and the component tests."""
 import gc
 import os
 from functools import cache

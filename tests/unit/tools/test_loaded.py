@@ -37,7 +37,7 @@ def test_each_run_has_an_order_of_its_own_and_runs_every_folder(capsys: pytest.C
 def test_a_failure_is_shown_and_does_not_end_the_series(capsys: pytest.CaptureFixture[str]) -> None:
     tests = FakePytest(1, 4)
     assert loaded.main(3, run=tests, loops=0) == 1
-    assert len(tests.commands) == 6
+    assert len(tests.commands) == 3 * len(loaded.FOLDERS)
     said = capsys.readouterr().out
     assert said.count("AssertionError: found") == 2
     assert said.endswith("1 of 3 runs passed\n")

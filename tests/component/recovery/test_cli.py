@@ -39,13 +39,13 @@ from recovery.record import Run
 from simulator.metrics import StsClient
 from simulator.scheduler import EPOCH
 from simulator.vocabulary import FailureMode
+from tests.component.recovery.shell import Result, Shell, Unwritable
 from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
 from tests.unit.recovery.doctor.fakes import FINE, Account, needs
 from tests.unit.recovery.drill.drill_world import DrillWorld
 from tests.unit.recovery.fakes import FakeClock, environment_of
 from tests.unit.recovery.report.report_world import ReportWorld
 from tests.unit.recovery.report.report_world import line as repair_line
-from tests.unit.recovery.shell import Result, Shell, Unwritable
 
 HOME, AWAY = EAST, WEST
 
