@@ -15,6 +15,8 @@ class Part(Protocol):
     network: SimulatedNetwork
 
 
+SERVED = "us-east-1"
+"""Where the control planes are that serve all regions."""
 P = TypeVar("P", bound=Part)
 Reply = dict[str, Any]
 

@@ -139,8 +139,9 @@ FAULTS: Mapping[str, tuple[Change, Change]] = {
     "table-writes-denied": _denial("PutItem", "UpdateItem"),
     "rds-reads-denied": _denial("DescribeGlobalClusters", "DescribeDBClusters"),
     "start-denied": _denial("Invoke"),
-    f"{FaultVerb.LOSE}-function-throttled": _among(
-        lambda world: world.functions.throttled, lambda world, where: (where, world.gateway.function)),
+    f"{FaultVerb.LOSE}-function-throttled": (
+        lambda world, where: world.functions.reserved.update({(where, world.gateway.function): 0}),
+        lambda world, where: world.functions.reserved.pop((where, world.gateway.function), None)),
     f"{FaultVerb.LOSE}-api": _among(lambda world: world.gateway.down),
     "flooded": _among(lambda world: world.gateway.flooded),
     "controller-stopped": (_stop_controller, lambda world, where: world.schedule.stopped.discard(where)),

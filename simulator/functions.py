@@ -17,6 +17,7 @@ from simulator.scheduler import Process, Scheduler
 Handler = Callable[[Mapping[str, Any], "Invocation"], Any]
 MINUTE = 60.0
 STANDS_STILL = 0.5  # the part of the environments whose monotonic clock stands still while they are frozen
+CONCURRENCY = 50  # executions of a function for which none are reserved
 THROTTLED = 0.95  # the part of the keyless requests that a flooded region answers with 429
 EVENT_AGE = 60.0  # seconds for which a start that is throttled is tried again, as `lib` sets it
 SAMPLE_SECONDS = 0.02  # between two looks at the memory of a function that has a limit
@@ -66,9 +67,8 @@ class Functions:
         self.network, self._scheduler = network, network.scheduler
         self._functions: dict[tuple[str, str], Function] = {}
         self._number = 0
-        self.concurrency = 50
-        self.throttled: set[tuple[str, str]] = set()
-        """Functions by region and name that may not run: nobody may start them."""
+        self.reserved: dict[tuple[str, str], int] = {}
+        """Executions reserved for a function, by region and name, the most that it may use; 0: none may start."""
         self.peak = 0
         """The most memory that a function with a limit has held (bytes)."""
 
@@ -79,7 +79,7 @@ class Functions:
     def invoke(self, region: str, name: str, event: Mapping[str, Any], reply: Answer) -> None:
         """Begin an invocation; `reply` is called with what the handler returned or raised."""
         function = self._functions[region, name]
-        if function.busy >= self.concurrency or (region, name) in self.throttled:
+        if function.busy >= self.reserved.get((region, name), CONCURRENCY):
             reply(None, Unavailable(throttled=True))
             return
         scheduler = self._scheduler
@@ -204,6 +204,25 @@ class LambdaClient(AwsClient[Functions]):
             return {"FunctionError": "Unhandled", "Payload": BytesIO(json.dumps({"errorMessage": str(error)}).encode())}
         return {"Payload": BytesIO(json.dumps(found).encode())}
 
+    def get_function_concurrency(self, *, FunctionName: str) -> dict[str, Any]:  # noqa: N803
+        """GetFunctionConcurrency."""
+        def serve() -> dict[str, Any]:
+            found = self._part.reserved.get((self._region, FunctionName))
+            return {} if found is None else {"ReservedConcurrentExecutions": found}
+
+        return self._call("GetFunctionConcurrency", serve)
+
+    def put_function_concurrency(self, *, FunctionName: str,  # noqa: N803
+                                 ReservedConcurrentExecutions: int) -> dict[str, Any]:  # noqa: N803
+        """PutFunctionConcurrency."""
+        change = {(self._region, FunctionName): ReservedConcurrentExecutions}
+        return self._call("PutFunctionConcurrency", lambda: self._part.reserved.update(change))
+
+    def delete_function_concurrency(self, *, FunctionName: str) -> dict[str, Any]:  # noqa: N803
+        """DeleteFunctionConcurrency."""
+        return self._call("DeleteFunctionConcurrency",
+                          lambda: self._part.reserved.pop((self._region, FunctionName), None))
+
 
 class Gateway:
     """API Gateway in front of the payments function; `flooded` regions throttle what health checks ask.
@@ -213,7 +232,7 @@ class Gateway:
 
     def __init__(self, network: SimulatedNetwork, functions: Functions, function: str,
                  pulled: Callable[[str], bool]) -> None:
-        self._network, self._functions, self.function, self._pulled = network, functions, function, pulled
+        self.network, self._functions, self.function, self._pulled = network, functions, function, pulled
         self.flooded: set[str] = set()
         self.down: set[str] = set()
 
@@ -234,7 +253,7 @@ class Gateway:
             if region in self.down:
                 answer((503, '{"message": "Service Unavailable"}'), None)
             elif (region in self.flooded and resource in (HEALTH, LEVER)
-                  and self._network.scheduler.random.random() < THROTTLED):
+                  and self.network.scheduler.random.random() < THROTTLED):
                 answer((429, '{"message": "Too Many Requests"}'), None)
             elif resource not in ROUTES:
                 answer((403, '{"message": "Missing Authentication Token"}'), None)
@@ -245,16 +264,26 @@ class Gateway:
 
         call = NetworkCall(caller, region, "execute-api", f"{method} {resource}", patience, connect)
         try:
-            found: tuple[int, str] = self._network.request(call, arrive)
+            found: tuple[int, str] = self.network.request(call, arrive)
         except Unavailable as error:
             return (429 if error.throttled else 503), "{}"
         return found
 
     def _lever(self, region: str) -> tuple[int, str]:
-        if (region, "s3") in self._network.refusing:
+        if (region, "s3") in self.network.refusing:
             return 500, '{"message": "Internal server error"}'
         pulled = self._pulled(region)
         return 200 if pulled else 404, json.dumps({"takeover": pulled})
+
+
+class ApiGatewayClient(AwsClient[Gateway]):
+    """API Gateway's."""
+
+    service = "apigateway"
+
+    def get_api_key(self, **_: Any) -> dict[str, Any]:
+        """GetApiKey; no key is asked for."""
+        return self._call("GetApiKey", lambda: {"value": "key"})
 
 
 def _proxy_event(method: str, path: str, body: str | None) -> dict[str, Any]:

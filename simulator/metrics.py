@@ -4,12 +4,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from simulator.aws import AwsClient
+from simulator.aws import SERVED, AwsClient
 from simulator.history import History
 from simulator.network import SimulatedNetwork
 from simulator.scheduler import EPOCH, Process
-
-SERVED = "us-east-1"
 
 
 @dataclass

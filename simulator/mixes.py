@@ -441,6 +441,30 @@ def cut_at_writes(draw: Random) -> HistoryPlan:
 
 
 @mix
+def drilled(draw: Random) -> HistoryPlan:
+    """A person drills, breaks the drill off or is struck by an outage, and later restores what the drill has broken."""
+    at = WARM + draw.uniform(0, 30)
+    typed = [(at, draw.choice(("drill", "drill failover --accept-data-loss", "drill failover --accept-data-loss"))),
+             (at + draw.uniform(20, 200), "status"), (at + draw.uniform(280, 380), "drill restore")]
+    cut = [TimedFault("cut", draw.choice(REGIONS), at + draw.uniform(5, 150), at + draw.uniform(160, 260))]
+    return HistoryPlan(options=_options(draw), safety=at + 420, faults=cut if draw.random() < 0.4 else [],
+                       person=Person(typed=sorted(typed), waits=draw.choice((None, 60.0)),
+                                     interrupts=draw.choice((None, draw.uniform(0, 250)))))
+
+
+@mix
+def aligned(draw: Random) -> HistoryPlan:
+    """A move is broken off while no controller watches, and a person asks for the state, aligns, or aborts."""
+    at = WARM + draw.uniform(0, 30)
+    align = f"align --to {draw.choice(REGIONS)}"
+    typed = [(at, draw.choice((SWITCH, LOSE))), (at + draw.uniform(30, 60), "status"),
+             (at + draw.uniform(40, 80), draw.choice(("abort", align))), (at + draw.uniform(80, 160), align)]
+    return HistoryPlan(options=_options(draw), safety=at + 200, faults=[
+        TimedFault("controller-stopped", region, at - 1, at + 180) for region in REGIONS],
+        person=Person(typed=typed, waits=None, interrupts=draw.uniform(0.2, 30.0)))
+
+
+@mix
 def may_not_write(draw: Random) -> HistoryPlan:
     """The standby's payments function may write no receipts when a region is lost for a while."""
     begins = WARM + draw.uniform(0, 60)

@@ -2,8 +2,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from contract import ALIVE, DEAD, DNS_TTL, LEADS_LABEL
+from simulator.aws import SERVED, AwsClient
 from simulator.functions import HEALTH, LEVER
 from simulator.network import OUTSIDE, SimulatedNetwork, Unanswered
 from simulator.scheduler import Process
@@ -23,6 +25,7 @@ class Check:
     path: str
     threshold: int
     inverted: bool = False
+    disabled: bool = False
     since: float = 0.0
     """When it became what it is, healthy or not."""
     votes: list[bool] = field(default_factory=list)
@@ -30,8 +33,8 @@ class Check:
 
     @property
     def healthy(self) -> bool:
-        """By the vote of the checkers."""
-        return (sum(self.votes) / len(self.votes) > HEALTHY_SHARE) is not self.inverted
+        """By the vote of the checkers; one that is disabled counts as healthy, and unhealthy if it is inverted too."""
+        return (self.disabled or sum(self.votes) / len(self.votes) > HEALTHY_SHARE) is not self.inverted
 
     def hear(self, number: int, *, answered: bool) -> None:
         """Count an answer that a checker got."""
@@ -49,7 +52,7 @@ class Route53:
     def __init__(self, network: SimulatedNetwork, regions: tuple[str, str], ask: Ask, *, interval: float,
                  threshold: int,
                  checkers: int = 1) -> None:
-        self._network, self.regions, self._ask, self._interval = network, regions, ask, interval
+        self.network, self.regions, self._ask, self._interval = network, regions, ask, interval
         self.blind: set[tuple[str, str]] = set()
         """Checkers by name, each with a region that it does not reach."""
         primary, standby = regions
@@ -77,7 +80,7 @@ class Route53:
             before = check.healthy
             check.hear(number, answered=answered)
             if check.healthy is not before:
-                check.since = self._network.scheduler.now
+                check.since = self.network.scheduler.now
             checker.sleep(self._interval)
 
     @property
@@ -93,7 +96,7 @@ class Route53:
     def seen_for(self, region: str) -> float:
         """Seconds for which a region has been healthy from outside, 0 if it is not."""
         check = self._check_of(region)
-        return self._network.scheduler.now - check.since if check.healthy else 0.0
+        return self.network.scheduler.now - check.since if check.healthy else 0.0
 
     def _check_of(self, region: str) -> Check:
         return self.checks["primary" if region == self.regions[0] else "dr"]
@@ -109,6 +112,34 @@ class Route53:
         """The region that the name leads to now."""
         primary, standby = self.regions
         return standby if not self.stays and self.checks["dr"].healthy else primary
+
+
+class Route53Client(AwsClient[Route53]):
+    """Route 53's control plane, which is served in one region alone (SERVED); a check's name is its id."""
+
+    service = "route53"
+
+    def __init__(self, route53: Route53, caller: Process, _region: str, *_: float, **given: bool) -> None:
+        super().__init__(route53, caller, SERVED, **given)
+
+    def get_health_check(self, *, HealthCheckId: str) -> dict[str, Any]:  # noqa: N803
+        """GetHealthCheck."""
+        def serve() -> dict[str, Any]:
+            check = self._part.checks[HealthCheckId]
+            return {"HealthCheck": {"HealthCheckConfig": {"Inverted": check.inverted, "Disabled": check.disabled}}}
+
+        return self._call("GetHealthCheck", serve)
+
+    def update_health_check(self, *, HealthCheckId: str, Inverted: bool, Disabled: bool) -> dict[str, Any]:  # noqa: N803
+        """UpdateHealthCheck."""
+        def serve() -> None:
+            check = self._part.checks[HealthCheckId]
+            before = check.healthy
+            check.inverted, check.disabled = Inverted, Disabled
+            if check.healthy is not before:
+                check.since = self._part.network.scheduler.now
+
+        return self._call("UpdateHealthCheck", serve)
 
 
 class Resolver:

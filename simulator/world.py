@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
+from http import HTTPStatus
 from typing import Any
 
 from contract import (
@@ -38,11 +39,11 @@ from simulator.aurora import LedgerSession, RdsClient, SimulatedAurora
 from simulator.aws import AwsClient
 from simulator.clients import Acknowledged, Client
 from simulator.dynamodb import DynamoClient, Table
-from simulator.functions import MINUTE, SEGMENT, Function, Functions, Gateway, LambdaClient, Schedule
+from simulator.functions import MINUTE, SEGMENT, ApiGatewayClient, Function, Functions, Gateway, LambdaClient, Schedule
 from simulator.history import History
 from simulator.metrics import CloudWatchClient, IamClient, Metrics, SnsClient, StsClient
 from simulator.network import OUTSIDE, NetworkCall, SimulatedNetwork, Unanswered
-from simulator.route53 import Route53
+from simulator.route53 import Route53, Route53Client
 from simulator.s3 import Buckets, S3Client
 from simulator.scheduler import EPOCH, Process, Scheduler
 
@@ -56,7 +57,8 @@ RECORDS = {RECORD_KEY: "run", OBSERVATION_PREFIX.rstrip(":"): "document"}
 """Attributes with a JSON document, by what the keys of their items begin with."""
 SETTLED = {"S": "SETTLED"}
 CLIENTS: Mapping[str, type[AwsClient[Any]]] = {kind.service: kind for kind in (
-    DynamoClient, S3Client, RdsClient, LambdaClient, CloudWatchClient, SnsClient, IamClient, StsClient)}
+    DynamoClient, S3Client, RdsClient, LambdaClient, ApiGatewayClient, Route53Client, CloudWatchClient, SnsClient,
+    IamClient, StsClient)}
 REPAIR_SECONDS = 60.0  # between two starts of the repair
 DRAIN_SECONDS = 5.0
 RECENT = 15.0  # seconds within which a region that takes payments has acknowledged one
@@ -193,7 +195,8 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
                 "cluster_arn": self.aurora.clusters[region], "cluster_id": f"tapstack-sim-{region}",
                 "control_bucket": self.control[region], "receipts_bucket": self.receipts[region],
                 "topic_arn": f"arn:aws:sns:{region}:123456789012:alarms", "function_alias_arn": arn,
-                "reconcile_function_name": RECONCILE, "controller_function_name": CONTROLLER,
+                "function_name": PAYMENTS, "reconcile_function_name": RECONCILE, "controller_function_name": CONTROLLER,
+                "api_key_id": "key", "health_check_id": role,
                 "key_arn": f"arn:aws:kms:{region}:123456789012:key/1"}.items()}
         return found
 
@@ -237,7 +240,8 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
         return client
 
     def _client_of(self, process: Process, service: str, region: str, read: float, *, once: bool) -> Any:
-        parts = {"dynamodb": self.table, "s3": self.buckets, "rds": self.aurora, "lambda": self.functions}
+        parts = {"dynamodb": self.table, "s3": self.buckets, "rds": self.aurora, "lambda": self.functions,
+                 "apigateway": self.gateway, "route53": self.route53}
         return CLIENTS[service](parts.get(service, self.metrics), process, region, read, once=once)
 
     def transport(self, process: Process) -> Transport:
@@ -311,6 +315,9 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
                 connect=min(timeout, 1.0))
         except Unanswered:
             return 0, b""
+        if method == "POST" and status == HTTPStatus.CREATED:  # a drill's client pays
+            answer = json.loads(text)
+            self.acknowledge(Acknowledged(answer["payment_id"], self.scheduler.now, region, answer))
         return status, text.encode()
 
     def _check(self, checker: Process, region: str, path: str, patience: float) -> int:
@@ -436,6 +443,8 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
                    if each.payment_id not in self.given_up and not self.keeps(leader, each.payment_id)]
         oldest = min((each.at for each in missing), default=0.0)
         failover = run is not None and run.action == "failover" and run.target == leader
+        # Whether it may have failed before it was lost.
+        failed = other in self.gateway.down or not self.functions.reserved.get((other, PAYMENTS), 1)
         begun = next((event.who for event in self.history.of("runs") if run and event.facts["run"] == run.id), "")
         if failover and not self.options.strong:
             self.given_up.update(each.payment_id for each in missing)
@@ -450,7 +459,7 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
             paused=self.paused(leader), seen=self.route53.sees(other),
             flooded=other in self.gateway.flooded,
             reached=self.network.reaches(leader, other) and self.network.reaches(other, leader),
-            dead=round(now - self.network.dead[other], 1) if other in self.network.dead else None)
+            dead=round(now - self.network.dead[other], 1) if other in self.network.dead and not failed else None)
 
     def _asked(self, caller: Process, target: str, how: str, number: int) -> None:
         holder, run = self._holders.get("" if self.options.strong else target), self.run(target)

@@ -16,8 +16,9 @@ What the emulator cannot do, and how AWS behaves there:
   https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 - API Gateway's throttling:
   https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html
-- Route 53's checkers and their vote:
-  https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/dns-failover-determining-health-of-endpoints.html
+- Route 53's checkers and their vote, and a check that is inverted or disabled later:
+  https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/dns-failover-determining-health-of-endpoints.html and
+  https://docs.aws.amazon.com/Route53/latest/APIReference/API_UpdateHealthCheck.html
 """
 import io
 import json
@@ -40,8 +41,9 @@ from rehearsal.aws.emulator import Emulator
 from simulator import dynamodb
 from simulator.aurora import RdsClient, SimulatedAurora
 from simulator.dynamodb import DynamoClient, Table
-from simulator.functions import Function, Functions, LambdaClient
+from simulator.functions import ApiGatewayClient, Function, Functions, Gateway, LambdaClient
 from simulator.metrics import CloudWatchClient, Metrics, SnsClient
+from simulator.route53 import Route53, Route53Client
 from simulator.run import draw, play
 from simulator.s3 import Buckets, S3Client
 from simulator.scheduler import EPOCH
@@ -76,6 +78,9 @@ def emulated() -> Iterator[EmulatorClients]:
         clients("s3", EAST).create_bucket(Bucket="bucket")
         clients("s3", EAST).put_bucket_versioning(Bucket="bucket", VersioningConfiguration={"Status": "Enabled"})
         clients("sns", EAST).create_topic(Name="alarms")
+        clients("apigateway", EAST).create_api_key(name="key", value="a-value-that-is-long-enough", enabled=True)
+        clients("route53", EAST).create_health_check(CallerReference="check", HealthCheckConfig={
+            "Type": "HTTPS", "FullyQualifiedDomainName": "pay.example.com", "Inverted": False, "Disabled": False})
         package = io.BytesIO()
         with zipfile.ZipFile(package, "w") as archive:
             archive.writestr("f.py", SOURCE)
@@ -110,11 +115,14 @@ def simulated(machine: Machine) -> Clients:
 
     functions.add(Function("function", EAST, lambda _: handle, 10.0))
     metrics = Metrics(network, machine.history)
+    route53 = Route53(network, (EAST, WEST), lambda *_: 200, interval=10.0, threshold=3)
     aurora = SimulatedAurora(network, machine.history, "global", CLUSTERS, EAST)
     return {"dynamodb": DynamoClient(Table(network, (EAST, WEST), strong=False), process, EAST),
             "s3": S3Client(Buckets(network, {"bucket": EAST}), process, EAST), "sns": SnsClient(metrics, process, EAST),
             "lambda": LambdaClient(functions, process, EAST, 10.0), "rds": RdsClient(aurora, process, EAST),
-            "cloudwatch": CloudWatchClient(metrics, process, EAST)}
+            "apigateway": ApiGatewayClient(Gateway(network, functions, "function", lambda _: False), process, EAST),
+            "route53": Route53Client(route53, process, EAST), "cloudwatch": CloudWatchClient(metrics, process, EAST),
+            "key": "key", "check": "primary"}
 
 
 def outcome(call: Callable[[], Any]) -> Outcome:
@@ -253,6 +261,23 @@ def function(clients: Clients) -> Iterator[Outcome]:
         found = clients["lambda"].invoke(FunctionName="function", Payload=json.dumps(event))
         body = json.loads(found["Payload"].read())
         yield found.get("FunctionError"), body if "FunctionError" not in found else "no" in body["errorMessage"]
+    reserved = partial(clients["lambda"].get_function_concurrency, FunctionName="function")
+    yield reserved().get("ReservedConcurrentExecutions")
+    yield done(lambda: clients["lambda"].put_function_concurrency(
+        FunctionName="function", ReservedConcurrentExecutions=0))
+    yield reserved()["ReservedConcurrentExecutions"]
+    for _ in range(2):
+        yield done(lambda: clients["lambda"].delete_function_concurrency(FunctionName="function"))
+    yield reserved().get("ReservedConcurrentExecutions")
+
+
+def drill(clients: Clients) -> Iterator[Outcome]:
+    """What else a drill calls: an API key's value, and a health check."""
+    yield bool(clients["apigateway"].get_api_key(apiKey=clients["key"], includeValue=True)["value"])
+    client, check = clients["route53"], clients["check"]
+    config = client.get_health_check(HealthCheckId=check)["HealthCheck"]["HealthCheckConfig"]
+    yield config["Inverted"], config["Disabled"]
+    yield done(partial(client.update_health_check, HealthCheckId=check, Inverted=True, Disabled=True))
 
 
 def metrics(clients: Clients) -> Iterator[Outcome]:
@@ -284,10 +309,12 @@ def database(clients: Clients) -> Iterator[Outcome]:
         GlobalClusterIdentifier="global", TargetDbClusterIdentifier=CLUSTERS[WEST]))
 
 
-@pytest.mark.parametrize("calls", [table, product, bucket, function, metrics, database])
+@pytest.mark.parametrize("calls", [table, product, bucket, function, drill, metrics, database])
 def test_the_simulator_answers_as_the_emulator_does(
         emulated: EmulatorClients, machine: Machine, calls: Callable[[Clients], Iterator[Outcome]]) -> None:
-    services = ("dynamodb", "s3", "lambda", "cloudwatch", "sns", "rds")
-    wanted = list(calls({service: emulated(service, EAST) for service in services}))
+    services = ("dynamodb", "s3", "lambda", "apigateway", "route53", "cloudwatch", "sns", "rds")
+    given = {service: emulated(service, EAST) for service in services}
+    wanted = list(calls({**given, "key": given["apigateway"].get_api_keys()["items"][0]["id"],
+                         "check": given["route53"].list_health_checks()["HealthChecks"][0]["Id"]}))
     found = machine.do(lambda: list(calls(simulated(machine))), EAST)
     assert found == wanted

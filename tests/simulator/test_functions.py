@@ -104,7 +104,7 @@ def test_the_gateway_answers_for_a_function_that_fails_or_is_throttled(machine: 
     made, _ = functions(machine, lambda *_: 1 / 0)
     gateway = Gateway(machine.network, made, "f", lambda region: region == EAST)
     assert machine.do(lambda: gateway.request(machine.processes[EAST], EAST, "GET", "/payment", patience=5.0))[0] == 502
-    made.throttled.add((EAST, "f"))
+    made.reserved[EAST, "f"] = 0
     assert machine.do(lambda: gateway.request(machine.processes[EAST], EAST, "GET", "/payment", patience=5.0))[0] == 500
 
 
@@ -136,8 +136,8 @@ def test_an_asynchronous_start_that_lambda_throttles_or_fails_is_tried_again_for
     if fails:
         machine.network.refusing[EAST, "lambda"] = FailureMode.ERROR
     else:
-        made.throttled.add((EAST, "f"))
-    machine.scheduler.at(lasts, made.throttled.clear)
+        made.reserved[EAST, "f"] = 0
+    machine.scheduler.at(lasts, made.reserved.clear)
     machine.scheduler.at(lasts, machine.network.refusing.clear)
     made.start(EAST, "f", {})
     machine.scheduler.run(1000.0)

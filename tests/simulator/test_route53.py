@@ -3,7 +3,7 @@ import pytest
 
 from simulator.functions import HEALTH, LEVER
 from simulator.network import OUTSIDE, Unanswered
-from simulator.route53 import Check, Resolver, Route53
+from simulator.route53 import Check, Resolver, Route53, Route53Client
 from simulator.scheduler import Process
 from tests.simulator.conftest import EAST, WEST, Machine
 
@@ -88,3 +88,18 @@ def test_a_client_keeps_an_answer_for_its_time_to_live(machine: Machine) -> None
     assert (world.route53.leads_to(), resolver.region()) == (WEST, EAST)
     machine.scheduler.run(61.0)
     assert resolver.region() == WEST
+
+
+@pytest.mark.parametrize(("inverted", "disabled", "healthy"), [
+    (False, False, True), (True, False, False), (False, True, True), (True, True, False)])
+def test_a_check_that_a_drill_inverts_and_disables_is_unhealthy(
+        machine: Machine, inverted: bool, disabled: bool, healthy: bool) -> None:
+    world = World(machine)
+    client = Route53Client(world.route53, machine.processes[WEST], WEST)
+    machine.do(lambda: client.update_health_check(HealthCheckId="primary", Inverted=inverted, Disabled=disabled))
+    assert world.route53.sees(EAST) is healthy
+    assert (world.route53.seen_for(EAST) > 0) is healthy
+    if disabled:  # then the answers do not count
+        world.status[EAST, HEALTH] = 0
+        machine.scheduler.run(100.0)
+        assert world.route53.sees(EAST) is healthy
