@@ -616,7 +616,7 @@ def test_a_silent_api_must_be_accepted_by_an_option_and_a_flooded_one_need_not_b
 def test_a_silent_api_of_a_function_that_cannot_pay_is_accepted_by_nobody(shell: Shell) -> None:
     world = down(shell)
     world.gateway.down.add(AWAY)
-    world.functions.throttled.add((AWAY, "tapstack-payments-sim"))
+    world.functions.reserved[AWAY, "tapstack-payments-sim"] = 0
     result = shell.type("failover --to us-west-2 --accept-data-loss --accept-silent-api")
     assert (result.code, result.err) == (2, ["recovery: us-west-2 is not healthy: its API does not answer: HTTP 503"])
 
@@ -884,7 +884,7 @@ def test_an_interrupted_drill_names_the_command_that_restores(drills: Shell, mon
         "recovery: run `python -m recovery drill restore` to make sure that nothing is left broken"])
 
 
-BROKEN = {"region": HOME, "function": "payments-us-east-1", "reserved": 300, "check": "", "inverted": False,
+BROKEN = {"region": HOME, "function": "tapstack-payments-sim", "reserved": 300, "check": "", "inverted": False,
           "disabled": False, "pause": ""}
 
 

@@ -298,7 +298,7 @@ def test_the_epoch_is_raised_above_what_the_ledger_turns_out_to_have_seen(world:
 
 def test_without_the_ledgers_epoch_the_step_is_not_done(world: CalmWorld) -> None:
     hold = world.claim()
-    world.functions.throttled.add((WEST, "tapstack-payments-sim"))
+    world.functions.reserved[WEST, "tapstack-payments-sim"] = 0
     with pytest.raises(AwsFailure, match="the ledger's epoch is unknown"):
         do(world, RAISE_EPOCH, hold)
 

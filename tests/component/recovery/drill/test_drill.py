@@ -19,6 +19,7 @@ from recovery.plan import Action, Facts, predict
 from recovery.record import Run
 from simulator.scheduler import EPOCH
 from simulator.vocabulary import FailureMode
+from simulator.world import PAYMENTS
 from tests.unit.recovery.calm_world import EAST, WEST
 from tests.unit.recovery.drill.drill_world import DrillWorld
 from tests.unit.recovery.report.reader import Reader
@@ -53,7 +54,7 @@ def test_a_failover_drill_moves_back_leaves_everything_as_it_was_and_reports_bot
     assert world.is_restored()
     assert world.pauses == {EAST: ["stopping"]}
     assert (report.action, report.origin, report.target, report.lost) == ("failover", EAST, WEST, 0)
-    assert set(report.errors) >= {"500", "503 not the writer"}
+    assert "503 not the writer" in report.errors
     assert report.began < (report.recovery.began or 0) < (report.recovery.ended or 0) < (report.ended or 0)
     assert 10.0 < report.recovery.phases["detect"] < 40.0
     assert sum(report.recovery.phases.values()) == pytest.approx(report.recovery.whole)
@@ -333,10 +334,12 @@ def test_without_the_key_nothing_is_begun() -> None:
 REFUSED: Mapping[str, tuple[Callable[[DrillWorld], object], str]] = {
     "unknown state": (lambda world: world.network.refusing.update({(WEST, "dynamodb"): FailureMode.ERROR}),
                       f"unknown state: {WEST} does not know which region leads"),
-    "the active region is down": (lambda world: world.reserve(EAST, 0), f"{EAST} does not answer"),
+    "the active region is down": (lambda world: world.functions.reserved.update({(EAST, PAYMENTS): 0}),
+                                  f"{EAST} does not answer"),
     "the active region cannot write": (lambda world: world.network.refusing.update({(EAST, "s3"): FailureMode.ERROR}),
                                        f"{EAST} cannot take payments"),
-    "the standby is down": (lambda world: world.reserve(WEST, 0), f"{WEST} is not healthy"),
+    "the standby is down": (lambda world: world.functions.reserved.update({(WEST, PAYMENTS): 0}),
+                            f"{WEST} is not healthy"),
     "the writer is elsewhere": (lambda world: setattr(world.aurora, "writer", WEST),
                                 f"unknown state: {EAST} leads, and {WEST} has the database's writer"),
     "a run": (lambda world: world.claim(driver="bob"), f"a run is unfinished: failover to {WEST}, by bob"),

@@ -15,43 +15,20 @@ from recovery.runner import Intent, Runner, claim
 from recovery.steps import AwsSteps
 from simulator.adapters import Tasks
 from simulator.aws import AwsClient
-from simulator.functions import LambdaClient
 from simulator.metrics import Metrics
 from simulator.scheduler import Process
 from simulator.world import PAYMENTS, REGIONS
 from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
 
-KEY = "the key"
-CHECKS = {region: f"check-{region}" for region in REGIONS}
-FUNCTIONS = {region: f"payments-{region}" for region in REGIONS}
 
+class ExperimentsClient(AwsClient[Metrics]):
+    """FIS's."""
 
-class Breakable(AwsClient[Metrics]):
-    """Clients of what a drill breaks, and of the API key."""
-
-    service = "drill"
+    service = "fis"
 
     def __init__(self, world: "DrillWorld", caller: Process, region: str) -> None:
         super().__init__(world.metrics, caller, region)
         self._world = world
-
-    def get_api_key(self, *, apiKey: str, includeValue: bool) -> Any:  # noqa: N803
-        """GetApiKey."""
-        assert (apiKey, includeValue) == (f"key-{self._region}", True)
-        return self._call("GetApiKey", lambda: {"value": KEY})
-
-    def get_health_check(self, *, HealthCheckId: str) -> Any:  # noqa: N803
-        """GetHealthCheck."""
-        return self._call("GetHealthCheck", lambda: {
-            "HealthCheck": {"HealthCheckConfig": dict(self._world.checks[HealthCheckId])}})
-
-    def update_health_check(self, *, HealthCheckId: str, **given: Any) -> Any:  # noqa: N803
-        """UpdateHealthCheck."""
-        self._world.checks[HealthCheckId].update(given)
-        region = HealthCheckId.removeprefix("check-")
-        self._world.unseen[region] = given["Inverted"] and given["Disabled"]
-        return self._call("UpdateHealthCheck", dict)
-
 
     def start_experiment(self, *, experimentTemplateId: str, clientToken: str) -> Any:  # noqa: N803
         """StartExperiment."""
@@ -71,30 +48,6 @@ class Breakable(AwsClient[Metrics]):
         return self._call("StopExperiment", dict)
 
 
-class BreakableLambda(LambdaClient):
-    """Lambda's, with reserved executions."""
-
-    world: "DrillWorld"
-
-    def get_function_concurrency(self, *, FunctionName: str) -> Any:  # noqa: N803
-        """GetFunctionConcurrency: nothing, if none are reserved."""
-        assert FunctionName == FUNCTIONS[self._region]
-        found = self.world.reserved[self._region]
-        return self._call("GetFunctionConcurrency", lambda: (
-            {} if found is None else {"ReservedConcurrentExecutions": found}))
-
-    def put_function_concurrency(self, *, FunctionName: str, ReservedConcurrentExecutions: int) -> Any:  # noqa: N803
-        """PutFunctionConcurrency."""
-        assert FunctionName == FUNCTIONS[self._region]
-        return self._call("PutFunctionConcurrency", lambda: self.world.reserve(
-            self._region, ReservedConcurrentExecutions))
-
-    def delete_function_concurrency(self, *, FunctionName: str) -> Any:  # noqa: N803
-        """DeleteFunctionConcurrency."""
-        assert FunctionName == FUNCTIONS[self._region]
-        return self._call("DeleteFunctionConcurrency", lambda: self.world.reserve(self._region, None))
-
-
 class OneClient(Tasks):
     """Background work in which one client pays: each payment costs the tests, and four of them show nothing more."""
 
@@ -106,48 +59,32 @@ class OneClient(Tasks):
 
 
 class DrillWorld(CalmWorld):
-    """The world. `reserved` executions by region, `checks` the health checks, `said` what the drill reports.
+    """The world; executions are reserved in one region. `said` is what the drill reports.
 
     `pauses` are the states of the experiment of each region, and `begun` those of one that begins.
     """
 
     def __init__(self, **options: Any) -> None:
-        self.reserved: dict[str, int | None] = {EAST: 300, WEST: None}
-        self.checks: dict[str, dict[str, Any]] = {check: {"Type": "HTTPS"} for check in CHECKS.values()}
-        self.unseen = dict.fromkeys(REGIONS, False)
         self.pauses, self.begun = dict[str, list[str]](), ["pending", "initiating", "running"]
         self.said: list[str] = []
         super().__init__(**{"automatic": False, "threshold": 1, **options})
+        self.functions.reserved[EAST, PAYMENTS] = 300
         self.schedule.stopped.clear()
         self.wait(20.0)
 
-    def _outputs(self) -> dict[str, Any]:
-        return {**super()._outputs(), **{
-            f"{role}_{name}": value for role, region in zip(ROLES, REGIONS, strict=True) for name, value in (
-                ("function_name", FUNCTIONS[region]), ("api_key_id", f"key-{region}"),
-                ("health_check_id", CHECKS[region]))}}
+    @property
+    def reserved(self) -> dict[str, int | None]:
+        """The executions that are reserved for the payments function of each region."""
+        return {region: self.functions.reserved.get((region, PAYMENTS)) for region in REGIONS}
 
     def environment(self, process: Process) -> Any:
         """Recovery's environment of a process."""
         return replace(super().environment(process), background=OneClient(process))
 
     def _client_of(self, process: Process, service: str, region: str, read: float, *, once: bool) -> Any:
-        if service in ("apigateway", "fis", "route53"):
-            return Breakable(self, process, region)
-        if service == "lambda":
-            found = BreakableLambda(self.functions, process, region, read)
-            found.world = self
-            return found
+        if service == "fis":
+            return ExperimentsClient(self, process, region)
         return super()._client_of(process, service, region, read, once=once)
-
-    def _check(self, checker: Process, region: str, path: str, patience: float) -> int:
-        return 500 if self.unseen[region] and path == "/health" else super()._check(checker, region, path, patience)
-
-    def reserve(self, region: str, executions: int | None) -> dict[str, Any]:
-        """Reserve executions for a region's payments function; with none of them nobody may start it."""
-        self.reserved[region] = executions
-        (self.functions.throttled.add if executions == 0 else self.functions.throttled.discard)((region, PAYMENTS))
-        return {}
 
     def drill(self, action: Action = Action.FAILOVER, to: str = WEST, **changes: Any) -> Drill:
         """A drill here."""
@@ -175,5 +112,6 @@ class DrillWorld(CalmWorld):
 
     def is_restored(self) -> bool:
         """Whether nothing is broken any more."""
-        return (self.reserved == {EAST: 300, WEST: None} and not any(self.unseen.values())
+        checks = (self.route53.checks[role] for role in ROLES)
+        return (self.reserved == {EAST: 300, WEST: None} and not any(each.inverted or each.disabled for each in checks)
                 and self.recorded()["broken"] is None)

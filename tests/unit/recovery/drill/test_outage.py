@@ -3,7 +3,7 @@ from functools import partial
 
 import pytest
 
-from contract import DRILL_KEY
+from contract import DRILL_KEY, ROLES
 from payments.errors import StoreUnavailable
 from recovery.drill.outage import (
     DrillTargets,
@@ -16,8 +16,9 @@ from recovery.drill.outage import (
 )
 from recovery.errors import AwsFailure, StackError
 from simulator.vocabulary import FailureMode
+from simulator.world import PAYMENTS
 from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
-from tests.unit.recovery.drill.drill_world import CHECKS, FUNCTIONS, DrillWorld
+from tests.unit.recovery.drill.drill_world import DrillWorld
 
 
 @pytest.mark.parametrize("value", [None, 7])
@@ -61,24 +62,23 @@ def test_one_region_that_answers_is_enough() -> None:
         world.run_task(lambda: last_drill(world.recovery(), world.stack))
 
 
-@pytest.mark.parametrize(("region", "before"), [
-    (EAST, {"Type": "HTTPS"}), (WEST, {"Type": "HTTPS"}),
-    (EAST, {"Type": "HTTPS", "Inverted": True, "Disabled": False})])
-def test_a_region_is_broken_and_put_back_as_it_was(region: str, before: dict[str, object]) -> None:
+@pytest.mark.parametrize("site", [0, 1])
+@pytest.mark.parametrize("inverted", [False, True])
+def test_a_region_is_broken_and_put_back_as_it_was(site: int, inverted: bool) -> None:
     world = DrillWorld()
-    world.checks[CHECKS[region]] = dict(before)
-    reserved, clients = dict(world.reserved), world.recovery().clients
-    targets = DrillTargets.of(world.outputs, world.stack.site(region))
+    region, role = world.stack.sites[site].region, ROLES[site]
+    check = world.route53.checks[role]
+    check.inverted = inverted
+    reserved, clients = world.reserved, world.recovery().clients
+    targets = DrillTargets.of(world.outputs, world.stack.sites[site])
     saved = world.run_task(lambda: current_state(clients, region, targets))
-    assert saved == SavedState(region=region, function=FUNCTIONS[region], reserved=reserved[region],
-                               check=CHECKS[region], inverted=bool(before.get("Inverted")))
+    assert saved == SavedState(
+        region=region, function=PAYMENTS, reserved=reserved[region], check=role, inverted=inverted)
     world.run_task(lambda: break_region(clients, saved))
-    assert world.reserved[region] == 0
-    assert (world.checks[CHECKS[region]]["Inverted"], world.checks[CHECKS[region]]["Disabled"]) == (True, True)
+    assert (world.reserved[region], check.inverted, check.disabled) == (0, True, True)
     for _ in range(2):
         world.run_task(lambda: restore_region(clients, saved))
-        assert world.reserved == reserved
-        assert world.checks[CHECKS[region]] == {"Inverted": False, **before, "Disabled": False}
+        assert (world.reserved, check.inverted, check.disabled) == (reserved, inverted, False)
 
 
 def test_what_cannot_be_put_back_is_named_and_the_rest_is_tried() -> None:
@@ -87,11 +87,9 @@ def test_what_cannot_be_put_back_is_named_and_the_rest_is_tried() -> None:
     saved = world.run_task(lambda: current_state(clients, EAST, targets))
     world.run_task(lambda: break_region(clients, saved))
     world.network.denied.add((EAST, "PutFunctionConcurrency", ""))
-    reserved = world.reserved
-    world.reserve = lambda *_: reserved and {}  # type: ignore[method-assign]
     with pytest.raises(AwsFailure, match="not restored: payments function in us-east-1: AccessDenied"):
         world.run_task(lambda: restore_region(clients, saved))
-    assert not world.checks[CHECKS[EAST]]["Disabled"]
+    assert (world.reserved[EAST], world.route53.checks["primary"].disabled) == (0, False)
 
 
 def test_without_a_domain_there_is_no_check_to_break() -> None:
@@ -100,12 +98,12 @@ def test_without_a_domain_there_is_no_check_to_break() -> None:
     targets = DrillTargets.of({**world.outputs, "primary_health_check_id": ""}, world.stack.sites[0])
     saved = world.run_task(lambda: current_state(clients, EAST, targets))
     world.run_task(lambda: break_region(clients, saved))
-    assert (world.reserved[EAST], world.checks[CHECKS[EAST]]) == (0, {"Type": "HTTPS"})
+    assert (world.reserved[EAST], world.route53.checks["primary"].disabled) == (0, False)
 
 
 def test_what_a_later_release_has_noted_besides_is_restored_all_the_same() -> None:
     world = DrillWorld()
-    saved = SavedState(region=EAST, function=FUNCTIONS[EAST], reserved=7)
+    saved = SavedState(region=EAST, function=PAYMENTS, reserved=7)
     write(world, WEST, began=1.0, broken={**vars(saved), "zone": "a"})
     assert world.run_task(lambda: restore(world.recovery(), world.stack)) == saved
     assert world.reserved[EAST] == 7
