@@ -15,6 +15,7 @@ from simulator.faults import AT_ONCE, EVER, FAULTS, TimedFault
 from simulator.mixes import EAST, LOSE, MIXES, HistoryPlan, Person
 from simulator.operator import AGAIN, TRIES
 from simulator.run import draw, play, shrink
+from simulator.vocabulary import FaultVerb
 from simulator.world import Options, World
 
 ROOT = Path(__file__).parents[2]
@@ -104,6 +105,15 @@ def test_every_mix_draws_a_plan_that_can_be_printed_and_uses_known_faults() -> N
             assert {fault.name for fault in plan.faults} <= FAULTS.keys()
             assert mix in str(plan)
             assert draw(seed, mix) == plan
+
+
+def test_no_plan_destroys_the_only_whole_copy() -> None:
+    for mix in MIXES:
+        for seed in range(50):
+            faults = draw(seed, mix).faults
+            lost = {fault.where for fault in faults if fault.name == FaultVerb.CUT and fault.lasts}
+            restored = [fault for fault in faults if fault.name.startswith(FaultVerb.RESTORE)]
+            assert len(lost) + len(restored) <= 1, (mix, seed)
 
 
 def test_a_seed_draws_its_own_mix_whose_name_replays_its_history() -> None:
