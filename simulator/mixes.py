@@ -13,7 +13,7 @@ from simulator.network import OUTSIDE
 from simulator.world import REGIONS, Options
 
 EAST, WEST = REGIONS
-CUTS = "cut_connection", "cut_connection", "cut-one-way"
+CONNECTION_CUTS = "cut_connection", "cut_connection", "cut-one-way"
 WARM = 70.0  # seconds before anything goes wrong
 TO_WEST, LOSE = f"failover --to {WEST}", f"failover --to {WEST} --accept-data-loss"
 SWITCH, SWITCH_BACK = f"switchover --to {WEST}", f"switchover --to {EAST}"
@@ -309,7 +309,7 @@ def way_cut_for_ever(draw: Random) -> HistoryPlan:
     """Only the connection between the regions is cut, in both directions or in one, for ever."""
     begins = WARM + draw.uniform(0, 60)
     return HistoryPlan(options=_options(draw, automatic=True), safety=begins + 100, liveness=960.0, faults=[
-        TimedFault(draw.choice(CUTS), draw.choice(REGIONS), begins, EVER)],
+        TimedFault(draw.choice(CONNECTION_CUTS), draw.choice(REGIONS), begins, EVER)],
         person=Person(waits=draw.choice((None, 60.0))))
 
 
@@ -321,7 +321,7 @@ def way_cut_then_lost(draw: Random) -> HistoryPlan:
     ends = draw.choice((lost + draw.uniform(100, 200), EVER))
     return HistoryPlan(options=_options(draw, strong=False, automatic=True, pay_every=0.8, clients=3),
                        safety=lost + 150, faults=[
-        TimedFault(draw.choice(CUTS), EAST, begins, ends),
+        TimedFault(draw.choice(CONNECTION_CUTS), EAST, begins, ends),
         TimedFault("cut", EAST, lost, ends)], person=Person(waits=draw.uniform(20, 90), accepts=True))
 
 
