@@ -74,8 +74,8 @@ def _paying(status: Report, leader: str, other: str) -> Verdict:
 def _doubt(own: Report, standby: Report, leader: str, other: str) -> str:
     """Why it is unknown whether the leader takes payments; empty if it is not."""
     if own["alive"] is False and standby["sees"] is True and not standby["stale"]:
-        return (f"{leader} does not answer from here ({own['why']}), and the controller of {other} still sees it: only "
-                "your connection to it may be cut")
+        return (f"{leader} does not answer from here ({own['why']}), but it answered the last look of {other}'s "
+                "controller: either only your connection to it is cut, or it has just failed")
     if own["alive"] is not False and own["ready"] is not False:
         return f"it is unknown whether {leader} takes payments: {own['why'] or own['unknown'].get('API', 'no answer')}"
     return ""

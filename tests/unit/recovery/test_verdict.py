@@ -61,8 +61,8 @@ def verdict(east: dict[str, Any], west: dict[str, Any], **more: Any) -> Verdict:
         False, f"no region takes payments: {EAST} leads, and cannot take them (ledger unavailable); {WEST} has the "
         "database's writer", f"{RUN}align --to {WEST}")),
     (DEAD, STANDBY, {}, Verdict(
-        None, f"{EAST} does not answer from here (timed out), and the controller of {WEST} still sees it: only your "
-        "connection to it may be cut", f"{RUN}status")),
+        None, f"{EAST} does not answer from here (timed out), but it answered the last look of {WEST}'s controller: "
+        "either only your connection to it is cut, or it has just failed", f"{RUN}status")),
     ({**WELL, "ready": None, "why": "AccessDenied"}, STANDBY, {}, Verdict(
         None, f"it is unknown whether {EAST} takes payments: AccessDenied", f"{RUN}status")),
     ({**WELL, "alive": UNKNOWN, "why": "", "unknown": {"API": "no answer within 10 s"}}, STANDBY, {}, Verdict(
