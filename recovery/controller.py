@@ -218,13 +218,13 @@ class Controller:
         facts = replace(cloud.facts(), record=record)
         if facts.own.ledger_epoch > record.epoch:
             end_open_run(cloud, record, f"expired: the ledger has seen epoch {facts.own.ledger_epoch}")
-        elif not run.planned or facts.writer == self.region:
-            self._drive(Intent(plan=cloud.plan, driver=driver, why=run.why, facts=facts, since=Stopwatch(cloud.clock),
-                               caller=self.role, accepted=run.accepted, seen=run.seen))
-        elif not facts.moving:
+        elif run.planned and facts.moving:
+            return False
+        elif run.planned and facts.writer != self.region:
             end_open_run(cloud, record, "given up: its driver stopped before it had moved the database")
         else:
-            return False
+            self._drive(Intent(plan=cloud.plan, driver=driver, why=run.why, facts=facts, since=Stopwatch(cloud.clock),
+                               caller=self.role, accepted=run.accepted, seen=run.seen))
         return True
 
     def _drive(self, intent: Intent) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -17,7 +16,6 @@ from payments.clock import Stopwatch
 from payments.leadership import LEASE
 from recovery import plan
 from recovery.cloud import Cloud, writer_of
-from recovery.environment import READ_TIMEOUT
 from recovery.errors import AwsFailure, GivenUp, aws_failures
 from recovery.observation import ask_readiness, json_object
 from recovery.plan import AVAILABLE, WORKING, Evidence, Step
@@ -130,22 +128,23 @@ def move_traffic(steps: AwsSteps, hold: Hold) -> str:
 def promote(steps: AwsSteps, hold: Hold) -> str | None:
     """Promote the database once the old writer's lease has run out, unless a promotion is under way.
 
-    A failover waits for no switchover, which waits for the old writer, and asks the second view once more. Raises
-    GivenUp if that does not agree any more, or if the call is not permitted.
+    A failover waits for no switchover, which waits for the old writer, and asks the second view once more. A planned
+    move waits also if the writer is here, which Aurora may be moving away. Raises GivenUp if the second view does not
+    agree any more, or if the call is not permitted.
     """
     cloud, target = steps.cloud, steps.target
-    database = cloud.global_database()
-    if writer_of(database) == target.region:
-        return f"writer {target.cluster_id}" if cloud.cluster() in WORKING else None
+    planned, database = cloud.plan.action.planned, cloud.global_database()
     under_way = database.get("FailoverState")
-    if under_way and (cloud.plan.action.planned or under_way.get("IsDataLossAllowed")):
+    if writer_of(database) == target.region and not (planned and under_way):
+        return f"writer {target.cluster_id}" if cloud.cluster() in WORKING else None
+    if under_way and (planned or under_way.get("IsDataLossAllowed")):
         return None
     hold.fence()
     while hold.fenced and (left := LEASE - hold.fenced.seconds()) > 0:
         cloud.clock.sleep(max(left, TICK))
     request = {"GlobalClusterIdentifier": cloud.plan.stack.global_cluster_id,
                "TargetDbClusterIdentifier": target.cluster_arn}
-    planned, asked = cloud.plan.action.planned, Stopwatch(cloud.clock)
+    asked = Stopwatch(cloud.clock)
     if hold.run.evidence == Evidence.DEAD and cloud.seen(cloud.plan.other):
         raise GivenUp(f"Route 53 sees {cloud.plan.other.region} as healthy")
     # AWS requires a switchover to be asked for in the region of the writer.
@@ -177,29 +176,30 @@ def raise_epoch(steps: AwsSteps, hold: Hold) -> str:
 
 
 def verify(steps: AwsSteps, hold: Hold) -> str | None:
-    """Pay one minor unit, and wait until clients are led here. Its id is the run's, so a repeat pays nothing."""
-    target = steps.target
-    payment = {"payment_id": f"recovery-{hold.run.id}", "amount": 1, "currency": "USD", "payer": "recovery:from",
+    """Wait until clients are led here, and then pay: the payment proves how it is now, and not before the wait.
+
+    Its id is the run's, so a repeat pays nothing.
+    """
+    led_to, payment_id = steps.cloud.led_to(), f"recovery-{hold.run.id}"
+    if led_to not in ("", steps.target.region):
+        raise AwsFailure(f"Route 53 still leads clients to {led_to}")
+    _pay(steps.cloud, payment_id)
+    return f"{payment_id} accepted"
+
+
+def _pay(cloud: Cloud, payment_id: str) -> None:
+    """Pay one minor unit by the target's payments function."""
+    payment = {"payment_id": payment_id, "amount": 1, "currency": "USD", "payer": "recovery:from",
                "payee": "recovery:to"}
     event = {"resource": "/payment", "httpMethod": "POST", "headers": {"Content-Type": "application/json"},
              "body": json.dumps(payment), "isBase64Encoded": False}
-    answer = _invoke(steps.cloud, event)
-    if answer.get("statusCode") != HTTPStatus.CREATED:
-        raise AwsFailure(f"the payment is not accepted: {answer.get('statusCode')} {answer.get('body')}")
-    led_to = steps.cloud.led_to()
-    if led_to not in ("", target.region):
-        raise AwsFailure(f"Route 53 still leads clients to {led_to}")
-    return f"{payment['payment_id']} accepted"
-
-
-def _invoke(cloud: Cloud, event: Mapping[str, Any]) -> dict[str, Any]:
-    """What the target's payments function returns."""
     function = cloud.plan.target.function_alias_arn
-    answer = cloud.client("lambda", READ_TIMEOUT).invoke(FunctionName=function, Payload=json.dumps(event))
+    answer = cloud.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
     found = json_object(answer["Payload"].read())
     if "FunctionError" in answer or not found:
         raise AwsFailure(f"{function}: {found.get('errorMessage', 'its answer is not a JSON object')}")
-    return found
+    if found.get("statusCode") != HTTPStatus.CREATED:
+        raise AwsFailure(f"the payment is not accepted: {found.get('statusCode')} {found.get('body')}")
 
 
 _IMPLEMENTATIONS: Mapping[Step, Callable[[AwsSteps, Hold], str | None]] = {

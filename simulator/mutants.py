@@ -185,9 +185,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a move that was asked for counts as done", 27, "interrupted", (
         ("recovery.steps:promote", 'under_way.get("IsDataLossAllowed")):\n        return None',
          'under_way.get("IsDataLossAllowed")):\n        return "asked for"'),
-        ("recovery.steps:verify", 'answer.get("statusCode") != HTTPStatus.CREATED', "False"))),
+        ("recovery.steps:_pay", 'found.get("statusCode") != HTTPStatus.CREATED', "False"))),
     Mutant("nobody looks where clients are led", 27, "frozen-payments", (
-        ("recovery.steps:verify", 'led_to not in ("", target.region)', "False"),)),
+        ("recovery.steps:verify", 'led_to not in ("", steps.target.region)', "False"),)),
     Mutant("a lease has no end", 23, "interrupted", (
         ("payments.leadership:Lease.epoch", "known[1].seconds() < LEASE", "True"),)),
 )

@@ -480,6 +480,20 @@ def test_a_switchover_that_completes_late_is_completed(world: CalmWorld) -> None
     assert world.record().open_run is None
 
 
+def test_a_move_back_is_not_completed_while_aurora_moves_the_writer_away(world: CalmWorld) -> None:
+    world.look(times=3)
+    hold = world.claim(Action.SWITCHOVER, EAST, driver="bob")
+    world.run_task(hold.fence)
+    world.aurora.switchover_takes = (45.0, 45.0)
+    world.aurora.switch_over(WEST)
+    world.look(EAST, times=4)
+    assert not world.ended()
+    world.look(times=8)
+    assert world.ended() == [
+        "switchover to us-east-1: given up: its driver stopped before it had moved the database",
+        "align to us-west-2: done"]
+
+
 def test_a_switchover_that_completes_after_it_was_undone_moves_the_leadership_after_it(world: CalmWorld) -> None:
     world.look(times=3)
     world.aurora.switch_over(WEST)

@@ -285,6 +285,21 @@ def test_a_switchover_is_asked_for_in_the_writers_region(world: CalmWorld) -> No
     assert (EAST, "rds", "SwitchoverGlobalCluster") in world.calls
 
 
+def test_a_planned_move_waits_while_aurora_moves_the_writer_away(world: CalmWorld) -> None:
+    world.aurora.switchover_takes = (20.0, 20.0)
+    world.aurora.switch_over(WEST)
+    assert do(world, FAIL_OVER, world.claim(to=EAST)) == "writer tapstack-sim-us-east-1"
+    hold = world.claim(Action.SWITCHOVER, EAST, driver="bob")
+    do(world, FENCE, hold)
+    assert do(world, FAIL_OVER, hold) is None
+    assert not world.history.of("asked to promote")
+    world.wait(25.0)
+    assert do(world, FAIL_OVER, hold) is None
+    assert len(world.history.of("asked to promote")) == 1
+    world.wait(25.0)
+    assert do(world, FAIL_OVER, hold) == "writer tapstack-sim-us-east-1"
+
+
 # --- After the promotion
 
 def test_the_epoch_is_raised_above_what_the_ledger_turns_out_to_have_seen(world: CalmWorld) -> None:
@@ -305,10 +320,6 @@ def test_without_the_ledgers_epoch_the_step_is_not_done(world: CalmWorld) -> Non
 
 def test_a_payment_is_made_once_and_clients_must_be_led_here(world: CalmWorld) -> None:
     hold = world.claim(Action.ALIGN, EAST)
-    with pytest.raises(AwsFailure, match="the payment is not accepted: 503"):
-        do(world, VERIFY, world.claim())
-    world.wait(3.0)
-    hold = world.claim(Action.ALIGN, EAST)
     assert do(world, VERIFY, hold) == f"recovery-{hold.run.id} accepted"
     assert do(world, VERIFY, hold) == f"recovery-{hold.run.id} accepted"
     world.buckets.write(world.control[WEST], "takeover", b"x")
@@ -317,14 +328,28 @@ def test_a_payment_is_made_once_and_clients_must_be_led_here(world: CalmWorld) -
         do(world, VERIFY, hold)
 
 
+def test_what_is_paid_is_paid_after_the_wait_for_route_53(world: CalmWorld) -> None:
+    hold = world.claim(Action.ALIGN, EAST)
+    lever = world.control[WEST], "takeover"
+    world.buckets.write(*lever, b"x")
+    world.wait(60.0)
+    with pytest.raises(AwsFailure, match="Route 53 still leads clients to us-west-2"):
+        do(world, VERIFY, hold)
+    world.aurora.accepting[EAST] = False
+    world.buckets.write(*lever, None)
+    world.wait(60.0)
+    with pytest.raises(AwsFailure, match="the payment is not accepted: 503"):
+        do(world, VERIFY, hold)
+
+
 def test_a_function_that_fails_is_named(world: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    hold = world.claim()
+    hold = world.claim(Action.ALIGN, EAST)
     functions = world.functions._functions
 
     def broken(_event: object, _context: object) -> None:
         raise ValueError("out of order")
 
-    function = functions[WEST, "tapstack-payments-sim"]
+    function = functions[EAST, "tapstack-payments-sim"]
     monkeypatch.setattr(function, "start", lambda _process: broken)
     function.idle.clear()
     with pytest.raises(AwsFailure, match="ValueError: out of order"):
