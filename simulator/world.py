@@ -389,11 +389,12 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
         before, now, writer = self.table.item(region, key), self.scheduler.now, self.table.writer
         if writer is not None:
             if key == RECORD_KEY:
-                record = ControlRecord.of(item)
+                record, was = ControlRecord.of(item), self.run(region)
                 if record.run:
                     self._hold(region, writer, record.run)
-                if before is not None and before["region"] != item["region"]:
-                    self._led(now, record, writer)
+                fences = record.run is not None and record.run.epoch and not (was and was.epoch)
+                if fences or (before is not None and before["region"] != item["region"]):
+                    self._led(now, record, record.run if fences else None, writer)
             elif key.startswith(OBSERVATION_PREFIX):
                 self._looked[region] = now
             elif item.get("status") == SETTLED != (before or {}).get("status"):
@@ -435,14 +436,14 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
         else:
             call.caller.shuns = ""
 
-    def _led(self, now: float, record: ControlRecord, writer: Process) -> None:
-        """Note a change of leadership with what is true at that moment."""
-        leader, run = record.region, record.run
+    def _led(self, now: float, record: ControlRecord, run: Run | None, writer: Process) -> None:
+        """Note that a run fences, or, without one, that leadership is given back, with what is true at that moment."""
+        leader = record.region
         other = self.other(leader)
         missing = [each for each in self.acknowledged.values()
                    if each.payment_id not in self.given_up and not self.keeps(leader, each.payment_id)]
         oldest = min((each.at for each in missing), default=0.0)
-        failover = run is not None and run.action == "failover" and run.target == leader
+        failover = run is not None and run.action == "failover"
         # Whether it may have failed before it was lost.
         failed = other in self.gateway.down or not self.functions.reserved.get((other, PAYMENTS), 1)
         begun = next((event.who for event in self.history.of("runs") if run and event.facts["run"] == run.id), "")
@@ -450,7 +451,7 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
             self.given_up.update(each.payment_id for each in missing)
         self.history.note(
             now, "leads", leader, epoch=record.epoch, action=run and run.action, run=run and run.id,
-            target=run and run.target, by=writer.name, resumed=begun != writer.name,
+            by=writer.name, resumed=begun != writer.name,
             automatic=writer.place != OUTSIDE, accepted=run and run.accepted,
             missing=len(missing),
             exposure=round(self.served[other] - oldest, 1) if missing else 0.0, reported=self.reported(leader),

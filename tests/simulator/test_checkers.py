@@ -15,7 +15,7 @@ NOW = 1000.0
 LED: dict[str, Any] = {
     "epoch": 2, "action": "failover", "accepted": False, "missing": 3, "exposure": 20.0, "reported": 25.0,
     "other_pays": False, "seen": True, "flooded": False, "resumed": False, "automatic": True, "by": "c", "run": "r",
-    "dead": None, "looked": 5.0, "paused": False, "target": WEST, "reached": True}
+    "dead": None, "looked": 5.0, "paused": False, "reached": True}
 
 
 class FakeWorld(SimpleNamespace):
@@ -160,7 +160,7 @@ SOUND: list[FakeWorld] = [
     led(missing=0, exposure=0.0), led(dead=31.0),
     led(exposure=30.0, other_pays=True, seen=False).note("fault", name="checkers-cut"),
     led(action="switchover", other_pays=True, exposure=99.0), led(other_pays=True, seen=False),
-    led(target=EAST, other_pays=True, looked=100.0), led(other_pays=True, seen=False, flooded=True, reached=False),
+    led(action=None, other_pays=True, looked=100.0), led(other_pays=True, seen=False, flooded=True, reached=False),
     led(other_pays=True, automatic=False), led(paused=True, automatic=False), led(paused=True, resumed=True),
     doubted(epoch=1), doubted(epoch=0, healed=950.0), denied(100.0),
     led().note("fault", WEST, 100.0, name="receipts-denied"),
