@@ -102,6 +102,8 @@ WHOLE = {"table", "ledger", "receipts"}
 BROKEN: list[tuple[FakeWorld, str]] = [
     (led(exposure=30.0), "exposure understated"),
     (led(exposure=30.0, seen=False).note("fault", name="checkers-cut"), "exposure understated"),
+    (led(exposure=30.0, seen=False, reached=False, dead=31.0).note("fault", name="checkers-cut"),
+     "exposure understated"),
     (led(reported=None), "exposure understated"),
     (led(accepted=True, exposure=30.0), "exposure understated"),
     (led(exposure=70.0, reported=80.0), "more lost than the objective"),
@@ -158,7 +160,8 @@ SOUND: list[FakeWorld] = [
     FakeWorld(),
     led(), led(accepted=True, exposure=700.0, reported=None, other_pays=True),
     led(missing=0, exposure=0.0), led(dead=31.0),
-    led(exposure=30.0, other_pays=True, seen=False).note("fault", name="checkers-cut"),
+    led(exposure=30.0, reached=False, seen=False).note("fault", name="checkers-cut"),
+    FakeWorld(struck={"cut before": 2}).note("leads", WEST, **{**LED, "dead": 15.0}),
     led(action="switchover", other_pays=True, exposure=99.0), led(other_pays=True, seen=False),
     led(action=None, other_pays=True, looked=100.0), led(other_pays=True, seen=False, flooded=True, reached=False),
     led(other_pays=True, automatic=False), led(paused=True, automatic=False), led(paused=True, resumed=True),
