@@ -149,6 +149,15 @@ unit: $(READY) ## The unit and component tests, with coverage (coverage/coverage
 	$(call stage,unit,HYPOTHESIS_PROFILE=default $(COMPUTE) -m tools.covered coverage/coverage-summary.json \
 		--of contract.py lib payments recovery -- tests/unit tests/component)
 
+# Each program is recorded once, so what examines them runs in one process.
+.PHONY: quick quick-program quick-others
+quick: $(READY) ## The unit tests alone, without coverage, on two processors: for every save
+	$(call stage,quick,$(MAKE) $(PARALLEL) quick-program quick-others)
+quick-program: $(READY)
+	@$(PY) -m pytest -q -m program tests/unit
+quick-others: $(READY)
+	@$(PY) -m pytest -q -m "not program" tests/unit
+
 .PHONY: parts
 parts: $(READY) ## The rehearsal's own parts, and the ledger's SQL on a real PostgreSQL
 	$(call stage,parts,$(COMPUTE) -m pytest tests/rehearsal tests/postgres)

@@ -1,6 +1,7 @@
 """What the documentation names exists, commands with their options too, and the README stays short."""
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,7 @@ def test_every_command_that_is_quoted_is_one_that_its_program_takes(page: Path) 
     assert {piece: why for piece, why in found.items() if why} == {}
 
 
+@cache
 def said() -> set[str]:
     """Every text in recovery and payments; of a text with values in it, each part between two of them."""
     return {node.value for package in ("payments", "recovery") for path in (ROOT / package).rglob("*.py")

@@ -3,6 +3,7 @@ import json
 import re
 import sys
 from collections import Counter
+from functools import cache
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from tools import cost
 DOMAIN = "domainName=pay.example.com"
 
 
+@cache
 def estimate(*arguments: str) -> dict[str, Any]:
     """The estimate as JSON."""
     app = typer.Typer()

@@ -46,8 +46,8 @@ def measured_program(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, str
     (folder / "product" / "unused.py").write_text("import os\nimport sys\n")
     (folder / "test_program.py").write_text(TEST.replace("NUMBER", "1"))
     command = [sys.executable, "-m", "tools.covered", "summary.json", "--of", "product", "--", "-q"]
-    done = subprocess.run(command, cwd=folder, env={"PYTHONPATH": f"{ROOT}:{folder}"}, check=False, text=True,
-                          capture_output=True)
+    environ = {"PYTHONPATH": f"{ROOT}:{folder}", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run(command, cwd=folder, env=environ, check=False, text=True, capture_output=True)
     return done.returncode, done.stdout + done.stderr, json.loads((folder / "summary.json").read_text())
 
 
