@@ -243,10 +243,10 @@ def unable(plan: Plan, facts: Facts) -> Iterator[Refusal]:
 
 
 def in_order(plan: Plan, facts: Facts) -> bool:
-    """Whether the target leads, has the writer, can pay, and clients are led to it."""
+    """Whether the target leads, has and keeps the writer, can pay, and clients are led to it."""
     record, target = facts.record, plan.target.region
     return (record is not None and record.region == target == facts.writer and facts.own.ledger_epoch <= record.epoch
-            and facts.led_to in ("", target) and record.open_run is None)
+            and not facts.moving and facts.led_to in ("", target) and record.open_run is None)
 
 
 def _fenced_out(plan: Plan, facts: Facts) -> bool:

@@ -112,7 +112,9 @@ def test_the_controller_starts_more_often_than_it_cools_down() -> None:
     (Action.FAILBACK, EAST, replace(MOVED, observation=None)),
     (Action.FAILBACK, EAST, replace(MOVED, own=ProbeResult(alive=False), cluster="creating")),
     (Action.ALIGN, WEST, replace(MOVED, record=FACTS.record)),
-    # It leads, but its ledger has seen a newer epoch, or clients are led elsewhere, or a run is open.
+    # It leads, but Aurora moves the writer away, its ledger has seen a newer epoch, clients are led elsewhere, or a run
+    # is open.
+    (Action.SWITCHOVER, WEST, replace(MOVED, moving=True)),
     (Action.ALIGN, WEST, replace(MOVED, own=ProbeResult(alive=True, ready=False, ledger_epoch=5))),
     (Action.ALIGN, WEST, replace(MOVED, led_to=EAST)),
     (Action.ALIGN, WEST, replace(MOVED, record=replace(MOVED.record, run=RUN) if MOVED.record else None)),
