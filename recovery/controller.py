@@ -258,7 +258,7 @@ class Controller:
             return
         if wrong and wrong == last[0] and not refusals(plan, facts) and not facts.moving:
             self._drive(Intent(plan=plan, driver=driver, why=wrong, facts=facts, since=since, caller=self.role))
-        elif record and left_behind(plan, facts) and seen.alive and (
+        elif record and left_behind(plan, facts) and seen.leader == self.region and (
                 self._still and self._still.seconds() >= abandoned):
             self._give_back(record, facts)
         elif not wrong and run is None:

@@ -391,6 +391,18 @@ def test_leadership_goes_back_to_the_writer_s_region_also_if_its_controller_is_g
     assert world.notified() == ["us-east-1 leads again"]
 
 
+def test_leadership_is_not_given_back_to_a_region_that_knows_that_it_leads(eventual: CalmWorld) -> None:
+    """Its record has not been copied yet. What is written instead would be newer, and the failover be forgotten."""
+    eventual.table.stalled.add((WEST, EAST))
+    run = eventual.move()
+    eventual.look(times=ABANDONED_LOOKS + 2)
+    assert eventual.record(EAST).region == EAST
+    eventual.table.stalled.clear()
+    eventual.drain()
+    eventual.wait(1.0)
+    assert eventual.record(EAST).run == eventual.record(WEST).run == run
+
+
 def test_a_late_promotion_is_given_up_if_route_53_sees_the_region_again(
         world: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     world.look(times=3)
