@@ -255,7 +255,7 @@ def done_is_proved(world: "World") -> Iterator[Violation]:
     """A run that ends as done has the writer where it was to be, and clients are led there.
 
     Where an answer may be lost, so may that of the name servers, and what they do not say stops no run. With an
-    eventual table and the connection between the regions cut, two opposite failovers may both be done.
+    eventual table two opposite moves may both be done while neither region has heard of the other's.
     """
     for event in world.history.of("ends"):
         facts = event.facts
@@ -338,28 +338,32 @@ def no_run_is_stuck(world: "World") -> Iterator[Violation]:
             return
 
 
-def is_repaired(world: "World") -> bool:
-    """Whether the leader has gone through all payments since it leads and all has healed; true if faults stay."""
+def _settled(world: "World") -> float:
+    """When what a former leader wrote has arrived: it writes until a copy tells it that another region leads."""
     led = max([world.healed, *(event.at for event in world.history.of("leads"))])
-    return bool(world.permanent) or any(event.facts["leads"] and event.facts["began"] > led
+    return led + max(SETTLING, 2 * world.options.table_lag[1])
+
+
+def is_repaired(world: "World") -> bool:
+    """Whether the leader has gone through all payments since all has healed and arrived; true if faults stay."""
+    return bool(world.permanent) or any(event.facts["leads"] and event.facts["began"] > _settled(world)
                                         for event in world.history.of("repaired"))
 
 
 @liveness
 def repair_ends(world: "World") -> Iterator[Violation]:
     """A region that leads for long has looked at all payments, and restored what it could."""
-    led = max([world.healed, *(event.at for event in world.history.of("leads"))])
-    if world.scheduler.now - led >= REPAIRED and not is_repaired(world):
-        yield Violation("a repair does not end", led, f"none has since; leaders {world.leader(world.regions[0])} and "
-                        f"{world.leader(world.regions[1])}")
+    settled = _settled(world)
+    if world.scheduler.now - settled >= REPAIRED and not is_repaired(world):
+        yield Violation("a repair does not end", settled, "none has since; leaders "
+                        f"{world.leader(world.regions[0])} and {world.leader(world.regions[1])}")
 
 
 @liveness
 def nothing_stays_in_doubt(world: "World") -> Iterator[Violation]:
     """Once the leader's repair has gone through all payments, none of an older epoch is pending."""
-    arrived = max([world.healed, *(event.at for event in world.history.of("leads"))]) + SETTLING
     passed = {event.who for event in world.history.of("repaired") if event.facts["leads"]
-              and event.facts["began"] > arrived}
+              and event.facts["began"] > _settled(world)}
     for region in sorted(passed):
         for key, (item, _) in world.table.views[region].items():
             older = item.get("status") == PENDING and int(item["epoch"]["N"]) < world.leader(region)[1]

@@ -140,7 +140,7 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
         self.given_up: set[str] = set()
         """Acknowledged payments that no store of the region had that took over: an eventual table may lose them."""
         self.contested: set[str] = set()
-        self.forked: set[str] = set()  # settled by a region that could not know that another one had: two times
+        self.forked: set[str] = set()  # settled by a region where the other's receipt has not arrived: two times
         """Payment ids under which two requests were acknowledged."""
         self.skews = dict(options.skews)
         self.drivers: list[Process] = []
@@ -399,8 +399,9 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
                 self._looked[region] = now
             elif item.get("status") == SETTLED != (before or {}).get("status"):
                 self.history.note(now, "settled", region, id=key, epoch=int(item["epoch"]["N"]))
-                first = self.acknowledged.get(key)
-                if first and not self.options.strong and not self.network.reaches(first.region, region):
+                theirs, ours = ({version.body for version in self.buckets.objects[self.receipts[each]].get(
+                    f"{RECEIPTS_PREFIX}{key}.json", ())} for each in (self.other(region), region))
+                if theirs - ours and not self.options.strong:
                     self.forked.add(key)
         put(region, key, item)
 
@@ -420,10 +421,12 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
         if before is None or (before.id, before.driver, before.ended) != (run.id, run.driver, run.ended):
             raised = (done := run.steps.get(RAISE_EPOCH.key)) is not None and done.ended is not None
             newest = max(run.epoch, *(self.leader(each)[1] for each in REGIONS))
+            theirs = self.run(self.other(region))
+            opposite = theirs is not None and theirs.ended is None and theirs.id != run.id
             self.history.note(self.scheduler.now, "runs" if run.ended is None else "ends", writer.name,
                               action=run.action, target=run.target, run=run.id, why=run.outcome or run.why,
                               writer=self.aurora.writer, led_to=self.route53.leads_to(),
-                              split=bool(self.network.cuts) and not self.options.strong,
+                              split=(opposite or bool(self.network.cuts)) and not self.options.strong,
                               outrun=self.aurora.books[run.target].epoch - newest if raised else 0)
         self._holders[record] = writer
 

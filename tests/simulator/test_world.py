@@ -1,10 +1,35 @@
 """What is noted of a history as it happens."""
+from dataclasses import replace
 from functools import partial
 
+import pytest
+
+from contract import RECEIPTS_PREFIX, RECORD_KEY
+from payments.payment import Payment, Record
+from payments.stores import item_of
 from recovery.decision import ABANDONED_LOOKS
 from recovery.plan import Action
+from recovery.record import ControlRecord, Run
 from simulator.clients import Acknowledged
+from simulator.scheduler import Process
 from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
+
+RUN = Run(id="a", action="failover", target=EAST, driver="alice", began=1.0, why="")
+SWITCHOVER = replace(RUN, id="b", action="switchover", target=WEST, driver="bob")
+PAYMENT = Payment(payment_id="p", amount=1, currency="EUR", payer="payer", payee="shop")
+
+
+def created(second: int) -> Record:
+    """The payment, settled, with a creation time."""
+    return Record(payment=PAYMENT, fingerprint=PAYMENT.fingerprint(), epoch=1, settled=True,
+                  created_at=f"2027-01-15T08:00:0{second}.000+00:00")
+
+
+def settle(world: CalmWorld, region: str, record: Record) -> None:
+    """Write a receipt, and then settle the item."""
+    world.buckets.write(world.receipts[region], f"{RECEIPTS_PREFIX}p.json", record.receipt())
+    world.table.writer = Process(world.scheduler, "payments", region)
+    world.table.put(region, "p", item_of(record))
 
 
 def test_a_failover_to_the_region_that_leads_already_is_noted_with_what_it_loses() -> None:
@@ -29,3 +54,28 @@ def test_leadership_that_is_given_back_is_not_the_failovers_before_it() -> None:
     world.look(WEST, times=ABANDONED_LOOKS + 2)
     assert [(event.who, event.facts["action"]) for event in world.history.of("leads")] == [
         (WEST, "failover"), (EAST, None)]
+
+
+@pytest.mark.parametrize(("strong", "elsewhere", "split"), [
+    (False, SWITCHOVER, True), (True, SWITCHOVER, False), (False, replace(SWITCHOVER, ended=2.0), False),
+    (False, RUN, False), (False, None, False)])
+def test_two_open_runs_that_do_not_know_of_each_other_split_the_world(
+        strong: bool, elsewhere: Run | None, split: bool) -> None:
+    world = CalmWorld(strong=strong)
+    for region, run in ((WEST, elsewhere), (EAST, RUN), (EAST, replace(RUN, ended=3.0, outcome="done"))):
+        world.table.writer = Process(world.scheduler, "driver", region)
+        world.table.put(region, RECORD_KEY, ControlRecord(revision=2, epoch=1, region=EAST, run=run).item())
+    assert world.history.of("ends")[-1].facts["split"] is split
+
+
+@pytest.mark.parametrize(("strong", "seconds", "second", "forked"), [
+    (False, 0.0, 2, {"p"}), (False, 10.0, 2, set()), (False, 0.0, 1, set()), (True, 0.0, 2, set())])
+def test_a_payment_is_forked_if_the_other_region_s_receipt_has_not_arrived(
+        strong: bool, seconds: float, second: int, forked: set[str]) -> None:
+    world = CalmWorld(strong=strong)
+    world.table.stalled.add((EAST, WEST))
+    settle(world, EAST, created(1))
+    world.scheduler.run(seconds)
+    settle(world, WEST, created(second))
+    world.scheduler.end()
+    assert world.forked == forked
