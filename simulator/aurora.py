@@ -220,13 +220,13 @@ class SimulatedAurora:  # pylint: disable=too-many-instance-attributes  # one ob
         self.moving = "switchover"
         self._move += 1
         number = self._move
-        until = scheduler.now + SWITCHOVER_WAITS
+        asked = scheduler.now
 
         def swap() -> None:
             if self._move != number:
                 return
             there = self.network.connected(old, target)
-            if scheduler.now > until:
+            if scheduler.now > asked + SWITCHOVER_WAITS:
                 self.moving, self.accepting[old] = "", True
                 self.status = dict.fromkeys(self.clusters, "available")
             elif not there or (self._behind and self.stalled):
@@ -237,7 +237,7 @@ class SimulatedAurora:  # pylint: disable=too-many-instance-attributes  # one ob
                 self._forget()
                 self.writer, self.moving, self.accepting = target, "", {old: False, target: True}
                 self.status = dict.fromkeys(self.clusters, "available")
-                self.history.note(scheduler.now, "promoted", target, how="switchover")
+                self.history.note(scheduler.now, "promoted", target, how="switchover", asked=asked)
 
         scheduler.at(draw.uniform(1.0, 3.0), lambda: self.moving and self.status.update(
             {target: draw.choice(("available", "switching-over", "modifying"))}))

@@ -10,7 +10,8 @@ from payments.deadline import Timing
 from payments.leadership import LEASE
 from payments.payment import PAYMENT_ID
 from recovery.observation import FRESH_LOOKS
-from recovery.plan import Evidence
+from recovery.plan import Action, Evidence
+from recovery.record import PLANNED
 from recovery.runner import EVIDENCE_LASTS
 from simulator.faults import CUTS, REGION_CUTS
 from simulator.history import Event
@@ -263,6 +264,21 @@ def done_is_proved(world: "World") -> Iterator[Violation]:
         if facts["why"] == "done" and heard and {facts["writer"], facts["led_to"]} != {facts["target"]}:
             yield Violation("done and not done", event.at, f"{facts['action']} to {facts['target']}: writer "
                             f"{facts['writer']}, clients are led to {facts['led_to']}")
+            return
+
+
+@safety
+def done_is_not_undone(world: "World") -> Iterator[Violation]:
+    """No planned move begins and is done while Aurora is switching over to the region that it leaves."""
+    began = {event.facts["run"]: event.at for event in reversed(world.history.of("runs"))}
+    moves = [event for event in world.history.of("promoted") if event.facts["how"] == Action.SWITCHOVER]
+    for event in world.history.of("ends"):
+        facts = event.facts
+        if facts["why"] == "done" and facts["action"] in PLANNED and any(
+                move.who != facts["target"] and move.facts["asked"] < began[facts["run"]] < event.at < move.at
+                for move in moves):
+            yield Violation("done and undone", event.at, f"{facts['action']} to {facts['target']}: an older switchover "
+                            "moves the writer away")
             return
 
 

@@ -235,10 +235,11 @@ def switchover_dies(draw: Random) -> HistoryPlan:
 
 @mix
 def late_switchover(draw: Random) -> HistoryPlan:
-    """A switchover's driver dies while Aurora works on it, which takes longer than the other region waits."""
-    at = WARM + draw.uniform(0, 30)
-    return HistoryPlan(options=_options(draw, automatic=True, switchover_takes=(70.0, 200.0)), safety=at + 60,
-                person=Person(typed=[(at, SWITCH)], interrupts=draw.uniform(2.0, 10.0), waits=None))
+    """A switchover's driver dies while Aurora works on it, longer than anybody waits; perhaps another moves back."""
+    at, interrupts = WARM + draw.uniform(0, 30), draw.uniform(10.0, 30.0)
+    back = [(at + interrupts + draw.uniform(5, 60), SWITCH_BACK)] if draw.random() < 0.5 else []
+    return HistoryPlan(options=_options(draw, automatic=True, switchover_takes=(70.0, 90.0 if back else 200.0)),
+                       safety=at + 60, person=Person(typed=[(at, SWITCH), *back], interrupts=interrupts, waits=None))
 
 
 @mix

@@ -186,6 +186,8 @@ MUTANTS: tuple[Mutant, ...] = (
         ("recovery.steps:promote", 'under_way.get("IsDataLossAllowed")):\n        return None',
          'under_way.get("IsDataLossAllowed")):\n        return "asked for"'),
         ("recovery.steps:_pay", 'found.get("statusCode") != HTTPStatus.CREATED', "False"))),
+    Mutant("a writer that Aurora is moving away counts as here", 27, "late-switchover", (
+        ("recovery.steps:promote", " and not (planned and under_way)", ""),)),
     Mutant("nobody looks where clients are led", 27, "frozen-payments", (
         ("recovery.steps:verify", 'led_to not in ("", steps.target.region)', "False"),)),
     Mutant("a lease has no end", 23, "interrupted", (

@@ -69,8 +69,8 @@ def denied(at: float) -> FakeWorld:
 
 def ended(struck: dict[str, int] | None = None, **changes: Any) -> FakeWorld:
     """A world in which a run has ended."""
-    return FakeWorld(struck=struck or {}).note("ends", **{
-        "why": "done", "action": "failover", "target": EAST, "writer": EAST, "led_to": EAST, "outrun": 0,
+    return FakeWorld(struck=struck or {}).note("runs", at=400.0, run="r").note("ends", **{
+        "why": "done", "action": "failover", "target": EAST, "writer": EAST, "led_to": EAST, "outrun": 0, "run": "r",
         "split": False, **changes})
 
 
@@ -130,6 +130,7 @@ BROKEN: list[tuple[FakeWorld, str]] = [
         "repaired", WEST, 505.0, began=503.0, epoch=2, leads=True).note("settled", EAST, 510.0, id="p", epoch=1),
      "settled by a fenced writer"),
     (ended(led_to=WEST), "done and not done"), (ended(writer=WEST), "done and not done"),
+    (ended(action="switchover").note("promoted", WEST, 600.0, how="switchover", asked=300.0), "done and undone"),
     (FakeWorld().note("another answer", id="p", status=409, region=EAST, now={}), "acknowledged, then 409"),
     (FakeWorld().note("another answer", id="p", status=201, region=EAST, now={}), "another answer"),
     (FakeWorld().note("refused its own", id="p", region=EAST), "conflict with itself"),
@@ -169,6 +170,11 @@ SOUND: list[FakeWorld] = [
     doubted(epoch=0, healed=850.0, options=Options(table_lag=(70.0, 80.0))),
     led().note("fault", WEST, 100.0, name="receipts-denied"),
     ended(), ended(split=True, writer=WEST), ended(why="expired", led_to=WEST), ended({"lose": 1}, led_to=WEST),
+    ended(action="switchover").note("promoted", WEST, 600.0, how="switchover", asked=450.0),
+    ended(action="switchover", target=WEST, writer=WEST, led_to=WEST).note(
+        "promoted", WEST, 600.0, how="switchover", asked=300.0),
+    ended().note("promoted", WEST, 600.0, how="switchover", asked=300.0),
+    ended(action="switchover").note("promoted", WEST, 600.0, how="failover"),
     FakeWorld(lever=lambda region: region == WEST, permanent=["a fault"]),
     asked(holds=False, proved=True), asked(), asked(seen=5.0), asked(seen=20.0, evidence=""),
     FakeWorld().note("settled", EAST, id="p", epoch=1).note("settled", WEST, id="q", epoch=2),
