@@ -303,7 +303,8 @@ def exposed(plan: Plan, observation: Observation, now: float, objective: float) 
 def _planned(plan: Plan, facts: Facts) -> Iterator[Refusal]:
     """Refuses if the region that gives up the payments is not healthy enough to do so without losing any.
 
-    A failback waits for the report of the returning region's controller.
+    A failback waits for the report of the returning region's controller. The claim of a target that does not know who
+    leads would be copied over the record that says so.
     """
     silent = _silent(plan, facts)
     if silent and plan.action is not Action.FAILBACK:
@@ -314,6 +315,9 @@ def _planned(plan: Plan, facts: Facts) -> Iterator[Refusal]:
                       "regions")
     elif facts.writer == other and not seen.ready:
         yield Refusal(f"{other} cannot take payments ({seen.why}): a planned move needs both regions healthy")
+    elif facts.record and seen.leader not in ("", facts.record.region):
+        yield Refusal(f"{other} says that {seen.leader} leads, and {plan.target.region} that {facts.record.region} "
+                      "does: wait until the table has been copied")
 
 
 def _silent(plan: Plan, facts: Facts) -> str:

@@ -172,6 +172,9 @@ def obstacles() -> Iterator[tuple[Action, str, Facts, str, bool]]:
         "us-east-1 does not answer (timed out): a planned move needs both regions"), False
     yield Action.SWITCHOVER, WEST, replace(FACTS, other=ProbeResult(alive=True, ready=False, why="table: x")), (
         "us-east-1 cannot take payments (table: x): a planned move needs both regions healthy"), False
+    yield Action.FAILBACK, EAST, replace(FACTS, writer=WEST, other=ProbeResult(alive=True, ready=True, leader=WEST)), (
+        "us-west-2 says that us-west-2 leads, and us-east-1 that us-east-1 does: wait until the table has been "
+        "copied"), False
 
 
 @pytest.mark.parametrize(("action", "to", "facts", "reason", "loses"), [*obstacles()])
