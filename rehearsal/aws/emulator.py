@@ -16,6 +16,7 @@ from rehearsal.aws.ministack import LOGIN, PROCESS
 from rehearsal.aws.processes import end, undisturbed
 from rehearsal.errors import EmulatorError, RehearsalError
 from rehearsal.polling import wait_until
+from rehearsal.run_folder import memory
 
 PORTS = 3  # that are tried: another program may take a free port first
 START_TIMEOUT = 30.0  # seconds until the first healthy answer; 0.2 to 4 s are usual
@@ -33,12 +34,14 @@ def free_port() -> int:
 class Emulator:
     """A MiniStack from `start` to `stop`, which may be called at any time; it has an `endpoint` once it is started.
 
-    program: its command line. port: gives a port that nothing listens on.
+    program: its command line. port: gives a port that nothing listens on. parent: of its folder, to which each process
+    of a function unpacks its package; by default in memory, if that has room.
     """
 
-    def __init__(self, program: Sequence[str] = PROGRAM, port: Callable[[], int] = free_port) -> None:
+    def __init__(self, program: Sequence[str] = PROGRAM, port: Callable[[], int] = free_port,
+                 parent: Path | None = None) -> None:
         self.endpoint = ""
-        self._program, self._port = program, port
+        self._program, self._port, self._parent = program, port, parent or memory()
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -59,7 +62,7 @@ class Emulator:
     def _start(self, port: int) -> None:
         self.endpoint = f"http://127.0.0.1:{port}"
         with undisturbed():
-            self._folder = Path(tempfile.mkdtemp(prefix="rehearsal-"))
+            self._folder = Path(tempfile.mkdtemp(prefix="rehearsal-", dir=self._parent))
             with (self._folder / "emulator.log").open("wb") as log:
                 # In a session of its own: Ctrl-C must reach only this process, which stops everything in order.
                 self._process = subprocess.Popen(  # pylint: disable=consider-using-with

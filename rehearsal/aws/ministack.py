@@ -15,18 +15,24 @@ refuses to run with any that differ.
 import copy
 import gc
 import inspect
+import io
 import itertools
 import json
 import os
 import re
+import subprocess
 import sys
+import tempfile
+import threading
 import time
+import zipfile
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from http import HTTPStatus
 from importlib import import_module
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from xml.sax.saxutils import escape
@@ -398,6 +404,40 @@ class EndpointPolicies:
         return f"{self._show(ep, tag).removesuffix(end)}<policyDocument>{policy}</policyDocument>{end}"
 
 
+class Bytecode:
+    """Compiles each deployment package once. MiniStack unpacks it for each process, which would compile it again."""
+
+    def __init__(self, functions: Any) -> None:
+        self._lock = threading.Lock()
+        self._compiled: dict[bytes, bytes] = {}
+
+        def start(worker: Any) -> None:
+            worker.code_zip = self._of(worker.code_zip)
+            started(worker)
+
+        started = _replace(functions.Worker, "_spawn", start, "self")
+
+    def _of(self, package: bytes) -> bytes:
+        """The package with its bytecode."""
+        with self._lock:
+            if package not in self._compiled:
+                with_bytecode = compiled(package)
+                self._compiled.update({package: with_bytecode, with_bytecode: with_bytecode})
+            return self._compiled[package]
+
+
+def compiled(package: bytes) -> bytes:
+    """A zip file with the bytecode of its modules, which Python takes whatever the age of their sources."""
+    target = io.BytesIO(package)
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(target, "a") as archive:
+        archive.extractall(folder)
+        subprocess.run([sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", folder],
+                       check=False)  # what does not compile fails when it is imported, as in Lambda
+        for path in sorted(Path(folder).rglob("*.pyc")):
+            archive.write(path, path.relative_to(folder))
+    return target.getvalue()
+
+
 class Authorization:
     """What MiniStack leaves out when it decides by IAM policies: condition keys, ARNs, and logins to a database."""
 
@@ -576,6 +616,7 @@ def main() -> None:
     SecretReplicas(secrets, scope)
     ApiKeys(gateway)
     ObjectIntegrations(gateway, s3, scope)
+    Bytecode(functions)
     authorization = Authorization(actions=actions, evaluator=evaluator, scope=scope, dynamodb=dynamodb, rds=rds,
                                   functions=functions)
     app.app = controlled(app.app, queues, {LOGIN: authorization.secret, SESSION: authorization.session})

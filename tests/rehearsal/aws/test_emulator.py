@@ -10,9 +10,8 @@ from rehearsal.errors import EmulatorError, NoAnswer
 from rehearsal.workload.http import ApiClient
 
 
-def test_an_emulator_listens_on_loopback_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    emulator = Emulator()
+def test_an_emulator_listens_on_loopback_and_leaves_nothing(tmp_path: Path) -> None:
+    emulator = Emulator(parent=tmp_path)
     try:
         emulator.start()
         assert emulator.endpoint.startswith("http://127.0.0.1:")

@@ -4,11 +4,16 @@ import asyncio
 import copy
 import importlib
 import inspect
+import io
 import json
 import math
 import re
+import subprocess
+import sys
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
@@ -22,6 +27,7 @@ from rehearsal.aws.ministack import (
     ApiKeys,
     Authorization,
     BucketReplication,
+    Bytecode,
     CopyQueues,
     EndpointPolicies,
     HeadlessClusters,
@@ -450,6 +456,45 @@ def test_another_release_of_the_emulator_is_refused(world: World) -> None:
     del world.dynamodb._replicate_write
     with pytest.raises(SystemExit, match=r"_replicate_write\(table, event_name, old_item, new_item\) is not in this"):
         TableReplication(world.dynamodb, world.scope, world.queues)
+
+
+def zipped(**modules: str) -> bytes:
+    """A deployment package."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as package:
+        for name, source in modules.items():
+            package.writestr(f"{name}.py", source)
+    return target.getvalue()
+
+
+def test_a_package_is_compiled_once_and_each_process_finds_its_bytecode(tmp_path: Path) -> None:
+    class Worker:
+        """Unpacks its package as MiniStack does."""
+
+        def __init__(self) -> None:
+            self.code_zip = zipped(sound="FOUND = 1", broken="def")
+
+        def _spawn(self) -> None:
+            started.append(self.code_zip)
+
+        def invoke(self) -> None:
+            """Start a process."""
+            self._spawn()
+
+    started = list[bytes]()
+    Bytecode(SimpleNamespace(Worker=Worker, __name__="functions"))
+    worker = Worker()
+    for each in (worker, worker, Worker()):
+        each.invoke()
+    first, again, other = started
+    assert first is again is other
+    with zipfile.ZipFile(io.BytesIO(first)) as package:
+        package.extractall(tmp_path)
+    assert [path.name.partition(".")[0] for path in tmp_path.rglob("*.pyc")] == ["sound"]
+    (tmp_path / "sound.py").write_text("FOUND = 2")  # which is not compiled
+    found = subprocess.run([sys.executable, "-c", "import sound; print(sound.FOUND)"], cwd=tmp_path, check=True,
+                           capture_output=True, text=True)
+    assert found.stdout == "1\n"
 
 
 def test_an_endpoint_shows_the_policy_that_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
