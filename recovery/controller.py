@@ -26,7 +26,7 @@ from recovery.decision import ABANDONED_LOOKS, Decision, decide, left_behind, mi
 from recovery.environment import BotoClients, Environment, system_environment
 from recovery.errors import EvidenceTooOld, GivenUp, RecoveryError, StepTimedOut, reason
 from recovery.observation import Observation, ProbeResult, observe
-from recovery.plan import Action, Facts, Plan, Step, in_order, refusals
+from recovery.plan import COMMAND, Action, Facts, Plan, Step, in_order, refusals
 from recovery.record import ControlRecord, Run, StepProgress, next_epoch
 from recovery.runner import Intent, Runner, claim, end_open_run
 from recovery.stack import Stack
@@ -143,7 +143,7 @@ class Controller:
         same = facts.record is not None and _leads(facts.record) == _leads(record)
         self._well = since if same and seen.ready and facts.own.ready and in_order(cloud.plan, facts) else None
         decision = decide(cloud.plan, facts, self.cool_down, table.pause()) if same else None
-        if decision is None and not record.open_run:
+        if decision is None and not record.open_run and not left_behind(cloud.plan, facts):
             observation = replace(observation, notified="")
         if not table.write_observation(observation, before):
             return  # another start has looked since
@@ -258,9 +258,14 @@ class Controller:
             return
         if wrong and wrong == last[0] and not refusals(plan, facts) and not facts.moving:
             self._drive(Intent(plan=plan, driver=driver, why=wrong, facts=facts, since=since, caller=self.role))
-        elif record and left_behind(plan, facts) and seen.leader == self.region and (
-                self._still and self._still.seconds() >= abandoned):
-            self._give_back(record, facts)
+        elif record and left_behind(plan, facts) and self._still and self._still.seconds() >= abandoned:
+            if seen.leader == self.region:
+                self._give_back(record, facts)
+            elif not seen.leader:
+                self._notify_once(
+                    facts.observation, f"{self.region} leads without the database's writer",
+                    f"{plan.other.region} has it, and does not take the leadership back: {seen.why}. "
+                    f"To move the writer: {COMMAND} failover --to {self.region}")
         elif not wrong and run is None:
             self._place_lever(facts, seen, led_away=led_away and last[1])
 

@@ -245,19 +245,21 @@ def observe(previous: Observation | None, now: Observation, seen: ProbeResult, m
     """What is known after a look at the region `other`, which was asked to set a mark not before `now.at`.
 
     `marks` are those of this region's replica of the ledger; the look has `ended` at the latest then. `now` has what is
-    known of this region. What was seen before a long gap does not count, nor marks of another writer.
+    known of this region. What was seen before a long gap does not count, nor marks of another writer, nor canaries that
+    failed while the writer was elsewhere.
     """
     new = Observation(region=now.region, at=0.0)
     last = previous or new
     kept = last if now.at - last.at <= now.interval * MAX_GAP_LOOKS else new
-    pending, covered = ([*last.pending], last.covered) if last.writer == now.writer else ([], None)
+    pending, covered, failing = ([*last.pending], last.covered, kept.failing_since) if (
+        last.writer == now.writer) else ([], None, None)
     if seen.mark is not None:
         pending = [*pending, (seen.mark, now.at)][-PENDING_MARKS:]
     arrived = marks.get(other, 0)
     covered = max((moment for number, moment in pending if number <= arrived), default=covered)
     fails = seen.alive and seen.ready is False and seen.leader in ("", other) and now.leader == other
     silent = _since(kept.silent_since, ended, holds=seen.alive is False)
-    failing = _since(kept.failing_since, ended, holds=bool(fails))
+    failing = _since(failing, ended, holds=bool(fails))
     return replace(
         now, number=last.number + 1, alive=seen.alive, ready=seen.ready, why=seen.why, covered=covered,
         pending=[each for each in pending if each[0] > arrived], notified=last.notified,

@@ -38,6 +38,7 @@ class Operator:
         self._number = 0
         self._busy_until = 0.0
         self._refused = ""  # the last command that was: what else they are told comes first
+        self._due = False  # whether an unfinished command is typed again soon: it comes before a refused one
         for at, words in person.typed:
             world.scheduler.at(at, partial(self._type, words, 1))
         mail = Process(world.scheduler, "mail", OUTSIDE)
@@ -62,7 +63,7 @@ class Operator:
             waits = self._person.waits
             now = self._world.scheduler.now
             if advice and waits is not None and now >= max(at + waits, self._busy_until):
-                if self._down():
+                if self._down() and not (self._due and advice == self._refused):
                     accepts = self.patient and advice.startswith("failover")
                     self._type(advice + (" --accept-data-loss" if accepts else ""), 1)
                 advice = ""
@@ -84,8 +85,10 @@ class Operator:
             if "internal error" in text:
                 world.history.note(world.scheduler.now, "crashed", process.name, why=text[:400])
             self._busy_until = 0.0
-            self._refused = words.removesuffix(" --accept-data-loss") if code == REFUSED else ""
-            if code in (UNFINISHED, REFUSED) and attempt < TRIES:
+            self._due = code == UNFINISHED and attempt < TRIES
+            if code != UNFINISHED:
+                self._refused = words.removesuffix(" --accept-data-loss") if code == REFUSED else ""
+            if self._due or (code == REFUSED and attempt < TRIES):
                 world.scheduler.at(AGAIN, partial(self._again, number, words, code, attempt + 1))
 
         world.scheduler.spawn(process, work)
@@ -94,6 +97,7 @@ class Operator:
 
     def _again(self, number: int, words: str, code: int, attempt: int) -> None:
         """The newest command is typed again: a refused one only while nobody pays, an unfinished one in any case."""
+        self._due = False
         if number == self._number and (code == UNFINISHED or self._down()):
             loses = self.patient and words.startswith("failover") and "--accept" not in words
             self._type(words + (" --accept-data-loss" if loses else ""), attempt)

@@ -391,6 +391,17 @@ def test_leadership_goes_back_to_the_writer_s_region_also_if_its_controller_is_g
     assert world.notified() == ["us-east-1 leads again"]
 
 
+def test_a_leader_whose_writer_stays_in_a_region_that_cannot_lead_says_once_how_to_move_it(world: CalmWorld) -> None:
+    world.set_record(region=WEST, epoch=2)
+    world.network.refusing[EAST, "dynamodb"] = FailureMode.ERROR
+    world.look(WEST, times=ABANDONED_LOOKS + 6)
+    assert world.record(WEST).region == WEST
+    assert world.notified() == ["us-west-2 leads without the database's writer"]
+    assert world.history.of("notified")[-1].facts["message"] == (
+        "us-east-1 has it, and does not take the leadership back: table:InternalServerError. "
+        "To move the writer: python -m recovery failover --to us-west-2")
+
+
 def test_leadership_is_not_given_back_to_a_region_that_knows_that_it_leads(eventual: CalmWorld) -> None:
     """Its record has not been copied yet. What is written instead would be newer, and the failover be forgotten."""
     eventual.table.stalled.add((WEST, EAST))

@@ -139,6 +139,12 @@ def test_a_region_that_leads_is_unready_after_twice_the_detection_time_of_failed
     assert looked(*[other] * 8, **changes).is_unready is unready
 
 
+def test_canaries_that_failed_while_the_writer_was_elsewhere_do_not_count() -> None:
+    before = looked(*[FAILS] * 8, writer=WEST)
+    found = observe(before, replace(NOW, at=1080.0, writer=EAST), FAILS, {}, other=EAST, ended=1081.0)
+    assert (before.is_unready, found.is_unready, found.failing_since) == (True, False, 1081.0)
+
+
 @pytest.mark.parametrize(("other", "changes", "astray"), [
     (WELL, {"led_to": WEST}, True), (ProbeResult(alive=None), {"led_to": WEST}, True), (WELL, {"led_to": EAST}, False),
     (WELL, {}, False), (WELL, {"led_to": WEST, "leader": WEST}, False), (DEAD, {"led_to": WEST}, False)])
