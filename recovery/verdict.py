@@ -51,7 +51,9 @@ def judge(status: Report) -> Verdict:
         return Verdict(None, doubt, f"{COMMAND} status")
     wrong = f"no region takes payments: {leader} leads, and {_wrong(own, standby)}"
     if status["writer"] == other and standby["alive"] is True:
-        return Verdict(False, f"{wrong}; {other} has the database's writer", _command("align", other))
+        unable = f" and cannot lead ({standby['why']})" if standby["ready"] is False else ""
+        return Verdict(False, f"{wrong}; {other} has the database's writer{unable}",
+                       _command("plan failover", leader) if unable else _command("align", other))
     return Verdict(False, f"{wrong}; {_could(other, standby)}",
                    _command("plan failover" if _obstacle(other, standby) else "failover", other))
 

@@ -60,6 +60,9 @@ def verdict(east: dict[str, Any], west: dict[str, Any], **more: Any) -> Verdict:
     (SICK, STANDBY, {"writer": WEST}, Verdict(
         False, f"no region takes payments: {EAST} leads, and cannot take them (ledger unavailable); {WEST} has the "
         "database's writer", f"{RUN}align --to {WEST}")),
+    (SICK, {**STANDBY, "ready": False, "why": "table unavailable"}, {"writer": WEST}, Verdict(
+        False, f"no region takes payments: {EAST} leads, and cannot take them (ledger unavailable); {WEST} has the "
+        "database's writer and cannot lead (table unavailable)", f"{RUN}plan failover --to {EAST}")),
     (DEAD, STANDBY, {}, Verdict(
         None, f"{EAST} does not answer from here (timed out), but it answered the last look of {WEST}'s controller: "
         "either only your connection to it is cut, or it has just failed", f"{RUN}status")),
