@@ -117,7 +117,8 @@ def test_a_dropped_connection_is_reset_and_the_next_one_is_served() -> None:
     ("connect", ConnectionResetError(), ""), ("connect", RuntimeError("no loop"), "failed: RuntimeError('no loop')\n"),
     ("serve", OSError(), ""), ("serve", ValueError("not HTTP"), "a connection failed: ValueError('not HTTP')\n")])
 def test_whatever_ends_a_connection_nothing_is_left_unretrieved(
-        capsys: pytest.CaptureFixture[str], fails: str, error: Exception, said: str) -> None:
+        leaks: Callable[[], list[Any]], capsys: pytest.CaptureFixture[str], fails: str, error: Exception, said: str
+) -> None:
     unretrieved: list[Any] = []
 
     async def fail(*_: object) -> None:
@@ -135,7 +136,7 @@ def test_whatever_ends_a_connection_nothing_is_left_unretrieved(
         return over
 
     assert asyncio.run(work())
-    gc.collect()
+    assert leaks() == []
     assert unretrieved == []
     assert capsys.readouterr().err.endswith(said)
 

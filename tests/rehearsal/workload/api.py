@@ -14,9 +14,10 @@ Reply = tuple[int, Any] | None  # status and body; None for no answer
 
 @dataclass
 class InstantClock:
-    """A clock on which nothing takes time but sleeping. `slept` has every pause."""
+    """A clock on which nothing takes time but sleeping. `slept` has every pause; each takes `least` seconds or more."""
 
     now: float = 100.0
+    least: float = 0.0
     slept: list[float] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -30,7 +31,7 @@ class InstantClock:
         """Let the time pass at once."""
         with self._lock:
             self.slept.append(seconds)
-            self.now += seconds
+            self.now += max(seconds, self.least)
 
 
 def api(answer: Callable[[httpx.Request], Reply], **more: Any) -> ApiClient:

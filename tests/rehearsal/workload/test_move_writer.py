@@ -73,6 +73,7 @@ def test_a_step_that_is_never_done_fails_the_move(
     stores: Stores, cloud: Cloud, clock: InstantClock, answer: Any, failure: Exception
 ) -> None:
     cloud.answers["FailoverGlobalCluster"] = answer
+    clock.least = 1.0
     with pytest.raises(type(failure), match=f"^{failure}$"):
         move_writer(Action.FAILOVER, WEST, OUTPUTS, cloud, clock)
     assert stores.writer == EAST

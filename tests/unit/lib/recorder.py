@@ -209,7 +209,7 @@ class _Warnings(logging.Handler):
     """Keeps the program's warnings."""
 
     def __init__(self, recording: Recording) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__()
         self._recording = recording
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -248,7 +248,7 @@ def record(config: Mapping[str, str] | None = None, *, known: bool = True,
     recording = recording or Recording()
     calls = _Calls(recording)
     _ensure_event_loop()  # type: ignore[no-untyped-call]
-    logger = logging.Logger("program")  # noqa: LOG001  # one for each run, which the root logger does not know
+    logger = logging.Logger("program", logging.WARNING)  # noqa: LOG001  # one for each run, unknown to the root
     logger.addHandler(_Warnings(recording))
     mocks.set_mocks(calls, project=PROJECT, stack=STACK, organization="organization", preview=not known,
                     monitor=_Monitor(calls, recording, known), logger=logger)

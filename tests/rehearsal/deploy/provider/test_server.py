@@ -131,8 +131,9 @@ class PulumiStandIn:
                     "inputs": json_format.MessageToDict(made.old_inputs),
                     "provider": f"{json_format.MessageToDict(made.properties).get('region')}::i"}
                    for _, made in self.made]
+        alike = {one["type"]: [other for other in records if other["type"] == one["type"]] for one in records}
         creations = ((one, each) for one in records for each in interrupted({
-            "resources": [*providers, *(other for other in records if other is not one)],
+            "resources": [*providers, *(other for other in alike[one["type"]] if other is not one)],
             "pending_operations": [{"type": CREATING, "resource": {**one, "id": ""}}]}, lambda _endpoint: clients))
         return {short_name(one["type"]) for one, each in creations if not each.record or (
             each.record["id"] != one["id"] and not RESOURCE_TYPES[one["type"]].adoption.import_id)}
