@@ -56,6 +56,17 @@ def test_leadership_that_is_given_back_is_not_the_failovers_before_it() -> None:
         (WEST, "failover"), (EAST, None)]
 
 
+@pytest.mark.parametrize(("method", "called"), [("POST", []), ("GET", ["GET /payment"])])
+def test_a_failover_calls_the_lost_region_but_for_the_clients_of_its_drill(method: str, called: list[str]) -> None:
+    world = CalmWorld()
+    process = world.process()
+    hold = world.claim()
+    hold.cloud = world.cloud(process=process)
+    world.run_task(hold.fence, process)
+    world.run_task(partial(world.http, process, f"https://{EAST}.pay.example.com/payment", method, b"{}", 1.0), process)
+    assert [event.facts["operation"] for event in world.history.of("called")] == called
+
+
 @pytest.mark.parametrize(("strong", "elsewhere", "split"), [
     (False, SWITCHOVER, True), (True, SWITCHOVER, False), (False, replace(SWITCHOVER, ended=2.0), False),
     (False, RUN, False), (False, None, False)])
