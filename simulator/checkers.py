@@ -182,7 +182,10 @@ def who_promotes_holds_the_run(world: "World") -> Iterator[Violation]:
 
 @safety
 def the_second_view_is_asked_again(world: "World") -> Iterator[Violation]:
-    """Nobody promotes because a region is dead that Route 53 has seen again for longer than evidence lasts."""
+    """Nobody promotes because a region is dead that Route 53 has seen again for longer than evidence lasts.
+
+    What counts is the moment at which the call began: a process that is frozen right there asks late.
+    """
     for event in world.history.of("asked to promote"):
         facts = event.facts
         if facts["how"] == "failover" and facts["evidence"] == Evidence.DEAD and facts["seen"] > 2 * EVIDENCE_LASTS:

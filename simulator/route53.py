@@ -93,10 +93,10 @@ class Route53:
         """Whether a region is healthy from outside."""
         return self._check_of(region).healthy
 
-    def seen_for(self, region: str) -> float:
-        """Seconds for which a region has been healthy from outside, 0 if it is not."""
+    def seen_for(self, region: str, until: float) -> float:
+        """Seconds for which a region has been healthy from outside at a moment, 0 if it is not."""
         check = self._check_of(region)
-        return self.network.scheduler.now - check.since if check.healthy else 0.0
+        return max(0.0, until - check.since) if check.healthy else 0.0
 
     def _check_of(self, region: str) -> Check:
         return self.checks["primary" if region == self.regions[0] else "dr"]

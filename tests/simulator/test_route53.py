@@ -98,7 +98,8 @@ def test_a_check_that_a_drill_inverts_and_disables_is_unhealthy(
     client = Route53Client(world.route53, machine.processes[WEST], WEST)
     machine.do(lambda: client.update_health_check(HealthCheckId="primary", Inverted=inverted, Disabled=disabled))
     assert world.route53.sees(EAST) is healthy
-    assert (world.route53.seen_for(EAST) > 0) is healthy
+    assert (world.route53.seen_for(EAST, machine.scheduler.now) > 0) is healthy
+    assert world.route53.seen_for(EAST, 0.0) == 0.0
     if disabled:  # then the answers do not count
         world.status[EAST, HEALTH] = 0
         machine.scheduler.run(100.0)
