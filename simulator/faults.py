@@ -149,6 +149,9 @@ FAULTS: Mapping[str, tuple[Change, Change]] = {
 """By name: how a fault is set, and how it is lifted; each is given the world and the region."""
 CUTS = frozenset({FaultVerb.CUT_CONNECTION, "cut-one-way", "checkers-cut", "witness-cut"})
 """The faults that cut connections and no region."""
+SHARED = frozenset({FaultVerb.CUT_CONNECTION, "cut-one-way",
+                    *(f"{FaultVerb.LOSE}-{service}-{how}" for service in SERVICES for how in REFUSALS)})
+"""The faults that set the same as another one of them: what one lifts is set again, while the other lasts."""
 REGION_CUTS = (FaultVerb.CUT, FaultVerb.CUT_CONNECTION, "cut-one-way")
 """The faults by which a region loses the other one, or everything."""
 

@@ -10,7 +10,7 @@ from zlib import crc32
 
 from recovery.drill.payer import Payer
 from simulator.checkers import LIVENESS, QUIET, SAFETY, Violation, is_repaired
-from simulator.faults import CUTS, EVER, FAULTS, REGION_CUTS, Strikes, TimedFault
+from simulator.faults import CUTS, EVER, FAULTS, REGION_CUTS, SHARED, Strikes, TimedFault
 from simulator.mixes import MIXES, HistoryPlan
 from simulator.network import OUTSIDE
 from simulator.operator import Operator
@@ -46,15 +46,22 @@ def play(seed: int, plan: HistoryPlan, *, traced: bool = False) -> Result:
     strikes = Strikes(Random(f"strikes {seed}"), **{**plan.strikes, "fates": plan.fates})  # type: ignore[arg-type]
     world = World(crc32(str(seed).encode()), plan.options, strikes)
     scheduler, counts, world.struck = world.scheduler, Counter[str](), strikes.counts
+    lasting = Counter[tuple[str, str]]()  # how many of the same fault overlap in a region
 
     def begin(fault: TimedFault) -> None:
         counts[fault.name] += 1
+        lasting[fault.name, fault.where] += 1
         world.history.note(scheduler.now, "fault", fault.where, name=fault.name)
         FAULTS[fault.name][0](world, fault.where)
 
     def lift(fault: TimedFault) -> None:
         world.history.note(scheduler.now, "healed", fault.where, name=fault.name)
-        FAULTS[fault.name][1](world, fault.where)
+        lasting[fault.name, fault.where] -= 1
+        if not lasting[fault.name, fault.where]:
+            FAULTS[fault.name][1](world, fault.where)
+        for name, where in +lasting:
+            if name in SHARED:
+                FAULTS[name][0](world, where)
         world.drain()
 
     for fault in plan.faults:
@@ -77,8 +84,8 @@ def play(seed: int, plan: HistoryPlan, *, traced: bool = False) -> Result:
         scheduler.run(plan.safety)
         strikes.active, operator.patient, world.healed = False, True, scheduler.now
         world.permanent = [fault for fault in plan.faults if fault.lasts]
-        stays = ", ".join(map(str, world.permanent)) or "nothing"
-        world.history.note(scheduler.now, "heals", "everything", stays=stays)
+        world.history.note(scheduler.now, "heals", "everything",
+                           stays=", ".join(map(str, world.permanent)) or "nothing")
         violations = list(_end(world, plan))
     finally:
         scheduler.end()

@@ -538,7 +538,7 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
 
     def lose(self, region: str, *, ends: bool) -> None:
         """Cut a region off from everything; `ends`: what runs in it ends, too."""
-        self.network.dead[region] = self.scheduler.now
+        self.network.dead.setdefault(region, self.scheduler.now)
         if ends:
             self.kill_in(region)
 

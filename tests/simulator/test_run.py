@@ -3,7 +3,7 @@ import gc
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from simulator.faults import AT_ONCE, EVER, FAULTS, TimedFault
 from simulator.mixes import EAST, LOSE, MIXES, HistoryPlan, Person
 from simulator.operator import AGAIN, TRIES
 from simulator.run import draw, play, shrink
-from simulator.vocabulary import FaultVerb
+from simulator.vocabulary import FailureMode, FaultVerb
 from simulator.world import Options, World
 
 ROOT = Path(__file__).parents[2]
@@ -129,6 +129,25 @@ def test_every_fault_can_be_set_and_lifted(name: str) -> None:
     result = play(5, plan)
     assert result.faults[name] == 1
     assert "two regions under one epoch" not in {each.rule for each in result.violations}
+
+
+@pytest.mark.parametrize(("lasts", "ends", "holds"), [
+    ("cut", "cut", lambda world: world.network.dead == {EAST: 80.0}),
+    ("lose-s3-hang", "lose-s3-error", lambda world: world.network.refusing == {(EAST, "s3"): FailureMode.HANG}),
+    ("cut-one-way", "cut_connection", lambda world: len(world.network.cuts) == 1)])
+def test_a_fault_lasts_though_another_one_of_the_same_thing_ends(
+        lasts: str, ends: str, holds: Callable[[World], bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[bool] = []
+    plan = HistoryPlan(options=Options(), safety=120.0, liveness=30.0, faults=[
+        TimedFault(lasts, EAST, 80.0, EVER), TimedFault(ends, EAST, 90.0, 100.0)])
+
+    def check(world: World) -> Iterator[Violation]:
+        found.append(holds(world))
+        yield from ()
+
+    monkeypatch.setattr(run, "LIVENESS", [check])
+    play(1, plan)
+    assert found == [True]
 
 
 def test_what_a_person_types_again_is_bounded() -> None:
