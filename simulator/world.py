@@ -59,6 +59,8 @@ SETTLED = {"S": "SETTLED"}
 CLIENTS: Mapping[str, type[AwsClient[Any]]] = {kind.service: kind for kind in (
     DynamoClient, S3Client, RdsClient, LambdaClient, ApiGatewayClient, Route53Client, CloudWatchClient, SnsClient,
     IamClient, StsClient)}
+DRILLS = frozenset({"POST /payment", "PutFunctionConcurrency", "DeleteFunctionConcurrency", "UpdateHealthCheck"})
+"""What a drill calls, which no failover does."""
 REPAIR_SECONDS = 60.0  # between two starts of the repair
 DRAIN_SECONDS = 5.0
 RECENT = 15.0  # seconds within which a region that takes payments has acknowledged one
@@ -433,9 +435,9 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
     def _shunned(self, call: NetworkCall) -> None:
         """Note a call to the region that a failover leaves alone, if its caller still drives that failover.
 
-        The clients of a drill are in its driver's process, and go where the name leads them.
+        The clients of a drill are in its driver's process, and so is what restores the region that the drill broke.
         """
-        if call.operation == "POST /payment":
+        if call.operation in DRILLS:
             return
         run = self.run(self.other(call.region))
         if run and run.ended is None and run.driver == self._names[call.caller.name]:
