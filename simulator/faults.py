@@ -117,9 +117,10 @@ AT_ONCE: Mapping[str, Change] = {
     "clock-jumps": lambda world, where: world.jump(where, world.scheduler.random.uniform(-120.0, 120.0)),
     "functions-killed": lambda world, where: world.kill_in(where),
 }
+_REFUSED = {f"{FaultVerb.LOSE}-{service}-{how}": _refusal(service, how) for service in SERVICES for how in REFUSALS}
 FAULTS: Mapping[str, tuple[Change, Change]] = {
     **{name: (change, _nothing) for name, change in AT_ONCE.items()},
-    **{f"{FaultVerb.LOSE}-{service}-{how}": _refusal(service, how) for service in SERVICES for how in REFUSALS},
+    **_REFUSED,
     FaultVerb.CUT: (_lose, lambda world, where: world.network.dead.pop(where, None)),
     FaultVerb.CUT_CONNECTION: _among(lambda world: world.network.cuts, _outwards, _inwards),
     "cut-one-way": _among(lambda world: world.network.cuts, _outwards),
@@ -149,8 +150,7 @@ FAULTS: Mapping[str, tuple[Change, Change]] = {
 """By name: how a fault is set, and how it is lifted; each is given the world and the region."""
 CUTS = frozenset({FaultVerb.CUT_CONNECTION, "cut-one-way", "checkers-cut", "witness-cut"})
 """The faults that cut connections and no region."""
-SHARED = frozenset({FaultVerb.CUT_CONNECTION, "cut-one-way",
-                    *(f"{FaultVerb.LOSE}-{service}-{how}" for service in SERVICES for how in REFUSALS)})
+SHARED = frozenset({FaultVerb.CUT_CONNECTION, "cut-one-way", *_REFUSED})
 """The faults that set the same as another one of them: what one lifts is set again, while the other lasts."""
 REGION_CUTS = (FaultVerb.CUT, FaultVerb.CUT_CONNECTION, "cut-one-way")
 """The faults by which a region loses the other one, or everything."""

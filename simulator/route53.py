@@ -77,11 +77,15 @@ class Route53:
                     200 <= self._ask(checker, check.region, check.path, PATIENCE) < 400)
             except Unanswered:
                 answered = False
-            before = check.healthy
-            check.hear(number, answered=answered)
-            if check.healthy is not before:
-                check.since = self.network.scheduler.now
+            self.change(check, partial(check.hear, number, answered=answered))
             checker.sleep(self._interval)
+
+    def change(self, check: Check, how: Callable[[], object]) -> None:
+        """Change a check, and note when that makes it healthy or not."""
+        before = check.healthy
+        how()
+        if check.healthy is not before:
+            check.since = self.network.scheduler.now
 
     @property
     def stays(self) -> bool:
@@ -134,10 +138,7 @@ class Route53Client(AwsClient[Route53]):
         """UpdateHealthCheck."""
         def serve() -> None:
             check = self._part.checks[HealthCheckId]
-            before = check.healthy
-            check.inverted, check.disabled = Inverted, Disabled
-            if check.healthy is not before:
-                check.since = self._part.network.scheduler.now
+            self._part.change(check, lambda: vars(check).update(inverted=Inverted, disabled=Disabled))
 
         return self._call("UpdateHealthCheck", serve)
 
