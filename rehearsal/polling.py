@@ -3,16 +3,22 @@
 from collections.abc import Callable
 from typing import TypeVar
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from payments.clock import SYSTEM, Clock
-from rehearsal.errors import CheckFailed, TimedOut
+from payments.errors import PaymentsError
+from recovery.errors import RecoveryError
+from rehearsal.errors import RehearsalError, TimedOut
 
 T = TypeVar("T")
 
+FAILURES = (RehearsalError, RecoveryError, PaymentsError, ClientError, BotoCoreError, OSError)
+"""The errors by which a check fails. Any other is an error in the check itself."""
 PATIENCE = 60.0  # seconds; only what fails waits so long, however slow the machine
 PAUSE = 0.02  # seconds between two tries
 
 
-def retry(check: Callable[[], T], failures: tuple[type[Exception], ...] = (CheckFailed,), *, patience: float = PATIENCE,
+def retry(check: Callable[[], T], failures: tuple[type[Exception], ...] = FAILURES, *, patience: float = PATIENCE,
           pause: float = PAUSE, clock: Clock = SYSTEM) -> T:
     """Call `check` until it raises none of `failures`. Returns its result.
 

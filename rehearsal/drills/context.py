@@ -11,7 +11,6 @@ from rehearsal.drills.recording import CommandResult, PaymentGroup, Recording
 from rehearsal.errors import CheckFailed
 from rehearsal.polling import PATIENCE, retry
 from rehearsal.rehearsed_stack import RehearsedStack, StoreContents
-from rehearsal.workload.checks import FAILURES
 from rehearsal.workload.http import ApiClient
 from rehearsal.workload.load import LoadGenerator, acknowledged, new_payment
 from rehearsal.workload.region import RegionClient
@@ -90,4 +89,4 @@ class ScenarioContext:
 
     def eventually(self, check: Callable[[], T]) -> T:
         """Try a check until it holds, and give its result."""
-        return retry(check, FAILURES, clock=self.clock)
+        return retry(check, clock=self.clock)

@@ -12,7 +12,6 @@ from typing import Self
 from contract import COOL_DOWN_SECONDS, DNS_TTL
 from payments.clock import SYSTEM, Clock
 from recovery.stack import Stack
-from rehearsal import polling
 from rehearsal.aws.clients import EmulatorClients
 from rehearsal.aws.faults import OUTSIDE, WORLD, Heal
 from rehearsal.deploy.resources.model import Scope
@@ -24,8 +23,9 @@ from rehearsal.drills.observer import StackObserver
 from rehearsal.drills.process_trap import kill_processes
 from rehearsal.drills.recording import CommandResult
 from rehearsal.errors import CheckFailed
+from rehearsal.polling import FAILURES, PATIENCE, retry, wait_until
 from rehearsal.rehearsed_stack import RehearsedStack
-from rehearsal.workload.checks import FAILURES, expect
+from rehearsal.workload.checks import expect
 from rehearsal.workload.http import ApiClient
 from rehearsal.workload.load import CLIENTS, LoadGenerator, at_once, new_payment, send_all
 from rehearsal.workload.region import RegionClient
@@ -87,7 +87,7 @@ class DrillEnvironment:
     begin: Callable[[str], Callable[[], CommandResult]]
     check_drift: Callable[[], Sequence[str]]
     clock: Clock = SYSTEM
-    patience: float = polling.PATIENCE
+    patience: float = PATIENCE
     kill: Callable[[set[str]], int] = kill_processes
     warm: Callable[[ApiClient], object] = warm_up
 
@@ -177,7 +177,7 @@ class DrillEnvironment:
     def wait(self, check: Callable[[], object], what: str, times: int = 1) -> None:
         """Wait until something is true, for `times` as long as usual. Raises CheckFailed, with what controllers see."""
         try:
-            polling.wait_until(check, what, times * self.patience, failures=FAILURES, pause=PAUSE, clock=self.clock)
+            wait_until(check, what, times * self.patience, failures=FAILURES, pause=PAUSE, clock=self.clock)
         except FAILURES as error:
             errors = dict.fromkeys(str(each) for task in self.tasks for each in task.errors)
             raise CheckFailed("; ".join([str(error), *self.observer.summary(), *errors])) from None
@@ -246,7 +246,7 @@ class DrillEnvironment:
 
     def _until_passes(self, check: Callable[[], None]) -> None:
         """Repeat a check until it raises none of FAILURES, for as long as all is waited for."""
-        polling.retry(check, FAILURES, patience=self.patience, pause=PAUSE, clock=self.clock)
+        retry(check, patience=self.patience, pause=PAUSE, clock=self.clock)
 
     def _in_order(self) -> None:
         """Raise CheckFailed unless everything is as it was when the stack was deployed."""

@@ -18,7 +18,6 @@ from recovery.stack import Stack
 from rehearsal.aws.clients import EmulatorClients
 from rehearsal.polling import retry
 from rehearsal.rehearsed_stack import RehearsedStack, StoreContents
-from rehearsal.workload.checks import FAILURES
 from rehearsal.workload.region import RegionClient
 
 
@@ -38,7 +37,7 @@ class StackObserver:
 
     def contents(self, region: str) -> StoreContents:
         """What the stores of a region hold."""
-        return retry(partial(self.direct.contents, self.regions[region]), FAILURES)
+        return retry(partial(self.direct.contents, self.regions[region]))
 
     def table(self, region: str) -> ControlTable:
         """The payments table in a region, as recovery uses it."""
@@ -46,7 +45,7 @@ class StackObserver:
 
     def record(self, region: str) -> ControlRecord:
         """The record in a region's replica of the table."""
-        return retry(self.table(region).record, FAILURES)
+        return retry(self.table(region).record)
 
     def run(self, region: str) -> Run | None:
         """The latest run, as a region's replica of the table has it."""
@@ -54,7 +53,7 @@ class StackObserver:
 
     def observation(self, region: str) -> Observation | None:
         """What the controller of a region saw last."""
-        return retry(partial(self.table(region).observation, region), FAILURES)
+        return retry(partial(self.table(region).observation, region))
 
     def items(self, region: str) -> dict[str, AwsResponse]:
         """All items of a region's replica of the table, by key."""

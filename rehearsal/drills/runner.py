@@ -19,8 +19,9 @@ from rehearsal.drills.process_trap import KILLS, MOMENTS, KillPoint, ProcessTrap
 from rehearsal.drills.report import model
 from rehearsal.drills.scenario import Scenario
 from rehearsal.errors import CheckFailed
+from rehearsal.polling import FAILURES, retry
 from rehearsal.rehearsed_stack import RehearsedStack, StoreContents
-from rehearsal.workload.checks import FAILURES, CheckResult, arrives, attempt, expect
+from rehearsal.workload.checks import CheckResult, attempt, expect
 from rehearsal.workload.move_writer import move_writer
 
 
@@ -61,7 +62,7 @@ def restore(stack: RehearsedStack, clock: Clock) -> None:
     """Move leadership and the writer back, if they are elsewhere, and wait until all copies are made."""
     writer, standby = stack.writer_and_standby()
     primary = stack.outputs["primary_region"]
-    arrives(lambda: expect(stack.database.role(standby.name).value, "standby", f"{standby.name}"), clock=clock)
+    retry(lambda: expect(stack.database.role(standby.name).value, "standby", f"{standby.name}"), clock=clock)
     stack.database.catch_up(standby.name)
     if (stack.leadership(writer).region, writer.name) != (primary, primary):
         move_writer(Action.SWITCHOVER, primary, stack.outputs, stack.clients, clock)

@@ -3,16 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from payments.clock import SYSTEM, Clock
-from payments.errors import PaymentsError
-from recovery.errors import RecoveryError
-from rehearsal import polling
-from rehearsal.errors import CheckFailed, RehearsalError
-
-FAILURES = (RehearsalError, RecoveryError, PaymentsError, ClientError, BotoCoreError, OSError)
-"""The errors by which a check fails. Any other is an error in the check itself."""
+from rehearsal.errors import CheckFailed
+from rehearsal.polling import FAILURES
 
 
 @dataclass(frozen=True)
@@ -39,8 +32,3 @@ def attempt(name: str, check: Callable[[], object], clock: Clock = SYSTEM) -> Ch
     except FAILURES as error:
         ok, found = False, str(error) if isinstance(error, CheckFailed) else f"{type(error).__name__}: {error}"
     return CheckResult(name, ok, (clock.monotonic() - began) * 1000, found if isinstance(found, str) else "")
-
-
-def arrives(check: Callable[[], object], patience: float = polling.PATIENCE, clock: Clock = SYSTEM) -> object:
-    """Try a check until it holds, and return its result; raises its last failure after `patience` seconds."""
-    return polling.retry(check, FAILURES, patience=patience, clock=clock)

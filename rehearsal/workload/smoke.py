@@ -8,7 +8,8 @@ from contract import HEALTH_PATH, LEVER_PATH, ROLES
 from payments.clock import SYSTEM, Clock
 from recovery.plan import Action
 from rehearsal.aws.clients import EmulatorClients
-from rehearsal.workload.checks import CheckResult, arrives, attempt, expect
+from rehearsal.polling import retry
+from rehearsal.workload.checks import CheckResult, attempt, expect
 from rehearsal.workload.http import Answer
 from rehearsal.workload.load import at_once, new_payment
 from rehearsal.workload.move_writer import move_writer
@@ -106,13 +107,13 @@ def replication(leader: RegionClient, standby: RegionClient, clock: Clock) -> Ch
 
     return _named(f"{leader.role} to {standby.role}: ", {
         f"POST in {leader.name} 201": post,
-        f"GET in {standby.name} returns it": partial(arrives, get, clock=clock),
-        "item equal in both replicas": partial(arrives, items, clock=clock),
-        "receipt in both buckets, one version each": partial(arrives, receipts, clock=clock),
-        "posted in both ledgers, nothing lost": partial(arrives, ledgers, clock=clock),
+        f"GET in {standby.name} returns it": partial(retry, get, clock=clock),
+        "item equal in both replicas": partial(retry, items, clock=clock),
+        "receipt in both buckets, one version each": partial(retry, receipts, clock=clock),
+        "posted in both ledgers, nothing lost": partial(retry, ledgers, clock=clock),
         "repeated, the same answer": repeat,
         "same id, other amount 409": conflict,
-        f"POST in {standby.name}, not the writer 503": partial(arrives, refuse, clock=clock)})
+        f"POST in {standby.name}, not the writer 503": partial(retry, refuse, clock=clock)})
 
 
 def _named(prefix: str, unnamed: Checks) -> Checks:

@@ -35,7 +35,7 @@ def test_a_timeout_says_what_was_waited_for() -> None:
 
 
 def test_after_a_timeout_the_latest_failure_is_raised() -> None:
-    clock, failures = InstantClock(), iter([CheckFailed("first"), CheckFailed("second"), CheckFailed("third")])
+    clock, failures = InstantClock(), iter([CheckFailed("first"), OSError("second"), CheckFailed("third")])
 
     def fail() -> None:
         raise next(failures)

@@ -115,18 +115,17 @@ def begin(run: ScenarioContext, words: Command, *, exit_: ExitCode | None = None
     busy machine looks and answers come late.
     """
     start = partial(run.environment.begin, run.named(words))
-    finish = start()
+    begun = [start()]
 
-    def give_again() -> CommandResult:
-        again = start()()
-        if again.code == REFUSED:
-            raise CheckFailed(f"recovery {again.words}: {again.text}")
-        return again
-
-    def conclude() -> CommandResult:
+    def ended() -> CommandResult:
+        finish = begun.pop() if begun else start()
         result = finish()
         if exit_ == 0 and result.code == REFUSED:
-            result = retry(give_again, pause=PAUSE, clock=run.clock)
+            raise CheckFailed(f"recovery {result.words}: {result.text}")
+        return result
+
+    def conclude() -> CommandResult:
+        result = retry(ended, pause=PAUSE, clock=run.clock)
         if exit_ is not None:
             run.recording.check(f"recovery {result.words}: exit code {exit_}" + (f", says {says!r}" if says else ""),
                                 result.code == exit_ and says in result.text, f"exit {result.code}: {result.text}")

@@ -6,7 +6,7 @@ from botocore.exceptions import EndpointConnectionError
 from payments.errors import NotTheWriter, StoreUnavailable
 from recovery.errors import AwsFailure
 from rehearsal.errors import CheckFailed, NoAnswer
-from rehearsal.workload.checks import arrives, attempt, expect
+from rehearsal.workload.checks import attempt, expect
 from tests.rehearsal.cloud import refusal
 from tests.rehearsal.workload.api import InstantClock
 
@@ -45,15 +45,3 @@ def test_an_error_in_the_check_itself_is_not_a_result() -> None:
 def test_a_failure_says_what_was_found_and_expected() -> None:
     with pytest.raises(CheckFailed, match=r"^status: 500 instead of 200$"):
         expect(500, 200, "status")
-
-
-def test_what_arrives_late_is_waited_for() -> None:
-    clock, failures = InstantClock(), iter([CheckFailed("late"), OSError("later")])
-
-    def late() -> str:
-        for failure in failures:
-            raise failure
-        return "there"
-
-    assert arrives(late, clock=clock) == "there"
-    assert len(clock.slept) == 2
