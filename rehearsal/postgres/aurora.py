@@ -77,15 +77,10 @@ class Aurora:
         """Cut a database that is cut off or lost, or the way between them, and heal the others."""
         cut = {*self._faults.cut_off(), *(region for store, region in self._faults.lost() if store == Store.LEDGER)}
         cut &= set(self._regions)
-        for region in cut - self._cut:
-            self.database.cut(region)
-        for region in self._cut - cut:
-            self.database.heal(region)
-        apart = self._faults.connection_cut
-        if apart is not self.database.apart:
-            self.database.part(apart)
-            self._healed |= set() if apart else {*self._regions}
-        self._healed |= self._cut - cut
+        apart, was_apart = self._faults.connection_cut, self.database.apart
+        if (cut, apart) != (self._cut, was_apart):
+            self.database.separate(*sorted(cut), apart=apart)
+        self._healed |= {*self._regions} if was_apart and not apart else self._cut - cut
         self._cut = cut
         if self.database.writer not in cut and not apart:  # no server can join a writer across a cut
             for region in sorted(self._healed - cut, key=lambda region: region != self.database.writer):

@@ -199,27 +199,21 @@ class GlobalDatabase:
             member = self.member(region)
             member.server.start(member.link_folder if member.server.is_standby else None)
 
-    def cut(self, region: str) -> None:
-        """Cut a region off: its replication, and the connections to its endpoint."""
-        with self._lock:
-            member = self.member(region)
-            member.is_cut = True
-            self._set_links()
-            member.endpoint.cut()
+    def separate(self, *cut: str, apart: bool = False) -> None:
+        """Cut these regions off: their replication, and the connections to their endpoints; heal the others.
 
-    def heal(self, region: str) -> None:
-        """Undo a cut."""
-        with self._lock:
-            member = self.member(region)
-            member.is_cut = False
-            self._set_links()
-            member.endpoint.heal()
-
-    def part(self, apart: bool, /) -> None:
-        """Cut the way between the regions, which stops replication alone, or undo that."""
+        apart: whether the way between the regions is cut, which stops replication alone.
+        """
         with self._lock:
             self.apart = apart
+            for member in self._members.values():
+                member.is_cut = member.region in cut
             self._set_links()
+            for member in self._members.values():
+                if member.is_cut:
+                    member.endpoint.cut()
+                else:
+                    member.endpoint.heal()
 
     def delay(self, region: str, seconds: float) -> None:
         """Delay the log on its way to this region by so many seconds, or stop it (`STOPPED`)."""

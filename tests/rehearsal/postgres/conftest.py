@@ -51,9 +51,8 @@ def created(clock: ManualClock) -> Iterator[GlobalDatabase]:
 @pytest.fixture
 def database(created: GlobalDatabase) -> GlobalDatabase:
     """The global database, repaired after the test before."""
-    created.part(False)
+    created.separate()
     for region in (EAST, WEST):
-        created.heal(region)
         created.delay(region, 0)
     if created.role(created.writer) is ServerRole.DOWN:
         created.restart(created.writer)

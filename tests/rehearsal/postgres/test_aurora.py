@@ -47,9 +47,9 @@ class FakeDatabase:
         self.calls.append(("failover", target, fence))
         self.writer = target
 
-    def part(self, apart: bool, /) -> None:
-        """Record it."""
-        self.calls.append(("part", apart))
+    def separate(self, *cut: str, apart: bool) -> None:
+        """Record it: the regions that are cut off, or `apart`."""
+        self.calls.append(("apart" if apart else "separate", *cut))
         self.apart = apart
 
     def __getattr__(self, name: str) -> object:
@@ -120,7 +120,7 @@ def test_a_failover_does_not_stop_a_writer_that_is_cut_off(
 ) -> None:
     faults.inject(Cut(EAST))
     aurora.follow(move("FailoverGlobalCluster"))
-    assert database.calls == [("cut", EAST), ("failover", WEST, False)]
+    assert database.calls == [("separate", EAST), ("failover", WEST, False)]
 
 
 def test_a_writer_that_a_failover_stops_across_a_cut_connection_rejoins_once_that_is_back(
@@ -130,9 +130,9 @@ def test_a_writer_that_a_failover_stops_across_a_cut_connection_rejoins_once_tha
     faults.inject(Slow(EAST, 10))
     aurora.follow(move("FailoverGlobalCluster"))
     database.roles[EAST] = ServerRole.DOWN
-    assert database.calls == [("part", True), ("failover", WEST, True)]
+    assert database.calls == [("apart",), ("failover", WEST, True)]
     faults.inject(Heal(WEST))
-    assert database.calls[2:] == [("part", False), ("join", EAST)]
+    assert database.calls[2:] == [("separate",), ("join", EAST)]
 
 
 @pytest.mark.usefixtures("aurora")
@@ -141,9 +141,9 @@ def test_the_database_is_cut_and_healed_once(database: FakeDatabase, faults: Fau
     faults.inject(Slow(EAST, 10))
     faults.inject(Lose(EAST, Store.LEDGER))
     faults.inject(Cut(WITNESS))
-    assert database.calls == [("cut", EAST)]
+    assert database.calls == [("separate", EAST)]
     faults.inject(Heal(EAST))
-    assert database.calls == [("cut", EAST), ("heal", EAST)]
+    assert database.calls == [("separate", EAST), ("separate",)]
 
 
 @pytest.mark.usefixtures("aurora")
@@ -151,7 +151,7 @@ def test_a_lost_ledger_is_a_cut_and_another_lost_store_is_not(database: FakeData
     faults.inject(Lose(WEST, "table"))
     faults.inject(Lose(WEST, Store.LEDGER))
     faults.inject(Heal(WEST))
-    assert database.calls == [("cut", WEST), ("heal", WEST)]
+    assert database.calls == [("separate", WEST), ("separate",)]
 
 
 @pytest.mark.usefixtures("aurora")
@@ -166,7 +166,7 @@ def test_a_server_whose_region_is_back_takes_the_role_that_is_left(
     faults.inject(Cut(EAST))
     database.roles[EAST], database.writer = role, writer
     faults.inject(Heal(EAST))
-    assert database.calls == [("cut", EAST), ("heal", EAST), *([calls] if calls else [])]
+    assert database.calls == [("separate", EAST), ("separate",), *([calls] if calls else [])]
     faults.inject(Slow(EAST, 0))
     assert len(database.calls) == (3 if calls else 2)
 
@@ -177,9 +177,9 @@ def test_no_server_rejoins_across_a_cut_and_the_writer_comes_first(database: Fak
     faults.inject(Cut(WEST))
     database.roles, database.writer = dict.fromkeys((EAST, WEST), ServerRole.DOWN), WEST
     faults.inject(Heal(EAST))
-    assert database.calls[2:] == [("heal", EAST)]
+    assert database.calls[2:] == [("separate", WEST)]
     faults.inject(Heal(WEST))
-    assert database.calls[3:] == [("heal", WEST), ("restart", WEST), ("join", EAST)]
+    assert database.calls[3:] == [("separate",), ("restart", WEST), ("join", EAST)]
 
 
 @pytest.mark.usefixtures("aurora")

@@ -133,9 +133,9 @@ def test_a_switchover_that_is_impossible_changes_nothing(
         case "stopped":
             database.delay(standby, STOPPED)
         case "cut":
-            database.cut(standby)
+            database.separate(standby)
         case "way cut":
-            database.part(True)
+            database.separate(apart=True)
         case "no standby":
             target = writer
         case _:
@@ -193,14 +193,14 @@ def test_a_failover_of_a_cut_off_region_loses_what_was_written_behind_the_cut(
     old, new = writer_and_standby(database)
     insert(connect(old), 1)
     database.catch_up(new)
-    database.cut(old)
+    database.separate(old)
     with inside(database, old) as session:
         insert(session, 2, 3)
     database.failover(new)
     assert rows(database, new) == [1]
     with pytest.raises(PostgresError, match="cut off"):
         database.join(old)
-    database.heal(old)
+    database.separate()
     database.join(old)
     database.catch_up(old)
     assert rows(database, old) == [1]
@@ -208,13 +208,13 @@ def test_a_failover_of_a_cut_off_region_loses_what_was_written_behind_the_cut(
 
 def test_an_old_writer_left_alive_continues_on_its_own_timeline(database: GlobalDatabase, connect: Connect) -> None:
     old, new = writer_and_standby(database)
-    database.cut(old)
+    database.separate(old)
     database.failover(new, fence=False)
     assert (database.role(old), database.role(new)) == (ServerRole.STALE, ServerRole.WRITER)
     with inside(database, old) as session:
         insert(session, 1, 2, 3)
     insert(connect(new), 4)
-    database.heal(old)
+    database.separate()
     assert database.role(old) is ServerRole.STALE
     assert (rows(database, old), rows(database, new)) == ([1, 2, 3], [4])
     database.join(old)
@@ -304,10 +304,10 @@ def test_a_standby_that_was_killed_or_cut_off_catches_up(database: GlobalDatabas
     insert(connection, 1)
     database.restart(standby)
     database.catch_up(standby)
-    database.cut(standby)
+    database.separate(standby)
     insert(connection, 2)
     assert rows(database, standby) == [1]
-    database.heal(standby)
+    database.separate()
     database.catch_up(standby)
     assert rows(database, standby) == [1, 2]
 
@@ -317,11 +317,11 @@ def test_without_the_way_between_them_both_serve_and_the_standby_catches_up_late
 ) -> None:
     writer, standby = writer_and_standby(database)
     connection, other = connect(writer), connect(standby)
-    database.part(True)
+    database.separate(apart=True)
     insert(connection, 1)
     assert other.run("SELECT 1") == [[1]]
     assert rows(database, standby) == []
-    database.part(False)
+    database.separate()
     database.catch_up(standby)
     assert rows(database, standby) == [1]
 
@@ -329,11 +329,11 @@ def test_without_the_way_between_them_both_serve_and_the_standby_catches_up_late
 def test_a_cut_drops_the_clients_of_the_region_and_refuses_new_ones(database: GlobalDatabase, connect: Connect) -> None:
     writer, standby = writer_and_standby(database)
     connection, other = connect(writer), connect(standby)
-    database.cut(writer)
+    database.separate(writer)
     with pytest.raises(LOST_CONNECTION):
         connection.run("SELECT 1")
     with pytest.raises(LOST_CONNECTION):
         connect(writer)
     assert other.run("SELECT 1") == [[1]]
-    database.heal(writer)
+    database.separate()
     assert connect(writer).run("SELECT 1") == [[1]]
