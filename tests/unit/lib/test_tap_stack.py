@@ -15,11 +15,6 @@ from tests.unit.lib.conftest import CASES, recording
 from tests.unit.lib.recorder import ACCOUNT, Recording, record
 
 
-def test_the_regions_are_the_configured_ones(domain: Recording) -> None:
-    assert (domain.outputs["primary_region"], domain.outputs["dr_region"]) == ("us-west-2", "us-east-1")
-    assert {r.inputs["region"] for r in domain.of("aws")} == {"us-west-2", "us-east-1"}
-
-
 def test_an_existing_secret_is_read_only_for_the_first_cluster(prod: Recording) -> None:
     # A call without a parent uses the default provider:
     # https://www.pulumi.com/docs/iac/concepts/resources/options/provider/

@@ -230,14 +230,8 @@ def test_a_notification_reaches_the_topic_of_its_region(deployed: Recording) -> 
         for (topic,) in told:
             assert topic == topics[deployed.region(alarm)]
         percentile = "extendedStatistic" in alarm.inputs
+        assert percentile is not ("statistic" in alarm.inputs)
         assert alarm.inputs.get("evaluateLowSampleCountPercentiles") == ("ignore" if percentile else None)
-
-
-def test_a_failed_copy_is_an_alarm_at_its_source_and_a_late_one_at_its_destination(dev: Recording) -> None:
-    for alarm in dev.of("MetricAlarm"):
-        if alarm.inputs["namespace"] == "AWS/S3":
-            end = "SourceBucket" if "Failed" in alarm.inputs["metricName"] else "DestinationBucket"
-            assert dev.region(alarm) in alarm.inputs["dimensions"][end]
 
 
 def test_a_strong_table_has_neither_lag_nor_exposure_to_alarm_on(dev: Recording, domain: Recording) -> None:

@@ -9,17 +9,12 @@ def test_only_the_writer_has_a_master_login(dev: Recording) -> None:
     assert writer.inputs["masterUsername"] == "ledger_admin"
     assert "masterPassword" in writer.inputs
     assert not {"databaseName", "masterUsername", "masterPassword"} & reader.inputs.keys()
+    assert reader.inputs["sourceRegion"] == dev.outputs["primary_region"]
 
 
 def test_only_serverless_instances_have_a_capacity_that_follows_the_load(dev: Recording, prod: Recording) -> None:
-    for program, capacity in ((dev, {"minCapacity": 0.5, "maxCapacity": 4}), (prod, None)):
+    for program, kind, capacity in ((dev, "db.serverless", {"minCapacity": 0.5, "maxCapacity": 4}),
+                                    (prod, "db.r7g.large", None)):
+        assert {each.inputs["instanceClass"] for each in program.of("ClusterInstance")} == {kind}
         for cluster in program.of("Cluster"):
             assert cluster.inputs.get("serverlessv2ScalingConfiguration") == capacity
-
-
-def test_the_reader_waits_for_the_writers_first_instance(dev: Recording) -> None:
-    # Else "MasterUsername must be provided": https://github.com/hashicorp/terraform-provider-aws/issues/26030
-    reader = dev.one("Cluster", "-dr-")
-    assert dev.one("ClusterInstance", "-primary-").urn in reader.dependencies
-    assert reader.inputs["sourceRegion"] == dev.outputs["primary_region"]
-    assert dev.of("GlobalCluster")[0].urn in reader.waits_for

@@ -9,11 +9,14 @@ from tests.unit.lib.recorder import SECRET, Recording, Resource
 
 def test_the_primary_record_follows_the_calculation_and_the_secondary_its_own_check(domain: Recording) -> None:
     records = {r.inputs["failoverRoutingPolicies"][0]["type"]: r for r in domain.of("Record")
-               if "failoverRoutingPolicies" in r.inputs}
+               if "failoverRoutingPolicies" in r.inputs and r.inputs["type"] == "A"}
     assert records["PRIMARY"].inputs["healthCheckId"] == domain.outputs["failover_health_check_id"]
     assert records["SECONDARY"].inputs["healthCheckId"] == domain.outputs["dr_health_check_id"]
     assert {r.inputs["name"] for r in records.values()} == {"pay.example.com"}
     assert {r.inputs["setIdentifier"] for r in records.values()} == {"us-west-2", "us-east-1"}
+    # https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/dns-failover-problems.html: a secondary without a check
+    # is always used; an API's target fails only when all of API Gateway does.
+    assert [each["evaluateTargetHealth"] for r in records.values() for each in r.inputs["aliases"]] == [False, False]
 
 
 def checks_of(program: Recording) -> dict[str, Resource]:
