@@ -1,19 +1,14 @@
 """The outputs of the stack."""
-import pytest
-
 from contract import ROLES
-from tests.unit.lib.conftest import CASES, recording
 from tests.unit.lib.recorder import Recording
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_every_output_has_a_value(case: str) -> None:
-    assert not [key for key, value in recording(case).outputs.items() if value is None]
+def test_every_output_has_a_value(deployed: Recording) -> None:
+    assert not [key for key, value in deployed.outputs.items() if value is None]
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_what_is_said_of_a_region_is_about_no_other_one(case: str) -> None:
-    outputs = recording(case).outputs
+def test_what_is_said_of_a_region_is_about_no_other_one(deployed: Recording) -> None:
+    outputs = deployed.outputs
     for role, peer in (ROLES, ROLES[::-1]):
         for key in (each for each in outputs if each.startswith(f"{role}_")):
             assert not [word for word in (f"-{peer}-", outputs[f"{peer}_region"]) if word in str(outputs[key])], key

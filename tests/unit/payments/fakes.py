@@ -20,6 +20,7 @@ from payments.api import Api
 from payments.deadline import Deadline, Timing
 from payments.leadership import DynamoLeadership, Lease
 from payments.logs import request_logger
+from payments.payment import Payment, Record
 from payments.reconcile import Reconciliation
 from payments.runtime import Runtime
 from payments.service import PaymentService
@@ -34,6 +35,13 @@ PAYMENT: Item = {"payment_id": "pay-1", **FIELDS}
 OTHER: Item = {**PAYMENT, "amount": 1}
 COLUMNS = ("payment_id", "payer", "payee", "amount", "currency", "fingerprint", "epoch", "created_at")
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def record(amount: int = 1, epoch: int = 1, *, name: str = "pay-1", second: int = 0, settled: bool = False) -> Record:
+    """A record of PAYMENT with another amount and id, registered so many seconds after MOMENT."""
+    payment = Payment(**{**PAYMENT, "payment_id": name, "amount": amount})
+    return Record(payment=payment, fingerprint=payment.fingerprint(), epoch=epoch, settled=settled,
+                  created_at=f"2026-01-01T00:00:{second:02}.000+00:00")
 
 
 class Crash(BaseException):
@@ -473,9 +481,9 @@ class Region:
 
     def take_leadership(self) -> None:
         """The first step of a takeover: an epoch above all that table and ledger have seen."""
-        record = self.dynamodb.items[RECORD_KEY]
-        epoch = max(int(record["epoch"]["N"]), self.postgres.epoch) + 1
-        self.dynamodb.write(RECORD_KEY, {**record, "region": {"S": self.name}, "epoch": {"N": str(epoch)}})
+        leads = self.dynamodb.items[RECORD_KEY]
+        epoch = max(int(leads["epoch"]["N"]), self.postgres.epoch) + 1
+        self.dynamodb.write(RECORD_KEY, {**leads, "region": {"S": self.name}, "epoch": {"N": str(epoch)}})
 
     def reconciliation(self) -> Reconciliation:
         """The reconciliation of these stores."""

@@ -10,18 +10,11 @@ from contract import Store
 from payments.case import Case
 from payments.payment import Payment, Record, parse_receipt
 from payments.stores import item_of
-from tests.unit.payments.fakes import FIELDS, PAYMENT
+from tests.unit.payments.fakes import PAYMENT, record
 from tests.unit.payments.strategies import payments
 
-
-def record(amount: int = 1250, *, second: int = 0, settled: bool = True) -> Record:
-    """A record of pay-1, registered in that second."""
-    payment = Payment(payment_id="pay-1", **{**FIELDS, "amount": amount})
-    return Record(payment=payment, fingerprint=payment.fingerprint(), epoch=1, settled=settled,
-                  created_at=f"2026-01-01T00:00:{second:02}.000+00:00")
-
-
-OURS, PENDING, LATER, RIVAL = record(), record(settled=False), record(second=1), record(7)
+PENDING = record(1250)
+OURS, LATER, RIVAL = (replace(each, settled=True) for each in (PENDING, record(1250, second=1), record(7)))
 FORGED = replace(OURS, payment=replace(OURS.payment, amount=1))  # its fingerprint is that of another amount
 
 

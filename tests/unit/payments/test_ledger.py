@@ -24,25 +24,10 @@ from payments.ledger import (
     iam_login,
     open_connection,
 )
-from payments.payment import Payment, Record
-from tests.unit.payments.fakes import (
-    MOMENT,
-    PAYMENT,
-    FakeSession,
-    Fault,
-    Region,
-    database_error,
-)
+from tests.unit.payments.fakes import MOMENT, FakeSession, Fault, Region, database_error, record
 
 KEY = Credentials("AKIDEXAMPLE", "secret", "session")
 PATIENCE = 30.0  # seconds, reached only if a test fails
-
-
-def record(amount: int = 1, epoch: int = 1, *, name: str = "pay-1", second: int = 5) -> Record:
-    """A pending record, registered in that second."""
-    payment = Payment(**{**PAYMENT, "payment_id": name, "amount": amount})
-    return Record(payment=payment, fingerprint=payment.fingerprint(), epoch=epoch,
-                  created_at=f"2026-01-01T00:00:0{second}.000+00:00")
 
 
 def test_a_payment_is_posted_once() -> None:

@@ -12,7 +12,7 @@ from contract import CANARY_PREFIX, DRILL_KEY, OBSERVATION_PREFIX, RECORD_KEY, R
 from payments import reconcile
 from payments.errors import StoreUnavailable
 from payments.ledger import PostgresLedger
-from payments.payment import Payment, Record, parse_receipt
+from payments.payment import parse_receipt
 from payments.stores import item_of
 from tests.unit.payments.fakes import (
     OTHER,
@@ -26,6 +26,7 @@ from tests.unit.payments.fakes import (
     client_error,
     database_error,
     event,
+    record,
     sent_by,
 )
 
@@ -245,9 +246,7 @@ def test_a_settle_that_was_held_back_past_the_repair_changes_nothing() -> None:
 def test_the_ledgers_payment_replaces_another_request_in_the_table(status: str) -> None:
     region = Region()
     first = region.pay(PAYMENT)
-    payment = Payment(**OTHER)
-    other = Record(payment=payment, fingerprint=payment.fingerprint(), created_at=first[1]["created_at"], epoch=1)
-    region.dynamodb.items["pay-1"] = {**item_of(other), "status": {"S": status}}
+    region.dynamodb.items["pay-1"] = {**item_of(record(OTHER["amount"])), "status": {"S": status}}
     there = taken_over(region)
     assert counts(run(there)) == {"repaired": 1}
     [line] = lines(there)
@@ -302,9 +301,7 @@ def test_versions_that_differ_are_a_conflict_and_equal_ones_are_not() -> None:
     assert body
     region.s3.objects[PLACE] = [body.replace(b"1250", b"1251"), body]
     assert counts(run(region)) == {"malformed": 1}
-    payment = Payment(**OTHER)
-    rival = Record(payment=payment, fingerprint=payment.fingerprint(), created_at="2026-01-01T00:00:00.000+00:00",
-                   epoch=1).receipt()
+    rival = record(OTHER["amount"]).receipt()
     region.s3.objects[PLACE] = [rival, body]
     assert counts(run(region)) == {"conflicting": 1}
     assert lines(region)[-1]["others"][0]["amount"] == OTHER["amount"]
@@ -398,8 +395,8 @@ def test_what_only_the_lost_regions_stores_have_is_named_there_with_its_amount()
     old = Region("us-east-1")
     old.pay(PAYMENT)
     lose_posting(old)
-    record = old.dynamodb.items[RECORD_KEY]
-    old.dynamodb.items[RECORD_KEY] = {**record, "region": {"S": "eu-west-1"}, "epoch": {"N": "2"}}
+    leads = old.dynamodb.items[RECORD_KEY]
+    old.dynamodb.items[RECORD_KEY] = {**leads, "region": {"S": "eu-west-1"}, "epoch": {"N": "2"}}
     old.postgres.read_only = True
     assert counts(run(old)) == {"lost": 1}
     line = lines(old)[-1]

@@ -1,5 +1,6 @@
 """The table and the receipts on AWS: conditions, and which failures are tried again."""
 from dataclasses import replace
+from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -13,28 +14,16 @@ from urllib3 import HTTPResponse
 from contract import RECORD_KEY
 from payments.deadline import Deadline, Timing
 from payments.errors import StoreUnavailable
-from payments.payment import Payment, Record
 from payments.stores import S3Receipts, item_of, record_of
-from tests.unit.payments.fakes import PAYMENT, RECEIPTS, Fault, Region, client_error, still_runtime
+from tests.unit.payments.fakes import PAYMENT, RECEIPTS, Fault, Region, client_error, record, still_runtime
 
 URL = "https://store"
+settled = partial(record, settled=True)
 
 
 def deadline() -> Deadline:
     """Time enough, and no pauses."""
     return Deadline(Timing(pause=0), 2.6, still_runtime())
-
-
-def record(amount: int = 1, epoch: int = 1) -> Record:
-    """A pending record of pay-1."""
-    payment = Payment(**{**PAYMENT, "amount": amount})
-    return Record(payment=payment, fingerprint=payment.fingerprint(), created_at="2026-01-01T00:00:00.000+00:00",
-                  epoch=epoch)
-
-
-def settled(amount: int = 1, epoch: int = 1) -> Record:
-    """A settled record of pay-1."""
-    return replace(record(amount, epoch), settled=True)
 
 
 def test_an_id_belongs_to_the_first_request_that_registers_it() -> None:

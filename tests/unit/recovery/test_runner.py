@@ -9,6 +9,7 @@ import pytest
 
 from payments.clock import Stopwatch
 from payments.errors import StoreUnavailable
+from recovery.cloud import Cloud
 from recovery.control_table import ControlTable
 from recovery.errors import AlreadyRunning, AwsFailure, EvidenceTooOld, GivenUp, StepTimedOut
 from recovery.plan import FENCE, MOVE_TRAFFIC, Action
@@ -94,21 +95,26 @@ def test_to_align_takes_the_record_from_a_planned_move_only_before_its_fence(wor
         world.run_task(planned.prove)
 
 
-@pytest.mark.parametrize(("writes", "taken"), [(2, True), (99, False)])
-def test_a_failover_takes_the_record_although_the_planned_moves_driver_writes_it_too(
-        world: CalmWorld, monkeypatch: pytest.MonkeyPatch, writes: int, *, taken: bool) -> None:
-    other, left, read = world.claim(Action.SWITCHOVER, driver="bob"), [writes], ControlTable.record
-    cloud = world.cloud()
-    facts = world.run_task(cloud.facts)
+def interfere(cloud: Cloud, other: Hold, writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the holder of another run write the record so many times, each between a read and the write after it."""
+    left, read = [writes], ControlTable.record
 
     def interfered(table: ControlTable) -> ControlRecord:
         found = read(table)
         if table is cloud.table and left[0]:
             left[0] -= 1
-            other.prove()  # between the read and the write
+            other.prove()
         return found
 
     monkeypatch.setattr(ControlTable, "record", interfered)
+
+
+@pytest.mark.parametrize(("writes", "taken"), [(2, True), (99, False)])
+def test_a_failover_takes_the_record_although_the_planned_moves_driver_writes_it_too(
+        world: CalmWorld, monkeypatch: pytest.MonkeyPatch, writes: int, *, taken: bool) -> None:
+    other, cloud = world.claim(Action.SWITCHOVER, driver="bob"), world.cloud()
+    facts = world.run_task(cloud.facts)
+    interfere(cloud, other, writes, monkeypatch)
     intent = Intent(plan=cloud.plan, driver="alice", why="dead", facts=facts, since=Stopwatch(cloud.clock))
     if taken:
         assert world.run_task(lambda: claim(cloud, intent)).run.driver == "alice"
@@ -120,17 +126,8 @@ def test_a_failover_takes_the_record_although_the_planned_moves_driver_writes_it
 @pytest.mark.parametrize(("writes", "ends"), [(2, True), (99, False)])
 def test_an_undecided_run_is_ended_although_its_driver_writes_it_too(
         world: CalmWorld, monkeypatch: pytest.MonkeyPatch, writes: int, *, ends: bool) -> None:
-    other, left, read = world.claim(Action.SWITCHOVER, driver="bob"), [writes], ControlTable.record
-    cloud = world.cloud()
-
-    def interfered(table: ControlTable) -> ControlRecord:
-        found = read(table)
-        if table is cloud.table and left[0]:
-            left[0] -= 1
-            other.prove()  # between the read and the write
-        return found
-
-    monkeypatch.setattr(ControlTable, "record", interfered)
+    other, cloud = world.claim(Action.SWITCHOVER, driver="bob"), world.cloud()
+    interfere(cloud, other, writes, monkeypatch)
     if ends:
         assert world.run_task(lambda: end_undecided_run(cloud, "aborted")) == other.run
         assert world.record().open_run is None

@@ -11,7 +11,6 @@ import pytest
 from contract import RECOVERY_OUTPUTS, ROLES
 from lib.outputs import description
 from recovery.stack import Stack
-from tests.unit.lib.conftest import CASES, recording
 from tests.unit.lib.iam import policies_of
 from tests.unit.lib.recorder import ACCOUNT, Recording, Resource
 
@@ -59,16 +58,14 @@ def test_a_rule_starts_it_every_minute_and_nothing_tries_again(dev: Recording, r
     assert {permission.urn, once.urn} <= target.dependencies
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_both_controllers_know_the_same_about_the_stack_and_their_interval(case: str) -> None:
-    program = recording(case)
-    expected = {key: program.outputs[key] for key in RECOVERY_OUTPUTS}
+def test_both_controllers_know_the_same_about_the_stack_and_their_interval(deployed: Recording) -> None:
+    outputs = deployed.outputs
     for role in ROLES:
-        assert json.loads(known(program, role)) == expected
-        variables = part(program, role, "Function").inputs["environment"]["variables"]
-        name = f"tapstack-controller-{program.outputs['environment_suffix']}-{program.outputs[f'{role}_region']}"
+        assert json.loads(known(deployed, role)) == {key: outputs[key] for key in RECOVERY_OUTPUTS}
+        variables = part(deployed, role, "Function").inputs["environment"]["variables"]
+        name = f"tapstack-controller-{outputs['environment_suffix']}-{outputs[f'{role}_region']}"
         assert {key: value for key, value in variables.items() if key != "STACK_OUTPUTS"} == {
-            "ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/{name}", "PROBE_SECONDS": f"{program.outputs['look_interval']:g}",
+            "ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/{name}", "PROBE_SECONDS": f"{outputs['look_interval']:g}",
             "WATCH_SECONDS": "60", "COOL_DOWN_SECONDS": "300", "DETECTION_SECONDS": "30"}
 
 
