@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rehearsal.aws.faults import OUTSIDE, ApiCall, Cut, Fail, Faults, Heal, Lose, Slow
+from rehearsal.aws.faults import OUTSIDE, WORLD, ApiCall, Cut, Fail, Faults, Heal, Lose, Slow
 from rehearsal.aws.proxy import FORM, HANG, AwsProxies, RdsAction
 from simulator.vocabulary import FailureMode
 from tests.rehearsal.manual_clock import PATIENCE, ManualClock
@@ -232,6 +232,16 @@ def test_a_cut_resets_calls_and_records_them_without_an_answer(rig: Rig) -> None
     assert rig.send(WEST, Authorization=signed(WEST))[0] == 200
     rig.faults.inject(Heal(EAST))
     assert rig.send(WEST, Authorization=signed(EAST))[0] == 200
+
+
+def test_a_region_that_lives_on_behind_a_cut_is_dead_to_the_world(rig: Rig) -> None:
+    rig.faults.inject(Cut(EAST, inside=True))
+    path = "/_aws/execute-api/a/live/health"
+    assert rig.send(OUTSIDE, method="GET", path=rig.proxies.url(EAST) + path) == (200, b"")
+    with pytest.raises(ConnectionError):
+        rig.send(WORLD, method="GET", path=rig.proxies.url(EAST) + path)
+    assert [(call.caller, call.region, call.operation) for call in rig.proxies.calls] == [
+        (caller, EAST, f"GET {path}") for caller in (OUTSIDE, WORLD)]
 
 
 def test_a_cut_resets_calls_under_way_though_the_emulator_completes_them(rig: Rig) -> None:
