@@ -17,44 +17,13 @@ from rehearsal.drills.emulated.periodic import PeriodicTask
 from rehearsal.errors import NoAnswer
 from rehearsal.workload.http import ApiClient
 
+CALCULATED = "CALCULATED"  # the type of a check of other checks
 RECORD, CHECK, DOMAIN = (
     "aws:route53/record:Record", "aws:route53/healthCheck:HealthCheck", "aws:apigateway/domainName:DomainName")
 ANSWER = 2.0  # seconds that a checker waits for an answer
 
 Healthy = Callable[[str], bool]
 """Whether a health check, by its id, is healthy."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class HealthCheck:
-    """A health check: of the answers of a host, or of its `children`, of which `needed` must be healthy.
-
-    interval: seconds between two questions. threshold: how many answers in a row change what is known of the host.
-    """
-
-    name: str
-    inverted: bool = False
-    host: str = ""
-    path: str = ""
-    interval: float = 0.0
-    threshold: int = 0
-    children: tuple[str, ...] = ()
-    needed: int = 0
-
-    @classmethod
-    def of(cls, scope: Scope) -> "HealthCheck":
-        """A check as it was deployed. Raises ValueError for a type that a rehearsal does not execute."""
-        given, name = scope["in"], scope["name"]
-        inverted = given.get("invertHealthcheck", False)
-        match given["type"]:
-            case "HTTPS":
-                return cls(name=name, inverted=inverted, host=given["fqdn"], path=given["resourcePath"],
-                           interval=given["requestInterval"], threshold=given["failureThreshold"])
-            case "CALCULATED":
-                return cls(name=name, inverted=inverted, children=tuple(given["childHealthchecks"]),
-                           needed=given["childHealthThreshold"])
-            case other:
-                raise ValueError(f"{name}: the rehearsal executes no health check of type {other}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +39,7 @@ class HostedZone:
     """The records that lead to a region or have a text, by name, the primary one first; checks by their ids."""
 
     records: Mapping[str, Sequence[DnsRecord]]
-    checks: Mapping[str, HealthCheck]
+    checks: Mapping[str, Scope]
 
     @classmethod
     def of(cls, made: Callable[[str], Iterable[Scope]]) -> "HostedZone":
@@ -87,7 +56,11 @@ class HostedZone:
                 continue
             value = regions[given["aliases"][0]["name"]] if "aliases" in given else given["records"][0]
             records.setdefault(given["name"], []).append(DnsRecord(value=value, check=given.get("healthCheckId", "")))
-        return cls(records=records, checks={scope["id"]: HealthCheck.of(scope) for scope in made(CHECK)})
+        checks = {scope["id"]: scope for scope in made(CHECK)}
+        for each in checks.values():
+            if each["in"]["type"] not in ("HTTPS", CALCULATED):
+                raise ValueError(f"{each['name']}: the rehearsal executes no health check of type {each['in']['type']}")
+        return cls(records=records, checks=checks)
 
     def value(self, name: str, healthy: Healthy) -> str:
         """The region or the text of a name: that of the first healthy record, of the first of all if none is.
@@ -99,12 +72,13 @@ class HostedZone:
 
     def healthy(self, check_id: str, answering: Mapping[str, bool]) -> bool:
         """Whether a check is healthy, by whether the hosts of checks are found to answer."""
-        check = self.checks[check_id]
-        if check.children:
-            found = sum(self.healthy(child, answering) for child in check.children) >= check.needed
+        check = self.checks[check_id]["in"]
+        if check["type"] == CALCULATED:
+            children = [self.healthy(child, answering) for child in check["childHealthchecks"]]
+            found = sum(children) >= check["childHealthThreshold"]
         else:
             found = answering[check_id]
-        return found is not check.inverted
+        return found is not check.get("invertHealthcheck", False)
 
 
 def answers(api: ApiClient, path: str) -> bool:
@@ -130,30 +104,31 @@ class HealthChecker:
                  clock: Clock = SYSTEM) -> None:
         self.history: list[tuple[float, str]] = []
         self.zone, self._apis, self._clock, self._lock = zone, apis, clock, threading.Lock()
-        hosts = {check_id: check for check_id, check in zone.checks.items() if not check.children}
+        hosts = {check_id: check for check_id, check in zone.checks.items() if check["in"]["type"] != CALCULATED}
         self._answering = dict.fromkeys(hosts, True)
         self._against = dict.fromkeys(hosts, 0)  # answers in a row that contradict what is known
         self._known = {check_id: self.healthy(check_id) for check_id in zone.checks}
-        self.tasks = [PeriodicTask(check.name, check.interval / factor, partial(self._execute, check_id), clock)
-                      for check_id, check in hosts.items()]
+        self.tasks = [PeriodicTask(
+            check["name"], check["in"]["requestInterval"] / factor, partial(self._execute, check_id), clock)
+            for check_id, check in hosts.items()]
 
     def healthy(self, check_id: str) -> bool:
         """Whether a health check is healthy now. Raises LookupError for an id that no check has."""
         return self.zone.healthy(check_id, self._answering)
 
     def _execute(self, check_id: str) -> None:
-        check = self.zone.checks[check_id]
-        api = self._apis[self.zone.value(check.host, self.healthy)]
-        self.judge(check_id, answered=answers(api, check.path))
+        check = self.zone.checks[check_id]["in"]
+        api = self._apis[self.zone.value(check["fqdn"], self.healthy)]
+        self.judge(check_id, answered=answers(api, check["resourcePath"]))
 
     def judge(self, check_id: str, *, answered: bool) -> None:
         """Count an answer, or that there was none; enough of them in a row change what is known of the host."""
         with self._lock:
             self._against[check_id] = self._against[check_id] + 1 if answered is not self._answering[check_id] else 0
-            if self._against[check_id] < self.zone.checks[check_id].threshold:
+            if self._against[check_id] < self.zone.checks[check_id]["in"]["failureThreshold"]:
                 return
             self._answering[check_id], self._against[check_id] = answered, 0
             now, found = self._clock.monotonic(), {each: self.healthy(each) for each in self.zone.checks}
-            self.history += [(now, f"{self.zone.checks[each].name} {'healthy' if healthy else 'unhealthy'}")
+            self.history += [(now, f"{self.zone.checks[each]['name']} {'healthy' if healthy else 'unhealthy'}")
                              for each, healthy in found.items() if healthy is not self._known[each]]
             self._known = found

@@ -2,7 +2,7 @@
 
 import itertools
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import httpx
@@ -16,7 +16,6 @@ from rehearsal.drills.emulated.route53 import (
     DOMAIN,
     RECORD,
     DnsRecord,
-    HealthCheck,
     HealthChecker,
     HostedZone,
     answers,
@@ -45,11 +44,17 @@ def text(value: str, routing: str, **given: object) -> dict[str, Any]:
                                      "failoverRoutingPolicies": [{"type": routing}], **given}}
 
 
-def https(key: str, region: str, path: str, threshold: int, **given: object) -> dict[str, Any]:
+def https(key: str, region: str = EAST, path: str = "/health", threshold: int = 1, **given: object) -> dict[str, Any]:
     """A check of a region's host; its id is its key."""
     return {"name": f"dns-{key}", "id": key, "in": {
         "type": "HTTPS", "fqdn": f"{region}.{SERVICE}", "port": 443, "resourcePath": path, "requestInterval": 10,
         "failureThreshold": threshold, **given}}
+
+
+def calculated(key: str, children: Sequence[str], needed: int, **given: object) -> dict[str, Any]:
+    """A check of other checks."""
+    return {"name": f"dns-{key}", "id": key, "in": {
+        "type": "CALCULATED", "childHealthThreshold": needed, "childHealthchecks": children, **given}}
 
 
 DEPLOYED: dict[str, list[dict[str, Any]]] = {
@@ -62,9 +67,7 @@ DEPLOYED: dict[str, list[dict[str, Any]]] = {
     CHECK: [https("primary", EAST, "/health", 3), https("dr", WEST, "/health", 3, invertHealthcheck=False),
             https("primary_takeover", EAST, "/takeover", 1),
             https("dr_takeover", WEST, "/takeover", 1, invertHealthcheck=True),
-            {"name": "dns-failover", "id": "failover", "in": {
-                "type": "CALCULATED", "childHealthThreshold": 2,
-                "childHealthchecks": ["primary", "dr_takeover", "primary_takeover"]}}]}
+            calculated("failover", ["primary", "dr_takeover", "primary_takeover"], 2)]}
 ZONE = HostedZone.of(DEPLOYED.__getitem__)
 
 
@@ -77,10 +80,7 @@ def test_the_zone_is_what_was_deployed() -> None:
                   DnsRecord(value=WEST, check="dr")],
         f"{EAST}.{SERVICE}": [DnsRecord(value=EAST)], f"{WEST}.{SERVICE}": [DnsRecord(value=WEST)],
         f"_seen.{SERVICE}": [DnsRecord(value="yes", check="primary"), DnsRecord(value="no")]}
-    assert ZONE.checks["dr_takeover"] == HealthCheck(
-        name="dns-dr_takeover", inverted=True, host=f"{WEST}.{SERVICE}", path="/takeover", interval=10, threshold=1)
-    assert ZONE.checks["failover"] == HealthCheck(
-        name="dns-failover", children=("primary", "dr_takeover", "primary_takeover"), needed=2)
+    assert [*ZONE.checks.values()] == DEPLOYED[CHECK]
 
 
 def test_an_alias_of_something_else_and_a_check_of_another_type_are_refused() -> None:
@@ -119,11 +119,12 @@ def test_the_primary_stays_if_it_lives_and_the_standby_has_not_taken_over_or_it_
 def test_a_calculated_check_counts_its_children(
     states: list[bool], needed: int, inverted: bool, nested: bool
 ) -> None:
-    children = {str(number): HealthCheck(name="", host="h", inverted=bool(number % 2)) for number in range(len(states))}
-    answering = {key: state is not children[key].inverted for key, state in zip(children, states, strict=True)}
-    checks = {**children, "sum": HealthCheck(name="", children=tuple(children), needed=needed, inverted=inverted),
-              "outer": HealthCheck(name="", children=("sum",), needed=1)}
-    found = HostedZone(records={}, checks=checks).healthy("outer" if nested else "sum", answering)
+    children = [https(str(number), invertHealthcheck=bool(number % 2)) for number in range(len(states))]
+    answering = {str(number): state is not bool(number % 2) for number, state in enumerate(states)}
+    checks = [*children, calculated("sum", [*answering], needed, invertHealthcheck=inverted),
+              calculated("outer", ["sum"], 1)]
+    zone = HostedZone(records={}, checks={each["id"]: each for each in checks})
+    found = zone.healthy("outer" if nested else "sum", answering)
     assert found == ((states.count(True) >= needed) != inverted)
 
 
@@ -199,13 +200,13 @@ def test_each_host_is_asked_at_its_interval_divided_by_the_factor() -> None:
 
 @given(threshold=st.integers(1, 10), answers=st.lists(st.booleans(), max_size=40))
 def test_so_many_answers_in_a_row_change_the_state(threshold: int, answers: list[bool]) -> None:
-    zone = HostedZone(records={}, checks={"c": HealthCheck(name="c", host="h", threshold=threshold)})
+    zone = HostedZone(records={}, checks={"c": https("c", threshold=threshold)})
     checker = HealthChecker(zone, {})
     for answer in answers:
         checker.judge("c", answered=answer)
     decisive = [value for value, run in itertools.groupby(answers) if len(list(run)) >= threshold]
     assert checker.healthy("c") == ([True, *decisive][-1])
-    assert [what == "c healthy" for _, what in checker.history] == [
+    assert [what == "dns-c healthy" for _, what in checker.history] == [
         value for before, value in itertools.pairwise([True, *decisive]) if before is not value]
 
 
