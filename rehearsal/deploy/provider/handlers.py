@@ -76,11 +76,12 @@ class Handlers:
 
     def check(self, token: str, name: str, inputs: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
         """The inputs, with the generated name of a resource without one, which it keeps from `before`."""
-        resource_type = resource_type_of(token, name)
-        if unknown := given_inputs(inputs).keys() - self._known(resource_type, inputs):
+        kind = resource_type_of(token, name)
+        others = given_inputs(inputs).keys() - {"region", "tags"} - kind.used_inputs - kind.provider_only
+        if unknown := [key for key in sorted(others) if not self._sent(kind, key)]:
             raise DeploymentError(f"{short_name(token)} {name}: the rehearsal does not support the input "
-                                  + ", ".join(map(repr, sorted(unknown))))
-        key = resource_type.name_input
+                                  + ", ".join(map(repr, unknown)))
+        key = kind.name_input
         if key and not inputs.get(key):
             return {**inputs, key: before.get(key) or f"{name}-{uuid.uuid4().hex[:7]}"}
         return dict(inputs)
@@ -135,10 +136,9 @@ class Handlers:
             return None
         held = {key: resource.evaluate(expression) for key, expression in kind.held.items() if expression}
         for key, given in scope["in"].items():
-            if key not in kind.held and (value := find(found, kind.renames.get(key, key), kind.wrapper)) is not None:
+            value = held.get(key) if key in kind.held else find(found, kind.renames.get(key, key), kind.wrapper)
+            if value is not None:
                 held[key] = as_given(given, value, kind.renames)
-            elif key in held:
-                held[key] = as_given(given, held[key], kind.renames)
         tags = held.pop("tags", None) or find(found, "tags") or find(found, "tagList")
         if tags is not None and "tags" in kind.update:
             held[TAGS] = as_given(scope["tags"], tags, {})
@@ -288,11 +288,6 @@ class Handlers:
                 set_path(given, path, value)
         pages = _pages(client, call.operation, **coerce(shape, given, resource.type.renames))
         return pages.build_full_result() if isinstance(pages, PageIterator) else next(iter(pages))
-
-    def _known(self, kind: ResourceType, inputs: Iterable[str]) -> set[str]:
-        """The inputs that the type supports."""
-        return {key for key in inputs if key in ("region", "tags") or key in kind.used_inputs | kind.provider_only
-                or self._sent(kind, key)}
 
     def _local(self, kind: ResourceType, key: str) -> bool:
         """Whether an input is used only in the state and by the deletion."""
