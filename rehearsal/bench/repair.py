@@ -13,8 +13,6 @@ from types import SimpleNamespace
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from contract import KEY_ATTRIBUTE, RECEIPTS_PREFIX, RECORD_KEY
 from payments import ledger
@@ -25,6 +23,7 @@ from payments.reconcile import Reconciliation
 from payments.runtime import Runtime, system_runtime
 from payments.service import PaymentService
 from payments.stores import DynamoTable, S3Receipts, item_of
+from rehearsal.report import lines
 
 REGION = "us-east-1"
 PAGE, SCANNED = 1000, 3000  # keys of a page of the bucket's listing, and items of one of the scan
@@ -171,14 +170,7 @@ def _service(stores: Stores, runtime: Runtime) -> PaymentService:
 
 def main(payments: Annotated[list[int], typer.Argument(min=1, help="How many, the smallest number first.")]) -> None:
     """Measure the repair with stores that answer at once."""
-    table = Table(title="Passes of the repair until nothing is left to restore")
-    for number, count in enumerate(payments):
-        found = measure(count)
-        if number == 0:
-            for name in found:
-                table.add_column(name, justify="right")
-        table.add_row(*map(str, found.values()))
-    Console().print(table)
+    print(*lines("Passes of the repair until nothing is left to restore", list(map(measure, payments))), sep="\n")
 
 
 if __name__ == "__main__":

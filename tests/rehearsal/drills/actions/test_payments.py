@@ -1,6 +1,7 @@
 """Payments that a scenario sends and looks for."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import httpx
@@ -55,10 +56,7 @@ def test_a_payment_is_sent_from_outside_or_from_behind_the_cut(stack: Any, behin
 def test_each_answer_must_have_the_status(stack: Any, reply: Any, status: Any, complaint: str) -> None:
     stack.refusals[EAST] = reply
     run = context(stack)
-    if not complaint:
-        act(run, post="x", status=status)
-        return
-    with pytest.raises(CheckFailed, match=f"^{complaint}"):
+    with pytest.raises(CheckFailed, match=f"^{complaint}") if complaint else nullcontext():
         act(run, post="x", status=status)
 
 
