@@ -39,26 +39,22 @@ class Aurora:
         That is to create a cluster, the writer if it has a login, to give the master another password, or to move the
         writer.
         """
-        if action.name == "CreateDBCluster":
-            login = [action.params.get(key, "") for key in ("DatabaseName", "MasterUsername", "MasterUserPassword")]
-            if all(login):
-                self.database.create(action.region, *login)
-            else:
-                self.database.join(action.region)
-            return
-        if action.name == "ModifyDBCluster":
-            if "MasterUserPassword" in action.params:
-                self.database.set_password(action.region, action.params["MasterUserPassword"])
-            return
-        target = action.params["TargetDbClusterIdentifier"].split(":")[3]
-        old = self.database.writer
-        if action.name == "SwitchoverGlobalCluster":
-            self.database.switchover(target)
-            return
-        # A writer that is cut off cannot be stopped; Aurora's own fencing is best effort, too.
-        self.database.failover(target, fence=old not in self._cut)
-        if old not in self._cut and not self.database.apart:
-            self.database.join(old)
+        match action:
+            case RdsAction("CreateDBCluster", region, {
+                    "DatabaseName": name, "MasterUsername": master, "MasterUserPassword": password}):
+                self.database.create(region, name, master, password)
+            case RdsAction("CreateDBCluster", region):
+                self.database.join(region)
+            case RdsAction("ModifyDBCluster", region, {"MasterUserPassword": password}):
+                self.database.set_password(region, password)
+            case RdsAction("SwitchoverGlobalCluster", _, {"TargetDbClusterIdentifier": target}):
+                self.database.switchover(target.split(":")[3])
+            case RdsAction("FailoverGlobalCluster", _, {"TargetDbClusterIdentifier": target}):
+                # A writer that is cut off cannot be stopped; Aurora's own fencing is best effort, too.
+                old, reached = self.database.writer, self.database.writer not in self._cut
+                self.database.failover(target.split(":")[3], fence=reached)
+                if reached and not self.database.apart:
+                    self.database.join(old)
 
     def _carry_out(self, fault: Fault) -> None:
         match fault:

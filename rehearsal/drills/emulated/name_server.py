@@ -47,10 +47,8 @@ class NameServer:
             question, sender = server.recvfrom(MESSAGE)
             if not question:
                 return
-            try:
+            with suppress(dns.exception.DNSException, IndexError, OSError):  # no question, or nobody who waits
                 server.sendto(answer(question, self.text), sender)
-            except (dns.exception.DNSException, IndexError, OSError):  # no question, or nobody who waits
-                continue
 
 
 def answer(question: bytes, text: Callable[[str], str]) -> bytes:

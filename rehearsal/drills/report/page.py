@@ -34,10 +34,9 @@ def document(run: DrillRun) -> dict[str, Any]:
 
 def verdict(run: DrillRun) -> str:
     """The run in a sentence."""
-    if run.ok or not run.drills:
-        return f"{len(run.drills)} of {len(run.drills)} drills as expected" if run.drills else "no drill was run"
-    bad = [drill.scenario for drill in run.drills if not drill.ok]
-    return f"{len(bad)} of {len(run.drills)} drills not as expected: {', '.join(bad)}"
+    if bad := [drill.scenario for drill in run.drills if not drill.ok]:
+        return f"{len(bad)} of {len(run.drills)} drills not as expected: {', '.join(bad)}"
+    return f"{len(run.drills)} of {len(run.drills)} drills as expected" if run.drills else "no drill was run"
 
 
 def rows(run: DrillRun) -> list[dict[str, Any]]:
