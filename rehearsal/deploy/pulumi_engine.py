@@ -42,24 +42,27 @@ LAST = 8  # lines
 
 
 class PulumiCommand:
-    """Pulumi's command line for one project and stack, and the process of the provider, until `close`.
+    """Pulumi's command line for one project and stack, and the process of the provider, from `open` until `close`.
 
     `folder`, `environment`: where and with which variables commands run. `seconds`: how long each command took, by its
     name, the latest.
     """
 
-    def __init__(self, project: Project) -> None:
+    project: Project
+
+    def __init__(self) -> None:
         self._home = Path(tempfile.mkdtemp(prefix="rehearsal-pulumi-"))
-        self.project, self.seconds = project, dict[str, float]()
+        self.seconds: dict[str, float] = {}
         self.folder = self._home / "project"
         self.environment: Mapping[str, str] = {}
         self._provider: subprocess.Popen[bytes] | None = None
         self._served: tuple[str, ...] = ()
 
-    def open(self, clients: EmulatorClients, target: DeployTarget) -> None:
+    def open(self, project: Project, clients: EmulatorClients, target: DeployTarget) -> None:
         """Make a stack, and start the provider of its resources. Raises DeploymentError."""
+        self.project = project
         self.folder.mkdir()
-        for path in self.project.folder.iterdir():
+        for path in project.folder.iterdir():
             if path.name == "Pulumi.yaml":
                 shutil.copy(path, self.folder)
             elif not path.name.startswith(COPIED):
@@ -67,7 +70,7 @@ class PulumiCommand:
         self.configure({})
         self._served = clients.endpoint, json.dumps(asdict(target))
         self.serve()
-        self("stack", "init", self.project.stack)
+        self("stack", "init", project.stack)
 
     def serve(self) -> None:
         """Start the provider. One that runs ends first, once it has done what it has begun. Raises DeploymentError."""
@@ -147,24 +150,23 @@ class PulumiDeployment:
 
     def __init__(self, clients: EmulatorClients, target: DeployTarget, step: Step = nullcontext) -> None:
         self._clients, self._target, self._step = clients, target, step
-        self.pulumi: PulumiCommand | None = None
+        self.pulumi = PulumiCommand()
         self.outputs: dict[str, Any] = {}
         self.resources: list[Resource] = []
         self.gaps: set[str] = set()
 
     def up(self, project: Project) -> None:
         """Preview and deploy the program, and deploy it a second time, which must change nothing."""
-        pulumi = self.pulumi = PulumiCommand(project)
-        pulumi.open(self._clients, self._target)
+        self.pulumi.open(project, self._clients, self._target)
         for words in (("preview", "--policy-pack", "policy"), ("up", *YES), ("up", *YES, "--expect-no-changes")):
             with self._step(f"pulumi {' '.join(words)}"):
-                pulumi(*words)
-        self._load(pulumi)
-        self.outputs = json.loads(pulumi("stack", "output", "--json"))
+                self.pulumi(*words)
+        self._load()
+        self.outputs = json.loads(self.pulumi("stack", "output", "--json"))
 
     def drift(self, _project: Project) -> list[str]:
         """A line for each thing that differs from the state, and for each that another deployment would change."""
-        return [*self.pulumi.refresh(), *self.pulumi.preview()] if self.pulumi else []
+        return [*self.pulumi.refresh(), *self.pulumi.preview()]
 
     def scopes(self, token: str) -> list[Scope]:
         """What the state says of the resources of a type: inputs, outputs, id and region."""
@@ -173,31 +175,30 @@ class PulumiDeployment:
     def lift_protection(self) -> list[Resource]:
         """Release the stack as its operator does: by the settings, and one more deployment. Nothing outlives it."""
         protected = [resource for resource in self.resources if resource.protected]
-        if protected and self.pulumi:
-            project = self.pulumi.project
-            self.pulumi.configure({f"{project.name}:{key}": "false" for key in ("deletionProtection", "retainData")})
+        if protected:
+            name = self.pulumi.project.name
+            self.pulumi.configure({f"{name}:{key}": "false" for key in ("deletionProtection", "retainData")})
             self.pulumi("up", *YES)
         return protected
 
     def down(self) -> list[str]:
         """Destroy the stack; returns a line for each resource that is left in its state."""
-        if not self.pulumi:
+        if not self.pulumi.environment:  # there is no provider, so nothing was created
             return []
         self.pulumi("destroy", *YES)
-        self._load(self.pulumi)
+        self._load()
         return [resource.label for resource in self.resources]
 
     def seconds(self) -> dict[str, float]:
         """How long each command took, the latest time."""
-        return self.pulumi.seconds if self.pulumi else {}
+        return self.pulumi.seconds
 
     def close(self) -> None:
         """End the provider, and remove the run's folder."""
-        if self.pulumi:
-            self.pulumi.close()
+        self.pulumi.close()
 
-    def _load(self, pulumi: PulumiCommand) -> None:
-        self.resources = [resource_of(each) for each in pulumi.state().get("resources") or ()
+    def _load(self) -> None:
+        self.resources = [resource_of(each) for each in self.pulumi.state().get("resources") or ()
                           if each.get("type") in RESOURCE_TYPES]
         self.gaps = {line for each in self.resources for line in gaps.of(each.type_name, each.scope["in"])}
 

@@ -150,9 +150,9 @@ def deployable(regions: Sequence[str] = REGIONS, *, databases: bool = False, fac
         project = Project.load(ROOT, "local", config).with_endpoint(clients.endpoint)
         target = DeployTarget({region: proxies.url(region) for region in regions}, aurora.ports if aurora else {},
                               aurora.authority if aurora else "", factor, name_server.address)
-        pulumi = PulumiCommand(project)
+        pulumi = PulumiCommand()
         stack.callback(pulumi.close)
-        pulumi.open(clients, target)
+        pulumi.open(project, clients, target)
         yield World(pulumi, clients, faults, proxies, ReplicationControl(emulator.endpoint, faults), emulator.endpoint,
                     aurora, name_server, factor)
 

@@ -147,10 +147,5 @@ def test_a_provider_that_does_not_start_is_named_and_leaves_nothing(
     deployment = PulumiDeployment(cloud, DeployTarget())
     with pytest.raises(DeploymentError, match="the provider of the resources did not start"):
         deployment.up(project)
-    deployment.close()
-
-
-def test_without_a_deployment_there_is_nothing_to_end(cloud: Cloud, project: Project) -> None:
-    deployment = PulumiDeployment(cloud, DeployTarget())
-    assert (deployment.drift(project), deployment.lift_protection(), deployment.down()) == ([], [], [])
+    assert (deployment.lift_protection(), deployment.down()) == ([], [])
     deployment.close()
