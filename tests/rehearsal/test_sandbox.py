@@ -53,35 +53,37 @@ class Broken:
         return self.sandbox.do(words.split())
 
 
+@pytest.fixture
+def broken() -> Broken:
+    """A sandbox in which nothing is broken yet."""
+    return Broken()
+
+
 @pytest.mark.parametrize(("words", "injected", "says"), [
     ("cut us-east-1", [Cut(EAST)], "us-east-1 is cut off"),
     ("throttle us-west-2", [Lose(WEST, "api", FailureMode.THROTTLED)], "the API of us-west-2 answers 429"),
     ("lag table 30", [Lag("table", EAST, WEST, 30.0), Lag("table", WEST, EAST, 30.0)], "copies of the table are 30 s"),
     ("kill-writer", [Kill(EAST)], "the writer in us-east-1 is killed"),
 ])
-def test_a_command_breaks_what_it_names(words: str, injected: Sequence[Fault], says: str) -> None:
-    broken = Broken()
+def test_a_command_breaks_what_it_names(broken: Broken, words: str, injected: Sequence[Fault], says: str) -> None:
     assert broken.do(words).startswith(says)
     assert broken.injected == injected
 
 
-def test_the_standbys_controller_is_frozen_and_goes_on_once_healed() -> None:
-    broken = Broken()
+def test_the_standbys_controller_is_frozen_and_goes_on_once_healed(broken: Broken) -> None:
     assert broken.do("freeze-controller") == "the controller of us-west-2 is frozen (1 processes)"
     broken.do("heal")
     assert broken.signals == [(WEST, signal.SIGSTOP), (EAST, signal.SIGCONT), (WEST, signal.SIGCONT)]
 
 
-def test_what_was_killed_is_started_again_once() -> None:
-    broken = Broken()
+def test_what_was_killed_is_started_again_once(broken: Broken) -> None:
     broken.do("kill-writer")
     assert broken.do("heal") == "everything is healed"
     broken.do("heal")
     assert [each for each in broken.injected if isinstance(each, Restart)] == [Restart(EAST)]
 
 
-def test_the_status_says_what_is_broken_and_how_payments_go() -> None:
-    broken = Broken()
+def test_the_status_says_what_is_broken_and_how_payments_go(broken: Broken) -> None:
     for words in ("cut us-east-1", "throttle us-west-2", "kill-writer"):
         broken.do(words)
     assert broken.do("status").splitlines() == [
@@ -99,8 +101,7 @@ def test_the_status_says_what_is_broken_and_how_payments_go() -> None:
     ("cut mars", "region 'mars': must be us-east-1 or us-west-2"), ("throttle mars", "region 'mars'"),
     ("lag disk 3", "lag disk 3: must be one of table, ledger, receipts"), ("lag table soon", "lag table soon: must be"),
 ])
-def test_a_mistyped_command_is_refused_and_breaks_nothing(words: str, reason: str) -> None:
-    broken = Broken()
+def test_a_mistyped_command_is_refused_and_breaks_nothing(broken: Broken, words: str, reason: str) -> None:
     with pytest.raises(ProjectError, match=reason):
         broken.do(words)
     assert broken.injected == []

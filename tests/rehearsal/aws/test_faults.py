@@ -31,22 +31,25 @@ def call(caller: str = EAST, region: str = EAST, service: str = "dynamodb") -> A
     return ApiCall(caller, region, service, "GetItem")
 
 
+@pytest.fixture
+def faults() -> Faults:
+    """Nothing is wrong yet."""
+    return Faults()
+
+
 @pytest.mark.parametrize(("caller", "region"), [(EAST, EAST), (EAST, WEST), (WEST, EAST), (OUTSIDE, EAST)])
-def test_a_cut_fails_every_call_from_the_region_and_to_it(caller: str, region: str) -> None:
-    faults = Faults()
+def test_a_cut_fails_every_call_from_the_region_and_to_it(faults: Faults, caller: str, region: str) -> None:
     faults.inject(Cut(EAST, FailureMode.HANG))
     assert faults.refusal(call(caller, region)) is FailureMode.HANG
     assert faults.cut_off() == [EAST]
 
 
-def test_a_cut_fails_no_other_call() -> None:
-    faults = Faults()
+def test_a_cut_fails_no_other_call(faults: Faults) -> None:
     faults.inject(Cut(EAST))
     assert faults.refusal(call(WEST, WEST)) is faults.refusal(call(OUTSIDE, WEST)) is None
 
 
-def test_with_inside_a_region_that_is_cut_off_still_serves_its_own_clients() -> None:
-    faults = Faults()
+def test_with_inside_a_region_that_is_cut_off_still_serves_its_own_clients(faults: Faults) -> None:
     faults.inject(Cut(EAST, inside=True))
     assert faults.refusal(call(EAST, EAST)) is faults.refusal(call(OUTSIDE, EAST, "execute-api")) is None
     for across in (call(EAST, WEST), call(WEST, EAST), call(OUTSIDE, EAST), call(WEST, EAST, "execute-api")):
@@ -54,8 +57,7 @@ def test_with_inside_a_region_that_is_cut_off_still_serves_its_own_clients() -> 
 
 
 @pytest.mark.parametrize("healed", [EAST, WEST])
-def test_where_only_the_way_is_cut_no_region_reaches_the_other_and_all_else_works(healed: str) -> None:
-    faults = Faults()
+def test_where_only_the_way_is_cut_no_region_reaches_the_other_and_all_else_works(faults: Faults, healed: str) -> None:
     faults.inject(CutConnection(EAST, WEST))
     assert faults.refusal(call(EAST, WEST)) is faults.refusal(call(WEST, EAST, "execute-api")) is FailureMode.RESET
     for other in (call(EAST, EAST), call(WEST, WEST), call(OUTSIDE, EAST), call(EAST, "us-east-2")):
@@ -65,15 +67,13 @@ def test_where_only_the_way_is_cut_no_region_reaches_the_other_and_all_else_work
     assert (faults.connection_cut, faults.refusal(call(EAST, WEST))) == (False, None)
 
 
-def test_what_a_cut_spares_answers_in_that_region_too() -> None:
-    faults = Faults()
+def test_what_a_cut_spares_answers_in_that_region_too(faults: Faults) -> None:
     faults.inject(Cut(EAST, spared=("iam",)))
     assert faults.refusal(call(WEST, EAST, "iam")) is None
     assert faults.refusal(call(WEST, EAST, "sts")) is FailureMode.RESET
 
 
-def test_a_lost_store_fails_the_calls_to_it_in_its_region() -> None:
-    faults = Faults()
+def test_a_lost_store_fails_the_calls_to_it_in_its_region(faults: Faults) -> None:
     faults.inject(Lose(EAST, "table"))
     faults.inject(Lose(EAST, "receipts", FailureMode.HANG))
     assert faults.refusal(call(WEST, EAST)) is FailureMode.ERROR
@@ -82,14 +82,12 @@ def test_a_lost_store_fails_the_calls_to_it_in_its_region() -> None:
     assert faults.lost() == [("receipts", EAST), ("table", EAST)]
 
 
-def test_an_api_is_lost_with_the_function_behind_it() -> None:
-    faults = Faults()
+def test_an_api_is_lost_with_the_function_behind_it(faults: Faults) -> None:
     faults.inject(Lose(EAST, "function"))
     assert faults.refusal(call(OUTSIDE, EAST, "execute-api")) is FailureMode.ERROR
 
 
-def test_each_region_delays_a_call_once() -> None:
-    faults = Faults()
+def test_each_region_delays_a_call_once(faults: Faults) -> None:
     faults.inject(Slow(EAST, 30))
     faults.inject(Slow(WEST, 20))
     assert [faults.delay(call(EAST, region)) for region in (EAST, WEST)] == [0.03, 0.05]
@@ -113,8 +111,7 @@ def test_the_draws_follow_from_the_seed_and_leave_other_regions_alone() -> None:
     assert not any(one.draw(call(WEST, WEST)) for _ in range(50))
 
 
-def test_faults_add_up_until_the_region_heals() -> None:
-    faults = Faults()
+def test_faults_add_up_until_the_region_heals(faults: Faults) -> None:
     faults.inject(Slow(EAST, 10))
     faults.inject(Lose(EAST, "table"))
     faults.inject(Cut(WEST))
@@ -123,8 +120,7 @@ def test_faults_add_up_until_the_region_heals() -> None:
     assert (faults.delay(call()), faults.refusal(call()), faults.cut_off()) == (0, None, [WEST])
 
 
-def test_a_fault_replaces_the_earlier_one_of_its_kind() -> None:
-    faults = Faults()
+def test_a_fault_replaces_the_earlier_one_of_its_kind(faults: Faults) -> None:
     faults.inject(Cut(EAST))
     faults.inject(Cut(EAST, FailureMode.HANG))
     faults.inject(Lose(WEST, "table", FailureMode.ERROR))
@@ -134,8 +130,7 @@ def test_a_fault_replaces_the_earlier_one_of_its_kind() -> None:
     assert (faults.cut_off(), faults.lost()) == ([EAST], [("table", WEST)])
 
 
-def test_a_cut_comes_before_any_other_refusal() -> None:
-    faults = Faults()
+def test_a_cut_comes_before_any_other_refusal(faults: Faults) -> None:
     faults.inject(Cut(EAST, FailureMode.HANG))
     faults.inject(Lose(EAST, "table"))
     assert faults.refusal(call()) is FailureMode.HANG

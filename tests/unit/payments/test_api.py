@@ -30,8 +30,7 @@ from tests.unit.payments.strategies import bodies, faults, payments
 DENIED = Fault(client_error("AccessDeniedException"))
 
 
-def test_a_payment_is_accepted_and_found() -> None:
-    region = Region()
+def test_a_payment_is_accepted_and_found(region: Region) -> None:
     status, body, headers = region.request(event("POST", "/payment", body=json.dumps(PAYMENT)))
     assert status == 201
     assert {**body, "created_at": ""} == {**PAYMENT, "status": "settled", "created_at": ""}
@@ -47,8 +46,7 @@ def as_client(region: Region, client: str, asked: dict[str, Any] | str = "pay-1"
     return region.request({**asked, **sent_by(client)})[:2]
 
 
-def test_a_client_finds_its_own_payments_only() -> None:
-    region = Region()
+def test_a_client_finds_its_own_payments_only(region: Region) -> None:
     answers = {client: as_client(region, client, PAYMENT) for client in ("shop", "kiosk", "")}
     assert {status for status, _ in answers.values()} == {201}
     assert {client: as_client(region, client) for client in answers} == {
@@ -67,8 +65,7 @@ def test_a_client_that_another_has_the_id_of_does_not_learn_of_it() -> None:
         assert as_client(region, "kiosk", asked) == as_client(alone, "kiosk", asked)
 
 
-def test_stores_of_one_client_keep_the_ids_as_they_were() -> None:
-    region = Region()
+def test_stores_of_one_client_keep_the_ids_as_they_were(region: Region) -> None:
     as_client(region, "", PAYMENT)
     as_client(region, "shop", PAYMENT)
     assert {key for key in region.dynamodb.items if "pay-1" in key} == {"pay-1", "shop.pay-1"}
@@ -76,8 +73,7 @@ def test_stores_of_one_client_keep_the_ids_as_they_were() -> None:
 
 
 @pytest.mark.parametrize("context", [{}, {"identity": {}}, {"identity": {"apiKey": None}}])
-def test_a_request_through_the_api_without_a_key_is_nobodys(context: dict[str, Any]) -> None:
-    region = Region()
+def test_a_request_through_the_api_without_a_key_is_nobodys(region: Region, context: dict[str, Any]) -> None:
     paid = region.request(event("POST", "/payment", body=json.dumps(PAYMENT), requestContext=context))
     assert paid[0] == 503
     assert not region.network.calls
@@ -100,8 +96,7 @@ def test_a_signed_request_is_its_clients_only_by_the_clients_role(client: str, s
         assert answer == 201 or found[1] == {"message": "Forbidden"}
 
 
-def test_who_may_invoke_the_function_pays_as_the_default_client() -> None:
-    region = Region()
+def test_who_may_invoke_the_function_pays_as_the_default_client(region: Region) -> None:
     asked = event("POST", "/payment", body=json.dumps(PAYMENT))
     del asked["requestContext"]
     assert region.request(asked)[0] == 201
@@ -156,8 +151,7 @@ def test_a_body_that_is_no_json_gets_400(body: bytes, encoded: bool) -> None:
     assert Region().request(event("POST", "/payment", body=text, isBase64Encoded=encoded))[0] == 400
 
 
-def test_unknown_resources_get_404_and_unknown_methods_405() -> None:
-    region = Region()
+def test_unknown_resources_get_404_and_unknown_methods_405(region: Region) -> None:
     assert region.request(event("GET", "/elsewhere"))[0] == 404
     status, _, headers = region.request(event("DELETE", "/payment"))
     assert (status, headers["Allow"]) == (405, "POST")
@@ -165,8 +159,7 @@ def test_unknown_resources_get_404_and_unknown_methods_405() -> None:
 
 
 @pytest.mark.parametrize("query", [None, {}, {"deep": "1"}])
-def test_liveness_asks_no_store(query: dict[str, str] | None) -> None:
-    region = Region()
+def test_liveness_asks_no_store(region: Region, query: dict[str, str] | None) -> None:
     status, body, _ = region.request(event("GET", "/a-secret/health", queryStringParameters=query))
     assert (status, body) == (200, {"status": "ok", "region": "us-east-1"})
     assert not region.network.calls
@@ -174,8 +167,7 @@ def test_liveness_asks_no_store(query: dict[str, str] | None) -> None:
     assert "a-secret" not in region.output.getvalue()
 
 
-def test_readiness_is_logged_with_what_is_wrong() -> None:
-    region = Region()
+def test_readiness_is_logged_with_what_is_wrong(region: Region) -> None:
     assert region.readiness()["ready"] is True
     region.network.faults = [DENIED]
     assert region.readiness()["ready"] is False
@@ -183,8 +175,7 @@ def test_readiness_is_logged_with_what_is_wrong() -> None:
 
 
 @pytest.mark.parametrize(("number", "store"), [(0, "table"), (1, "ledger"), (2, "receipts"), (3, "table")])
-def test_a_store_that_refuses_gives_503_and_retry_after(number: int, store: str) -> None:
-    region = Region()
+def test_a_store_that_refuses_gives_503_and_retry_after(region: Region, number: int, store: str) -> None:
     code = "42501" if store == "ledger" else "AccessDeniedException"
     region.network.faults = [*[None] * number, Fault(database_error(code)) if store == "ledger" else DENIED]
     status, body, headers = region.request(event("POST", "/payment", body=json.dumps(PAYMENT)))
@@ -193,16 +184,14 @@ def test_a_store_that_refuses_gives_503_and_retry_after(number: int, store: str)
     assert region.pay(PAYMENT)[0] == 201
 
 
-def test_without_time_left_no_store_is_asked() -> None:
-    region = Region()
+def test_without_time_left_no_store_is_asked(region: Region) -> None:
     request = event("POST", "/payment", body=json.dumps(PAYMENT))
     status, _, headers = region.request(request, FakeContext(remaining_ms=200))
     assert (status, headers["Retry-After"]) == (503, "1")
     assert not region.network.calls
 
 
-def test_an_unexpected_error_gives_503_and_its_message_is_not_logged() -> None:
-    region = Region()
+def test_an_unexpected_error_gives_503_and_its_message_is_not_logged(region: Region) -> None:
     region.network.faults = [Fault(RuntimeError("payer@example"))]
     status, body, headers = region.request(event("POST", "/payment", body=json.dumps(PAYMENT)))
     assert (status, body, headers["Retry-After"]) == (503, {"error": "unavailable"}, "1")
@@ -212,8 +201,7 @@ def test_an_unexpected_error_gives_503_and_its_message_is_not_logged() -> None:
     assert region.request({})[0] == 503
 
 
-def test_each_request_logs_one_line() -> None:
-    region = Region()
+def test_each_request_logs_one_line(region: Region) -> None:
     region.pay(PAYMENT)
     region.pay({**PAYMENT, "amount": 1})
     region.pay({})

@@ -27,16 +27,14 @@ def test_there_is_one_first_leader() -> None:
         "region": {"S": HERE}}
 
 
-def test_what_another_release_adds_to_the_record_is_ignored() -> None:
-    region = Region()
+def test_what_another_release_adds_to_the_record_is_ignored(region: Region) -> None:
     region.dynamodb.items[RECORD_KEY] |= {"version": {"N": "9"}, "run": {"S": "?"}, "new": {"M": {}}}
     assert region.leadership.read(region.deadline()) == Leadership(1, HERE)
 
 
 @pytest.mark.parametrize("broken", [
     {"epoch": {"N": "x"}}, {"epoch": {"S": "1"}}, {"epoch": None}, {"region": {"N": "1"}}, {"region": "here"}])
-def test_a_record_that_does_not_say_who_leads_allows_no_write(broken: dict[str, Any]) -> None:
-    region = Region()
+def test_a_record_that_does_not_say_who_leads_allows_no_write(region: Region, broken: dict[str, Any]) -> None:
     region.dynamodb.items[RECORD_KEY] |= broken
     region.lease.drop()
     with pytest.raises(StoreUnavailable) as caught:
@@ -44,8 +42,7 @@ def test_a_record_that_does_not_say_who_leads_allows_no_write(broken: dict[str, 
     assert caught.value.code == "RecordMalformed"
 
 
-def test_without_any_leader_the_table_counts_as_unavailable() -> None:
-    region = Region()
+def test_without_any_leader_the_table_counts_as_unavailable(region: Region) -> None:
     region.dynamodb.items.clear()
     with pytest.raises(StoreUnavailable) as caught:
         region.leadership.read(region.deadline())
@@ -73,8 +70,7 @@ def test_a_lease_is_trusted_until_it_ends_and_runs_from_before_the_read(frozen: 
     assert caught.value.writer == THERE
 
 
-def test_an_answer_that_took_as_long_as_a_lease_allows_no_write() -> None:
-    region = Region()
+def test_an_answer_that_took_as_long_as_a_lease_allows_no_write(region: Region) -> None:
     region.lease.drop()
     region.network.meanwhile = {0: lambda: region.clock.sleep(LEASE)}
     with pytest.raises(StoreUnavailable) as caught:
@@ -82,8 +78,7 @@ def test_an_answer_that_took_as_long_as_a_lease_allows_no_write() -> None:
     assert (caught.value.code, region.lease.epoch(region.deadline())) == ("LeaseExpired", 1)
 
 
-def test_a_lease_that_cannot_be_renewed_allows_no_write() -> None:
-    region = Region()
+def test_a_lease_that_cannot_be_renewed_allows_no_write(region: Region) -> None:
     region.clock.now += LEASE
     region.network.faults = [Fault(client_error("AccessDeniedException"))]
     with pytest.raises(StoreUnavailable):
@@ -91,7 +86,6 @@ def test_a_lease_that_cannot_be_renewed_allows_no_write() -> None:
     region.lease.hold(1, region.deadline())
 
 
-def test_a_lease_on_another_epoch_allows_no_write() -> None:
-    region = Region()
+def test_a_lease_on_another_epoch_allows_no_write(region: Region) -> None:
     with pytest.raises(NotTheWriter):
         region.lease.hold(2, region.deadline())

@@ -30,8 +30,7 @@ KEY = Credentials("AKIDEXAMPLE", "secret", "session")
 PATIENCE = 30.0  # seconds, reached only if a test fails
 
 
-def test_a_payment_is_posted_once() -> None:
-    region = Region()
+def test_a_payment_is_posted_once(region: Region) -> None:
     for _ in range(2):
         region.ledger.post(record(), region.deadline())
     [posted] = region.ledger.postings(region.deadline)
@@ -39,8 +38,7 @@ def test_a_payment_is_posted_once() -> None:
         record().payment, record().fingerprint, record().created_at, 1, True)
 
 
-def test_a_creation_time_stays_unless_it_is_corrected() -> None:
-    region = Region()
+def test_a_creation_time_stays_unless_it_is_corrected(region: Region) -> None:
     answers = [region.ledger.post(record(second=second), region.deadline(), corrects=second == 4)
                for second in (3, 2, 4, 5)]
     assert answers == [record(second=second).created_at for second in (3, 3, 4, 4)]
@@ -49,16 +47,14 @@ def test_a_creation_time_stays_unless_it_is_corrected() -> None:
     assert kept.created_at == record(second=4).created_at
 
 
-def test_another_request_for_a_posted_id_is_a_conflict() -> None:
-    region = Region()
+def test_another_request_for_a_posted_id_is_a_conflict(region: Region) -> None:
     region.ledger.post(record(1), region.deadline())
     with pytest.raises(Conflict):
         region.ledger.post(record(2), region.deadline())
     assert len(region.postgres.sessions) == 1
 
 
-def test_an_older_epoch_is_refused_and_a_newer_one_accepted() -> None:
-    region = Region()
+def test_an_older_epoch_is_refused_and_a_newer_one_accepted(region: Region) -> None:
     region.ledger.post(record(epoch=2), region.deadline())
     with pytest.raises(NotTheWriter):
         region.ledger.post(record(epoch=1), region.deadline())
@@ -73,8 +69,7 @@ TRANSIENT = [
 
 
 @pytest.mark.parametrize("error", TRANSIENT, ids=repr)
-def test_a_transient_error_is_tried_again_on_a_new_session(error: Exception) -> None:
-    region = Region()
+def test_a_transient_error_is_tried_again_on_a_new_session(region: Region, error: Exception) -> None:
     region.network.faults = [Fault(error), None, Fault(error, done=True)]
     region.ledger.post(record(), region.deadline())
     assert region.network.calls == ["Post", "Connect", "Post", "Connect", "Post"]
@@ -83,8 +78,7 @@ def test_a_transient_error_is_tried_again_on_a_new_session(error: Exception) -> 
 
 
 @pytest.mark.parametrize("error", TRANSIENT, ids=repr)
-def test_a_transient_error_that_persists_makes_the_ledger_unavailable(error: Exception) -> None:
-    region = Region()
+def test_a_transient_error_that_persists_makes_the_ledger_unavailable(region: Region, error: Exception) -> None:
     region.network.faults = [Fault(error)] * 3
     with pytest.raises(StoreUnavailable) as caught:
         region.ledger.find("pay-1", region.deadline())
@@ -93,8 +87,7 @@ def test_a_transient_error_that_persists_makes_the_ledger_unavailable(error: Exc
 
 
 @pytest.mark.parametrize("code", ["28000", "42501", "42883", "22001"])
-def test_any_other_error_is_not_tried_again(code: str) -> None:
-    region = Region()
+def test_any_other_error_is_not_tried_again(region: Region, code: str) -> None:
     region.network.faults = [Fault(database_error(code))]
     with pytest.raises(StoreUnavailable) as caught:
         region.ledger.post(record(), region.deadline())
@@ -102,8 +95,7 @@ def test_any_other_error_is_not_tried_again(code: str) -> None:
     assert not region.postgres.sessions[0].is_open
 
 
-def test_a_standby_is_asked_until_it_is_the_writer() -> None:
-    region = Region()
+def test_a_standby_is_asked_until_it_is_the_writer(region: Region) -> None:
     region.postgres.read_only = True
 
     def promote() -> None:
@@ -114,9 +106,7 @@ def test_a_standby_is_asked_until_it_is_the_writer() -> None:
     assert len(region.postgres.postings) == 1
 
 
-def test_a_session_that_cannot_prepare_is_closed() -> None:
-    region = Region()
-
+def test_a_session_that_cannot_prepare_is_closed(region: Region) -> None:
     class Bare(FakeSession):
         """A database without the schema."""
 
@@ -130,15 +120,13 @@ def test_a_session_that_cannot_prepare_is_closed() -> None:
     assert not session.is_open
 
 
-def test_an_error_on_closing_a_session_is_ignored() -> None:
-    region = Region()
+def test_an_error_on_closing_a_session_is_ignored(region: Region) -> None:
     region.postgres.sessions[0].is_open = False
     region.ledger.post(record(), region.deadline())
     assert len(region.postgres.postings) == 1
 
 
-def test_a_call_that_timed_out_and_ends_later_brings_no_second_session() -> None:
-    region = Region()
+def test_a_call_that_timed_out_and_ends_later_brings_no_second_session(region: Region) -> None:
     region.network.meanwhile = {0: lambda: region.ledger.find("pay-1", region.deadline())}
     region.ledger.find("pay-1", region.deadline())  # the next call begins and ends during this one
     first, second = region.postgres.sessions
@@ -147,8 +135,7 @@ def test_a_call_that_timed_out_and_ends_later_brings_no_second_session() -> None
 
 # --- Marks, and the reader endpoint
 
-def test_marks_are_numbered_by_region_and_fenced_as_postings_are() -> None:
-    region = Region()
+def test_marks_are_numbered_by_region_and_fenced_as_postings_are(region: Region) -> None:
     names = ("us-east-1", "us-west-2", "us-east-1")
     assert [region.ledger.mark(name, 2, region.deadline()) for name in names] == [1, 1, 2]
     assert region.ledger.state(region.deadline()) == LedgerState(2, {"us-east-1": 2, "us-west-2": 1})
@@ -159,13 +146,11 @@ def test_marks_are_numbered_by_region_and_fenced_as_postings_are() -> None:
     assert region.ledger.state(region.deadline()).marks["us-east-1"] == 2
 
 
-def test_a_ledger_without_marks_has_none() -> None:
-    region = Region()
+def test_a_ledger_without_marks_has_none(region: Region) -> None:
     assert region.ledger.state(region.deadline()) == LedgerState(0, {})
 
 
-def test_a_standby_is_read_at_its_reader_endpoint_only() -> None:
-    region = Region()
+def test_a_standby_is_read_at_its_reader_endpoint_only(region: Region) -> None:
     region.ledger.post(record(), region.deadline())
     region.ledger.close()
     region.postgres.inactive = region.postgres.read_only = True
@@ -182,8 +167,7 @@ def test_a_standby_is_read_at_its_reader_endpoint_only() -> None:
 
 
 @pytest.mark.parametrize("page", [1, 2, 5])
-def test_postings_are_read_in_the_order_of_the_receipts_keys_and_newest_first(page: int) -> None:
-    region = Region()
+def test_postings_are_read_in_the_order_of_the_receipts_keys_and_newest_first(region: Region, page: int) -> None:
     names = ["b", "a-1", "a", "a_1", "a1"]
     for name in names:
         region.ledger.post(record(name=name), region.deadline())
@@ -214,8 +198,7 @@ def test_the_password_is_the_token_that_boto3_would_make(monkeypatch: pytest.Mon
     assert iam_login(database, "payments_app", "eu-west-1", KEY) == Login("payments_app", theirs)
 
 
-def test_without_credentials_there_is_no_login() -> None:
-    region = Region()
+def test_without_credentials_there_is_no_login(region: Region) -> None:
     database = DatabaseAddress(host="localhost", port=1, name="payments")
 
     def connect() -> FakeSession:

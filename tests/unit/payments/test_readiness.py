@@ -18,8 +18,7 @@ def standby() -> Region:
     return region
 
 
-def test_the_leader_writes_a_canary_to_every_store() -> None:
-    region = Region(HERE)
+def test_the_leader_writes_a_canary_to_every_store(region: Region) -> None:
     assert region.readiness() == {"region": HERE, "leader": HERE, "epoch": 1, "ready": True, "why": "", "mark": 1,
                                   "marks": {}, "ledger_epoch": 0}
     assert region.network.calls == LOOK
@@ -29,8 +28,7 @@ def test_the_leader_writes_a_canary_to_every_store() -> None:
     assert (RECEIPTS, f"canary/{HERE}.json") in region.s3.objects
 
 
-def test_canaries_make_the_calls_of_a_payment_and_do_not_pile_up() -> None:
-    region = Region(HERE)
+def test_canaries_make_the_calls_of_a_payment_and_do_not_pile_up(region: Region) -> None:
     region.readiness()
     before = len(region.dynamodb.items), len(region.s3.objects)
     region.network.calls.clear()
@@ -46,8 +44,8 @@ def test_canaries_make_the_calls_of_a_payment_and_do_not_pile_up() -> None:
     (3, database_error("42501"), "ledger:42501"), (3, database_error("TS001"), "not the writer"),
     (4, DENIED, "table:AccessDenied"), (5, DENIED, "receipts:AccessDenied"),
     (6, client_error("KMSDisabledException"), "table:KMSDisabledException")])
-def test_a_leader_that_can_read_but_not_write_is_not_ready(call: int, error: Exception, why: str) -> None:
-    region = Region(HERE)
+def test_a_leader_that_can_read_but_not_write_is_not_ready(
+        region: Region, call: int, error: Exception, why: str) -> None:
     region.network.faults = [*[None] * call, Fault(error)]
     found = region.readiness()
     # The mark says how far the log has come, also where another store keeps the region from paying.
@@ -56,15 +54,13 @@ def test_a_leader_that_can_read_but_not_write_is_not_ready(call: int, error: Exc
     assert region.readiness()["ready"] is True
 
 
-def test_a_leader_whose_ledger_has_seen_a_newer_epoch_says_so() -> None:
-    region = Region(HERE)
+def test_a_leader_whose_ledger_has_seen_a_newer_epoch_says_so(region: Region) -> None:
     region.postgres.epoch = 7
     found = region.readiness()
     assert (found["ready"], found["why"], found["epoch"], found["ledger_epoch"]) == (False, "not the writer", 1, 7)
 
 
-def test_a_canary_of_an_older_epoch_does_not_replace_a_newer_one() -> None:
-    region = Region(HERE)
+def test_a_canary_of_an_older_epoch_does_not_replace_a_newer_one(region: Region) -> None:
     region.readiness()
     region.dynamodb.items[f"!canary:{HERE}"]["epoch"] = {"N": "2"}
     assert region.readiness()["ready"] is False
@@ -72,8 +68,7 @@ def test_a_canary_of_an_older_epoch_does_not_replace_a_newer_one() -> None:
 
 
 @pytest.mark.parametrize("change", [{}, {"epoch": {"S": "one"}}])
-def test_a_malformed_canary_is_replaced(change: dict[str, Any]) -> None:
-    region = Region(HERE)
+def test_a_malformed_canary_is_replaced(region: Region, change: dict[str, Any]) -> None:
     region.readiness()
     item = region.dynamodb.items[f"!canary:{HERE}"]
     region.dynamodb.items[f"!canary:{HERE}"] = {"payment_id": item["payment_id"], **change}
@@ -81,15 +76,13 @@ def test_a_malformed_canary_is_replaced(change: dict[str, Any]) -> None:
     assert region.dynamodb.items[f"!canary:{HERE}"].keys() == item.keys()
 
 
-def test_two_canaries_at_once_are_both_written() -> None:
-    region = Region(HERE)
+def test_two_canaries_at_once_are_both_written(region: Region) -> None:
     region.network.meanwhile = {5: region.readiness}
     assert region.readiness()["ready"] is True
     assert region.postgres.marks == {HERE: 2}
 
 
-def test_that_the_leaders_reader_endpoint_fails_does_not_make_it_unready() -> None:
-    region = Region(HERE)
+def test_that_the_leaders_reader_endpoint_fails_does_not_make_it_unready(region: Region) -> None:
     region.network.faults = [None, Fault(database_error("28000"))]
     found = region.readiness()
     assert (found["ready"], found["why"], found["mark"], found["marks"], found["ledger_epoch"]) == (
@@ -121,8 +114,7 @@ def test_a_standby_that_could_not_take_over_says_why(call: int, error: Exception
 
 @pytest.mark.parametrize(("only_reads", "mark"), [(False, 1), (True, None)])
 def test_without_a_record_nobody_is_ready_and_the_writers_region_still_sets_its_mark(
-        only_reads: bool, mark: int | None) -> None:
-    region = Region(HERE)
+        region: Region, only_reads: bool, mark: int | None) -> None:
     del region.dynamodb.items[RECORD_KEY]
     region.postgres.marks, region.postgres.epoch, region.postgres.read_only = {THERE: 3}, 4, only_reads
     found = region.readiness()
@@ -130,8 +122,7 @@ def test_without_a_record_nobody_is_ready_and_the_writers_region_still_sets_its_
         False, "table:LeadershipMissing", None, {THERE: 3}, mark, 4)
 
 
-def test_if_nothing_answers_nothing_is_known() -> None:
-    region = Region(HERE)
+def test_if_nothing_answers_nothing_is_known(region: Region) -> None:
     region.network.failing = dict.fromkeys(("GetItem", "ConnectReader", "Mark", "PutObject"), DENIED)
     assert region.readiness() == {"region": HERE, "leader": None, "epoch": None, "ready": False, "mark": None,
                                   "why": "table:AccessDenied", "marks": {}, "ledger_epoch": None}

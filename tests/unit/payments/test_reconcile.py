@@ -83,8 +83,8 @@ def taken_over(region: Region) -> Region:
     [lose_item], [lose_posting], [lose_receipt], [lose_item, lose_posting], [lose_item, lose_receipt],
     [lose_posting, lose_receipt],
 ])
-def test_after_the_repair_every_store_has_what_any_store_had(losses: list[Callable[[Region], None]]) -> None:
-    region = Region()
+def test_after_the_repair_every_store_has_what_any_store_had(
+        region: Region, losses: list[Callable[[Region], None]]) -> None:
     first = region.pay(PAYMENT)
     before: Any = everything(region)
     for lose in losses:
@@ -108,8 +108,7 @@ def test_after_the_repair_every_store_has_what_any_store_had(losses: list[Callab
 
 
 @pytest.mark.parametrize("lost", ["postings", "receipts"])
-def test_a_start_ends_in_time_where_all_is_lost_and_calls_take_long(lost: str) -> None:
-    region = Region()
+def test_a_start_ends_in_time_where_all_is_lost_and_calls_take_long(region: Region, lost: str) -> None:
     for number in range(300):
         region.pay({**PAYMENT, "payment_id": f"pay-{number}"})
     if lost == "postings":
@@ -131,8 +130,7 @@ def test_a_start_ends_in_time_where_all_is_lost_and_calls_take_long(lost: str) -
 
 
 @pytest.mark.parametrize("lost", [lose_posting, lambda _: None])
-def test_a_status_of_another_release_is_left_alone_and_named(lost: Callable[[Region], None]) -> None:
-    region = Region()
+def test_a_status_of_another_release_is_left_alone_and_named(region: Region, lost: Callable[[Region], None]) -> None:
     region.pay(PAYMENT)
     region.dynamodb.items["pay-1"]["status"] = {"S": "CANCELLED"}
     lost(region)
@@ -158,8 +156,7 @@ def test_a_receipt_whose_key_begins_as_that_of_a_payment_is_another_payments() -
     assert (line["wrong"], line["others"]) == ({"ledger": "lost", "receipts": "lost"}, [])
 
 
-def test_if_the_stores_agree_receipts_are_listed_but_not_read() -> None:
-    region = Region()
+def test_if_the_stores_agree_receipts_are_listed_but_not_read(region: Region) -> None:
     region.pay(PAYMENT)
     run(region)
     answer = run(region)
@@ -194,8 +191,8 @@ def test_a_payment_that_is_made_during_the_comparison_is_not_lost() -> None:
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_what_is_pending_in_the_present_epoch_is_completed_only_if_another_store_has_it(number: int) -> None:
-    region = Region()
+def test_what_is_pending_in_the_present_epoch_is_completed_only_if_another_store_has_it(
+        region: Region, number: int) -> None:
     region.network.faults = [*[None] * number, Fault(Crash())]
     with pytest.raises(Crash):
         region.pay(PAYMENT)
@@ -205,8 +202,7 @@ def test_what_is_pending_in_the_present_epoch_is_completed_only_if_another_store
     assert region.status() == ("PENDING" if number == 1 else "SETTLED")
 
 
-def test_what_is_pending_and_malformed_is_restored_from_the_ledger() -> None:
-    region = Region()
+def test_what_is_pending_and_malformed_is_restored_from_the_ledger(region: Region) -> None:
     region.pay(PAYMENT)
     item = region.dynamodb.items["pay-1"]
     item["status"] = {"S": "PENDING"}
@@ -216,8 +212,7 @@ def test_what_is_pending_and_malformed_is_restored_from_the_ledger() -> None:
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_what_is_pending_in_an_older_epoch_is_adopted(number: int) -> None:
-    region = Region()
+def test_what_is_pending_in_an_older_epoch_is_adopted(region: Region, number: int) -> None:
     region.network.faults = [*[None] * number, Fault(Crash())]
     with pytest.raises(Crash):
         region.pay(PAYMENT)
@@ -243,8 +238,7 @@ def test_a_settle_that_was_held_back_past_the_repair_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("status", ["PENDING", "SETTLED"])
-def test_the_ledgers_payment_replaces_another_request_in_the_table(status: str) -> None:
-    region = Region()
+def test_the_ledgers_payment_replaces_another_request_in_the_table(region: Region, status: str) -> None:
     first = region.pay(PAYMENT)
     region.dynamodb.items["pay-1"] = {**item_of(record(OTHER["amount"])), "status": {"S": status}}
     there = taken_over(region)
@@ -258,8 +252,7 @@ def test_the_ledgers_payment_replaces_another_request_in_the_table(status: str) 
     {"amount": {"N": "1"}}, {"payee": {"S": "thief"}}, {"created_at": {"S": "2020-01-01T00:00:00.000+00:00"}},
     {"amount": {"S": "x"}}, {"status": {"M": {}}}, {"epoch": {"N": "999999"}, "amount": {"N": "1"}},
     {"fingerprint": {"S": ""}}])
-def test_what_a_stolen_role_changes_in_the_table_is_restored_from_the_ledger(change: Item) -> None:
-    region = Region()
+def test_what_a_stolen_role_changes_in_the_table_is_restored_from_the_ledger(region: Region, change: Item) -> None:
     region.pay(PAYMENT)
     before = region.look()
     region.dynamodb.items["pay-1"] |= change
@@ -268,8 +261,7 @@ def test_what_a_stolen_role_changes_in_the_table_is_restored_from_the_ledger(cha
     assert counts(run(region)) == {}
 
 
-def test_a_malformed_item_is_set_aside_by_name_and_stops_nothing() -> None:
-    region = Region()
+def test_a_malformed_item_is_set_aside_by_name_and_stops_nothing(region: Region) -> None:
     three(region)
     region.dynamodb.items["pay-9"] = {"payment_id": {"S": "pay-9"}, "amount": {"N": "x"}}
     region.s3.write((RECEIPTS, "receipts/pay-8.json"), b"{}")
@@ -281,8 +273,7 @@ def test_a_malformed_item_is_set_aside_by_name_and_stops_nothing() -> None:
 
 
 @pytest.mark.parametrize("code", ["22007", "23514", "TS002"])
-def test_what_the_ledger_refuses_is_named_and_stops_nothing(code: str) -> None:
-    region = Region()
+def test_what_the_ledger_refuses_is_named_and_stops_nothing(region: Region, code: str) -> None:
     three(region)
     run(region)
     region.postgres.postings.clear()
@@ -291,8 +282,7 @@ def test_what_the_ledger_refuses_is_named_and_stops_nothing(code: str) -> None:
     assert [line["outcome"] for line in lines(region)] == ["refused"] * 3
 
 
-def test_versions_that_differ_are_a_conflict_and_equal_ones_are_not() -> None:
-    region = Region()
+def test_versions_that_differ_are_a_conflict_and_equal_ones_are_not(region: Region) -> None:
     region.pay(PAYMENT)
     body = region.receipt_versions()[0]
     region.s3.objects[PLACE] = [body, body]
@@ -310,8 +300,7 @@ def test_versions_that_differ_are_a_conflict_and_equal_ones_are_not() -> None:
     assert region.receipt_versions() == [body, rival, body]
 
 
-def test_a_receipt_that_arrives_late_does_not_change_what_has_been_answered() -> None:
-    region = Region()
+def test_a_receipt_that_arrives_late_does_not_change_what_has_been_answered(region: Region) -> None:
     first = region.pay(PAYMENT)
     [body] = region.receipt_versions()
     assert body
@@ -325,8 +314,7 @@ def test_a_receipt_that_arrives_late_does_not_change_what_has_been_answered() ->
     assert region.receipt_versions()[-1] == body
 
 
-def test_a_receipt_that_arrives_after_a_pass_is_found_by_the_next_one() -> None:
-    region = Region()
+def test_a_receipt_that_arrives_after_a_pass_is_found_by_the_next_one(region: Region) -> None:
     first = region.pay(PAYMENT)
     receipts = region.receipt_versions()
     for lose in (lose_item, lose_posting, lose_receipt):
@@ -353,8 +341,8 @@ def test_a_deleted_receipt_is_lost_and_an_unreadable_one_is_set_aside() -> None:
 
 
 @pytest.mark.parametrize("error", [client_error("InternalError", 500), TimeoutError()])
-def test_a_store_that_fails_for_a_moment_ends_the_start_and_the_next_one_goes_on(error: Exception) -> None:
-    region = Region()
+def test_a_store_that_fails_for_a_moment_ends_the_start_and_the_next_one_goes_on(
+        region: Region, error: Exception) -> None:
     region.pay(PAYMENT)
     region.s3.objects[PLACE] *= 2
     run(region)
@@ -365,8 +353,7 @@ def test_a_store_that_fails_for_a_moment_ends_the_start_and_the_next_one_goes_on
     assert counts(run(region, begin=False)) == {"duplicated": 1}
 
 
-def test_a_ledger_that_fails_for_a_moment_refuses_nothing() -> None:
-    region = Region()
+def test_a_ledger_that_fails_for_a_moment_refuses_nothing(region: Region) -> None:
     region.pay(PAYMENT)
     run(region)
     lose_posting(region)
@@ -425,8 +412,7 @@ def test_a_pass_that_ended_early_goes_on_from_its_cursor(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("number", range(40))
-def test_a_repair_that_crashed_anywhere_can_be_repeated(number: int) -> None:
-    region = Region()
+def test_a_repair_that_crashed_anywhere_can_be_repeated(region: Region, number: int) -> None:
     three(region)
     del region.dynamodb.items["pay-1"], region.postgres.postings["pay-2"]
     region.network.faults = [*[None] * number, Fault(Crash(), done=True)]
@@ -449,8 +435,7 @@ def test_after_a_pass_the_next_one_rests_in_proportion_unless_it_is_told_to_begi
     assert passes == [0, 0, 1, 2, 2]
 
 
-def test_of_two_repairs_at_once_one_stops() -> None:
-    region = Region()
+def test_of_two_repairs_at_once_one_stops(region: Region) -> None:
     three(region)
     region.network.meanwhile = {3: lambda: region.reconciliation().run(10)}
     answer = run(region)
@@ -463,8 +448,7 @@ def test_of_two_repairs_at_once_one_stops() -> None:
     ('{"epoch": 1, "phase": "ledger", "number": 4, "counts": {"read": {"all": 5}}}', 2),
     ('{"epoch": 1, "phase": "recent", "cursor": "x", "number": 4}', 5)])
 def test_a_cursor_that_cannot_be_read_begins_anew_and_unknown_fields_are_ignored(
-        text: str, number: int, revision: dict[str, Any]) -> None:
-    region = Region()
+        region: Region, text: str, number: int, revision: dict[str, Any]) -> None:
     region.pay(PAYMENT)
     region.dynamodb.items[f"{REPAIR_PREFIX}us-east-1"] = {
         "payment_id": {"S": f"{REPAIR_PREFIX}us-east-1"}, "document": {"S": text}, **revision}
@@ -487,8 +471,7 @@ def test_a_leader_that_is_replaced_during_its_repair_stops() -> None:
     assert (answer["done"], answer["error"], answer["writer"]) == (False, "not the writer", "eu-west-1")
 
 
-def test_other_items_and_objects_are_not_taken_for_payments() -> None:
-    region = Region()
+def test_other_items_and_objects_are_not_taken_for_payments(region: Region) -> None:
     first = region.pay(PAYMENT)
     for key in (RECORD_KEY, DRILL_KEY, f"{OBSERVATION_PREFIX}us-east-1", f"{CANARY_PREFIX}us-east-1"):
         region.dynamodb.items[key] = {**region.dynamodb.items["pay-1"], "payment_id": {"S": key}, **(
@@ -512,16 +495,14 @@ def test_a_run_leaves_no_session_open() -> None:
         assert not any(session.is_open for session in region.postgres.sessions)
 
 
-def test_without_leadership_that_can_be_read_nothing_is_done() -> None:
-    region = Region()
+def test_without_leadership_that_can_be_read_nothing_is_done(region: Region) -> None:
     del region.dynamodb.items[RECORD_KEY]
     assert run(region)["error"] == "table:LeadershipMissing"
     with pytest.raises(StoreUnavailable):
         region.lease.read(region.deadline())
 
 
-def test_the_function_works_within_lambdas_time_and_may_be_told_to_begin() -> None:
-    region = Region()
+def test_the_function_works_within_lambdas_time_and_may_be_told_to_begin(region: Region) -> None:
     three(region)
     function = region.reconciliation().answer
     assert function({}, FakeContext(10_000))["done"] is False

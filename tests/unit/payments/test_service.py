@@ -17,22 +17,19 @@ from tests.unit.payments.fakes import OTHER, PAYMENT, RECEIPTS, Crash, Fault, Re
 from tests.unit.payments.strategies import faults, payments
 
 
-def test_a_payment_takes_two_calls_to_the_table_one_statement_and_one_receipt() -> None:
-    region = Region()
+def test_a_payment_takes_two_calls_to_the_table_one_statement_and_one_receipt(region: Region) -> None:
     region.pay(PAYMENT)
     assert region.network.calls == ["PutItem", "Post", "PutObject", "UpdateItem"]
 
 
-def test_a_repeat_takes_one_call() -> None:
-    region = Region()
+def test_a_repeat_takes_one_call(region: Region) -> None:
     first = region.pay(PAYMENT)
     region.network.calls.clear()
     assert region.pay(PAYMENT) == first
     assert region.network.calls == ["PutItem"]
 
 
-def test_a_record_keeps_the_time_of_its_first_registration() -> None:
-    region = Region()
+def test_a_record_keeps_the_time_of_its_first_registration(region: Region) -> None:
     region.clock.now = 3.6789
     first = region.service.accept(Payment(**PAYMENT), region.deadline())
     assert first.created_at == "2026-01-01T00:00:03.678+00:00"
@@ -52,16 +49,14 @@ def test_the_same_request_gets_the_same_answer_whichever_region_leads(payment: d
     assert here.look(payment["payment_id"]) == there.look(payment["payment_id"]) == (200, first[1])
 
 
-def test_another_request_for_the_same_id_is_a_conflict() -> None:
-    region = Region()
+def test_another_request_for_the_same_id_is_a_conflict(region: Region) -> None:
     region.pay(PAYMENT)
     status, body = region.pay(OTHER)
     assert (status, set(body)) == (409, {"error"})
     assert region.look()[1]["amount"] == PAYMENT["amount"]
 
 
-def test_another_request_does_not_complete_a_pending_payment() -> None:
-    region = Region()
+def test_another_request_does_not_complete_a_pending_payment(region: Region) -> None:
     region.network.faults = [None, Fault(client_error("AccessDenied", 403))]
     assert [region.pay(PAYMENT)[0], region.pay(OTHER)[0]] == [503, 409]
     assert (region.status(), region.posted(), region.receipt_versions()) == ("PENDING", None, [])
@@ -98,8 +93,7 @@ def test_after_any_crash_a_retry_leaves_one_settled_payment_with_one_receipt(
 
 @pytest.mark.parametrize("done", [False, True])
 @pytest.mark.parametrize("number", range(4))
-def test_a_crash_at_any_write_leaves_a_payment_that_is_visibly_pending(number: int, done: bool) -> None:
-    region = Region()
+def test_a_crash_at_any_write_leaves_a_payment_that_is_visibly_pending(region: Region, number: int, done: bool) -> None:
     region.network.faults = [*[None] * number, Fault(Crash(), done)]
     with pytest.raises(Crash):
         region.pay(PAYMENT)
@@ -111,16 +105,13 @@ def test_a_crash_at_any_write_leaves_a_payment_that_is_visibly_pending(number: i
     assert region.pay(PAYMENT)[1]["status"] == "settled"
 
 
-def test_an_invalid_id_is_not_looked_up() -> None:
-    region = Region()
+def test_an_invalid_id_is_not_looked_up(region: Region) -> None:
     assert region.look("no payment")[0] == region.look("x" * 65)[0] == region.look("pay-1\n")[0] == 404
     assert not region.network.calls
     assert region.look("pay-2")[0] == 404
 
 
-def test_a_payment_whose_item_is_overwritten_meanwhile_is_completed_by_its_repeat() -> None:
-    region = Region()
-
+def test_a_payment_whose_item_is_overwritten_meanwhile_is_completed_by_its_repeat(region: Region) -> None:
     class Overtaken(S3Receipts):
         """Meanwhile the other region's write of the same id is replicated: the last write wins."""
 
@@ -146,8 +137,7 @@ def test_a_region_that_does_not_lead_writes_nothing() -> None:
     assert there.log()[0]["error"] == "NotTheWriter"
 
 
-def test_leadership_is_read_once_per_lease() -> None:
-    region = Region()
+def test_leadership_is_read_once_per_lease(region: Region) -> None:
     region.clock.now += LEASE
     for number in range(3):
         region.pay({**PAYMENT, "payment_id": f"pay-{number}"})
@@ -191,8 +181,7 @@ def test_a_stale_writer_cannot_settle_what_a_newer_one_has_posted(number: int) -
     assert there.pay(PAYMENT)[0] == 201
 
 
-def test_a_ledger_that_has_seen_a_newer_epoch_ends_the_lease() -> None:
-    region = Region()
+def test_a_ledger_that_has_seen_a_newer_epoch_ends_the_lease(region: Region) -> None:
     region.postgres.epoch = 2
     assert region.pay(PAYMENT) == (503, {"error": "not the writer", "writer": None})
     assert region.network.calls == ["PutItem", "Post"]
@@ -214,8 +203,7 @@ def test_leadership_that_was_lost_and_regained_has_another_epoch() -> None:
     assert (here.pay(PAYMENT)[0], here.dynamodb.items["pay-1"]["epoch"]) == (201, {"N": "3"})
 
 
-def test_a_payment_that_differs_from_that_in_the_ledger_is_a_conflict() -> None:
-    region = Region()
+def test_a_payment_that_differs_from_that_in_the_ledger_is_a_conflict(region: Region) -> None:
     region.pay(PAYMENT)
     del region.dynamodb.items["pay-1"]
     assert region.pay(OTHER)[0] == 409
@@ -312,8 +300,7 @@ def test_a_conflict_is_told_only_while_the_lease_holds() -> None:
     assert here.network.calls[-1] == "GetItem"
 
 
-def test_a_leader_does_not_touch_what_is_pending_under_a_newer_epoch() -> None:
-    region = Region()
+def test_a_leader_does_not_touch_what_is_pending_under_a_newer_epoch(region: Region) -> None:
     region.network.faults = [None, Fault(client_error("AccessDenied"))]
     assert region.pay(PAYMENT)[0] == 503
     region.dynamodb.items["pay-1"]["epoch"] = {"N": "2"}
@@ -322,8 +309,7 @@ def test_a_leader_does_not_touch_what_is_pending_under_a_newer_epoch() -> None:
     assert region.network.calls == ["PutItem"]
 
 
-def test_an_item_taken_up_by_a_newer_epoch_meanwhile_is_not_settled() -> None:
-    region = Region()
+def test_an_item_taken_up_by_a_newer_epoch_meanwhile_is_not_settled(region: Region) -> None:
     region.network.meanwhile = {3: lambda: region.dynamodb.items["pay-1"].update(epoch={"N": "2"})}
     assert region.pay(PAYMENT) == (503, {"error": "not the writer", "writer": None})
     assert region.status() == "PENDING"
@@ -337,8 +323,7 @@ def test_what_is_no_receipt_is_left_to_the_repair() -> None:
     assert region.receipt_versions() == [b"{}"]
 
 
-def test_attributes_that_another_release_added_stay() -> None:
-    region = Region()
+def test_attributes_that_another_release_added_stay(region: Region) -> None:
     region.network.meanwhile = {1: lambda: region.dynamodb.items["pay-1"].update(note={"S": "new"})}
     assert region.pay(PAYMENT)[0] == 201
     assert region.dynamodb.items["pay-1"]["note"] == {"S": "new"}

@@ -43,8 +43,7 @@ def test_a_canary_replaces_one_of_an_older_or_the_same_epoch() -> None:
 
 @pytest.mark.parametrize("change", [
     {"fingerprint": {"S": "f" * 64}}, {"epoch": {"N": "2"}}, {"status": {"S": "SETTLED"}}, {"epoch": {"S": "1"}}])
-def test_only_the_item_that_was_found_is_updated(change: dict[str, Any]) -> None:
-    region = Region()
+def test_only_the_item_that_was_found_is_updated(region: Region, change: dict[str, Any]) -> None:
     found = region.table.register(record(1), deadline())
     region.dynamodb.items["pay-1"] = there = {**found, **change}
     assert region.table.update(found, settled(2, 3), deadline()) == there == region.dynamodb.items["pay-1"]
@@ -52,8 +51,7 @@ def test_only_the_item_that_was_found_is_updated(change: dict[str, Any]) -> None
     assert region.table.find("pay-1", deadline()) == settled(2, 3)
 
 
-def test_of_an_item_only_what_differs_is_written_and_nothing_for_a_newer_epoch_alone() -> None:
-    region = Region()
+def test_of_an_item_only_what_differs_is_written_and_nothing_for_a_newer_epoch_alone(region: Region) -> None:
     found = region.table.register(settled(), deadline())
     region.network.calls.clear()
     assert region.table.update(found, settled(epoch=2), deadline()) == found
@@ -63,8 +61,7 @@ def test_of_an_item_only_what_differs_is_written_and_nothing_for_a_newer_epoch_a
     assert region.dynamodb.items["pay-1"] == found
 
 
-def test_an_item_that_is_gone_is_not_updated() -> None:
-    region = Region()
+def test_an_item_that_is_gone_is_not_updated(region: Region) -> None:
     with pytest.raises(StoreUnavailable) as caught:
         region.table.update(item_of(record()), settled(), deadline())
     assert (caught.value.store, caught.value.code, [*region.dynamodb.items]) == ("table", "ItemMissing", [RECORD_KEY])
@@ -78,8 +75,7 @@ def test_a_malformed_item_is_named_as_such(broken: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("page", [1, 2, 1000])
-def test_everything_is_read_page_by_page(page: int) -> None:
-    region = Region()
+def test_everything_is_read_page_by_page(region: Region, page: int) -> None:
     region.dynamodb.page = region.dynamodb.batch = region.s3.page = page
     assert not [key for _, items in region.table.pages("", deadline) for key in items]
     assert not [*region.receipts.versions(deadline)]
@@ -101,15 +97,13 @@ def test_everything_is_read_page_by_page(page: int) -> None:
         region.table.find("pay-2", deadline()) or record(), epoch=0)
 
 
-def test_objects_that_are_no_receipts_are_skipped() -> None:
-    region = Region()
+def test_objects_that_are_no_receipts_are_skipped(region: Region) -> None:
     for key in ("receipts/!x.json", "receipts/pay-1", "receipts/pay-1.json.json", "canary/pay-1.json"):
         region.s3.write((RECEIPTS, key), b"x")
     assert not [*region.receipts.versions(deadline)]
 
 
-def test_a_receipt_is_written_once_and_read_if_it_is_there() -> None:
-    region = Region()
+def test_a_receipt_is_written_once_and_read_if_it_is_there(region: Region) -> None:
     assert (region.receipts.find("pay-1", deadline()), region.receipts.size("pay-1", deadline())) == (None, None)
     assert region.receipts.put(record(1), deadline()) == record(1)
     assert region.receipts.put(record(2), deadline()) == settled(1, 0) == region.receipts.find("pay-1", deadline())
@@ -146,8 +140,7 @@ def test_a_receipt_is_sent_at_once_and_does_not_wait_to_be_asked_for(endpoint: s
 
 
 @pytest.mark.parametrize("body", [b"{}", record(1).receipt().replace(b"pay-1", b"pay-2"), b"x" * 10**6])
-def test_what_is_no_receipt_of_the_payment_is_none(body: bytes) -> None:
-    region = Region()
+def test_what_is_no_receipt_of_the_payment_is_none(region: Region, body: bytes) -> None:
     region.s3.write((RECEIPTS, "receipts/pay-1.json"), body)
     assert region.receipts.put(record(), deadline()) is None
 
@@ -173,8 +166,7 @@ TRANSIENT = [
 
 
 @pytest.mark.parametrize("error", TRANSIENT, ids=repr)
-def test_a_transient_error_is_tried_again(error: Exception) -> None:
-    region = Region()
+def test_a_transient_error_is_tried_again(region: Region, error: Exception) -> None:
     region.network.faults = [Fault(error), Fault(error, done=True)]
     region.receipts.put(record(), deadline())
     assert region.network.calls == [*["PutObject"] * 3, "GetObject"]
@@ -182,8 +174,7 @@ def test_a_transient_error_is_tried_again(error: Exception) -> None:
 
 
 @pytest.mark.parametrize("error", TRANSIENT, ids=repr)
-def test_a_transient_error_that_persists_makes_the_store_unavailable(error: Exception) -> None:
-    region = Region()
+def test_a_transient_error_that_persists_makes_the_store_unavailable(region: Region, error: Exception) -> None:
     region.network.faults = [Fault(error)] * 3
     with pytest.raises(StoreUnavailable) as caught:
         region.receipts.put_canary(record(), "us-east-1", deadline())
@@ -199,8 +190,7 @@ def test_a_transient_error_that_persists_makes_the_store_unavailable(error: Exce
     (exceptions.NoCredentialsError(), "NoCredentialsError"),
     (exceptions.ParamValidationError(report="wrong"), "ParamValidationError"),
 ])
-def test_any_other_error_is_not_tried_again(error: Exception, code: str) -> None:
-    region = Region()
+def test_any_other_error_is_not_tried_again(region: Region, error: Exception, code: str) -> None:
     region.network.faults = [Fault(error)]
     with pytest.raises(StoreUnavailable) as caught:
         region.table.find("pay-1", deadline())
@@ -208,8 +198,7 @@ def test_any_other_error_is_not_tried_again(error: Exception, code: str) -> None
     assert region.network.calls == ["GetItem"]
 
 
-def test_a_bug_in_the_function_is_not_reported_as_an_unavailable_store() -> None:
-    region = Region()
+def test_a_bug_in_the_function_is_not_reported_as_an_unavailable_store(region: Region) -> None:
     region.network.faults = [Fault(ZeroDivisionError())]
     with pytest.raises(ZeroDivisionError):
         region.table.find("pay-1", deadline())

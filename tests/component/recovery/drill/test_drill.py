@@ -25,6 +25,12 @@ from tests.unit.recovery.drill.drill_world import DrillWorld
 from tests.unit.recovery.report.reader import Reader
 
 
+@pytest.fixture
+def world() -> DrillWorld:
+    """A manual stack in order, whose clients pay."""
+    return DrillWorld()
+
+
 def pausing(world: DrillWorld) -> dict[str, DrillTargets]:
     """The targets of a stack in which copies may be paused."""
     return {site.region: replace(DrillTargets.of(world.outputs, site), pauses_template_id=f"EXT-{site.region}")
@@ -65,8 +71,7 @@ def test_a_failover_drill_moves_back_leaves_everything_as_it_was_and_reports_bot
 
 
 @pytest.mark.parametrize(("states", "why"), [(["failed"], "failed"), (["pending"], "pending")])
-def test_where_the_copies_cannot_be_paused_nothing_is_broken(states: list[str], why: str) -> None:
-    world = DrillWorld()
+def test_where_the_copies_cannot_be_paused_nothing_is_broken(world: DrillWorld, states: list[str], why: str) -> None:
     world.begun = states
     report = world.run_task(world.drill(targets=pausing(world), seconds=30.0).run)
     assert report.why == f"the pause of the copies (AWS FIS) has not begun: {why}: AWS gives no reason"
@@ -75,16 +80,14 @@ def test_where_the_copies_cannot_be_paused_nothing_is_broken(states: list[str], 
     assert world.pauses == {EAST: ["failed"] if why == "failed" else ["stopping"]}
 
 
-def test_a_pause_that_is_refused_breaks_nothing() -> None:
-    world = DrillWorld()
+def test_a_pause_that_is_refused_breaks_nothing(world: DrillWorld) -> None:
     world.network.denied.add((EAST, "StartExperiment", ""))
     report = world.run_task(world.drill(targets=pausing(world)).run)
     assert report.why == "the pause of the copies (AWS FIS): AccessDenied: AccessDenied"
     assert (world.reserved[EAST], world.recorded()["broken"]) == (300, None)
 
 
-def test_a_switchover_drill_may_move_back_and_reports_both_ways() -> None:
-    world = DrillWorld()
+def test_a_switchover_drill_may_move_back_and_reports_both_ways(world: DrillWorld) -> None:
     report = world.run_task(world.drill(Action.SWITCHOVER, back=True).run)
     assert report.ok, report
     assert world.ended() == [f"switchover to {WEST}: done", f"failback to {EAST}: done"]
@@ -128,8 +131,7 @@ def test_the_key_is_read_first_and_route_53_is_not_called_from_the_outage_to_its
     assert mine[end + 1] == "UpdateHealthCheck"
 
 
-def test_a_failover_away_from_the_dr_region_is_drilled_as_well() -> None:
-    world = DrillWorld()
+def test_a_failover_away_from_the_dr_region_is_drilled_as_well(world: DrillWorld) -> None:
     assert world.run_task(world.drill(Action.SWITCHOVER).run).ok
     world.wait(60.0)
     report = world.run_task(world.drill(to=EAST).run)
@@ -166,8 +168,7 @@ def test_a_run_of_the_controller_that_does_not_end_is_reported() -> None:
 
 # --- Whatever goes wrong
 
-def test_what_forbids_the_failover_is_reported_and_everything_is_restored() -> None:
-    world = DrillWorld()
+def test_what_forbids_the_failover_is_reported_and_everything_is_restored(world: DrillWorld) -> None:
     world.aurora.stalled = True
     world.wait(50.0)
     report = world.run_task(world.drill(seconds=30.0).run)
@@ -178,9 +179,7 @@ def test_what_forbids_the_failover_is_reported_and_everything_is_restored() -> N
     assert world.is_restored()
 
 
-def test_after_a_failover_that_times_out_the_drill_does_not_move_back() -> None:
-    world = DrillWorld()
-
+def test_after_a_failover_that_times_out_the_drill_does_not_move_back(world: DrillWorld) -> None:
     def drive(cloud: Cloud, _why: str, _facts: Facts | None) -> Run:
         raise StepTimedOut(cloud.plan.steps[2].key, 480.0, "it is not finished")
 
@@ -191,9 +190,7 @@ def test_after_a_failover_that_times_out_the_drill_does_not_move_back() -> None:
 
 
 @pytest.mark.parametrize("when", [f"{EAST} is broken", f"{WEST} has taken over"])
-def test_an_interrupt_restores_everything_and_ends_the_drill(when: str) -> None:
-    world = DrillWorld()
-
+def test_an_interrupt_restores_everything_and_ends_the_drill(world: DrillWorld, when: str) -> None:
     def say(what: str) -> None:
         if what == when:
             raise KeyboardInterrupt
@@ -206,8 +203,8 @@ def test_an_interrupt_restores_everything_and_ends_the_drill(when: str) -> None:
 
 @pytest.mark.parametrize("operation", ["UpdateHealthCheck", "PutFunctionConcurrency"])
 @pytest.mark.parametrize("number", [1, 2])
-def test_after_a_kill_restore_restores_everything_and_a_second_one_changes_nothing(operation: str, number: int) -> None:
-    world = DrillWorld()
+def test_after_a_kill_restore_restores_everything_and_a_second_one_changes_nothing(
+        world: DrillWorld, operation: str, number: int) -> None:
     process, noted, seen = world.process(name="victim"), world.network._leave, [0]
 
     def leave(call: object) -> object:
@@ -230,9 +227,7 @@ def test_after_a_kill_restore_restores_everything_and_a_second_one_changes_nothi
     assert world.run_task(lambda: restore(world.recovery(), world.stack)) is None
 
 
-def test_what_cannot_be_restored_is_reported_and_left_to_restore() -> None:
-    world = DrillWorld()
-
+def test_what_cannot_be_restored_is_reported_and_left_to_restore(world: DrillWorld) -> None:
     def say(what: str) -> None:
         if what == f"{WEST} has taken over":
             world.network.denied.add((EAST, "UpdateHealthCheck", ""))
@@ -243,8 +238,7 @@ def test_what_cannot_be_restored_is_reported_and_left_to_restore() -> None:
     assert f"a drill has left {EAST} broken: `{RESTORE}`" in world.refusals(yes=True)
 
 
-def test_nothing_is_broken_while_clients_cannot_pay() -> None:
-    world = DrillWorld()
+def test_nothing_is_broken_while_clients_cannot_pay(world: DrillWorld) -> None:
     world.network.refusing[EAST, "s3"] = FailureMode.ERROR
     report = world.run_task(world.drill().run)
     assert report.why == "payments fail before the drill does anything: 503 receipts unavailable"
@@ -253,8 +247,7 @@ def test_nothing_is_broken_while_clients_cannot_pay() -> None:
                     "accepted; the latest: 503 receipts unavailable", world.said[0])
 
 
-def test_where_the_name_cannot_be_resolved_clients_turn_from_one_region_to_the_other() -> None:
-    world = DrillWorld()
+def test_where_the_name_cannot_be_resolved_clients_turn_from_one_region_to_the_other(world: DrillWorld) -> None:
     report = world.run_task(world.drill(Action.SWITCHOVER, back=True, named=False).run)
     assert report.ok, report
     assert (report.dns, {request.region for request in report.requests}) == (False, {EAST, WEST})
@@ -276,8 +269,8 @@ def test_clients_whose_time_is_over_pay_no_more() -> None:
     assert report.why == "payments were never accepted again, and the recovery time objective is 900 s"
 
 
-def test_a_report_that_cannot_be_stored_is_printed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = DrillWorld()
+def test_a_report_that_cannot_be_stored_is_printed_all_the_same(
+        world: DrillWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     drill = world.drill(Action.SWITCHOVER)
     update = DrillRecord.update
 
@@ -291,9 +284,7 @@ def test_a_report_that_cannot_be_stored_is_printed_all_the_same(monkeypatch: pyt
     assert world.said[-1] == "the report could not be stored: table: AccessDenied"
 
 
-def test_a_move_that_no_client_noticed_has_no_recovery() -> None:
-    world = DrillWorld()
-
+def test_a_move_that_no_client_noticed_has_no_recovery(world: DrillWorld) -> None:
     def drive(cloud: Cloud, why: str, _facts: Facts | None) -> Run:
         now = cloud.clock.time()
         return Run(id="1", action="switchover", target=WEST, driver="x", began=now, ended=now, why=why)
@@ -306,8 +297,7 @@ def test_a_move_that_no_client_noticed_has_no_recovery() -> None:
 
 # --- What keeps it from beginning
 
-def test_of_two_drills_at_once_one_is_refused() -> None:
-    world = DrillWorld()
+def test_of_two_drills_at_once_one_is_refused(world: DrillWorld) -> None:
     cloud = world.cloud()
     read = cloud.table.read
 
@@ -323,8 +313,7 @@ def test_of_two_drills_at_once_one_is_refused() -> None:
     assert world.reserved[EAST] == 300
 
 
-def test_without_the_key_nothing_is_begun() -> None:
-    world = DrillWorld()
+def test_without_the_key_nothing_is_begun(world: DrillWorld) -> None:
     world.network.denied.add((WEST, "GetApiKey", ""))
     with pytest.raises(AwsFailure, match="API key: AccessDenied"):
         world.run_task(world.drill().run)
@@ -347,30 +336,27 @@ REFUSED: Mapping[str, tuple[Callable[[DrillWorld], object], str]] = {
 
 
 @pytest.mark.parametrize(("change", "reason"), REFUSED.values(), ids=REFUSED)
-def test_it_refuses_where_the_stack_is_not_in_order(change: Callable[[DrillWorld], object], reason: str) -> None:
-    world = DrillWorld()
+def test_it_refuses_where_the_stack_is_not_in_order(
+        world: DrillWorld, change: Callable[[DrillWorld], object], reason: str) -> None:
     change(world)
     found = world.refusals(yes=True)
     assert any(each.startswith(reason) for each in found), found
     assert DRILL_KEY not in world.table.views[WEST]
 
 
-def test_it_refuses_where_more_would_be_lost_than_the_objective() -> None:
-    world = DrillWorld()
+def test_it_refuses_where_more_would_be_lost_than_the_objective(world: DrillWorld) -> None:
     world.aurora.stalled = True
     world.wait(100.0)
     assert any("of payments would be lost" in each for each in world.refusals())
 
 
-def test_it_refuses_where_the_standbys_controller_does_not_report() -> None:
-    world = DrillWorld()
+def test_it_refuses_where_the_standbys_controller_does_not_report(world: DrillWorld) -> None:
     world.schedule.stopped.add(WEST)
     world.wait(120.0)
     assert any("has not reported for" in each for each in world.refusals())
 
 
-def test_it_refuses_prod_without_a_yes_and_calls_nothing() -> None:
-    world = DrillWorld()
+def test_it_refuses_prod_without_a_yes_and_calls_nothing(world: DrillWorld) -> None:
     world.stack = replace(world.stack, profile="prod")
     world.calls.clear()
     assert world.refusals() == ["the profile is prod: a drill there needs --yes"]
@@ -383,8 +369,7 @@ def test_a_failback_moves_to_the_primary_region() -> None:
         f"a failback always moves to {EAST}: use switchover --to {WEST}"]
 
 
-def test_it_says_what_it_breaks_and_for_how_long() -> None:
-    world = DrillWorld()
+def test_it_says_what_it_breaks_and_for_how_long(world: DrillWorld) -> None:
     targets = {site.region: DrillTargets.of(world.outputs, site) for site in world.stack.sites}
     planned = world.plan(Action.FAILOVER)
     text = warning(planned, targets, back=False)
@@ -402,8 +387,7 @@ def test_it_says_what_it_breaks_and_for_how_long() -> None:
         world.plan(Action.SWITCHOVER), targets, back=True)
 
 
-def test_by_default_it_moves_away_from_the_leader_and_a_failback_to_the_primary_region() -> None:
-    world = DrillWorld()
+def test_by_default_it_moves_away_from_the_leader_and_a_failback_to_the_primary_region(world: DrillWorld) -> None:
     target = partial(default_target, world.recovery(), world.stack)
     assert world.run_task(partial(target, Action.SWITCHOVER)).region == WEST
     world.set_record(region=WEST, epoch=2)

@@ -9,6 +9,7 @@ import pytest
 from payments.errors import NotTheWriter
 from rehearsal.aws.faults import ApiCall
 from rehearsal.drills.actions.checks import SLACK
+from rehearsal.drills.context import ScenarioContext
 from rehearsal.drills.recording import PaymentGroup
 from rehearsal.errors import CheckFailed
 from rehearsal.postgres.global_database import ServerRole
@@ -18,12 +19,6 @@ from tests.rehearsal.drills.fakes import SETTLED, FakeStack, act, contents, cont
 from tests.rehearsal.stack import EAST, WEST
 
 
-@pytest.fixture
-def stack() -> Any:
-    """A stack in which everything works."""
-    return FakeStack()
-
-
 def call(caller: str, status: int = 0) -> ApiCall:
     """A call with its answer."""
     made = ApiCall(caller, EAST, "s3", "GET")
@@ -31,8 +26,7 @@ def call(caller: str, status: int = 0) -> ApiCall:
     return made
 
 
-def test_a_region_is_isolated_if_it_calls_and_is_not_answered(stack: Any) -> None:
-    run = context(stack)
+def test_a_region_is_isolated_if_it_calls_and_is_not_answered(run: ScenarioContext, stack: Any) -> None:
     stack.proxies.calls += [call(EAST, 200), call(EAST), call(EAST), call(WEST, 200)]
     run.first_call = 1
     assert act(run, isolated="active") == "2 calls, none answered"
@@ -44,16 +38,14 @@ def test_a_region_is_isolated_if_it_calls_and_is_not_answered(stack: Any) -> Non
         act(run, isolated="active")
 
 
-def test_a_database_is_behind_by_its_commits(stack: Any) -> None:
-    run = context(stack)
+def test_a_database_is_behind_by_its_commits(run: ScenarioContext, stack: Any) -> None:
     assert act(run, behind="ledger") == "1 commits and 70 ms behind"
     stack.database.lag = lambda _: SimpleNamespace(commits=0, milliseconds=0.0)
     with pytest.raises(CheckFailed, match=r"^commits behind"):
         act(run, behind="ledger")
 
 
-def test_a_database_is_waited_for_until_it_has_its_role(stack: Any) -> None:
-    run = context(stack)
+def test_a_database_is_waited_for_until_it_has_its_role(run: ScenarioContext, stack: Any) -> None:
     act(run, database="standby", is_="standby")
     stack.roles[EAST] = ServerRole.STALE
     with pytest.raises(CheckFailed, match=f"^database in {EAST}: 'stale writer' instead of 'standby'$"):
@@ -65,8 +57,7 @@ def report(error: str = "", *, done: bool = True, refused: int = 0) -> dict[str,
     return {"error": error, "done": done, "counts": {"refused": refused}}
 
 
-def test_a_repair_is_repeated_until_it_is_complete(stack: Any) -> None:
-    run = context(stack)
+def test_a_repair_is_repeated_until_it_is_complete(run: ScenarioContext, stack: Any) -> None:
     act(run, post="many", count=2)
     first, second = run.group("many").ids()
     held = iter([contents(second), contents(first, second)])

@@ -7,19 +7,13 @@ from typing import Any
 import pytest
 
 from rehearsal.aws.faults import OUTSIDE, ApiCall, Destroy, Kill, Lag, Restart
+from rehearsal.drills.context import ScenarioContext
 from simulator.vocabulary import FailureMode
 from tests.rehearsal.drills.fakes import FakeStack, act, contents, context
 from tests.rehearsal.stack import EAST, WEST
 
 
-@pytest.fixture
-def stack() -> Any:
-    """A stack in which everything works."""
-    return FakeStack()
-
-
-def test_a_region_is_cut_off_and_healed(stack: Any) -> None:
-    run = context(stack)
+def test_a_region_is_cut_off_and_healed(run: ScenarioContext, stack: Any) -> None:
     act(run, cut="active")
     assert stack.faults.cut_off() == [EAST]
     assert stack.faults.refusal(ApiCall(EAST, EAST, "s3", "GET")) is not None
@@ -35,8 +29,7 @@ def test_a_region_that_is_cut_off_inside_lives_on(stack: Any) -> None:
 
 @pytest.mark.parametrize("role", ["active", "standby"])
 def test_where_the_way_was_cut_first_the_copies_are_as_far_behind_when_the_region_is_lost(
-        stack: Any, role: str) -> None:
-    run = context(stack)
+        run: ScenarioContext, stack: Any, role: str) -> None:
     act(run, lag={"ledger": 0.3, "table": 0.2, "receipts": 0.4})
     act(run, cut_connection=role)
     assert (stack.faults.connection_cut, run.recording.outage, run.recording.shortest_lag) == (True, None, 0.2)
@@ -55,8 +48,7 @@ def test_the_table_is_put_back_as_it_was_kept(stack: Any) -> None:
     assert restored == [(WEST, {"from": EAST})]
 
 
-def test_stores_are_lost_and_calls_fail_or_are_slow(stack: Any) -> None:
-    run = context(stack)
+def test_stores_are_lost_and_calls_fail_or_are_slow(run: ScenarioContext, stack: Any) -> None:
     act(run, lose="ledger", of="standby")
     act(run, fail=1.0, of="standby")
     act(run, slow=150, of="active")
@@ -72,8 +64,7 @@ def test_a_service_is_lost_or_throttled(stack: Any) -> None:
         assert stack.faults.refusal(call) is mode
 
 
-def test_servers_are_killed_and_restarted_and_copies_destroyed(stack: Any) -> None:
-    run = context(stack)
+def test_servers_are_killed_and_restarted_and_copies_destroyed(run: ScenarioContext, stack: Any) -> None:
     stack.clock.now = 105.0
     for verb in ("kill", "restart", "destroy"):
         act(run, **{verb: "active"})
@@ -92,8 +83,7 @@ def test_the_first_fault_begins_the_outage_and_the_standbys_stores_are_recorded_
     assert (run.recording.outage, run.recording.before) == (103.0, contents("x"))
 
 
-def test_an_outage_does_not_read_the_stores(stack: Any) -> None:
-    run = context(stack)
+def test_an_outage_does_not_read_the_stores(run: ScenarioContext) -> None:
     act(run, cut="active")
     assert run.recording.before is None
 
@@ -109,8 +99,7 @@ def test_copies_lag_in_one_direction_and_a_strong_table_never_does(strong: bool,
     assert run.recording.shortest_lag == min(table, 0.3)
 
 
-def test_copies_lag_in_the_other_direction_or_are_stopped(stack: Any) -> None:
-    run = context(stack)
+def test_copies_lag_in_the_other_direction_or_are_stopped(run: ScenarioContext, stack: Any) -> None:
     act(run, lag_back={"table": "stopped"})
     assert stack.done == [Lag("table", WEST, EAST, math.inf), Lag("receipts", WEST, EAST, 0.0),
                           Lag("ledger", WEST, EAST, 0.0)]

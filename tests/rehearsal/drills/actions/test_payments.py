@@ -8,16 +8,11 @@ import httpx
 import pytest
 
 from rehearsal.drills.actions import payments
+from rehearsal.drills.context import ScenarioContext
 from rehearsal.errors import CheckFailed
 from rehearsal.workload.http import Answer
-from tests.rehearsal.drills.fakes import FakeStack, act, context, sent
+from tests.rehearsal.drills.fakes import act, context, sent
 from tests.rehearsal.stack import EAST, WEST
-
-
-@pytest.fixture
-def stack() -> Any:
-    """A stack that takes every payment."""
-    return FakeStack()
 
 
 def refusal(body: Any = None, retry_after: str = "1") -> Answer:
@@ -25,8 +20,7 @@ def refusal(body: Any = None, retry_after: str = "1") -> Answer:
     return Answer(503, body, httpx.Headers({"Retry-After": retry_after}))
 
 
-def test_a_name_stands_for_the_same_payments_throughout(stack: Any) -> None:
-    run = context(stack)
+def test_a_name_stands_for_the_same_payments_throughout(run: ScenarioContext, stack: Any) -> None:
     assert act(run, post="many", count=3) == "3 payments"
     assert act(run, post="many", in_="standby") == "3 payments"
     assert (len(stack.made), len(run.recording.groups["many"].sent)) == (3, 6)
@@ -35,8 +29,7 @@ def test_a_name_stands_for_the_same_payments_throughout(stack: Any) -> None:
     assert {payment.payment_id for payment in run.recording.stray} == {*stack.made}
 
 
-def test_only_what_was_not_acknowledged_is_sent_again(stack: Any) -> None:
-    run = context(stack)
+def test_only_what_was_not_acknowledged_is_sent_again(run: ScenarioContext) -> None:
     act(run, post="many", count=3)
     run.recording.groups["many"].sent.pop()
     act(run, post="many", unacknowledged=True)
@@ -82,8 +75,7 @@ def test_what_is_to_succeed_eventually_is_tried_again(stack: Any) -> None:
     assert len(stack.made) == 1
 
 
-def test_the_share_that_failed_must_be_in_its_range(stack: Any) -> None:
-    run = context(stack)
+def test_the_share_that_failed_must_be_in_its_range(run: ScenarioContext) -> None:
     run.group("many").sent += [sent("a", 0), sent("b", 0, status=503), sent("c", 0, status=0), sent("d", 0)]
     assert act(run, failed="many", between=[0.03, 0.5]) == "50% of 4 requests failed"
     for between in ([0.6, 0.7], [0.1, 0.4]):
@@ -91,8 +83,7 @@ def test_the_share_that_failed_must_be_in_its_range(stack: Any) -> None:
             act(run, failed="many", between=between)
 
 
-def test_the_fastest_are_compared(stack: Any) -> None:
-    run = context(stack)
+def test_the_fastest_are_compared(run: ScenarioContext) -> None:
     run.group("before").sent += [sent("a", 0, seconds=0.5), sent("b", 0, seconds=0.02)]
     run.group("slowed").sent += [sent("c", 0, seconds=0.62)]
     assert act(run, slower="slowed", than="before", milliseconds=[500, 700]) == "20 ms before, 620 ms slowed"
@@ -100,8 +91,7 @@ def test_the_fastest_are_compared(stack: Any) -> None:
         act(run, slower="slowed", than="before", milliseconds=[601, 700])
 
 
-def test_what_is_found_must_be_as_it_was_acknowledged(stack: Any) -> None:
-    run = context(stack)
+def test_what_is_found_must_be_as_it_was_acknowledged(run: ScenarioContext, stack: Any) -> None:
     act(run, post="x")
     assert act(run, get="x") == ""
     stack.refusals[EAST] = (200, {"payment_id": "other"})
@@ -125,8 +115,7 @@ def test_a_copy_must_not_be_there_too_soon(stack: Any) -> None:
 
 
 @pytest.mark.parametrize(("late", "ok"), [(2.0, True), (1.4, False)])
-def test_a_growing_lag_takes_clearly_longer_each_time(stack: Any, late: float, ok: bool) -> None:
-    run = context(stack)
+def test_a_growing_lag_takes_clearly_longer_each_time(run: ScenarioContext, stack: Any, late: float, ok: bool) -> None:
     for name, seconds in (("first", 1.0), ("second", late)):
         stack.late = seconds
         act(run, post=name)
@@ -138,8 +127,7 @@ def test_a_growing_lag_takes_clearly_longer_each_time(stack: Any, late: float, o
 
 
 @pytest.mark.parametrize("store", ["every", "table", "ledger", "receipts"])
-def test_payments_must_be_in_a_store_or_none_of_them(stack: Any, store: str) -> None:
-    run = context(stack)
+def test_payments_must_be_in_a_store_or_none_of_them(run: ScenarioContext, stack: Any, store: str) -> None:
     act(run, post="many", count=2)
     (first, second) = run.group("many").ids()
     assert act(run, stored="many", store=store) == "2 of 2 payments"
@@ -159,8 +147,7 @@ def test_payments_that_arrive_in_the_end_are_waited_for(stack: Any) -> None:
     assert stack.clock.now >= 102
 
 
-def test_only_what_was_acknowledged_need_be_stored(stack: Any) -> None:
-    run = context(stack)
+def test_only_what_was_acknowledged_need_be_stored(run: ScenarioContext, stack: Any) -> None:
     act(run, post="many", count=1)
     stack.refusals[EAST] = (500, {})
     run.group("many").payments.append({"payment_id": "never"})
@@ -169,16 +156,14 @@ def test_only_what_was_acknowledged_need_be_stored(stack: Any) -> None:
         act(run, stored="many")
 
 
-def test_a_receipt_must_have_its_replication_status(stack: Any) -> None:
-    run = context(stack)
+def test_a_receipt_must_have_its_replication_status(run: ScenarioContext) -> None:
     act(run, post="x")
     act(run, replication="x", status="PENDING")
     with pytest.raises(CheckFailed, match=r"^replication status: 'PENDING' instead of 'COMPLETED'$"):
         act(run, replication="x", status="COMPLETED")
 
 
-def test_clients_pay_until_they_are_ended(stack: Any) -> None:
-    run = context(stack)
+def test_clients_pay_until_they_are_ended(run: ScenarioContext, stack: Any) -> None:
     assert act(run, load="on") == ""
     assert run.load
     assert run.load.wait_for(lambda paid: len(paid) > 5, 30)
