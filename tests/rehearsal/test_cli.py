@@ -114,7 +114,7 @@ def test_a_command_for_a_sandbox_is_passed_to_it(
     (["--exec", "no-such-program-anywhere"], "program not found: no-such-program-anywhere"),
     (["--exec", "'"], "--exec ': No closing quotation"),
     (["--nosuch"], "No such option: --nosuch"),
-    (["--outages", "cut,flood"], "--outages flood: must be all, none or some of copies-lag, cut, "),
+    (["--outages", "gate"], "--outages gate: must be all, none or some of copies-lag, cut, "),
     (["--outages", "quorum"], "--outages quorum: needs tableConsistency=strong"),
     (["--drills", "flood"], "--drills flood: must be all, gate, none or some of api-only, "),
     (["--drills", "by-hand"], "--drills by-hand: needs failoverMode=manual"),

@@ -220,13 +220,6 @@ def test_what_cannot_be_chosen_is_refused(folder: Path, words: str, stack: Mappi
         choose("drills", words, **{"strong": False, "manual": False, **stack}, folder=folder)
 
 
-def test_outages_have_no_gate() -> None:
-    with pytest.raises(ProjectError, match=r"^--outages gate: must be all, none or some of copies-lag, cut, "):
-        choose("outages", "gate", strong=False)
-    with pytest.raises(ProjectError, match=r"^--outages quorum: needs tableConsistency=strong$"):
-        choose("outages", "quorum", strong=False)
-
-
 def test_the_page_of_checks_names_every_scenario_and_every_check_of_an_outage() -> None:
     page = (FOLDER.parents[2] / "docs" / "checks.md").read_text(encoding="utf-8")
     assert [path.stem for path in SHIPPED if f"`{path.stem}`" not in page] == []
