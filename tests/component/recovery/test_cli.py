@@ -17,7 +17,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -425,20 +425,14 @@ def interrupted_after(looks: int, shell: Shell) -> Any:
     environment = shell.world.recovery()
     runtime, slept = environment.runtime, list[float]()
 
-    class Impatient:
-        """A clock whose sleep is interrupted at last."""
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len([each for each in slept if each >= 2]) == looks:
+            raise KeyboardInterrupt
+        runtime.clock.sleep(seconds)
 
-        time, monotonic = staticmethod(runtime.clock.time), staticmethod(runtime.clock.monotonic)
-
-        @staticmethod
-        def sleep(seconds: float) -> None:
-            """Let time pass."""
-            slept.append(seconds)
-            if len([each for each in slept if each >= 2]) == looks:
-                raise KeyboardInterrupt
-            runtime.clock.sleep(seconds)
-
-    return replace(environment, runtime=replace(runtime, clock=Impatient()))
+    clock: Any = SimpleNamespace(time=runtime.clock.time, monotonic=runtime.clock.monotonic, sleep=sleep)
+    return replace(environment, runtime=replace(runtime, clock=clock))
 
 
 def test_a_watch_looks_again_until_it_is_interrupted(shell: Shell) -> None:

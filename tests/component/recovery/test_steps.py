@@ -1,6 +1,7 @@
 """The steps: each does what is left, proves what it has done, and leaves a lost region alone."""
 # pylint: disable=protected-access
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -126,27 +127,19 @@ def test_the_snapshot_of_what_was_lost_is_copied_once(world: CalmWorld, monkeypa
     lost = "rds:unplanned-global-failover-tapstack-dev-us-east-1-2026-11-27-00-10"
     snapshots = {lost: "available", "rds:daily": "available"}
 
-    class Rds:
-        """RDS with snapshots."""
+    def pages(**_: Any) -> list[Any]:
+        return [{"DBClusterSnapshots": [
+            {"DBClusterSnapshotIdentifier": name, "Status": state} for name, state in snapshots.items()]}]
 
-        def get_paginator(self, _: str) -> Any:
-            """Itself."""
-            return self
-
-        def paginate(self, **_: Any) -> list[Any]:
-            """One page."""
-            return [{"DBClusterSnapshots": [
-                {"DBClusterSnapshotIdentifier": name, "Status": state} for name, state in snapshots.items()]}]
-
-        def copy_db_cluster_snapshot(self, **given: Any) -> None:
-            """Begin a copy."""
-            assert given["SourceDBClusterSnapshotIdentifier"] == lost
-            assert given["KmsKeyId"] == world.stack.sites[0].key_arn
-            assert given["TargetDBClusterSnapshotIdentifier"] not in snapshots
-            snapshots[given["TargetDBClusterSnapshotIdentifier"]] = "creating"
+    def copy(**given: Any) -> None:
+        assert given["SourceDBClusterSnapshotIdentifier"] == lost
+        assert given["KmsKeyId"] == world.stack.sites[0].key_arn
+        assert given["TargetDBClusterSnapshotIdentifier"] not in snapshots
+        snapshots[given["TargetDBClusterSnapshotIdentifier"]] = "creating"
 
     hold = world.claim(Action.FAILBACK, EAST)
-    monkeypatch.setattr(world, "_client_of", lambda *_, **__: Rds())
+    monkeypatch.setattr(world, "_client_of", lambda *_, **__: SimpleNamespace(
+        get_paginator=lambda _: SimpleNamespace(paginate=pages), copy_db_cluster_snapshot=copy))
     hold = Hold(world.cloud(Action.FAILBACK, EAST), hold.intent, hold.record)
     assert do(world, SNAPSHOT, hold) is None
     assert do(world, SNAPSHOT, hold) is None

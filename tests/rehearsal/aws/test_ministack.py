@@ -36,27 +36,18 @@ from rehearsal.aws.ministack import (
     TableReplication,
     controlled,
 )
+from tests.rehearsal.workload.api import InstantClock
 
 EAST, WEST, WITNESS = "us-east-1", "us-west-2", "us-east-2"
 ACCOUNT = "000000000000"
-
-
-class Clock:
-    """Seconds that pass when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Writes:
     """Queues, and what has been copied from one region to the other, in order."""
 
     def __init__(self) -> None:
-        self.clock = Clock()
-        self.queues = CopyQueues(self.clock)
+        self.clock = InstantClock(now=0.0)
+        self.queues = CopyQueues(self.clock.time)
         self.copied: list[str] = []
 
     def write(self, name: str, store: str = TABLE, direction: tuple[str, str] = (EAST, WEST)) -> None:
@@ -189,8 +180,8 @@ class World:
     """The emulator's own services, with one global table and two buckets that replicate to each other."""
 
     def __init__(self) -> None:
-        self.clock = Clock()
-        self.queues = CopyQueues(self.clock)
+        self.clock = InstantClock(now=0.0)
+        self.queues = CopyQueues(self.clock.time)
         self.scope: Any = importlib.import_module("ministack.core.responses")
         self.dynamodb: Any = importlib.import_module("ministack.services.dynamodb")
         self.s3: Any = importlib.import_module("ministack.services.s3")

@@ -1,6 +1,7 @@
 """What recovery reads from AWS, and what it does where AWS does not answer."""
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -204,16 +205,12 @@ def test_repair_is_started_and_not_waited_for(world: CalmWorld, monkeypatch: pyt
 def test_the_latest_event_of_the_database_is_shown(world: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     events = [{"Date": datetime(2026, 11, day, tzinfo=UTC), "Message": f"event {day}"} for day in (3, 5, 4)]
 
-    class Pages:
-        """One page."""
+    def pages(**given: Any) -> list[Any]:
+        assert (given["SourceType"], given["SourceIdentifier"]) == ("db-cluster", "tapstack-sim-us-west-2")
+        assert {"failover", "global-failover"} <= {*given["EventCategories"]}
+        return [{"Events": events}]
 
-        def paginate(self, **given: Any) -> list[Any]:
-            """The events."""
-            assert (given["SourceType"], given["SourceIdentifier"]) == ("db-cluster", "tapstack-sim-us-west-2")
-            assert {"failover", "global-failover"} <= {*given["EventCategories"]}
-            return [{"Events": events}]
-
-    monkeypatch.setattr(RdsClient, "get_paginator", lambda *_: Pages())
+    monkeypatch.setattr(RdsClient, "get_paginator", lambda *_: SimpleNamespace(paginate=pages))
     assert world.run_task(world.cloud().latest_event) == {"at": "2026-11-05T00:00:00+00:00", "message": "event 5"}
     events.clear()
     assert world.run_task(world.cloud().latest_event) is None

@@ -3,6 +3,7 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,17 +26,13 @@ FAILS = ProbeResult(alive=True, ready=False, leader=EAST, why="table: throttled"
 
 def environment(reply: HttpReply, answer: object = None) -> Environment:
     """One in which a region's API replies, and its function answers."""
-    class Lambda:
-        """The function."""
+    def invoke(**_: Any) -> Any:
+        if isinstance(answer, Exception):
+            raise answer
+        return {"Payload": io.BytesIO(json.dumps(answer).encode())}
 
-        def invoke(self, **_: Any) -> Any:
-            """Its answer."""
-            if isinstance(answer, Exception):
-                raise answer
-            return {"Payload": io.BytesIO(json.dumps(answer).encode())}
-
-    return Environment(clients=lambda *_: Lambda(), http=lambda *_: reply, background=Background(),
-                       runtime=still_runtime(), verdict=str)
+    return Environment(clients=lambda *_: SimpleNamespace(invoke=invoke), http=lambda *_: reply,
+                       background=Background(), runtime=still_runtime(), verdict=str)
 
 
 def checks(there: Environment) -> PublicChecks:

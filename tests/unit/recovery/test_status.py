@@ -2,6 +2,7 @@
 import json
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -127,15 +128,11 @@ def test_alarms_of_a_stack_with_a_similar_name_are_left_out(world: CalmWorld, mo
     page = [{"AlarmName": f"tapstack-sim-{name}", "AlarmActions": [actions]}
             for name, actions in (("b", topic), ("a", topic), ("2-other", "another"))]
 
-    class Pages:
-        """One page."""
+    def pages(**given: Any) -> list[Any]:
+        assert given == {"AlarmNamePrefix": "tapstack-sim-", "StateValue": "ALARM"}
+        return [{"MetricAlarms": page}]
 
-        def paginate(self, **given: Any) -> list[Any]:
-            """The alarms."""
-            assert given == {"AlarmNamePrefix": "tapstack-sim-", "StateValue": "ALARM"}
-            return [{"MetricAlarms": page}]
-
-    monkeypatch.setattr(CloudWatchClient, "get_paginator", lambda *_: Pages())
+    monkeypatch.setattr(CloudWatchClient, "get_paginator", lambda *_: SimpleNamespace(paginate=pages))
     assert alarms(world.recovery(), world.stack, world.stack.sites[1]) == ["tapstack-sim-a", "tapstack-sim-b"]
 
 

@@ -1,6 +1,7 @@
 """A stack is made once, and what identifies it is written into its own file."""
 import json
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,24 +20,17 @@ class Account:
     refused: bool = False
 
     def __call__(self, service: str, region: str) -> Any:
-        zones, refused = [{"ZoneName": region + letter} for letter in self.zones], self.refused
+        def identity() -> dict[str, str]:
+            if self.refused:
+                raise ClientError({"Error": {"Code": "ExpiredToken", "Message": "no"}}, "GetCallerIdentity")
+            return {"Account": ACCOUNT}
 
-        class Client:
-            """Both services at once."""
+        def zones(**filters: Any) -> dict[str, Any]:
+            assert filters
+            return {"AvailabilityZones": [{"ZoneName": region + letter} for letter in self.zones]}
 
-            def get_caller_identity(self) -> dict[str, str]:
-                """Whose credentials they are."""
-                if refused:
-                    raise ClientError({"Error": {"Code": "ExpiredToken", "Message": "no"}}, "GetCallerIdentity")
-                return {"Account": ACCOUNT}
-
-            def describe_availability_zones(self, **filters: Any) -> dict[str, Any]:
-                """The zones, in no order."""
-                assert filters
-                return {"AvailabilityZones": zones}
-
-        assert service in ("sts", "ec2")
-        return Client()
+        return {"sts": SimpleNamespace(get_caller_identity=identity),
+                "ec2": SimpleNamespace(describe_availability_zones=zones)}[service]
 
 
 @dataclass

@@ -11,7 +11,9 @@ from recovery.environment import HttpReply
 from simulator.network import OUTSIDE
 from simulator.scheduler import Process
 from simulator.world import Options, World
+from tests.unit.payments.fakes import StillClock
 from tests.unit.recovery.calm_world import WEST
+from tests.unit.recovery.fakes import FakeBackground
 
 STACK = World(1, Options()).stack
 SETTLED = HttpReply(200, b'{"status": "settled"}')
@@ -19,33 +21,17 @@ SETTLED = HttpReply(200, b'{"status": "settled"}')
 
 def payer_of(*replies: HttpReply, slow: float = 0.0) -> tuple[Payer, list[str]]:
     """Clients whose requests get these replies, the last one again and again; and what they asked for."""
-    world, asked, left = World(1, Options(clients=0)), list[str](), [*replies]
+    world, clock, asked, left = World(1, Options(clients=0)), StillClock(), list[str](), [*replies]
     environment = world.environment(Process(world.scheduler, "payer", OUTSIDE))
 
     def answer(method: str, url: str, _timeout: float, **_more: object) -> HttpReply:
         if method == "GET":
             asked.append(url.rpartition("/")[2])
-            world.scheduler.now += slow
+            clock.now += slow
         return left.pop(0) if len(left) > 1 else left[0]
 
-    class Clock:
-        """The scheduler's time; a wait is over at once."""
-
-        time = monotonic = staticmethod(lambda: world.scheduler.now)
-
-        def sleep(self, seconds: float, /) -> None:
-            """Let the time pass."""
-            world.scheduler.now += seconds
-
-    class Background:
-        """Asks one after the other."""
-
-        def gather(self, questions: dict[int, object], _seconds: float) -> dict[int, object]:
-            """The answers."""
-            return {name: question() for name, question in questions.items()}  # type: ignore[operator]
-
-    made = replace(environment, http=answer, background=Background(),
-                   runtime=replace(environment.runtime, clock=Clock()))
+    made = replace(environment, http=answer, background=FakeBackground(),
+                   runtime=replace(environment.runtime, clock=clock))
     return Payer(STACK, "the key", made, 60.0), asked
 
 
