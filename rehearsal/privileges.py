@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from pg8000.native import Connection
@@ -38,7 +37,7 @@ from recovery.observation import Observation
 from recovery.plan import Action, Plan
 from recovery.stack import Stack
 from recovery.steps import NOT_PERMITTED
-from rehearsal.aws.clients import EmulatorClients
+from rehearsal.aws.clients import EmulatorClients, plain_http
 from rehearsal.aws.ministack import SESSION
 from rehearsal.errors import RehearsalError
 from rehearsal.workload.checks import expect
@@ -174,7 +173,7 @@ class FunctionWork:
         account = plan.target.topic_arn.split(":")[4]
         role = f"arn:aws:iam::{account}:role/tapstack-controller-{stack.environment_suffix}-{self.region.name}"
         asked = {"role": role.rpartition("/")[2], "region": self.region.name}
-        found = httpx.post(self._clients.endpoint + SESSION, json=asked, trust_env=False).json()
+        found = plain_http().post(self._clients.endpoint + SESSION, json=asked).json()
         session = EmulatorClients(self._clients.endpoint, connections=1, credentials={
             name.lower(): value for name, value in found.items() if name.startswith("AWS_") and name != "AWS_REGION"})
         watched = self._clients("cloudwatch", self.region.name)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from rehearsal.aws.clients import plain_http
 from rehearsal.aws.ministack import LOGIN, PROCESS
 from rehearsal.aws.processes import end, undisturbed
 from rehearsal.errors import EmulatorError, RehearsalError
@@ -83,7 +84,8 @@ class Emulator:
     def secret(self, key: str, region: str, user: str) -> str:
         """The secret of an access key that may log in to the region's database as this user, empty if it may not."""
         asked = {"key": key, "region": region, "user": user}
-        found = httpx.post(self.endpoint + LOGIN, json=asked, timeout=10, trust_env=False)
+        with plain_http(timeout=10) as client:
+            found = client.post(self.endpoint + LOGIN, json=asked)
         return str(found.json()) if found.is_success else ""
 
     def _environment(self, folder: Path) -> dict[str, str]:
@@ -100,7 +102,7 @@ class Emulator:
                 raise EmulatorError("the process has ended")
             return client.get(PROCESS).text == str(process.pid)  # another program may have taken the port
 
-        with httpx.Client(base_url=self.endpoint, timeout=2, trust_env=False) as client:
+        with plain_http(base_url=self.endpoint, timeout=2) as client:
             try:
                 wait_until(healthy, "a healthy emulator", START_TIMEOUT, failures=(httpx.HTTPError,))
             except (RehearsalError, httpx.HTTPError) as error:

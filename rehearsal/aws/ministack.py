@@ -15,12 +15,10 @@ refuses to run with any that differ.
 import copy
 import gc
 import inspect
-import io
 import itertools
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import threading
@@ -404,38 +402,24 @@ class EndpointPolicies:
         return f"{self._show(ep, tag).removesuffix(end)}<policyDocument>{policy}</policyDocument>{end}"
 
 
-class Bytecode:
-    """Compiles each deployment package once. MiniStack unpacks it for each process, which would compile it again."""
+def unpack_once() -> None:
+    """Unpack each deployment package once, and give its processes links to that, where the first one leaves bytecode.
 
-    def __init__(self, functions: Any) -> None:
-        self._lock = threading.Lock()
-        self._compiled: dict[bytes, bytes] = {}
+    MiniStack unpacks it for each, which would compile it again.
+    """
+    folders, lock = dict[bytes, str](), threading.Lock()
 
-        def start(worker: Any) -> None:
-            worker.code_zip = self._of(worker.code_zip)
-            started(worker)
+    def link(archive: zipfile.ZipFile, path: str, members: None = None, pwd: None = None) -> None:
+        package = Path(str(archive.filename)).read_bytes()
+        with lock:
+            if package not in folders:
+                folder = tempfile.mkdtemp()
+                extract(archive, folder, members, pwd)
+                folders[package] = folder
+        Path(path).rmdir()
+        Path(path).symlink_to(folders[package])
 
-        started = _replace(functions.Worker, "_spawn", start, "self")
-
-    def _of(self, package: bytes) -> bytes:
-        """The package with its bytecode."""
-        with self._lock:
-            if package not in self._compiled:
-                with_bytecode = compiled(package)
-                self._compiled.update({package: with_bytecode, with_bytecode: with_bytecode})
-            return self._compiled[package]
-
-
-def compiled(package: bytes) -> bytes:
-    """A zip file with the bytecode of its modules, which Python takes whatever the age of their sources."""
-    target = io.BytesIO(package)
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(target, "a") as archive:
-        archive.extractall(folder)
-        subprocess.run([sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", folder],
-                       check=False)  # what does not compile fails when it is imported, as in Lambda
-        for path in sorted(Path(folder).rglob("*.pyc")):
-            archive.write(path, path.relative_to(folder))
-    return target.getvalue()
+    extract = _replace(zipfile.ZipFile, "extractall", link, "self", "path", "members", "pwd")
 
 
 class Authorization:
@@ -616,7 +600,7 @@ def main() -> None:
     SecretReplicas(secrets, scope)
     ApiKeys(gateway)
     ObjectIntegrations(gateway, s3, scope)
-    Bytecode(functions)
+    unpack_once()
     authorization = Authorization(actions=actions, evaluator=evaluator, scope=scope, dynamodb=dynamodb, rds=rds,
                                   functions=functions)
     app.app = controlled(app.app, queues, {LOGIN: authorization.secret, SESSION: authorization.session})

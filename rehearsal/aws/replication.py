@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from contract import Store
+from rehearsal.aws.clients import plain_http
 from rehearsal.aws.faults import Cut, CutConnection, Destroy, Fault, Faults, Heal, Lag, Lose
 from rehearsal.aws.ministack import PATH
 from rehearsal.errors import NoAnswer
@@ -23,8 +24,7 @@ class ReplicationControl:
 
     def __init__(self, endpoint: str, faults: Faults, transport: httpx.BaseTransport | None = None) -> None:
         self._url, self._faults = endpoint + PATH, faults
-        self._http = httpx.Client(timeout=TIMEOUT, trust_env=False, transport=transport,
-                                  limits=httpx.Limits(max_keepalive_connections=0))
+        self._http = plain_http(timeout=TIMEOUT, transport=transport, limits=httpx.Limits(max_keepalive_connections=0))
         faults.listen(self._carry_out)
 
     def report(self) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any, Self
 import httpx
 
 from payments.clock import SYSTEM, Clock
+from rehearsal.aws.clients import plain_http
 from rehearsal.errors import NoAnswer
 
 TIMEOUT = 10.0  # seconds
@@ -43,9 +44,8 @@ class ApiClient:
 
     @cached_property
     def _http(self) -> httpx.Client:
-        return httpx.Client(
-            proxy=self.via or None, transport=self.transport, timeout=self.timeout, trust_env=False,
-            verify=False,  # noqa: S501  # plain HTTP on loopback: reading the certificates would only take time
+        return plain_http(
+            proxy=self.via or None, transport=self.transport, timeout=self.timeout,
             limits=httpx.Limits(max_keepalive_connections=None if self.keep_alive else 0))
 
     def __enter__(self) -> Self:

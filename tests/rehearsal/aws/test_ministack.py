@@ -8,8 +8,10 @@ import io
 import json
 import math
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
@@ -27,7 +29,6 @@ from rehearsal.aws.ministack import (
     ApiKeys,
     Authorization,
     BucketReplication,
-    Bytecode,
     CopyQueues,
     EndpointPolicies,
     HeadlessClusters,
@@ -35,6 +36,7 @@ from rehearsal.aws.ministack import (
     SecretReplicas,
     TableReplication,
     controlled,
+    unpack_once,
 )
 from tests.rehearsal.workload.api import InstantClock
 
@@ -458,34 +460,30 @@ def zipped(**modules: str) -> bytes:
     return target.getvalue()
 
 
-def test_a_package_is_compiled_once_and_each_process_finds_its_bytecode(tmp_path: Path) -> None:
-    class Worker:
-        """Unpacks its package as MiniStack does."""
+def test_a_package_is_unpacked_once_and_compiled_by_its_first_process(
+        monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(zipfile.ZipFile, "extractall", zipfile.ZipFile.extractall)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    unpack_once()
 
-        def __init__(self) -> None:
-            self.code_zip = zipped(sound="FOUND = 1", broken="def")
+    def unpack(worker: str, **modules: str) -> Path:
+        """What MiniStack does for a process."""
+        (tmp_path / worker / "code").mkdir(parents=True)
+        (tmp_path / worker / "code.zip").write_bytes(zipped(**modules))
+        with zipfile.ZipFile(tmp_path / worker / "code.zip") as package:
+            package.extractall(str(tmp_path / worker / "code"))
+        return tmp_path / worker / "code"
 
-        def _spawn(self) -> None:
-            started.append(self.code_zip)
+    def imports(code: Path) -> str:
+        return subprocess.run([sys.executable, "-c", "import sound; print(sound.FOUND)"], cwd=code, check=True,
+                              capture_output=True, text=True, env={}).stdout
 
-        def invoke(self) -> None:
-            """Start a process."""
-            self._spawn()
-
-    started = list[bytes]()
-    Bytecode(SimpleNamespace(Worker=Worker, __name__="functions"))
-    worker = Worker()
-    for each in (worker, worker, Worker()):
-        each.invoke()
-    first, again, other = started
-    assert first is again is other
-    with zipfile.ZipFile(io.BytesIO(first)) as package:
-        package.extractall(tmp_path)
-    assert [path.name.partition(".")[0] for path in tmp_path.rglob("*.pyc")] == ["sound"]
-    (tmp_path / "sound.py").write_text("FOUND = 2")  # which is not compiled
-    found = subprocess.run([sys.executable, "-c", "import sound; print(sound.FOUND)"], cwd=tmp_path, check=True,
-                           capture_output=True, text=True)
-    assert found.stdout == "1\n"
+    first, second, other = (unpack(str(worker), sound=f"FOUND = {found}") for worker, found in enumerate((1, 1, 3)))
+    assert imports(first) == "1\n"
+    assert [path.name.partition(".")[0] for path in (second / "__pycache__").iterdir()] == ["sound"]
+    assert imports(other) == "3\n"
+    shutil.rmtree(first.parent)  # as at a process's end
+    assert imports(second) == "1\n"
 
 
 def test_an_endpoint_shows_the_policy_that_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
