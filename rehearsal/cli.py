@@ -1,6 +1,7 @@
 """The command line of the rehearsal: its options and its exit codes."""
 
 import contextvars
+import gc
 import json
 import os
 import shlex
@@ -178,6 +179,7 @@ def main() -> NoReturn:
         code, text = ask(sys.argv[2:], ROOT)
         print(text, file=sys.stderr if code else sys.stdout)
         sys.exit(code)
+    gc.set_threshold(50_000)  # models and modules leave few cycles, and to look for them took a tenth of the time
     raise_interrupts()
     isolate(os.environ)
     sys.exit(run(sys.argv[1:], Parts()))

@@ -237,10 +237,10 @@ class _Functions(functions.Functions):  # type: ignore[misc]
         if not isinstance(archive, pulumi.AssetArchive):
             raise TypeError(f"cannot package {type(archive).__name__}, only an AssetArchive")
         target = io.BytesIO()
-        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as package:
+        with zipfile.ZipFile(target, "w") as package:
             for name, asset in archive.assets.items():
                 entry = zipfile.ZipInfo(name)  # without the time of day, so that equal code has an equal hash
-                package.writestr(entry, replaced.get(name) or contents(asset), zipfile.ZIP_DEFLATED)
+                package.writestr(entry, replaced.get(name) or contents(asset), zipfile.ZIP_DEFLATED, 1)
         return target.getvalue()
 
 
