@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -195,8 +196,11 @@ class DrillEnvironment:
         self.wait(lambda: all(map(self._reports, observer.regions)), "the controllers report")
         self._until_passes(self._in_order)
 
-    def restore(self) -> None:
-        """Heal everything, and move all back to the primary region by the product's own means. Raises CheckFailed."""
+    def restore(self) -> Sequence[str]:
+        """Heal everything, and move all back to the primary region by the product's own means.
+
+        Gives what the program would then change if it were deployed again. Raises CheckFailed.
+        """
         rehearsed, primary = self.rehearsed, self.stack.sites[0].region
         # First the one that takes payments: a standby that works again before it sees that would take over.
         active = self.observer.active() if {*self.observer.regions} - {*rehearsed.faults.cut_off()} else primary
@@ -206,8 +210,12 @@ class DrillEnvironment:
         self._until_passes(self._fail_back)
         self._until_passes(self._in_order)
         # What was copied only after the heal is repaired by the next pass, not by the one that followed the move.
-        at_once(self._repair, self.observer.regions.values())
+        with ThreadPoolExecutor() as pool:
+            repairs = pool.map(self._repair, self.observer.regions.values())
+            differences = self.check_drift()
+        list(repairs)  # raises what they raised
         self._until_passes(self._in_order)
+        return differences
 
     def _fail_back(self) -> None:
         """Fail back if that is needed. Raises CheckFailed if it does not succeed: things may still recover."""

@@ -173,6 +173,11 @@ def test_each_region_repairs_its_stores_after_the_way_back(world: World, environ
     assert world.done == ["failback", f"repair {EAST}", f"repair {EAST}", f"repair {WEST}"]
 
 
+def test_the_program_is_deployed_again_after_the_way_back(world: World, environment: DrillEnvironment) -> None:
+    world.leaders, world.database.writer = dict.fromkeys(REGIONS, (2, WEST)), WEST
+    assert replace(environment, check_drift=lambda: [world.database.writer]).restore() == [EAST]
+
+
 def test_a_repair_that_does_not_pass_is_an_error(world: World, environment: DrillEnvironment) -> None:
     world.repairs = ["table: timeout"] * 999
     with pytest.raises(CheckFailed, match=f"^waited 2.5 s for: the repair of {EAST} has passed"):

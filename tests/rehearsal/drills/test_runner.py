@@ -189,9 +189,10 @@ class FakeEnvironment:
         self.killed.append(region)
         return 1
 
-    def restore(self) -> None:
+    def restore(self) -> list[str]:
         """As the test says."""
         self.mend()
+        return self.differences
 
     def check_drift(self) -> list[str]:
         """What a deployment would change."""
