@@ -35,8 +35,8 @@ def free_port() -> int:
 class Emulator:
     """A MiniStack from `start` to `stop`, which may be called at any time; it has an `endpoint` once it is started.
 
-    program: its command line. port: gives a port that nothing listens on. parent: of its folder, to which each process
-    of a function unpacks its package; by default in memory, if that has room.
+    program: its command line. port: gives a port that nothing listens on. parent: of its folder, where packages are
+    unpacked; by default in memory, if that has room.
     """
 
     def __init__(self, program: Sequence[str] = PROGRAM, port: Callable[[], int] = free_port,
