@@ -1,6 +1,7 @@
 """The command line: `python -m recovery`."""
 import getpass
 import json
+import math
 import os
 import signal
 import socket
@@ -8,9 +9,10 @@ import sys
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -57,6 +59,7 @@ from recovery.plan import (
     Plan,
     Refusal,
     Step,
+    denials,
     predict,
     reasons,
     refusals,
@@ -77,7 +80,10 @@ from recovery.web import Feed, serving
 UNFINISHED, REFUSED, INTERRUPTED = 1, 2, 130
 PROGRAM = "tapstack"  # as which a shell completes it
 GOES_ON = "run the same command again: it continues"
-DECIDED_AGAIN = "no move is under way now: `status` says what to do, and the same command decides anew"
+TYPE_AGAIN = f"`{COMMAND} status` says what to do, and the same command continues it or decides anew"
+DECIDED_AGAIN = f"no move is under way now: `{COMMAND} status` says what to do, and the same command decides anew"
+UNDECIDED = "the run has not fenced and expires: the same command decides anew"
+IAM_SECONDS = 2.0  # for which a move that is not planned waits for IAM
 REPORTS = Path("recovery-reports")
 """Where reports of moves are written. Nothing removes them, except those of rehearsals."""
 WIDTH = 80  # columns of a table, where the width of the terminal is unknown; other lines are not broken
@@ -138,16 +144,17 @@ class OpenStack:
         any(self.cloud(Action.ALIGN, site.region).caller() for site in self.stack.sites)
 
     def latest_run(self) -> Run | None:
-        """The latest run that a region knows, None if there is none. Raises StoreUnavailable if no region answers."""
+        """The latest run that a region knows, None if there is none. Raises StoreUnavailable if that is unknown."""
         found, unavailable = list[ControlRecord](), list[StoreUnavailable]()
         for site in self.stack.sites:
             try:
                 found.append(self.cloud(Action.ALIGN, site.region).table.record())
             except StoreUnavailable as error:
                 unavailable.append(error)
-        if not found:
+        run = max(found, key=lambda record: (record.epoch, record.revision)).run if found else None
+        if run is None and unavailable:
             raise unavailable[0]
-        return max(found, key=lambda record: (record.epoch, record.revision)).run
+        return run
 
     def report(self, run: Run) -> MoveReport:
         """The report of a run, from what its target's stores say."""
@@ -215,14 +222,16 @@ class Terminal:
         """Print a result on stdout: as a document, or as text."""
         self.console(False).print(*map(self.typed, [json.dumps(document, indent=2)] if as_json else text), sep="\n")
 
-    def keep(self, deployed: OpenStack, found: MoveReport | drills.DrillReport, *, as_json: bool) -> None:
-        """Write a report, and say where it is. If that fails, only warn: it must not stop a command."""
+    def keep(self, deployed: OpenStack, found: MoveReport | drills.DrillReport, *, as_json: bool) -> bool:
+        """Write a report, and say where it is. If that fails, warn and return False: it must not stop a command."""
         folder = (REHEARSALS if EMULATOR in deployed.outputs else Path()) / self.reports
         try:
             page = write(folder, found.name, found.page().html(), found.document())
             self.console(as_json).print(f"report: {page}")
         except OSError as error:
             self.warn(f"the report could not be written: {error}")
+            return False
+        return True
 
     def warn(self, line: str) -> None:
         """Print one line on stderr."""
@@ -327,7 +336,7 @@ def plan(context: typer.Context, action: Action, *, to: To = "", as_json: Json =
     terminal: Terminal = context.obj
     cloud = terminal.open().cloud(action, to)
     planned = cloud.plan
-    goes_on, refused = _decide(planned, cloud.facts())
+    goes_on, refused = _decide(planned, _ask(cloud, cloud.caller())[0])
     now = [f"would be refused now, because {each}" for each in reasons(refused)] or [
         "would continue the unfinished run" if goes_on else "would begin now"]
     expected, what = predict(planned.stack, action), f"{action} to {planned.target.region}"
@@ -354,7 +363,10 @@ def doctor(context: typer.Context, *, needs: NeedsFile = None, before_up: Before
     if wanted and wanted.emulated:
         terminal.warn("awsEndpoint is set: there is no AWS account to check")
         return
-    deployed = terminal.deployed(wanted)
+    try:
+        deployed = terminal.deployed(wanted)
+    except AwsFailure as error:
+        raise CommandStopped(doctors.COULD_NOT_LOOK, reached(str(error))) from error
     environment = deployed.environment if deployed else terminal.connect({})
     with terminal.console(True).status("checking AWS"):
         found = doctors.examine(environment, needs=wanted, stack=deployed.stack if deployed else None,
@@ -385,7 +397,8 @@ def failback(context: typer.Context, *, as_json: Json = False) -> None:
     carry_out(context.obj, Action.FAILBACK, "", as_json=as_json)
 
 
-@app.command(epilog=example("report", "0 it is written; 1 AWS does not answer; 2 no payments were ever moved"))
+@app.command(epilog=example(
+    "report", "0 it is written; 1 it is not, or AWS does not answer; 2 no payments were ever moved"))
 def report(context: typer.Context, *, as_json: Json = False) -> None:
     """Write a report of the latest move: who, when, how long, payments lost, and what is still to do. HTML and JSON."""
     terminal: Terminal = context.obj
@@ -395,7 +408,8 @@ def report(context: typer.Context, *, as_json: Json = False) -> None:
         raise CommandStopped(REFUSED, "there is nothing to report: no payments were ever moved")
     found = deployed.report(run)
     terminal.show(found.document(), found.verdict, *(f"still to do: {each}" for each in found.todo), as_json=as_json)
-    terminal.keep(deployed, found, as_json=as_json)
+    if not terminal.keep(deployed, found, as_json=as_json):
+        raise CommandStopped(UNFINISHED)
 
 
 @app.command(epilog=example("align --to us-west-2"))
@@ -408,21 +422,24 @@ def align(context: typer.Context, *, to: To, as_json: Json = False) -> None:
 def abort(context: typer.Context, *, as_json: Json = False) -> None:
     """End a run that has not fenced yet, and so has decided nothing."""
     terminal: Terminal = context.obj
-    deployed, ended = terminal.open(), list[str]()
+    deployed, ended, fenced, unknown = terminal.open(), list[str](), list[str](), list[str]()
     deployed.check_account()
     for site in deployed.stack.sites:
-        cloud = deployed.cloud(Action.ALIGN, site.region)
         try:
-            run = end_undecided_run(cloud, f"aborted by {terminal.driver}")
-        except StoreUnavailable as error:
-            terminal.warn(f"{site.region} does not say whether a run is open: {reason(error)}")
+            run = end_undecided_run(deployed.cloud(Action.ALIGN, site.region), f"aborted by {terminal.driver}")
+        except (AlreadyRunning, StoreUnavailable) as error:
+            unknown.append(f"it is unknown whether a run to {site.region} is open: {reason(error)}")
             continue
         if run and run.epoch:
-            raise CommandStopped(REFUSED, f"{run.what} has fenced: it can no longer be aborted, only finished, or "
-                                 "reversed by another move")
-        ended += [run.what] if run else []
+            fenced.append(f"{run.what} has fenced: it can no longer be aborted, only finished, or reversed by another "
+                          "move")
+        elif run:
+            ended.append(run.what)
     if not ended:
-        raise CommandStopped(REFUSED, "nothing to abort: no run is waiting for its fence")
+        raise CommandStopped(UNFINISHED if unknown else REFUSED, *(
+            [*fenced, *unknown] or ["nothing to abort: no run is waiting for its fence"]))
+    for each in [*fenced, *unknown]:
+        terminal.warn(each)
     terminal.show({"aborted": ended}, f"aborted: {', '.join(ended)}", as_json=as_json)
 
 
@@ -523,8 +540,9 @@ def carry_out(terminal: Terminal, action: Action, to: str, *, as_json: bool,
     """
     deployed = terminal.open()
     cloud = deployed.cloud(action, to)
-    caller, facts = cloud.caller(), cloud.facts()
-    since, refused = Stopwatch(cloud.clock), _accepted(cloud.plan, facts, accepted)
+    caller = cloud.caller()
+    facts, since = _ask(cloud, caller)
+    refused = _accepted(cloud.plan, facts, accepted)
     if action.planned and facts.record and facts.record.run:  # its journal ends as that of the next move begins
         with suppress(StackError):  # a run of a region that has been replaced since
             terminal.keep(deployed, deployed.report(facts.record.run), as_json=as_json)
@@ -541,10 +559,27 @@ def carry_out(terminal: Terminal, action: Action, to: str, *, as_json: bool,
     terminal.show(finished.document(), f"done in {(finished.ended or 0) - finished.began:.1f} s", as_json=as_json)
 
 
+def _ask(cloud: Cloud, caller: str) -> tuple[Facts, Stopwatch]:
+    """The facts, with what IAM denies the caller (ARN), and a stopwatch that runs since they were read.
+
+    IAM is asked at the same time. Only a planned move waits for its answer: it is in us-east-1, which may be lost.
+    """
+    gather = cloud.environment.background.gather
+    seconds = math.inf if cloud.plan.action.planned else IAM_SECONDS
+
+    def denied() -> list[str]:
+        return gather({"": lambda: cloud.denied(caller, seconds)}, seconds).get("") or []
+
+    found: dict[str, Any] = gather(
+        {"facts": lambda: (cloud.facts(), Stopwatch(cloud.clock)), "denied": denied}, math.inf)
+    facts, since = found["facts"]
+    return replace(facts, denied=found["denied"]), since
+
+
 def _decide(planned: Plan, facts: Facts) -> tuple[bool, list[Refusal]]:
-    """Whether the plan would continue an unfinished run, and everything that forbids beginning it."""
+    """Whether the plan would continue an unfinished run, and everything that forbids it."""
     goes_on = resumes(planned, facts.record, facts.own.ledger_epoch)
-    return goes_on, [] if goes_on else refusals(planned, facts)
+    return goes_on, [*map(Refusal, denials(facts.denied)), *([] if goes_on else refusals(planned, facts))]
 
 
 def _accepted(planned: Plan, facts: Facts, options: Collection[str]) -> list[Refusal]:
@@ -570,8 +605,16 @@ def _finish(hold: Hold, console: Console) -> Run:
 
 
 def _next(hold: Hold) -> str:
-    """What the same command would do after an interrupted run: it continues only one that has fenced and not ended."""
-    return GOES_ON if hold.run.epoch and hold.run.ended is None else DECIDED_AGAIN
+    """What the record says now of a run that its driver has left: an answer that was lost may have changed it."""
+    try:
+        run = hold.cloud.table.record().open_run
+    except StoreUnavailable as error:
+        return f"it is unknown whether a move is under way ({reason(error)}): {TYPE_AGAIN}"
+    if run is None:
+        return DECIDED_AGAIN
+    if (run.id, run.driver) != (hold.run.id, hold.run.driver):
+        return f"{run.what} is under way now, by {run.driver}: {TYPE_AGAIN}"
+    return GOES_ON if run.epoch else UNDECIDED
 
 
 def _intent(terminal: Terminal, cloud: Cloud, facts: Facts, why: str, since: Stopwatch, *, caller: str,
@@ -625,8 +668,17 @@ def _command() -> Any:
     return typer.main.get_command(app)
 
 
+def _check_values(arguments: Sequence[str]) -> None:
+    """Refuse an option with an empty value, perhaps that of a script's variable. Raises CommandStopped."""
+    for before, each in pairwise(["", *arguments]):
+        option, given, value = (each if each.startswith("--") else f"{before}={each}").partition("=")
+        if given and option.startswith("--") and not value.strip():
+            raise CommandStopped(REFUSED, f"{option} is given without a value")
+
+
 def _outcome(arguments: Sequence[str], terminal: Terminal) -> tuple[Any, ...]:
     try:
+        _check_values(arguments)
         code = _command().main(list(arguments), PROGRAM, obj=terminal, standalone_mode=False) or 0
     except CommandStopped as stopped:
         return stopped.code, *stopped.reasons

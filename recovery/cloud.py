@@ -3,7 +3,7 @@
 A method that also calls the other region says so.
 """
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -23,13 +23,13 @@ from contract import (
     Metric,
     Store,
 )
-from payments.clock import Clock
+from payments.clock import Clock, Stopwatch
 from payments.errors import StoreUnavailable
 from recovery.control_table import ControlTable
 from recovery.environment import READ_TIMEOUT, Environment
 from recovery.errors import AwsFailure, StackError, aws_failures
 from recovery.observation import DENIED, PublicChecks, ask_readiness
-from recovery.plan import WORKING, Facts, Plan
+from recovery.plan import WORKING, Action, Facts, Plan
 from recovery.stack import Site
 
 METRICS_TIMEOUT = 1.0  # seconds: publishing must not delay the reaction to a look
@@ -179,26 +179,49 @@ class Cloud:
             raise StackError(f"the stack is in account {account}, and you are signed in as {found}")
         return found
 
-    def denied(self, role: str) -> list[str] | None:
-        """The actions of a failover that IAM denies a role (ARN); None if IAM does not answer. Never raises.
+    def denied(self, caller: str, within: float = math.inf, *, notifies: bool = False) -> list[str] | None:
+        """The actions of the plan that IAM denies a caller (ARN) for certain; None if it does not answer. Never raises.
 
-        Calls IAM, which is in us-east-1: ask only while all is well.
+        It asks no more questions after `within` seconds. `notifies`: the plan must not begin if nobody would be told.
+        Calls IAM, which is in us-east-1: a failover must not wait for it.
         """
-        target = self.plan.target
-        asked = {"rds:FailoverGlobalCluster": target.cluster_arn, "lambda:InvokeFunction": target.function_alias_arn,
-                 "s3:PutObject": f"arn:aws:s3:::{target.control_bucket}/{LEVER_KEY}",
-                 "sns:Publish": target.topic_arn}
-        denied = []
+        asked, denied = Stopwatch(self.clock), []
         try:
             with aws_failures(DENIED):
-                for action, resource in asked.items():
-                    found = self.client("iam", METRICS_TIMEOUT).simulate_principal_policy(
-                        PolicySourceArn=role, ActionNames=[action], ResourceArns=[resource])["EvaluationResults"]
-                    if any(each["EvalDecision"] != "allowed" for each in found):
+                iam = self.client("iam", METRICS_TIMEOUT)
+                kind, _, name = caller.rpartition(":")[2].partition("/")
+                if kind == "assumed-role":  # a session's ARN leaves out the path of its role
+                    caller = iam.get_role(RoleName=name.partition("/")[0])["Role"]["Arn"]
+                elif kind not in ("role", "user"):
+                    return None
+                for action, region, resources in self._actions(notifies=notifies):
+                    if asked.seconds() > within:
+                        return None
+                    context = {"ContextKeyName": "aws:RequestedRegion", "ContextKeyType": "string",
+                               "ContextKeyValues": [region]}
+                    found = iam.simulate_principal_policy(
+                        PolicySourceArn=caller, ActionNames=[action], ResourceArns=resources,
+                        ContextEntries=[context])["EvaluationResults"]
+                    if any(map(_denies, found)):
                         denied.append(action)
         except AwsFailure:
             return None
         return denied
+
+    def _actions(self, *, notifies: bool) -> Iterator[tuple[str, str, list[str]]]:
+        """The actions that the plan needs once it has fenced, each with the region of its call and all ARNs of it."""
+        stack, target, other = self.plan.stack, self.plan.target, self.plan.other
+        account = target.cluster_arn.split(":")[4]
+        clusters = [target.cluster_arn, other.cluster_arn,
+                    f"arn:aws:rds::{account}:global-cluster:{stack.global_cluster_id}"]
+        if self.plan.action.planned:
+            yield "rds:SwitchoverGlobalCluster", other.region, clusters
+        elif self.plan.action is Action.FAILOVER:
+            yield "rds:FailoverGlobalCluster", target.region, clusters
+        yield "lambda:InvokeFunction", target.region, [target.function_alias_arn]
+        yield "s3:PutObject", target.region, [f"arn:aws:s3:::{target.control_bucket}/{LEVER_KEY}"]
+        if notifies:
+            yield "sns:Publish", target.region, [target.topic_arn]
 
     def ledger_lag(self) -> tuple[float, float] | None:
         """CloudWatch's newest figure for the lag of the target's ledger, and its time; both in seconds.
@@ -237,6 +260,13 @@ class Cloud:
         with aws_failures("repair"):
             self.client("lambda").invoke(FunctionName=self.plan.target.reconcile_function_name, Qualifier=ALIAS,
                                          InvocationType="Event", Payload='{"begin": true}')
+
+
+def _denies(result: Mapping[str, Any]) -> bool:
+    """Whether IAM denies an action on one of its ARNs for certain: not if that depends on a value it was not told."""
+    return any(each.get("EvalResourceDecision", each.get("EvalDecision")) != "allowed"
+               and not each.get("MissingContextValues")
+               for each in result.get("ResourceSpecificResults") or [result])
 
 
 def writer_of(global_database: Mapping[str, Any]) -> str | None:

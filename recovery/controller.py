@@ -186,7 +186,7 @@ class Controller:
             lag, lag_at = self.cloud.ledger_lag() or (lag, lag_at)
         due = observation.at - asked >= ASK_IAM_SECONDS
         if self.role and (denied or (healthy and due)):
-            found = self.cloud.denied(self.role)
+            found = self.cloud.denied(self.role, notifies=True)
             if due or found is not None:
                 denied, asked = found or (), observation.at
         return replace(observation, lag=lag, lag_at=lag_at, denied=denied, asked_iam=asked)

@@ -45,6 +45,7 @@ _CLUSTERS = "arn:aws:rds:{region}:{account}:cluster:{cluster}"
 _SNAPSHOTS = "arn:aws:rds:{region}:{account}:cluster-snapshot:*"
 _INSTANCES = "arn:aws:rds:{region}:{account}:db:*"  # listing a cluster's means describing all and filtering
 _EXPERIMENTS = "arn:aws:fis:{region}:{account}:experiment/*"
+_OWN_ROLE = "arn:aws:iam::{account}:role/{operator_role}"
 _GLOBAL = "arn:aws:rds::{account}:global-cluster:{global_cluster}"
 
 OPERATOR: Mapping[str, Permission] = {
@@ -57,6 +58,9 @@ OPERATOR: Mapping[str, Permission] = {
     "fis:StartExperiment": on("arn:aws:fis:{region}:{account}:experiment-template/*", condition={
         "StringEquals": {"aws:ResourceTag/Environment": "{suffix}", "aws:ResourceTag/Project": PROJECT}}),
     "fis:StopExperiment": on(_EXPERIMENTS, actions=("fis:StartExperiment", "fis:StopExperiment")),
+    # What the caller's own role may do; only that role's ARN, since anybody's answer tells where to attack.
+    "iam:GetRole": on(_OWN_ROLE),
+    "iam:SimulatePrincipalPolicy": on(_OWN_ROLE),
     "lambda:DeleteFunctionConcurrency": on(_PAYMENTS),
     "lambda:GetFunctionConcurrency": on(_PAYMENTS),
     "lambda:Invoke": on(f"{_PAYMENTS}:*", f"{_RECONCILE}:*", actions=("lambda:InvokeFunction",)),

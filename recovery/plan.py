@@ -148,7 +148,8 @@ class Facts:
     `cluster` the state of the target's cluster, `instances` the number of its working instances; `moving`: Aurora
     switches over or fails over, whatever that makes of a cluster's state. `wrong` has the
     errors of what could not be read, by what it is. `lever` is whether the target's is pulled. `other` is the other
-    region seen from outside, None where it must not be called.
+    region seen from outside, None where it must not be called. `denied`: the actions that IAM denies the person who
+    asks for the plan.
     """
 
     now: float
@@ -163,6 +164,7 @@ class Facts:
     led_to: str = ""
     lever: bool | None = None
     other: ProbeResult | None = None
+    denied: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -332,6 +334,11 @@ def _silent(plan: Plan, facts: Facts) -> str:
 def describe_exposure(exposure: float | None) -> str:
     """A sentence for what a failover would lose at most (seconds; None if unknown)."""
     return "it is unknown what would be lost" if exposure is None else f"at most {exposure:.0f} s of payments at risk"
+
+
+def denials(actions: Sequence[str]) -> list[str]:
+    """Why a person whom IAM denies these actions must not begin."""
+    return [f"IAM denies you {action}" for action in actions]
 
 
 def reasons(found: Sequence[Refusal]) -> list[str]:

@@ -78,24 +78,32 @@ class SnsClient(AwsClient[Metrics]):
 
 
 class IamClient(AwsClient[Metrics]):
-    """IAM's; it is served in one region alone (SERVED), and answers for the caller's."""
+    """IAM's; it is served in one region alone (SERVED)."""
 
     service, connect, read = "iam", 1.0, 1.0
 
-    def __init__(self, metrics: Metrics, caller: Process, region: str, *_: float, **given: bool) -> None:
+    def __init__(self, metrics: Metrics, caller: Process, _region: str, *_: float, **given: bool) -> None:
         super().__init__(metrics, caller, SERVED, **given)
-        self._asked = region
+
+    def get_role(self, *, RoleName: str) -> dict[str, Any]:  # noqa: N803
+        """GetRole, of a role with a path."""
+        return self._call("GetRole", lambda: {"Role": {"Arn": f"arn:aws:iam::123456789012:role/people/{RoleName}"}})
 
     def simulate_principal_policy(  # pylint: disable=invalid-name
-            self, *, ActionNames: list[str], ResourceArns: list[str], **_: Any) -> dict[str, Any]:  # noqa: N803
-        """SimulatePrincipalPolicy: what the world denies in the caller's region."""
-        def denied(action: str) -> bool:
-            return any((region, operation) == (self._asked, action.partition(":")[2].removesuffix("Function"))
-                       and resource in ResourceArns[0] for region, operation, resource in self._part.network.denied)
+            self, *, ActionNames: list[str], ResourceArns: list[str], ContextEntries: list[dict[str, Any]],  # noqa: N803
+            **_: Any) -> dict[str, Any]:
+        """SimulatePrincipalPolicy: what the world denies in the region of the call that is asked about."""
+        asked = ContextEntries[0]["ContextKeyValues"][0]
+
+        def decision(action: str, arn: str) -> str:
+            return "implicitDeny" if any(
+                (region, operation) == (asked, action.partition(":")[2].removesuffix("Function")) and resource in arn
+                for region, operation, resource in self._part.network.denied) else "allowed"
 
         return self._call("SimulatePrincipalPolicy", lambda: {"EvaluationResults": [
-            {"EvalActionName": name, "EvalDecision": "implicitDeny" if denied(name) else "allowed"}
-            for name in ActionNames]})
+            {"EvalActionName": name, "EvalDecision": max(decision(name, arn) for arn in ResourceArns),
+             "ResourceSpecificResults": [{"EvalResourceName": arn, "EvalResourceDecision": decision(name, arn)}
+                                         for arn in ResourceArns]} for name in ActionNames]})
 
 
 class StsClient(AwsClient[Metrics]):

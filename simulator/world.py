@@ -104,8 +104,9 @@ class Screen(cli.Terminal):
         """The stack's outputs."""
         return FoundOutputs(values=self.known, where="the history", written=math.inf)
 
-    def keep(self, *_: object, as_json: bool) -> None:
+    def keep(self, *_: object, **_given: object) -> bool:
         """Write no report."""
+        return True
 
 
 class World:  # pylint: disable=too-many-instance-attributes,too-many-public-methods  # everything of a history

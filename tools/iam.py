@@ -1,4 +1,4 @@
-"""Writes the IAM policies in docs/iam, for the words ACCOUNT, SUFFIX and DATABASE_SECRET to be replaced in: `make iam`.
+"""Writes the IAM policies in docs/iam, for the words in capitals to be replaced in: `make iam`.
 
     python -m tools.iam                   write them
     python -m tools.iam --check           exit with 1 if one of them is stale
@@ -25,7 +25,8 @@ from recovery.permissions import DOCTOR, OPERATOR, Permission
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER, HANDLERS = Path("docs") / "iam", Path("tools") / "cloudformation.json"
 NAMES = Names("SUFFIX", "*", "ACCOUNT")
-WORDS = {**vars(NAMES), **{key: getattr(NAMES, key) for key in CATALOGUE}, "given_secret": "DATABASE_SECRET"}
+WORDS = {**vars(NAMES), **{key: getattr(NAMES, key) for key in CATALOGUE}, "given_secret": "DATABASE_SECRET",
+         "operator_role": "OPERATOR_ROLE"}
 LIMIT = 6144  # characters of a managed policy, without white space
 KEY = "arn:aws:kms:*:ACCOUNT:key/*"
 ROLES = ["arn:aws:iam::ACCOUNT:role/tapstack-*-SUFFIX-*", "arn:aws:iam::ACCOUNT:role/aws-service-role/*"]

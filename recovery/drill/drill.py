@@ -28,7 +28,7 @@ from recovery.environment import Environment
 from recovery.errors import AwsFailure, RecoveryError, aws_failures, reason
 from recovery.measure import GOOD
 from recovery.observation import FRESH_LOOKS
-from recovery.plan import REJOIN, Action, Facts, Plan, predict, reasons, refusals
+from recovery.plan import REJOIN, Action, Facts, Plan, denials, predict, reasons, refusals
 from recovery.record import Run
 from recovery.runner import PATIENCE
 from recovery.stack import Site, Stack
@@ -69,13 +69,15 @@ def drill_refusals(environment: Environment, plan: Plan, *, yes: bool) -> list[s
     if stack.profile == PRODUCTION and not yes:
         return [f"the profile is {PRODUCTION}: a drill there needs --yes"]
     switchover = replace(plan, action=Action.SWITCHOVER)
-    facts = Cloud(plan=switchover, environment=environment).facts()
+    cloud = Cloud(plan=switchover, environment=environment)
+    caller, facts = cloud.caller(), cloud.facts()
     # As if the other region were down already: could a failover begin then?
     down = facts.observation and replace(
         facts.observation, silent_since=facts.observation.at - facts.observation.detection,
         silent_for=facts.observation.detection, seen=False)
     found = [reason for each in (switchover, plan)
-             for reason in reasons(refusals(each, replace(facts, observation=down)))]
+             for reason in (*denials(replace(cloud, plan=each).denied(caller) or ()),
+                            *reasons(refusals(each, replace(facts, observation=down))))]
     if facts.record and facts.writer and facts.record.region != facts.writer:
         found.append(f"unknown state: {facts.record.region} leads, and {facts.writer} has the database's writer")
     run = facts.record and facts.record.open_run

@@ -36,8 +36,8 @@ def trace(seed: int, mix: str, hash_seed: str) -> list[object]:
 
 
 def test_a_write_of_a_run_cuts_its_region_off_until_that_heals() -> None:
-    plan = replace(draw(1, "cut-at-writes"), strikes={"record_cut": 1.0, "longest": 5.0})
-    found = play(1, plan, traced=True)
+    plan = replace(draw(2, "cut-at-writes"), strikes={"record_cut": 1.0, "longest": 5.0})
+    found = play(2, plan, traced=True)
     faults, healed = ([line for line in found.trace if f" {what} name=" in line] for what in ("fault", "healed"))
     assert min(found.faults["cut before"], found.faults["cut after"]) > 0
     assert len(faults) == len(healed) == found.faults["cut before"] + found.faults["cut after"]

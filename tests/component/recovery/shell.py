@@ -14,7 +14,9 @@ from contract import OUTPUTS_VARIABLE
 from recovery.cli import Terminal, console_of, run
 from simulator.aurora import RdsClient
 from simulator.metrics import StsClient
-from tests.unit.recovery.calm_world import CalmWorld
+from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
+
+HOME, AWAY = EAST, WEST
 
 
 class Unwritable(io.StringIO):
@@ -72,13 +74,49 @@ class Shell:
         monkeypatch.setattr(StsClient, "get_caller_identity", slowly(StsClient.get_caller_identity))
         monkeypatch.setattr(RdsClient, "describe_db_instances", slowly(RdsClient.describe_db_instances))
 
-    def type(self, line: str, **changes: Any) -> Result:
+    def type(self, line: str | list[str], **changes: Any) -> Result:
         """Run a command, in a process of its own. Its first line, that of the outputs, goes to `head`."""
+        arguments = line.split() if isinstance(line, str) else line
         terminal = Terminal(environ={OUTPUTS_VARIABLE: str(self.outputs)}, driver=self.driver, console=console_of,
                             reports=self.reports, confirm=lambda _: False, connect=lambda _: self.world.recovery())
-        code = self.world.run_task(lambda: run(line.split(), replace(terminal, **changes)))
+        code = self.world.run_task(lambda: run(arguments, replace(terminal, **changes)))
         printed = self.capture.readouterr()
         assert "Traceback" not in printed.out + printed.err
         lines = printed.err.splitlines()
         self.head = lines.pop(0) if lines and lines[0].startswith("stack ") else ""
         return Result(code, printed.out, lines)
+
+
+def down(shell: Shell) -> CalmWorld:
+    """The primary region is lost, and the standby's controller knows it."""
+    shell.world.cut_off(HOME, 50.0)
+    return shell.world
+
+
+def up(shell: Shell) -> CalmWorld:
+    """The controllers report that all is well, and go on looking."""
+    shell.world.look(times=2, pause=1.0)
+    shell.world.wait(10.0)
+    shell.world.look(times=1, pause=1.0)
+    return shell.world
+
+
+def watching(world: CalmWorld) -> None:
+    """Let the controllers look every 10 s for two minutes, while something else goes on."""
+    for region in (HOME, AWAY):
+        made = world.controller(region)
+
+        def watch(made: Any = made) -> None:
+            for _ in range(12):
+                made.cloud.clock.sleep(10.0)
+                made.look_once("controller")
+
+        world.scheduler.spawn(world.process(region, "controller"), watch)
+
+
+def api_down(shell: Shell) -> CalmWorld:
+    """The primary region's API is down, as both views know, and all else in that region answers."""
+    shell.world.look()
+    shell.world.gateway.down.add(HOME)
+    shell.world.look(AWAY, times=6)
+    return shell.world

@@ -26,7 +26,7 @@ from simulator.world import REGIONS, Options, World
 T = TypeVar("T")
 EAST, WEST = REGIONS
 """East leads at first, and has the writer."""
-CONTROLLER_ONLY = {"cloudwatch:GetMetricStatistics", "cloudwatch:PutMetricData", "iam:SimulatePrincipalPolicy"}
+CONTROLLER_ONLY = {"cloudwatch:GetMetricStatistics", "cloudwatch:PutMetricData"}
 """Calls of the controller alone, whose role is that of lib/region/controller.py."""
 NO_AWS = frozenset({"dns", "execute-api", "drill"})
 

@@ -12,7 +12,7 @@ from recovery.errors import AwsFailure, StackError
 from recovery.plan import Action
 from simulator.aurora import RdsClient
 from simulator.functions import SEGMENT, LambdaClient
-from simulator.metrics import StsClient
+from simulator.metrics import IamClient, StsClient
 from simulator.scheduler import EPOCH
 from simulator.vocabulary import FailureMode
 from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
@@ -109,7 +109,63 @@ def test_a_subject_is_as_long_as_sns_takes(world: CalmWorld) -> None:
     (["FailoverGlobalCluster", "Publish"], ["rds:FailoverGlobalCluster", "sns:Publish"])])
 def test_iam_says_what_a_role_may_not(world: CalmWorld, denied: list[str], found: list[str]) -> None:
     world.network.denied.update((WEST, operation, "") for operation in denied)
-    assert world.run_task(lambda: world.cloud().denied("arn:aws:iam::1:role/x")) == found
+    assert world.run_task(lambda: world.cloud().denied("arn:aws:iam::1:role/x", notifies=True)) == found
+    assert world.run_task(lambda: world.cloud().denied("arn:aws:iam::1:role/x")) == [
+        action for action in found if action != "sns:Publish"]
+
+
+ROLE = "arn:aws:iam::123456789012:role/people/driver"
+
+
+@pytest.mark.parametrize(("caller", "asked"), [
+    ("arn:aws:sts::123456789012:assumed-role/driver/alice", {ROLE}), (ROLE, {ROLE}),
+    ("arn:aws:iam::123456789012:user/eve", {"arn:aws:iam::123456789012:user/eve"}),
+    ("arn:aws:iam::123456789012:root", set()), ("", set())])
+def test_iam_is_asked_about_all_that_a_call_concerns(
+        world: CalmWorld, monkeypatch: pytest.MonkeyPatch, caller: str, asked: set[str]) -> None:
+    requests, answer = list[dict[str, Any]](), IamClient.simulate_principal_policy
+
+    def noted(iam: IamClient, **given: Any) -> dict[str, Any]:
+        requests.append(given)
+        return answer(iam, **given)
+
+    monkeypatch.setattr(IamClient, "simulate_principal_policy", noted)
+    found = [world.run_task(lambda action=action: world.cloud(action).denied(caller))  # type: ignore[misc]
+             for action in (Action.SWITCHOVER, Action.FAILOVER, Action.ALIGN)]
+    assert found == [[] if asked else None] * 3
+    assert {each["PolicySourceArn"] for each in requests} == asked
+    promotions = {each["ActionNames"][0]: (each["ContextEntries"][0]["ContextKeyValues"], each["ResourceArns"])
+                  for each in requests if each["ActionNames"][0].startswith("rds:")}
+    clusters = [*(f"arn:aws:rds:{region}:123456789012:cluster:tapstack-sim-{region}" for region in (WEST, EAST)),
+                "arn:aws:rds::123456789012:global-cluster:tapstack-sim"]
+    assert promotions == ({"rds:SwitchoverGlobalCluster": ([EAST], clusters),
+                           "rds:FailoverGlobalCluster": ([WEST], clusters)} if asked else {})
+
+
+@pytest.mark.parametrize(("result", "denies"), [
+    ({"EvalDecision": "allowed"}, False), ({"EvalDecision": "explicitDeny"}, True),
+    ({"EvalDecision": "implicitDeny", "MissingContextValues": ["aws:SourceIp"]}, False),
+    ({"EvalDecision": "implicitDeny", "ResourceSpecificResults": [
+        {"EvalResourceDecision": "implicitDeny", "MissingContextValues": ["aws:SourceIp"]},
+        {"EvalResourceDecision": "allowed", "MissingContextValues": []}]}, False),
+    ({"EvalDecision": "allowed", "ResourceSpecificResults": [
+        {"EvalResourceDecision": "allowed"}, {"EvalResourceDecision": "implicitDeny"}]}, True)])
+def test_a_denial_that_depends_on_what_iam_was_not_told_is_none(
+        world: CalmWorld, monkeypatch: pytest.MonkeyPatch, result: dict[str, Any], *, denies: bool) -> None:
+    # https://docs.aws.amazon.com/IAM/latest/APIReference/API_EvaluationResult.html
+    monkeypatch.setattr(IamClient, "simulate_principal_policy", lambda *_, **__: {"EvaluationResults": [result]})
+    assert bool(world.run_task(lambda: world.cloud().denied(ROLE))) is denies
+
+
+def test_who_cannot_wait_for_iam_asks_it_nothing_more(world: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slowly(*_: object, **__: object) -> dict[str, Any]:
+        world.scheduler.suspend(3.0)
+        return {"Role": {"Arn": ROLE}}
+
+    monkeypatch.setattr(IamClient, "get_role", slowly)
+    caller = "arn:aws:sts::123456789012:assumed-role/driver/alice"
+    assert world.run_task(lambda: world.cloud().denied(caller, 2.0)) is None
+    assert not [call for call in world.calls if call[2] == "SimulatePrincipalPolicy"]
 
 
 def test_no_answer_of_iam_or_sts_is_no_error(world: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
