@@ -3,12 +3,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from contract import Store
 from payments.errors import StoreUnavailable
-from payments.payment import Record
+from payments.payment import Record, has_form
 from payments.stores import AwsResponse, is_foreign, record_of
+
+OTHERS = 5
+"""The most contents of a payment that a line names, besides the one that counts."""
 
 
 class Wrong(StrEnum):
@@ -52,13 +56,13 @@ class Case:
         nothing. Times are not compared, since clocks differ. None if nothing can be read, if the ledger's posting is
         malformed, since nobody can change it, or if another release has given the item a status of its own.
         """
-        if self.item and is_foreign(self.item):
+        if (self.item and is_foreign(self.item)) or (self.posting and not _sound(self.posting)):
             return None
         if self.posting and self.record and self.record.settled and self.record.agrees(self.posting):
             return self.posting
         receipts = [each for each in self.receipts if each]
         if self.posting:
-            known = [self.posting] if _sound(self.posting) else []
+            known = [self.posting]
         elif self.record and self.record.settled:
             known = [self.record]
         else:
@@ -96,10 +100,11 @@ class Case:
                 shown.append(content)
                 yield content
 
-    def line(self, payment_id: str, outcome: str) -> dict[str, Any]:
-        """All of it as JSON, with the amounts."""
-        return {"payment_id": payment_id, "outcome": outcome, "wrong": self.wrong,
-                "payment": _content(self.payment) if self.payment else None, "others": list(self.others())}
+    def line(self, payment_id: str, outcome: str, epoch: int) -> dict[str, Any]:
+        """All of it as JSON, with the amounts, as it was found under an epoch."""
+        return {"payment_id": payment_id, "outcome": outcome, "epoch": epoch, "wrong": self.wrong,
+                "payment": _content(self.payment) if self.payment else None,
+                "others": list(islice(self.others(), OTHERS))}
 
     def _table(self, payment: Record) -> Wrong | None:
         if self.item is None:
@@ -129,7 +134,7 @@ class Case:
 
 
 def _sound(record: Record) -> bool:
-    return record.payment.fingerprint() == record.fingerprint
+    return has_form(record) and record.payment.fingerprint() == record.fingerprint
 
 
 def _content(record: Record) -> dict[str, Any]:

@@ -50,7 +50,8 @@ KNOWN = "SELECT payment_id FROM ledger.postings WHERE payment_id = ANY(:payment_
 _STALE_EPOCH, _ID_TAKEN = "TS001", "TS002"
 # pg8000 raises its own errors, those of the socket, TLS and the resolver, and struct.error for a message cut short.
 _BROKEN = (InterfaceError, OSError, struct.error)
-_FAILURES = (DatabaseError, BotoCoreError, ClientError, *_BROKEN)  # botocore fails to get credentials
+# Also botocore's, which fails to get credentials, and ValueError for a text that cannot be sent.
+_FAILURES = (DatabaseError, BotoCoreError, ClientError, ValueError, *_BROKEN)
 _TRY_AGAIN = frozenset({
     "25006",  # read-only: another instance is the writer now, or this one is about to be
     "57P01", "57P02", "57P03",  # the server is shutting down, has crashed, or is not up yet

@@ -3,21 +3,23 @@
 It is started every few minutes. A pass goes through all payments; it may take many starts, and continues from the
 cursor that it keeps in the table (`!repair:REGION`). It reads in pages, so its memory does not grow with the payments.
 Only the leader repairs; the other region reports. What is wrong is named in the receipts bucket, with its amounts:
-`repair/REGION/PASS-PART.jsonl`. A pass that restored something is followed by another one at once, and one that did
-not by a rest, so that a large table is not read all the time. A new epoch begins with the latest postings.
+`repair/REGION/PASS-REVISION-RANDOM.jsonl`. What is to be restored is named in the cursor first, so that it gets there
+whatever happens. A pass that restored something is followed by another one at once, and one that did not by a rest, so
+that a large table is not read all the time. A new epoch begins with the latest postings.
 """
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 from heapq import merge
 from itertools import groupby, islice
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from contract import REPAIR_FOLDER, REPAIR_PREFIX, Store
 from payments.case import Case, Wrong
@@ -26,14 +28,17 @@ from payments.deadline import Deadline, Timing
 from payments.errors import Conflict, NotTheWriter, StoreUnavailable
 from payments.leadership import Leadership
 from payments.ledger import LAST_PLACE, PostgresLedger
-from payments.payment import Record
+from payments.payment import STORED_ID, Record
 from payments.region import create_service, system_transport
 from payments.runtime import LambdaContext, Runtime, system_runtime
 from payments.service import PaymentService
 from payments.stores import BATCH, AwsResponse, Version, item_of
 
+T = TypeVar("T")
+
 MARGIN = 60.0  # seconds of Lambda's time reserved for a batch in progress, of which each payment may be suspect
 SAVE = 1000  # payments after which the cursor is saved
+GROUP = 25  # payments whose restoring begins together: the cursor, an item of at most 400 KB, names them
 RECENT = 10_000  # postings with which a new epoch begins
 REST = 5000  # payments of a pass for each start that is left out after it
 YOUNG = timedelta(minutes=1)  # a payment of this age may still be in progress
@@ -53,7 +58,7 @@ class Progress:
     """How far repair has come: the number of its pass, the epoch, and where to continue.
 
     `counts` are those of the pass; `repaired` is the number of payments restored since a pass found nothing to restore,
-    `rest` the number of starts to leave out, `parts` that of the objects that name what was wrong.
+    `rest` the number of starts to leave out, `begun` the lines of the payments that are being restored, by id.
     """
 
     number: int = 0
@@ -63,7 +68,7 @@ class Progress:
     counts: Mapping[str, int] = field(default_factory=dict)
     repaired: int = 0
     rest: int = 0
-    parts: int = 0
+    begun: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, item: AwsResponse | None) -> "Progress":
@@ -72,27 +77,35 @@ class Progress:
             found, new = json.loads(item["document"]["S"]) if item else {}, cls()
             kept = cls(**{each.name: found[each.name] for each in fields(cls)
                           if isinstance(getattr(new, each.name), type(found.get(each.name)))})
-            return replace(kept, counts={name: int(count) for name, count in kept.counts.items()})
-        except (KeyError, TypeError, ValueError, AttributeError):
+            return replace(kept, counts={name: int(count) for name, count in kept.counts.items()}, begun={
+                payment_id: line for payment_id, line in kept.begun.items()
+                if STORED_ID.fullmatch(payment_id) and isinstance(line["wrong"], dict)})
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
             return cls()
 
     def next(self, phase: Phase) -> "Progress":
         """The beginning of the next pass."""
-        return Progress(number=self.number + 1, epoch=self.epoch, phase=phase, repaired=self.repaired)
+        return Progress(number=self.number + 1, epoch=self.epoch, phase=phase, repaired=self.repaired, begun=self.begun)
 
     def after(self, batch: "Batch", outcomes: Iterable[str]) -> "Progress":
-        """The progress after a batch, with the outcomes of its suspects."""
+        """The progress after a batch, with the outcomes of those of its suspects that were not restored."""
         counts = Counter(self.counts)
         counts.update(batch.counts)
         counts.update(outcomes)
-        restored = counts["repaired"] - self.counts.get("repaired", 0)
-        now = replace(self, phase=batch.phase, cursor=batch.cursor, counts=dict(+counts),
-                      repaired=self.repaired + restored)
+        now = replace(self, phase=batch.phase, cursor=batch.cursor, counts=dict(+counts))
         if batch.phase != Phase.ENDED:
             return now
         # What was restored is looked at again, since copies may still be on their way.
         again = self.phase == Phase.RECENT or counts["repaired"]
         return now.next(Phase.LEDGER) if again else replace(now, rest=counts["read"] // REST)
+
+    def finish(self, lines: Iterable[Mapping[str, Any]]) -> "Progress":
+        """The progress after what was begun, with the lines that name what became of it."""
+        counts = Counter(self.counts)
+        for line in lines:
+            counts.update({*map(str, line["wrong"].values()), line["outcome"]})
+        restored = counts["repaired"] - self.counts.get("repaired", 0)
+        return replace(self, counts=dict(counts), repaired=self.repaired + restored, begun={})
 
 
 @dataclass(frozen=True)
@@ -162,10 +175,15 @@ class Work:
         elif progress.phase == Phase.ENDED:
             yield self._save(replace(progress, rest=progress.rest - 1))
         unsaved, over = 0, False
+        if progress.begun:  # an earlier start was interrupted
+            yield (progress := self._save(self._finish(progress, {})))
+            over = until.remaining() <= 0
         while progress.phase != Phase.ENDED and not over:
             for batch in self._batches(progress):
-                before = progress.phase
-                outcomes = [each for suspect in batch.suspects for each in self._examine(suspect, progress.phase)]
+                before, outcomes = progress.phase, list[str]()
+                for start in range(0, len(batch.suspects), GROUP):
+                    progress, found = self._examine(batch.suspects[start:start + GROUP], progress, before)
+                    outcomes += found
                 over = until.remaining() <= 0
                 progress, unsaved = progress.after(batch, outcomes), unsaved + batch.counts.get("read", 0)
                 if over or unsaved >= SAVE or progress.phase != before:
@@ -180,10 +198,11 @@ class Work:
 
     def _save(self, progress: Progress) -> Progress:
         if self._lines:
-            key = f"{REPAIR_FOLDER}{self._here.region}/{progress.number:08}-{progress.parts:05}.jsonl"
-            self._receipts.note(key, "".join(json.dumps(line) + "\n" for line in self._lines), self._deadline())
+            # Of two repairs at once, both may write here before one of them finds that the other has saved its cursor.
+            unique = f"{self._revision:08}-{self._here.runtime.random.getrandbits(64):016x}"
+            self._receipts.note(f"{REPAIR_FOLDER}{self._here.region}/{progress.number:08}-{unique}.jsonl",
+                                "".join(json.dumps(line) + "\n" for line in self._lines), self._deadline())
             self._lines.clear()
-            progress = replace(progress, parts=progress.parts + 1)
         self._revision += 1
         if not self._table.note(REPAIR_PREFIX + self._here.region, json.dumps(asdict(progress)), self._revision,
                                 self._deadline()):
@@ -247,7 +266,8 @@ class Work:
         return found
 
     def _size(self, posting: Record) -> int | None:
-        return self._receipts.size(posting.payment.payment_id, self._deadline())
+        """The size of a payment's receipt in bytes; None if there is none, or the store refuses to say."""
+        return _unless_refused(partial(self._receipts.size, posting.payment.payment_id, self._deadline()))
 
     def _begun(self, item: AwsResponse) -> bool:
         """Whether a payment is pending under the present epoch: in progress, or its client will send it again."""
@@ -255,29 +275,53 @@ class Work:
 
     # --- A closer look
 
-    def _examine(self, payment_id: str, phase: str) -> Iterator[str]:
-        """Examine a payment in every store, and repair it in the leader. Yields the counters to raise."""
+    def _examine(self, payment_ids: Sequence[str], progress: Progress, phase: str) -> tuple[Progress, list[str]]:
+        """Examine payments in every store, and repair them in the leader.
+
+        Returns the progress with those that were restored, and the counters to raise for the others.
+        """
+        cases = {each: self._case(each) for each in payment_ids}
+        begun, outcomes = dict[str, Mapping[str, Any]](), list[str]()
+        for payment_id, case in cases.items():
+            wrong = sorted({*case.wrong.values()})
+            if case.item and self._begun(case.item) and (
+                    self._young(case.item) or not (case.posting or case.receipts)):
+                outcomes.append("pending")
+            elif phase == Phase.TABLE and case.receipts:
+                continue  # what has a receipt was looked at before
+            elif {*wrong} <= {Wrong.DUPLICATED, Wrong.SUPERSEDED}:
+                # Older versions of the same payment's receipt: from the other region, or from before a loss.
+                outcomes += wrong or ["settled"]
+            elif self._leads and case.repairable:
+                begun[payment_id] = case.line(payment_id, "begun", self._epoch)
+            else:
+                outcomes += wrong if case.payment else [*wrong, "set aside"]
+                self._lines.append(case.line(payment_id, "reported" if case.payment else "set aside", self._epoch))
+        if begun:
+            progress = self._finish(self._save(replace(progress, begun=begun)), cases)
+        return progress, outcomes
+
+    def _case(self, payment_id: str) -> Case:
         # In the order in which a payment is written: what is settled in the table is in the others.
         item = self._table.item(payment_id, self._deadline())
         posting = self._ledger.find(payment_id, self._deadline())
         versions = list(self._receipts.versions(self._deadline, payment_id=payment_id))
-        case = Case(item=item, posting=posting, receipts=[self._read(each) for each in versions],
-                    readable=bool(versions) and versions[0].current)
-        if item and self._begun(item) and (self._young(item) or not (posting or versions)):
-            yield "pending"
-        elif phase != Phase.TABLE or not versions:  # what has a receipt was looked at before
-            yield from self._judge(payment_id, case) if case.wrong else ["settled"]
+        return Case(item=item, posting=posting, readable=bool(versions) and versions[0].current, receipts=[
+            _unless_refused(partial(self._receipts.read, each, self._deadline())) for each in versions])
 
-    def _judge(self, payment_id: str, case: Case) -> Iterator[str]:
-        yield from sorted({*case.wrong.values()})
-        if {*case.wrong.values()} <= {Wrong.DUPLICATED, Wrong.SUPERSEDED}:
-            return  # older versions of the same payment's receipt: from the other region, or from before a loss
-        outcome = "reported"
-        if case.payment is None:
-            yield (outcome := "set aside")
-        elif self._leads and case.repairable:
-            yield (outcome := self._restore(case.payment, case.item))
-        self._lines.append(case.line(payment_id, outcome))
+    def _finish(self, progress: Progress, cases: Mapping[str, Case]) -> Progress:
+        """Restore what has begun. What is whole by now was restored by the start that was interrupted."""
+        lines = list[Mapping[str, Any]]()
+        for payment_id, line in progress.begun.items():
+            case = cases.get(payment_id) or self._case(payment_id)
+            outcome = "reported"
+            if case.payment and not case.repairable:
+                outcome = "repaired"
+            elif case.payment and self._leads:
+                outcome = self._restore(case.payment, case.item)
+            lines.append({**line, "outcome": outcome})
+        self._lines += lines
+        return progress.finish(lines)
 
     def _restore(self, payment: Record, item: AwsResponse | None) -> str:
         try:
@@ -290,21 +334,23 @@ class Work:
             return "refused"
         return "repaired"
 
-    def _read(self, version: Version) -> Record | None:
-        """The record in a version of a receipt; None if it is malformed, or the store refuses to give it."""
-        try:
-            return self._receipts.read(version, self._deadline())
-        except StoreUnavailable as error:
-            if error.again:
-                raise
-            return None
-
     def _young(self, item: AwsResponse) -> bool:
         now = utc_now(self._here.runtime.clock)
-        return str(item.get("created_at", {}).get("S", "")) > (now - YOUNG).isoformat(timespec="milliseconds")
+        earliest, latest = ((now + each).isoformat(timespec="milliseconds") for each in (-YOUNG, YOUNG))
+        return earliest < str(item.get("created_at", {}).get("S", "")) < latest
 
     def _deadline(self) -> Deadline:
         return Deadline(self._here.timing, self._here.timing.budget, self._here.runtime)
+
+
+def _unless_refused(call: Callable[[], T]) -> T | None:
+    """What a call returns; None if its store refuses it. Raises StoreUnavailable if it may succeed later."""
+    try:
+        return call()
+    except StoreUnavailable as error:
+        if error.again:
+            raise
+        return None
 
 
 def _counts(read: int, suspects: Sequence[str]) -> dict[str, int]:

@@ -14,7 +14,7 @@ from botocore.parsers import ResponseParserError
 from contract import CANARY_FOLDER, KEY_ATTRIBUTE, RECEIPTS_PREFIX, Store
 from payments.deadline import Deadline
 from payments.errors import StoreUnavailable
-from payments.payment import MAX_BODY_BYTES, STORED_ID, Payment, Record, parse_receipt
+from payments.payment import MAX_BODY_BYTES, STORED_ID, Payment, Record, has_form, parse_receipt
 
 AwsResponse = dict[str, Any]
 NextDeadline = Callable[[], Deadline]
@@ -280,7 +280,10 @@ def record_of(item: AwsResponse) -> Record:
     try:
         payment = Payment(amount=int(item["amount"]["N"]),
                           **{name: item[name]["S"] for name in ("payment_id", "currency", "payer", "payee")})
-        return Record(payment=payment, fingerprint=item["fingerprint"]["S"], created_at=item["created_at"]["S"],
-                      epoch=int(item["epoch"]["N"]), settled=_IS_SETTLED[item["status"]["S"]])
+        record = Record(payment=payment, fingerprint=item["fingerprint"]["S"], created_at=item["created_at"]["S"],
+                        epoch=int(item["epoch"]["N"]), settled=_IS_SETTLED[item["status"]["S"]])
     except (KeyError, TypeError, ValueError):
         raise StoreUnavailable(Store.TABLE, "ItemMalformed") from None
+    if not has_form(record):
+        raise StoreUnavailable(Store.TABLE, "ItemMalformed")
+    return record

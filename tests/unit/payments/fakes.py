@@ -414,6 +414,7 @@ class FakeSession:
 
     def _post(self, **values: Any) -> list[list[Any]]:
         self._must_be_open()
+        "".join(map(str, values.values())).encode()  # as pg8000 does: it raises UnicodeEncodeError for a lone surrogate
         return self._database.answer("Post", partial(self._database.post, values))
 
     def _must_be_open(self) -> None:

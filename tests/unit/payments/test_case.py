@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from contract import Store
-from payments.case import Case
+from payments.case import OTHERS, Case
 from payments.payment import Payment, Record, parse_receipt
 from payments.stores import item_of
 from tests.unit.payments.fakes import PAYMENT, record
@@ -15,6 +15,13 @@ from tests.unit.payments.strategies import payments
 
 PENDING = record(1250)
 OURS, LATER, RIVAL = (replace(each, settled=True) for each in (PENDING, record(1250, second=1), record(7)))
+BAD_TEXTS = ["", "a" * 65, "p" * 190_000, "a b", "a\0", "\ud800", "é", 7, None, ["a"], {}]
+BAD: list[tuple[str, Any]] = [
+    *(("amount", each) for each in (0, -1, 10**12 + 1, 10**400, True, 9.0, float("nan"), "9", None, [9])),
+    *(("currency", each) for each in ("eur", "EURO", "E\0R", 978, None, ["EUR"])),
+    *((name, each) for name in ("payer", "payee") for each in BAD_TEXTS),
+    *(("payment_id", each) for each in BAD_TEXTS), ("payment_id", "A.pay-1")]
+"""Values that no client may send, of which PostgreSQL refuses NUL, and UTF-8 a lone surrogate."""
 FORGED = replace(OURS, payment=replace(OURS.payment, amount=1))  # its fingerprint is that of another amount
 
 
@@ -69,6 +76,8 @@ def found(given: Case) -> str:
     (case(OURS, OURS, None), "receipts malformed", OURS, True),
     (case(OURS, OURS, OURS, None), "receipts malformed", OURS, False),
     (case(None, None, None), "receipts malformed", None, False),
+    (case(OURS, replace(OURS, fingerprint="0" * 64)), "table malformed, ledger malformed", None, False),
+    (case(OURS, replace(OURS, created_at="noon")), "table malformed, ledger malformed", None, False),
     (case(OURS, FORGED, OURS), "table malformed, ledger malformed, receipts malformed", None, False),
 ])
 def test_what_counts_and_what_is_wrong(given: Case, wrong: str, counts: Record | None, repairable: bool) -> None:
@@ -77,12 +86,42 @@ def test_what_counts_and_what_is_wrong(given: Case, wrong: str, counts: Record |
 
 
 def test_a_line_names_the_amounts_of_all_that_the_stores_have() -> None:
-    line = case(RIVAL, OURS, OURS, RIVAL, None).line("pay-1", "repaired")
+    line = case(RIVAL, OURS, OURS, RIVAL, None).line("pay-1", "repaired", 3)
     assert json.loads(json.dumps(line)) == {
-        "payment_id": "pay-1", "outcome": "repaired", "wrong": {"table": "conflicting", "receipts": "malformed"},
+        "payment_id": "pay-1", "outcome": "repaired", "epoch": 3,
+        "wrong": {"table": "conflicting", "receipts": "malformed"},
         "payment": {**PAYMENT, "created_at": OURS.created_at},
         "others": [{**PAYMENT, "amount": 7, "created_at": OURS.created_at}]}
-    assert case(None, None, None).line("x", "set aside")["payment"] is None
+    assert case(None, None, None).line("x", "set aside", 3)["payment"] is None
+
+
+def test_a_line_names_no_more_contents_than_the_cursor_can_hold() -> None:
+    line = case(OURS, OURS, *map(record, range(1, 100))).line("pay-1", "reported", 3)
+    assert len(line["others"]) == OTHERS
+
+
+def forged(name: str, value: Any) -> Record:
+    """A record with that value, and the fingerprint that belongs to it."""
+    payment = replace(OURS.payment, **{name: value})
+    return replace(OURS, payment=payment, fingerprint=payment.fingerprint())
+
+
+@pytest.mark.parametrize(("name", "value"), BAD, ids=range(len(BAD)))
+def test_what_no_client_may_send_is_malformed_in_every_store(name: str, value: Any) -> None:
+    bad = forged(name, value)
+    assert found(case(bad, OURS, OURS)) == "table malformed"
+    assert case(OURS, bad, OURS).payment is None
+    with pytest.raises(ValueError, match="not a receipt"):
+        parse_receipt(bad.receipt())
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("payer", "4111111111111111"), ("currency", "BGN"), ("payment_id", "shop.pay-1"),
+    ("payment_id", "5555555555554444")])
+def test_what_was_accepted_under_older_rules_is_a_payment_still(name: str, value: str) -> None:
+    kept = forged(name, value)
+    assert parse_receipt(kept.receipt()) == replace(kept, epoch=0)
+    assert case(kept, None).payment == case(None, kept).payment == kept
 
 
 @given(payments)

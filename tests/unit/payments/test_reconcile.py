@@ -10,9 +10,10 @@ import pytest
 
 from contract import CANARY_PREFIX, DRILL_KEY, OBSERVATION_PREFIX, RECORD_KEY, REPAIR_PREFIX
 from payments import reconcile
+from payments.case import Case
 from payments.errors import StoreUnavailable
 from payments.ledger import PostgresLedger
-from payments.payment import parse_receipt
+from payments.payment import MAX_AMOUNT, Payment, parse_receipt
 from payments.stores import item_of
 from tests.unit.payments.fakes import (
     OTHER,
@@ -50,6 +51,11 @@ def lines(region: Region) -> list[Item]:
     """All that the repair has named in the bucket."""
     return [json.loads(line) for (_, key), versions in sorted(region.s3.objects.items()) if key.startswith("repair/")
             for line in (versions[-1] or b"").splitlines()]
+
+
+def repaired(region: Region) -> set[str]:
+    """The payments that it has named as restored."""
+    return {line["payment_id"] for line in lines(region) if line["outcome"] == "repaired"}
 
 
 def everything(region: Region) -> object:
@@ -282,6 +288,40 @@ def test_what_the_ledger_refuses_is_named_and_stops_nothing(region: Region, code
     assert [line["outcome"] for line in lines(region)] == ["refused"] * 3
 
 
+def test_a_receipt_that_no_store_can_take_is_set_aside_by_name_and_stops_nothing(region: Region) -> None:
+    three(region)
+    payment = Payment(**{**PAYMENT, "payment_id": "pay-0-bad", "payer": "x\ud800"})
+    bad = replace(record(), payment=payment, fingerprint=payment.fingerprint())
+    region.s3.write((RECEIPTS, "receipts/pay-0-bad.json"), bad.receipt())
+    run(region)
+    lose_posting(region)
+    assert run(region)["counts"]["repaired"] == 1
+    assert region.posted()
+    assert {line["payment_id"]: line["outcome"] for line in lines(region)} == {
+        "pay-0-bad": "set aside", "pay-1": "repaired"}
+    with pytest.raises(StoreUnavailable, match="UnicodeEncodeError"):
+        region.ledger.post(bad, region.deadline())
+
+
+def test_a_line_is_short_whatever_a_store_holds(region: Region) -> None:
+    region.pay(PAYMENT)
+    del region.postgres.postings["pay-1"], region.s3.objects[PLACE]
+    payment = Payment(**{**PAYMENT, "payer": "p" * 190_000, "payee": "q" * 190_000})
+    region.dynamodb.items["pay-1"] |= {
+        "payer": {"S": payment.payer}, "payee": {"S": payment.payee}, "fingerprint": {"S": payment.fingerprint()}}
+    assert counts(run(region)) == {"malformed": 1, "set aside": 1}
+    assert {len(json.dumps(line)) < 200 for line in lines(region)} == {True}
+
+
+def test_the_cursor_can_name_all_that_begins_together() -> None:
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html#limits-items
+    name = f"{'c' * 20}.{'i' * 64}"
+    records = [replace(record(), payment=Payment(payment_id=name, amount=MAX_AMOUNT - number, currency="EUR",
+                                                 payer="p" * 64, payee="q" * 64)) for number in range(9)]
+    line = Case(item=None, posting=None, receipts=records, readable=False).line(name, "repaired", 1)
+    assert len(json.dumps(line)) * reconcile.GROUP < 100_000
+
+
 def test_versions_that_differ_are_a_conflict_and_equal_ones_are_not(region: Region) -> None:
     region.pay(PAYMENT)
     body = region.receipt_versions()[0]
@@ -353,6 +393,71 @@ def test_a_store_that_fails_for_a_moment_ends_the_start_and_the_next_one_goes_on
     assert counts(run(region, begin=False)) == {"duplicated": 1}
 
 
+def test_a_receipt_whose_size_the_store_refuses_to_say_stops_nothing(region: Region) -> None:
+    # S3 answers 400 for an object that somebody has encrypted with a key of his own, SSE-C.
+    region.pay(PAYMENT)
+    region.network.failing = {"HeadObject": client_error("400")}
+    assert counts(run(region)) == {}
+
+
+@pytest.mark.parametrize("created_at", ["9999-01-01T00:00:00.000+00:00", "noon"])
+def test_what_is_pending_and_dated_in_the_future_is_restored_from_the_ledger(
+        region: Region, created_at: str) -> None:
+    region.pay(PAYMENT)
+    region.dynamodb.items["pay-1"] |= {"status": {"S": "PENDING"}, "created_at": {"S": created_at}}
+    assert counts(run(region))["repaired"] == 1
+    assert region.status() == "SETTLED"
+
+
+MANY = [f"pay-{number:02}" for number in range(reconcile.GROUP + 5)]
+
+
+@pytest.mark.parametrize(("call", "succeed", "error"), [
+    ("Post", 0, database_error("53300")), ("Post", 20, database_error("57014")), ("Post", 28, Crash()),
+    ("PutObject", 3, client_error("SlowDown", 503)), ("PutObject", 30, Crash()),
+    ("UpdateItem", 3, client_error("ThrottlingException")), ("UpdateItem", 29, TimeoutError()),
+    *(("PutItem", number, Crash()) for number in range(4))])
+def test_what_is_restored_is_named_and_counted_once_whatever_happens_next(
+        region: Region, call: str, succeed: int, error: BaseException) -> None:
+    for payment_id in MANY:
+        region.pay({**PAYMENT, "payment_id": payment_id})
+    run(region)
+    region.postgres.postings.clear()
+    for payment_id in MANY:
+        region.dynamodb.items[payment_id]["status"] = {"S": "PENDING"}
+    there = taken_over(region)
+    carry = there.network.carry
+
+    def fail(operation: str, effect: Callable[[], Item]) -> Item:
+        if operation == call and there.network.calls.count(call) >= succeed:
+            raise error
+        return carry(operation, effect)
+
+    there.network.carry = fail  # type: ignore[method-assign]
+    with suppress(Crash):
+        assert run(there, begin=False)["error"]
+    there.network.carry = carry  # type: ignore[method-assign]
+    answer = run(there, begin=False)
+    assert (answer["done"], answer["counts"]["repaired"]) == (True, len(MANY))
+    assert repaired(there) == {*there.postgres.postings} == {*MANY}
+    assert {(line["outcome"], line["epoch"]) for line in lines(there)} == {("repaired", 2)}
+
+
+def test_what_a_former_leader_could_not_restore_is_reported() -> None:
+    here = Region()
+    three(here)
+    here.postgres.postings.clear()
+    here.network.failing = {"Post": database_error("53300")}
+    run(here)
+    there = Region("eu-west-1", elsewhere=here)
+    there.take_leadership()
+    here.network.failing = {}
+    here.clock.now += 1
+    assert run(here, begin=False)["done"]
+    assert {line["outcome"] for line in lines(here)} == {"reported"}
+    assert {line["epoch"] for line in lines(here)} == {1, 2}
+
+
 def test_a_ledger_that_fails_for_a_moment_refuses_nothing(region: Region) -> None:
     region.pay(PAYMENT)
     run(region)
@@ -422,6 +527,7 @@ def test_a_repair_that_crashed_anywhere_can_be_repeated(region: Region, number: 
     assert run(region)["done"]
     assert len(region.postgres.postings) == 3
     assert region.status("pay-1") == "SETTLED"
+    assert repaired(region) == {"pay-1", "pay-2"}
     assert counts(run(region)) == {}
 
 
@@ -442,9 +548,29 @@ def test_of_two_repairs_at_once_one_stops(region: Region) -> None:
     assert (answer["done"], answer["error"]) == (False, "table:AnotherRepair")
 
 
+@pytest.mark.parametrize("number", range(3, 40))
+def test_of_two_repairs_at_once_neither_overwrites_what_the_other_has_named(
+        region: Region, number: int) -> None:
+    three(region)
+    region.s3.write((RECEIPTS, "receipts/pay-8.json"), b"{}")
+    run(region)
+    before = dict(region.dynamodb.items[f"{REPAIR_PREFIX}us-east-1"])
+    region.postgres.postings.clear()
+    region.network.meanwhile = {number: lambda: region.reconciliation().run(10, begin=True)}
+    run(region)
+    region.dynamodb.items[f"{REPAIR_PREFIX}us-east-1"] = before  # and the table is restored to an earlier moment
+    lose_posting(region)
+    assert run(region)["counts"]["repaired"] == 1
+    assert {len(versions) for (_, key), versions in region.s3.objects.items() if key.startswith("repair/")} == {1}
+    assert repaired(region) == {"pay-0", "pay-1", "pay-2"}
+
+
 @pytest.mark.parametrize("revision", [{"revision": {"N": "7"}}, {}, {"revision": {"S": "seven"}}])
 @pytest.mark.parametrize(("text", "number"), [
-    ("{", 2), ("[]", 2), ("1", 2), ('{"number": 4, "unknown": 1}', 6), ('{"number": "4", "counts": []}', 2),
+    ("{", 2), ("[]", 2), ("1", 2), ("[" * 100_000, 2), ('{"number": 4, "counts": {"read": Infinity}}', 2),
+    ('{"number": 4, "begun": {"pay-1": {}}}', 2), ('{"number": 4, "begun": {"pay-1": 1}}', 2),
+    ('{"number": 4, "begun": {"pay-1": {"wrong": []}, "!record": {"wrong": {}}}}', 6),
+    ('{"number": 4, "unknown": 1}', 6), ('{"number": "4", "counts": []}', 2),
     ('{"epoch": 1, "phase": "ledger", "number": 4, "counts": {"read": {"all": 5}}}', 2),
     ('{"epoch": 1, "phase": "recent", "cursor": "x", "number": 4}', 5)])
 def test_a_cursor_that_cannot_be_read_begins_anew_and_unknown_fields_are_ignored(

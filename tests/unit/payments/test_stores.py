@@ -67,7 +67,9 @@ def test_an_item_that_is_gone_is_not_updated(region: Region) -> None:
     assert (caught.value.store, caught.value.code, [*region.dynamodb.items]) == ("table", "ItemMissing", [RECORD_KEY])
 
 
-@pytest.mark.parametrize("broken", [{"amount": {"N": "x"}}, {"amount": {}}, {"payer": "x"}, {"status": {"N": "1"}}])
+@pytest.mark.parametrize("broken", [
+    {"amount": {"N": "x"}}, {"amount": {}}, {"payer": "x"}, {"status": {"N": "1"}}, {"amount": {"N": "0"}},
+    {"amount": {"N": "9" * 38}}, {"payer": {"S": "p" * 190_000}}, {"created_at": {"S": "noon"}}, {"payee": {"N": "1"}}])
 def test_a_malformed_item_is_named_as_such(broken: dict[str, Any]) -> None:
     with pytest.raises(StoreUnavailable) as caught:
         record_of({**item_of(record()), **broken})
