@@ -87,6 +87,15 @@ OPERATOR: Mapping[str, Permission] = {
 }
 """The calls of all commands but `doctor`, as SERVICE:Operation of boto3."""
 
+IN_THE_OPERATORS_NAME: Mapping[str, Permission] = {
+    "iam:CreateServiceLinkedRole": on("arn:aws:iam::{account}:role/aws-service-role/fis.amazonaws.com/*", condition={
+        "StringEquals": {"iam:AWSServiceName": "fis.amazonaws.com"}}),
+}
+"""What AWS calls in an operator's name: FIS creates its role when an account's first experiment begins.
+
+https://docs.aws.amazon.com/fis/latest/userguide/using-service-linked-roles.html
+"""
+
 DOCTOR: Mapping[str, Permission] = {
     "apigateway:GetAccount": on("arn:aws:apigateway:{region}::/account", actions=("apigateway:GET",)),
     "apigateway:GetDomainNames": on("arn:aws:apigateway:{region}::/domainnames", actions=("apigateway:GET",)),

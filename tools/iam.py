@@ -20,7 +20,7 @@ import typer
 
 from lib.names import CATALOGUE, Names
 from lib.tap_stack import SERVICES
-from recovery.permissions import DOCTOR, OPERATOR, Permission
+from recovery.permissions import DOCTOR, IN_THE_OPERATORS_NAME, OPERATOR, Permission
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER, HANDLERS = Path("docs") / "iam", Path("tools") / "cloudformation.json"
@@ -33,11 +33,16 @@ ROLES = ["arn:aws:iam::ACCOUNT:role/tapstack-*-SUFFIX-*", "arn:aws:iam::ACCOUNT:
 # What the program and the targets that follow it call themselves: data functions, `make migrate`.
 PROGRAM_CALLS = {"ec2:DescribeAvailabilityZones", "lambda:InvokeFunction", "rds:DescribeGlobalClusters",
                  "secretsmanager:GetSecretValue", "sts:GetCallerIdentity",
+                 # the provider's own: it reads each resource again, and empties what it deletes
+                 "backup:DeleteRecoveryPoint", "backup:ListRecoveryPointsByBackupVault", "ec2:DescribePrefixLists",
+                 "iam:ListInstanceProfilesForRole", "lambda:GetFunctionConfiguration", "lambda:ListVersionsByFunction",
+                 "s3:GetBucketRequestPayment", "secretsmanager:GetResourcePolicy", "secretsmanager:PutSecretValue",
                  # a strong table's witness, which CloudFormation's schemas do not know
                  "dynamodb:CreateGlobalTableWitness", "dynamodb:DeleteGlobalTableWitness",
                  # the outputs' object, of whose type CloudFormation has none
                  "s3:DeleteObjectVersion", "s3:GetObject", "s3:GetObjectTagging", "s3:ListBucketVersions",
                  "s3:PutObject"}
+OPERATES = {**OPERATOR, **IN_THE_OPERATORS_NAME}
 TYPES: Mapping[str, str] = {kind: handled_as for handled_as, kinds in tomllib.loads(
     Path(__file__).with_name("types.toml").read_text(encoding="utf-8")).items() for kind in kinds}
 """The provider's types that the program uses, each with the type of CloudFormation that makes the same calls."""
@@ -101,7 +106,7 @@ def text(statements: Iterable[Statement]) -> str:
 
 def policies(handlers: Mapping[str, list[str]]) -> dict[str, str]:
     """Every file of docs/iam, by its name."""
-    return {"doctor.json": text(permitted(DOCTOR)), "operator.json": text(permitted(OPERATOR)),
+    return {"doctor.json": text(permitted(DOCTOR)), "operator.json": text(permitted(OPERATES)),
             **{f"deployer-{number}.json": text(each) for number, each in enumerate(packed(deployment(handlers)), 1)}}
 
 

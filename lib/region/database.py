@@ -1,6 +1,7 @@
 """One region's member of the Aurora PostgreSQL global database."""
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -56,15 +57,11 @@ class Database(Component, type_name="Database"):
         # Otherwise RDS creates the group itself, unencrypted and without an end to its retention.
         logs = aws.cloudwatch.LogGroup(f"{name}-logs", name=names.database_logs, kms_key_id=key_arn,
                                        retention_in_days=profile.log_retention_days, opts=self.opts())
-        writer = role if isinstance(role, Writer) else None
-        reader = role if isinstance(role, Reader) else None
+        joins: dict[str, Any] = {"source_region": role.source_region} if isinstance(role, Reader) else {
+            "database_name": DATABASE_NAME, "master_username": role.username, "master_password": role.password}
         self.cluster = aws.rds.Cluster(
             f"{name}-cluster", cluster_identifier=names.cluster, global_cluster_identifier=global_cluster_id,
-            engine=ENGINE, engine_mode="provisioned", engine_version=database.engine_version, port=POSTGRES,
-            database_name=DATABASE_NAME if writer else None,
-            master_username=writer.username if writer else None,
-            master_password=writer.password if writer else None,
-            source_region=reader.source_region if reader else None,
+            engine=ENGINE, engine_mode="provisioned", engine_version=database.engine_version, port=POSTGRES, **joins,
             db_subnet_group_name=subnets.name, db_cluster_parameter_group_name=self._parameters(names, database).name,
             vpc_security_group_ids=[network.database_group.id],
             storage_encrypted=True, kms_key_id=key_arn, iam_database_authentication_enabled=True,
@@ -74,19 +71,21 @@ class Database(Component, type_name="Database"):
                 "max_capacity": database.max_capacity} if database.serverless else None,
             backup_retention_period=profile.backup_retention_days, copy_tags_to_snapshot=True,
             delete_automated_backups=not profile.retain,
-            deletion_protection=profile.protect, skip_final_snapshot=not profile.retain,
+            apply_immediately=True, deletion_protection=profile.protect, skip_final_snapshot=not profile.retain,
             final_snapshot_identifier=f"{names.cluster}-final" if profile.retain else None,
             opts=self.durable(ignore_changes=MOVED_BY_FAILOVER,
-                              depends_on=[logs, *(reader.after if reader else ())]))
-        self.instances = [
-            aws.rds.ClusterInstance(
+                              depends_on=[logs, *(role.after if isinstance(role, Reader) else ())]))
+        self.instances: list[aws.rds.ClusterInstance] = []
+        for number in range(1, instances + 1):
+            self.instances.append(aws.rds.ClusterInstance(
                 f"{name}-instance-{number}", identifier=f"{names.cluster}-{number}",
                 cluster_identifier=self.cluster.id, engine=ENGINE, instance_class=database.instance_class,
                 db_subnet_group_name=subnets.name, publicly_accessible=False, auto_minor_version_upgrade=False,
                 performance_insights_enabled=True, performance_insights_kms_key_id=key_arn,
                 performance_insights_retention_period=INSIGHTS_DAYS,
-                opts=self.opts(ignore_changes=FIXED_AT_CREATION))
-            for number in range(1, instances + 1)]
+                # A new class restarts an instance: at once, not at night, and one after the other.
+                apply_immediately=True,
+                opts=self.opts(ignore_changes=FIXED_AT_CREATION, depends_on=self.instances[-1:])))
         self.register_outputs({"endpoint": self.cluster.endpoint})
 
     def _parameters(self, names: Names, database: DatabaseSettings) -> aws.rds.ClusterParameterGroup:

@@ -25,8 +25,10 @@ class Credentials(Component, type_name="Credentials"):
             opts=self.durable())
         aws.secretsmanager.SecretVersion(
             f"{name}-login", secret_id=self.secret.id,
-            # `make rotate-password` puts a newer one, which stays.
-            opts=self.opts(delete_before_replace=False, ignore_changes=["secret_string"]),
+            # `make rotate-password` puts a newer one, which stays. AWS may delete a version without a label, and the
+            # next update would create it again, with the first password as the current one: so it has one of its own.
+            version_stages=["AWSCURRENT", "AsDeployed"],
+            opts=self.opts(delete_before_replace=False, ignore_changes=["secret_string", "version_stages"]),
             secret_string=pulumi.Output.json_dumps({"engine": ENGINE.value, "dbname": DATABASE_NAME,
                                                     "username": writer.username, "password": writer.password}))
         self.register_outputs({"arn": self.secret.arn})

@@ -50,11 +50,20 @@ def copied(region: Region, key: str) -> dict[str, Any]:
     return found
 
 
+def put(region: Region, key: str, body: bytes = b"") -> str:
+    """Put a receipt as the payments function does: the bucket refuses all others, also from an administrator.
+
+    Returns its version.
+    """
+    return str(region.client("s3").put_object(
+        Bucket=region["receipts_bucket"], Key=key, Body=body, IfNoneMatch="*")["VersionId"])
+
+
 @pytest.fixture(scope="module")
 def written(region: Region, peer: Region) -> Iterator[str]:
     """The key of an object put into the region's receipts bucket, with the key as its body."""
     key = f"{RECEIPTS_PREFIX}integration-test/{uuid.uuid4().hex}"
-    region.client("s3").put_object(Bucket=region["receipts_bucket"], Key=key, Body=key.encode())
+    put(region, key, key.encode())
     yield key
     for each in (region, peer):
         purge(each, key)
@@ -137,7 +146,7 @@ def test_receipts_are_copied_in_time_with_deletions_and_changes(rule: dict[str, 
 
 def test_a_version_is_deleted_only_where_no_lock_keeps_it(region: Region, peer: Region) -> None:
     key, codes = f"{RECEIPTS_PREFIX}integration-test/{uuid.uuid4().hex}", list[str]()
-    put = region.client("s3").put_object(Bucket=region["receipts_bucket"], Key=key, Body=b"")
+    put(region, key)
     copied(peer, key)["Body"].close()  # with its lock: AWS copies that, too
     for each in (region, peer):
         (version,) = each.client("s3").list_object_versions(Bucket=each["receipts_bucket"], Prefix=key)["Versions"]
@@ -146,10 +155,28 @@ def test_a_version_is_deleted_only_where_no_lock_keeps_it(region: Region, peer: 
         except ClientError as error:
             codes.append(error.response["Error"]["Code"])
     assert codes == (["AccessDenied"] * 2 if locked(region) else [])
-    assert region.client("s3").put_object(Bucket=region["receipts_bucket"], Key=key, Body=b"more")["VersionId"] != (
-        put["VersionId"]), "a lock keeps versions from deletion, not from newer ones"
     for each in (region, peer):
         purge(each, key)
+
+
+def test_a_receipt_is_put_once_and_what_is_none_again_and_again(region: Region, written: str) -> None:
+    with pytest.raises(ClientError, match="PreconditionFailed"):
+        put(region, written)
+    # A lock keeps versions from deletion, not from newer ones.
+    canary = {"Bucket": region["receipts_bucket"], "Key": f"{CANARY_FOLDER}integration-test"}
+    first, second = (region.client("s3").put_object(**canary)["VersionId"] for _ in range(2))
+    purge(region, canary["Key"])
+    assert first != second
+
+
+@emulator_lacks("no policy of a bucket is enforced")
+def test_a_receipt_that_could_replace_another_is_refused(region: Region) -> None:
+    code = ""
+    try:
+        region.client("s3").put_object(Bucket=region["receipts_bucket"], Key=f"{RECEIPTS_PREFIX}integration-test/x")
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+    assert code == "AccessDenied"
 
 
 def test_the_control_bucket_is_not_copied(region: Region) -> None:
@@ -178,7 +205,7 @@ def test_an_object_deleted_in_one_region_is_gone_in_the_other(region: Region, pe
     key = f"{RECEIPTS_PREFIX}integration-test/{uuid.uuid4().hex}"
     source, target = region["receipts_bucket"], peer["receipts_bucket"]
     try:
-        region.client("s3").put_object(Bucket=source, Key=key, Body=b"")
+        put(region, key)
         copied(peer, key)["Body"].close()
         region.client("s3").delete_object(Bucket=source, Key=key)
         eventually(lambda: existing(peer.client("s3").head_object, Bucket=target, Key=key) is None,

@@ -22,6 +22,7 @@ RESOURCE_TYPES = {
         delete=(Call("delete_global_cluster"),)),
     "aws:rds/cluster:Cluster": ResourceType(
         "rds", Call("create_db_cluster", {"Port": "port || in.port"}),
+        provider_only=words("applyImmediately"),
         renames={"clusterIdentifier": "DBClusterIdentifier", "masterPassword": "MasterUserPassword",
                  "enabledCloudwatchLogsExports": "EnableCloudwatchLogsExports",
                  "iamDatabaseAuthenticationEnabled": "EnableIAMDatabaseAuthentication"},
@@ -55,6 +56,7 @@ RESOURCE_TYPES = {
                      when="!in.skipFinalSnapshot"))),
     "aws:rds/clusterInstance:ClusterInstance": ResourceType(
         "rds", Call("create_db_instance"),
+        provider_only=words("applyImmediately"),
         renames={"identifier": "DBInstanceIdentifier", "clusterIdentifier": "DBClusterIdentifier",
                  "instanceClass": "DBInstanceClass", "performanceInsightsEnabled": "EnablePerformanceInsights"},
         name_input="identifier", id="out.DBInstance.DBInstanceIdentifier",

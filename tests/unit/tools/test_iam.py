@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from lib.parsers import REGIONS
-from recovery.permissions import ANYWHERE, DOCTOR, OPERATOR
+from recovery.permissions import ANYWHERE, DOCTOR
 from tests.unit.lib.resource_types import TYPES
 from tools import iam
 
@@ -67,6 +67,16 @@ def test_the_deployer_may_create_and_delete_a_strong_table_with_its_witness() ->
         assert any(fnmatch(f"dynamodb:{action}", each) for each in permitted), action
 
 
+@pytest.mark.parametrize("action", [
+    # Called by the provider when it reads, updates or deletes, and not by CloudFormation's handlers.
+    "backup:DeleteRecoveryPoint", "backup:ListRecoveryPointsByBackupVault", "ec2:DescribePrefixLists",
+    "iam:ListInstanceProfilesForRole", "lambda:GetFunctionConfiguration", "lambda:ListVersionsByFunction",
+    "s3:GetBucketRequestPayment", "secretsmanager:GetResourcePolicy", "secretsmanager:PutSecretValue"])
+def test_the_deployer_may_do_what_the_provider_does_besides(action: str) -> None:
+    assert any(fnmatch(action, each) for path in FILES if path.name.startswith("deployer-")
+               for statement in statements(path.name) for each in statement["Action"])
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_a_policy_fits_into_one_of_iams(path: Path) -> None:
     assert 0 < iam.size(statements(path.name)) <= iam.LIMIT
@@ -81,7 +91,7 @@ def test_a_deployer_is_labelled_unproven_and_may_pass_the_stacks_roles_only() ->
     assert [each["Resource"] for each in found if "iam:PassRole" in each["Action"]] == [iam.ROLES]
 
 
-@pytest.mark.parametrize(("name", "calls"), [("doctor.json", DOCTOR), ("operator.json", OPERATOR)])
+@pytest.mark.parametrize(("name", "calls"), [("doctor.json", DOCTOR), ("operator.json", iam.OPERATES)])
 def test_every_call_is_permitted_where_it_is_made(name: str, calls: Any) -> None:
     for call, permission in calls.items():
         for action in permission.actions or [call]:

@@ -2,13 +2,15 @@
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
 from lib.region.alarms import OPERATIONS
+from lib.region.api import ROUTES, Route
 from tests.unit.lib.cloudwatch import ALARM, INSUFFICIENT, OK, Evaluation, Samples, state
 from tests.unit.lib.conftest import CASES, recording
 from tests.unit.lib.iam import as_list, policies_of
@@ -71,8 +73,9 @@ METRICS = {
     ("TapStack", "Exposure"): published("Stack", "recovery/controller.py", READER, ([2, 11], [2, 11], [61])),
     ("AWS/Lambda", "Errors"): published("FunctionName", LAMBDA, EVERYWHERE, ([0, 0],)),
     ("AWS/Lambda", "Throttles"): published("FunctionName", LAMBDA, EVERYWHERE, ([0, 0],)),
-    ("AWS/ApiGateway", "5XXError"): published("ApiName Stage", API, EVERYWHERE, ([0, 0],), (lambda _: [1, 1, 0],)),
-    ("AWS/ApiGateway", "Latency"): published("ApiName Stage", API, EVERYWHERE, ([20, 30],)),
+    # Of one method: the stage's own count the requests of health checks, too.
+    ("AWS/ApiGateway", "5XXError"): published("ApiName Stage Method Resource", API, broken=(lambda _: [1, 1, 0],)),
+    ("AWS/ApiGateway", "Latency"): published("ApiName Stage Method Resource", API),
     ("AWS/RDS", "ACUUtilization"): published("DBClusterIdentifier", AURORA, EVERYWHERE, ([12.5],)),
     ("AWS/RDS", "CPUUtilization"): published("DBClusterIdentifier", AURORA, EVERYWHERE, ([5],)),
     ("AWS/RDS", "DatabaseConnections"): published("DBClusterIdentifier", AURORA, EVERYWHERE, ([3], [5])),
@@ -148,11 +151,20 @@ def test_every_alarm_watches_a_metric_that_exists_with_its_dimensions() -> None:
         program, found = recording(case), alarm.inputs["dimensions"]
         assert found.keys() == metric(alarm).dimensions, alarm.urn
         assert metric(alarm).source
-        known = {*OPERATIONS, "receipts", program.outputs["environment_suffix"], program.outputs["dr_region"],
+        known = {*OPERATIONS, *chain.from_iterable(map(astuple, ROUTES)), "receipts",
+                 program.outputs["environment_suffix"], program.outputs["dr_region"],
                  program.outputs["primary_region"]}
         assert {*found.values()} <= known | named(case, program.region(alarm)), alarm.urn
         used.add((alarm.inputs["namespace"], alarm.inputs["metricName"]))
     assert used == METRICS.keys()
+
+
+def test_the_failures_of_each_of_the_clients_routes_are_told(deployed: Recording) -> None:
+    for role in ("primary", "dr"):
+        watched = [Route(alarm.inputs["dimensions"]["Method"], alarm.inputs["dimensions"]["Resource"])
+                   for alarm in deployed.of("MetricAlarm")
+                   if f"-{role}-" in alarm.name and alarm.inputs["metricName"] == "5XXError"]
+        assert watched == [*ROUTES]
 
 
 def test_every_operation_on_the_table_has_an_alarm(deployed: Recording) -> None:

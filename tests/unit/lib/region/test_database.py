@@ -18,3 +18,11 @@ def test_only_serverless_instances_have_a_capacity_that_follows_the_load(dev: Re
         assert {each.inputs["instanceClass"] for each in program.of("ClusterInstance")} == {kind}
         for cluster in program.of("Cluster"):
             assert cluster.inputs.get("serverlessv2ScalingConfiguration") == capacity
+
+
+def test_a_change_is_made_by_its_own_update_which_restarts_one_instance_at_a_time(prod: Recording) -> None:
+    # Else it waits for a night that AWS chooses: https://github.com/hashicorp/terraform-provider-aws/issues/8350
+    assert all(each.inputs["applyImmediately"] is True for kind in ("Cluster", "ClusterInstance")
+               for each in prod.of(kind))
+    first, second = (each for each in prod.of("ClusterInstance") if "-primary-" in each.name)
+    assert first.urn in second.dependencies
