@@ -39,6 +39,7 @@ from recovery.errors import (
     AlreadyRunning,
     AwsFailure,
     CommandStopped,
+    DrillUnfinished,
     EvidenceTooOld,
     GivenUp,
     RecordGone,
@@ -684,7 +685,7 @@ def _outcome(arguments: Sequence[str], terminal: Terminal) -> tuple[Any, ...]:
         return stopped.code, *stopped.reasons
     except TyperException as error:
         return REFUSED, error.format_message().replace("Value error, ", "")
-    except (OutputsError, StackError, AlreadyRunning, RecordGone, BotoCoreError) as error:
+    except (OutputsError, StackError, AlreadyRunning, DrillUnfinished, RecordGone, BotoCoreError) as error:
         return REFUSED, str(error)
     except (AwsFailure, StoreUnavailable) as error:
         return UNFINISHED, reached(reason(error))

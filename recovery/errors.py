@@ -4,6 +4,7 @@ RecoveryError
 ├── StackError       the stack's outputs cannot be used, or name no such region
 ├── AwsFailure       AWS did not do what it was asked to do
 ├── AlreadyRunning   another driver carries out a run, or has taken this one over
+├── DrillUnfinished  another drill has not ended, or this one was ended by somebody else
 ├── RecordGone       the record was deleted, and with it leadership
 ├── StepTimedOut     a step was not done within its budget
 ├── EvidenceTooOld   a decision was too old to fence on it
@@ -40,6 +41,10 @@ class AlreadyRunning(RecoveryError):
     def __init__(self, driver: str, what: str) -> None:
         super().__init__(f"already running: {what}, by {driver}")
         self.driver, self.what = driver, what
+
+
+class DrillUnfinished(RecoveryError):
+    """Another drill has not ended, or this one was ended by somebody else: says which."""
 
 
 class RecordGone(RecoveryError):

@@ -54,6 +54,7 @@ OPERATOR: Mapping[str, Permission] = {
     "dynamodb:GetItem": on(_TABLE, condition=CONTROL_ITEMS, key=USE),
     "dynamodb:PutItem": on(_TABLE, condition=CONTROL_ITEMS, key=USE),
     "fis:GetExperiment": on(_EXPERIMENTS),
+    "fis:ListExperiments": ANYWHERE,
     # Of this stack's templates only: their names are AWS's. What begins by that has no tags.
     "fis:StartExperiment": on("arn:aws:fis:{region}:{account}:experiment-template/*", condition={
         "StringEquals": {"aws:ResourceTag/Environment": "{suffix}", "aws:ResourceTag/Project": PROJECT}}),

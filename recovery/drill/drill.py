@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 from botocore.exceptions import BotoCoreError
 
 from contract import DNS_TTL, UNREADY, WATCH_SECONDS, FailoverMode
+from payments.clock import Stopwatch
 from payments.errors import StoreUnavailable
 from recovery.cloud import Cloud
 from recovery.drill.outage import (
-    RESTORE,
     DrillRecord,
     DrillTargets,
     await_pause,
@@ -21,11 +21,12 @@ from recovery.drill.outage import (
     restore_region,
     start_pause,
     table_of,
+    unfinished,
 )
 from recovery.drill.payer import CLIENTS, PERIOD, Payer
 from recovery.drill.report import NO_DNS, DrillReport, Moves, write_report
 from recovery.environment import Environment
-from recovery.errors import AwsFailure, RecoveryError, aws_failures, reason
+from recovery.errors import AwsFailure, DrillUnfinished, GivenUp, RecoveryError, aws_failures, reason
 from recovery.measure import GOOD
 from recovery.observation import FRESH_LOOKS
 from recovery.plan import REJOIN, Action, Facts, Plan, denials, predict, reasons, refusals
@@ -38,6 +39,7 @@ T = TypeVar("T")
 PRODUCTION = "prod"
 DURATION = 3600.0  # seconds that clients pay at most, by default
 POLL = 1.0  # seconds between two attempts while waiting
+HOPELESS = 30.0  # seconds for which the standby must have been unable to take over until the drill waits no longer
 SETTLE = 3 * DNS_TTL  # seconds for clients to follow: some resolvers keep a name for longer than they should
 
 Drive = Callable[[Cloud, str, Facts | None], Run]
@@ -65,28 +67,35 @@ def plan_drill(environment: Environment, outputs: Mapping[str, Any], action: Act
 
 def drill_refusals(environment: Environment, plan: Plan, *, yes: bool) -> list[str]:
     """Everything that forbids the drill; changes nothing. `yes`: the profile prod is allowed."""
-    stack = plan.stack
-    if stack.profile == PRODUCTION and not yes:
+    if plan.stack.profile == PRODUCTION and not yes:
         return [f"the profile is {PRODUCTION}: a drill there needs --yes"]
-    switchover = replace(plan, action=Action.SWITCHOVER)
-    cloud = Cloud(plan=switchover, environment=environment)
-    caller, facts = cloud.caller(), cloud.facts()
+    found = present_refusals(Cloud(plan=plan, environment=environment))
+    with suppress(StoreUnavailable):  # the facts report it
+        last = last_drill(environment, plan.stack)
+        found += [why] if last and (why := unfinished(last)) else []
+    return found
+
+
+def present_refusals(cloud: Cloud) -> list[str]:
+    """What forbids a drill of the cloud's plan, by the stack's present state."""
+    plan, switchover = cloud.plan, replace(cloud, plan=replace(cloud.plan, action=Action.SWITCHOVER))
+    caller, facts = switchover.caller(), switchover.facts()
     # As if the other region were down already: could a failover begin then?
     down = facts.observation and replace(
         facts.observation, silent_since=facts.observation.at - facts.observation.detection,
         silent_for=facts.observation.detection, seen=False)
-    found = [reason for each in (switchover, plan)
-             for reason in (*denials(replace(cloud, plan=each).denied(caller) or ()),
-                            *reasons(refusals(each, replace(facts, observation=down))))]
+    found = [reason for each in (switchover, cloud)
+             for reason in (*denials(each.denied(caller) or ()),
+                            *reasons(refusals(each.plan, replace(facts, observation=down))))]
     if facts.record and facts.writer and facts.record.region != facts.writer:
         found.append(f"unknown state: {facts.record.region} leads, and {facts.writer} has the database's writer")
     run = facts.record and facts.record.open_run
     if run:
         found.append(f"a run is unfinished: {run.what}, by {run.driver}")
     with suppress(StoreUnavailable):  # the facts report it
-        last = last_drill(environment, stack)
-        if last and last["broken"]:
-            found.append(f"a drill has left {last['broken']['region']} broken: `{RESTORE}`")
+        pause = cloud.table.pause()
+        if pause and plan.action is Action.FAILOVER and plan.stack.failover_mode == FailoverMode.AUTOMATIC:
+            found.append(f"{pause.who} has paused automatic failover ({pause.reason}): no controller would take over")
     return list(dict.fromkeys(found))
 
 
@@ -131,7 +140,7 @@ class Drill:
     def run(self) -> DrillReport:
         """Carry it out; the report says what went wrong.
 
-        Raises AwsFailure, AlreadyRunning and StoreUnavailable if it cannot begin.
+        Raises AwsFailure, DrillUnfinished and StoreUnavailable if it cannot begin.
         """
         plan, environment, clock = self.cloud.plan, self.cloud.environment, self.cloud.clock
         began, why, moves = clock.time(), "", Moves()
@@ -150,6 +159,7 @@ class Drill:
                 if plan.action is Action.FAILOVER:
                     self._fail_over(payer, record, moves)
                 else:
+                    self._ask_again()
                     moves.run = self.drive(self.cloud, f"drill of a {plan.action}", None)
                 if self.back:
                     self._settles(payer)
@@ -162,40 +172,61 @@ class Drill:
         report = write_report(plan, payer, moves, began=began, ended=clock.time(), offset=offset, why=why)
         try:
             record.update(**report.document())
-        except StoreUnavailable as error:
+        except (StoreUnavailable, DrillUnfinished) as error:
             self.say(f"the report could not be stored: {reason(error)}")
         return report
 
     def _fail_over(self, payer: Payer, record: DrillRecord, moves: Moves) -> None:
         clients, active = self.cloud.environment.clients, self.cloud.plan.other.region
         last = self.cloud.table.record().run
-        targets = self.targets[active]
-        saved = current_state(clients, active, targets)
-        if targets.pauses_template_id:
-            saved = start_pause(self.cloud.environment, saved, targets.pauses_template_id)
+        saved = current_state(clients, active, self.targets[active])
+        record.update(broken=asdict(saved))
         try:
-            record.update(broken=asdict(saved))
-            if saved.pause:
+            if saved.template:
+                saved = start_pause(self.cloud.environment, saved)
                 await_pause(self.cloud.environment, saved)
                 self.say(f"the copies that leave {active} are paused")
+            self._ask_again()
+            record.update(broken=asdict(saved))
             break_region(clients, saved)
+            record.update()  # or else somebody has ended this drill meanwhile, and believes that nothing is broken
             self.say(f"{active} is broken")
             moves.run = self._take_over(last.id if last else "")
             self.say(f"{self.cloud.plan.target.region} has taken over")
             self._settles(payer)  # while it is broken
         finally:
             restore_region(clients, saved)
-            record.update(broken=None)
             self.say(f"{active} is restored")
+            record.update(broken=None)
 
     def _take_over(self, last: str) -> Run:
         """The run that follows the evidence: the drill's own, or in automatic mode that of the standby's controller."""
-        plan, stack = self.cloud.plan, self.cloud.plan.stack
-        patience = stack.detection * UNREADY + 2 * FRESH_LOOKS * WATCH_SECONDS
-        if stack.failover_mode == FailoverMode.AUTOMATIC:
-            return self._wait(partial(self._controllers_run, last),
-                              patience + sum(step.budget for step in plan.steps))
-        facts = self._wait(partial(self._evidence, self.cloud), patience)
+        plan, stack, clock = self.cloud.plan, self.cloud.plan.stack, self.cloud.clock
+        automatic, able = stack.failover_mode == FailoverMode.AUTOMATIC, Stopwatch(clock)
+
+        def begin() -> Facts:
+            """The facts on which the drill's own run may begin, or by which the controller's has begun."""
+            nonlocal able
+            facts = self.cloud.facts()
+            run, seen = facts.record and facts.record.run, facts.observation
+            if automatic and run and run.id != last:
+                return facts
+            found = refusals(plan, facts)
+            silent = seen is None or not seen.is_fresh(facts.now)
+            if not any(silent or not each.loses for each in found):
+                able = Stopwatch(clock)
+            elif able.seconds() >= HOPELESS:
+                raise GivenUp(f"{plan.target.region} could not take over for {HOPELESS:.0f} s: "
+                              f"{'; '.join(reasons(found))}")
+            why = f"the controller of {plan.target.region} has not begun to take over" if automatic else "; ".join(
+                reasons(found))
+            if why:
+                raise AwsFailure(why)
+            return facts
+
+        facts = self._wait(begin, stack.detection * UNREADY + 2 * FRESH_LOOKS * WATCH_SECONDS)
+        if automatic:
+            return self._wait(self._controllers_run, sum(step.budget for step in plan.steps))
         return self.drive(self.cloud, "drill of a failover", facts)
 
     def _return(self, moves: Moves) -> None:
@@ -223,6 +254,12 @@ class Drill:
                     self.say(f"waiting ({taken:.0f} s, at most {seconds:.0f} s) for this to end: {error}")
             clock.sleep(POLL)
 
+    def _ask_again(self) -> None:
+        """Ask again, after every wait, whether anything forbids the drill. Raises AwsFailure if something does."""
+        found = present_refusals(self.cloud)
+        if found:
+            raise AwsFailure(f"the drill was not carried out: {'; '.join(found)}")
+
     @staticmethod
     def _evidence(cloud: Cloud) -> Facts:
         """The facts on which the plan may begin. Raises AwsFailure if anything forbids it."""
@@ -232,14 +269,17 @@ class Drill:
             raise AwsFailure("; ".join(reasons(found)))
         return facts
 
-    def _controllers_run(self, last: str) -> Run:
-        """The finished run of the controller that follows the run `last`. Raises AwsFailure until there is one."""
+    def _controllers_run(self) -> Run:
+        """The run by which the standby has taken over.
+
+        Raises AwsFailure until there is one, and GivenUp if a run has ended otherwise after it had fenced.
+        """
         with aws_failures("record"):
             run = self.cloud.table.record().run
-        if run is None or run.id == last:
-            raise AwsFailure(f"the controller of {self.cloud.plan.target.region} has not begun to take over")
-        if run.ended is None:
-            raise AwsFailure(f"{run.what} is unfinished")
+        if run is None or run.ended is None:
+            raise AwsFailure(f"{run.what if run else 'the run'} is unfinished")
+        if run.target != self.cloud.plan.target.region or run.outcome != "done":
+            raise (GivenUp if run.epoch else AwsFailure)(f"{run.what}, by {run.driver}: {run.outcome}")
         return run
 
     def _settles(self, payer: Payer) -> bool:

@@ -6,10 +6,11 @@ from typing import Any
 
 from contract import DRILL_KEY
 from payments.errors import StoreUnavailable
+from payments.stores import AwsResponse
 from recovery.cloud import Cloud
 from recovery.control_table import ControlTable
 from recovery.environment import ClientFactory, Environment
-from recovery.errors import AlreadyRunning, AwsFailure, StackError, aws_failures
+from recovery.errors import AwsFailure, DrillUnfinished, StackError, aws_failures
 from recovery.plan import COMMAND
 from recovery.record import known
 from recovery.stack import Site, Stack
@@ -50,8 +51,9 @@ class SavedState:
     """The state of a region before a drill broke it. It is stored, so its fields never change.
 
     `reserved` is the number of executions reserved for the payments function of a region, None if none are;
-    `inverted` and `disabled` are settings of the health check `check`, if there is one. `pause` is the experiment by
-    which the drill has paused the copies that leave the region, if it has.
+    `inverted` and `disabled` are settings of the health check `check`, if there is one. `template` is that of the
+    experiment by which the drill pauses the copies that leave the region, if it does, and `pause` that experiment,
+    empty until AWS has said which it is.
     """
 
     region: str
@@ -61,26 +63,33 @@ class SavedState:
     inverted: bool = False
     disabled: bool = False
     pause: str = ""
+    template: str = ""
 
 
 def current_state(clients: ClientFactory, region: str, targets: DrillTargets) -> SavedState:
-    """The present state of a region. Raises AwsFailure."""
+    """The present state of a region. Raises AwsFailure, also if it is one in which a drill leaves a region."""
     function, check = targets.function_name, targets.health_check_id
     with aws_failures(f"payments function in {region}"):
         reserved = clients("lambda", region).get_function_concurrency(FunctionName=function)
-    found = SavedState(region=region, function=function, reserved=reserved.get("ReservedConcurrentExecutions"))
-    if not check:
-        return found
-    with aws_failures("health check"):
-        config = clients("route53", region).get_health_check(HealthCheckId=check)["HealthCheck"]["HealthCheckConfig"]
-    return replace(found, check=check, inverted=config.get("Inverted", False), disabled=config.get("Disabled", False))
+    found = SavedState(region=region, function=function, reserved=reserved.get("ReservedConcurrentExecutions"),
+                       template=targets.pauses_template_id)
+    if check:
+        with aws_failures("health check"):
+            config = clients("route53", region).get_health_check(
+                HealthCheckId=check)["HealthCheck"]["HealthCheckConfig"]
+        found = replace(
+            found, check=check, inverted=config.get("Inverted", False), disabled=config.get("Disabled", False))
+    if found.reserved == 0 or (found.inverted and found.disabled):
+        raise AwsFailure(f"{region} is as a drill leaves a region: its function may not run, or its health check is "
+                         f"inverted and disabled. `{RESTORE}`, or restore it by hand")
+    return found
 
 
-def start_pause(environment: Environment, saved: SavedState, template: str) -> SavedState:
-    """Begin to pause the copies that leave a region. Raises AwsFailure."""
+def start_pause(environment: Environment, saved: SavedState) -> SavedState:
+    """Begin to pause the copies that leave a region. Raises AwsFailure, also if it may have begun."""
     with aws_failures(PAUSE):
         found = environment.clients("fis", saved.region).start_experiment(
-            experimentTemplateId=template, clientToken=environment.new_id())
+            experimentTemplateId=saved.template, clientToken=environment.new_id())
     return replace(saved, pause=found["experiment"]["id"])
 
 
@@ -93,7 +102,8 @@ def await_pause(environment: Environment, saved: SavedState) -> None:
     clock = environment.clock
     until = clock.monotonic() + PAUSE_SECONDS
     while True:
-        state = _pause_state(environment.clients, saved)
+        with aws_failures(PAUSE):
+            state = environment.clients("fis", saved.region).get_experiment(id=saved.pause)["experiment"]["state"]
         status = state["status"]
         if status == RUNNING:
             return
@@ -102,16 +112,20 @@ def await_pause(environment: Environment, saved: SavedState) -> None:
         clock.sleep(PAUSE_LOOK)
 
 
-def _pause_state(clients: ClientFactory, saved: SavedState) -> Mapping[str, Any]:
-    with aws_failures(PAUSE):
-        found: Mapping[str, Any] = clients("fis", saved.region).get_experiment(id=saved.pause)["experiment"]["state"]
-        return found
-
-
 def _end_pause(clients: ClientFactory, saved: SavedState) -> None:
-    if saved.pause and _pause_state(clients, saved)["status"] in (*BEGINNING, RUNNING):
-        with aws_failures(PAUSE):
-            clients("fis", saved.region).stop_experiment(id=saved.pause)
+    """Stop the pause: its experiment, or, if AWS has not said which that is, every one of its template."""
+    if not (saved.pause or saved.template):
+        return
+    with aws_failures(PAUSE):
+        client = clients("fis", saved.region)
+        if saved.pause:
+            found = [client.get_experiment(id=saved.pause)["experiment"]]
+        else:
+            pages = client.get_paginator("list_experiments").paginate(experimentTemplateId=saved.template)
+            found = [each for page in pages for each in page["experiments"]]
+        for each in found:
+            if each["state"]["status"] in (*BEGINNING, RUNNING):
+                client.stop_experiment(id=each["id"])
 
 
 def break_region(clients: ClientFactory, saved: SavedState) -> None:
@@ -169,29 +183,59 @@ def read_drill(table: ControlTable) -> dict[str, Any] | None:
     return None if broken is not None and "region" not in broken else {**_UNKNOWN, **found}
 
 
-class DrillRecord:
-    """The record of a drill that is under way."""
+def unfinished(document: Mapping[str, Any]) -> str:
+    """Why the drill of a record must be ended before another one may begin; empty if it has ended."""
+    if document["broken"]:
+        return f"a drill has left {document['broken']['region']} broken: `{RESTORE}`"
+    if document.get("ended") is None:
+        return f"a drill to {document['to']} has not ended. If nobody runs it any more: `{RESTORE}`"
+    return ""
 
-    def __init__(self, table: ControlTable, document: Mapping[str, Any]) -> None:
-        self._table, self._document = table, dict(document)
+
+class DrillRecord:
+    """The record of a drill that is under way. It has the drill's own mark, which is the condition of every change.
+
+    So another drill, or a person who ends this one, takes the record away from it.
+    """
+
+    def __init__(self, table: ControlTable, mark: str) -> None:
+        self._table, self._mark = table, {"mark": {"S": mark}}
+        self._document: Mapping[str, Any] = {}
 
     @classmethod
     def claim(cls, cloud: Cloud, began: float) -> "DrillRecord":
-        """Record that a drill has begun. Raises AlreadyRunning if another one has begun at the same moment."""
+        """Record that a drill has begun. Raises DrillUnfinished if another one has not ended, and StoreUnavailable."""
         table, plan = cloud.table, cloud.plan
-        last = table.read(DRILL_KEY)
-        document = {"began": began, "ended": None, "action": plan.action.value, "from": plan.other.region,
-                    "to": plan.target.region, "ok": False, "why": "unfinished", "broken": None}
-        item = {"document": {"S": json.dumps(document)}}
-        found = table.write(DRILL_KEY, item, {"document": last["document"]} if last else {})
-        if found is not None and found.get("document") != item["document"]:
-            raise AlreadyRunning("another driver", "a drill")
-        return cls(table, document)
+        present, last = _present(table), last_drill(cloud.environment, plan.stack)
+        if last and unfinished(last):
+            raise DrillUnfinished(unfinished(last))
+        record = cls(table, cloud.environment.new_id())
+        if not record.write({"began": began, "ended": None, "action": plan.action.value, "from": plan.other.region,
+                             "to": plan.target.region, "ok": False, "why": "unfinished", "broken": None}, present):
+            raise DrillUnfinished("another drill has begun at the same moment")
+        return record
 
     def update(self, **changes: Any) -> None:
-        """Change keys of the record. Raises StoreUnavailable."""
-        self._document |= changes
-        self._table.write_document(DRILL_KEY, self._document)
+        """Change keys of the record. Raises StoreUnavailable, and DrillUnfinished if it is no longer this drill's."""
+        if not self.write({**self._document, **changes}, self._mark):
+            raise DrillUnfinished("another drill has begun, or somebody has ended this one")
+
+    def write(self, document: Mapping[str, Any], present: AwsResponse) -> bool:
+        """Write the record if the present one has these values (empty: if there is none); returns whether it did.
+
+        Raises StoreUnavailable.
+        """
+        found = self._table.write(DRILL_KEY, {"document": {"S": json.dumps(document)}, **self._mark}, present)
+        if found is not None and found.get("mark") != self._mark["mark"]:  # the answer to a first attempt may be lost
+            return False
+        self._document = document
+        return True
+
+
+def _present(table: ControlTable) -> AwsResponse:
+    """What a write of the record may replace: the document that is there now."""
+    last = table.read(DRILL_KEY)
+    return {"document": last["document"]} if last else {}
 
 
 def last_drill(environment: Environment, stack: Stack) -> dict[str, Any] | None:
@@ -214,11 +258,19 @@ def last_drill(environment: Environment, stack: Stack) -> dict[str, Any] | None:
 
 
 def restore(environment: Environment, stack: Stack) -> SavedState | None:
-    """Restore what a drill left broken, and return it; None if nothing is. Raises AwsFailure and StoreUnavailable."""
+    """End the last drill if it has not ended, and restore and return what it left broken; None if nothing is.
+
+    Raises AwsFailure and StoreUnavailable.
+    """
     document = last_drill(environment, stack)
-    if document is None or document["broken"] is None:
+    if document is None or not unfinished(document):
         return None
-    saved = SavedState(**known(SavedState, document["broken"]))
-    restore_region(environment.clients, saved)
-    table_of(environment, stack, stack.site(document["to"])).write_document(DRILL_KEY, {**document, "broken": None})
+    saved = document["broken"] and SavedState(**known(SavedState, document["broken"]))
+    if saved:
+        restore_region(environment.clients, saved)
+    table = table_of(environment, stack, stack.site(document["to"]))
+    present, ended = _present(table), document.get("ended") or environment.clock.time()
+    if read_drill(table) != document or not DrillRecord(table, environment.new_id()).write(
+            {**document, "ended": ended, "broken": None}, present):
+        raise AwsFailure("the record of the drill has changed meanwhile")
     return saved

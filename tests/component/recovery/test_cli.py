@@ -847,7 +847,7 @@ def test_an_interrupted_drill_names_the_command_that_restores(drills: Shell, mon
 
 
 BROKEN = {"region": HOME, "function": "tapstack-payments-sim", "reserved": 300, "check": "", "inverted": False,
-          "disabled": False, "pause": ""}
+          "disabled": False, "pause": "", "template": ""}
 
 
 def test_restore_restores_what_is_left_broken(drills: Shell) -> None:

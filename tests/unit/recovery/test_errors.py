@@ -33,7 +33,7 @@ def test_an_internal_error_is_not_taken_for_an_error_of_aws() -> None:
 def test_every_error_has_one_base_and_is_in_the_tree() -> None:
     own = [each for _, each in inspect.getmembers(errors, inspect.isclass) if each.__module__ == errors.__name__]
     assert all(issubclass(each, RecoveryError) and each.__name__ in (errors.__doc__ or "") for each in own)
-    assert len(own) == 9
+    assert len(own) == 10
 
 
 def test_the_text_of_each_error() -> None:

@@ -56,7 +56,8 @@ def test_the_doctor_only_reads() -> None:
 
 def test_an_operator_touches_no_payment_and_nothing_of_another_stack() -> None:
     everywhere = {call for call, permission in OPERATOR.items() if permission.resources == ("*",)}
-    assert everywhere == {"cloudwatch:DescribeAlarms", "rds:DescribeEvents", "sts:GetCallerIdentity"}
+    assert everywhere == {  # none of which takes a resource
+        "cloudwatch:DescribeAlarms", "fis:ListExperiments", "rds:DescribeEvents", "sts:GetCallerIdentity"}
     for call in ("dynamodb:GetItem", "dynamodb:PutItem"):
         assert OPERATOR[call].condition["ForAllValues:StringLike"] == {"dynamodb:LeadingKeys": ["!*"]}
         assert OPERATOR[call].condition["Null"] == {"dynamodb:LeadingKeys": "false"}

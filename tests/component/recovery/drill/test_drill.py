@@ -3,25 +3,30 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
-from contract import DRILL_KEY
+from contract import DRILL_KEY, PAUSE_KEY
 from recovery.cloud import Cloud
+from recovery.controller import Controller
+from recovery.drill import outage
 from recovery.drill.drill import default_target, warning
-from recovery.drill.outage import RESTORE, DrillRecord, DrillTargets, restore
+from recovery.drill.outage import RESTORE, DrillRecord, DrillTargets, SavedState, restore
 from recovery.drill.report import NO_DNS, DrillReport
-from recovery.errors import AlreadyRunning, AwsFailure, StepTimedOut
+from recovery.environment import ClientFactory
+from recovery.errors import AwsFailure, DrillUnfinished, GivenUp, StepTimedOut
 from recovery.measure import Recovery
 from recovery.plan import Action, Facts, predict
 from recovery.record import Run
+from recovery.runner import Hold
 from simulator.scheduler import EPOCH
 from simulator.vocabulary import FailureMode
 from simulator.world import PAYMENTS
 from tests.unit.recovery.calm_world import EAST, WEST
-from tests.unit.recovery.drill.drill_world import DrillWorld
+from tests.unit.recovery.drill.drill_world import DrillWorld, ExperimentsClient
 from tests.unit.recovery.report.reader import Reader
 
 
@@ -78,6 +83,30 @@ def test_where_the_copies_cannot_be_paused_nothing_is_broken(world: DrillWorld, 
     assert f"{EAST} is broken" not in world.said
     assert world.is_restored()
     assert world.pauses == {EAST: ["failed"] if why == "failed" else ["stopping"]}
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_pause_of_which_the_answer_is_lost_is_ended_all_the_same(
+        monkeypatch: pytest.MonkeyPatch, killed: bool, world: DrillWorld) -> None:
+    process, start = world.process(name="victim"), ExperimentsClient.start_experiment
+
+    def lost(client: ExperimentsClient, **given: str) -> None:
+        start(client, **given)
+        if killed:
+            process.kill()
+        raise ReadTimeoutError(endpoint_url="https://fis")
+
+    monkeypatch.setattr(ExperimentsClient, "start_experiment", lost)
+    drill = replace(world.drill(targets=pausing(world)), cloud=world.cloud(process=process))
+    if killed:
+        world.scheduler.spawn(process, drill.run)
+        world.wait(60.0)
+        assert (process.alive, world.pauses) == (False, {EAST: world.begun})
+        assert f"a drill has left {EAST} broken: `{RESTORE}`" in world.refusals()
+        world.run_task(lambda: restore(world.recovery(), world.stack))
+    else:
+        assert "Read timeout on endpoint URL" in world.run_task(drill.run, process).why
+    assert (world.pauses, world.is_restored()) == ({EAST: ["stopping"]}, True)
 
 
 def test_a_pause_that_is_refused_breaks_nothing(world: DrillWorld) -> None:
@@ -140,6 +169,18 @@ def test_a_failover_away_from_the_dr_region_is_drilled_as_well(world: DrillWorld
     assert world.reserved == {EAST: 300, WEST: None}
 
 
+def test_it_moves_back_once_the_region_that_it_left_can_be_asked(world: DrillWorld) -> None:
+
+    def say(what: str) -> None:
+        world.said.append(what)
+        if what == f"{EAST} is restored":
+            world.network.refusing[EAST, "dynamodb"] = FailureMode.ERROR
+            world.at(15.0, world.network.refusing.clear)
+
+    assert world.run_task(world.drill(say=say).run).ok
+    assert any(f"for this to end: unknown state: {EAST} does not know" in each for each in world.said)
+
+
 def test_where_the_mode_is_automatic_it_waits_for_the_controller() -> None:
     world = DrillWorld(automatic=True)
     report = world.run_task(world.drill().run)
@@ -149,13 +190,83 @@ def test_where_the_mode_is_automatic_it_waits_for_the_controller() -> None:
     assert world.is_restored()
 
 
+def broken(world: DrillWorld, event: Callable[[], object]) -> Callable[[str], None]:
+    """What a drill says goes to the world, and something happens once it has broken the region."""
+    def say(what: str) -> None:
+        world.said.append(what)
+        if what == f"{EAST} is broken":
+            event()
+
+    return say
+
+
 def test_a_controller_that_does_nothing_is_waited_for_and_reported() -> None:
     world = DrillWorld(automatic=True)
-    world.schedule.stopped.add(WEST)
-    world.wait(61.0)
-    report = world.run_task(world.drill(seconds=30.0).run)
+    pause = {"until": EPOCH + 9000.0, "reason": "work", "who": "bob"}
+    table = world.table_in(WEST)
+    report = world.run_task(world.drill(
+        seconds=30.0, say=broken(world, partial(table.write_document, PAUSE_KEY, pause))).run)
     assert (report.ok, report.why) == (False, f"the controller of {WEST} has not begun to take over")
     assert world.is_restored()
+    assert "bob has paused automatic failover (work): no controller would take over" in world.refusals()
+    assert world.refusals(Action.SWITCHOVER) == []
+
+
+UNABLE: Mapping[str, tuple[bool, Callable[[DrillWorld, pytest.MonkeyPatch], object], str]] = {
+    "its database": (False, lambda world, _: world.network.refusing.update({(WEST, "rds"): FailureMode.ERROR}),
+                     f"{WEST} does not know where the database's writer is"),
+    "its function": (True, lambda world, _: world.functions.reserved.update({(WEST, PAYMENTS): 0}),
+                     f"{WEST} is not healthy"),
+    "its controller": (True, lambda _, patch: patch.setattr(Controller, "look_once", lambda *_: None),
+                       "has not reported for"),
+}
+
+
+@pytest.mark.parametrize(("automatic", "event", "why"), UNABLE.values(), ids=UNABLE)
+def test_once_the_standby_plainly_cannot_take_over_the_drill_restores_what_it_has_broken(
+        monkeypatch: pytest.MonkeyPatch, automatic: bool, event: Callable[[DrillWorld, pytest.MonkeyPatch], object],
+        why: str) -> None:
+    world = DrillWorld(automatic=automatic)
+    began, restored = [0.0], [0.0]
+
+    def fail() -> None:
+        began.append(world.scheduler.now)
+        event(world, monkeypatch)
+
+    def say(what: str) -> None:
+        broken(world, fail)(what)
+        if what == f"{EAST} is restored":
+            restored.append(world.scheduler.now)
+
+    report = world.run_task(world.drill(seconds=30.0, say=say).run)
+    assert report.why.startswith(f"{WEST} could not take over for 30 s: ")
+    assert why in report.why
+    assert restored[-1] - began[-1] < 100.0
+    assert world.reserved[EAST] == 300
+
+
+def test_a_run_of_the_controller_that_fails_is_no_takeover_and_its_cause_is_reported() -> None:
+    world = DrillWorld(automatic=True)
+    deny = partial(world.network.denied.add, (WEST, "FailoverGlobalCluster", ""))
+    report = world.run_task(world.drill(seconds=30.0, say=broken(world, deny)).run)
+    assert re.match(fr"failover to {WEST}, by controller in {WEST} .*: the promotion is not permitted", report.why)
+    assert f"{WEST} has taken over" not in world.said
+    assert world.is_restored()
+
+
+def test_a_run_that_ends_before_its_fence_is_no_takeover_and_the_next_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = DrillWorld(automatic=True)
+    lead, outcomes = Hold.lead, [GivenUp("it is given up")]
+
+    def once(hold: Hold, *given: int, **changes: object) -> None:
+        if outcomes and hold.run.action == Action.FAILOVER:
+            raise outcomes.pop()
+        lead(hold, *given, **changes)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Hold, "lead", once)
+    report = world.run_task(world.drill().run)
+    assert report.ok, report
+    assert world.ended()[:2] == [f"failover to {WEST}: it is given up", f"failover to {WEST}: done"]
 
 
 def test_a_run_of_the_controller_that_does_not_end_is_reported() -> None:
@@ -168,7 +279,9 @@ def test_a_run_of_the_controller_that_does_not_end_is_reported() -> None:
 
 # --- Whatever goes wrong
 
-def test_what_forbids_the_failover_is_reported_and_everything_is_restored(world: DrillWorld) -> None:
+def test_what_forbids_the_failover_is_reported_and_everything_is_restored(
+        monkeypatch: pytest.MonkeyPatch, world: DrillWorld) -> None:
+    monkeypatch.setattr("recovery.drill.drill.present_refusals", lambda _: [])
     world.aurora.stalled = True
     world.wait(50.0)
     report = world.run_task(world.drill(seconds=30.0).run)
@@ -238,6 +351,52 @@ def test_what_cannot_be_restored_is_reported_and_left_to_restore(world: DrillWor
     assert f"a drill has left {EAST} broken: `{RESTORE}`" in world.refusals(yes=True)
 
 
+def test_nothing_is_broken_once_the_standby_cannot_take_over(world: DrillWorld) -> None:
+
+    def say(_what: str) -> None:
+        world.network.refusing[WEST, "rds"] = FailureMode.ERROR
+
+    report = world.run_task(world.drill(targets=pausing(world), say=say).run)
+    assert report.why.startswith(
+        f"the drill was not carried out: unknown state: {WEST} does not know where the database's writer is")
+    assert (EAST, "lambda", "PutFunctionConcurrency") in world.calls  # to restore it
+    assert world.is_restored()
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_drill_that_somebody_has_ended_leaves_nothing_broken(
+        monkeypatch: pytest.MonkeyPatch, late: bool, world: DrillWorld) -> None:
+    breaks, left = outage.break_region, list[SavedState]()
+
+    def breaking(clients: ClientFactory, saved: SavedState) -> None:
+        if late:
+            restore(world.recovery(), world.stack)
+        breaks(clients, saved)
+        left.append(saved)
+
+    def say(what: str) -> None:
+        if not late and "paused" in what:
+            restore(world.recovery(), world.stack)
+
+    monkeypatch.setattr("recovery.drill.drill.break_region", breaking)
+    report = world.run_task(world.drill(targets=pausing(world), say=say).run)
+    assert report.why == "another drill has begun, or somebody has ended this one"
+    assert len(left) == late
+    assert world.is_restored()
+
+
+def test_restore_does_not_replace_a_record_that_changes_meanwhile(
+        monkeypatch: pytest.MonkeyPatch, world: DrillWorld) -> None:
+    table, saved = world.table_in(WEST), SavedState(region=EAST, function=PAYMENTS, reserved=300)
+    document = {"began": EPOCH, "to": WEST, "broken": asdict(saved)}
+    world.run_task(partial(table.write_document, DRILL_KEY, document))
+    monkeypatch.setattr("recovery.drill.outage.restore_region", lambda *_: table.write_document(
+        DRILL_KEY, {**document, "began": EPOCH + 1.0}))
+    with pytest.raises(AwsFailure, match="the record of the drill has changed meanwhile"):
+        world.run_task(lambda: restore(world.recovery(), world.stack))
+    assert world.recorded()["broken"] == asdict(saved)
+
+
 def test_nothing_is_broken_while_clients_cannot_pay(world: DrillWorld) -> None:
     world.network.refusing[EAST, "s3"] = FailureMode.ERROR
     report = world.run_task(world.drill().run)
@@ -297,18 +456,21 @@ def test_a_move_that_no_client_noticed_has_no_recovery(world: DrillWorld) -> Non
 
 # --- What keeps it from beginning
 
-def test_of_two_drills_at_once_one_is_refused(world: DrillWorld) -> None:
+@pytest.mark.parametrize(("ended", "why"), [
+    (None, f"a drill to {WEST} has not ended. If nobody runs it any more: `{RESTORE}`"),
+    (EPOCH, "another drill has begun at the same moment")])
+def test_of_two_drills_at_once_one_is_refused(ended: float | None, why: str, world: DrillWorld) -> None:
     cloud = world.cloud()
     read = cloud.table.read
 
     def overtaken(key: str) -> object:
         found = read(key)
-        document = json.dumps({"began": EPOCH, "to": WEST, "broken": None})
+        document = json.dumps({"began": EPOCH, "to": WEST, "broken": None, "ended": ended})
         world.table.put(WEST, DRILL_KEY, {"payment_id": {"S": DRILL_KEY}, "document": {"S": document}})
         return found
 
     cloud.table.read = overtaken  # type: ignore[method-assign, assignment]
-    with pytest.raises(AlreadyRunning):
+    with pytest.raises(DrillUnfinished, match=re.escape(why)):
         world.run_task(replace(world.drill(), cloud=cloud).run)
     assert world.reserved[EAST] == 300
 

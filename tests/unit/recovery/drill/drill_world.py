@@ -14,7 +14,7 @@ from recovery.record import Run
 from recovery.runner import Intent, Runner, claim
 from recovery.steps import AwsSteps
 from simulator.adapters import Tasks
-from simulator.aws import AwsClient
+from simulator.aws import AwsClient, Paginator
 from simulator.metrics import Metrics
 from simulator.scheduler import Process
 from simulator.world import PAYMENTS, REGIONS
@@ -33,14 +33,25 @@ class ExperimentsClient(AwsClient[Metrics]):
     def start_experiment(self, *, experimentTemplateId: str, clientToken: str) -> Any:  # noqa: N803
         """StartExperiment."""
         assert (experimentTemplateId, bool(clientToken)) == (f"EXT-{self._region}", True)
-        self._world.pauses[self._region] = [*self._world.begun]
-        return self._call("StartExperiment", lambda: {"experiment": {"id": f"EXP-{self._region}"}})
+
+        def start() -> Any:
+            self._world.pauses[self._region] = [*self._world.begun]
+            return {"experiment": {"id": f"EXP-{self._region}"}}
+
+        return self._call("StartExperiment", start)
+
+    def get_paginator(self, operation: str) -> Any:
+        """ListExperiments, of the region's only template."""
+        assert operation == "list_experiments"
+        return Paginator(lambda: self._call("ListExperiments", lambda: {"experiments": [
+            {"id": f"EXP-{region}", "state": {"status": states[0]}} for region, states in self._world.pauses.items()
+            if region == self._region]}))
 
     def get_experiment(self, *, id: str) -> Any:  # noqa: A002  # pylint: disable=redefined-builtin
         """GetExperiment: its next state; the last one stays."""
         states = self._world.pauses[id.removeprefix("EXP-")]
         state = states[0] if len(states) == 1 else states.pop(0)
-        return self._call("GetExperiment", lambda: {"experiment": {"state": {"status": state}}})
+        return self._call("GetExperiment", lambda: {"experiment": {"id": id, "state": {"status": state}}})
 
     def stop_experiment(self, *, id: str) -> Any:  # noqa: A002  # pylint: disable=redefined-builtin
         """StopExperiment."""

@@ -81,6 +81,18 @@ def test_a_region_is_broken_and_put_back_as_it_was(site: int, inverted: bool) ->
         assert (world.reserved, check.inverted, check.disabled) == (reserved, inverted, False)
 
 
+@pytest.mark.parametrize("function", [False, True])
+def test_what_a_drill_leaves_is_never_taken_for_what_was_there_before(function: bool) -> None:
+    world = DrillWorld()
+    if function:
+        world.functions.reserved[EAST, PAYMENTS] = 0
+    else:
+        world.route53.checks["primary"].inverted = world.route53.checks["primary"].disabled = True
+    targets = DrillTargets.of(world.outputs, world.stack.sites[0])
+    with pytest.raises(AwsFailure, match=f"{EAST} is as a drill leaves a region"):
+        world.run_task(lambda: current_state(world.recovery().clients, EAST, targets))
+
+
 def test_what_cannot_be_put_back_is_named_and_the_rest_is_tried() -> None:
     world = DrillWorld()
     clients, targets = world.recovery().clients, DrillTargets.of(world.outputs, world.stack.sites[0])
