@@ -223,16 +223,16 @@ class Terminal:
         """Print a result on stdout: as a document, or as text."""
         self.console(False).print(*map(self.typed, [json.dumps(document, indent=2)] if as_json else text), sep="\n")
 
-    def keep(self, deployed: OpenStack, found: MoveReport | drills.DrillReport, *, as_json: bool) -> bool:
-        """Write a report, and say where it is. If that fails, warn and return False: it must not stop a command."""
-        folder = (REHEARSALS if EMULATOR in deployed.outputs else Path()) / self.reports
+    def keep(self, deployed: OpenStack, make: Callable[[], MoveReport | drills.DrillReport], *, as_json: bool) -> bool:
+        """Make and write a report, and say where it is. If that fails, warn and return False: no command stops."""
+        folder, wrong = (REHEARSALS if EMULATOR in deployed.outputs else Path()) / self.reports, False
         try:
-            page = write(folder, found.name, found.page().html(), found.document())
-            self.console(as_json).print(f"report: {page}")
-        except OSError as error:
-            self.warn(f"the report could not be written: {error}")
-            return False
-        return True
+            found = make()
+            line = f"report: {write(folder, found.name, found.page().html(), found.document())}"
+        except Exception as error:  # noqa: BLE001  # pylint: disable=broad-exception-caught
+            line, wrong = f"recovery: the report could not be written: {reason(error)}", True
+        _say(self.console(as_json or wrong), line)
+        return not wrong
 
     def warn(self, line: str) -> None:
         """Print one line on stderr."""
@@ -409,7 +409,7 @@ def report(context: typer.Context, *, as_json: Json = False) -> None:
         raise CommandStopped(REFUSED, "there is nothing to report: no payments were ever moved")
     found = deployed.report(run)
     terminal.show(found.document(), found.verdict, *(f"still to do: {each}" for each in found.todo), as_json=as_json)
-    if not terminal.keep(deployed, found, as_json=as_json):
+    if not terminal.keep(deployed, lambda: found, as_json=as_json):
         raise CommandStopped(UNFINISHED)
 
 
@@ -502,7 +502,7 @@ def drill(context: typer.Context, practice: Practice = None, *, to: To = "", as_
             text = f"{restored.region} is restored" if restored else "nothing was left broken"
         else:
             found = practise(terminal, terminal.console(as_json), deployed, practice, to, yes=yes, seconds=seconds)
-            terminal.keep(deployed, found, as_json=as_json)
+            terminal.keep(deployed, lambda: found, as_json=as_json)
             document, text = found.document(), str(found)
     except KeyboardInterrupt:
         raise CommandStopped(
@@ -545,8 +545,7 @@ def carry_out(terminal: Terminal, action: Action, to: str, *, as_json: bool,
     facts, since = _ask(cloud, caller)
     refused = _accepted(cloud.plan, facts, accepted)
     if action.planned and facts.record and facts.record.run:  # its journal ends as that of the next move begins
-        with suppress(StackError):  # a run of a region that has been replaced since
-            terminal.keep(deployed, deployed.report(facts.record.run), as_json=as_json)
+        terminal.keep(deployed, partial(deployed.report, facts.record.run), as_json=as_json)
     why = f"accepted: {'; '.join(reasons(refused))}" if refused else f"{action} requested"
     hold = claim(cloud, _intent(terminal, cloud, facts, why, since, caller=caller, accepted=bool(refused)))
     _say(terminal.console(as_json), f"{hold.run.action} to {hold.run.target} ({hold.run.id}): {hold.run.why}")
@@ -556,7 +555,7 @@ def carry_out(terminal: Terminal, action: Action, to: str, *, as_json: bool,
         cloud.start_repair()
     except AwsFailure as error:
         terminal.warn(f"payments are taken, but a later step failed: {error}")
-    terminal.keep(deployed, deployed.report(finished), as_json=as_json)
+    terminal.keep(deployed, partial(deployed.report, finished), as_json=as_json)
     terminal.show(finished.document(), f"done in {(finished.ended or 0) - finished.began:.1f} s", as_json=as_json)
 
 
@@ -644,7 +643,7 @@ def drive(hold: Hold, console: Console) -> Run:
 
 def _say(console: Console, line: str) -> None:
     """Print a line of progress, if that is possible: a move must not end because its terminal has gone."""
-    with suppress(OSError, SystemExit):  # rich ends the program where a pipe has lost its reader
+    with suppress(OSError, UnicodeError, SystemExit):  # rich ends the program where a pipe has lost its reader
         console.print(line)
 
 

@@ -80,7 +80,7 @@ class ControlTable:
         try:
             return None if item is None else Observation.of(
                 {**json.loads(item["document"]["S"]), "number": int(item["number"]["N"])})
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
             return None
 
     def write_observation(self, observation: Observation, previous: Observation | None) -> bool:
@@ -103,7 +103,7 @@ class ControlTable:
         item = self.read(key)
         try:
             return None if item is None else json.loads(item["document"]["S"])
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, RecursionError):
             return None
 
     def write_document(self, key: str, document: Mapping[str, Any]) -> None:

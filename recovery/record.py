@@ -17,6 +17,9 @@ from payments.stores import AwsResponse
 VERSION = 1
 """The version of the record's format; a reader ignores fields that it does not know."""
 
+FURTHEST = 6e10  # seconds from 1970, in both directions, that can be shown as a date; other numbers are smaller, too
+TICK = 2.0  # seconds: two measurements of `Run.ahead` by clocks that agree differ by less
+
 PLANNED = frozenset({"switchover", "failback"})
 """Actions during which the other region takes payments until it is fenced; see `plan.Action`."""
 
@@ -38,7 +41,8 @@ class Run:
     no other driver has, and `caller` the ARN with which it calls AWS. `accepted`: a person has accepted the loss of
     data. `seen` is when the evidence was complete. Of a failover, `since` is when the other region failed, at the
     latest, and `at_risk` how many seconds of payments could be lost as it began, at most; None: unknown. `epoch` is
-    that of its fence: 0 before it, when the run has decided nothing yet.
+    that of its fence: 0 before it, when the run has decided nothing yet. `ahead` is how many seconds the driver's clock
+    is ahead of the table service's, to a second; None: unknown.
     """
 
     id: str
@@ -57,6 +61,7 @@ class Run:
     steps: Mapping[str, StepProgress] = field(default_factory=dict)
     ended: float | None = None
     outcome: str = ""
+    ahead: float | None = None
 
     @property
     def planned(self) -> bool:
@@ -68,6 +73,15 @@ class Run:
         """The run in a few words."""
         step = next((key for key, done in self.steps.items() if done.ended is None), "")
         return f"{self.action} to {self.target}" + (f", step {step}" if step and self.ended is None else "")
+
+    def taken_over(self, driver: str, caller: str, ahead: float) -> "Run":
+        """The run as another driver carries it on: with times by that driver's clock, which is so far ahead."""
+        by = 0.0 if self.ahead is None or abs(ahead - self.ahead) < TICK else ahead - self.ahead
+        steps = {key: replace(done, began=done.began + by, ended=done.ended and done.ended + by)
+                 for key, done in self.steps.items()}
+        seen, since = (at and at + by for at in (self.seen, self.since))
+        return replace(self, driver=driver, caller=caller, began=self.began + by, seen=seen, since=since, steps=steps,
+                       ahead=ahead)
 
     def document(self) -> dict[str, Any]:
         """All of it as JSON."""
@@ -121,14 +135,19 @@ class ControlRecord:
             raise StoreUnavailable(Store.TABLE, "RecordMalformed") from error
         try:
             return replace(found, run=Run.of(json.loads(item["run"]["S"])))
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
             return found
 
 
 def known(kind: Any, document: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a document that a dataclass has, and of its types: another release may write others."""
     return {name: document[name] for name, types in _types(kind).items()
-            if name in document and isinstance(document[name], types)}
+            if name in document and isinstance(document[name], types) and _is_sound(document[name])}
+
+
+def _is_sound(value: Any) -> bool:
+    """Whether a value is no number, or one that may be a time: any other, as NaN, would stop whoever shows it."""
+    return not isinstance(value, float | int) or abs(value) <= FURTHEST
 
 
 @cache

@@ -146,14 +146,15 @@ def _retry(cloud: Cloud, write: Callable[[ControlRecord], T], again: Callable[[C
 
 
 def _run(cloud: Cloud, intent: Intent, found: ControlRecord) -> Run:
-    if found.run and resumes(intent.plan, found, intent.facts.own.ledger_epoch):
-        return replace(found.run, driver=intent.driver, caller=intent.caller)
     now, plan = cloud.clock.time(), intent.plan
+    ahead = now - cloud.table.now
+    if found.run and resumes(plan, found, intent.facts.own.ledger_epoch):
+        return found.run.taken_over(intent.driver, intent.caller, ahead)
     failed = intent.facts.observation if plan.action is Action.FAILOVER else None
     return Run(id=f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}-{cloud.environment.new_id()[:6]}",
                action=plan.action.value, target=plan.target.region, driver=intent.driver, caller=intent.caller,
                began=now, why=intent.why, accepted=intent.accepted, seen=intent.seen, evidence=intent.evidence.value,
-               since=failed.failed_since if failed else None,
+               ahead=ahead, since=failed.failed_since + ahead if failed and failed.failed_since is not None else None,
                at_risk=failed.exposure(plan.stack, intent.facts.now) if failed else None)
 
 

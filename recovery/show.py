@@ -106,8 +106,8 @@ def utc(moment: float) -> str:
     """A moment (seconds since the epoch) as text: `2026-11-27 08:00:00 UTC`; a figure that is none stays as it is."""
     try:
         return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    except (ValueError, OverflowError):
-        return f"{moment:g}"
+    except (ValueError, OverflowError, OSError):
+        return str(moment)
 
 
 def _pause(pause: Any) -> list[str]:

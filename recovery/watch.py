@@ -1,5 +1,4 @@
 """The stack as it changes: what `watch` shows."""
-import json
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -7,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from recovery.environment import Environment
+from recovery.observation import json_object
 from recovery.show import text
 from recovery.stack import Stack
 from recovery.status import read_status
@@ -73,4 +73,4 @@ def recent(payments: Path) -> list[dict[str, Any]]:
             lines = file.read().split(b"\n")[:-1]  # the last one may be half written, or is empty
     except OSError:
         return []
-    return [json.loads(line) for line in lines[-PAYMENTS:]]
+    return [*filter(None, map(json_object, lines[-PAYMENTS:]))]

@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from contract import DNS_TTL, REPAIR_FOLDER, REPAIR_PREFIX
+from payments.currencies import CURRENCIES
 from payments.errors import StoreUnavailable
+from payments.payment import MAX_AMOUNT
 from recovery.cloud import Cloud
 from recovery.errors import AwsFailure, aws_failures, reason
 from recovery.measure import phases
@@ -19,47 +21,134 @@ from recovery.stack import Stack
 
 ENDED = "ended"
 """`payments.reconcile.Phase.ENDED`, whose module a workstation need not be able to import."""
-REPAIRED = "repaired"
+REPAIRED, REPORTED = "repaired", "reported"
+OUTCOMES = (REPAIRED, REPORTED, "refused", "set aside")
+KEYS = ("currency", "payer", "payee", "created_at")  # of a payment, with its amount
 LANE: Mapping[str, Lane] = {MOVE_TRAFFIC.key: "dns", VERIFY.key: "client"}
-CLOCKS = 2.0  # seconds by which the driver's clock and that of S3 may differ
+CLOCKS = 60.0  # seconds: the clocks of the table service and of S3 differ by less
+
+Line = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Repairs:
     """What repair has found in the new region since a move: the lines of payments.case.Case.line, by payment id.
 
-    `unknown` says why it is not known, empty if it is; `ended` whether a pass has gone through all payments.
+    `ended`: a pass has gone through all payments; what it found well is left out, unless repair has restored it.
+    `aside` names the lines that cannot be counted, and says why. `unknown` says why the rest is not known, empty if it
+    is.
     """
 
-    lines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    lines: Mapping[str, Line] = field(default_factory=dict)
     ended: bool = False
+    aside: Sequence[str] = ()
     unknown: str = ""
 
     @property
-    def lost(self) -> list[Mapping[str, Any]]:
-        """The lines of the payments that could not be restored."""
+    def restored(self) -> list[Line]:
+        """The lines of the payments that were restored."""
+        return [line for line in self.lines.values() if line["outcome"] == REPAIRED]
+
+    @property
+    def missing(self) -> list[Line]:
+        """The lines of the payments that are not restored."""
         return [line for line in self.lines.values() if line["outcome"] != REPAIRED]
+
+    @property
+    def state(self) -> str:
+        """What is to be said of the payments that are not restored."""
+        return "could not be restored" if self.ended else "are not restored yet"
+
+    def number(self, lines: Sequence[Line]) -> str:
+        """The number of some lines, for people."""
+        return f"{len(lines)}" if self.ended and not (self.aside or self.unknown) else f"{len(lines)} so far"
 
 
 def read_repairs(cloud: Cloud, bucket: str, run: Run) -> Repairs:
-    """What repair has found since a run; `bucket` is the receipts bucket of the cloud's target. Never raises."""
-    region, found = cloud.plan.target.region, dict[str, Mapping[str, Any]]()
+    """What repair has found since a run fenced; `bucket` is the receipts bucket of the cloud's target. Never raises.
+
+    Lines count by their epoch: what the region reported under an older one may only have been on its way.
+    """
     if not bucket:
         return Repairs(unknown="the outputs do not name the receipts bucket")
+    if not run.epoch:  # it has moved nothing
+        return Repairs()
+    key, progress, unknown = REPAIR_PREFIX + cloud.plan.target.region, None, ""
+    found, aside = dict[str, tuple[int, Line]](), list[str]()
     try:
-        progress = cloud.table.document(REPAIR_PREFIX + region) or {}
-        with aws_failures(f"what repair has found in {region}"):
-            s3 = cloud.client("s3")
-            pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{REPAIR_FOLDER}{region}/")
-            for key in [each["Key"] for page in pages for each in page.get("Contents", ())
-                        if each["LastModified"].timestamp() >= run.began - CLOCKS]:
-                body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-                found.update((line["payment_id"], line) for line in map(json.loads, body.splitlines()))
+        progress = cloud.table.document(key)  # before the lines: those of a pass that has ended are there
+        for place, number, text in _written(cloud, bucket, run):
+            line = _line(text)
+            if line is None or line["epoch"] is None:
+                aside.append(f"{place}: {'malformed' if line is None else 'does not say under which epoch'}")
+            # Under a newer epoch the region may stand by again.
+            elif line["epoch"] == run.epoch or (line["epoch"] > run.epoch and line["outcome"] != REPORTED):
+                found[line["payment_id"]] = number, line
     except (AwsFailure, StoreUnavailable) as error:
-        return Repairs(unknown=reason(error))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        return Repairs(unknown=f"what repair has written is malformed: {error!r}")
-    return Repairs(lines=found, ended=progress.get("epoch", 0) >= run.epoch and progress.get("phase") == ENDED)
+        unknown = reason(error)
+    whole = _whole(progress, run, min((number for number, _ in found.values()), default=0))
+    lines = {payment_id: line for payment_id, (number, line) in found.items()
+             if number >= (whole or 0) or line["outcome"] == REPAIRED}
+    return Repairs(lines=lines, ended=whole is not None, aside=aside, unknown=unknown)
+
+
+def _written(cloud: Cloud, bucket: str, run: Run) -> Iterator[tuple[str, int, bytes]]:
+    """What repair has written since a run fenced, and perhaps shortly before, in order: place, pass, and line.
+
+    Times only limit what is read, and are those of AWS: the driver's clock is corrected. Raises AwsFailure.
+    """
+    region, fenced = cloud.plan.target.region, run.steps[FENCE.key].began if FENCE.key in run.steps else run.began
+    since = 0.0 if run.ahead is None else fenced - run.ahead - CLOCKS
+    with aws_failures(f"what repair has found in {region}"):
+        s3 = cloud.client("s3")
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{REPAIR_FOLDER}{region}/")
+        objects = sorted((each["LastModified"].timestamp(), each["Key"]) for page in pages
+                         for each in page.get("Contents", ()))
+        for key in [key for written, key in objects if written >= since]:
+            body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+            number = key.rpartition("/")[2].partition("-")[0]
+            for place, text in enumerate(body.splitlines(), 1):
+                yield f"{key}, line {place}", int(number) if number.isdecimal() else 0, text
+
+
+def _line(text: bytes) -> Line | None:
+    """A line's fields as far as they are known, else None; None if it does not name a payment and its outcome."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not (isinstance(found, dict) and isinstance(found.get("payment_id"), str) and found.get("outcome") in OUTCOMES):
+        return None
+    wrong, others, epoch = (found.get(name) for name in ("wrong", "others", "epoch"))
+    return {"payment_id": found["payment_id"], "outcome": found["outcome"],
+            "epoch": epoch if isinstance(epoch, int) else None,
+            "wrong": {store: each for store, each in wrong.items() if isinstance(each, str)} if (
+                isinstance(wrong, dict)) else {},
+            "payment": _known(found.get("payment")),
+            "others": [_known(each) for each in others] if isinstance(others, list) else []}
+
+
+def _known(found: Any) -> dict[str, Any] | None:
+    """What a store holds of a payment, as far as it is well-formed; None if it is no object."""
+    if not isinstance(found, dict):
+        return None
+    amount = found.get("amount")
+    known = isinstance(amount, int) and not isinstance(amount, bool) and 0 < amount <= MAX_AMOUNT
+    return {"amount": amount if known else None,
+            **{key: found[key] if isinstance(found.get(key), str) else None for key in KEYS}}
+
+
+def _whole(progress: Any, run: Run, first: int) -> int | None:
+    """The number of the latest pass that has gone through all payments since a run fenced; None: none is known.
+
+    `first` is a pass since then: the first one does not go through all.
+    """
+    match progress:
+        case {"epoch": run.epoch, "number": int() as number, "phase": phase}:
+            if phase == ENDED:
+                return number
+            return number - 1 if 0 < first < number - 1 else None
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +194,8 @@ class MoveReport:
         if recovery and recovery.wall_s > objective:
             found.append(f"payments were not taken for {recovery.wall_s:.0f} s, and recoveryTimeObjective is "
                          f"{objective} s")
-        if self.repairs.lost:
-            found.append(f"{len(self.repairs.lost)} payments could not be restored: {_sums(self.repairs.lost)}")
+        if missing := self.repairs.missing:
+            found.append(f"{len(missing)} payments {self.repairs.state}: {_sums(missing)}")
         return found
 
     @property
@@ -130,7 +219,10 @@ class MoveReport:
             yield f"find out what repair has found (unknown here: {repairs.unknown})"
         elif not repairs.ended:
             yield f"wait until repair has gone through all payments, and write this report again: {COMMAND} report"
-        if repairs.lost:
+        if repairs.aside:
+            yield (f"look at what cannot be counted of what repair has written ({len(repairs.aside)} lines): "
+                   f"{repairs.aside[0]}")
+        if repairs.ended and repairs.missing:
             yield "settle each payment that could not be restored, with its client"
         if run.action == Action.FAILOVER:
             yield (f"once {self.origin} answers again, move back: " + (
@@ -144,37 +236,42 @@ class MoveReport:
 
     def document(self) -> dict[str, Any]:
         """All of it as JSON; times in seconds since the epoch."""
+        missing = self.repairs.missing
+        amounts, unknown = _amounts(missing)
         return {"ok": not self.wrong, "verdict": self.verdict, "run": self.run.document(), "from": self.origin,
                 "to": self.run.target, "payments_stopped": self.began,
                 "recovery": self.recovery and asdict(self.recovery), "at_risk_s": self.run.at_risk,
                 "repair": {"ended": self.repairs.ended, "unknown": self.repairs.unknown,
-                           "lost": len(self.repairs.lost), "lost_amounts": _amounts(self.repairs.lost),
+                           "set_aside": [*self.repairs.aside], "not_restored": len(missing),
+                           "not_restored_amounts": amounts, "amount_unknown": unknown,
                            "payments": [*self.repairs.lines.values()]},
                 "todo": self.todo}
 
     def page(self) -> ReportPage:
         """The report as a page for people."""
-        run, recovery, lost, stack = self.run, self.recovery, self.repairs.lost, self.stack
+        run, recovery, repairs, stack = self.run, self.recovery, self.repairs, self.stack
         risk = "unknown" if run.at_risk is None else f"{run.at_risk:.0f} s"
-        restored = [each for each in self.repairs.lines.values() if each["outcome"] == REPAIRED]
+        restored, missing = repairs.restored, repairs.missing
         figures = {
             "no payments were taken for": f"{recovery.wall_s:.1f} s" if recovery else "unknown",
             "recoveryTimeObjective": f"{stack.recovery_time_objective} s",
             **({"payments at risk at the start, at most": risk,
                 "recoveryPointObjective": f"{stack.recovery_point_objective} s"}
                if run.action == Action.FAILOVER else {}),
-            "payments restored by repair": f"{len(restored)}", "payments not restored": f"{len(lost)}"}
+            "payments restored by repair": repairs.number(restored), "payments not restored": repairs.number(missing)}
         facts = {"stack": stack.environment_suffix, "driver": run.driver, "caller": run.caller or "unknown",
                  "why": run.why, "accepted": "a person has accepted the loss of data" if run.accepted else "",
                  "began": utc(run.began), "ended": utc(run.ended) if run.ended else "not yet",
                  "outcome": run.outcome or "unfinished", "restored by repair": _sums(restored),
-                 "not restored": _sums(lost), "clients follow": f"within {stack.health_check_interval + DNS_TTL} s"}
+                 "not restored": _sums(missing), "clients follow": f"within {stack.health_check_interval + DNS_TTL} s"}
         return ReportPage(
             story=Story(title=f"{run.action.capitalize()} to {run.target}, {utc(run.began)}", recovery=recovery,
                         requests=(), events=[*self._failure(), *events(run, self.began)]),
             ok=not self.wrong, verdict=self.verdict, figures=figures, todo=self.todo,
             facts={key: value for key, value in facts.items() if value},
-            tables={"Steps": steps(run), **({"Payments that could not be restored": _listed(lost)} if lost else {})})
+            tables={"Steps": steps(run), **({f"Payments that {repairs.state}": _listed(missing)} if missing else {}),
+                    **({"Lines of repair that cannot be counted": [["line"], *([each] for each in repairs.aside)]}
+                       if repairs.aside else {})})
 
     def _failure(self) -> Iterator[TimelineEvent]:
         if self.run.since is not None:
@@ -196,27 +293,32 @@ def steps(run: Run) -> Rows:
               for key, done in run.steps.items())]
 
 
-def _content(line: Mapping[str, Any]) -> Mapping[str, Any]:
+def _content(line: Line) -> Mapping[str, Any]:
     """The payment of a line, or what a store holds instead; empty if nothing could be read."""
-    return line["payment"] or next(iter(line["others"]), {})
+    return next(filter(None, [line["payment"], *line["others"]]), {})
 
 
-def _amounts(lines: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Minor units by currency."""
-    found = Counter[str]()
+def _amounts(lines: Sequence[Line]) -> tuple[dict[str, int], int]:
+    """Minor units by currency, and the number of payments whose amount is unknown."""
+    found, unknown = Counter[str](), 0
     for content in map(_content, lines):
-        found[content.get("currency", "unknown")] += content.get("amount", 0)
-    return dict(found)
+        amount, currency = content.get("amount"), content.get("currency")
+        if amount is None or currency not in CURRENCIES:
+            unknown += 1
+        else:
+            found[currency] += amount
+    return dict(found), unknown
 
 
-def _sums(lines: Sequence[Mapping[str, Any]]) -> str:
-    found = ", ".join(f"{amount} {currency}" for currency, amount in _amounts(lines).items())
-    return found and f"{found} (minor units)"
+def _sums(lines: Sequence[Line]) -> str:
+    amounts, unknown = _amounts(lines)
+    known = ", ".join(f"{amount} {currency}" for currency, amount in amounts.items())
+    return ", ".join(filter(None, [known and f"{known} (minor units)", f"{unknown} of unknown amount" * bool(unknown)]))
 
 
-def _listed(lines: Sequence[Mapping[str, Any]]) -> Rows:
-    keys = ("amount", "currency", "payer", "payee", "created_at")
+def _listed(lines: Sequence[Line]) -> Rows:
+    keys = ("amount", *KEYS)
     return [["payment", *keys, "wrong", "outcome"],
-            *([line["payment_id"], *(str(_content(line).get(key, "unknown")) for key in keys),
+            *([line["payment_id"], *(str(_content(line).get(key) or "unknown") for key in keys),
                ", ".join(f"{store}: {wrong}" for store, wrong in line["wrong"].items()), line["outcome"]]
               for line in lines)]

@@ -84,7 +84,8 @@ def test_of_two_starts_of_a_controller_one_writes_what_it_saw(world: CalmWorld) 
 @pytest.mark.parametrize("item", [
     {}, {"number": {"N": "one"}}, *({"document": {"S": document}} for document in (
         "{", "[]", "{}", '{"region": "us-west-2", "at": 5, "covered": 6}',
-        '{"region": "us-west-2", "at": 5, "covered": NaN}', '{"region": "us-west-2", "at": 5, "pending": [[1, 6]]}'))])
+        '{"region": "us-west-2", "at": NaN, "covered": 5}', "[" * 100_000,
+        '{"region": "us-west-2", "at": 5, "pending": [[1, 6]]}'))])
 def test_an_observation_that_cannot_be_read_is_none(world: CalmWorld, item: dict[str, Any]) -> None:
     sound = {"number": {"N": "1"}, "document": {"S": '{"region": "us-west-2", "at": 5, "covered": 5}'}}
     world.table.put(WEST, OBSERVATION_PREFIX + WEST, sound)
@@ -94,8 +95,9 @@ def test_an_observation_that_cannot_be_read_is_none(world: CalmWorld, item: dict
 
 
 @pytest.mark.parametrize(("document", "in_force"), [
-    ('{"until": 9e12, "reason": "work", "who": "bob", "release": 2}', True), ('{"until": 1}', False), ("{", False),
+    ('{"until": 9e9, "reason": "work", "who": "bob", "release": 2}', True), ('{"until": 1}', False), ("{", False),
     ('{"until": 0, "reason": "work", "who": "bob"}', False), ('["work"]', False),
+    ("[" * 100_000, False), ('{"until": NaN, "reason": "work", "who": "bob"}', False),
     ('{"until": "noon", "reason": "work", "who": "bob"}', False)])
 def test_a_pause_ends_by_itself_and_an_unreadable_one_is_none(
         world: CalmWorld, document: str, *, in_force: bool) -> None:

@@ -1,5 +1,6 @@
 """The record as it is stored, and the epochs."""
 import json
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -25,10 +26,28 @@ def test_fields_of_another_release_are_ignored() -> None:
 
 
 @pytest.mark.parametrize("run", [
-    "{", "[]", "{}", "7", '{"steps": 1}', json.dumps({**RUN.document(), "steps": {"a": {}}})])
+    "{", "[]", "{}", "7", '{"steps": 1}', "[" * 100_000, json.dumps({**RUN.document(), "steps": {"a": {}}}),
+    json.dumps({**RUN.document(), "began": float("nan")})])
 def test_a_run_that_cannot_be_read_is_no_run(run: str) -> None:
     found = ControlRecord.of({**RECORD.item(), "run": {"S": run}})
     assert (found.run, found.region, found.epoch) == (None, "us-west-2", 2)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e12, 10**400, -1e12])
+def test_a_number_that_can_be_no_time_is_unknown(value: float) -> None:
+    found = ControlRecord.of({**RECORD.item(), "run": {"S": json.dumps({**RUN.document(), "since": value})}})
+    assert found.run == RUN
+
+
+@pytest.mark.parametrize(("before", "after", "by"), [
+    (600.0, 0.5, -599.5), (0.0, 600.0, 600.0), (0.9, 0.0, 0.0), (None, 600.0, 0.0)])
+def test_another_drivers_clock_goes_on_where_the_first_one_stopped(before: float, after: float, by: float) -> None:
+    run = replace(RUN, ahead=before, seen=0.5, since=None)
+    found = run.taken_over("bob", "role", after)
+    assert (found.driver, found.caller, found.ahead, found.since) == ("bob", "role", after, None)
+    assert (found.began, found.seen) == (1.0 + by, 0.5 + by)
+    assert found.steps == {"fence": StepProgress(began=1.0 + by, ended=2.0 + by, note="epoch 2"),
+                           "promote": StepProgress(began=2.0 + by)}
 
 
 @pytest.mark.parametrize(("name", "value"), [("epoch", None), ("epoch", {"S": "x"}), ("region", {"N": "1"}),

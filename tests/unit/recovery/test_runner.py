@@ -41,6 +41,19 @@ def leave_open(world: CalmWorld, action: Action = Action.FAILOVER, to: str = WES
     return hold.run
 
 
+def claimed_by_a_clock(world: CalmWorld, skew: float) -> Run:
+    """A failover, claimed on a machine whose clock is so many seconds ahead."""
+    process = world.process()
+    process.skew = skew
+    cloud = world.cloud(process=process)
+
+    def work() -> Run:
+        since = Stopwatch(cloud.clock)
+        return claim(cloud, Intent(plan=cloud.plan, driver="alice", why="", facts=cloud.facts(), since=since)).run
+
+    return world.run_task(work)
+
+
 # --- Claims
 
 def test_a_new_run_says_who_began_it_and_why(world: CalmWorld) -> None:
@@ -77,6 +90,22 @@ def test_a_run_that_has_fenced_goes_on_under_another_driver(world: CalmWorld) ->
     left = leave_open(world, fenced=True)
     run = world.claim().run
     assert (run.id, run.epoch, run.driver) == (left.id, 2, "alice")
+
+
+def test_the_journal_goes_on_by_the_new_drivers_clock(world: CalmWorld) -> None:
+    left = leave_open(world, fenced=True)
+    run = claimed_by_a_clock(world, 600.0)
+    assert (run.id, run.driver) == (left.id, "alice")
+    assert run.began - left.began == pytest.approx(600.0, abs=1.1)
+
+
+@pytest.mark.parametrize("skew", [-600.0, 0.0, 600.0])
+def test_when_the_other_region_failed_is_told_by_the_drivers_clock(world: CalmWorld, skew: float) -> None:
+    world.cut_off(EAST)
+    run = claimed_by_a_clock(world, skew)
+    assert run.since
+    assert run.ahead == pytest.approx(skew, abs=1.1)
+    assert 40.0 <= run.began - run.since <= 70.0
 
 
 @pytest.mark.parametrize("fenced", [False, True])

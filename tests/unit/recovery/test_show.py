@@ -126,4 +126,5 @@ def test_a_prediction_ends_with_its_sum() -> None:
 
 
 def test_a_moment_that_is_none_is_shown_as_it_is() -> None:
-    assert [show.utc(moment) for moment in (NOW, 1e30, float("nan"))] == ["2027-01-15 08:00:00 UTC", "1e+30", "nan"]
+    assert [show.utc(moment) for moment in (NOW, 1e17, 1e30, 10**400, float("nan"))] == [
+        "2027-01-15 08:00:00 UTC", "1e+17", "1e+30", str(10**400), "nan"]

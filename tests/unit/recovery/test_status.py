@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contract import DRILL_KEY, PAUSE_KEY, RECORD_KEY
+from contract import DRILL_KEY, OBSERVATION_PREFIX, PAUSE_KEY, RECORD_KEY
 from recovery.control_table import Pause
 from recovery.plan import Action
 from recovery.record import Run
@@ -145,6 +145,20 @@ def test_a_drills_record_that_is_malformed_is_set_aside(world: CalmWorld) -> Non
         assert "last drill: none" in stack(found)
     world.table.put(WEST, DRILL_KEY, {"document": {"S": json.dumps({"began": EPOCH, "to": WEST, "broken": None})}})
     assert any(line.endswith(f"drill from unknown to {WEST}: unknown") for line in stack(status_of(world)))
+
+
+@pytest.mark.parametrize("odd", [float("nan"), 1e20, 10**400])
+def test_a_stored_number_that_can_be_no_time_does_not_stop_the_status(world: CalmWorld, odd: float) -> None:
+    world.cut_off(EAST)
+    item = world.table.item(WEST, OBSERVATION_PREFIX + WEST)
+    assert item
+    document = json.dumps({**json.loads(item["document"]["S"]), "silent_since": odd})
+    world.table.put(WEST, OBSERVATION_PREFIX + WEST, {**item, "document": {"S": document}})
+    world.table.put(WEST, DRILL_KEY, {"document": {"S": json.dumps({**DRILL, "began": 10**400})}})
+    found = status_of(world)
+    assert found["regions"][WEST]["silent_since"] is None
+    assert found["verdict"]["says"].startswith(f"no region takes payments: {EAST} leads, and does not answer")
+    assert any(said.startswith(f"last drill: {10**400}") for said in stack(found))
 
 
 def test_a_leader_that_is_no_region_of_the_stack_is_named(world: CalmWorld) -> None:

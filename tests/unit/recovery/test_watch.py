@@ -65,8 +65,8 @@ def test_the_client_of_a_sandbox_is_shown_by_its_last_payments(tmp_path: Path) -
     file = tmp_path / "payments.jsonl"
     assert recent(file) == []
     lines = [{"at": float(number), "ok": bool(number % 2), "region": EAST} for number in range(3000)]
-    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines) + '{"at": 10')
-    assert recent(file) == lines[-watch.PAYMENTS:]
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines) + 'x\n[]\n{"at": 10')
+    assert recent(file) == lines[-watch.PAYMENTS + 2:]
     world = CalmWorld()
     assert world.run_task(watched(world).look)["payments"] is None
     assert world.run_task(watched(world, payments=file).look)["payments"][-1] == lines[-1]

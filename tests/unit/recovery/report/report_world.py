@@ -1,6 +1,6 @@
 """A world in which repair has written what it found, and a report can be made of a move."""
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,11 +29,11 @@ class ListingClient(S3Client):
 
 def line(payment_id: str, outcome: str = "repaired", amount: int = 1250, currency: str = "EUR",
          **more: Any) -> dict[str, Any]:
-    """What repair writes of a payment."""
+    """What repair writes of a payment, under epoch 2."""
     content = {"payment_id": payment_id, "amount": amount, "currency": currency, "payer": "alice", "payee": "bob",
                "created_at": "2027-01-15T08:00:00.000Z"}
     return {"payment_id": payment_id, "outcome": outcome, "wrong": {"ledger": "lost"}, "payment": content,
-            "others": [], **more}
+            "others": [], "epoch": 2, **more}
 
 
 class ReportWorld(CalmWorld):
@@ -48,9 +48,9 @@ class ReportWorld(CalmWorld):
             return ListingClient(self.buckets, process, region)
         return super()._client_of(process, service, region, read, once=once)
 
-    def repair(self, *lines: Mapping[str, Any], part: int = 0, text: bytes = b"", **progress: Any) -> None:
+    def repair(self, *lines: Any, number: int = 1, part: int = 0, text: bytes = b"", **progress: Any) -> None:
         """Let the repair of west have written lines, and its progress."""
         body = text or b"".join(json.dumps(each).encode() + b"\n" for each in lines)
-        self.buckets.write(f"receipts-{WEST}", f"{REPAIR_FOLDER}{WEST}/00000001-{part:05}.jsonl", body)
-        document = {"document": {"S": json.dumps({"epoch": 2, "phase": "ended", **progress})}}
+        self.buckets.write(f"receipts-{WEST}", f"{REPAIR_FOLDER}{WEST}/{number:08}-{part:05}.jsonl", body)
+        document = {"document": {"S": json.dumps({"epoch": 2, "phase": "ended", "number": number, **progress})}}
         self.table.put(WEST, REPAIR_PREFIX + WEST, document)

@@ -75,9 +75,11 @@ def test_a_move_without_losses_is_well() -> None:
 @pytest.mark.parametrize(("changes", "wrong"), [
     ({"outcome": "", "ended": None}, "unfinished"), ({"outcome": "traffic was not done"}, "traffic was not done"),
     ({"since": 0.0}, "payments were not taken for 1190 s, and recoveryTimeObjective is 900 s"),
-    ({"repairs": Repairs(lines={"p": line("p", "set aside", 7)})}, "1 payments could not be restored: 7 EUR"),
-    ({"repairs": Repairs(lines={"p": line("p", "set aside", payment=None)})}, "not be restored: 0 unknown"),
-    ({"repairs": Repairs(lines={"p": line("p", "refused", payment=None, others=[{"amount": 5, "currency": "GBP"}])})},
+    ({"repairs": Repairs(lines={"p": line("p", "set aside", 7)})}, "1 payments are not restored yet: 7 EUR"),
+    ({"repairs": Repairs(ended=True, lines={"p": line("p", "set aside", payment=None), "q": line("q", "refused", 3)})},
+     "2 payments could not be restored: 3 EUR (minor units), 1 of unknown amount"),
+    ({"repairs": Repairs(ended=True, lines={"p": line(
+        "p", "refused", payment=None, others=[None, {"amount": 5, "currency": "GBP"}])})},
      "could not be restored: 5 GBP"),
 ])
 def test_what_went_wrong_comes_first(changes: dict[str, Any], wrong: str) -> None:
@@ -85,6 +87,19 @@ def test_what_went_wrong_comes_first(changes: dict[str, Any], wrong: str) -> Non
     assert wrong in found.verdict
     assert not found.page().ok
     assert not found.document()["ok"]
+
+
+@pytest.mark.parametrize(("found", "number"), [
+    (Repairs(ended=True), "0"), (Repairs(), "0 so far"), (Repairs(ended=True, aside=["KEY, line 1: x"]), "0 so far"),
+    (Repairs(ended=True, unknown="x"), "0 so far")])
+def test_a_number_that_may_still_grow_says_so(found: Repairs, number: str) -> None:
+    said = report(found).page()
+    assert said.figures["payments not restored"] == said.figures["payments restored by repair"] == number
+
+
+def test_what_cannot_be_counted_is_listed() -> None:
+    assert "Lines of repair that cannot be counted line KEY, line 7: malformed" in text(
+        report(Repairs(aside=["KEY, line 7: malformed"])))
 
 
 def test_what_is_unknown_is_called_unknown() -> None:
@@ -104,6 +119,9 @@ def test_what_is_unknown_is_called_unknown() -> None:
     ({"repairs": Repairs()}, ["wait until repair has gone through all payments", "once", "write"]),
     ({"repairs": Repairs(unknown="no bucket")}, ["find out what repair has found", "once", "write"]),
     ({"repairs": Repairs(ended=True, lines={"p": line("p", "refused")})}, ["settle each payment", "once", "write"]),
+    ({"repairs": Repairs(lines={"p": line("p", "refused")})}, ["wait until repair has", "once", "write"]),
+    ({"repairs": Repairs(ended=True, aside=["KEY, line 1: malformed"])},
+     ["look at what cannot be counted of what repair has written (1 lines): KEY, line 1: mal", "once", "write"]),
 ])
 def test_what_is_still_to_do_is_listed(changes: dict[str, Any], todo: list[str]) -> None:
     found = report(**changes).todo
@@ -116,8 +134,9 @@ def test_the_document_has_all_of_it() -> None:
     document = json.loads(json.dumps(found.document()))
     assert Run.of(document["run"]) == found.run
     assert (document["from"], document["to"], document["at_risk_s"]) == (EAST, WEST, 3.2)
-    assert document["repair"] == {"ended": True, "unknown": "", "lost": 1, "lost_amounts": {"EUR": 99},
-                                  "payments": [line("p", "refused", 99)]}
+    assert document["repair"] == {
+        "ended": True, "unknown": "", "set_aside": [], "not_restored": 1, "not_restored_amounts": {"EUR": 99},
+        "amount_unknown": 0, "payments": [line("p", "refused", 99)]}
     assert found.recovery
     assert document["recovery"] == asdict(found.recovery)
 
@@ -135,7 +154,7 @@ def repairs(world: ReportWorld, bucket: str = f"receipts-{WEST}") -> Repairs:
 def world() -> ReportWorld:
     """One after a failover, before which repair had written something too."""
     found = ReportWorld(automatic=False)
-    found.repair(line("before"), part=9)
+    found.repair(line("before", "reported", epoch=1), part=9, epoch=1)
     found.cut_off(EAST)
     found.move()
     return found
@@ -162,20 +181,119 @@ def test_what_repair_has_found_since_the_move_counts(world: ReportWorld) -> None
     world.repair(line("p1", "repaired"), part=1)
     found = repairs(world)
     assert (set(found.lines), found.ended, found.unknown) == ({"p1", "p2"}, True, "")
-    assert found.lost == []
+    assert (found.missing, len(found.restored)) == ([], 2)
+
+
+def test_what_the_region_reported_before_the_fence_was_only_on_its_way(world: ReportWorld) -> None:
+    world.repair(line("arrived", "reported", epoch=1), line("q", "refused"))
+    assert [*repairs(world).lines] == ["q"]
+
+
+def test_what_the_region_reports_once_another_leads_is_on_its_way_too(world: ReportWorld) -> None:
+    world.repair(line("arrived", "reported", epoch=3), line("q", "refused", epoch=4))
+    assert [*repairs(world).lines] == ["q"]
+
+
+def test_what_a_later_pass_finds_well_is_not_lost(world: ReportWorld) -> None:
+    world.repair(line("well", "reported"), line("again", "refused"), line("restored"))
+    world.repair(line("again", "refused"), number=2)
+    assert [*repairs(world).lines] == ["again", "restored"]
+
+
+@pytest.mark.parametrize(("number", "ended"), [(2, False), (3, True)])
+def test_a_pass_that_follows_a_whole_one_does_not_hide_that_it_has_ended(
+        world: ReportWorld, number: int, *, ended: bool) -> None:
+    world.repair(line("well", "reported"))
+    world.repair(number=number, phase="ledger")  # the first pass of an epoch looks at the latest postings only
+    found = repairs(world)
+    assert (found.ended, "well" in found.lines) == (ended, not ended)
+
+
+def test_a_run_that_has_not_fenced_has_lost_nothing() -> None:
+    world = ReportWorld()
+    world.claim(Action.SWITCHOVER)
+    world.repair(line("p", "reported", epoch=1))
+    assert repairs(world) == Repairs()
+
+
+@pytest.mark.parametrize("ahead", [600.0, -600.0])
+def test_the_clock_of_the_machine_that_moved_payments_decides_nothing(world: ReportWorld, ahead: float) -> None:
+    run = world.record().run
+    assert run
+    assert run.ahead is not None
+    world.repair(line("p", "refused"))
+    shifted = run.taken_over("bob", "", run.ahead + ahead)
+    world.set_record(run=shifted)
+    assert [*repairs(world).lines] == ["p"]
+    assert shifted.began == run.began + ahead
+    found = [MoveReport(run=each, stack=world.stack, repairs=ALL_ENDED).recovery for each in (run, shifted)]
+    assert found[0]
+    assert found[1]
+    assert abs(found[0].wall_s - found[1].wall_s) < 0.001
+
+
+def test_what_was_written_long_before_the_fence_is_not_even_read() -> None:
+    late = ReportWorld(automatic=False)
+    late.repair(text=b"of an older release")
+    late.wait(100.0)
+    late.cut_off(EAST)
+    late.move()
+    assert repairs(late).aside == []
+    run = late.record().run
+    assert run
+    late.set_record(run=replace(run, ahead=None, steps={}))  # as an older release has written it
+    assert repairs(late).aside == [f"repair/{WEST}/00000001-00000.jsonl, line 1: malformed"]
+
+
+@pytest.mark.parametrize("odd", [
+    7, [], {}, {"payment_id": "p"}, {"payment_id": 7, "outcome": "refused"}, line("p", "adopted"),
+    {**line("p"), "outcome": []}])
+def test_a_malformed_line_is_set_aside_by_name(world: ReportWorld, odd: Any) -> None:
+    world.repair(line("before"), odd, line("after", "refused"))
+    found = repairs(world)
+    assert ([*found.lines], found.aside, found.unknown) == (
+        ["before", "after"], [f"repair/{WEST}/00000001-00000.jsonl, line 2: malformed"], "")
+
+
+@pytest.mark.parametrize("text", [b"{", b"\xff", b"[" * 100_000, b"9" * 5000])
+def test_a_line_that_is_no_json_is_set_aside_by_name(world: ReportWorld, text: bytes) -> None:
+    world.repair(text=text + b"\n" + json.dumps(line("p", "refused")).encode())
+    found = repairs(world)
+    assert ([*found.lines], len(found.aside)) == (["p"], 1)
+
+
+@pytest.mark.parametrize("epoch", [None, "2", float("nan")])
+def test_a_line_without_an_epoch_is_named(world: ReportWorld, epoch: Any) -> None:
+    world.repair(line("p", "refused", epoch=epoch))
+    found = repairs(world)
+    assert (found.lines, found.aside) == (
+        {}, [f"repair/{WEST}/00000001-00000.jsonl, line 1: does not say under which epoch"])
+
+
+@pytest.mark.parametrize("content", [
+    *({"amount": amount, "currency": "EUR"} for amount in ("9", float("nan"), float("inf"), 10**400, True, -1, None)),
+    {"amount": 9, "currency": "\x1b[2J\ud800"}, {"amount": 9, "currency": ["EUR"]}, "x", 7, {}])
+def test_an_odd_field_hides_no_refused_payment(world: ReportWorld, content: Any) -> None:
+    odd = {"payment_id": "p\ud800", "outcome": "refused", "epoch": 2, "payment": content}  # others are missing
+    world.repair({**odd, "wrong": 7}, {**odd, "payment_id": "q", "wrong": {"table": {}}, "others": {}})
+    found = report(repairs(world))
+    assert "2 payments could not be restored: 2 of unknown amount" in found.verdict
+    assert found.verdict.isprintable()
+    assert found.document()["repair"]["amount_unknown"] == 2
+    assert json.dumps(found.document(), allow_nan=False)
+    assert "Payments that could not be restored" in text(found)
 
 
 @pytest.mark.parametrize("progress", [{"epoch": 1}, {"phase": "ledger"}])
 def test_a_pass_under_way_or_before_the_move_has_not_ended(world: ReportWorld, progress: dict[str, Any]) -> None:
-    world.repair(line("p"), **progress)
-    assert not repairs(world).ended
+    world.repair(line("p"), line("q", "reported"), **progress)
+    found = repairs(world)
+    assert (found.ended, *found.lines) == (False, "p", "q")
     assert move.ENDED == RepairPhase.ENDED
 
 
 def test_what_cannot_be_read_is_unknown(world: ReportWorld) -> None:
     assert repairs(world, "").unknown == "the outputs do not name the receipts bucket"
-    world.repair(text=b"[]\n{\n")
-    assert repairs(world).unknown.startswith("what repair has written is malformed: ")
     world.network.refusing[WEST, "s3"] = FailureMode.ERROR
     assert repairs(world).unknown.startswith("what repair has found in us-west-2: ")
     world.network.refusing[WEST, "dynamodb"] = FailureMode.ERROR
