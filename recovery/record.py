@@ -141,8 +141,9 @@ class ControlRecord:
 
 def known(kind: Any, document: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a document that a dataclass has, and of its types: another release may write others."""
-    return {name: document[name] for name, types in _types(kind).items()
-            if name in document and isinstance(document[name], types) and _is_sound(document[name])}
+    found = {name: document[name] for name, types in _types(kind).items()
+            if name in document and isinstance(document[name], types)}
+    return {name: value for name, value in found.items() if _is_sound(value)}
 
 
 def _is_sound(value: Any) -> bool:
