@@ -27,7 +27,7 @@ PRODUCT := contract.py lib payments policy recovery rehearsal tools __main__.py
 # Four targets run at once, since two of them mostly wait, if make can keep their outputs apart; the make that macOS
 # ships (3.81) cannot. Rehearsals run in real time: what only computes leaves the processors to them.
 PARALLEL := $(if $(filter output-sync,$(.FEATURES)),-j4 --output-sync=target)
-COMPUTE := nice $(PY)
+COMPUTE := nice -n 19 $(PY)
 
 # $(call stage,NAME,COMMAND): runs COMMAND, then prints its seconds; fails as COMMAND fails.
 stage = @begin=$$(date +%s); $(2); status=$$?; \

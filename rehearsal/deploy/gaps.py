@@ -30,6 +30,7 @@ GAPS = {
     "EventTarget.retryPolicy": "stored only",
     "UsagePlanKey": "a key is looked up by its value in all regions, so each plan takes the other region's key, too",
     "Integration.credentials": "the role is not assumed: the lever is read without its permissions",
+    "SecretVersion.versionStages": "a label of one's own is dropped",
     "Stage.accessLogSettings": "no access log is written",
     "DomainName": "a name used in two regions always resolves to the first, so requests address the API by its id",
     "MetricAlarm": "dimensions, datapoints and missing data are ignored",
