@@ -65,10 +65,11 @@ class Emulator:
         with undisturbed():
             self._folder = Path(tempfile.mkdtemp(prefix="rehearsal-", dir=self._parent))
             with (self._folder / "emulator.log").open("wb") as log:
-                # In a session of its own: Ctrl-C must reach only this process, which stops everything in order.
+                # In a group of its own: Ctrl-C must reach only this process, which stops everything in order. Not in a
+                # session of its own: Linux shares the processors among sessions before it looks at who is nice.
                 self._process = subprocess.Popen(  # pylint: disable=consider-using-with
                     self._program, env=self._environment(self._folder), stdout=log, stderr=log, cwd=self._folder,
-                    start_new_session=True)
+                    process_group=0)
         self._wait_until_healthy(self._process, self._folder / "emulator.log")
 
     def stop(self) -> None:
