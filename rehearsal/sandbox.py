@@ -74,13 +74,13 @@ class Sandbox:
         """Stop the processes of the standby's controller."""
         observer = self._environment.observer
         region = observer.other(observer.active())
-        count = self._environment.signal_controller(region, signal.SIGSTOP)
+        count = self._environment.signal_drivers(region, signal.SIGSTOP)
         return f"the controller of {region} is frozen ({count} processes)"
 
     def heal(self) -> str:
         """End all faults. Moving back is the operator's task."""
         for region in self._regions:
-            self._environment.signal_controller(region, signal.SIGCONT)
+            self._environment.signal_drivers(region, signal.SIGCONT)
         while self._killed:
             self._rehearsed.faults.inject(Restart(self._killed.pop()))
         self._environment.observer.direct.heal()

@@ -27,7 +27,7 @@ SERVICES: Mapping[str, str] = {
 class ApiCall:
     """A call as a proxy records it. `region` is the one that is called, empty if the call names none.
 
-    `at`: seconds since the epoch. `status`: 0 unless it has been answered.
+    `at`: seconds since the epoch. `status`: 0 unless it has been answered. `port`: that of the caller's connection.
     """
 
     caller: str
@@ -36,6 +36,7 @@ class ApiCall:
     operation: str
     at: float = field(default_factory=time.time)
     status: int = 0
+    port: int = 0
 
 
 @dataclass(frozen=True)

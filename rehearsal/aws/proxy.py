@@ -170,6 +170,7 @@ class AwsProxies:
             writer.write(record.head + record.body)
             return request.keeps_alive
         call = self._describe(proxy, request)
+        call.port = writer.get_extra_info("peername")[1]
         self.calls.append(call)
         self._under_way[writer] = call
         try:

@@ -14,7 +14,7 @@ from contract import COOL_DOWN_SECONDS, DNS_TTL
 from payments.clock import SYSTEM, Clock
 from recovery.stack import Stack
 from rehearsal.aws.clients import EmulatorClients
-from rehearsal.aws.faults import OUTSIDE, WORLD, Heal
+from rehearsal.aws.faults import OUTSIDE, WORLD, ApiCall, Heal
 from rehearsal.deploy.resources.model import Scope
 from rehearsal.drills.emulated.cloudwatch import telemetry
 from rehearsal.drills.emulated.eventbridge import controller_schedule
@@ -77,7 +77,7 @@ class DrillEnvironment:
     begin: starts a command of recovery, see `CommandLine`.
     check_drift: deploys the program once more, and gives what that would change.
     patience: seconds for anything that is waited for.
-    kill, warm: kill the processes that have these variables, and let a region start its functions.
+    kill, warm: signal the processes that have these variables, and let a region start its functions.
     """
 
     rehearsed: RehearsedStack
@@ -89,7 +89,7 @@ class DrillEnvironment:
     check_drift: Callable[[], Sequence[str]]
     clock: Clock = SYSTEM
     patience: float = PATIENCE
-    kill: Callable[[set[str]], int] = kill_processes
+    kill: Callable[..., int] = kill_processes
     warm: Callable[[ApiClient], object] = warm_up
 
     @classmethod
@@ -157,23 +157,17 @@ class DrillEnvironment:
 
         return resolved
 
-    def kill_controller(self, region: str) -> int:
-        """Kill the processes of a region's controller; gives how many there were."""
-        return self.kill(self._controller(region))
+    def signal_drivers(self, where: str, number: int, call: ApiCall | None = None) -> int:
+        """Send the processes of a region's controller, or OUTSIDE those of commands, a signal; gives how many.
 
-    def signal_controller(self, region: str, number: int) -> int:
-        """Send the processes of a region's controller a signal; gives how many there were."""
-        return kill_processes(self._controller(region), number=number)
-
-    def signal_commands(self, number: int) -> int:
-        """Send the commands of recovery that are under way a signal; gives how many processes there were."""
-        return kill_processes({f"AWS_ENDPOINT_URL={self.rehearsed.proxies.url(OUTSIDE)}"}, number=number)
-
-    def _controller(self, region: str) -> set[str]:
-        """The environment variables that identify the processes of a region's controller."""
-        return {  # of this rehearsal: others on the machine have other proxies
-            f"AWS_LAMBDA_FUNCTION_NAME={self.stack.site(region).controller_function_name}", f"AWS_REGION={region}",
-            f"AWS_ENDPOINT_URL={self.rehearsed.proxies.url(region)}"}
+        call: only the one that makes it.
+        """
+        # Those of other rehearsals on the machine have other proxies.
+        variables = {f"AWS_ENDPOINT_URL={self.rehearsed.proxies.url(where)}"}
+        if where != OUTSIDE:
+            variables |= {f"AWS_LAMBDA_FUNCTION_NAME={self.stack.site(where).controller_function_name}",
+                          f"AWS_REGION={where}"}
+        return self.kill(variables, number=number, call=call)
 
     def wait(self, check: Callable[[], object], what: str, times: int = 1) -> None:
         """Wait until something is true, for `times` as long as usual. Raises CheckFailed, with what controllers see."""

@@ -86,10 +86,10 @@ class StackObserver:
         cut = self._faults.cut_off()
         seen = [f"{region}: {self.observation(region)}, {self.run(region)}"
                 for region in self.regions if region not in cut]
-        failed = []
-        for site in self.stack.sites:
-            pages = self._clients("logs", site.region).get_paginator("filter_log_events").paginate(
-                logGroupName=f"/aws/lambda/{site.controller_function_name}")
-            lines = (line["message"] for page in pages for line in page["events"])
-            failed += [line for line in lines if '"event": "failed"' in line]
-        return [*seen, *failed[-3:]]
+        return [*seen, *[line for region in self.regions for line in self.failures(region)][-3:]]
+
+    def failures(self, region: str) -> list[str]:
+        """What the controller of a region failed at, in the starts that have ended."""
+        pages = self._clients("logs", region).get_paginator("filter_log_events").paginate(
+            logGroupName=f"/aws/lambda/{self.stack.site(region).controller_function_name}")
+        return [line["message"] for page in pages for line in page["events"] if '"event": "failed"' in line["message"]]

@@ -1,5 +1,6 @@
 """Runs scenarios: outages as lists of checks, drills with clients that pay all the while."""
 
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -101,9 +102,9 @@ def _drill(environment: DrillEnvironment, scenario: Scenario, clock: Clock,
         run = ScenarioContext.of(environment.rehearsed, environment, clock)
         recording, first_call = run.recording, len(run.stack.proxies.calls)
         standby = run.standby.name
-        trap = ProcessTrap(partial(environment.kill_controller, standby), standby, kill, after) if kill else None
-        if trap:
-            run.stack.faults.intercept = trap
+        strike = partial(environment.signal_drivers, standby, signal.SIGKILL)
+        trap = ProcessTrap(strike, standby, kill, after) if kill else None
+        run.stack.faults.intercept = trap or (lambda _call, _done: False)
         _carry_out(run, scenario)
         stored = run.contents(scenario.expect.active)
         verdict.judge(recording, scenario.expect, environment.stack, stored, active=environment.observer.active(),

@@ -197,6 +197,6 @@ class FakeDrillEnvironment:
         """Clients that pay nothing."""
         return nullcontext(SimpleNamespace(sent=[], wait_for=lambda *_: True))
 
-    def signal_controller(self, _region: str, _number: int) -> int:
+    def signal_drivers(self, _where: str, _number: int) -> int:
         """There is none."""
         return 0

@@ -34,7 +34,7 @@ class Broken:
             faults=self.faults, database=SimpleNamespace(writer=EAST),
             copies=SimpleNamespace(report=lambda: [{"store": "table", "lag_ms": 3000}, {"store": "x", "lag_ms": 0}]))
         environment: Any = SimpleNamespace(
-            rehearsed=rehearsed, stack=Stack.of(OUTPUTS), signal_controller=self._signal, resolve=lambda: (WEST, 60.0),
+            rehearsed=rehearsed, stack=Stack.of(OUTPUTS), signal_drivers=self._signal, resolve=lambda: (WEST, 60.0),
             observer=SimpleNamespace(
                 active=lambda: EAST, other=lambda _: WEST, direct=SimpleNamespace(heal=self._heal)))
         sent = [SimpleNamespace(acknowledged=number % 2 == 0) for number in range(50)]

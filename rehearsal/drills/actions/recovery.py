@@ -9,10 +9,10 @@ from pydantic import AfterValidator, Field
 from recovery import measure
 from recovery.cli import REFUSED
 from recovery.plan import Action
-from rehearsal.aws.faults import OUTSIDE, ApiCall
+from rehearsal.aws.faults import OUTSIDE
 from rehearsal.drills.actions.registry import Count, Seconds, action
 from rehearsal.drills.context import Role, ScenarioContext
-from rehearsal.drills.process_trap import PROOF, ProcessTrap
+from rehearsal.drills.process_trap import PROOF, ProcessTrap, moves
 from rehearsal.drills.recording import CommandResult
 from rehearsal.errors import CheckFailed
 from rehearsal.polling import retry
@@ -30,6 +30,7 @@ def _command(text: str) -> str:
 
 Command = Annotated[str, AfterValidator(_command)]
 PAUSE = 1.0  # seconds after a refusal
+CONTROLLER = "controller"  # what is frozen, in place of a command
 RUNNING = "already running"  # in what a command says that another one has won
 ExitCode = Annotated[int, Field(ge=0, le=255)]
 
@@ -135,28 +136,37 @@ def begin(run: ScenarioContext, words: Command, *, exit_: ExitCode | None = None
 
 
 @action(FaultVerb.FREEZE, "fault")
-def freeze(run: ScenarioContext, words: Command, *, exit_: ExitCode, says: str = "") -> None:
-    """Begin a command as `begin` does, and freeze it at the proof that precedes its promotion."""
-    faults, environment = run.stack.faults, run.environment
-    trap = ProcessTrap(partial(environment.signal_commands, signal.SIGSTOP), OUTSIDE, PROOF, after=True)
+def freeze(run: ScenarioContext, words: Command, *, exit_: ExitCode | None = None, says: str = "") -> None:
+    """Freeze a driver at the proof that precedes its promotion.
 
-    def answered(call: ApiCall, done: bool) -> bool:
-        trap(call, done)
-        return False
-
-    usual, faults.intercept = faults.intercept, answered
-    try:
+    A command is begun, as `begin` does, and it is frozen when this ends. The standby's `controller` is frozen when it
+    comes to that.
+    """
+    caller = _caller(run, words)
+    strike = partial(run.environment.signal_drivers, caller, signal.SIGSTOP)
+    run.stack.faults.intercept = trap = ProcessTrap(strike, caller, PROOF, after=True, resets=False)
+    if words != CONTROLLER:
         begin(run, words, exit_=exit_, says=says)
-        environment.wait(lambda: trap.struck, "the command is frozen")
-    finally:
-        faults.intercept = usual
+        run.environment.wait(lambda: trap.struck, "the command is frozen")
 
 
 @action("thaw", "fault")
 def thaw(run: ScenarioContext, what: str) -> None:
-    """Let the frozen command go on, and wait for its end."""
-    run.environment.signal_commands(signal.SIGCONT)
-    join(run, what)
+    """Let the frozen driver go on, and wait for its end: it must be refused the record, and move nothing."""
+    caller, calls, failures = _caller(run, what), run.stack.proxies.calls, run.environment.observer.failures
+    first, known = len(calls), len(failures(run.standby.name))
+    run.environment.signal_drivers(caller, signal.SIGCONT)
+    if what == CONTROLLER:
+        run.environment.wait(
+            lambda: any(RUNNING in each for each in failures(caller)[known:]), "the controller is refused")
+    join(run)
+    late = [call.operation for call in calls[first:] if call.caller == caller and moves(call)]
+    run.recording.check("what was frozen moves nothing once it is thawed", not late, ", ".join(late))
+
+
+def _caller(run: ScenarioContext, what: str) -> str:
+    """Where the calls of a driver come from."""
+    return run.standby.name if what == CONTROLLER else OUTSIDE
 
 
 @action("join")

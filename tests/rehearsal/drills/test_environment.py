@@ -14,7 +14,7 @@ import pytest
 from contract import Store
 from recovery.observation import Observation
 from recovery.record import Run
-from rehearsal.aws.faults import OUTSIDE, WORLD, Cut, Fault, Lag, Lose
+from rehearsal.aws.faults import OUTSIDE, WORLD, ApiCall, Cut, Fault, Lag, Lose
 from rehearsal.drills.environment import CLIENT_TIMEOUT, CommandLine, DrillEnvironment
 from rehearsal.drills.recording import CommandResult
 from rehearsal.errors import CheckFailed
@@ -243,17 +243,17 @@ def test_nothing_is_brought_back_while_a_run_is_under_way(
         environment.restore()
 
 
-def test_a_controller_is_killed_by_its_function_region_and_proxy(world: World) -> None:
-    asked: list[set[str]] = []
+def test_a_controller_is_known_by_its_function_region_and_proxy(world: World) -> None:
+    asked: list[tuple[set[str], int, ApiCall | None]] = []
 
-    def kill(variables: set[str]) -> int:
-        asked.append(variables)
+    def kill(variables: set[str], *, number: int, call: ApiCall | None) -> int:
+        asked.append((variables, number, call))
         return 3
 
-    environment = replace(world.environment(), kill=kill)
-    assert environment.kill_controller(EAST) == 3
-    assert asked == [{f"AWS_LAMBDA_FUNCTION_NAME={OUTPUTS['primary_controller_function_name']}", f"AWS_REGION={EAST}",
-                      f"AWS_ENDPOINT_URL=http://127.0.0.1:9/{EAST}"}]
+    environment, call = replace(world.environment(), kill=kill), ApiCall(EAST, EAST, "dynamodb", "PutItem")
+    assert environment.signal_drivers(EAST, signal.SIGSTOP, call) == 3
+    assert asked == [({f"AWS_LAMBDA_FUNCTION_NAME={OUTPUTS['primary_controller_function_name']}", f"AWS_REGION={EAST}",
+                       f"AWS_ENDPOINT_URL=http://127.0.0.1:9/{EAST}"}, signal.SIGSTOP, call)]
 
 
 def test_commands_are_those_whose_calls_come_from_outside(world: World) -> None:
@@ -261,5 +261,5 @@ def test_commands_are_those_whose_calls_come_from_outside(world: World) -> None:
     url = proxies.url = f"http://{uuid4().hex}/{{}}".format  # no other test's
     with subprocess.Popen(["/bin/sleep", "60"], env={"AWS_ENDPOINT_URL": url(OUTSIDE)}) as command:
         # It has no environment yet while the kernel still loads the program.
-        wait_until(lambda: world.environment().signal_commands(signal.SIGKILL) == 1, "the command is found")
+        wait_until(lambda: world.environment().signal_drivers(OUTSIDE, signal.SIGKILL) == 1, "the command is found")
         assert command.wait(30) == -9

@@ -1,13 +1,16 @@
 """Traps for a controller, and the killing of processes by what their environment names."""
 
+import socket
 import subprocess
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from rehearsal.aws.faults import ApiCall
-from rehearsal.drills.process_trap import KillPoint, ProcessTrap, kill_processes
+from rehearsal.drills.process_trap import KILLS, KillPoint, ProcessTrap, kill_processes
 from tests.rehearsal.stack import EAST, WEST
 
 POINT = KillPoint("fence", "dynamodb", "UpdateItem")
@@ -20,7 +23,7 @@ class Trapped:
     def __init__(self, point: KillPoint = POINT, *, after: bool = False, processes: int = 1) -> None:
         self.killed: list[str] = []
 
-        def kill() -> int:
+        def kill(_call: ApiCall) -> int:
             self.killed += [WEST] * processes
             return processes
 
@@ -59,6 +62,19 @@ def test_a_trap_may_count_from_another_call_of_the_same_caller() -> None:
     assert trapped.spring(ApiCall(WEST, WEST, "s3", "PUT /a"), MINE) == [False, False, True, False]
 
 
+def test_a_trap_may_let_the_call_be_answered() -> None:
+    trap = ProcessTrap(lambda _call: 1, WEST, POINT, after=True, resets=False)
+    assert [trap(MINE, done) for done in (False, True)] == [False, False]
+    assert trap.struck == 1
+
+
+def test_a_kill_at_the_lever_does_not_take_the_standbys_canary_for_it() -> None:
+    (traffic,) = (kill for kill in KILLS if kill.step == "traffic")
+    keys = "canary/us-west-2.json", "takeover"
+    assert Trapped(traffic).spring(*(ApiCall(WEST, WEST, "s3", f"{method} /bucket/{key}")
+                                     for key in keys for method in ("HEAD", "PUT"))) == [False] * 6 + [True, False]
+
+
 def test_a_trap_that_finds_nothing_to_kill_has_not_sprung() -> None:
     trapped = Trapped(processes=0)
     assert (any(trapped.spring(MINE)), trapped.trap.struck) == (False, 0)
@@ -73,6 +89,26 @@ def test_only_the_processes_that_have_all_variables_are_killed() -> None:
         assert (mine.wait(30), other.poll()) == (-9, None)
         assert kill_processes(wanted) == 0
         other.kill()
+
+
+def test_of_several_processes_only_the_one_that_makes_the_call_is_signalled() -> None:
+    variable = f"NAME=controller-{uuid4().hex}"
+    connects = "import socket, sys; it = socket.create_connection(('127.0.0.1', int(sys.argv[1]))); sys.stdin.read()"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        command = [sys.executable, "-c", connects, str(server.getsockname()[1])]
+        with ExitStack() as stack:
+            found = []
+            for _ in range(3):
+                process = stack.enter_context(subprocess.Popen(command, env=dict([variable.split("=")]),
+                                                               stdin=subprocess.PIPE))
+                stack.callback(process.kill)
+                connection, (_, port) = server.accept()
+                stack.enter_context(connection)
+                found.append((process, port))
+            caller = ApiCall(WEST, WEST, "dynamodb", "PutItem", port=found[1][1])
+            assert kill_processes({variable, "OTHER=1"}, call=caller) == 0
+            assert kill_processes({variable}, call=caller) == 1
+            assert (found[1][0].wait(30), found[0][0].poll(), found[2][0].poll()) == (-9, None, None)
 
 
 def test_what_cannot_be_read_is_not_killed(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """How scenarios are run, on a stack that is made up and a clock that only moves when something waits."""
 
+import signal
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, Self
 
@@ -15,7 +17,7 @@ from rehearsal.aws.faults import ApiCall, Fault, Heal, Kill, Lag
 from rehearsal.drills import runner
 from rehearsal.drills.actions import parse
 from rehearsal.drills.actions.faults import StoreLags
-from rehearsal.drills.process_trap import KILLS, MOMENTS
+from rehearsal.drills.process_trap import KILLS, MOMENTS, ProcessTrap
 from rehearsal.drills.recording import CommandResult
 from rehearsal.drills.report import model
 from rehearsal.drills.scenario import Expectation, Scenario, ScenarioCheck
@@ -184,8 +186,9 @@ class FakeEnvironment:
         if not check():
             raise CheckFailed(f"waited for: {what}")
 
-    def kill_controller(self, region: str) -> int:
-        """It had one process."""
+    def signal_drivers(self, region: str, number: int, call: ApiCall) -> int:
+        """It had one process, which dies."""
+        assert (number, call.caller) == (signal.SIGKILL, region)
         self.killed.append(region)
         return 1
 
@@ -361,6 +364,13 @@ def test_the_first_kill_that_is_not_survived_ends_it_and_what_was_lost_is_told(d
         ("fence", "before", True), ("fence", "after", True), ("traffic", "before", False)]
     assert (result.ok, result.outcome, [*result.lost]) == (False, "resumed after 2 of 8 kills", ["b"] * 3)
     assert [*details(result)] == [f"killed before traffic: {AS_BEFORE}"]
+
+
+def test_a_drill_begins_without_the_trap_of_the_one_before(deadly: Any) -> None:
+    deadly.rehearsed.faults.intercept = ProcessTrap(partial(deadly.signal_drivers, WEST, signal.SIGKILL),
+                                                    WEST, KILLS[0], after=True)
+    run(deadly, drill(CUT, MOVED, **LOST))
+    assert deadly.killed == []
 
 
 def test_a_controller_that_was_not_killed_shows_nothing() -> None:

@@ -32,11 +32,13 @@ class FakeEnvironment:
         self.told: dict[str, str] = {}
         self.answers: list[tuple[int, str]] = []
         self.begun: list[str] = []
-        self.signals: list[int] = []
+        self.signals: list[tuple[str, int, bool]] = []
+        self.failed: list[str] = []
         self.leaders = {EAST: EAST, WEST: EAST}
         self.observer = SimpleNamespace(
             run=self.runs.get, observation=self._observation, regions=self.leaders,
-            record=lambda region: SimpleNamespace(region=self.leaders[region]))
+            record=lambda region: SimpleNamespace(region=self.leaders[region]),
+            failures=lambda region: [*self.failed] if region == WEST else [])
 
     def _observation(self, region: str) -> Observation | None:
         return Observation(region=region, at=0, notified=self.told[region]) if region in self.told else None
@@ -46,9 +48,9 @@ class FakeEnvironment:
         self.begun.append(words)
         return lambda: CommandResult(words, *self.answers.pop(0))
 
-    def signal_commands(self, number: int) -> int:
-        """Note the signal."""
-        self.signals.append(number)
+    def signal_drivers(self, where: str, number: int, call: ApiCall | None = None) -> int:
+        """Note the signal, and whether only the caller gets it."""
+        self.signals.append((where, number, call is not None))
         return 1
 
     def wait(self, check: Callable[[], object], what: str) -> None:
@@ -165,36 +167,89 @@ def test_a_command_that_is_only_begun_may_end_as_it_likes_and_its_run_is_recorde
     assert (run.recording.checks, [*run.recording.runs], run.begun) == ([], ["s"], [])
 
 
-def calls_until(*operations: str) -> list[ApiCall]:
-    """Calls of a command, of which each service has some."""
-    return [ApiCall(OUTSIDE, WEST, "s3" if operation.startswith("PUT ") else "dynamodb", operation)
+PROOFS = f"PutItem {RECORD_KEY}"
+TAKEOVER = (PROOFS, PROOFS, PROOFS, "PUT /receipts/canary", PROOFS, "PUT /control/takeover", PROOFS, PROOFS, PROOFS)
+MOVES_NOTHING = "what was frozen moves nothing once it is thawed"
+
+
+def calls(caller: str, *operations: str, status: int = 200) -> list[ApiCall]:
+    """Calls that were answered like this; S3's begin with a method."""
+    return [ApiCall(caller, WEST, "s3" if " /" in operation else "dynamodb", operation, status=status)
             for operation in operations]
+
+
+def intercepted(run: ScenarioContext, made: list[ApiCall]) -> list[bool]:
+    """What the trap says of calls, each before it is done and after it."""
+    return [run.stack.faults.intercept(call, done) for call in made for done in (False, True)]
 
 
 def test_a_command_is_frozen_at_its_proof_and_ends_once_it_is_thawed(
         run: ScenarioContext, environment: FakeEnvironment) -> None:
-    faults, proof = run.stack.faults, f"PutItem {RECORD_KEY}"
-    usual, began = faults.intercept, environment.begin
+    began = environment.begin
 
     def begin(words: str) -> Callable[[], CommandResult]:
-        calls = calls_until(proof, proof, proof, "PUT /control/takeover", proof, proof, proof)
-        assert not any(faults.intercept(call, done) for call in calls for done in (False, True))  # all are answered
+        assert not any(intercepted(run, calls(OUTSIDE, *TAKEOVER[:-1])))
+        assert environment.signals == []
+        assert not any(intercepted(run, calls(OUTSIDE, TAKEOVER[-1])))  # it is answered all the same
         return began(words)
 
     environment.answers, environment.begin = [(2, "already running")], begin  # type: ignore[method-assign]
     act(run, freeze="failover --to {standby}", exit_=2, says="already running")
-    assert (environment.signals, faults.intercept, len(run.begun)) == ([signal.SIGSTOP], usual, 1)
+    assert (environment.signals, len(run.begun)) == ([(OUTSIDE, signal.SIGSTOP, True)], 1)
     act(run, thaw="failover")
-    assert (environment.signals[1:], run.begun) == ([signal.SIGCONT], [])
-    assert [check.ok for check in run.recording.checks] == [True]
+    assert (environment.signals[1:], run.begun) == ([(OUTSIDE, signal.SIGCONT, False)], [])
+    assert [check.ok for check in run.recording.checks] == [True, True]
 
 
-def test_a_command_that_never_comes_to_its_proof_leaves_no_trap(
+def test_a_command_that_never_comes_to_its_proof_is_not_waited_for(
         run: ScenarioContext, environment: FakeEnvironment) -> None:
-    usual, environment.answers = run.stack.faults.intercept, [(2, "")]
+    environment.answers = [(2, "")]
     with pytest.raises(CheckFailed, match=r"^waited for: the command is frozen$"):
         act(run, freeze="failover --to {standby}", exit_=2)
-    assert run.stack.faults.intercept is usual
+
+
+def test_the_standbys_controller_is_frozen_when_it_comes_to_its_proof(
+        run: ScenarioContext, environment: FakeEnvironment) -> None:
+    act(run, freeze="controller")
+    others = [*calls(EAST, *TAKEOVER), *calls(OUTSIDE, *TAKEOVER)]
+    assert not any(intercepted(run, [*others, *calls(WEST, *TAKEOVER[:-1])]))
+    assert (environment.signals, environment.begun) == ([], [])
+    assert not any(intercepted(run, calls(WEST, TAKEOVER[-1])))
+    assert environment.signals == [(WEST, signal.SIGSTOP, True)]
+
+
+def thawed(run: ScenarioContext, environment: FakeEnvironment, made: list[ApiCall], *failed: str) -> None:
+    """Thaw a controller, which then makes calls and fails."""
+    run.stack.proxies.calls += calls(WEST, *TAKEOVER, "FailoverGlobalCluster")
+    environment.failed = ["already running: an earlier one"]
+
+    signals = environment.signal_drivers
+
+    def signal_drivers(where: str, number: int, call: ApiCall | None = None) -> int:
+        run.stack.proxies.calls.extend(made)
+        environment.failed.extend(failed)
+        return signals(where, number, call)
+
+    environment.signal_drivers = signal_drivers  # type: ignore[method-assign]
+    act(run, thaw="controller")
+
+
+@pytest.mark.parametrize(("made", "late"), [
+    (calls(WEST, PROOFS, status=400), ""), (calls(WEST, "PUT /receipts/canary", "DELETE /control/takeover"), ""),
+    (calls(EAST, PROOFS), ""), (calls(WEST, PROOFS), PROOFS),
+    (calls(WEST, "PUT /control/takeover"), "PUT /control/takeover"),
+    (calls(WEST, "FailoverGlobalCluster", status=0), "FailoverGlobalCluster"),
+    (calls(WEST, "SwitchoverGlobalCluster", status=400), "SwitchoverGlobalCluster")])
+def test_a_thawed_controller_may_move_nothing(
+        run: ScenarioContext, environment: FakeEnvironment, made: list[ApiCall], late: str) -> None:
+    thawed(run, environment, made, "StoreUnavailable", "AlreadyRunning: already running: failover, by d")
+    assert environment.signals == [(WEST, signal.SIGCONT, False)]
+    assert [(check.name, check.ok, check.detail) for check in run.recording.checks] == [(MOVES_NOTHING, not late, late)]
+
+
+def test_a_thawed_controller_must_be_refused(run: ScenarioContext, environment: FakeEnvironment) -> None:
+    with pytest.raises(CheckFailed, match=r"^waited for: the controller is refused$"):
+        thawed(run, environment, [], "StoreUnavailable")
 
 
 @pytest.mark.parametrize(("first", "second", "ok"), [
