@@ -87,6 +87,13 @@ def page(found: Iterable[Privilege]) -> str:
     return HEAD + "".join(f"| {row.role} | `{row.action}` | {row.without} |\n" for row in rows)
 
 
+def _credentials(endpoint: str, role: str, region: str) -> Mapping[str, str]:
+    """The credentials with which a role's functions run in a region, as environment variables."""
+    with plain_http() as client:
+        found: Mapping[str, str] = client.post(endpoint + SESSION, json={"role": role, "region": region}).json()
+    return found
+
+
 class FunctionWork:
     """What the functions of the region that leads must be able to do."""
 
@@ -172,8 +179,7 @@ class FunctionWork:
         plan = Plan(action=Action.FAILOVER, stack=stack, target=stack.site(self.region.name))
         account = plan.target.topic_arn.split(":")[4]
         role = f"arn:aws:iam::{account}:role/tapstack-controller-{stack.environment_suffix}-{self.region.name}"
-        asked = {"role": role.rpartition("/")[2], "region": self.region.name}
-        found = plain_http().post(self._clients.endpoint + SESSION, json=asked).json()
+        found = _credentials(self._clients.endpoint, role.rpartition("/")[2], self.region.name)
         session = EmulatorClients(self._clients.endpoint, connections=1, credentials={
             name.lower(): value for name, value in found.items() if name.startswith("AWS_") and name != "AWS_REGION"})
         watched = self._clients("cloudwatch", self.region.name)

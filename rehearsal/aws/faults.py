@@ -161,6 +161,11 @@ class Heal(Fault):
     region: str
 
 
+def unhindered(_call: ApiCall, _done: bool, /) -> bool:
+    """Intercept no call."""
+    return False
+
+
 class Faults:
     """The active faults.
 
@@ -173,7 +178,7 @@ class Faults:
         self._lock = threading.RLock()
         self._random = random.Random(seed)  # noqa: S311  # it decides which calls fail, not who may call
         self._listeners: list[Callable[[Fault], None]] = []
-        self.intercept: Callable[[ApiCall, bool], bool] = lambda _call, _done: False
+        self.intercept: Callable[[ApiCall, bool], bool] = unhindered
 
     def listen(self, listener: Callable[[Fault], None]) -> None:
         """Call `listener` with each injected fault once it is active, after the listeners that were added before."""

@@ -10,6 +10,7 @@ from itertools import product
 from payments.clock import SYSTEM, Clock
 from recovery.plan import Action, predict
 from recovery.stack import Stack
+from rehearsal.aws.faults import unhindered
 from rehearsal.drills import verdict
 from rehearsal.drills.actions import ScenarioAction
 from rehearsal.drills.actions.faults import set_lag
@@ -104,7 +105,7 @@ def _drill(environment: DrillEnvironment, scenario: Scenario, clock: Clock,
         standby = run.standby.name
         strike = partial(environment.signal_drivers, standby, signal.SIGKILL)
         trap = ProcessTrap(strike, standby, kill, after) if kill else None
-        run.stack.faults.intercept = trap or (lambda _call, _done: False)
+        run.stack.faults.intercept = trap or unhindered
         _carry_out(run, scenario)
         stored = run.contents(scenario.expect.active)
         verdict.judge(recording, scenario.expect, environment.stack, stored, active=environment.observer.active(),
