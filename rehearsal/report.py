@@ -20,12 +20,15 @@ WIDTH = 160  # columns of a table; the width of the reader's terminal is unknown
 
 
 class RunReport:
-    """Collects results and prints each as it comes in. `document` has all of them; `ok` is true until one is bad."""
+    """Collects results and prints each as it comes in.
+
+    `document` has all of them; `ok` is true until one is bad; `title` is that of the last phase.
+    """
 
     def __init__(self, console: Console, clock: Clock = SYSTEM) -> None:
         self._console, self._clock = console, clock
         self._lock = threading.Lock()
-        self._title, self._done = "", 0
+        self.title, self._done = "", 0
         self._under_way: dict[str, None] = {}
         self._began = self._printed = 0.0
         self.ok = True
@@ -42,7 +45,7 @@ class RunReport:
 
         On a terminal, a live line shows the steps. It must not be `live` if something else writes to the terminal.
         """
-        self._title, self._done, self._under_way = title, 0, {}
+        self.title, self._done, self._under_way = title, 0, {}
         began = self._began = self._printed = self._clock.monotonic()
         notes: list[str] = []
         try:
@@ -75,7 +78,7 @@ class RunReport:
         with self._lock:
             counts = f", {self._done} done, {len(self._under_way)} under way" if self._done or self._under_way else ""
             newest = next(reversed(self._under_way), "")
-        text = f"{self._title} {self._clock.monotonic() - self._began:.1f} s{counts}  {newest}"
+        text = f"{self.title} {self._clock.monotonic() - self._began:.1f} s{counts}  {newest}"
         return Text(text.rstrip(), overflow="ellipsis", no_wrap=True)
 
     def fail(self, what: str, why: str) -> None:

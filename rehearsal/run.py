@@ -34,7 +34,7 @@ from rehearsal.drills.environment import DrillEnvironment
 from rehearsal.drills.report import page
 from rehearsal.drills.report.model import DrillResult
 from rehearsal.drills.scenario import Scenario
-from rehearsal.errors import CheckFailed, DeploymentError, EmulatorError, RehearsalError
+from rehearsal.errors import CheckFailed, DeploymentError, RehearsalError
 from rehearsal.postgres.aurora import Aurora
 from rehearsal.postgres.authentication import Secret
 from rehearsal.rehearsed_stack import RehearsedStack
@@ -123,8 +123,8 @@ class Rehearsal:
                 self._run(stack)
             if self._report.ok:
                 verdict, code = "passed", PASSED
-        except EmulatorError as error:
-            self._report.fail("emulator", str(error))
+        except RehearsalError as error:
+            self._report.fail(self._report.title, str(error))
         except KeyboardInterrupt:
             self._report.ok, verdict, code = False, "interrupted, the emulator stopped,", INTERRUPTED
         self._report.conclude(verdict, clock.monotonic() - self._began)

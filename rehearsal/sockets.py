@@ -131,8 +131,10 @@ async def closing_stream(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
 
 def reset(writer: asyncio.StreamWriter) -> None:
     """End a connection at once; the peer sees a reset."""
-    with suppress(OSError):
-        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
+    connected = writer.get_extra_info("socket")  # None for TLS whose connection is lost already
+    if connected is not None:
+        with suppress(OSError):
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
     writer.transport.abort()
 
 

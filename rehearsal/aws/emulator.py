@@ -83,10 +83,16 @@ class Emulator:
                 self._folder = None
 
     def secret(self, key: str, region: str, user: str) -> str:
-        """The secret of an access key that may log in to the region's database as this user, empty if it may not."""
+        """The secret of an access key that may log in to the region's database as this user, empty if it may not.
+
+        Raises EmulatorError if the emulator does not answer.
+        """
         asked = {"key": key, "region": region, "user": user}
-        with plain_http(timeout=10) as client:
-            found = client.post(self.endpoint + LOGIN, json=asked)
+        try:
+            with plain_http(timeout=10) as client:
+                found = client.post(self.endpoint + LOGIN, json=asked)
+        except httpx.HTTPError as error:
+            raise EmulatorError(f"{LOGIN}: {type(error).__name__}") from error
         return str(found.json()) if found.is_success else ""
 
     def _environment(self, folder: Path) -> dict[str, str]:

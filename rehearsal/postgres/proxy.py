@@ -6,7 +6,7 @@ import socket
 from collections import deque
 from pathlib import Path
 
-from rehearsal.errors import PostgresError
+from rehearsal.errors import RehearsalError
 from rehearsal.sockets import Listener, LoopClock, LoopThread, closing_stream, first_of, reset
 
 STOPPED = math.inf  # a delay that lasts until it is changed
@@ -64,7 +64,7 @@ class SocketProxy:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(_carry(reader, above))
                     tasks.create_task(self.carry_down(below, writer))
-        except* (OSError, EOFError, PostgresError):
+        except* (OSError, EOFError, RehearsalError):
             pass  # either side may vanish at any moment; then the other side's connection ends
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rehearsal.cli import ROOT
 from rehearsal.deploy.project import Project
 from rehearsal.drills.scenario import choose
-from rehearsal.errors import CheckFailed, DeploymentError, EmulatorError
+from rehearsal.errors import CheckFailed, DeploymentError, EmulatorError, NoAnswer
 from rehearsal.report import RunReport
 from rehearsal.run import FAILED, INTERRUPTED, PASSED, Rehearsal, RunOptions
 from rehearsal.sandbox import Sandbox
@@ -102,6 +102,13 @@ def test_an_emulator_that_does_not_start_fails_the_run(run: Run) -> None:
     assert run() == FAILED
     assert "FAILED emulator: it did not start" in run.printed
     assert run.world.stopped == ["emulator"]
+
+
+def test_what_nothing_else_expects_fails_the_phase_in_one_line(run: Run) -> None:
+    run.world.migrating = NoAnswer("/_rehearsal/copies: ReadTimeout")
+    assert run() == FAILED
+    assert "FAILED migrations: /_rehearsal/copies: ReadTimeout" in run.printed
+    assert run.world.stopped == ["deployment", "proxies", "databases", "emulator"]
 
 
 def test_an_interrupt_ends_everything(run: Run) -> None:

@@ -8,11 +8,12 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import closing
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from rehearsal.sockets import Listener, LoopThread, first_of
+from rehearsal.sockets import Listener, LoopThread, first_of, reset
 from tests.rehearsal.manual_clock import PATIENCE
 
 STEPS = range(8)  # of the event loop; a connection is being served after three of them
@@ -164,6 +165,13 @@ def test_what_still_runs_ends_with_the_thread() -> None:
     thread.close()
     with pytest.raises(CancelledError):
         began.result(PATIENCE)
+
+
+def test_a_connection_that_is_lost_already_has_no_socket_to_reset() -> None:
+    aborted: list[str] = []
+    lost = SimpleNamespace(get_extra_info=lambda _: None, transport=SimpleNamespace(abort=lambda: aborted.append("it")))
+    reset(cast("asyncio.StreamWriter", lost))
+    assert aborted == ["it"]
 
 
 async def _loop() -> asyncio.AbstractEventLoop:

@@ -25,6 +25,8 @@ def test_an_emulator_listens_on_loopback_and_leaves_nothing(tmp_path: Path) -> N
         emulator.stop()
     with pytest.raises(NoAnswer, match="refused"):
         client.get("/")
+    with pytest.raises(EmulatorError, match="/_rehearsal/login: ConnectError"):
+        emulator.secret("AKIDUNKNOWN", "us-east-1", "payments_app")
     assert list(tmp_path.iterdir()) == []
     emulator.stop()
 
