@@ -124,7 +124,7 @@ check: $(READY) ## lint and types
 	@$(MAKE) $(PARALLEL) lint types
 
 .PHONY: lint
-lint: $(READY) ## ruff, pylint, vulture (dead code), and whether the generated settings are up to date
+lint: $(READY) ## ruff, pylint, vulture (dead code), and whether what is generated is up to date (settings, IAM policies)
 	$(call stage,lint,$(COMPUTE) -m ruff check --quiet --output-format=concise $(CODE) && $(COMPUTE) -m vulture $(PRODUCT) && \
 		$(COMPUTE) -m tools.settings --check && $(COMPUTE) -m tools.iam --check && $(COMPUTE) -m pylint $(CODE))
 

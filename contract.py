@@ -139,7 +139,7 @@ CLIENT_SEPARATOR = "."
 READINESS = "/readiness"
 """The resource of an event that asks the payments function whether it can pay; no route of the API leads there."""
 LEADS_LABEL, ALIVE_LABEL = "_region", "_alive"
-"""Labels of TXT records: below the service's name, the region that Route 53 leads clients to; below a region's host
+"""Labels of TXT records: below the service's name, the region that Route 53 sends clients to; below a region's host
 name, whether Route 53's checkers see its API answer, ALIVE or DEAD."""
 ALIVE, DEAD = "yes", "no"
 DATABASE_NAME, DATABASE_USER = "payments", "payments_app"

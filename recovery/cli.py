@@ -81,9 +81,9 @@ from recovery.web import Feed, serving
 UNFINISHED, REFUSED, INTERRUPTED = 1, 2, 130
 PROGRAM = "tapstack"  # as which a shell completes it
 GOES_ON = "run the same command again: it continues"
-TYPE_AGAIN = f"`{COMMAND} status` says what to do, and the same command continues it or decides anew"
-DECIDED_AGAIN = f"no move is under way now: `{COMMAND} status` says what to do, and the same command decides anew"
-UNDECIDED = "the run has not fenced and expires: the same command decides anew"
+TYPE_AGAIN = f"run `{COMMAND} status`; then run this command again: it continues the move, or starts a new one"
+DECIDED_AGAIN = f"no move is under way: run `{COMMAND} status`; running this command again starts a new one"
+UNDECIDED = "nothing has moved yet, and this run expires: run the same command again to start over"
 IAM_SECONDS = 2.0  # for which a move that is not planned waits for IAM
 REPORTS = Path("recovery-reports")
 """Where reports of moves are written. Nothing removes them, except those of rehearsals."""
@@ -94,7 +94,8 @@ To = Annotated[str, typer.Option("--to", metavar="REGION", help="The region that
 Loss = Annotated[bool, typer.Option(
     ACCEPT_LOSS, help="Begin even if payments will be lost, or if it is unknown how many.")]
 Silent = Annotated[bool, typer.Option(
-    ACCEPT_SILENCE, help="Begin even if the region's API does not answer, if its function says it can take payments.")]
+    ACCEPT_SILENCE,
+    help="Begin although the region's API does not answer, provided its function says it can take payments.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask. Required for the profile prod.")]
 Minutes = Annotated[float, typer.Option("--minutes", min=1, max=1440, help="For how long, in minutes.")]
 Why = Annotated[str, typer.Option("--reason", help="The reason, for other operators.")]
@@ -109,7 +110,7 @@ BeforeUp = Annotated[bool, typer.Option(
 AFTER = """Example: {command} {example}
 
 Environment: AWS_PROFILE and boto3's other variables select the credentials, TAPSTACK_OUTPUTS the outputs file. \
-NAME_SERVERS replaces the zone's own name servers (addresses).
+NAME_SERVERS: addresses of the name servers to ask instead of the zone's own.
 
 Exit codes: {codes}; 130 interrupted."""
 DONE = "0 done; 1 not finished; 2 refused, and nothing was changed"
@@ -472,7 +473,7 @@ def _pause(terminal: Terminal, wanted: Callable[[float], Pause], *, as_json: boo
                 terminal.warn(f"{run.what} by {run.driver} has begun, and is not paused: `{COMMAND} abort` ends it "
                               "unless it has fenced")
         except StoreUnavailable as error:
-            failed.append(f"it is unknown whether {site.region} has stored that: {reason(error)}")
+            failed.append(f"{site.region} may or may not have stored that: {reason(error)}")
     if failed:
         raise CommandStopped(UNFINISHED, *failed)
     states = {region: f"paused until {show.utc(until)}" if until else "not paused" for region, until in written.items()}
@@ -492,8 +493,8 @@ def drill(context: typer.Context, practice: Practice = None, *, to: To = "", as_
                              f"practises a switchover. To begin anyway, add {ACCEPT_LOSS}")
     deployed = terminal.open()
     if practice is DrillCommand.FAILOVER and EMULATOR in deployed.outputs:
-        raise CommandStopped(REFUSED, "a rehearsal's functions run on without executions that are reserved for them: "
-                             "`python -m rehearsal sandbox cut REGION` breaks a region there")
+        raise CommandStopped(REFUSED, "the emulator does not enforce reserved concurrency, by which this drill breaks "
+                             "a region: use `python -m rehearsal sandbox cut REGION`")
     deployed.check_account()
     try:
         if practice is DrillCommand.RESTORE:
@@ -635,8 +636,8 @@ def drive(hold: Hold, console: Console) -> Run:
                 _say(console, f"{step.key:10} {progress.ended - progress.began:6.1f} s  {progress.note}")
 
         def waits(step: Step, why: str, seconds: float) -> None:
-            _say(console, f"{step.key:10} {seconds:6.1f} s  waiting: {why}; ends when {step.proof}, "
-                          f"or after {step.budget:.0f} s")
+            _say(console, f"{step.key:10} {seconds:6.1f} s  still waiting ({why}) until {step.proof}; "
+                          f"gives up after {step.budget:.0f} s")
 
         return Runner(hold=hold, do=AwsSteps(cloud=hold.cloud).do, report=report, waits=waits).drive()
 

@@ -65,7 +65,7 @@ class Cloud:
         return PublicChecks(environment=self.environment, keeper=self.plan.target)
 
     def led_to(self) -> str:
-        """The region that the zone's own name servers lead clients to, empty if that is unknown. Never raises."""
+        """The region that the zone's own name servers send clients to, empty if that is unknown. Never raises."""
         return self.environment.verdict(self.plan.stack.leads_name) if self.plan.stack.service_url else ""
 
     def seen(self, site: Site) -> bool | None:

@@ -110,7 +110,7 @@ class Controller:
             self._look(driver, record, before)
 
     def _rests(self) -> bool:
-        """Whether a look of this window found that this region leads and all is in order, and clients are led here."""
+        """Whether a look of this window found that this region leads and all is in order, and clients are sent here."""
         return (_within(self._well, self.window - self.interval / 2)
                 and self.cloud.led_to() in ("", self.region))
 
@@ -278,7 +278,7 @@ class Controller:
                      f"the controller of {other.region} did not correct that.")
 
     def _place_lever(self, facts: Facts, seen: ProbeResult, *, led_away: bool) -> None:
-        """Pull this region's lever if it leads, can pay and clients are led away; reset it if it means nothing.
+        """Pull this region's lever if it leads, can pay and clients are sent away; reset it if it means nothing.
 
         It means nothing in a standby, nor in the region that Route 53 prefers, once the other region's is reset.
         """

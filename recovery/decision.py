@@ -45,7 +45,7 @@ def alarming(stack: Stack, observation: Observation, writer: str | None) -> str:
     if observation.is_unready:
         return f"{other} cannot take payments: {observation.why}"
     if observation.is_astray:
-        return f"{other} leads, and clients are led to {observation.region}: its health checks fail"
+        return f"{other} leads, and clients are sent to {observation.region}: its health checks fail"
     return ""
 
 

@@ -63,7 +63,7 @@ class EvidenceTooOld(RecoveryError):
     """So many seconds have passed since a decision that it must be taken again before anything is fenced."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"more than {seconds:.0f} s have passed since the decision: it must be taken again")
+        super().__init__(f"the decision is more than {seconds:.0f} s old, so nothing was fenced: run the command again")
 
 
 class GivenUp(RecoveryError):
@@ -115,7 +115,7 @@ def reached(line: str) -> str:
     return f"{line}: {REACH}" if NOT_REACHED.search(line) else line
 
 
-REACH = "check that this machine reaches AWS there, or run the command on another one"
+REACH = "check this machine's network access to that region, or run the command on another machine"
 SIGN_IN = ("sign in to AWS (`aws sso login`, or name a profile in AWS_PROFILE), and check that its endpoints can be "
            "reached")
 

@@ -132,7 +132,7 @@ class Observation:  # pylint: disable=too-many-instance-attributes
     (None: unknown), `why` says what is wrong there; `silent_since` is the end of the first of its failed looks in a
     row, at the latest, and `silent_for` how long ago that is, at least; `failing_since` and `failing_for` are the same
     of its failed canaries. `seen`: whether Route 53's checkers see its API answer; `unseen_since`: the end of the first
-    look in a row at which they did not; `led_to`: the region that clients are led to, empty if unknown. The zone's own
+    look in a row at which they did not; `led_to`: the region that clients are sent to, empty if unknown. The zone's own
     name servers say so. `astray_since`: since when they have been led here although the other region leads and is not
     silent, None if they are not.
 

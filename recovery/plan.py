@@ -66,13 +66,13 @@ CATCH_UP = Step("caught-up", "wait until its table and its database have caught 
                 900)
 FENCE = Step("fence", "take leadership under a new epoch", "the table names the region as the leader", 10)
 MOVE_TRAFFIC = Step("traffic", "pull or reset the levers that Route 53 watches",
-                    "the object `takeover` exists where it must", 10)
-FAIL_OVER = Step("promote", "make its database the writer, whatever the other region still has",
+                    "the levers (objects `takeover`) are where they must be", 10)
+FAIL_OVER = Step("promote", "make its database the writer, and lose what was not copied",
                  "its cluster is the writer, and available", PROMOTION[1])
 SWITCH_OVER = Step("promote", "swap the databases' roles", "its cluster is the writer, and available", PROMOTION[1])
 RAISE_EPOCH = Step("epoch", "raise the epoch above any that its ledger has seen",
                    "the leader's epoch is not below the ledger's", 15)
-VERIFY = Step("verify", "make a payment, and check that clients are led here", "it is accepted, and Route 53 agrees",
+VERIFY = Step("verify", "make a payment, and check that clients are sent here", "it is accepted, and Route 53 agrees",
               30)
 
 _BEFORE = frozenset({REJOIN, SNAPSHOT, CATCH_UP})  # the other region still takes payments during these
@@ -129,7 +129,7 @@ def predict(stack: Stack, action: Action = Action.FAILOVER) -> list[Prediction]:
     dns = stack.health_check_interval + DNS_TTL
     found = [
         Prediction(Phase.DETECT, stack.detection, stack.detection + stack.look_interval,
-                   "healthCheckInterval x healthCheckThreshold, and the look that came just before"),
+                   "healthCheckInterval x healthCheckThreshold, and at most one lookInterval"),
         Prediction(f"{Phase.DECIDE} and {Phase.FENCE}", 1, 4, "the lease, and calls within one region"),
         Prediction(Phase.PROMOTE, *PROMOTION, "AWS says minutes; one user measured 8 minutes"),
         Prediction(Phase.DNS, 0, dns - PROMOTION[0] if promotes else dns,
@@ -206,8 +206,8 @@ def shortfalls(plan: Plan) -> list[str]:
                      f"created, about {INSTANCE_SECONDS} s")
     elif target.instances < other.instances:
         found.append(f"{target.region} has {target.instances} of {other.instances} database instances: until more are "
-                     f"created, about {INSTANCE_SECONDS} s each, {target.instances * stack.least_connections} of "
-                     f"{other.instances * stack.least_connections} connections, and fewer to replace one that fails")
+                     f"created (about {INSTANCE_SECONDS} s each), {target.instances * stack.least_connections} of "
+                     f"{other.instances * stack.least_connections} connections, and fewer spare instances")
     if stack.database_class == SERVERLESS:
         found.append(f"a serverless instance allows {stack.least_connections} connections at its least capacity, and "
                      "scales up only once it is promoted and under load")
@@ -245,7 +245,7 @@ def unable(plan: Plan, facts: Facts) -> Iterator[Refusal]:
 
 
 def in_order(plan: Plan, facts: Facts) -> bool:
-    """Whether the target leads, has and keeps the writer, can pay, and clients are led to it."""
+    """Whether the target leads, has and keeps the writer, can pay, and clients are sent to it."""
     record, target = facts.record, plan.target.region
     return (record is not None and record.region == target == facts.writer and facts.own.ledger_epoch <= record.epoch
             and not facts.moving and facts.led_to in ("", target) and record.open_run is None)
@@ -266,7 +266,7 @@ def _role(plan: Plan, facts: Facts) -> Iterator[Refusal]:
             Store.LEDGER, "where the database's writer is")
         yield Refusal(f"unknown state: {target} does not know {unknown}: {facts.wrong.get(what, 'none is reported')}")
     elif in_order(plan, facts):
-        yield Refusal(f"{target} already leads, has the database's writer, and clients are led to it")
+        yield Refusal(f"{target} already leads, has the database's writer, and clients are sent to it")
 
 
 def _alignment(plan: Plan, facts: Facts) -> Iterator[Refusal]:

@@ -8,10 +8,10 @@ from recovery.verdict import UNKNOWN
 
 ROWS = {"alive": "answers", "ready": "can take payments", "right": "leader", "writer": "database writer",
         "cluster": "database cluster", "instances": "instances available", "lever": "lever pulled",
-        "led_to": "Route 53 leads clients to", "exposure_s": "at risk in a failover, s",
-        "watched_s": "controller looked, s ago"}
+        "led_to": "Route 53 sends clients to", "exposure_s": "seconds of payments at risk",
+        "watched_s": "seconds since a look"}
 LINES = {"why": "cannot take payments", "refused": "a failover would be refused", "alarms": "alarms",
-         "event": "latest event of the database"}
+         "event": "latest database event"}
 """Long texts: shown in a line for each region that reports one."""
 LEADS = "it leads"  # in place of what a failover to the leader would lose
 OBSERVED = ("led_to", "exposure_s")

@@ -52,7 +52,7 @@ class Stack(StackOutputs):
 
     @property
     def leads_name(self) -> str:
-        """The name whose TXT record says where Route 53 leads clients; the stack must have a domain."""
+        """The name whose TXT record says where Route 53 sends clients; the stack must have a domain."""
         return f"{LEADS_LABEL}.{self.service_url.partition('://')[2]}"
 
     def alive_name(self, region: str) -> str:

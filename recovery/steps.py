@@ -176,13 +176,13 @@ def raise_epoch(steps: AwsSteps, hold: Hold) -> str:
 
 
 def verify(steps: AwsSteps, hold: Hold) -> str | None:
-    """Wait until clients are led here, and then pay: the payment proves how it is now, and not before the wait.
+    """Wait until clients are sent here, and then pay: the payment proves how it is now, and not before the wait.
 
     Its id is the run's, so a repeat pays nothing.
     """
     led_to, payment_id = steps.cloud.led_to(), f"recovery-{hold.run.id}"
     if led_to not in ("", steps.target.region):
-        raise AwsFailure(f"Route 53 still leads clients to {led_to}")
+        raise AwsFailure(f"Route 53 still sends clients to {led_to}")
     _pay(steps.cloud, payment_id)
     return f"{payment_id} accepted"
 

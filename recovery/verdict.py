@@ -42,8 +42,8 @@ def judge(status: Report) -> Verdict:
     under_way = isinstance(run, Mapping) and run["ended"] is None
     if under_way and run["epoch"]:
         state = f"{leader} takes payments" if paying else "no region takes payments"
-        return Verdict(paying, f"{state}; {run['action']} to {run['target']} by {run['driver']} is not finished; if "
-                       "its driver has died", _command(run["action"], run["target"]))
+        return Verdict(paying, f"{state}; {run['action']} to {run['target']} by {run['driver']} is under way; if "
+                       "the process that drives it has died", _command(run["action"], run["target"]))
     if paying:
         return _paying(status, leader, other)
     doubt = _doubt(own, standby, leader, other)
@@ -63,7 +63,7 @@ def _paying(status: Report, leader: str, other: str) -> Verdict:
     says = f"{leader} takes payments"
     led_to = regions[leader]["led_to"]
     if led_to not in (None, "", UNKNOWN, leader):
-        return Verdict(True, f"{says}, and Route 53 leads clients to {led_to}: the controller of {leader} pulls its "
+        return Verdict(True, f"{says}, and Route 53 sends clients to {led_to}: the controller of {leader} pulls its "
                        "lever")
     if isinstance(drill, Mapping) and drill["broken"]:
         return Verdict(True, f"{says}; a drill has left {drill['broken']['region']} broken", f"{COMMAND} drill restore")

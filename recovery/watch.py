@@ -48,7 +48,7 @@ def facts(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"{name} alive", f"{name} answers: {text(region['alive'])}"
         yield f"{name} ready", f"{name} can take payments: {text(region['ready'])}"
         if region["led_to"] not in (None, "", UNKNOWN):
-            yield f"{name} led_to", f"Route 53 leads clients to {region['led_to']}, as {name} sees it"
+            yield f"{name} led_to", f"Route 53 sends clients to {region['led_to']}, as {name} sees it"
         refused = UNKNOWN if region["refused"] in (None, UNKNOWN) else bool(region["refused"])
         yield f"{name} refused", f"a failover to {name} would be refused: {text(refused)}"
         yield f"{name} alarms", f"alarms in {name}: {text(region['alarms'])}"

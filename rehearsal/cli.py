@@ -1,7 +1,6 @@
 """The command line of the rehearsal: its options and its exit codes."""
 
 import contextvars
-import gc
 import json
 import os
 import shlex
@@ -53,8 +52,7 @@ def rehearse(
         "--drills", metavar="all|gate|none|NAME[,NAME]",
         help="Recovery drills to run. Default: region-lost, or none with --exec.")] = None,
     fitting: Annotated[bool, typer.Option(
-        "--fitting", help="Leave out named drills that are for another mode; do nothing if none is left."
-    )] = False,
+        "--fitting", help="Skip named drills that are not meant for this tableConsistency and failoverMode.")] = False,
     factor: Annotated[float, typer.Option(
         help="How many times faster than on AWS the health checks, TTLs and controllers run; work takes its own time.",
         min=1, max=20)] = FACTOR,
@@ -179,7 +177,6 @@ def main() -> NoReturn:
         code, text = ask(sys.argv[2:], ROOT)
         print(text, file=sys.stderr if code else sys.stdout)
         sys.exit(code)
-    gc.set_threshold(50_000)  # models and modules leave few cycles, and to look for them took a tenth of the time
     raise_interrupts()
     isolate(os.environ)
     sys.exit(run(sys.argv[1:], Parts()))

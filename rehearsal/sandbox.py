@@ -93,8 +93,9 @@ class Sandbox:
         behind = [f"{lane['store']} {lane['lag_ms'] / 1000:.1f} s" for lane in self._rehearsed.copies.report()
                   if lane["lag_ms"]]
         lost = ", ".join(map(" in ".join, faults.lost()))
-        return (f"clients are led to {self._environment.resolve()[0]}; of their last {len(recent)} payments {accepted} "
-                f"were accepted\ncut off: {', '.join(faults.cut_off()) or 'no region'}; lost: {lost or 'nothing'}; "
+        return (f"clients are sent to {self._environment.resolve()[0]}; of their last {len(recent)} payments "
+                f"{accepted} were accepted\n"
+                f"cut off: {', '.join(faults.cut_off()) or 'no region'}; lost: {lost or 'nothing'}; "
                 f"killed: {', '.join(self._killed) or 'nothing'}; copies behind: {', '.join(behind) or 'none'}")
 
     def _region(self, name: str) -> str:

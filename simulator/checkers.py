@@ -256,7 +256,7 @@ def what_repair_has_passed_stays(world: "World") -> Iterator[Violation]:
 
 @safety
 def done_is_proved(world: "World") -> Iterator[Violation]:
-    """A run that ends as done has the writer where it was to be, and clients are led there.
+    """A run that ends as done has the writer where it was to be, and clients are sent there.
 
     Where an answer may be lost, so may that of the name servers, and what they do not say stops no run. With an
     eventual table two opposite moves may both be done while neither region has heard of the other's.
@@ -266,7 +266,7 @@ def done_is_proved(world: "World") -> Iterator[Violation]:
         heard = not (world.struck.keys() & {"lose", "late", "fail"} or facts["split"])
         if facts["why"] == "done" and heard and {facts["writer"], facts["led_to"]} != {facts["target"]}:
             yield Violation("done and not done", event.at, f"{facts['action']} to {facts['target']}: writer "
-                            f"{facts['writer']}, clients are led to {facts['led_to']}")
+                            f"{facts['writer']}, clients are sent to {facts['led_to']}")
             return
 
 

@@ -19,7 +19,7 @@ MENDED: frozenset[Job] = frozenset({
     (2001, "two-people"), (5, "flooded"), (12, "restored"), (22, "late-receipts"), (15, "swarm"), (11, "cannot-write"),
     (26, "heals"), (13, "opposite-failovers"), (16, "way-cut-then-lost"), (39, "way-cut-then-lost"),
     (534000647, "late-switchover"), (534000217, "swarm")})
-"""Histories that broke a rule before it was mended, in every fixed set."""
+"""Histories that broke a rule before it was fixed, in every fixed set."""
 
 
 def workers() -> ProcessPoolExecutor:

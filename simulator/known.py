@@ -1,4 +1,4 @@
-"""The violations that are known: each is expected on its seed until it is mended, and `make prove` fails meanwhile."""
+"""The violations that are known: each is expected on its seed until it is fixed, and `make prove` fails meanwhile."""
 from collections.abc import Mapping
 
 KnownViolations = Mapping[tuple[str, str], tuple[int, int]]

@@ -25,22 +25,23 @@ HEAD = """\
 MOST = 500
 """Histories within which a mutant must be found."""
 RULES: Mapping[int, str] = {
-    14: "A run that has not fenced has decided nothing",
-    15: "Evidence has an age, and a lag is an upper bound",
-    16: "A token goes with every irreversible act",
-    17: "A failover always takes a new epoch",
-    18: "Ready is who has just written",
-    19: "Throttled is not dead",
-    20: "Two views",
-    21: "Repair is continuous, bounded and outside the lock",
-    22: "Kept means readable and settled",
-    23: "No clock is trusted that may stand still or disagree",
-    24: "Ask for permission before fencing",
-    25: "Two releases live side by side",
-    26: "What a driver leaves half done does not stay",
-    27: "Done is proved, not remembered",
-    28: "A planned move never disarms the survivor",
+    14: "A run that has not fenced has decided nothing (protocol.md, 4)",
+    15: "Evidence has an age, and a lag is an upper bound (6, 7)",
+    16: "A token goes with every irreversible act (5)",
+    17: "A failover always takes a new epoch (1)",
+    18: "Ready is who has just written (12)",
+    19: "Throttled is not dead (8)",
+    20: "Two views (3, 8)",
+    21: "Repair is continuous, bounded and outside the lock (13)",
+    22: "Kept means readable and settled (2)",
+    23: "No clock is trusted that may stand still or disagree (2, 7)",
+    24: "Ask for permission before fencing (12)",
+    25: "Two releases live side by side (14)",
+    26: "What a driver leaves half done does not stay (9)",
+    27: "Done is proved, not remembered (10)",
+    28: "A planned move never disarms the survivor (11)",
 }
+"""What mutants break, by the numbers in their report; in brackets the rules of docs/protocol.md that forbid it."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("recovery.steps:_pay", 'found.get("statusCode") != HTTPStatus.CREATED', "False"))),
     Mutant("a writer that Aurora is moving away counts as here", 27, "late-switchover", (
         ("recovery.steps:promote", " and not (planned and under_way)", ""),)),
-    Mutant("nobody looks where clients are led", 27, "frozen-payments", (
+    Mutant("nobody looks where clients are sent", 27, "frozen-payments", (
         ("recovery.steps:verify", 'led_to not in ("", steps.target.region)', "False"),)),
     Mutant("a lease has no end", 23, "interrupted", (
         ("payments.leadership:Lease.epoch", "known[1].seconds() < LEASE", "True"),)),

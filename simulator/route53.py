@@ -106,7 +106,7 @@ class Route53:
         return self.checks["primary" if region == self.regions[0] else "dr"]
 
     def text(self, name: str) -> str:
-        """The TXT record of a name: what the checkers see of a region, or the region that clients are led to."""
+        """The TXT record of a name: what the checkers see of a region, or the region that clients are sent to."""
         label, _, rest = name.partition(".")
         if label == LEADS_LABEL:
             return self.leads_to()

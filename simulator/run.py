@@ -115,7 +115,7 @@ def _end(world: World, plan: HistoryPlan) -> Iterator[Violation]:
 
 
 def _is_steady(world: World) -> bool:
-    """Whether payments are taken, no run is open, and what leads and what is led to agree."""
+    """Whether payments are taken, no run is open, and the leader and where clients are sent agree."""
     now = world.scheduler.now
     runs = [run for region in world.regions if (run := world.run(region))]
     agreed = {*(world.leader(region)[0] for region in world.regions), world.route53.leads_to(), world.aurora.writer}

@@ -251,7 +251,7 @@ class Drill:
                     raise
                 if taken >= told + PATIENCE:
                     told = taken
-                    self.say(f"waiting ({taken:.0f} s, at most {seconds:.0f} s) for this to end: {error}")
+                    self.say(f"waiting ({taken:.0f} s so far, at most {seconds:.0f} s): {error}")
             clock.sleep(POLL)
 
     def _ask_again(self) -> None:

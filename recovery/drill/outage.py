@@ -80,8 +80,8 @@ def current_state(clients: ClientFactory, region: str, targets: DrillTargets) ->
         found = replace(
             found, check=check, inverted=config.get("Inverted", False), disabled=config.get("Disabled", False))
     if found.reserved == 0 or (found.inverted and found.disabled):
-        raise AwsFailure(f"{region} is as a drill leaves a region: its function may not run, or its health check is "
-                         f"inverted and disabled. `{RESTORE}`, or restore it by hand")
+        raise AwsFailure(f"{region} looks as if a drill was not undone: its function may not run, or its health check "
+                         f"is inverted and disabled. `{RESTORE}`, or undo it by hand")
     return found
 
 
@@ -188,7 +188,7 @@ def unfinished(document: Mapping[str, Any]) -> str:
     if document["broken"]:
         return f"a drill has left {document['broken']['region']} broken: `{RESTORE}`"
     if document.get("ended") is None:
-        return f"a drill to {document['to']} has not ended. If nobody runs it any more: `{RESTORE}`"
+        return f"a drill to {document['to']} is recorded as under way. If nobody runs it any more: `{RESTORE}`"
     return ""
 
 

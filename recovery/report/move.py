@@ -216,12 +216,12 @@ class MoveReport:
             yield f"see what to do now: {COMMAND} status"
             return
         if repairs.unknown:
-            yield f"find out what repair has found (unknown here: {repairs.unknown})"
+            yield f"read repair's findings in the receipts bucket: they could not be read here ({repairs.unknown})"
         elif not repairs.ended:
             yield f"wait until repair has gone through all payments, and write this report again: {COMMAND} report"
         if repairs.aside:
-            yield (f"look at what cannot be counted of what repair has written ({len(repairs.aside)} lines): "
-                   f"{repairs.aside[0]}")
+            yield (f"check the {len(repairs.aside)} of repair's findings that could not be read or have no epoch, "
+                   f"first {repairs.aside[0]}")
         if repairs.ended and repairs.missing:
             yield "settle each payment that could not be restored, with its client"
         if run.action == Action.FAILOVER:

@@ -87,7 +87,7 @@ class CopyQueue:
 class CopyQueues:
     """All queues. Nothing is copied from or to a region that is `cut` off or has lost the store.
 
-    Nor is it while the way between the regions is cut, but for a strong table, whose witness has each write, too.
+    Nor is it while the connection between the regions is cut, but for a strong table, whose witness has each write.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -54,7 +54,7 @@ def outages(stack: RehearsedStack, scenarios: Sequence[Scenario], clock: Clock =
             if run.load:
                 run.load.finish()
             stack.heal()
-        restored = attempt(f"{scenario.name}: mended", lambda: restore(stack, clock), clock)
+        restored = attempt(f"{scenario.name}: restored", lambda: restore(stack, clock), clock)
         if not restored.ok:
             yield restored
             return

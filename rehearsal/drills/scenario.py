@@ -43,7 +43,7 @@ class Expectation(ScenarioModel):
 
     moves: how often a controller moves everything to the other region by itself; to align moves nothing.
     active: which region leads.
-    lost: `nothing` may be lost; or by `lag` what was acknowledged within the shortest lag before the outage.
+    lost: `none` may be lost; or by `lag` what was acknowledged within the shortest lag before the outage.
     refused: how many payments, at least, the region refuses that no longer leads; a strong table accepts none there.
     notified: a part of what people must be notified of.
     errors: seconds within which the clients may see errors (0: not checked).

@@ -70,7 +70,7 @@ class Aurora:
                 pass
 
     def _cut_and_heal(self) -> None:
-        """Cut a database that is cut off or lost, or the way between them, and heal the others."""
+        """Cut a database that is cut off or lost, or the connection between them, and heal the others."""
         cut = {*self._faults.cut_off(), *(region for store, region in self._faults.lost() if store == Store.LEDGER)}
         cut &= set(self._regions)
         apart, was_apart = self._faults.connection_cut, self.database.apart

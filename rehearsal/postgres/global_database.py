@@ -61,8 +61,8 @@ class Member:
 class GlobalDatabase:
     """Each region's server, until `close`; the ports of all endpoints are known from the beginning.
 
-    `secret` says who may log in; `clock` times the replication lag. `apart`: whether the way between the regions is
-    cut. Any thread may call any method; changes are made one after the other. A change that is impossible raises
+    `secret` says who may log in; `clock` times the replication lag. `apart`: whether the connection between the regions
+    is cut. Any thread may call any method; changes are made one after the other. A change that is impossible raises
     PostgresError.
     """
 
@@ -202,7 +202,7 @@ class GlobalDatabase:
     def separate(self, *cut: str, apart: bool = False) -> None:
         """Cut these regions off: their replication, and the connections to their endpoints; heal the others.
 
-        apart: whether the way between the regions is cut, which stops replication alone.
+        apart: whether the connection between the regions is cut, which stops replication alone.
         """
         with self._lock:
             self.apart = apart

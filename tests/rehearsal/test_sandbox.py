@@ -87,7 +87,7 @@ def test_the_status_says_what_is_broken_and_how_payments_go(broken: Broken) -> N
     for words in ("cut us-east-1", "throttle us-west-2", "kill-writer"):
         broken.do(words)
     assert broken.do("status").splitlines() == [
-        "clients are led to us-west-2; of their last 20 payments 10 were accepted",
+        "clients are sent to us-west-2; of their last 20 payments 10 were accepted",
         "cut off: us-east-1; lost: api in us-west-2; killed: us-east-1; copies behind: table 3.0 s"]
     broken.do("heal")
     assert broken.do("status").endswith(

@@ -20,7 +20,7 @@ def telemetry(rehearsed: RehearsedStack, factor: float, clients: EmulatorClients
     """A task that publishes the lag of the standby's database and that of the receipts, each where its copy is.
 
     Every minute as AWS does, divided by `factor`. Nothing is published of a copy while either end is cut off, or lost,
-    or the way between them is cut: how far it is behind is then unknown, and the last figure before remains the newest.
+    or the connection between them is cut: how far it is behind is then unknown, and the last figure stays the newest.
     `clients` are those of the emulator itself, since AWS is not behind a cut.
     """
     outputs, database, faults = rehearsed.outputs, rehearsed.database, rehearsed.faults

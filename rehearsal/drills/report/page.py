@@ -40,7 +40,7 @@ def verdict(run: DrillRun) -> str:
 
 
 def rows(run: DrillRun) -> list[dict[str, Any]]:
-    """A row for each drill, for `rehearsal.tables.lines`."""
+    """A row for each drill, for `rehearsal.report.lines`."""
     return [{
         "scenario": drill.scenario,
         "verdict": "ok" if drill.ok else "FAILED",

@@ -213,12 +213,12 @@ def test_a_leader_in_order_looks_once_in_a_window_and_a_standby_every_time(world
     assert resting == {"GetItem", "PutItem"}
 
 
-@pytest.mark.parametrize("wake", ["a driver writes the record", "clients are led away"])
+@pytest.mark.parametrize("wake", ["a driver writes the record", "clients are sent away"])
 def test_what_concerns_payments_wakes_a_leader_at_once(
         world: CalmWorld, monkeypatch: pytest.MonkeyPatch, wake: str) -> None:
     world.look(times=2)
     number = world.observation(EAST).number
-    if wake == "clients are led away":
+    if wake == "clients are sent away":
         monkeypatch.setattr(Cloud, "led_to", lambda _: WEST)
     else:
         world.set_record()

@@ -317,7 +317,7 @@ def test_a_payment_is_made_once_and_clients_must_be_led_here(world: CalmWorld) -
     assert do(world, VERIFY, hold) == f"recovery-{hold.run.id} accepted"
     world.buckets.write(world.control[WEST], "takeover", b"x")
     world.wait(60.0)
-    with pytest.raises(AwsFailure, match="Route 53 still leads clients to us-west-2"):
+    with pytest.raises(AwsFailure, match="Route 53 still sends clients to us-west-2"):
         do(world, VERIFY, hold)
 
 
@@ -326,7 +326,7 @@ def test_what_is_paid_is_paid_after_the_wait_for_route_53(world: CalmWorld) -> N
     lever = world.control[WEST], "takeover"
     world.buckets.write(*lever, b"x")
     world.wait(60.0)
-    with pytest.raises(AwsFailure, match="Route 53 still leads clients to us-west-2"):
+    with pytest.raises(AwsFailure, match="Route 53 still sends clients to us-west-2"):
         do(world, VERIFY, hold)
     world.aurora.accepting[EAST] = False
     world.buckets.write(*lever, None)

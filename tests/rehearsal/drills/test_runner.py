@@ -84,7 +84,7 @@ def test_after_each_scenario_everything_works_again_and_is_where_it_was(stack: A
 def test_where_that_fails_nothing_else_is_shown(stack: Any, change: Callable[[Any], None], complaint: str) -> None:
     change(stack)
     (first, restored) = shown(stack, outage([{"pass": 0}], name="one"), outage([{"pass": 0}], name="two"))
-    assert (first[0], restored[:2]) == (f"one: {EAST} 1", ("one: mended", False))
+    assert (first[0], restored[:2]) == (f"one: {EAST} 1", ("one: restored", False))
     assert complaint in restored[2]
 
 

@@ -24,7 +24,7 @@ def decided(facts: Facts, *, mode: str = "automatic", pause: Pause | None = None
 
 @pytest.mark.parametrize(("observation", "writer", "words"), [
     (WELL, EAST, ""), (DEAD, EAST, "us-east-1 does not answer: timed out"),
-    (ASTRAY, EAST, "us-east-1 leads, and clients are led to us-west-2: its health checks fail"),
+    (ASTRAY, EAST, "us-east-1 leads, and clients are sent to us-west-2: its health checks fail"),
     (UNREADY, EAST, "us-east-1 cannot take payments: table: x"), (replace(DEAD, leader=WEST), WEST, ""),
     (replace(DEAD, leader=WEST), EAST, "us-east-1 does not answer: timed out"),
     (replace(DEAD, silent_for=29.0), EAST, "")])
@@ -44,7 +44,7 @@ def test_clients_that_are_led_astray_are_told_of_and_move_nothing() -> None:
     found = decided(replace(FACTS, observation=ASTRAY))
     assert found
     assert found.action is None
-    assert found.subject == "us-east-1 leads, and clients are led to us-west-2, and us-west-2 must not take over"
+    assert found.subject == "us-east-1 leads, and clients are sent to us-west-2, and us-west-2 must not take over"
     assert "failover --to us-west-2 --accept-data-loss" in found.why
 
 

@@ -71,8 +71,8 @@ def test_settings_are_refused_where_a_failover_could_not_meet_its_objective(
     ((1, 0), {},
      ["us-west-2 has no database instance: RDS refuses to promote its cluster until one is created, about 420 s"]),
     ((2, 1), {},
-     [("us-west-2 has 1 of 2 database instances: until more are created, about 420 s each, 1669 of 3338 connections, "
-       "and fewer to replace one that fails")]),
+     [("us-west-2 has 1 of 2 database instances: until more are created (about 420 s each), 1669 of 3338 connections, "
+       "and fewer spare instances")]),
     ((1, 1), {"database_class": "db.serverless", "least_connections": 83},
      [("a serverless instance allows 83 connections at its least capacity, and scales up only once it is promoted and "
        "under load")]),
@@ -112,8 +112,8 @@ def test_the_controller_starts_more_often_than_it_cools_down() -> None:
     (Action.FAILBACK, EAST, replace(MOVED, observation=None)),
     (Action.FAILBACK, EAST, replace(MOVED, own=ProbeResult(alive=False), cluster="creating")),
     (Action.ALIGN, WEST, replace(MOVED, record=FACTS.record)),
-    # It leads, but Aurora moves the writer away, its ledger has seen a newer epoch, clients are led elsewhere, or a run
-    # is open.
+    # It leads, but Aurora moves the writer away, its ledger has seen a newer epoch, clients are sent elsewhere, or a
+    # run is open.
     (Action.SWITCHOVER, WEST, replace(MOVED, moving=True)),
     (Action.ALIGN, WEST, replace(MOVED, own=ProbeResult(alive=True, ready=False, ledger_epoch=5))),
     (Action.ALIGN, WEST, replace(MOVED, led_to=EAST)),
@@ -134,7 +134,7 @@ def obstacles() -> Iterator[tuple[Action, str, Facts, str, bool]]:
     yield Action.FAILOVER, WEST, replace(DOWN, writer=None), (
         f"{unknown}where the database's writer is: none is reported"), False
     yield Action.FAILOVER, WEST, MOVED, (
-        "us-west-2 already leads, has the database's writer, and clients are led to it"), False
+        "us-west-2 already leads, has the database's writer, and clients are sent to it"), False
     yield Action.ALIGN, WEST, MOVED, "us-west-2 already leads", False
     yield Action.ALIGN, WEST, FACTS, "us-east-1 has the database's writer: use align --to us-east-1", False
     yield Action.ALIGN, WEST, replace(MOVED, record=FACTS.record, own=ProbeResult(alive=False, why="HTTP 500")), (

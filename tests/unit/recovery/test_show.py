@@ -34,8 +34,8 @@ def test_each_region_is_a_column() -> None:
         "leader": [f"{AWAY} (epoch 3)", UNKNOWN],
         "database writer": [AWAY, UNKNOWN], "database cluster": ["available", UNKNOWN],
         "instances available": ["2", UNKNOWN], "lever pulled": ["no", UNKNOWN],
-        "Route 53 leads clients to": [AWAY, UNKNOWN], "at risk in a failover, s": ["12.0", "it leads"],
-        "controller looked, s ago": ["4.0", UNKNOWN]}
+        "Route 53 sends clients to": [AWAY, UNKNOWN], "seconds of payments at risk": ["12.0", "it leads"],
+        "seconds since a look": ["4.0", UNKNOWN]}
 
 
 def test_what_is_unknown_is_not_called_none() -> None:
@@ -45,14 +45,14 @@ def test_what_is_unknown_is_not_called_none() -> None:
         rows = {row[0]: row[1] for row in show.regions(found)}
         assert [rows[each] for each in ("answers", "can take payments", "database writer")] == [
             UNKNOWN, UNKNOWN, "none"]
-        assert rows["at risk in a failover, s"] == exposure
+        assert rows["seconds of payments at risk"] == exposure
 
 
 def test_what_a_controller_said_long_ago_is_marked_with_its_age() -> None:
     found = {**FOUND, "regions": {HOME: {**REGION, "stale": True, "watched_s": 75.2}, AWAY: SILENT}}
     rows = {row[0]: row[1] for row in show.regions(found)}
-    assert rows["at risk in a failover, s"] == "12.0 (75 s old)"
-    assert rows["Route 53 leads clients to"] == f"{AWAY} (75 s old)"
+    assert rows["seconds of payments at risk"] == "12.0 (75 s old)"
+    assert rows["Route 53 sends clients to"] == f"{AWAY} (75 s old)"
     assert rows["answers"] == "yes"
 
 
@@ -61,7 +61,7 @@ def test_lines_about_the_whole_stack_and_why_a_part_is_unknown() -> None:
         f"leader: {AWAY}, epoch 3; database writer: {AWAY}; failoverMode: manual", "latest run: none",
         "last drill: none", f"{HOME}: cannot take payments: ledger unavailable",
         f"{HOME}: a failover would be refused: it is sick", f"{HOME}: alarms: a, b",
-        f"{HOME}: latest event of the database: at 2026-01-02T00:00:00+00:00, message Failed.",
+        f"{HOME}: latest database event: at 2026-01-02T00:00:00+00:00, message Failed.",
         f"unknown in {AWAY}: controller, leader: table: Timeout",
         f"unknown in {AWAY}: lever: lever in us-west-2: 403"]
 

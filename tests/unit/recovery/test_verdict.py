@@ -16,7 +16,7 @@ SICK = {**WELL, "ready": False, "why": "ledger unavailable"}
 ALONE = {**STANDBY, "sees": False, "silent_since": EPOCH}
 OPEN = {"action": "failover", "target": WEST, "driver": "bob", "ended": None, "epoch": 2}
 LOST = f"no region takes payments: {EAST} leads, and has not answered since 08:00 UTC"
-AWAY = f"{EAST} takes payments, and Route 53 leads clients to {WEST}: the controller of {EAST} pulls its lever"
+AWAY = f"{EAST} takes payments, and Route 53 sends clients to {WEST}: the controller of {EAST} pulls its lever"
 COULD = f"{WEST} can take over; at most 2 s of payments at risk"
 
 
@@ -71,10 +71,10 @@ def verdict(east: dict[str, Any], west: dict[str, Any], **more: Any) -> Verdict:
     ({**WELL, "alive": UNKNOWN, "why": "", "unknown": {"API": "no answer within 10 s"}}, STANDBY, {}, Verdict(
         None, f"it is unknown whether {EAST} takes payments: no answer within 10 s", f"{RUN}status")),
     (DEAD, ALONE, {"run": OPEN}, Verdict(
-        False, f"no region takes payments; failover to {WEST} by bob is not finished; if its driver has died",
-        f"{RUN}failover --to {WEST}")),
+        False, f"no region takes payments; failover to {WEST} by bob is under way; if the process that drives it has "
+        "died", f"{RUN}failover --to {WEST}")),
     (WELL, STANDBY, {"run": {**OPEN, "action": "failback", "target": EAST}}, Verdict(
-        True, f"{EAST} takes payments; failback to {EAST} by bob is not finished; if its driver has died",
+        True, f"{EAST} takes payments; failback to {EAST} by bob is under way; if the process that drives it has died",
         f"{RUN}failback")),
     ({**WELL, "led_to": WEST}, {**STANDBY, "led_to": WEST}, {"active": WEST}, Verdict(
         True, f"{WEST} takes payments; {EAST} can take over; at most 2 s of payments at risk. To move back when it "

@@ -58,6 +58,7 @@ def test_a_drill_that_has_not_ended_keeps_others_from_beginning_until_somebody_e
         shell: Shell, world: DrillWorld) -> None:
     world.run_task(lambda: DrillRecord.claim(world.cloud(), EPOCH))
     assert shell.type("drill --yes") == Result(2, "", [
-        f"recovery: a drill to {WEST} has not ended. If nobody runs it any more: `python -m recovery drill restore`"])
+        (f"recovery: a drill to {WEST} is recorded as under way. If nobody runs it any more: "
+         "`python -m recovery drill restore`")])
     assert shell.type("drill restore").out == "nothing was left broken\n"
     assert shell.type("drill --yes").code == 0

@@ -55,7 +55,7 @@ def test_a_failover_drill_moves_back_leaves_everything_as_it_was_and_reports_bot
     world, report = practised
     assert report.ok, report
     waiting = [each for each in world.said if each.startswith("waiting (")]
-    unknown = re.compile(fr"waiting \(1[0-9] s, at most 380 s\) for this to end: {EAST} is not known")
+    unknown = re.compile(fr"waiting \(1[0-9] s so far, at most 380 s\): {EAST} is not known")
     assert any(unknown.match(each) for each in waiting)
     assert [each for each in world.said if each not in waiting] == [
         f"the copies that leave {EAST} are paused", f"{EAST} is broken", f"{WEST} has taken over",
@@ -178,7 +178,7 @@ def test_it_moves_back_once_the_region_that_it_left_can_be_asked(world: DrillWor
             world.at(15.0, world.network.refusing.clear)
 
     assert world.run_task(world.drill(say=say).run).ok
-    assert any(f"for this to end: unknown state: {EAST} does not know" in each for each in world.said)
+    assert any(f": unknown state: {EAST} does not know" in each for each in world.said)
 
 
 def test_where_the_mode_is_automatic_it_waits_for_the_controller() -> None:
@@ -402,7 +402,7 @@ def test_nothing_is_broken_while_clients_cannot_pay(world: DrillWorld) -> None:
     report = world.run_task(world.drill().run)
     assert report.why == "payments fail before the drill does anything: 503 receipts unavailable"
     assert (report.ok, world.reserved[EAST]) == (False, 300)
-    assert re.match(r"waiting \(1[0-9] s, at most 180 s\) for this to end: fewer than 10 payments in a row are "
+    assert re.match(r"waiting \(1[0-9] s so far, at most 180 s\): fewer than 10 payments in a row are "
                     "accepted; the latest: 503 receipts unavailable", world.said[0])
 
 
@@ -457,7 +457,7 @@ def test_a_move_that_no_client_noticed_has_no_recovery(world: DrillWorld) -> Non
 # --- What keeps it from beginning
 
 @pytest.mark.parametrize(("ended", "why"), [
-    (None, f"a drill to {WEST} has not ended. If nobody runs it any more: `{RESTORE}`"),
+    (None, f"a drill to {WEST} is recorded as under way. If nobody runs it any more: `{RESTORE}`"),
     (EPOCH, "another drill has begun at the same moment")])
 def test_of_two_drills_at_once_one_is_refused(ended: float | None, why: str, world: DrillWorld) -> None:
     cloud = world.cloud()

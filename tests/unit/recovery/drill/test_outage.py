@@ -89,7 +89,7 @@ def test_what_a_drill_leaves_is_never_taken_for_what_was_there_before(function: 
     else:
         world.route53.checks["primary"].inverted = world.route53.checks["primary"].disabled = True
     targets = DrillTargets.of(world.outputs, world.stack.sites[0])
-    with pytest.raises(AwsFailure, match=f"{EAST} is as a drill leaves a region"):
+    with pytest.raises(AwsFailure, match=f"{EAST} looks as if a drill was not undone"):
         world.run_task(lambda: current_state(world.recovery().clients, EAST, targets))
 
 

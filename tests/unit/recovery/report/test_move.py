@@ -117,11 +117,12 @@ def test_what_is_unknown_is_called_unknown() -> None:
     ({"action": "failback"}, ["check that the state agrees: pulumi refresh"]),
     ({"outcome": "was not done"}, ["see what to do now: python -m recovery status"]),
     ({"repairs": Repairs()}, ["wait until repair has gone through all payments", "once", "write"]),
-    ({"repairs": Repairs(unknown="no bucket")}, ["find out what repair has found", "once", "write"]),
+    ({"repairs": Repairs(unknown="no bucket")}, ["read repair's findings", "once", "write"]),
     ({"repairs": Repairs(ended=True, lines={"p": line("p", "refused")})}, ["settle each payment", "once", "write"]),
     ({"repairs": Repairs(lines={"p": line("p", "refused")})}, ["wait until repair has", "once", "write"]),
     ({"repairs": Repairs(ended=True, aside=["KEY, line 1: malformed"])},
-     ["look at what cannot be counted of what repair has written (1 lines): KEY, line 1: mal", "once", "write"]),
+     ["check the 1 of repair's findings that could not be read or have no epoch, first KEY, line 1: mal", "once",
+      "write"]),
 ])
 def test_what_is_still_to_do_is_listed(changes: dict[str, Any], todo: list[str]) -> None:
     found = report(**changes).todo
