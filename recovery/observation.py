@@ -137,8 +137,9 @@ class Observation:  # pylint: disable=too-many-instance-attributes
     silent, None if they are not.
 
     `covered`: everything that the other region acknowledged before then is in this region's replica of the ledger, None
-    if that is unknown; `pending` are marks that have not arrived, each with the moment before it was set. `lag` is
-    CloudWatch's figure for the ledger, `lag_at` of when it is.
+    if that is unknown; `arrived` is the newest mark of the other region there, and `pending` are those that have not
+    arrived, each with the moment before it was set. `lag` is CloudWatch's figure for the ledger, `lag_at` of when it
+    is.
 
     `own` says what is wrong with this region, and `denied` what its controller may not do. `refused`: why a failover to
     here would be refused now. `notified` is the subject of the last notification.
@@ -163,6 +164,7 @@ class Observation:  # pylint: disable=too-many-instance-attributes
     led_to: str = ""
     astray_since: float | None = None
     covered: float | None = None
+    arrived: int = 0
     pending: Sequence[Sequence[float]] = ()
     lag: float | None = None
     lag_at: float = 0.0
@@ -255,14 +257,17 @@ def observe(previous: Observation | None, now: Observation, seen: ProbeResult, m
         last.writer == now.writer) else ([], None, None)
     if seen.mark is not None:
         pending = [*pending, (seen.mark, now.at)][-PENDING_MARKS:]
+        if seen.mark <= last.arrived:
+            pending, covered = [], None  # a restored ledger numbers its marks anew: what has arrived is not of this one
     arrived = marks.get(other, 0)
     covered = max((moment for number, moment in pending if number <= arrived), default=covered)
     fails = seen.alive and seen.ready is False and seen.leader in ("", other) and now.leader == other
     silent = _since(kept.silent_since, ended, holds=seen.alive is False)
     failing = _since(failing, ended, holds=bool(fails))
     return replace(
-        now, number=last.number + 1, alive=seen.alive, ready=seen.ready, why=seen.why, covered=covered,
-        pending=[each for each in pending if each[0] > arrived], notified=last.notified,
+        now, number=last.number + 1, alive=seen.alive, ready=seen.ready, why=seen.why, notified=last.notified,
+        covered=covered, arrived=marks.get(other, last.arrived),
+        pending=[each for each in pending if each[0] > arrived],
         unseen_since=_since(kept.unseen_since, ended, holds=now.seen is False),
         astray_since=_since(kept.astray_since, now.at, holds=(
             now.led_to == now.region and now.leader == other and seen.alive is not False)),

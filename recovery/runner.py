@@ -48,6 +48,8 @@ class Hold:
 
     def __init__(self, cloud: Cloud, intent: Intent, record: ControlRecord) -> None:
         self.cloud, self.intent, self.record = cloud, intent, record
+        self.claimed = record.revision
+        """The revision by which the driver has claimed the run; no other driver of the run has the same."""
         self.fenced: Stopwatch | None = None
         """Since this driver has known that the other region is fenced."""
         self.proved = Stopwatch(cloud.clock)

@@ -168,7 +168,7 @@ def promote(steps: AwsSteps, hold: Hold) -> str | None:
 def raise_epoch(steps: AwsSteps, hold: Hold) -> str:
     """Take leadership again if the ledger has seen a newer epoch."""
     found = ask_readiness(steps.cloud.environment, steps.target)
-    if found.ready is None:
+    if not found.ledger_epoch:
         raise AwsFailure(f"the ledger's epoch is unknown: {found.why}")
     if found.ledger_epoch > hold.record.epoch:
         hold.lead(found.ledger_epoch)
@@ -178,9 +178,9 @@ def raise_epoch(steps: AwsSteps, hold: Hold) -> str:
 def verify(steps: AwsSteps, hold: Hold) -> str | None:
     """Wait until clients are sent here, and then pay: the payment proves how it is now, and not before the wait.
 
-    Its id is the run's, so a repeat pays nothing.
+    A repeat by the same driver pays nothing; a driver that resumes the run pays again.
     """
-    led_to, payment_id = steps.cloud.led_to(), f"recovery-{hold.run.id}"
+    led_to, payment_id = steps.cloud.led_to(), f"recovery-{hold.run.id}-{hold.claimed}"
     if led_to not in ("", steps.target.region):
         raise AwsFailure(f"Route 53 still sends clients to {led_to}")
     _pay(steps.cloud, payment_id)

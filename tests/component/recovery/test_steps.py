@@ -1,5 +1,6 @@
 """The steps: each does what is left, proves what it has done, and leaves a lost region alone."""
 # pylint: disable=protected-access
+from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -298,27 +299,44 @@ def test_a_planned_move_waits_while_aurora_moves_the_writer_away(world: CalmWorl
 def test_the_epoch_is_raised_above_what_the_ledger_turns_out_to_have_seen(world: CalmWorld) -> None:
     hold = world.claim()
     do(world, FENCE, hold)
+    world.aurora.books[WEST].epoch = 1
     assert do(world, RAISE_EPOCH, hold) == "epoch 2"
     world.aurora.books[WEST].epoch = 5
     assert do(world, RAISE_EPOCH, hold) == "epoch 6"
     assert (world.record().epoch, hold.run.epoch) == (6, 6)
 
 
-def test_without_the_ledgers_epoch_the_step_is_not_done(world: CalmWorld) -> None:
+@pytest.mark.parametrize(("refuse", "why"), [
+    (lambda world: world.functions.reserved.update({(WEST, "tapstack-payments-sim"): 0}), "its function does not"),
+    (lambda world: world.network.refusing.update({(WEST, "postgres"): FailureMode.ERROR}), "ledger:57P03")])
+def test_without_the_ledgers_epoch_the_step_is_not_done(
+        world: CalmWorld, refuse: Callable[[CalmWorld], object], why: str) -> None:
     hold = world.claim()
-    world.functions.reserved[WEST, "tapstack-payments-sim"] = 0
-    with pytest.raises(AwsFailure, match="the ledger's epoch is unknown"):
+    refuse(world)
+    with pytest.raises(AwsFailure, match=f"the ledger's epoch is unknown: {why}"):
         do(world, RAISE_EPOCH, hold)
 
 
 def test_a_payment_is_made_once_and_clients_must_be_led_here(world: CalmWorld) -> None:
     hold = world.claim(Action.ALIGN, EAST)
-    assert do(world, VERIFY, hold) == f"recovery-{hold.run.id} accepted"
-    assert do(world, VERIFY, hold) == f"recovery-{hold.run.id} accepted"
+    paid = do(world, VERIFY, hold)
+    assert paid == f"recovery-{hold.run.id}-{hold.claimed} accepted"
+    assert do(world, VERIFY, hold) == paid
     world.buckets.write(world.control[WEST], "takeover", b"x")
     world.wait(60.0)
     with pytest.raises(AwsFailure, match="Route 53 still sends clients to us-west-2"):
         do(world, VERIFY, hold)
+
+
+def test_a_driver_that_resumes_a_run_pays_again(world: CalmWorld) -> None:
+    hold = world.claim(Action.ALIGN, EAST)
+    do(world, FENCE, hold)
+    do(world, VERIFY, hold)
+    resumed = world.claim(Action.ALIGN, EAST)
+    world.aurora.accepting[EAST] = False
+    assert resumed.run.id == hold.run.id
+    with pytest.raises(AwsFailure, match="the payment is not accepted: 503"):
+        do(world, VERIFY, resumed)
 
 
 def test_what_is_paid_is_paid_after_the_wait_for_route_53(world: CalmWorld) -> None:

@@ -1,7 +1,7 @@
 """A look at a region, and what many looks make of it."""
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -103,12 +103,16 @@ def test_a_call_that_takes_too_long_is_no_answer() -> None:
 
 # --- Many looks
 
-def looked(*looks: ProbeResult, arrived: int = 0, step: float = 10.0, **changes: Any) -> Observation:
-    """What is known after looks that are some seconds apart and take one second each."""
-    found = None
+def looked(*looks: ProbeResult, arrived: Sequence[int] = (), step: float = 10.0, **changes: Any) -> Observation:
+    """What is known after looks that are some seconds apart and take one second each.
+
+    arrived: the newest mark in the replica of the ledger at each of the last looks.
+    """
+    found, unread = None, len(looks) - len(arrived)
     for number, each in enumerate(looks):
         at = 1000.0 + step * number
-        found = observe(found, replace(NOW, at=at, **changes), each, {EAST: arrived}, other=EAST, ended=at + 1)
+        marks = {EAST: arrived[number - unread]} if number >= unread else {}
+        found = observe(found, replace(NOW, at=at, **changes), each, marks, other=EAST, ended=at + 1)
     assert found
     return found
 
@@ -161,13 +165,24 @@ def test_a_second_view_must_agree(observation: Observation, *, confirmed: bool) 
 def test_what_is_covered_is_the_moment_before_the_newest_mark_that_arrived_was_asked_for() -> None:
     marks = [replace(WELL, mark=number) for number in (1, 2, 3)]
     assert looked(*marks).covered is None
-    found = looked(*marks, arrived=2)
+    found = looked(*marks, arrived=[2])
     assert (found.covered, [*map(tuple, found.pending)]) == (1010.0, [(3, 1020.0)])
-    assert looked(*marks, DEAD, arrived=3).covered == 1020.0
+    assert looked(*marks, DEAD, arrived=[3]).covered == 1020.0
+
+
+def test_marks_of_a_ledger_that_was_restored_do_not_arrive_in_a_replica_of_the_old_one() -> None:
+    marks = [replace(WELL, mark=number) for number in (70, 71, 5, 6, 7)]
+    before = looked(*marks[:2], arrived=[70, 71])
+    after = looked(*marks, arrived=[70, 71, 71, 71, 71])
+    assert (before.covered, after.covered, after.pending, after.arrived) == (1010.0, None, [], 71)
+    # Nor does it help that the replica cannot be read in between.
+    assert looked(*marks[:3], WELL, *marks[3:], arrived=[70, 71, 71]).covered is None
+    # In a replica of the restored one they do.
+    assert looked(*marks, arrived=[70, 71, 71, 5, 7]).covered == 1040.0
 
 
 def test_marks_of_another_writer_count_no_more() -> None:
-    before = looked(WELL, WELL, arrived=7)
+    before = looked(WELL, WELL, arrived=[0, 7])
     now = replace(NOW, at=1020.0, writer=WEST)
     after = observe(before, now, ProbeResult(alive=True), {EAST: 7}, other=EAST, ended=1021)
     assert (before.covered, after.covered, after.pending) == (1010.0, None, [])
