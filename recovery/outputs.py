@@ -117,6 +117,13 @@ def in_region(clients: ClientFactory, region: str, suffix: str) -> FoundOutputs:
     return FoundOutputs(values=parse_outputs(text, where), where=where, written=answer["LastModified"].timestamp())
 
 
+def hide_account(environ: MutableMapping[str, str]) -> None:
+    """Hide the caller's AWS account (environment variables, configuration files) and proxies."""
+    for key in [key for key in environ if key.startswith("AWS_") or key.lower().endswith("_proxy")]:
+        del environ[key]
+    environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
+
+
 def reach(values: Mapping[str, Any], environ: MutableMapping[str, str] = os.environ) -> None:
     """Make this process call the emulator, if the outputs are a rehearsal's. Raises OutputsError."""
     emulator = values.get(EMULATOR)
@@ -129,13 +136,11 @@ def reach(values: Mapping[str, Any], environ: MutableMapping[str, str] = os.envi
     address = urlsplit(endpoint)
     if address.hostname not in LOOPBACK:
         raise OutputsError(f"{EMULATOR}: {endpoint}: a rehearsal's outputs must lead to this machine")
-    for key in [key for key in environ if key.startswith("AWS_") or key.lower().endswith("_proxy")]:
-        del environ[key]
-    environ.update(
-        AWS_ENDPOINT_URL=endpoint, AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test",  # noqa: S106
-        AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull, HTTP_PROXY=endpoint,
-        NO_PROXY=address.netloc, AWS_DEFAULT_REGION=str(values["primary_region"]))
-    environ[Variable.NAME_SERVERS] = servers
+    hide_account(environ)
+    environ.update({
+        "AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": str(values["primary_region"]), "HTTP_PROXY": endpoint, "NO_PROXY": address.netloc,
+        Variable.NAME_SERVERS: servers})
 
 
 def check_place(values: Mapping[str, Any], clients: ClientFactory) -> None:

@@ -6,7 +6,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -18,6 +18,7 @@ from typer.exceptions import TyperException
 
 from lib.errors import SettingsError
 from lib.settings import Settings
+from recovery.outputs import hide_account
 from rehearsal.aws.processes import raise_interrupts
 from rehearsal.deploy.project import Project
 from rehearsal.deploy.pulumi_engine import PROGRAM
@@ -162,15 +163,6 @@ def run(arguments: Sequence[str], parts: Parts) -> int:
     return code
 
 
-def isolate(environ: MutableMapping[str, str]) -> None:
-    """Hide the caller's AWS account (environment variables, configuration files), and HTTP proxies: all is local."""
-    proxies = ("http_proxy", "all_proxy", "no_proxy")
-    for key in [key for key in environ if key.startswith("AWS_") or key.lower() in proxies]:
-        del environ[key]
-    environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull,
-                   PULUMI_ERROR_OUTPUT_STRING="1")  # an Output in an f-string raises an error
-
-
 def main() -> NoReturn:
     """Run the command line of this process, and exit."""
     if sys.argv[1:2] == [NAME]:
@@ -178,5 +170,6 @@ def main() -> NoReturn:
         print(text, file=sys.stderr if code else sys.stdout)
         sys.exit(code)
     raise_interrupts()
-    isolate(os.environ)
+    hide_account(os.environ)
+    os.environ["PULUMI_ERROR_OUTPUT_STRING"] = "1"  # an Output in an f-string raises an error
     sys.exit(run(sys.argv[1:], Parts()))

@@ -15,9 +15,10 @@ from typing import Any
 
 import pulumi
 
-from contract import EMULATOR, OUTPUTS_KEY, OUTPUTS_VARIABLE, PAYMENTS_FILE, REHEARSALS, Variable
+from contract import EMULATOR, OUTPUTS_KEY, OUTPUTS_VARIABLE, PAYMENTS_FILE, REHEARSALS
 from payments.clock import SYSTEM, Clock, utc_now
-from rehearsal.aws.clients import CREDENTIALS, EmulatorClients
+from recovery.outputs import reach
+from rehearsal.aws.clients import EmulatorClients
 from rehearsal.aws.emulator import Emulator
 from rehearsal.aws.faults import OUTSIDE, Faults
 from rehearsal.aws.processes import end, undisturbed
@@ -179,8 +180,7 @@ class Rehearsal:
         try:
             with report.phase("deployment") as notes:
                 deployment.up(self._options.project.with_endpoint(clients.endpoint))
-                where = {EMULATOR: {"endpoint": clients.endpoint, "name_servers": self._name_server.address}}
-                document = json.dumps({**deployment.outputs, **where}, indent=2, sort_keys=True)
+                document = json.dumps({**deployment.outputs, **self._where(clients)}, indent=2, sort_keys=True)
                 self._outputs_file.write_text(document + "\n", encoding="utf-8")
                 notes.append(f"{len(deployment.resources)} resources, {len(deployment.outputs)} outputs")
         except (DeploymentError, pulumi.RunError) as error:
@@ -274,11 +274,13 @@ class Rehearsal:
 
     def _environment(self, clients: EmulatorClients) -> dict[str, str]:
         """The variables by which another program finds the deployment."""
-        return {"AWS_ENDPOINT_URL": clients.endpoint, "AWS_DEFAULT_REGION": self._options.regions[0],
-                "HTTP_PROXY": clients.endpoint, "NO_PROXY": clients.endpoint.rpartition("/")[2],
-                **{key.upper(): value for key, value in CREDENTIALS.items()},
-                Variable.NAME_SERVERS: self._name_server.address, OUTPUTS_VARIABLE: str(self._outputs_file),
-                "PGSSLROOTCERT": self._ca_file}
+        found = {OUTPUTS_VARIABLE: str(self._outputs_file), "PGSSLROOTCERT": self._ca_file}
+        reach({**self._where(clients), "primary_region": self._options.regions[0]}, found)
+        return found
+
+    def _where(self, clients: EmulatorClients) -> dict[str, Any]:
+        """The output by which recovery finds the emulator."""
+        return {EMULATOR: {"endpoint": clients.endpoint, "name_servers": self._name_server.address}}
 
     def _sandbox(self, rehearsed: RehearsedStack, deployment: Deployment) -> None:
         """Run everything, with a client, and carry out commands from other shells, until Ctrl-C."""

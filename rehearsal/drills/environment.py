@@ -243,7 +243,7 @@ class DrillEnvironment:
         return all(record.at - record.moved > COOL_DOWN_SECONDS / self.factor for record in records)
 
     def _idle(self) -> bool:
-        run = self.observer.run(self.observer.active())
+        run = self.observer.record(self.observer.active()).run
         return run is None or run.ended is not None
 
     def _until_passes(self, check: Callable[[], None]) -> None:

@@ -13,7 +13,7 @@ from payments.runtime import system_runtime
 from payments.stores import AwsResponse
 from recovery.control_table import ControlTable
 from recovery.observation import Observation
-from recovery.record import ControlRecord, Run
+from recovery.record import ControlRecord
 from recovery.stack import Stack
 from rehearsal.aws.clients import EmulatorClients
 from rehearsal.polling import retry
@@ -46,10 +46,6 @@ class StackObserver:
     def record(self, region: str) -> ControlRecord:
         """The record in a region's replica of the table."""
         return retry(self.table(region).record)
-
-    def run(self, region: str) -> Run | None:
-        """The latest run, as a region's replica of the table has it."""
-        return self.record(region).run
 
     def observation(self, region: str) -> Observation | None:
         """What the controller of a region saw last."""
@@ -84,7 +80,7 @@ class StackObserver:
     def summary(self) -> list[str]:
         """What the controllers see, did last and failed at, to explain why something did not happen."""
         cut = self._faults.cut_off()
-        seen = [f"{region}: {self.observation(region)}, {self.run(region)}"
+        seen = [f"{region}: {self.observation(region)}, {self.record(region).run}"
                 for region in self.regions if region not in cut]
         return [*seen, *[line for region in self.regions for line in self.failures(region)][-3:]]
 

@@ -72,7 +72,7 @@ def record_run(run: ScenarioContext, region: str) -> bool:
 
     One that was given up has moved nothing: a controller may begin a run, and see that the other region answers again.
     """
-    recording, found = run.recording, run.environment.observer.run(region)
+    recording, found = run.recording, run.environment.observer.record(region).run
     if found is None or found.outcome != "done" or (found.ended or 0.0) < recording.began + recording.offset:
         return False
     recording.runs[found.id] = found

@@ -113,7 +113,7 @@ def test_credentials_alone_find_the_outputs_in_a_region() -> None:
 
 def test_a_rehearsals_outputs_lead_to_its_emulator_whatever_the_environment_says() -> None:
     environ = {"AWS_PROFILE": "prod", "AWS_ENDPOINT_URL_S3": "https://s3.amazonaws.com", "https_proxy": "x",
-               "HOME": "/h"}
+               "HTTP_PROXY": "http://proxy", "no_proxy": "", "ALL_PROXY": "socks5://proxy", "HOME": "/h"}
     reach(IN_AWS, environ)
     assert environ["AWS_PROFILE"] == "prod"
     reach(REHEARSED, environ)
