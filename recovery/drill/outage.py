@@ -20,6 +20,7 @@ PAUSE = "the pause of the copies (AWS FIS)"
 BEGINNING, RUNNING = ("pending", "initiating"), "running"  # states of an experiment
 _KINDS: Mapping[str, Any] = {"began": float | int, "to": str, "broken": dict | None}
 _UNKNOWN = {"action": "drill", "from": "unknown", "ok": False, "why": "unknown"}
+RESTORES = 3  # attempts to restore what a drill has broken, if its record changes meanwhile
 PAUSE_SECONDS, PAUSE_LOOK = 300.0, 2.0  # seconds until a pause must have begun, and between two looks
 
 
@@ -195,7 +196,8 @@ def unfinished(document: Mapping[str, Any]) -> str:
 class DrillRecord:
     """The record of a drill that is under way. It has the drill's own mark, which is the condition of every change.
 
-    So another drill, or a person who ends this one, takes the record away from it.
+    So another drill, or a person who ends this one, takes the record away from it. Every change raises `revision`, so
+    that nobody ends the drill by what its record said before.
     """
 
     def __init__(self, table: ControlTable, mark: str) -> None:
@@ -211,13 +213,14 @@ class DrillRecord:
             raise DrillUnfinished(unfinished(last))
         record = cls(table, cloud.environment.new_id())
         if not record.write({"began": began, "ended": None, "action": plan.action.value, "from": plan.other.region,
-                             "to": plan.target.region, "ok": False, "why": "unfinished", "broken": None}, present):
+                             "to": plan.target.region, "ok": False, "why": "unfinished", "broken": None,
+                             "revision": 1}, present):
             raise DrillUnfinished("another drill has begun at the same moment")
         return record
 
     def update(self, **changes: Any) -> None:
         """Change keys of the record. Raises StoreUnavailable, and DrillUnfinished if it is no longer this drill's."""
-        if not self.write({**self._document, **changes}, self._mark):
+        if not self.write({**self._document, **changes, "revision": self._document["revision"] + 1}, self._mark):
             raise DrillUnfinished("another drill has begun, or somebody has ended this one")
 
     def write(self, document: Mapping[str, Any], present: AwsResponse) -> bool:
@@ -260,17 +263,21 @@ def last_drill(environment: Environment, stack: Stack) -> dict[str, Any] | None:
 def restore(environment: Environment, stack: Stack) -> SavedState | None:
     """End the last drill if it has not ended, and restore and return what it left broken; None if nothing is.
 
+    If the record changes meanwhile, the drill may have broken the region again: everything is done once more.
+
     Raises AwsFailure and StoreUnavailable.
     """
-    document = last_drill(environment, stack)
-    if document is None or not unfinished(document):
-        return None
-    saved = document["broken"] and SavedState(**known(SavedState, document["broken"]))
-    if saved:
-        restore_region(environment.clients, saved)
-    table = table_of(environment, stack, stack.site(document["to"]))
-    present, ended = _present(table), document.get("ended") or environment.clock.time()
-    if read_drill(table) != document or not DrillRecord(table, environment.new_id()).write(
-            {**document, "ended": ended, "broken": None}, present):
-        raise AwsFailure("the record of the drill has changed meanwhile")
-    return saved
+    saved = None
+    for _ in range(RESTORES):
+        document = last_drill(environment, stack)
+        if document is None or not unfinished(document):
+            return saved
+        if document["broken"]:
+            saved = SavedState(**known(SavedState, document["broken"]))
+            restore_region(environment.clients, saved)
+        table = table_of(environment, stack, stack.site(document["to"]))
+        present, ended = _present(table), document.get("ended") or environment.clock.time()
+        if read_drill(table) == document and DrillRecord(table, environment.new_id()).write(
+                {**document, "ended": ended, "broken": None}, present):
+            return saved
+    raise AwsFailure(f"the record of the drill has changed meanwhile: `{RESTORE}`")

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import count
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
@@ -71,7 +72,7 @@ def test_a_failover_drill_moves_back_leaves_everything_as_it_was_and_reports_bot
     assert sum(report.recovery.phases.values()) == pytest.approx(report.recovery.whole)
     assert report.back
     assert report.back.phases["detect"] == 0.0
-    assert world.recorded() == {**report.document(), "broken": None}
+    assert world.recorded() == {**report.document(), "broken": None, "revision": 6}
     assert str(report).splitlines()[0] == f"drill failover from {EAST} to {WEST}: ok"
 
 
@@ -385,13 +386,41 @@ def test_a_drill_that_somebody_has_ended_leaves_nothing_broken(
     assert world.is_restored()
 
 
-def test_restore_does_not_replace_a_record_that_changes_meanwhile(
+def test_restore_begins_again_if_the_drill_breaks_the_region_meanwhile(
+        monkeypatch: pytest.MonkeyPatch, world: DrillWorld) -> None:
+    environment, restores, restored = world.recovery(), outage.restore_region, list[SavedState | None]()
+    driller = world.process(name="driller")
+
+    def slow(clients: ClientFactory, saved: SavedState) -> None:
+        restores(clients, saved)
+        environment.clock.sleep(4.0)
+
+    def late(clients: ClientFactory, saved: SavedState) -> None:
+        world.scheduler.spawn(world.process(), lambda: restored.append(restore(environment, world.stack)))
+        driller.sleep(2.0)
+        outage.break_region(clients, saved)
+
+    def say(what: str) -> None:
+        if what == f"{EAST} is broken":
+            driller.kill()
+
+    monkeypatch.setattr("recovery.drill.outage.restore_region", slow)
+    monkeypatch.setattr("recovery.drill.drill.break_region", late)
+    drill = replace(world.drill(say=say), cloud=world.cloud(process=driller))
+    world.scheduler.spawn(driller, drill.run)
+    world.wait(120.0)
+    assert (driller.alive, [each and each.region for each in restored]) == (False, [EAST])
+    assert world.is_restored()
+
+
+def test_restore_does_not_replace_a_record_that_changes_again_and_again(
         monkeypatch: pytest.MonkeyPatch, world: DrillWorld) -> None:
     table, saved = world.table_in(WEST), SavedState(region=EAST, function=PAYMENTS, reserved=300)
     document = {"began": EPOCH, "to": WEST, "broken": asdict(saved)}
     world.run_task(partial(table.write_document, DRILL_KEY, document))
+    revisions = count(1)
     monkeypatch.setattr("recovery.drill.outage.restore_region", lambda *_: table.write_document(
-        DRILL_KEY, {**document, "began": EPOCH + 1.0}))
+        DRILL_KEY, {**document, "revision": next(revisions)}))
     with pytest.raises(AwsFailure, match="the record of the drill has changed meanwhile"):
         world.run_task(lambda: restore(world.recovery(), world.stack))
     assert world.recorded()["broken"] == asdict(saved)
