@@ -1,4 +1,5 @@
 """The drill: its target, what forbids it, a warning of what it will do, and the drill itself."""
+import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -7,7 +8,7 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError
 
-from contract import DNS_TTL, UNREADY, WATCH_SECONDS, FailoverMode
+from contract import COOL_DOWN_SECONDS, DNS_TTL, UNREADY, WATCH_SECONDS, FailoverMode
 from payments.clock import Stopwatch
 from payments.errors import StoreUnavailable
 from recovery.cloud import Cloud
@@ -30,7 +31,7 @@ from recovery.errors import AwsFailure, DrillUnfinished, GivenUp, RecoveryError,
 from recovery.measure import GOOD
 from recovery.observation import FRESH_LOOKS
 from recovery.plan import REJOIN, Action, Facts, Plan, denials, predict, reasons, refusals
-from recovery.record import Run
+from recovery.record import ControlRecord, Run
 from recovery.runner import PATIENCE
 from recovery.stack import Site, Stack
 
@@ -78,13 +79,13 @@ def drill_refusals(environment: Environment, plan: Plan, *, yes: bool) -> list[s
 
 def present_refusals(cloud: Cloud) -> list[str]:
     """What forbids a drill of the cloud's plan, by the stack's present state."""
-    plan, switchover = cloud.plan, replace(cloud, plan=replace(cloud.plan, action=Action.SWITCHOVER))
+    switchover = replace(cloud, plan=replace(cloud.plan, action=Action.SWITCHOVER))
     caller, facts = switchover.caller(), switchover.facts()
     # As if the other region were down already: could a failover begin then?
     down = facts.observation and replace(
         facts.observation, silent_since=facts.observation.at - facts.observation.detection,
         silent_for=facts.observation.detection, seen=False)
-    found = [reason for each in (switchover, cloud)
+    found = [reason for each in ((cloud,) if cloud == switchover else (switchover, cloud))
              for reason in (*denials(each.denied(caller) or ()),
                             *reasons(refusals(each.plan, replace(facts, observation=down))))]
     if facts.record and facts.writer and facts.record.region != facts.writer:
@@ -92,11 +93,25 @@ def present_refusals(cloud: Cloud) -> list[str]:
     run = facts.record and facts.record.open_run
     if run:
         found.append(f"a run is unfinished: {run.what}, by {run.driver}")
+    held = held_back(cloud, facts.record)
+    return list(dict.fromkeys([*found, *([held] if held else [])]))
+
+
+def held_back(cloud: Cloud, record: ControlRecord | None) -> str:
+    """Why no controller would begin the cloud's failover, although nothing forbids it: a pause, or a recent failover.
+
+    Empty if a person begins it, and if that is unknown.
+    """
+    if cloud.plan.action is not Action.FAILOVER or cloud.plan.stack.failover_mode != FailoverMode.AUTOMATIC:
+        return ""
     with suppress(StoreUnavailable):  # the facts report it
         pause = cloud.table.pause()
-        if pause and plan.action is Action.FAILOVER and plan.stack.failover_mode == FailoverMode.AUTOMATIC:
-            found.append(f"{pause.who} has paused automatic failover ({pause.reason}): no controller would take over")
-    return list(dict.fromkeys(found))
+        if pause:
+            return f"{pause.who} has paused automatic failover ({pause.reason}): no controller would take over"
+        left = record.moved + COOL_DOWN_SECONDS - cloud.table.now if record else 0.0
+        if left > 0:
+            return f"the last failover was recent: no controller would take over for {math.ceil(left)} s more"
+    return ""
 
 
 def warning(plan: Plan, targets: Mapping[str, DrillTargets], *, back: bool, named: bool = True) -> str:
@@ -119,6 +134,55 @@ def warning(plan: Plan, targets: Mapping[str, DrillTargets], *, back: bool, name
     clients = "Clients make real payments of one minor unit from drill:from to drill:to."
     dns = [] if named and plan.stack.service_url else [f"{NO_DNS}."]
     return " ".join([f"Drill, {plan.action}.", does, clients, *dns])
+
+
+class Takeover:
+    """The failover of the cloud's plan, while its other region is broken; `last` is the id of the run before."""
+
+    def __init__(self, cloud: Cloud, last: str) -> None:
+        self._cloud, self._last, self._able = cloud, last, Stopwatch(cloud.clock)
+        self.automatic = cloud.plan.stack.failover_mode == FailoverMode.AUTOMATIC
+
+    def begins(self) -> Facts:
+        """The facts on which the drill's own run may begin, or by which the controller's has begun.
+
+        Raises AwsFailure if that is not so yet, and GivenUp if it is not to be expected any more.
+        """
+        plan, facts = self._cloud.plan, self._cloud.facts()
+        run, seen = facts.record and facts.record.run, facts.observation
+        if self.automatic and run and run.id != self._last:
+            return facts
+        held = held_back(self._cloud, facts.record)
+        if held:
+            raise GivenUp(held)
+        found = refusals(plan, facts)
+        silent = seen is None or not seen.is_fresh(facts.now)
+        if not any(silent or not each.loses for each in found):
+            self._able = Stopwatch(self._cloud.clock)
+        elif self._able.seconds() >= HOPELESS:
+            raise GivenUp(f"{plan.target.region} could not take over for {HOPELESS:.0f} s: "
+                          f"{'; '.join(reasons(found))}")
+        why = f"the controller of {plan.target.region} has not begun to take over" if self.automatic else "; ".join(
+            reasons(found))
+        if why:
+            raise AwsFailure(why)
+        return facts
+
+    def ends(self) -> Run:
+        """The run by which the standby's controller has taken over.
+
+        Raises AwsFailure until there is one, and GivenUp if a run has ended otherwise after it had fenced, or if no
+        other one would begin.
+        """
+        with aws_failures("record"):
+            record = self._cloud.table.record()
+        run = record.run
+        if run is None or run.ended is None:
+            raise AwsFailure(f"{run.what if run else 'the run'} is unfinished")
+        if run.target == self._cloud.plan.target.region and run.outcome == "done":
+            return run
+        held = "" if run.epoch else held_back(self._cloud, record)
+        raise (GivenUp if run.epoch or held else AwsFailure)(held or f"{run.what}, by {run.driver}: {run.outcome}")
 
 
 @dataclass(frozen=True)
@@ -201,32 +265,11 @@ class Drill:
 
     def _take_over(self, last: str) -> Run:
         """The run that follows the evidence: the drill's own, or in automatic mode that of the standby's controller."""
-        plan, stack, clock = self.cloud.plan, self.cloud.plan.stack, self.cloud.clock
-        automatic, able = stack.failover_mode == FailoverMode.AUTOMATIC, Stopwatch(clock)
-
-        def begin() -> Facts:
-            """The facts on which the drill's own run may begin, or by which the controller's has begun."""
-            nonlocal able
-            facts = self.cloud.facts()
-            run, seen = facts.record and facts.record.run, facts.observation
-            if automatic and run and run.id != last:
-                return facts
-            found = refusals(plan, facts)
-            silent = seen is None or not seen.is_fresh(facts.now)
-            if not any(silent or not each.loses for each in found):
-                able = Stopwatch(clock)
-            elif able.seconds() >= HOPELESS:
-                raise GivenUp(f"{plan.target.region} could not take over for {HOPELESS:.0f} s: "
-                              f"{'; '.join(reasons(found))}")
-            why = f"the controller of {plan.target.region} has not begun to take over" if automatic else "; ".join(
-                reasons(found))
-            if why:
-                raise AwsFailure(why)
-            return facts
-
-        facts = self._wait(begin, stack.detection * UNREADY + 2 * FRESH_LOOKS * WATCH_SECONDS)
-        if automatic:
-            return self._wait(self._controllers_run, sum(step.budget for step in plan.steps))
+        plan, stack = self.cloud.plan, self.cloud.plan.stack
+        takeover = Takeover(self.cloud, last)
+        facts = self._wait(takeover.begins, stack.detection * UNREADY + 2 * FRESH_LOOKS * WATCH_SECONDS)
+        if takeover.automatic:
+            return self._wait(takeover.ends, sum(step.budget for step in plan.steps))
         return self.drive(self.cloud, "drill of a failover", facts)
 
     def _return(self, moves: Moves) -> None:
@@ -268,19 +311,6 @@ class Drill:
         if found:
             raise AwsFailure("; ".join(reasons(found)))
         return facts
-
-    def _controllers_run(self) -> Run:
-        """The run by which the standby has taken over.
-
-        Raises AwsFailure until there is one, and GivenUp if a run has ended otherwise after it had fenced.
-        """
-        with aws_failures("record"):
-            run = self.cloud.table.record().run
-        if run is None or run.ended is None:
-            raise AwsFailure(f"{run.what if run else 'the run'} is unfinished")
-        if run.target != self.cloud.plan.target.region or run.outcome != "done":
-            raise (GivenUp if run.epoch else AwsFailure)(f"{run.what}, by {run.driver}: {run.outcome}")
-        return run
 
     def _settles(self, payer: Payer) -> bool:
         """Wait until GOOD payments in a row are accepted from now on; False if that does not happen in time."""

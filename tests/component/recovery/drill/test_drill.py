@@ -201,16 +201,75 @@ def broken(world: DrillWorld, event: Callable[[], object]) -> Callable[[str], No
     return say
 
 
-def test_a_controller_that_does_nothing_is_waited_for_and_reported() -> None:
+def test_a_controller_that_does_nothing_is_waited_for_and_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recovery.controller.decide", lambda *_: None)
     world = DrillWorld(automatic=True)
-    pause = {"until": EPOCH + 9000.0, "reason": "work", "who": "bob"}
-    table = world.table_in(WEST)
-    report = world.run_task(world.drill(
-        seconds=30.0, say=broken(world, partial(table.write_document, PAUSE_KEY, pause))).run)
+    report = world.run_task(world.drill(seconds=30.0, say=broken(world, lambda: None)).run)
     assert (report.ok, report.why) == (False, f"the controller of {WEST} has not begun to take over")
     assert world.is_restored()
-    assert "bob has paused automatic failover (work): no controller would take over" in world.refusals()
+
+
+PAUSED = "bob has paused automatic failover (work): no controller would take over"
+
+
+def pause(world: DrillWorld) -> None:
+    """Pause automatic failover."""
+    world.table_in(WEST).write_document(PAUSE_KEY, {"until": EPOCH + 9000.0, "reason": "work", "who": "bob"})
+
+
+def test_a_pause_while_the_region_is_broken_restores_it_at_once() -> None:
+    world, restored = DrillWorld(automatic=True), list[float]()
+
+    def say(what: str) -> None:
+        broken(world, lambda: world.at(5.0, lambda: world.scheduler.spawn(
+            world.process(), partial(pause, world))))(what)
+        restored.append(world.scheduler.now)
+
+    report = world.run_task(world.drill(seconds=30.0, say=say).run)
+    assert (report.ok, report.why, world.ended()) == (False, PAUSED, [])
+    began, ended = (restored[world.said.index(f"{EAST} is {what}")] for what in ("broken", "restored"))
+    assert ended - began < 15.0
+    assert world.is_restored()
+    assert PAUSED in world.refusals()
     assert world.refusals(Action.SWITCHOVER) == []
+
+
+@pytest.mark.parametrize("fenced", [False, True])
+def test_a_pause_after_the_controllers_run_has_begun_ends_the_wait_unless_it_has_fenced(
+        monkeypatch: pytest.MonkeyPatch, fenced: bool) -> None:
+    world, lead = DrillWorld(automatic=True), Hold.lead
+
+    def paused(hold: Hold, *given: int, **changes: object) -> None:
+        if hold.run.action == Action.FAILOVER:
+            if fenced:
+                lead(hold, *given, **changes)  # type: ignore[arg-type]
+            pause(world)
+            if not fenced:
+                raise GivenUp("it is given up")
+        else:
+            lead(hold, *given, **changes)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Hold, "lead", paused)
+    report = world.run_task(world.drill(seconds=600.0 if fenced else 30.0).run)
+    assert (report.ok, report.why) == (fenced, "" if fenced else PAUSED)
+    assert world.is_restored()
+
+
+def test_a_drill_waits_until_the_controller_would_fail_over_again() -> None:
+    world = DrillWorld(automatic=True)
+    world.set_record(moved=world.table_in(WEST).runtime.clock.time() - 100.0)
+    (why,) = world.refusals()
+    assert re.fullmatch("the last failover was recent: no controller would take over for (199|200|201) s more", why)
+    assert world.refusals(Action.SWITCHOVER) == []
+    report = world.run_task(world.drill(seconds=30.0).run)
+    assert report.why.startswith("the drill was not carried out: the last failover was recent")
+    assert world.reserved[EAST] == 300
+    assert f"{EAST} is broken" not in world.said
+    world.wait(201.0)
+    assert world.refusals() == []
+    manual = DrillWorld()
+    manual.set_record(moved=manual.table_in(WEST).runtime.clock.time())
+    assert manual.refusals() == []
 
 
 UNABLE: Mapping[str, tuple[bool, Callable[[DrillWorld, pytest.MonkeyPatch], object], str]] = {
