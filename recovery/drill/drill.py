@@ -13,6 +13,8 @@ from payments.clock import Stopwatch
 from payments.errors import StoreUnavailable
 from recovery.cloud import Cloud
 from recovery.drill.outage import (
+    DNS_REGION,
+    RESTORE,
     DrillRecord,
     DrillTargets,
     await_pause,
@@ -121,7 +123,8 @@ def warning(plan: Plan, targets: Mapping[str, DrillTargets], *, back: bool, name
     if plan.action is Action.FAILOVER:
         expected = predict(plan.stack)
         least, most = (sum(getattr(each, bound) for each in expected) for bound in ("least", "most"))
-        check = ", and makes its health check fail" if targets[active].health_check_id else ""
+        check = ", and makes its health check fail" if (
+            targets[active].health_check_id and plan.target.region != DNS_REGION) else ""
         pauses = f"Pauses the copies of table and receipts from {active} (AWS FIS). " if (
             targets[active].pauses_template_id) else ""
         does = (f"{pauses}Blocks the payments function in {active}{check}, until {plan.target.region} has taken over. "
@@ -244,6 +247,10 @@ class Drill:
         clients, active = self.cloud.environment.clients, self.cloud.plan.other.region
         last = self.cloud.table.record().run
         saved = current_state(clients, active, self.targets[active])
+        if self.cloud.plan.target.region == DNS_REGION:
+            # If it is lost meanwhile, a health check that was changed could not be put back, and Route 53 would send
+            # clients to the lost region. The check fails by itself, a little later, since it asks the function.
+            saved = replace(saved, check="")
         record.update(broken=asdict(saved))
         try:
             if saved.template:
@@ -261,7 +268,11 @@ class Drill:
         finally:
             restore_region(clients, saved)
             self.say(f"{active} is restored")
-            record.update(broken=None)
+            record.note(broken=None)
+            try:
+                record.update()
+            except StoreUnavailable as error:  # The standby may be lost: the report must say that instead.
+                self.say(f"the record may still say that {active} is broken: {reason(error)}: `{RESTORE}`")
 
     def _take_over(self, last: str) -> Run:
         """The run that follows the evidence: the drill's own, or in automatic mode that of the standby's controller."""

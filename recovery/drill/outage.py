@@ -20,6 +20,7 @@ PAUSE = "the pause of the copies (AWS FIS)"
 BEGINNING, RUNNING = ("pending", "initiating"), "running"  # states of an experiment
 _KINDS: Mapping[str, Any] = {"began": float | int, "to": str, "broken": dict | None}
 _UNKNOWN = {"action": "drill", "from": "unknown", "ok": False, "why": "unknown"}
+DNS_REGION = "us-east-1"  # only there does Route 53 change a health check
 RESTORES = 3  # attempts to restore what a drill has broken, if its record changes meanwhile
 PAUSE_SECONDS, PAUSE_LOOK = 300.0, 2.0  # seconds until a pause must have begun, and between two looks
 
@@ -52,9 +53,9 @@ class SavedState:
     """The state of a region before a drill broke it. It is stored, so its fields never change.
 
     `reserved` is the number of executions reserved for the payments function of a region, None if none are;
-    `inverted` and `disabled` are settings of the health check `check`, if there is one. `template` is that of the
-    experiment by which the drill pauses the copies that leave the region, if it does, and `pause` that experiment,
-    empty until AWS has said which it is.
+    `inverted` and `disabled` are settings of the health check `check`, which is empty if the drill changes none.
+    `template` is that of the experiment by which the drill pauses the copies that leave the region, if it does, and
+    `pause` that experiment, empty until AWS has said which it is.
     """
 
     region: str
@@ -217,6 +218,10 @@ class DrillRecord:
                              "revision": 1}, present):
             raise DrillUnfinished("another drill has begun at the same moment")
         return record
+
+    def note(self, **changes: Any) -> None:
+        """Change keys of the record with the next update."""
+        self._document = {**self._document, **changes}
 
     def update(self, **changes: Any) -> None:
         """Change keys of the record. Raises StoreUnavailable, and DrillUnfinished if it is no longer this drill's."""

@@ -170,6 +170,37 @@ def test_a_failover_away_from_the_dr_region_is_drilled_as_well(world: DrillWorld
     assert world.reserved == {EAST: 300, WEST: None}
 
 
+def test_a_drill_whose_standby_is_lost_with_route_53s_control_plane_leaves_the_service_reachable(
+        world: DrillWorld) -> None:
+    assert world.run_task(world.drill(Action.SWITCHOVER).run).ok
+    world.wait(60.0)
+
+    def say(what: str) -> None:
+        world.said.append(what)
+        if what == f"{WEST} is broken":
+            world.lose(EAST, ends=True)
+
+    report = world.run_task(world.drill(to=EAST, seconds=30.0, say=say).run)
+    assert f"{EAST} could not take over for 30 s" in report.why
+    assert world.reserved[WEST] is None
+    assert f"the record may still say that {WEST} is broken: table: ConnectTimeoutError: `{RESTORE}`" in world.said
+    world.wait(60.0)
+    assert world.route53.leads_to() == WEST
+
+
+def test_the_last_change_of_the_record_says_that_the_region_is_restored_if_the_one_before_failed(
+        world: DrillWorld) -> None:
+    def say(what: str) -> None:
+        world.said.append(what)
+        if what == f"{EAST} is restored":
+            world.network.refusing[WEST, "dynamodb"] = FailureMode.ERROR
+            world.at(15.0, world.network.refusing.clear)
+
+    assert world.run_task(world.drill(say=say).run).ok
+    assert any(each.startswith(f"the record may still say that {EAST} is broken: table: ") for each in world.said)
+    assert world.is_restored()
+
+
 def test_it_moves_back_once_the_region_that_it_left_can_be_asked(world: DrillWorld) -> None:
 
     def say(what: str) -> None:
@@ -629,6 +660,7 @@ def test_it_says_what_it_breaks_and_for_how_long(world: DrillWorld) -> None:
     assert "drill:from to drill:to" in text
     assert NO_DNS not in text
     assert "Pauses" not in text
+    assert "health check" not in warning(world.plan(Action.FAILOVER, EAST), targets, back=False)
     assert f"Pauses the copies of table and receipts from {EAST}" in warning(planned, pausing(world), back=False)
     unnamed = replace(planned, stack=replace(world.stack, service_url=""))
     assert NO_DNS in warning(unnamed, targets, back=False)
