@@ -24,6 +24,7 @@ from recovery.stack import Site
 
 TICK = 0.01  # seconds, the shortest wait
 RESYNCING = "pending-resync"
+FAILED = "failed"  # what RDS calls a snapshot that will never be available
 LOST_SNAPSHOT, SNAPSHOT_COPY = "rds:unplanned-global-failover-", "lost-"  # prefixes
 MAX_SNAPSHOT_NAME = 63  # characters
 NOT_PERMITTED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
@@ -72,6 +73,10 @@ def keep_snapshots(steps: AwsSteps, _: Hold) -> str | None:
         if copy not in states:
             rds.copy_db_cluster_snapshot(SourceDBClusterSnapshotIdentifier=each, KmsKeyId=target.key_arn,
                                          TargetDBClusterSnapshotIdentifier=copy, CopyTags=True)
+    failed = [copy for copy in copies.values() if states.get(copy) == FAILED]
+    if failed:
+        raise AwsFailure(f"RDS could not finish the copy {', '.join(failed)}: its state is {FAILED}: delete it (RDS, "
+                         f"cluster snapshots in {target.region}), and it is made again")
     finished = all(states.get(copy) == AVAILABLE for copy in copies.values())
     return f"copied: {', '.join(copies.values()) or 'no snapshot'}" if finished else None
 

@@ -146,6 +146,11 @@ def test_the_snapshot_of_what_was_lost_is_copied_once(world: CalmWorld, monkeypa
     assert do(world, SNAPSHOT, hold) is None
     snapshots.update(dict.fromkeys(snapshots, "available"))
     assert do(world, SNAPSHOT, hold) == f"copied: {copy_name(lost)}"
+    snapshots[copy_name(lost)] = "failed"
+    with pytest.raises(AwsFailure, match=f"the copy {copy_name(lost)}: its state is failed: delete it .*us-east-1"):
+        do(world, SNAPSHOT, hold)
+    del snapshots[copy_name(lost)]
+    assert do(world, SNAPSHOT, hold) is None
     snapshots.clear()
     assert do(world, SNAPSHOT, hold) == "copied: no snapshot"
 
