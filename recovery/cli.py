@@ -61,6 +61,7 @@ from recovery.plan import (
     Refusal,
     Step,
     denials,
+    for_people,
     predict,
     reasons,
     refusals,
@@ -580,7 +581,7 @@ def _ask(cloud: Cloud, caller: str) -> tuple[Facts, Stopwatch]:
 def _decide(planned: Plan, facts: Facts) -> tuple[bool, list[Refusal]]:
     """Whether the plan would continue an unfinished run, and everything that forbids it."""
     goes_on = resumes(planned, facts.record, facts.own.ledger_epoch)
-    return goes_on, [*map(Refusal, denials(facts.denied)), *([] if goes_on else refusals(planned, facts))]
+    return goes_on, [*map(Refusal, denials(facts.denied)), *([] if goes_on else for_people(refusals(planned, facts)))]
 
 
 def _accepted(planned: Plan, facts: Facts, options: Collection[str]) -> list[Refusal]:

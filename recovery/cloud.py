@@ -108,8 +108,8 @@ class Cloud:
         other = self.checks.look(self.plan.other) if self.plan.action.planned else None
         now = self.table.now if record else 0.0  # last of all: what takes long here makes the observation older
         return Facts(now=now, record=record, writer=writer_of(database), cluster=cluster, instances=instances, own=own,
-                     moving=bool(database.get("FailoverState")), wrong=wrong, observation=observation, led_to=led_to,
-                     lever=lever, other=other)
+                     moving=bool(database.get("FailoverState")), sync=sync_of(database, self.plan.target.cluster_arn),
+                     wrong=wrong, observation=observation, led_to=led_to, lever=lever, other=other)
 
     def global_database(self) -> dict[str, Any]:
         """The global database as RDS describes it here, empty if it knows none."""
@@ -273,3 +273,11 @@ def writer_of(global_database: Mapping[str, Any]) -> str | None:
     """The region of the writer in a description of the global database, None if there is no writer."""
     return next((str(member["DBClusterArn"]).split(":")[3]
                  for member in global_database.get("GlobalClusterMembers", ()) if member.get("IsWriter")), None)
+
+
+def sync_of(global_database: Mapping[str, Any], cluster_arn: str) -> str | None:
+    """How far a cluster follows the writer, as a description of the global database says; as `Facts.sync`."""
+    if not global_database:
+        return None
+    return next((member.get("SynchronizationStatus") for member in global_database.get("GlobalClusterMembers", ())
+                 if member.get("DBClusterArn") == cluster_arn), "")

@@ -136,7 +136,7 @@ class Controller:
         observation = observe(before, now, seen, facts.own.marks, other=other.region, ended=ended)
         observation = self._by_own_clocks(observation)
         observation = self._with_figures(observation, before, healthy=bool(seen.alive))
-        if record.region != region:
+        if (facts.record or record).region != region:
             observation = replace(observation, refused=would_refuse(
                 cloud.plan, replace(facts, observation=observation)))
         facts = replace(facts, observation=observation)

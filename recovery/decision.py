@@ -11,10 +11,9 @@ from recovery.plan import (
     Facts,
     Plan,
     describe_exposure,
-    exposed,
+    for_people,
     reasons,
     refusals,
-    unable,
 )
 from recovery.stack import Stack
 
@@ -51,9 +50,7 @@ def alarming(stack: Stack, observation: Observation, writer: str | None) -> str:
 
 def would_refuse(plan: Plan, facts: Facts) -> list[str]:
     """Why a failover to the plan's target would be refused if the other region failed right now."""
-    observation = facts.observation
-    lost = [] if observation is None else exposed(plan, observation, facts.now, plan.stack.recovery_point_objective)
-    return reasons([*unable(plan, facts), *lost])
+    return reasons([each for each in refusals(plan, facts) if not each.passes])
 
 
 # pylint: disable-next=too-many-locals,too-many-return-statements
@@ -71,8 +68,8 @@ def decide(plan: Plan, facts: Facts, cool_down: float, pause: Pause | None) -> D
         return None
     what, command = why.partition(":")[0], f"{COMMAND} failover --to {region}"
     refused = refusals(plan, facts)
-    if refused:
-        options = sorted({refusal.option for refusal in refused})
+    if for_people(refused):
+        options = sorted({refusal.option for refusal in for_people(refused)})
         override = (f"If that is acceptable: {command} {' '.join(options)}" if all(options)
                     else "No option overrides this")
         return Decision(
@@ -80,6 +77,9 @@ def decide(plan: Plan, facts: Facts, cool_down: float, pause: Pause | None) -> D
     risk = describe_exposure(observation.exposure(stack, facts.now))
     if stack.failover_mode != FailoverMode.AUTOMATIC or not observation.confirmed:
         return Decision(f"{what}: {region} can take over", f"{why}. {risk}. To take over: {command}")
+    if refused:
+        return Decision(f"{what}: {region} may not take over by itself",
+                        f"{why}. {'; '.join(reasons(refused))}. {risk}. To take over: {command}")
     if pause:
         return Decision(f"{what}: {region} waits, because automatic failover is paused",
                         f"{why}. {pause.who} has paused it for {pause.until - facts.now:.0f} s more: {pause.reason}. "

@@ -15,6 +15,7 @@ COMMAND = "python -m recovery"  # with which people start what a text names
 PROMOTION = 60.0, 480.0  # seconds, at least and at most, that Aurora takes to make another cluster the writer
 ACCEPT_LOSS, ACCEPT_SILENCE = "--accept-data-loss", "--accept-silent-api"
 """The options by which a person overrides a refusal."""
+RESYNCING = "pending-resync"  # what RDS calls a member of the global database that does not follow the writer yet
 AVAILABLE = "available"  # what RDS calls the state of a cluster, instance or snapshot that can be used
 WORKING = frozenset({AVAILABLE, "backing-up", "modifying"})
 """States of a cluster or instance that answers: a nightly backup forbids no failover.
@@ -146,8 +147,9 @@ class Facts:
 
     `now` is the time of the target's table service. `writer` is the region of the database's writer according to RDS,
     `cluster` the state of the target's cluster, `instances` the number of its working instances; `moving`: Aurora
-    switches over or fails over, whatever that makes of a cluster's state. `wrong` has the
-    errors of what could not be read, by what it is. `lever` is whether the target's is pulled. `other` is the other
+    switches over or fails over, whatever that makes of a cluster's state. `sync` is the SynchronizationStatus of the
+    target's cluster in the global database, empty if it is no member, None if RDS does not say. `wrong` has the errors
+    of what could not be read, by what it is. `lever` is whether the target's is pulled. `other` is the other
     region seen from outside, None where it must not be called. `denied`: the actions that IAM denies the person who
     asks for the plan.
     """
@@ -159,6 +161,7 @@ class Facts:
     instances: int
     own: ProbeResult
     moving: bool = False
+    sync: str | None = None
     wrong: Mapping[str, str] = field(default_factory=dict)
     observation: Observation | None = None
     led_to: str = ""
@@ -172,12 +175,15 @@ class Refusal:
     """Why an action must not begin.
 
     loses: it may begin if a person accepts the loss of data. silent: it may if a person accepts that the target's API
-    does not answer here, although its function says that it can take payments.
+    does not answer here, although its function says that it can take payments. controller: it forbids only the target's
+    controller to take over, and no person. passes: it is none any more once the other region is known to be down.
     """
 
     reason: str
     loses: bool = False
     silent: bool = False
+    controller: bool = False
+    passes: bool = False
 
     @property
     def option(self) -> str:
@@ -193,9 +199,14 @@ def refusals(plan: Plan, facts: Facts) -> list[Refusal]:
     if plan.action is Action.ALIGN:
         return [*_alignment(plan, facts)]
     found = [*_role(plan, facts)] or [*unable(plan, facts)]
-    if not all(each.option for each in found):
+    if not all(each.option for each in for_people(found)):
         return found
     return [*found, *(_losses if plan.action is Action.FAILOVER else _planned)(plan, facts)]
+
+
+def for_people(found: Sequence[Refusal]) -> list[Refusal]:
+    """The refusals that also forbid a person to begin: what they may do, IAM says of themselves."""
+    return [each for each in found if not each.controller]
 
 
 def shortfalls(plan: Plan) -> list[str]:
@@ -240,8 +251,14 @@ def unable(plan: Plan, facts: Facts) -> Iterator[Refusal]:
     if not (facts.cluster in WORKING or facts.moving) or not facts.instances:
         yield Refusal(f"{target} is not healthy: its database is {facts.cluster or 'missing'}, with "
                       f"{facts.instances} instances available")
-    for action in facts.observation.denied if facts.observation else ():
-        yield Refusal(f"{target} is not healthy: its controller may not call {action}")
+    if facts.sync in ("", RESYNCING) and facts.writer != target:
+        yield Refusal(f"{target} is not healthy: {plan.target.cluster_id} " + (
+            f"does not follow the writer yet: its state in the global database is {RESYNCING}" if facts.sync else
+            "is not a member of the global database: AWS adds it once its region has recovered; if it does not, add it "
+            "by hand"))
+    if plan.action is Action.FAILOVER:  # a controller begins no planned move
+        for action in facts.observation.denied if facts.observation else ():
+            yield Refusal(f"{target} is not healthy: its controller may not call {action}", controller=True)
 
 
 def in_order(plan: Plan, facts: Facts) -> bool:
@@ -285,16 +302,11 @@ def _losses(plan: Plan, facts: Facts) -> Iterator[Refusal]:
         return
     if not (observation.is_dead or observation.is_unready):
         yield Refusal(f"{other} is not known to be down, and payments that it takes until it is fenced may be lost: "
-                      "use switchover", loses=True)
+                      "use switchover", loses=True, passes=True)
     elif observation.seen and not observation.is_unready:
         yield Refusal(f"{other} does not answer {plan.target.region}, but Route 53 sees it: perhaps only the "
-                      "connection between the regions is cut", loses=True)
-    yield from exposed(plan, observation, facts.now, objective)
-
-
-def exposed(plan: Plan, observation: Observation, now: float, objective: float) -> Iterator[Refusal]:
-    """Refuses if more would be lost than the objective (seconds), or an unknown amount."""
-    exposure = observation.exposure(plan.stack, now)
+                      "connection between the regions is cut", loses=True, passes=True)
+    exposure = observation.exposure(plan.stack, facts.now)
     if exposure is None:
         yield Refusal("the lag is unknown, so it is unknown what would be lost", loses=True)
     elif exposure > objective:

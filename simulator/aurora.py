@@ -20,7 +20,7 @@ from pg8000.exceptions import DatabaseError
 from payments import ledger
 from simulator.aws import AwsClient, failure
 from simulator.history import History
-from simulator.network import NetworkCall, SimulatedNetwork, Unanswered, Unavailable
+from simulator.network import OUTSIDE, NetworkCall, SimulatedNetwork, Unanswered, Unavailable
 from simulator.scheduler import Process
 
 CONNECT, STATEMENT = 0.4, 0.8
@@ -101,6 +101,8 @@ class SimulatedAurora:  # pylint: disable=too-many-instance-attributes  # one ob
     status: dict[str, str] = field(default_factory=dict)
     asked: Callable[[Process, str, str, int], None] = lambda _caller, _target, _how, _number: None
     """Called with who asks for a move, where to, which, and the number of that call among the caller's."""
+    outside: set[str] = field(default_factory=set)
+    """Regions whose cluster is no member of the global database."""
     moving: str = ""
     """The kind of a move that is under way: `failover` or `switchover`."""
     _behind: deque[dict[str, Any]] = field(default_factory=deque)
@@ -123,6 +125,10 @@ class SimulatedAurora:  # pylint: disable=too-many-instance-attributes  # one ob
     def rejoining(self, region: str) -> bool:
         """Whether a region's database was the writer and does not follow the new one yet."""
         return region in self._rejoining
+
+    def follows(self, region: str) -> bool:
+        """Whether a region's database is a synchronised member of the global database, which alone can be promoted."""
+        return region not in self._rejoining | self.outside
 
     # --- The log
 
@@ -322,7 +328,7 @@ class RdsClient(AwsClient[SimulatedAurora]):
             aurora = self._part
             members = [{"DBClusterArn": arn, "IsWriter": region == aurora.writer,
                         "SynchronizationStatus": "pending-resync" if aurora.rejoining(region) else "connected"}
-                       for region, arn in aurora.clusters.items()]
+                       for region, arn in aurora.clusters.items() if region not in aurora.outside]
             state = {"FailoverState": {"Status": "pending", "IsDataLossAllowed": aurora.moving == "failover"}} if (
                 aurora.moving) else {}
             return {"GlobalClusters": [{"GlobalClusterIdentifier": aurora.global_cluster,
@@ -355,7 +361,8 @@ class RdsClient(AwsClient[SimulatedAurora]):
             super()._permit(operation, resource)
         except ClientError:
             self._part.history.note(self._part.network.scheduler.now, "not permitted", self._caller.name,
-                                    operation=operation, region=self._region)
+                                    operation=operation, region=self._region,
+                                    automatic=self._caller.place != OUTSIDE)
             raise
 
     def _move(self, how: str, arn: str, begin: Callable[[str], None], possible: Callable[[], bool]) -> dict[str, Any]:
@@ -363,7 +370,7 @@ class RdsClient(AwsClient[SimulatedAurora]):
 
         def serve(number: int) -> dict[str, Any]:
             self._part.asked(self._caller, target, how, number)
-            if self._part.writer == target or not possible():
+            if self._part.writer == target or not self._part.follows(target) or not possible():
                 raise failure(operation, "InvalidGlobalClusterStateFault", 400)
             begin(target)
             return {}

@@ -195,10 +195,13 @@ def the_second_view_is_asked_again(world: "World") -> Iterator[Violation]:
 
 @safety
 def permission_is_asked_for_before_a_fence(world: "World") -> Iterator[Violation]:
-    """Nobody fences to be refused the promotion, or each receipt, where that has been refused all the time."""
+    """Nobody fences to be refused the promotion, or each receipt, where that has been refused all the time.
+
+    A person does not wait long for what IAM says of them, so only a controller must know that of the promotion.
+    """
     always = {(event.facts["name"], event.who) for event in world.history.of("fault") if event.at == 0.0}
     for event in world.history.of("not permitted"):
-        if event.facts["operation"] == "FailoverGlobalCluster" and (
+        if event.facts["automatic"] and event.facts["operation"] == "FailoverGlobalCluster" and (
                 "promotion-denied", event.facts["region"]) in always:
             yield Violation("fenced without permission", event.at, f"{event.who} in {event.facts['region']}")
             return
@@ -310,9 +313,9 @@ def the_drill_counts_what_is_kept(world: "World") -> Iterator[Violation]:
 
 @liveness
 def somebody_takes_payments(world: "World") -> Iterator[Violation]:
-    """Clients are served at the end."""
+    """Clients are served at the end, unless the only database that is left cannot be promoted."""
     last = max(world.served.values())
-    if last < world.scheduler.now - QUIET:
+    if last < world.scheduler.now - QUIET and not world.stranded():
         able = [region for region in world.regions if world.takes_payments(region)]
         leads = world.route53.leads_to()
         rule = "clients led astray" if able and leads not in able else "nobody takes payments"

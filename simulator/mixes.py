@@ -297,9 +297,9 @@ def may_not_promote(draw: Random) -> HistoryPlan:
     begins = WARM + draw.uniform(0, 60)
     lasts = draw.uniform(60, 200)
     if draw.random() < 0.3:
-        return HistoryPlan(options=_options(draw), safety=begins + lasts, faults=[
+        return HistoryPlan(options=_options(draw, automatic=True), safety=begins + lasts, faults=[
             TimedFault("promotion-denied", WEST, 0.0, begins + draw.uniform(0, 60)),
-            TimedFault("lose-api", EAST, begins, EVER)], person=Person(accepts=True))
+            TimedFault("lose-api", EAST, begins, EVER)], person=Person(waits=None))  # who may take over by hand
     return HistoryPlan(options=_options(draw, automatic=True), safety=begins + lasts + 30, faults=[
         TimedFault("promotion-denied", WEST, 0.0, EVER), TimedFault("cut", EAST, begins, begins + lasts)],
         person=Person(typed=[(begins + lasts + 40, "failback")]))

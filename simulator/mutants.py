@@ -108,7 +108,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("recovery.observation:Observation._stopped", "max(self.silent_since, self.unseen_since - checks)",
          "self.silent_since"),)),
     Mutant("the objective is not asked", 15, "stall-near-the-objective", (
-        ("recovery.plan:exposed", "elif exposure > objective:", "elif False:"),)),
+        ("recovery.plan:_losses", "elif exposure > objective:", "elif False:"),)),
     Mutant("nothing is proved before a promotion", 16, "frozen-driver", (
         ("recovery.steps:promote", "hold.prove()", "pass"),)),
     Mutant("boto3 repeats a promotion", 16, "promotion-unanswered", (

@@ -381,6 +381,11 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
         """Whether a region leads by its own replica, and its database takes writes."""
         return region not in self.network.dead and self.leader(region)[0] == region and self.aurora.accepting[region]
 
+    def stranded(self) -> bool:
+        """Whether the writer's region is dead, and the other one's database has not followed it: RDS promotes none."""
+        writer = self.aurora.writer
+        return writer in self.network.dead and not self.aurora.follows(self.other(writer))
+
     def other(self, region: str) -> str:
         """The other region."""
         return REGIONS[REGIONS[0] == region]

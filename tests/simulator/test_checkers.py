@@ -30,6 +30,7 @@ class FakeWorld(SimpleNamespace):
             "acknowledged": {}, "table": SimpleNamespace(views={EAST: {}, WEST: {}}, item=lambda _region, _key: None),
             "route53": SimpleNamespace(leads_to=lambda: EAST), "aurora": SimpleNamespace(writer=EAST),
             "takes_payments": lambda region: region == EAST, "leader": lambda _: (EAST, 1), "lever": lambda _: False,
+            "stranded": lambda: False,
             "run": lambda _: None, "stores_with": lambda _region, _id: {"table", "ledger", "receipts"}, **changes})
 
     def note(self, what: str, who: str = EAST, at: float = 500.0, **facts: Any) -> "FakeWorld":
@@ -61,10 +62,10 @@ def asked(**changes: Any) -> FakeWorld:
         "seen": 0.0, **changes})
 
 
-def denied(at: float) -> FakeWorld:
+def denied(at: float, *, automatic: bool = True) -> FakeWorld:
     """A world in which a promotion was refused for a permission that is missing since then."""
     return FakeWorld().note("fault", WEST, at, name="promotion-denied").note(
-        "not permitted", operation="FailoverGlobalCluster", region=WEST)
+        "not permitted", operation="FailoverGlobalCluster", region=WEST, automatic=automatic)
 
 
 def ended(struck: dict[str, int] | None = None, **changes: Any) -> FakeWorld:
@@ -166,7 +167,7 @@ SOUND: list[FakeWorld] = [
     led(action="switchover", other_pays=True, exposure=99.0), led(other_pays=True, seen=False),
     led(action=None, other_pays=True, looked=100.0), led(other_pays=True, seen=False, flooded=True, reached=False),
     led(other_pays=True, automatic=False), led(paused=True, automatic=False), led(paused=True, resumed=True),
-    doubted(epoch=1), doubted(epoch=0, healed=950.0), denied(100.0),
+    doubted(epoch=1), doubted(epoch=0, healed=950.0), denied(100.0), denied(0.0, automatic=False),
     doubted(epoch=0, healed=850.0, options=Options(table_lag=(70.0, 80.0))),
     led().note("fault", WEST, 100.0, name="receipts-denied"),
     ended(), ended(split=True, writer=WEST), ended(why="expired", led_to=WEST), ended({"lose": 1}, led_to=WEST),
@@ -176,6 +177,7 @@ SOUND: list[FakeWorld] = [
     ended().note("promoted", WEST, 600.0, how="switchover", asked=300.0),
     ended(action="switchover").note("promoted", WEST, 600.0, how="failover"),
     FakeWorld(lever=lambda region: region == WEST, permanent=["a fault"]),
+    FakeWorld(served={EAST: 100.0, WEST: 0.0}, takes_payments=lambda _: False, stranded=lambda: True),
     asked(holds=False, proved=True), asked(), asked(seen=5.0), asked(seen=20.0, evidence=""),
     FakeWorld().note("settled", EAST, id="p", epoch=1).note("settled", WEST, id="q", epoch=2),
     FakeWorld(history=paying(*range(0, 1000, 10), repaired=500.0)).note("leads", EAST, 950.0, **LED),

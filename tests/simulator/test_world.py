@@ -3,6 +3,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+from botocore.exceptions import ClientError
 
 from contract import RECEIPTS_PREFIX, RECORD_KEY
 from payments.payment import Payment, Record
@@ -55,6 +56,19 @@ def test_leadership_that_is_given_back_is_not_the_failovers_before_it() -> None:
     world.look(WEST, times=ABANDONED_LOOKS + 2)
     assert [(event.who, event.facts["action"]) for event in world.history.of("leads")] == [
         (WEST, "failover"), (EAST, None)]
+
+
+def test_a_database_that_has_not_followed_is_not_promoted() -> None:
+    world = CalmWorld()
+    world.cut_off(EAST)
+    world.network.dead.clear()
+    rds = world.cloud(to=EAST).client("rds")
+    with pytest.raises(ClientError, match="InvalidGlobalClusterStateFault"):
+        world.run_task(lambda: rds.failover_global_cluster(
+            TargetDbClusterIdentifier=world.stack.site(EAST).cluster_arn))
+    assert not world.stranded()
+    world.lose(WEST, ends=True)
+    assert world.stranded()
 
 
 def test_a_failover_calls_no_lost_region_whatever_the_drill_around_it_does() -> None:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from recovery.errors import REACH, AwsFailure
 from recovery.outputs import FoundOutputs
 from recovery.plan import STEPS, Action
 from recovery.record import ControlRecord, Run
+from simulator.metrics import IamClient
 from simulator.vocabulary import FailureMode
 from tests.component.recovery.shell import AWAY, HOME, Result, Shell, api_down, down, up
 
@@ -51,6 +53,24 @@ def test_who_may_not_carry_out_a_move_is_told_so_before_it_fences(
     world.run_task(world.claim(Action(line)).fence)
     assert shell.type(command) == refused
     assert world.record().open_run
+
+
+def test_what_a_controller_may_not_do_keeps_no_person_from_a_failover(
+        shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = IamClient.simulate_principal_policy
+
+    def deny(iam: IamClient, **given: Any) -> dict[str, Any]:
+        found = answer(iam, **given)
+        denied = given["PolicySourceArn"].endswith(f"role/{AWAY}") and given["ActionNames"] == ["sns:Publish"]
+        return {"EvaluationResults": [{"EvalDecision": "implicitDeny"}]} if denied else found
+
+    monkeypatch.setattr(IamClient, "simulate_principal_policy", deny)
+    world = api_down(shell)
+    assert world.observation().refused == ["us-west-2 is not healthy: its controller may not call sns:Publish"]
+    assert world.notified() == ["us-east-1 does not answer: us-west-2 can take over"]
+    assert "failover to us-west-2 would begin now" in shell.type("plan failover").out
+    assert shell.type("failover --to us-west-2").code == 0
+    assert world.aurora.writer == AWAY
 
 
 @pytest.mark.parametrize("mode", [*FailureMode])

@@ -177,11 +177,46 @@ def test_what_iam_denies_is_asked_for_again_at_every_look_also_in_an_outage(worl
     if lost:
         world.gateway.down.add(EAST)
         world.look(WEST, times=6)
-        assert world.notified() == ["us-east-1 does not answer, and us-west-2 must not take over"]
+        assert world.notified() == ["us-east-1 does not answer: us-west-2 may not take over by itself"]
     world.network.denied.clear()
     world.look(WEST, times=2)
     assert world.observation().denied == []
     assert bool(world.ended()) is lost
+
+
+def members_without(region: str, writer: str) -> Callable[..., dict[str, Any]]:
+    """What RDS says of a global database that a region's cluster has left, or that has no writer ("")."""
+    members = [{"DBClusterArn": arn, "IsWriter": each == writer, "SynchronizationStatus": "connected"}
+               for each, arn in CalmWorld().aurora.clusters.items() if each != region]
+    return lambda *_, **__: {"GlobalClusters": [{"GlobalClusterIdentifier": "x", "GlobalClusterMembers": members}]}
+
+
+@pytest.mark.parametrize(("region", "writer", "words"), [
+    (WEST, EAST, "tapstack-sim-us-west-2 is not a member of the global database"),
+    ("", "", "us-west-2 does not know where the database's writer is")])
+def test_a_standby_that_rds_would_not_promote_is_known_and_takes_nothing_over(
+        world: CalmWorld, monkeypatch: pytest.MonkeyPatch, region: str, writer: str, words: str) -> None:
+    world.look(times=3)
+    monkeypatch.setattr(RdsClient, "describe_global_clusters", members_without(region, writer))
+    world.cut_off(EAST)
+    (refused,) = world.observation().refused
+    assert words in refused
+    assert world.metrics.points[WEST, Metric.FAILOVER_REFUSED][-1][1] == 1.0
+    assert (world.record().region, world.record().run) == (EAST, None)
+    assert world.notified() == ["us-east-1 does not answer, and us-west-2 must not take over"]
+
+
+def test_a_region_whose_database_is_being_rebuilt_takes_nothing_over(world: CalmWorld) -> None:
+    world.cut_off(EAST)
+    assert world.record().region == WEST
+    world.network.dead.clear()
+    world.look(EAST, times=3)
+    assert "us-east-1 is not healthy: tapstack-sim-us-east-1 does not follow the writer yet" in (
+        world.observation(EAST).refused[0])
+    world.lose(WEST, ends=True)
+    world.look(EAST, times=8)
+    assert (world.record(EAST).region, world.aurora.writer) == (WEST, WEST)
+    assert world.notified()[-1] == "us-west-2 does not answer, and us-east-1 must not take over"
 
 
 def test_iam_is_not_asked_in_an_outage(world: CalmWorld) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from contract import CHECK_PATH_KEY, Metric
-from recovery.cloud import writer_of
+from recovery.cloud import sync_of, writer_of
 from recovery.errors import AwsFailure, StackError
 from recovery.plan import Action
 from simulator.aurora import RdsClient
@@ -56,7 +56,7 @@ def test_a_database_that_rds_does_not_list_is_missing(world: CalmWorld, monkeypa
     monkeypatch.setattr(RdsClient, "describe_global_clusters", lambda _, **_given: {"GlobalClusters": []})
     monkeypatch.setattr(RdsClient, "describe_db_clusters", lambda _, **_given: {"DBClusters": []})
     facts = world.run_task(world.cloud().facts)
-    assert (facts.writer, facts.cluster, facts.moving) == (None, "", False)
+    assert (facts.writer, facts.cluster, facts.moving, facts.sync) == (None, "", False, None)
 
 
 def test_without_a_domain_nobody_says_where_clients_are_led(world: CalmWorld) -> None:
@@ -69,6 +69,15 @@ def test_a_global_database_may_have_no_writer() -> None:
     members = [{"DBClusterArn": "arn:aws:rds:us-west-2:1:cluster:x", "IsWriter": writer} for writer in (False, True)]
     assert writer_of({"GlobalClusterMembers": members}) == WEST
     assert writer_of({"GlobalClusterMembers": members[:1]}) is writer_of({}) is None
+
+
+@pytest.mark.parametrize(("members", "sync"), [
+    ([{"DBClusterArn": "a", "SynchronizationStatus": "connected"}], "connected"), ([{"DBClusterArn": "a"}], None),
+    ([{"DBClusterArn": "b", "SynchronizationStatus": "connected"}, {}], ""), ([], "")])
+def test_whether_a_cluster_follows_the_writer(members: list[dict[str, str]], sync: str | None) -> None:
+    # https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_GlobalClusterMember.html
+    assert sync_of({"GlobalClusterIdentifier": "x", "GlobalClusterMembers": members}, "a") == sync
+    assert sync_of({}, "a") is None
 
 
 @pytest.mark.parametrize(("points", "lag"), [([], None), ([(-100.0, 90.0), (-40.0, 250.0)], (0.25, -40.0)),

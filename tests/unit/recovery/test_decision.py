@@ -7,10 +7,10 @@ import pytest
 from recovery.control_table import Pause
 from recovery.decision import Decision, alarming, decide, misplaced, would_refuse
 from recovery.observation import Observation, ProbeResult
-from recovery.plan import Action, Evidence, Facts
+from recovery.plan import Action, Evidence, Facts, reasons, refusals
 from recovery.record import ControlRecord
 from tests.unit.recovery.calm_world import EAST, WEST
-from tests.unit.recovery.test_plan import DEAD, DOWN, FACTS, MOVED, STACK, WELL, plan
+from tests.unit.recovery.test_plan import DEAD, DOWN, FACTS, MOVED, STACK, WELL, obstacles, plan
 
 COOL_DOWN = 300.0
 UNREADY = replace(WELL, ready=False, why="table: x", failing_since=930.0, failing_for=70.0)
@@ -91,9 +91,33 @@ def test_it_waits_after_a_failover(moved: float, *, waits: bool) -> None:
 
 @pytest.mark.parametrize(("facts", "refused"), [
     (FACTS, False), (replace(FACTS, instances=0), True),
-    (replace(FACTS, observation=replace(WELL, covered=900.0)), True), (replace(FACTS, observation=None), False)])
+    (replace(FACTS, observation=replace(WELL, covered=900.0)), True), (replace(FACTS, observation=None), True)])
 def test_whether_a_failover_would_be_refused_is_known_while_all_is_well(facts: Facts, *, refused: bool) -> None:
     assert bool(would_refuse(plan(Action.FAILOVER), facts)) is refused
+
+
+def test_whatever_would_refuse_a_failover_is_known_before(subtests: pytest.Subtests) -> None:
+    failover = plan(Action.FAILOVER)
+    for action, _, facts, _, _ in obstacles():
+        if action is Action.FAILOVER:
+            found = refusals(failover, facts)
+            with subtests.test(reason=found[0].reason):
+                assert would_refuse(failover, facts) == reasons([each for each in found if not each.passes])
+                assert all(each.option for each in found if each.passes)
+
+
+def test_a_controller_that_lacks_a_permission_leaves_it_to_people() -> None:
+    facts = replace(DOWN, observation=replace(DEAD, denied=["sns:Publish"]))
+    command = "To take over: python -m recovery failover --to us-west-2"
+    by_itself, by_hand = decided(facts), decided(facts, mode="manual")
+    assert by_itself
+    assert (by_itself.action, by_itself.subject) == (
+        None, "us-east-1 does not answer: us-west-2 may not take over by itself")
+    assert "its controller may not call sns:Publish" in by_itself.why
+    assert by_itself.why.endswith(command)
+    assert by_hand
+    assert by_hand.subject == "us-east-1 does not answer: us-west-2 can take over"
+    assert by_hand.why.endswith(command)
 
 
 @pytest.mark.parametrize(("facts", "words"), [

@@ -9,11 +9,13 @@ from contract import COOL_DOWN_SECONDS, DNS_TTL, WATCH_SECONDS, Phase, longest_f
 from recovery.observation import Observation, ProbeResult
 from recovery.plan import (
     FENCE,
+    RESYNCING,
     STEPS,
     Action,
     Facts,
     Plan,
     describe_exposure,
+    for_people,
     predict,
     reasons,
     refusals,
@@ -119,6 +121,11 @@ def test_the_controller_starts_more_often_than_it_cools_down() -> None:
     (Action.ALIGN, WEST, replace(MOVED, led_to=EAST)),
     (Action.ALIGN, WEST, replace(MOVED, record=replace(MOVED.record, run=RUN) if MOVED.record else None)),
     *((Action.FAILOVER, WEST, replace(DOWN, cluster=state)) for state in ("backing-up", "modifying")),
+    # What nobody knows of the global database forbids nothing, nor what it says of the writer itself.
+    *((Action.FAILOVER, WEST, replace(DOWN, sync=sync)) for sync in (None, "connected")),
+    (Action.FAILOVER, WEST, replace(DOWN, writer=WEST, sync=RESYNCING)),
+    # A person carries it out, whatever the controller may do.
+    (Action.SWITCHOVER, WEST, replace(FACTS, observation=replace(WELL, denied=["sns:Publish"]))),
     # It leads already, the writer is elsewhere, and that region is dead: its function cannot pay, which is no obstacle.
     (Action.FAILOVER, WEST, replace(DOWN, record=MOVED.record, own=ProbeResult(alive=True, ready=False, why="ledger"))),
 ])
@@ -151,6 +158,12 @@ def obstacles() -> Iterator[tuple[Action, str, Facts, str, bool]]:
         f"{sick}its function does not say that it can take payments"), False
     yield Action.FAILOVER, WEST, replace(DOWN, cluster="", instances=0), (
         f"{sick}its database is missing, with 0 instances available"), False
+    for action, facts in ((Action.FAILOVER, DOWN), (Action.SWITCHOVER, FACTS)):
+        yield action, WEST, replace(facts, sync=""), (
+            f"{sick}tapstack-sim-us-west-2 is not a member of the global database: AWS adds it once"), False
+        yield action, WEST, replace(facts, sync=RESYNCING), (
+            f"{sick}tapstack-sim-us-west-2 does not follow the writer yet: its state in the global database is "
+            "pending-resync"), False
     yield Action.FAILOVER, WEST, replace(DOWN, observation=replace(DEAD, denied=["rds:FailoverGlobalCluster"])), (
         f"{sick}its controller may not call rds:FailoverGlobalCluster"), False
     yield Action.FAILOVER, WEST, replace(DOWN, observation=None), (
@@ -183,6 +196,14 @@ def test_what_forbids_an_action(action: Action, to: str, facts: Facts, reason: s
     assert found
     assert found[0].reason.startswith(reason)
     assert all(each.loses is loses for each in found)
+
+
+@pytest.mark.parametrize("observation", [DEAD, replace(DEAD, covered=890.0)])
+def test_what_a_controller_may_not_do_forbids_no_person(observation: Observation) -> None:
+    facts = replace(DOWN, observation=replace(observation, denied=["sns:Publish"]))
+    found = refusals(plan(Action.FAILOVER), facts)
+    assert reasons(found)[0] == "us-west-2 is not healthy: its controller may not call sns:Publish"
+    assert for_people(found) == found[1:] == refusals(plan(Action.FAILOVER), replace(DOWN, observation=observation))
 
 
 def test_a_region_that_answers_and_cannot_pay_may_be_left_although_route_53_sees_it() -> None:
