@@ -67,6 +67,7 @@ from recovery.plan import (
     refusals,
     resumes,
     shortfalls,
+    waits_for,
 )
 from recovery.record import ControlRecord, Run, StepProgress
 from recovery.report.move import MoveReport, read_repairs
@@ -339,16 +340,14 @@ def plan(context: typer.Context, action: Action, *, to: To = "", as_json: Json =
     terminal: Terminal = context.obj
     cloud = terminal.open().cloud(action, to)
     planned = cloud.plan
-    goes_on, refused = _decide(planned, _ask(cloud, cloud.caller())[0])
-    now = [f"would be refused now, because {each}" for each in reasons(refused)] or [
-        "would continue the unfinished run" if goes_on else "would begin now"]
+    prospects, now = _prospects(cloud)
     expected, what = predict(planned.stack, action), f"{action} to {planned.target.region}"
     total, objective = sum(planned.budget().values()), planned.stack.recovery_time_objective
     document = {
         "action": action.value, "target": planned.target.region, "steps": [asdict(step) for step in planned.steps],
         "budget_s": planned.budget(), "sum_s": total, "recovery_time_objective_s": objective,
         "prediction_for_aws": [asdict(each) for each in expected], "shortfalls": shortfalls(planned),
-        "goes_on": goes_on, "refused_now": reasons(refused)}
+        **prospects}
     terminal.show(
         document, *(f"{what} {each}" for each in now), _table(show.steps(planned), what), show.budget(planned),
         _table(show.expected(expected), f"Prediction for {action} on AWS (never measured there)"),
@@ -582,6 +581,17 @@ def _decide(planned: Plan, facts: Facts) -> tuple[bool, list[Refusal]]:
     """Whether the plan would continue an unfinished run, and everything that forbids it."""
     goes_on = resumes(planned, facts.record, facts.own.ledger_epoch)
     return goes_on, [*map(Refusal, denials(facts.denied)), *([] if goes_on else for_people(refusals(planned, facts)))]
+
+
+def _prospects(cloud: Cloud) -> tuple[dict[str, Any], list[str]]:
+    """What would happen if the plan began now, for a document and in words."""
+    facts, _ = _ask(cloud, cloud.caller())
+    goes_on, refused = _decide(cloud.plan, facts)
+    waits = [] if goes_on else waits_for(cloud.plan, facts)
+    return {"goes_on": goes_on, "refused_now": reasons(refused), "waits_for": waits}, [
+        f"would be refused now, because {each}" for each in reasons(refused)] or [
+        "would continue the unfinished run" if goes_on else "would begin now",
+        *(f"would wait, because {each}" for each in waits)]
 
 
 def _accepted(planned: Plan, facts: Facts, options: Collection[str]) -> list[Refusal]:

@@ -3,7 +3,7 @@
 A new step is entered here, and implemented in `steps`.
 """
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from contract import DNS_TTL, INSTANCE_SECONDS, SERVERLESS, UNREADY, Phase, Store
@@ -59,8 +59,9 @@ class Step:
     budget: float
 
 
-REJOIN = Step("rejoin", "wait until the returning region answers and its database follows the writer",
-              "its API answers, and its cluster is an available reader of the global database", 7200)
+REJOIN = Step("rejoin", "wait until the returning region can take payments and its database follows the writer",
+              "its API answers, its function says that it can pay, and its cluster is an available reader of the "
+              "global database", 7200)
 SNAPSHOT = Step("snapshot", "keep the snapshot that Aurora took of what the old writer had not replicated",
                 "a copy of each rds:unplanned-global-failover-* snapshot exists", 600)
 CATCH_UP = Step("caught-up", "wait until its table and its database have caught up", "both replicas have caught up",
@@ -95,6 +96,11 @@ class Plan:
     def other(self) -> Site:
         """The site that gives up the payments."""
         return self.stack.other(self.target.region)
+
+    @property
+    def at_its_fence(self) -> "Plan":
+        """The plan as it is judged once nothing is waited for any more: a failback is a switchover then."""
+        return replace(self, action=Action.SWITCHOVER) if self.action is Action.FAILBACK else self
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -236,7 +242,7 @@ def resumes(plan: Plan, record: ControlRecord | None, seen: int) -> bool:
 
 
 def unable(plan: Plan, facts: Facts) -> Iterator[Refusal]:
-    """Refuses if the target cannot take over. A failback waits until the returning region can."""
+    """Refuses if the target cannot take over. A failback waits in its first step until the returning region can."""
     target = plan.target.region
     for what, why in sorted(facts.wrong.items()):
         yield Refusal(f"{target} is not healthy: {what}: {why}")
@@ -259,6 +265,11 @@ def unable(plan: Plan, facts: Facts) -> Iterator[Refusal]:
     if plan.action is Action.FAILOVER:  # a controller begins no planned move
         for action in facts.observation.denied if facts.observation else ():
             yield Refusal(f"{target} is not healthy: its controller may not call {action}", controller=True)
+
+
+def waits_for(plan: Plan, facts: Facts) -> list[str]:
+    """What a failback waits for in its first step: what a switchover would demand at once. Other plans do not wait."""
+    return reasons([*unable(plan.at_its_fence, facts)]) if plan.action is Action.FAILBACK else []
 
 
 def in_order(plan: Plan, facts: Facts) -> bool:

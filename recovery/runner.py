@@ -77,13 +77,13 @@ class Hold:
     def fence(self) -> int:
         """Take leadership; returns the epoch. Does nothing if this run has done so already.
 
-        A failover is not begun on old evidence, and its epoch is above every one that is known. Raises EvidenceTooOld
-        and what `prove` raises.
+        Nothing is fenced on old evidence, and the epoch is above every one that is known. Raises EvidenceTooOld, and
+        what `prove` raises.
         """
         record, plan, intent = self.record, self.cloud.plan, self.intent
         if not self.run.epoch:
             moved = record.at if plan.action is Action.FAILOVER else 0.0 if plan.action.planned else record.moved
-            self.lead(max(record.epoch, intent.facts.own.ledger_epoch), unless_old=not plan.action.planned, moved=moved)
+            self.lead(max(record.epoch, intent.facts.own.ledger_epoch), unless_old=True, moved=moved)
         elif (record.region, record.epoch) != (plan.target.region, self.run.epoch):
             raise GivenUp(f"{record.region} has taken leadership under epoch {record.epoch} meanwhile")
         self.fenced = self.fenced or Stopwatch(self.cloud.clock)

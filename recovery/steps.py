@@ -7,7 +7,7 @@ raise AwsFailure, and GivenUp where the run must not go on.
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
 from botocore.exceptions import ClientError
@@ -18,12 +18,11 @@ from recovery import plan
 from recovery.cloud import Cloud, writer_of
 from recovery.errors import AwsFailure, GivenUp, aws_failures
 from recovery.observation import ask_readiness, json_object
-from recovery.plan import AVAILABLE, WORKING, Evidence, Step
+from recovery.plan import AVAILABLE, WORKING, Evidence, Step, reasons, refusals, waits_for
 from recovery.runner import EVIDENCE_LASTS, Hold
 from recovery.stack import Site
 
 TICK = 0.01  # seconds, the shortest wait
-RESYNCING = "pending-resync"
 FAILED = "failed"  # what RDS calls a snapshot that will never be available
 LOST_SNAPSHOT, SNAPSHOT_COPY = "rds:unplanned-global-failover-", "lost-"  # prefixes
 MAX_SNAPSHOT_NAME = 63  # characters
@@ -49,17 +48,11 @@ class AwsSteps:
             return _IMPLEMENTATIONS[step](self, hold)
 
 
-def rejoin(steps: AwsSteps, _: Hold) -> str | None:
-    """Wait for the returning region."""
-    cloud, target = steps.cloud, steps.target
-    members = cloud.global_database().get("GlobalClusterMembers", ())
-    member = next((each for each in members if each["DBClusterArn"] == target.cluster_arn), None)
-    if member is None:
-        raise AwsFailure(f"{target.cluster_id} is not a member of the global database: AWS adds it once its region has "
-                         "recovered; if it does not, add it by hand")
-    follows = (cloud.checks.look(target).alive and member.get("SynchronizationStatus") != RESYNCING
-               and cloud.cluster() == AVAILABLE and cloud.instances())
-    return f"{target.region} follows the writer" if follows else None
+def rejoin(steps: AwsSteps, _: Hold) -> str:
+    """Wait until the returning region can take payments, which would be demanded of a switchover at once."""
+    if missing := waits_for(steps.cloud.plan, steps.cloud.facts()):
+        raise AwsFailure("; ".join(missing))
+    return f"{steps.target.region} can take payments, and follows the writer"
 
 
 def keep_snapshots(steps: AwsSteps, _: Hold) -> str | None:
@@ -104,8 +97,18 @@ def catch_up(steps: AwsSteps, hold: Hold) -> str | None:
     return "table and ledger have caught up"
 
 
-def fence(_: AwsSteps, hold: Hold) -> str:
-    """Take leadership, unless this run has done so."""
+def fence(steps: AwsSteps, hold: Hold) -> str:
+    """Take leadership, unless this run has done so. A planned move, which may have waited for hours, is decided again.
+
+    What forbids it then may still pass within the step's budget. If it does not, the run ends without a fence.
+    """
+    cloud = steps.cloud
+    if cloud.plan.action.planned and not hold.run.epoch:
+        facts = cloud.facts()
+        since = Stopwatch(cloud.clock)
+        if refused := reasons(refusals(cloud.plan.at_its_fence, facts)):
+            raise AwsFailure(f"{'; '.join(refused)}; nothing is moved")
+        hold.intent = replace(hold.intent, facts=facts, since=since)
     return f"epoch {hold.fence()}"
 
 

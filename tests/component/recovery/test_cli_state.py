@@ -1,5 +1,6 @@
 """What commands refuse before they ask for anything or fence, and what they say of what they do not know."""
 # pylint: disable=protected-access
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +17,7 @@ from recovery.errors import REACH, AwsFailure
 from recovery.outputs import FoundOutputs
 from recovery.plan import STEPS, Action
 from recovery.record import ControlRecord, Run
+from simulator.faults import FAULTS
 from simulator.metrics import IamClient
 from simulator.vocabulary import FailureMode
 from tests.component.recovery.shell import AWAY, HOME, Result, Shell, api_down, down, up
@@ -71,6 +73,25 @@ def test_what_a_controller_may_not_do_keeps_no_person_from_a_failover(
     assert "failover to us-west-2 would begin now" in shell.type("plan failover").out
     assert shell.type("failover --to us-west-2").code == 0
     assert world.aurora.writer == AWAY
+
+
+def test_the_plan_of_a_failback_says_what_it_would_wait_for(shell: Shell) -> None:
+    world = down(shell)
+    assert shell.type("failover --to us-west-2").code == 0
+    world.network.dead.clear()
+    world.drain()
+    world.wait(200.0)
+    world.look(times=3)
+    FAULTS["receipts-denied"][0](world, HOME)
+    why = "us-east-1 is not healthy: receipts:AccessDenied"
+    assert shell.type("plan failback").out.startswith(
+        f"failback to {HOME} would begin now\nfailback to {HOME} would wait, because {why}\n")
+    found = json.loads(shell.type("plan failback --json").out)
+    assert (found["refused_now"], found["waits_for"]) == ([], [why])
+    result = shell.type("failback")
+    assert result.code == 1
+    assert result.err[0] == f"recovery: rejoin was not done within 7200 s: {why}"
+    assert world.record(HOME).region == AWAY
 
 
 @pytest.mark.parametrize("mode", [*FailureMode])

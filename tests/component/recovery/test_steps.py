@@ -9,7 +9,7 @@ import pytest
 
 from payments.leadership import LEASE
 from recovery.cloud import Cloud
-from recovery.errors import AlreadyRunning, AwsFailure, GivenUp
+from recovery.errors import AlreadyRunning, AwsFailure, GivenUp, StepTimedOut
 from recovery.plan import (
     CATCH_UP,
     FAIL_OVER,
@@ -26,6 +26,7 @@ from recovery.plan import Step as PlanStep
 from recovery.runner import EVIDENCE_LASTS, Hold
 from recovery.steps import AwsSteps, copy_name
 from simulator.aurora import RdsClient
+from simulator.faults import FAULTS
 from simulator.vocabulary import FailureMode
 from tests.unit.payments.fakes import client_error
 from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
@@ -113,14 +114,71 @@ def test_without_any_report_nothing_has_caught_up(world: CalmWorld) -> None:
         do(world, CATCH_UP, hold)
 
 
-def test_a_returning_region_must_answer_and_follow(world: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_returning_region_must_answer_and_pay_and_follow(world: CalmWorld) -> None:
+    world.cut_off(EAST)
+    assert world.move().outcome == "done"
+    world.network.dead.clear()
     hold = world.claim(Action.FAILBACK, EAST)
-    assert do(world, REJOIN, hold) == "us-east-1 follows the writer"
-    world.aurora._rejoining.add(EAST)
-    assert do(world, REJOIN, hold) is None
-    monkeypatch.setattr(RdsClient, "describe_global_clusters", lambda *_args, **_given: {"GlobalClusters": [{}]})
-    with pytest.raises(AwsFailure, match="is not a member of the global database"):
-        do(world, REJOIN, hold)
+    rejoin = partial(do, world, REJOIN, hold)
+    world.gateway.down.add(EAST)
+    with pytest.raises(AwsFailure, match="us-east-1 is not healthy: its API does not answer"):
+        rejoin()
+    world.gateway.down.clear()
+    with pytest.raises(AwsFailure, match="its state in the global database is pending-resync"):
+        rejoin()
+    world.drain()
+    world.wait(200.0)
+    world.aurora.outside.add(EAST)
+    with pytest.raises(AwsFailure, match="is not a member of the global database: AWS adds it"):
+        rejoin()
+    world.aurora.outside.clear()
+    FAULTS["receipts-denied"][0](world, EAST)
+    with pytest.raises(AwsFailure, match="us-east-1 is not healthy: receipts:AccessDenied"):
+        rejoin()
+    FAULTS["receipts-denied"][1](world, EAST)
+    assert rejoin() == "us-east-1 can take payments, and follows the writer"
+
+
+@pytest.mark.parametrize(("fault", "where", "reason"), [
+    ("receipts-denied", WEST, "us-west-2 is not healthy: receipts:AccessDenied"),
+    ("receipts-denied", EAST, r"us-east-1 cannot take payments \(receipts:AccessDenied\)")])
+def test_a_planned_move_asks_again_what_forbids_it_before_it_fences(
+        world: CalmWorld, fault: str, where: str, reason: str) -> None:
+    world.look(times=2)
+    hold = world.claim(Action.SWITCHOVER)
+    FAULTS[fault][0](world, where)
+    with pytest.raises(AwsFailure, match=f"{reason}.*; nothing is moved"):
+        do(world, FENCE, hold)
+    assert world.record().region == EAST
+    FAULTS[fault][1](world, where)
+    assert do(world, FENCE, hold) == "epoch 2"
+
+
+def test_a_planned_move_that_is_forbidden_after_its_wait_ends_without_a_fence() -> None:
+    world = CalmWorld()
+    world.look(times=3)
+    hold = world.claim(Action.SWITCHOVER)
+    world.aurora.stalled = True
+    world.at(60.0, partial(FAULTS["receipts-denied"][0], world, WEST))
+    world.at(100.0, partial(setattr, world.aurora, "stalled", False))
+    world.at(101.0, world.drain)
+    with pytest.raises(StepTimedOut, match="fence was not done within 10 s: us-west-2 is not healthy: "
+                       "receipts:AccessDenied; nothing is moved"):
+        with_looks(world, hold)
+    run = world.record().run
+    assert run
+    assert (run.epoch, bool(run.ended), world.record().region, world.aurora.writer) == (0, True, EAST, EAST)
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_planned_move_that_goes_on_after_its_fence_asks_nothing_more(world: CalmWorld, *, again: bool) -> None:
+    world.look(times=2)
+    hold = world.claim(Action.SWITCHOVER)
+    assert do(world, FENCE, hold) == "epoch 2"
+    if again:
+        hold = world.claim(Action.SWITCHOVER, driver="bob")
+    FAULTS["receipts-denied"][0](world, WEST)
+    assert do(world, FENCE, hold) == "epoch 2"
 
 
 def test_the_snapshot_of_what_was_lost_is_copied_once(world: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,7 +337,7 @@ def test_whoever_wakes_up_before_the_promotion_without_the_run_does_not_promote(
 
 def test_a_switchover_is_asked_for_in_the_writers_region(world: CalmWorld) -> None:
     hold = world.claim(Action.SWITCHOVER)
-    do(world, FENCE, hold)
+    world.run_task(hold.fence)
     assert do(world, FAIL_OVER, hold) is None
     assert (EAST, "rds", "SwitchoverGlobalCluster") in world.calls
 
@@ -289,7 +347,7 @@ def test_a_planned_move_waits_while_aurora_moves_the_writer_away(world: CalmWorl
     world.aurora.switch_over(WEST)
     assert do(world, FAIL_OVER, world.claim(to=EAST)) == "writer tapstack-sim-us-east-1"
     hold = world.claim(Action.SWITCHOVER, EAST, driver="bob")
-    do(world, FENCE, hold)
+    world.run_task(hold.fence)
     assert do(world, FAIL_OVER, hold) is None
     assert not world.history.of("asked to promote")
     world.wait(25.0)

@@ -21,6 +21,7 @@ from recovery.plan import (
     refusals,
     resumes,
     shortfalls,
+    waits_for,
 )
 from recovery.record import ControlRecord, Run
 from simulator.world import Options, World
@@ -196,6 +197,27 @@ def test_what_forbids_an_action(action: Action, to: str, facts: Facts, reason: s
     assert found
     assert found[0].reason.startswith(reason)
     assert all(each.loses is loses for each in found)
+
+
+SICK = ProbeResult(alive=True, ready=False, why="receipts:AccessDenied")
+NOT_BACK = [
+    (replace(MOVED, own=SICK), "us-east-1 is not healthy: receipts:AccessDenied"),
+    (replace(MOVED, own=ProbeResult(alive=False, why="timed out")),
+     "us-east-1 is not healthy: its API does not answer: timed out"),
+    (replace(MOVED, cluster="creating"),
+     "us-east-1 is not healthy: its database is creating, with 1 instances available"),
+    (replace(MOVED, sync=RESYNCING),
+     ("us-east-1 is not healthy: tapstack-sim-us-east-1 does not follow the writer yet: its state in the global "
+      "database is pending-resync"))]
+
+
+@pytest.mark.parametrize(("facts", "reason"), NOT_BACK)
+def test_a_failback_waits_for_what_is_still_to_come_and_does_not_fence_without_it(facts: Facts, reason: str) -> None:
+    failback = plan(Action.FAILBACK, EAST)
+    assert refusals(failback, facts) == []
+    assert waits_for(failback, facts) == [reason]
+    assert waits_for(failback.at_its_fence, facts) == []
+    assert reasons(refusals(failback.at_its_fence, facts))[0] == reason
 
 
 @pytest.mark.parametrize("observation", [DEAD, replace(DEAD, covered=890.0)])

@@ -231,9 +231,12 @@ def test_a_driver_that_was_frozen_does_not_fence_whatever_its_clocks_say(
         world.run_task(hold.fence)
 
 
-def test_a_planned_move_may_wait_before_its_fence(world: CalmWorld) -> None:
+def test_a_planned_move_may_wait_if_it_is_decided_again_before_its_fence(world: CalmWorld) -> None:
     hold = world.claim(Action.SWITCHOVER)
     world.wait(600.0)
+    with pytest.raises(EvidenceTooOld):
+        world.run_task(hold.fence)
+    hold.intent = replace(hold.intent, since=Stopwatch(hold.cloud.clock))
     assert world.run_task(hold.fence) == 2
 
 
