@@ -44,7 +44,7 @@ REST = 5000  # payments of a pass for each start that is left out after it
 YOUNG = timedelta(minutes=1)  # a payment of this age may still be in progress
 
 
-class Phase(StrEnum):
+class PassPart(StrEnum):
     """The part of a pass: the latest postings; or first what the ledger or the receipts have, then only the table."""
 
     RECENT = "recent"
@@ -63,7 +63,7 @@ class Progress:
 
     number: int = 0
     epoch: int = 0
-    phase: str = Phase.ENDED
+    phase: str = PassPart.ENDED
     cursor: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
     repaired: int = 0
@@ -83,7 +83,7 @@ class Progress:
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
             return cls()
 
-    def next(self, phase: Phase) -> "Progress":
+    def next(self, phase: PassPart) -> "Progress":
         """The beginning of the next pass."""
         return Progress(number=self.number + 1, epoch=self.epoch, phase=phase, repaired=self.repaired, begun=self.begun)
 
@@ -93,11 +93,11 @@ class Progress:
         counts.update(batch.counts)
         counts.update(outcomes)
         now = replace(self, phase=batch.phase, cursor=batch.cursor, counts=dict(+counts))
-        if batch.phase != Phase.ENDED:
+        if batch.phase != PassPart.ENDED:
             return now
         # What was restored is looked at again, since copies may still be on their way.
-        again = self.phase == Phase.RECENT or counts["repaired"]
-        return now.next(Phase.LEDGER) if again else replace(now, rest=counts["read"] // REST)
+        again = self.phase == PassPart.RECENT or counts["repaired"]
+        return now.next(PassPart.LEDGER) if again else replace(now, rest=counts["read"] // REST)
 
     def finish(self, lines: Iterable[Mapping[str, Any]]) -> "Progress":
         """The progress after what was begun, with the lines that name what became of it."""
@@ -112,7 +112,7 @@ class Progress:
 class Batch:
     """A group of payments, of which the `suspects` need a closer look, and where to continue after them."""
 
-    phase: Phase
+    phase: PassPart
     cursor: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
     suspects: Sequence[str] = ()
@@ -143,7 +143,7 @@ class Reconciliation:
             leadership = self.service.lease.read(Deadline(self.timing, self.timing.budget, self.runtime))
             with closing(Work(self, leadership)) as work:
                 for saved in work.run(until, begin=begin):
-                    answer.update({"done": saved.phase == Phase.ENDED, "pass": saved.number,
+                    answer.update({"done": saved.phase == PassPart.ENDED, "pass": saved.number,
                                    "counts": {**saved.counts, "repaired": saved.repaired}})
         except StoreUnavailable as error:
             answer["error"] = f"{error.store}:{error.code}"
@@ -169,16 +169,16 @@ class Work:
         revision = item.get("revision", {}).get("N", 0) if item else 0
         self._revision, progress = int(revision), Progress.of(item)
         if progress.epoch != self._epoch:
-            progress = replace(progress, epoch=self._epoch, repaired=0).next(Phase.RECENT)
-        elif progress.phase == Phase.ENDED and (begin or not progress.rest):
-            progress = replace(progress, repaired=0).next(Phase.LEDGER)
-        elif progress.phase == Phase.ENDED:
+            progress = replace(progress, epoch=self._epoch, repaired=0).next(PassPart.RECENT)
+        elif progress.phase == PassPart.ENDED and (begin or not progress.rest):
+            progress = replace(progress, repaired=0).next(PassPart.LEDGER)
+        elif progress.phase == PassPart.ENDED:
             yield self._save(replace(progress, rest=progress.rest - 1))
         unsaved, over = 0, False
         if progress.begun:  # an earlier start was interrupted
             yield (progress := self._save(self._finish(progress, {})))
             over = until.remaining() <= 0
-        while progress.phase != Phase.ENDED and not over:
+        while progress.phase != PassPart.ENDED and not over:
             for batch in self._batches(progress):
                 before, outcomes = progress.phase, list[str]()
                 for start in range(0, len(batch.suspects), GROUP):
@@ -214,12 +214,12 @@ class Work:
     def _batches(self, progress: Progress) -> Iterator[Batch]:
         """The payments from where the progress is to the end of its pass."""
         match progress.phase:
-            case Phase.RECENT:
+            case PassPart.RECENT:
                 before = int(progress.cursor) if progress.cursor.isdecimal() else LAST_PLACE
                 yield from self._newest(before, progress.counts.get("read", 0))
-            case Phase.LEDGER:
+            case PassPart.LEDGER:
                 yield from self._in_order(progress.cursor)
-                yield Batch(Phase.TABLE)
+                yield Batch(PassPart.TABLE)
                 yield from self._only_in_table("")
             case _:
                 yield from self._only_in_table(progress.cursor)
@@ -232,8 +232,8 @@ class Work:
             items = self._items([each.payment.payment_id for each in postings])
             suspects = [each.payment.payment_id for each in postings
                         if not _agrees(each, items) or self._size(each) != len(each.receipt())]
-            yield Batch(Phase.RECENT, str(before), _counts(len(postings), suspects), suspects)
-        yield Batch(Phase.ENDED)
+            yield Batch(PassPart.RECENT, str(before), _counts(len(postings), suspects), suspects)
+        yield Batch(PassPart.ENDED)
 
     def _in_order(self, after: str) -> Iterator[Batch]:
         """The payments that the ledger or the receipts have, in the order of the receipts' keys."""
@@ -246,7 +246,7 @@ class Work:
         while part := list(islice(payments, BATCH)):
             items = self._items([payment_id for payment_id, _ in part])
             suspects = [payment_id for payment_id, found in part if not _whole(found, items)]
-            yield Batch(Phase.LEDGER, part[-1][0], _counts(len(part), suspects), suspects)
+            yield Batch(PassPart.LEDGER, part[-1][0], _counts(len(part), suspects), suspects)
 
     def _only_in_table(self, after: str) -> Iterator[Batch]:
         """The payments that only the table has; what the receipts have, too, was looked at before."""
@@ -256,8 +256,8 @@ class Work:
             keys = [*items]
             while len(keys) > BATCH:
                 part, keys = keys[:BATCH], keys[BATCH:]
-                yield Batch(Phase.TABLE, part[-1], *_only_there(part, known, begun))
-            yield Batch(Phase.TABLE if cursor else Phase.ENDED, cursor, *_only_there(keys, known, begun))
+                yield Batch(PassPart.TABLE, part[-1], *_only_there(part, known, begun))
+            yield Batch(PassPart.TABLE if cursor else PassPart.ENDED, cursor, *_only_there(keys, known, begun))
 
     def _items(self, payment_ids: Sequence[str]) -> dict[str, AwsResponse]:
         found: dict[str, AwsResponse] = {}
@@ -287,7 +287,7 @@ class Work:
             if case.item and self._begun(case.item) and (
                     self._young(case.item) or not (case.posting or case.receipts)):
                 outcomes.append("pending")
-            elif phase == Phase.TABLE and case.receipts:
+            elif phase == PassPart.TABLE and case.receipts:
                 continue  # what has a receipt was looked at before
             elif {*wrong} <= {Wrong.DUPLICATED, Wrong.SUPERSEDED}:
                 # Older versions of the same payment's receipt: from the other region, or from before a loss.

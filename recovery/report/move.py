@@ -20,7 +20,7 @@ from recovery.show import Rows, utc
 from recovery.stack import Stack
 
 ENDED = "ended"
-"""`payments.reconcile.Phase.ENDED`, whose module a workstation need not be able to import."""
+"""`payments.reconcile.PassPart.ENDED`, whose module a workstation need not be able to import."""
 REPAIRED, REPORTED = "repaired", "reported"
 OUTCOMES = (REPAIRED, REPORTED, "refused", "set aside")
 KEYS = ("currency", "payer", "payee", "created_at")  # of a payment, with its amount

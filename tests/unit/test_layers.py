@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -141,11 +142,12 @@ def test_a_cycle_is_found(tmp_path: Path) -> None:
 def repeated_classes(root: Path) -> dict[str, list[str]]:
     """The class names that are used more than once, each with its files."""
     places: dict[str, list[str]] = {}
-    for package in PACKAGES:
-        for path, nodes in sources(root / package):
-            for node in nodes:
-                if isinstance(node, ast.ClassDef):
-                    places.setdefault(node.name, []).append(path.relative_to(root).as_posix())
+    contract = root / "contract.py"
+    files = [(contract, statements(contract))] if contract.is_file() else []
+    for path, nodes in chain(files, *(sources(root / package) for package in PACKAGES)):
+        for node in nodes:
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(path.relative_to(root).as_posix())
     return {name: paths for name, paths in places.items() if len(paths) > 1}
 
 
@@ -157,6 +159,8 @@ def test_a_repeated_class_name_is_found(tmp_path: Path) -> None:
     write(tmp_path, "lib", "class Plan: ...\nclass Network: ...")
     write(tmp_path, "recovery", "def plan():\n    class Plan: ...")
     assert repeated_classes(tmp_path) == {"Plan": ["lib/module.py", "recovery/module.py"]}
+    (tmp_path / "contract.py").write_text("class Network: ...", encoding="utf-8")
+    assert repeated_classes(tmp_path)["Network"] == ["contract.py", "lib/module.py"]
 
 
 def services_in_use(root: Path) -> set[str]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from contract import Phase
-from payments.reconcile import Phase as RepairPhase
+from payments.reconcile import PassPart
 from recovery.plan import Action
 from recovery.record import Run, StepProgress
 from recovery.report import move
@@ -290,7 +290,7 @@ def test_a_pass_under_way_or_before_the_move_has_not_ended(world: ReportWorld, p
     world.repair(line("p"), line("q", "reported"), **progress)
     found = repairs(world)
     assert (found.ended, *found.lines) == (False, "p", "q")
-    assert move.ENDED == RepairPhase.ENDED
+    assert move.ENDED == PassPart.ENDED
 
 
 def test_what_cannot_be_read_is_unknown(world: ReportWorld) -> None:
