@@ -5,6 +5,7 @@ PaymentsError
 ├── Conflict            the payment id belongs to another request
 ├── NotTheWriter        this region does not lead
 ├── StoreUnavailable    a store gave no usable answer
+├── RepairFailed        a start of the repair ended early
 └── MigrationError      the migration files do not match what was applied
 """
 
@@ -49,6 +50,10 @@ class StoreUnavailable(PaymentsError):
     def __init__(self, store: str, code: str, *, again: bool = False) -> None:
         super().__init__(store, code)
         self.store, self.code, self.again = store, code, again
+
+
+class RepairFailed(PaymentsError):
+    """A start of the repair ended early, by the error of a store that its only argument names."""
 
 
 class MigrationError(PaymentsError):

@@ -20,7 +20,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def request_logger(stream: TextIO, clock: Clock) -> logging.Logger:
-    """A logger that writes one line per request to the stream."""
+    """A logger that writes one line per request, or per start, to the stream."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter(clock))
     # It has no parent: Lambda's root logger would print each line again.

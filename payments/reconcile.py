@@ -8,7 +8,9 @@ whatever happens. A pass that restored something is followed by another one at o
 that a large table is not read all the time. A new epoch begins with the latest postings.
 """
 import json
+import logging
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -25,9 +27,10 @@ from contract import REPAIR_FOLDER, REPAIR_PREFIX, Store
 from payments.case import Case, Wrong
 from payments.clock import utc_now
 from payments.deadline import Deadline, Timing
-from payments.errors import Conflict, NotTheWriter, StoreUnavailable
+from payments.errors import Conflict, NotTheWriter, RepairFailed, StoreUnavailable
 from payments.leadership import Leadership
 from payments.ledger import LAST_PLACE, PostgresLedger
+from payments.logs import request_logger
 from payments.payment import STORED_ID, Record
 from payments.region import create_service, system_transport
 from payments.runtime import LambdaContext, Runtime, system_runtime
@@ -377,8 +380,22 @@ def _whole(found: Sequence[Record | Version], items: Mapping[str, AwsResponse]) 
     return False
 
 
+def told(answer: dict[str, Any], logger: logging.Logger, *, awaited: bool) -> dict[str, Any]:
+    """The answer of a start, which is logged as one line.
+
+    Raises RepairFailed if a store has failed and the answer is not `awaited`, so that Lambda counts an error; what was
+    saved stays saved. It is no failure that another region leads now.
+    """
+    failed = bool(answer["error"]) and "writer" not in answer
+    logger.log(logging.ERROR if failed else logging.INFO, "repair", extra={"fields": answer})
+    if failed and not awaited:
+        raise RepairFailed(answer["error"])
+    return answer
+
+
 def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """The entry point of the function. See `Reconciliation.answer`."""
+    """The entry point of the function. See `Reconciliation.answer`, and `told`: nobody reads what the schedule gets."""
     timing, runtime = Timing(), system_runtime()
     service = create_service(os.environ, timing, runtime, system_transport())
-    return Reconciliation(os.environ["AWS_REGION"], service, timing, runtime).answer(event, context)
+    answer = Reconciliation(os.environ["AWS_REGION"], service, timing, runtime).answer(event, context)
+    return told(answer, request_logger(sys.stdout, runtime.clock), awaited=event.get("begin") is True)

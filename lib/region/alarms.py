@@ -8,7 +8,7 @@ from typing import Any
 
 import pulumi
 
-from contract import METRICS_NAMESPACE, REPLICATION_RULE, STACK_DIMENSION, Consistency, Metric
+from contract import METRICS_NAMESPACE, REPAIR_MINUTES, REPLICATION_RULE, STACK_DIMENSION, Consistency, Metric
 from lib.names import Names
 from lib.region.api import ROUTES, STAGE
 from lib.settings import Settings
@@ -29,7 +29,7 @@ STATUS = "python -m recovery status"
 
 @dataclass(frozen=True, kw_only=True)
 class AlarmSpec:
-    """One metric and the threshold that it may not cross for `periods` minutes in a row.
+    """One metric and the threshold that it may not cross for `periods` minutes in a row, or of the last `within`.
 
     `section` of the runbook says more than `what`; it is the key unless it is given. `command` is what to type first.
     Both regions have the same alarms, and the metrics of a role (lag, copies) are emitted only in the region with that
@@ -44,6 +44,7 @@ class AlarmSpec:
     threshold: float = 0
     statistic: str = "Sum"
     periods: int = 3
+    within: int = 0
     comparison: str = "GreaterThanThreshold"
     missing: str = "notBreaching"
     section: str = ""
@@ -78,7 +79,8 @@ def alarm_specs(names: Names, peer: Names, settings: Settings) -> list[AlarmSpec
         own(key="takeover-refused", what=f"A failover to {names.region} would be refused now",
             metric=Metric.FAILOVER_REFUSED, statistic="Average", threshold=0.5, missing=SILENCE_SAYS_NOTHING),
         fails(names.controller, "controller-errors", "The controller fails"),
-        fails(names.reconcile, "repair-errors", "Repair fails", periods=1),
+        # A store that fails for a moment fails one start; of three starts, two fail if it lasts.
+        fails(names.reconcile, "repair-errors", "Repair fails", periods=2, within=3 * REPAIR_MINUTES),
         accept(key="api-errors", what="Payments are answered 5xx", metric="5XXError", threshold=0.05),
         find(key="api-errors-get", what="Queries are answered 5xx", metric="5XXError", threshold=0.05,
              section="api-errors"),

@@ -61,6 +61,7 @@ class Observability(Component, type_name="Observability"):
             metric_name=spec.metric, dimensions=spec.dimensions, statistic=None if percentile else spec.statistic,
             extended_statistic=spec.statistic if percentile else None,
             evaluate_low_sample_count_percentiles="ignore" if percentile else None,
-            threshold=spec.threshold, comparison_operator=spec.comparison, period=60, evaluation_periods=spec.periods,
-            datapoints_to_alarm=spec.periods, treat_missing_data=spec.missing, alarm_actions=told, ok_actions=told,
+            threshold=spec.threshold, comparison_operator=spec.comparison, period=60,
+            evaluation_periods=spec.within or spec.periods, datapoints_to_alarm=spec.periods,
+            treat_missing_data=spec.missing, alarm_actions=told, ok_actions=told,
             insufficient_data_actions=told if spec.missing == SILENCE_IS_A_FAILURE else None, opts=self.opts())

@@ -20,6 +20,7 @@ from payments import migrate, reconcile
 from payments.api import Api
 from payments.clock import SYSTEM
 from payments.deadline import Timing
+from payments.errors import RepairFailed
 from payments.ledger import DatabaseAddress, Login
 from payments.payment import PAYMENT_ID, Payment
 from payments.region import Transport, create_api, create_service, system_transport
@@ -328,8 +329,18 @@ def test_importing_the_payments_function_creates_its_clients_and_sends_nothing(a
 
 def test_the_reconcile_function_runs_in_its_environment(aws: Aws) -> None:
     aws.answers = [(400, '{"__type": "AccessDeniedException"}')]
-    answer = reconcile.handler({}, PLENTY)
+    answer = reconcile.handler({"begin": True}, PLENTY)
     assert (answer["region"], answer["error"]) == ("us-east-1", "table:AccessDeniedException")
+
+
+def test_a_scheduled_start_of_the_reconcile_function_that_fails_says_why_and_counts_as_an_error(
+        aws: Aws, capsys: pytest.CaptureFixture[str]) -> None:
+    # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html: what the handler raises
+    aws.answers = [(400, '{"__type": "AccessDeniedException"}')]
+    with pytest.raises(RepairFailed, match="table:AccessDeniedException"):
+        reconcile.handler({"source": "aws.events"}, PLENTY)
+    [line] = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (line["level"], line["event"], line["error"]) == ("ERROR", "repair", "table:AccessDeniedException")
 
 
 @pytest.mark.usefixtures("aws")

@@ -304,3 +304,14 @@ def test_a_dashboard_shows_every_alarm_of_its_region(dev: Recording) -> None:
         assert {w["properties"]["region"] for w in widgets} == {dev.outputs[f"{role}_region"]}
         assert len(widgets) == len(dev.outputs[f"{role}_alarm_names"])
         assert len({(w["x"], w["y"]) for w in widgets}) == len(widgets)
+
+
+def test_one_start_of_the_repair_may_fail_and_of_three_two_may_not() -> None:
+    for _case, alarm in alarms():
+        if alarm.name.endswith("repair-errors"):
+            for failed, told in (([1, 0, 0, 0, 1, 0, 0, 0], []), ([0, 1, 1, 1], [ALARM]), ([1, 0, 1], [ALARM])):
+                evaluation = quiet(alarm, Evaluation(alarm.inputs))
+                evaluation.told.clear()
+                for failures in failed:
+                    evaluation.minutes(1, [failures]).minutes(4, None)
+                assert evaluation.told == told, (alarm.urn, failed)
