@@ -5,7 +5,9 @@ cursor that it keeps in the table (`!repair:REGION`). It reads in pages, so its 
 Only the leader repairs; the other region reports. What is wrong is named in the receipts bucket, with its amounts:
 `repair/REGION/PASS-REVISION-RANDOM.jsonl`. What is to be restored is named in the cursor first, so that it gets there
 whatever happens. A pass that restored something is followed by another one at once, and one that did not by a rest, so
-that a large table is not read all the time. A new epoch begins with the latest postings.
+that a large table is not read all the time. A new epoch begins with the latest postings, and has short rests for a day,
+while copies may arrive late. In a rest or a long pass, the leader looks at the latest postings every few starts; a look
+that restores something ends the rest.
 """
 import json
 import logging
@@ -23,7 +25,7 @@ from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from contract import REPAIR_FOLDER, REPAIR_PREFIX, Store
+from contract import REPAIR_FOLDER, REPAIR_MINUTES, REPAIR_PREFIX, Store
 from payments.case import Case, Wrong
 from payments.clock import utc_now
 from payments.deadline import Deadline, Timing
@@ -42,8 +44,10 @@ T = TypeVar("T")
 MARGIN = 60.0  # seconds of Lambda's time reserved for a batch in progress, of which each payment may be suspect
 SAVE = 1000  # payments after which the cursor is saved
 GROUP = 25  # payments whose restoring begins together: the cursor, an item of at most 400 KB, names them
-RECENT = 10_000  # postings with which a new epoch begins
+RECENT = 10_000  # postings with which a new epoch begins, and of a look
 REST = 5000  # payments of a pass for each start that is left out after it
+LOOK = 4  # starts from one look to the next
+DAY = 24 * 60 // REPAIR_MINUTES  # starts
 YOUNG = timedelta(minutes=1)  # a payment of this age may still be in progress
 
 
@@ -61,7 +65,8 @@ class Progress:
     """How far repair has come: the number of its pass, the epoch, and where to continue.
 
     `counts` are those of the pass; `repaired` is the number of payments restored since a pass found nothing to restore,
-    `rest` the number of starts to leave out, `begun` the lines of the payments that are being restored, by id.
+    `rest` the number of starts to leave out, `starts` the number of those since the epoch began, `begun` the lines of
+    the payments that are being restored, by id.
     """
 
     number: int = 0
@@ -71,6 +76,7 @@ class Progress:
     counts: Mapping[str, int] = field(default_factory=dict)
     repaired: int = 0
     rest: int = 0
+    starts: int = 0
     begun: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod
@@ -80,15 +86,22 @@ class Progress:
             found, new = json.loads(item["document"]["S"]) if item else {}, cls()
             kept = cls(**{each.name: found[each.name] for each in fields(cls)
                           if isinstance(getattr(new, each.name), type(found.get(each.name)))})
-            return replace(kept, counts={name: int(count) for name, count in kept.counts.items()}, begun={
+            rest = max(0, min(kept.rest, kept.longest_rest))  # that of an older release may be longer
+            return replace(kept, rest=rest, counts={name: int(count) for name, count in kept.counts.items()}, begun={
                 payment_id: line for payment_id, line in kept.begun.items()
                 if STORED_ID.fullmatch(payment_id) and isinstance(line["wrong"], dict)})
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
             return cls()
 
+    @property
+    def longest_rest(self) -> int:
+        """The most starts that may be left out: few on the first day of an epoch, when copies may arrive late."""
+        return DAY if self.starts >= DAY else LOOK
+
     def next(self, phase: PassPart) -> "Progress":
         """The beginning of the next pass."""
-        return Progress(number=self.number + 1, epoch=self.epoch, phase=phase, repaired=self.repaired, begun=self.begun)
+        return Progress(number=self.number + 1, epoch=self.epoch, phase=phase, repaired=self.repaired,
+                        starts=self.starts, begun=self.begun)
 
     def after(self, batch: "Batch", outcomes: Iterable[str]) -> "Progress":
         """The progress after a batch, with the outcomes of those of its suspects that were not restored."""
@@ -100,7 +113,18 @@ class Progress:
             return now
         # What was restored is looked at again, since copies may still be on their way.
         again = self.phase == PassPart.RECENT or counts["repaired"]
-        return now.next(PassPart.LEDGER) if again else replace(now, rest=counts["read"] // REST)
+        rest = min(counts["read"] // REST, self.longest_rest)
+        return now.next(PassPart.LEDGER) if again else replace(now, rest=rest)
+
+    def looked(self, found: "Progress") -> "Progress":
+        """The progress after a look, which has come to `found`. If it has restored something in a rest, a pass follows.
+
+        What else it has counted is dropped: the pass or the next look would count the same payments again.
+        """
+        restored = found.counts.get("repaired", 0)
+        if restored and self.phase == PassPart.ENDED:
+            return replace(found, repaired=restored).next(PassPart.LEDGER)
+        return replace(found, counts={**self.counts, "repaired": restored} if restored else self.counts)
 
     def finish(self, lines: Iterable[Mapping[str, Any]]) -> "Progress":
         """The progress after what was begun, with the lines that name what became of it."""
@@ -113,10 +137,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class Batch:
-    """A group of payments, of which the `suspects` need a closer look, and where to continue after them."""
+    """A group of payments, of which the `suspects` need a closer look, and where to continue after them.
+
+    `size` is their number; `counts` leaves out those that an earlier part of the pass has counted.
+    """
 
     phase: PassPart
     cursor: str = ""
+    size: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
     suspects: Sequence[str] = ()
 
@@ -171,29 +199,45 @@ class Work:
         item = self._table.item(REPAIR_PREFIX + self._here.region, self._deadline())
         revision = item.get("revision", {}).get("N", 0) if item else 0
         self._revision, progress = int(revision), Progress.of(item)
+        progress, over = replace(progress, starts=progress.starts + 1), False
+        looks = self._leads and progress.starts % LOOK == 0
+        continues = progress.epoch == self._epoch and progress.phase in (PassPart.LEDGER, PassPart.TABLE)
         if progress.epoch != self._epoch:
-            progress = replace(progress, epoch=self._epoch, repaired=0).next(PassPart.RECENT)
+            progress = replace(progress, epoch=self._epoch, repaired=0, starts=1).next(PassPart.RECENT)
         elif progress.phase == PassPart.ENDED and (begin or not progress.rest):
             progress = replace(progress, repaired=0).next(PassPart.LEDGER)
         elif progress.phase == PassPart.ENDED:
-            yield self._save(replace(progress, rest=progress.rest - 1))
-        unsaved, over = 0, False
+            # It is saved first, so that no failure prolongs the rest.
+            progress = self._save(replace(progress, rest=progress.rest - 1))
+            yield (progress := self._look(progress, until, wide=looks))
+            over = until.remaining() <= 0
+        unsaved = 0
         if progress.begun:  # an earlier start was interrupted
             yield (progress := self._save(self._finish(progress, {})))
             over = until.remaining() <= 0
+        if looks and continues and not over:
+            yield (progress := self._look(progress, until, wide=True))
+            over = until.remaining() <= 0
         while progress.phase != PassPart.ENDED and not over:
             for batch in self._batches(progress):
-                before, outcomes = progress.phase, list[str]()
-                for start in range(0, len(batch.suspects), GROUP):
-                    progress, found = self._examine(batch.suspects[start:start + GROUP], progress, before)
-                    outcomes += found
+                before = progress.phase
+                progress, outcomes = self._examine_all(batch, progress, before)
                 over = until.remaining() <= 0
-                progress, unsaved = progress.after(batch, outcomes), unsaved + batch.counts.get("read", 0)
+                progress, unsaved = progress.after(batch, outcomes), unsaved + batch.size
                 if over or unsaved >= SAVE or progress.phase != before:
                     progress, unsaved = self._save(progress), 0
                     yield progress
                 if over:
                     break
+
+    def _look(self, progress: Progress, until: Deadline, *, wide: bool) -> Progress:
+        """The saved progress after what an interrupted start had begun, and if `wide` after a look at all of RECENT."""
+        found = self._finish(progress, {}) if progress.begun else progress
+        for batch in self._newest(LAST_PLACE, 0) if wide else ():
+            found, _ = self._examine_all(batch, found, PassPart.RECENT)
+            if until.remaining() <= 0:
+                break
+        return self._save(progress.looked(found)) if wide or self._lines else progress
 
     def close(self) -> None:
         """End the sessions of the ledger."""
@@ -235,7 +279,7 @@ class Work:
             items = self._items([each.payment.payment_id for each in postings])
             suspects = [each.payment.payment_id for each in postings
                         if not _agrees(each, items) or self._size(each) != len(each.receipt())]
-            yield Batch(PassPart.RECENT, str(before), _counts(len(postings), suspects), suspects)
+            yield Batch(PassPart.RECENT, str(before), len(postings), _counts(len(postings), suspects), suspects)
         yield Batch(PassPart.ENDED)
 
     def _in_order(self, after: str) -> Iterator[Batch]:
@@ -249,7 +293,7 @@ class Work:
         while part := list(islice(payments, BATCH)):
             items = self._items([payment_id for payment_id, _ in part])
             suspects = [payment_id for payment_id, found in part if not _whole(found, items)]
-            yield Batch(PassPart.LEDGER, part[-1][0], _counts(len(part), suspects), suspects)
+            yield Batch(PassPart.LEDGER, part[-1][0], len(part), _counts(len(part), suspects), suspects)
 
     def _only_in_table(self, after: str) -> Iterator[Batch]:
         """The payments that only the table has; what the receipts have, too, was looked at before."""
@@ -258,9 +302,10 @@ class Work:
             begun = {key for key, item in items.items() if self._begun(item)}
             keys = [*items]
             while len(keys) > BATCH:
-                part, keys = keys[:BATCH], keys[BATCH:]
-                yield Batch(PassPart.TABLE, part[-1], *_only_there(part, known, begun))
-            yield Batch(PassPart.TABLE if cursor else PassPart.ENDED, cursor, *_only_there(keys, known, begun))
+                some, keys = keys[:BATCH], keys[BATCH:]
+                yield Batch(PassPart.TABLE, some[-1], len(some), *_only_there(some, known, begun))
+            part = PassPart.TABLE if cursor else PassPart.ENDED
+            yield Batch(part, cursor, len(keys), *_only_there(keys, known, begun))
 
     def _items(self, payment_ids: Sequence[str]) -> dict[str, AwsResponse]:
         found: dict[str, AwsResponse] = {}
@@ -277,6 +322,14 @@ class Work:
         return (item.get("status"), item.get("epoch")) == ({"S": "PENDING"}, {"N": str(self._epoch)})
 
     # --- A closer look
+
+    def _examine_all(self, batch: Batch, progress: Progress, phase: str) -> tuple[Progress, list[str]]:
+        """Examine the suspects of a batch, a group at a time. See `_examine`."""
+        outcomes = list[str]()
+        for start in range(0, len(batch.suspects), GROUP):
+            progress, found = self._examine(batch.suspects[start:start + GROUP], progress, phase)
+            outcomes += found
+        return progress, outcomes
 
     def _examine(self, payment_ids: Sequence[str], progress: Progress, phase: str) -> tuple[Progress, list[str]]:
         """Examine payments in every store, and repair them in the leader.
@@ -362,8 +415,8 @@ def _counts(read: int, suspects: Sequence[str]) -> dict[str, int]:
 
 def _only_there(keys: Sequence[str], known: set[str], begun: set[str]) -> tuple[dict[str, int], list[str]]:
     """The counts, and the suspects among some keys of the table: those neither known to the ledger nor begun."""
-    suspects = [key for key in keys if key not in known | begun]
-    return {"read": len(keys), "pending": len((begun - known).intersection(keys))}, suspects
+    unknown = set(keys) - known
+    return {"read": len(unknown), "pending": len(unknown & begun)}, [key for key in keys if key in unknown - begun]
 
 
 def _agrees(posting: Record, items: Mapping[str, AwsResponse]) -> bool:

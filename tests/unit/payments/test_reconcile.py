@@ -11,9 +11,11 @@ import pytest
 from contract import CANARY_PREFIX, DRILL_KEY, OBSERVATION_PREFIX, RECORD_KEY, REPAIR_PREFIX
 from payments import reconcile
 from payments.case import Case
-from payments.errors import StoreUnavailable
+from payments.errors import RepairFailed, StoreUnavailable
 from payments.ledger import PostgresLedger
+from payments.logs import request_logger
 from payments.payment import MAX_AMOUNT, Payment, parse_receipt
+from payments.reconcile import DAY, LOOK, PassPart, Progress
 from payments.stores import item_of
 from tests.unit.payments.fakes import (
     OTHER,
@@ -533,12 +535,187 @@ def test_a_repair_that_crashed_anywhere_can_be_repeated(region: Region, number: 
 
 def test_after_a_pass_the_next_one_rests_in_proportion_unless_it_is_told_to_begin(
         monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconcile, "REST", 3)
+    monkeypatch.setattr(reconcile, "REST", 2)
     region = Region()
-    three(region)
+    for payment_id in MANY[:5]:
+        region.pay({**PAYMENT, "payment_id": payment_id})
     first = run(region)
     passes = [run(region, begin=begin)["pass"] - first["pass"] for begin in (False, False, False, True, False)]
     assert passes == [0, 0, 1, 2, 2]
+
+
+@pytest.mark.parametrize(("starts", "payments", "rest"), [
+    (0, 4_999, 0), (0, 5_000, 1), (0, 10_000_000, LOOK), (DAY - 1, 10_000_000, LOOK), (DAY, 1_000_000, 200),
+    (DAY, 10_000_000, DAY)])
+def test_a_rest_lasts_a_day_at_most_and_a_few_starts_on_the_first_day_of_an_epoch(
+        starts: int, payments: int, rest: int) -> None:
+    ended = Progress(number=7, phase=PassPart.TABLE, starts=starts, counts={"read": payments}).after(
+        reconcile.Batch(PassPart.ENDED), [])
+    assert (ended.phase, ended.rest) == (PassPart.ENDED, rest)
+
+
+def test_a_pass_counts_each_payment_once(region: Region) -> None:
+    three(region)
+    lose_posting(region)
+    lose_receipt(region)
+    region.dynamodb.page = 1
+    assert [run(region)["counts"]["read"] for _ in range(2)] == [3, 3]
+
+
+def cursor(region: Region, **changes: Any) -> Item:
+    """What the repair has saved, once that is changed."""
+    item = region.dynamodb.items[f"{REPAIR_PREFIX}{region.name}"]
+    saved: Item = {**json.loads(item["document"]["S"]), **changes}
+    item["document"] = {"S": json.dumps(saved)}
+    return saved
+
+
+def rests(region: Region, *, starts: int = LOOK) -> Item:
+    """After a pass, a rest begins, long after the epoch. Returns the answer to the last of some starts of it."""
+    run(region)
+    cursor(region, rest=DAY, starts=DAY + LOOK - 1)
+    return [run(region, begin=False) for _ in range(starts)][-1]
+
+
+@pytest.mark.parametrize("rest", [4_000, -1])
+def test_a_rest_that_another_release_has_saved_is_limited_too(region: Region, rest: int) -> None:
+    run(region)
+    cursor(region, rest=rest, starts=DAY)
+    run(region, begin=False)
+    assert cursor(region)["rest"] == (DAY - 1 if rest > 0 else 0)
+
+
+def test_a_copy_that_arrives_late_after_a_move_is_found_within_a_few_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile, "REST", 1)
+    region = Region()
+    for payment_id in MANY:
+        region.pay({**PAYMENT, "payment_id": payment_id})
+    late = region.dynamodb.items.pop("pay-07")
+    del region.postgres.postings["pay-07"], region.s3.objects[RECEIPTS, "receipts/pay-07.json"]
+    there = taken_over(region)
+    assert counts(run(there)) == {}
+    region.dynamodb.items["pay-07"] = late
+    answers = [run(there, begin=False) for _ in range(LOOK + 1)]
+    assert (answers[-1]["done"], answers[-1]["counts"]["repaired"]) == (True, 1)
+    assert "pay-07" in region.postgres.postings
+
+
+@pytest.mark.parametrize("lose", [lose_item, lose_receipt])
+def test_in_a_rest_what_the_latest_payments_lack_is_restored_and_a_pass_follows(
+        region: Region, lose: Callable[[Region], None]) -> None:
+    three(region)
+    before = rests(region)
+    lose(region)
+    answer = run(region, begin=False)
+    assert (answer["done"], answer["pass"], answer["counts"]["repaired"]) == (True, before["pass"] + 1, 1)
+    assert (region.status(), len(region.receipt_versions())) == ("SETTLED", 1)
+    assert repaired(region) == {"pay-1"}
+
+
+def test_a_look_that_can_restore_nothing_names_it_and_the_rest_goes_on(region: Region) -> None:
+    three(region)
+    before = rests(region)
+    region.dynamodb.items["pay-0"]["status"] = {"S": "CANCELLED"}
+    region.dynamodb.items["pay-1"]["amount"] = {"N": "1"}
+    region.network.failing = {"UpdateItem": client_error("ValidationException")}
+    for number in (1, 2):
+        assert [run(region, begin=False) for _ in range(LOOK)] == [before] * LOOK
+        assert [line["outcome"] for line in lines(region)].count("refused") == number
+    assert cursor(region)["begun"] == {}
+    assert {line["payment_id"]: line["outcome"] for line in lines(region)} == {"pay-0": "set aside", "pay-1": "refused"}
+
+
+@pytest.mark.parametrize("part", [PassPart.LEDGER, PassPart.TABLE])
+def test_in_a_long_pass_the_latest_payments_are_looked_at_every_few_starts(
+        region: Region, monkeypatch: pytest.MonkeyPatch, part: PassPart) -> None:
+    monkeypatch.setattr(reconcile, "BATCH", 1)
+    for payment_id in MANY:
+        region.pay({**PAYMENT, "payment_id": payment_id})
+    run(region)
+    last = MANY[-1]
+    cursor(region, phase=part, cursor="pay-02", starts=DAY + 1, counts={"read": 3})  # its third start looks
+    before = region.dynamodb.items.pop(last)
+    region.dynamodb.page = 1
+    answers = [run(region, seconds=0, begin=False) for _ in range(3)]
+    assert {(answer["done"], answer["error"]) for answer in answers} == {(False, "")}
+    assert region.dynamodb.items[last] == before
+    assert answers[-1]["counts"]["repaired"] == 1
+
+
+def test_a_look_ends_with_its_time(region: Region, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile, "BATCH", 1)
+    three(region)
+    rests(region)
+    region.service = replace(region.service, ledger=PostgresLedger(region.postgres.connect, page=1))
+    answers = [run(region, seconds=0, begin=False) for _ in range(LOOK)]
+    assert answers[-1]["done"]
+    run(region, begin=False)
+    looked = [0, 0]
+    for number, seconds in enumerate((0.0, 10.0)):
+        for _ in range(LOOK):
+            run(region, seconds=seconds, begin=False)
+            looked[number] += region.network.calls.count("HeadObject")
+    assert looked == [1, 3]
+
+
+def test_a_region_that_does_not_lead_does_not_look_in_a_rest() -> None:
+    here = Region()
+    three(here)
+    there = Region("eu-west-1", elsewhere=here)
+    rests(there)
+    lose_receipt(here)
+    for _ in range(LOOK):
+        assert run(there, begin=False)["done"]
+        assert Counter(there.network.calls) == {"GetItem": 2, "PutItem": 1}
+    assert not lines(there)
+
+
+@pytest.mark.parametrize("done", [True, False])
+@pytest.mark.parametrize("number", range(20))
+def test_a_look_that_crashed_anywhere_restores_and_names_all_the_same(
+        region: Region, number: int, *, done: bool) -> None:
+    three(region)
+    before = rests(region)
+    lose_receipt(region)
+    region.network.faults = [*[None] * number, Fault(Crash(), done=done)]
+    with suppress(Crash):
+        run(region, begin=False)
+    region.network.faults = []
+    answers = [run(region, begin=False) for _ in range(LOOK + 1)]
+    assert {(answer["done"], answer["error"]) for answer in answers} == {(True, "")}
+    assert answers[-1]["pass"] > before["pass"]
+    assert len(region.receipt_versions()) == 1
+    assert repaired(region) == {"pay-1"}
+
+
+@pytest.mark.parametrize(("event", "fails"), [({}, True), ({"begin": True}, False)])
+def test_a_start_that_a_store_fails_says_why_and_keeps_what_it_has_saved(
+        region: Region, event: Item, *, fails: bool) -> None:
+    three(region)
+    lose_receipt(region)
+    region.network.failing = {"PutObject": client_error("SlowDown", 503)}
+
+    def start() -> Item:
+        answer = region.reconciliation().answer(event, FakeContext(900_000))
+        return reconcile.told(answer, request_logger(region.output, region.clock), awaited="begin" in event)
+
+    if fails:
+        with pytest.raises(RepairFailed, match="receipts:SlowDown"):
+            start()
+    else:
+        assert start()["error"] == "receipts:SlowDown"
+    assert [*cursor(region)["begun"]] == ["pay-1"]
+    region.network.failing = {}
+    assert counts(start()) == {"repaired": 1}
+    assert [(line["level"], line["event"], line["error"]) for line in region.log()[-2:]] == [
+        ("ERROR", "repair", "receipts:SlowDown"), ("INFO", "repair", "")]
+
+
+def test_it_is_no_failure_that_another_region_leads_now() -> None:
+    here = Region()
+    answer = {"region": "us-east-1", "error": "not the writer", "writer": "eu-west-1"}
+    assert reconcile.told(answer, request_logger(here.output, here.clock), awaited=False) == answer
+    assert [(line["level"], line["writer"]) for line in here.log()] == [("INFO", "eu-west-1")]
 
 
 def test_of_two_repairs_at_once_one_stops(region: Region) -> None:
