@@ -7,6 +7,7 @@ import pytest
 from recovery.record import Run
 from simulator import checkers
 from simulator.clients import Acknowledged
+from simulator.faults import TimedFault
 from simulator.history import History
 from simulator.world import Options
 from tests.simulator.conftest import EAST, WEST
@@ -89,13 +90,19 @@ def paying(*moments: float, repaired: float = NOW) -> History:
     return history
 
 
-def holding(stores: set[str], item: dict[str, Any] | None, amount: int = 7, created_at: int = 1,
+def holding(stores: set[str], item: dict[str, Any] | None, amount: int = 7, created_at: int = 1, *, by: str = EAST,
             **changes: Any) -> FakeWorld:
     """A world with an acknowledged payment of 7, which the leading region has with an amount in these stores."""
-    payment = Acknowledged("p", 100.0, EAST, {"amount": 7, "created_at": 1})
+    payment = Acknowledged("p", 100.0, by, {"amount": 7, "created_at": 1})
     kept = {store: {"amount": amount, "created_at": created_at} for store in stores}
     return FakeWorld(acknowledged={"p": payment}, stores_with=lambda _region, _id: kept, **{
         "table": SimpleNamespace(views={EAST: {}, WEST: {}}, item=lambda _region, _key: item), **changes})
+
+
+def went_on(at: float = 50.0, name: str = "cut-one-way", **changes: Any) -> FakeWorld:
+    """A world in which the west was paid at 100 s, and a person failed over from it; no copy comes from there."""
+    found = holding(set(), None, by=WEST, permanent=[TimedFault(name, WEST, 0.0)], **changes)
+    return found.note("leads", EAST, at, **{**LED, "accepted": True, "other_pays": True})
 
 
 ITEM = {"amount": {"N": "7"}, "status": {"S": "SETTLED"}}
@@ -151,7 +158,8 @@ BROKEN: list[tuple[FakeWorld, str]] = [
     (FakeWorld(lever=lambda region: region == WEST), "a lever is left pulled"),
     (FakeWorld(table=SimpleNamespace(views={EAST: {f"!watch:{EAST}": ({}, (100.0, 1))}, WEST: {}})),
      "a controller is blind"),
-    (holding(set(), None), "acknowledged and lost"),
+    (holding(set(), None), "acknowledged and lost"), (went_on(at=200.0), "acknowledged and lost"),
+    (went_on(name="cut"), "acknowledged and lost"), (went_on(options=Options(strong=True)), "acknowledged and lost"),
     (holding({"receipts"}, None), "kept and not found"),
     (holding({"ledger"}, {"status": {"S": "PENDING"}}), "acknowledged and pending"),
     (holding(WHOLE, ITEM, 8), "acknowledged and changed"), (holding(WHOLE, ITEM, 7, 2), "acknowledged and changed"),
@@ -197,7 +205,7 @@ SOUND: list[FakeWorld] = [
     FakeWorld(run=lambda _: run()).note("runs", at=900.0, run="r"),
     FakeWorld(aurora=SimpleNamespace(writer=WEST), permanent=["a fault"]),
     holding(WHOLE, ITEM), holding(WHOLE, ITEM, 7, 2, forked={"p"}),
-    holding(set(), None, given_up={"p"}), holding({"table"}, ITEM, permanent=["a fault"]),
+    went_on(), holding(set(), None, given_up={"p"}), holding({"table"}, ITEM, permanent=["a fault"]),
 ]
 
 
