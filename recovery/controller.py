@@ -153,6 +153,9 @@ class Controller:
         with self._logging_errors():
             if decision and not self._is_driven(record, decision):
                 self._react(driver, decision, facts, since)
+                if not (decision.action or record.open_run):
+                    # A lever that is left pulled here may be why clients are sent here.
+                    self._place_lever(facts, seen, led_away=True)
             elif same:
                 self._mend(driver, facts, since, seen)
         with self._logging_errors():

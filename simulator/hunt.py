@@ -18,7 +18,8 @@ FIXED, LONG = 1, 40  # seeds of each mix in the sets of the gate and of make pro
 MENDED: frozenset[Job] = frozenset({
     (2001, "two-people"), (5, "flooded"), (12, "restored"), (22, "late-receipts"), (15, "swarm"), (11, "cannot-write"),
     (26, "heals"), (13, "opposite-failovers"), (16, "way-cut-then-lost"), (39, "way-cut-then-lost"),
-    (534000647, "late-switchover"), (534000217, "swarm"), (700033, "swarm")})
+    (534000647, "late-switchover"), (534000217, "swarm"), (700033, "swarm"),
+    (545000118, "cut-at-writes")})
 """Histories that broke a rule before one of the two was fixed, in every fixed set."""
 
 

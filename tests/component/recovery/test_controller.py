@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -657,6 +658,19 @@ def test_a_lever_stays_while_it_leads_clients_to_the_leader(world: CalmWorld) ->
     world.cut_off(EAST, 70.0)
     world.look(WEST, times=5)
     assert world.lever(WEST)
+
+
+def test_a_lever_that_sends_clients_to_the_standby_is_reset_also_once_people_have_been_told(world: CalmWorld) -> None:
+    world.look(times=3)
+    done = world.move()
+    world.set_record(run=replace(done, ended=None))  # while a run is open, nobody touches levers
+    world.buckets.write(world.control[EAST], "takeover", b"x")
+    world.look(EAST, times=15)
+    assert any(f"{WEST} leads, and clients are sent to {EAST}" in each for each in world.notified())
+    assert world.lever(EAST)
+    world.set_record(run=done)
+    world.look(EAST)
+    assert (world.leader(EAST)[0], world.lever(EAST)) == (WEST, False)
 
 
 def test_people_are_told_although_what_was_seen_is_unknown(world: CalmWorld) -> None:
