@@ -145,7 +145,7 @@ class FakeEnvironment:
         self.checker = SimpleNamespace(history=[(99.0, "dr unhealthy"), (101.0, "primary unhealthy")])
         self.observer = SimpleNamespace(
             active=lambda: self.leader, regions=made.regions, other=lambda region: self.stack.other(region).region,
-            contents=self._contents, run=self.runs.get,
+            contents=self._contents, record=lambda region: SimpleNamespace(run=self.runs.get(region)),
             observation=lambda region: Observation(region=region, at=0, notified=self.told))
         made.faults.listen(self._changed)
 

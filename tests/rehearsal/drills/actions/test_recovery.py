@@ -36,8 +36,8 @@ class FakeEnvironment:
         self.failed: list[str] = []
         self.leaders = {EAST: EAST, WEST: EAST}
         self.observer = SimpleNamespace(
-            run=self.runs.get, observation=self._observation, regions=self.leaders,
-            record=lambda region: SimpleNamespace(region=self.leaders[region]),
+            observation=self._observation, regions=self.leaders,
+            record=lambda region: SimpleNamespace(region=self.leaders[region], run=self.runs.get(region)),
             failures=lambda region: [*self.failed] if region == WEST else [])
 
     def _observation(self, region: str) -> Observation | None:
