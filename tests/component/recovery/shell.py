@@ -101,6 +101,13 @@ def up(shell: Shell) -> CalmWorld:
     return shell.world
 
 
+def returned(world: CalmWorld, seconds: float = 150.0) -> None:
+    """The lost region has returned so many seconds ago, and what was late has been copied."""
+    world.network.dead.clear()
+    world.drain()
+    world.wait(seconds)
+
+
 def watching(world: CalmWorld) -> None:
     """Let the controllers look every 10 s for two minutes, while something else goes on."""
     for region in (HOME, AWAY):

@@ -39,7 +39,7 @@ from recovery.record import Run
 from simulator.metrics import StsClient
 from simulator.scheduler import EPOCH
 from simulator.vocabulary import FailureMode
-from tests.component.recovery.shell import AWAY, HOME, Result, Shell, Unwritable, down, up, watching
+from tests.component.recovery.shell import AWAY, HOME, Result, Shell, Unwritable, down, returned, up, watching
 from tests.unit.recovery.calm_world import CalmWorld
 from tests.unit.recovery.doctor.fakes import FINE, Account, needs
 from tests.unit.recovery.drill.drill_world import DrillWorld
@@ -477,9 +477,7 @@ def test_an_action_is_carried_out_and_reported_step_by_step(shell: Shell, line: 
 def test_a_failback_is_a_failback(shell: Shell) -> None:
     world = down(shell)
     assert shell.type("failover --to us-west-2").code == 0
-    world.network.dead.clear()
-    world.drain()
-    world.wait(150.0)
+    returned(world)
     world.look(times=4)
     watching(world)
     shell.reports.rename(shell.reports.with_name("those of the failover"))

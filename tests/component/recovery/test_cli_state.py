@@ -20,7 +20,7 @@ from recovery.record import ControlRecord, Run
 from simulator.faults import FAULTS
 from simulator.metrics import IamClient
 from simulator.vocabulary import FailureMode
-from tests.component.recovery.shell import AWAY, HOME, Result, Shell, api_down, down, up
+from tests.component.recovery.shell import AWAY, HOME, Result, Shell, api_down, down, returned, up
 
 
 @pytest.mark.parametrize("arguments", [
@@ -78,9 +78,7 @@ def test_what_a_controller_may_not_do_keeps_no_person_from_a_failover(
 def test_the_plan_of_a_failback_says_what_it_would_wait_for(shell: Shell) -> None:
     world = down(shell)
     assert shell.type("failover --to us-west-2").code == 0
-    world.network.dead.clear()
-    world.drain()
-    world.wait(200.0)
+    returned(world, 200.0)
     world.look(times=3)
     FAULTS["receipts-denied"][0](world, HOME)
     why = "us-east-1 is not healthy: receipts:AccessDenied"

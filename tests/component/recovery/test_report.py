@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from recovery.cli import REPORTS
-from tests.component.recovery.shell import AWAY, HOME, Result, Shell, down, up, watching
+from tests.component.recovery.shell import AWAY, HOME, Result, Shell, down, returned, up, watching
 from tests.unit.recovery.report.report_world import ReportWorld, line
 
 
@@ -74,9 +74,7 @@ def test_an_odd_line_of_repair_stops_neither_a_report_nor_the_way_back(
     world.move()
     world.repair(odd)
     assert shell.type("report").code == 0
-    world.network.dead.clear()
-    world.drain()
-    world.wait(150.0)
+    returned(world)
     up(shell)
     watching(world)
     assert (shell.type("failback").code, world.leader(AWAY)[0]) == (0, HOME)

@@ -37,6 +37,22 @@ def world() -> DrillWorld:
     return DrillWorld()
 
 
+def once(world: DrillWorld, said: str, event: Callable[[], object]) -> Callable[[str], None]:
+    """What a drill says goes to the world, and something happens when it has said this."""
+    def say(what: str) -> None:
+        world.said.append(what)
+        if what == said:
+            event()
+
+    return say
+
+
+def refuse_table(world: DrillWorld, region: str) -> None:
+    """Let a region's table refuse everything for 15 s."""
+    world.network.refusing[region, "dynamodb"] = FailureMode.ERROR
+    world.at(15.0, world.network.refusing.clear)
+
+
 def pausing(world: DrillWorld) -> dict[str, DrillTargets]:
     """The targets of a stack in which copies may be paused."""
     return {site.region: replace(DrillTargets.of(world.outputs, site), pauses_template_id=f"EXT-{site.region}")
@@ -175,11 +191,7 @@ def test_a_drill_whose_standby_is_lost_with_route_53s_control_plane_leaves_the_s
     assert world.run_task(world.drill(Action.SWITCHOVER).run).ok
     world.wait(60.0)
 
-    def say(what: str) -> None:
-        world.said.append(what)
-        if what == f"{WEST} is broken":
-            world.lose(EAST, ends=True)
-
+    say = once(world, f"{WEST} is broken", lambda: world.lose(EAST, ends=True))
     report = world.run_task(world.drill(to=EAST, seconds=30.0, say=say).run)
     assert f"{EAST} could not take over for 30 s" in report.why
     assert world.reserved[WEST] is None
@@ -190,25 +202,14 @@ def test_a_drill_whose_standby_is_lost_with_route_53s_control_plane_leaves_the_s
 
 def test_the_last_change_of_the_record_says_that_the_region_is_restored_if_the_one_before_failed(
         world: DrillWorld) -> None:
-    def say(what: str) -> None:
-        world.said.append(what)
-        if what == f"{EAST} is restored":
-            world.network.refusing[WEST, "dynamodb"] = FailureMode.ERROR
-            world.at(15.0, world.network.refusing.clear)
-
+    say = once(world, f"{EAST} is restored", partial(refuse_table, world, WEST))
     assert world.run_task(world.drill(say=say).run).ok
     assert any(each.startswith(f"the record may still say that {EAST} is broken: table: ") for each in world.said)
     assert world.is_restored()
 
 
 def test_it_moves_back_once_the_region_that_it_left_can_be_asked(world: DrillWorld) -> None:
-
-    def say(what: str) -> None:
-        world.said.append(what)
-        if what == f"{EAST} is restored":
-            world.network.refusing[EAST, "dynamodb"] = FailureMode.ERROR
-            world.at(15.0, world.network.refusing.clear)
-
+    say = once(world, f"{EAST} is restored", partial(refuse_table, world, EAST))
     assert world.run_task(world.drill(say=say).run).ok
     assert any(f": unknown state: {EAST} does not know" in each for each in world.said)
 
@@ -224,12 +225,7 @@ def test_where_the_mode_is_automatic_it_waits_for_the_controller() -> None:
 
 def broken(world: DrillWorld, event: Callable[[], object]) -> Callable[[str], None]:
     """What a drill says goes to the world, and something happens once it has broken the region."""
-    def say(what: str) -> None:
-        world.said.append(what)
-        if what == f"{EAST} is broken":
-            event()
-
-    return say
+    return once(world, f"{EAST} is broken", event)
 
 
 def test_a_controller_that_does_nothing_is_waited_for_and_reported(monkeypatch: pytest.MonkeyPatch) -> None:
