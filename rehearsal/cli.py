@@ -76,7 +76,8 @@ def rehearse(
         raise ProjectError("apiAuthorization = 'iam': the rehearsal's clients do not sign their requests")
     options = RunOptions(
         project=project, regions=_regions(settings), command=_words(command), output=STDERR if as_json else None,
-        outages=choose("outages", shown or ("none" if command or sandbox else "all"), strong=_strong(settings)),
+        outages=choose("outages", shown or ("none" if command or sandbox else "all"),
+                       consistency=settings.table.consistency),
         drills=_drills(drilled or ("none" if command or sandbox or not settings.domain_name else ""), settings,
                        fitting=fitting),
         factor=factor, reports=reports, sandbox=sandbox, engine=_engine(engine))
@@ -139,14 +140,10 @@ def _engine(name: str) -> str:
     return name
 
 
-def _strong(settings: Settings) -> bool:
-    return settings.table.consistency == "strong"
-
-
 def _drills(words: str, settings: Settings, *, fitting: bool) -> list[Scenario]:
     manual = settings.failover_mode == "manual"
-    found = choose("drills", words or (MANUAL_DRILL if manual else DRILL), strong=_strong(settings), manual=manual,
-                   fitting=fitting)
+    found = choose("drills", words or (MANUAL_DRILL if manual else DRILL), consistency=settings.table.consistency,
+                   manual=manual, fitting=fitting)
     if found and not settings.domain_name:
         raise ProjectError(f"--drills {words}: needs domainName: without it there is no DNS to move")
     return found

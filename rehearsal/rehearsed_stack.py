@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from botocore.credentials import Credentials
 
-from contract import DATABASE_NAME, DATABASE_USER, ROLES, Store
+from contract import DATABASE_NAME, DATABASE_USER, ROLES, Consistency, Store
 from payments.deadline import Deadline, Timing
 from payments.errors import StoreUnavailable
 from payments.leadership import DynamoLeadership, Leadership
@@ -75,7 +75,7 @@ class RehearsedStack:
     @property
     def strong(self) -> bool:
         """Whether the table is strongly consistent across the regions."""
-        return bool(self.outputs["table_consistency"] == "strong")
+        return bool(self.outputs["table_consistency"] == Consistency.STRONG)
 
     def writer_and_standby(self) -> tuple[RegionClient, RegionClient]:
         """The region of the database's writer, and the other one. Raises ClientError."""

@@ -11,10 +11,11 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, InstanceOf, ValidationError
 
+from contract import Consistency
 from rehearsal.drills.actions import ScenarioAction, parse
 from rehearsal.drills.actions.faults import StoreLags
 from rehearsal.drills.actions.registry import Count, ScenarioModel, Seconds, explain
@@ -23,12 +24,11 @@ from rehearsal.errors import ProjectError
 
 FOLDER = Path(__file__).parent / "scenarios"
 Group = Literal["outages", "drills"]
-Mode = Literal["eventual", "strong"]
 WORDS: Mapping[Group, tuple[str, ...]] = {"outages": ("all", "none"), "drills": ("all", "gate", "none")}
 """The words that the command line takes instead of names."""
 
 Actions = list[Annotated[InstanceOf[ScenarioAction], BeforeValidator(parse)]]
-Modes = Annotated[list[Mode], Field(min_length=1)]
+Consistencies = Annotated[list[Annotated[Consistency, Field(strict=False)]], Field(min_length=1)]
 
 
 class ScenarioCheck(ScenarioModel):
@@ -73,8 +73,8 @@ class Scenario(ScenarioModel):
     name: str
     title: str
     expected: str
-    modes: Modes = Field(default_factory=lambda: [*get_args(Mode)])
-    gate: Modes | None = None
+    modes: Consistencies = Field(default_factory=lambda: [*Consistency])
+    gate: Consistencies | None = None
     only_by_name: bool = False
     manual: bool = False
     kills: bool = False
@@ -146,26 +146,27 @@ def _read(path: Path) -> dict[str, Any]:
     return given
 
 
-def choose(group: Group, words: str, *, strong: bool, manual: bool | None = None,
+def choose(group: Group, words: str, *, consistency: Consistency, manual: bool | None = None,
            fitting: bool = False, folder: Path = FOLDER) -> list[Scenario]:
     """The scenarios of a group that `all`, `gate` (of drills), `none` or names with commas between mean.
 
     manual: the failover mode for which they must be meant (None: either). fitting: those that are named, and not meant
     for this consistency and this mode, are left out, not refused. Raises ProjectError.
     """
-    mode: Mode = "strong" if strong else "eventual"
     known = {path.stem: path for path in sorted((folder / group).glob("*.toml"))}
     if words == "none":
         return []
     if words in WORDS[group]:
-        meant = [each for each in map(load, known.values()) if mode in each.modes and manual in (None, each.manual)]
-        return [each for each in meant if (mode in (each.gate or ()) if words == "gate" else not each.only_by_name)]
+        meant = [each for each in map(load, known.values())
+                 if consistency in each.modes and manual in (None, each.manual)]
+        return [each for each in meant
+                if (consistency in (each.gate or ()) if words == "gate" else not each.only_by_name)]
     found = []
     for name in words.split(","):
         if name not in known:
             raise ProjectError(f"--{group} {name}: must be {', '.join(WORDS[group])} or some of {', '.join(known)}")
         scenario = load(known[name])
-        needs = "" if mode in scenario.modes else f"tableConsistency={scenario.modes[0]}"
+        needs = "" if consistency in scenario.modes else f"tableConsistency={scenario.modes[0]}"
         if manual not in (None, scenario.manual):
             needs = f"failoverMode={'automatic' if manual else 'manual'}"
         if needs and not fitting:

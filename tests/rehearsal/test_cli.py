@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from contract import Consistency
 from rehearsal import cli
 from rehearsal.drills.scenario import choose
 from tests.rehearsal.cloud import Cloud
@@ -47,7 +48,7 @@ def test_with_json_stdout_holds_one_document_and_nothing_else(world: World, capf
 @pytest.mark.parametrize(("arguments", "shown"), [
     (["--outages", "cut,slow"], ["cut", "slow"]), (["--outages", "none"], []), (["--exec", "true"], []),
     (["--exec", "true", "--outages", "kill9"], ["kill9"]),
-    ([], [each.name for each in choose("outages", "all", strong=False)])])
+    ([], [each.name for each in choose("outages", "all", consistency=Consistency.EVENTUAL)])])
 def test_outages_are_shown_unless_a_command_is_run(world: World, arguments: list[str], shown: list[str]) -> None:
     assert run(world, "--drills", "none", *arguments) == 0
     assert world.shown == shown
@@ -58,7 +59,7 @@ def test_outages_are_shown_unless_a_command_is_run(world: World, arguments: list
     (["--config", "failoverMode=manual"], ["by-hand"]),
     (["--exec", "true", "--drills", "flapping"], ["flapping"]),
     (["--drills", "split-brain,region-lost"], ["split-brain", "region-lost"]),
-    (["--drills", "gate"], [each.name for each in choose("drills", "gate", strong=False)]),
+    (["--drills", "gate"], [each.name for each in choose("drills", "gate", consistency=Consistency.EVENTUAL)]),
     (["--stack", "dev"], []),  # without a domain there is no DNS to move
 ])
 def test_drills_are_run_unless_a_command_is_run(world: World, arguments: list[str], drilled: list[str]) -> None:

@@ -11,6 +11,7 @@ import pulumi
 import pytest
 from rich.console import Console
 
+from contract import Consistency
 from rehearsal.cli import ROOT
 from rehearsal.deploy.project import Project
 from rehearsal.drills.scenario import choose
@@ -37,7 +38,7 @@ class Run:
 
     def __call__(self, *drills: str, **changes: Any) -> int:
         """Run it with other options, and return the exit code."""
-        found = choose("drills", ",".join(drills) or "none", strong=False)
+        found = choose("drills", ",".join(drills) or "none", consistency=Consistency.EVENTUAL)
         output, parts = io.StringIO(), self.world.parts()
         report = RunReport(Console(file=output, width=300), parts.clock)
         code = Rehearsal(replace(self.options, drills=found, **changes), report, parts).run()
@@ -50,7 +51,7 @@ class Run:
         return [phase["name"] for phase in self.document["phases"]]
 
 
-CUT = choose("outages", "cut", strong=False)
+CUT = choose("outages", "cut", consistency=Consistency.EVENTUAL)
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ def test_an_interrupt_ends_everything(run: Run) -> None:
 
 def test_the_tables_of_outages_are_printed_and_in_the_document(run: Run) -> None:
     run.world.outages = [held("cut")]
-    assert run(outages=choose("outages", "cut,slow", strong=False)) == PASSED
+    assert run(outages=choose("outages", "cut,slow", consistency=Consistency.EVENTUAL)) == PASSED
     assert (run.world.shown, run.document["kills"]) == (["cut", "slow"], [{"run": 1, "lost": 0, "ids": ["x"]}])
     assert "outages 0.0 s: 1 of 1 checks hold" in run.printed
     assert "  run 1, ids: x" in run.printed

@@ -108,7 +108,7 @@ def audit(run: ScenarioContext, role: Role, *, end: str, after: Seconds) -> str:
         "acknowledged": len(accepted), "kept": kept, "repaired": len(rest) - kept, "lost": len(gone)}
     rows = run.stack.tables.setdefault(AUDITS, [])
     rows.append({
-        "run": len(rows) + 1, "consistency": "strong" if run.stack.strong else "eventual", "end": end,
+        "run": len(rows) + 1, "consistency": run.stack.outputs["table_consistency"], "end": end,
         "writer": run.active.name, "first_ms": round((min(each.ended for each in accepted) - began) * 1000),
         "killed_after_ms": round(after * 1000),
         "lag_ms": {store: round(seconds * 1000) for store, seconds in run.recording.lags.items()},

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from contract import Consistency
 from rehearsal.drills.actions import parse
 from rehearsal.drills.actions.faults import StoreLags
 from rehearsal.drills.scenario import FOLDER, Expectation, Scenario, ScenarioCheck, choose, load
@@ -14,6 +15,7 @@ from rehearsal.errors import ProjectError
 SHIPPED = sorted(FOLDER.glob("*/*.toml"))
 HEAD = 'title = "t"\nexpected = "e"\n'
 DO, CHECK = "do = [{ pass = 1 }]\n", "[[checks]]\nname = '{name}'\ndo = [{{ pass = {seconds} }}]\n"
+STRONG = {"consistency": Consistency.STRONG}
 NEEDS_DRILL = {"wait", "looks", "run", "begin", "join"}
 
 
@@ -44,16 +46,18 @@ def test_every_shipped_scenario_can_be_run(path: Path) -> None:
         assert used & NEEDS_DRILL == set()
 
 
-@pytest.mark.parametrize(("strong", "names"), [
-    (False, {"region-lost", "switchover-under-load"}), (True, {"split-brain"})])
-def test_the_gate_runs_a_failover_and_a_switchover_and_nothing_that_takes_long(strong: bool, names: set[str]) -> None:
-    found = {each.name: each for each in choose("drills", "gate", strong=strong)}
+@pytest.mark.parametrize(("consistency", "names"), [
+    (Consistency.EVENTUAL, {"region-lost", "switchover-under-load"}), (Consistency.STRONG, {"split-brain"})])
+def test_the_gate_runs_a_failover_and_a_switchover_and_nothing_that_takes_long(
+        consistency: Consistency, names: set[str]) -> None:
+    found = {each.name: each for each in choose("drills", "gate", consistency=consistency)}
     assert found.keys() == names
     assert not any(each.kills for each in found.values())
 
 
 def test_all_outages_are_those_for_the_table_that_need_not_be_named() -> None:
-    eventual, strong = ({each.name for each in choose("outages", "all", strong=strong)} for strong in (False, True))
+    eventual, strong = (
+        {each.name for each in choose("outages", "all", consistency=consistency)} for consistency in Consistency)
     assert eventual ^ strong == {"table-lag", "quorum"}
     shipped = {path.stem for path in SHIPPED if path.parent.name == "outages"}
     assert shipped - eventual - strong == {"kill9", "kill9-short"}
@@ -179,7 +183,7 @@ def test_the_runs_are_always_the_same_ones_and_a_short_series_is_the_beginning_o
 
 
 def test_the_killings_of_the_writer_end_in_each_way_the_worst_first() -> None:
-    (short,), (full,) = (choose("outages", name, strong=False) for name in ("kill9-short", "kill9"))
+    (short,), (full,) = (choose("outages", name, consistency=Consistency.EVENTUAL) for name in ("kill9-short", "kill9"))
     assert [check.name for check in short.checks] == [
         "both regions warm", "run 1, region lost", "run 2, restart", "run 3, failover", "all"]
     assert full.checks[:4] == short.checks[:4]
@@ -197,14 +201,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("words", "stack", "names"), [
-    ("all", {}, ["one", "three", "two"]), ("all", {"strong": True}, ["one", "three"]),
+    ("all", {}, ["one", "three", "two"]), ("all", STRONG, ["one", "three"]),
     ("all", {"manual": True}, ["five", "four"]), ("all", {"manual": None}, ["five", "four", "one", "three", "two"]),
-    ("gate", {}, ["one"]), ("gate", {"strong": True}, ["one"]), ("gate", {"manual": True}, ["five"]), ("none", {}, []),
-    ("two,one", {}, ["two", "one"]), ("three", {"strong": True}, ["three"]), ("four", {"manual": True}, ["four"]),
+    ("gate", {}, ["one"]), ("gate", STRONG, ["one"]), ("gate", {"manual": True}, ["five"]), ("none", {}, []),
+    ("two,one", {}, ["two", "one"]), ("three", STRONG, ["three"]), ("four", {"manual": True}, ["four"]),
     ("seven", {"manual": None}, ["seven"])])
 def test_scenarios_are_chosen_by_word_or_name(
         folder: Path, words: str, stack: Mapping[str, Any], names: list[str]) -> None:
-    asked = {"strong": False, "manual": False, **stack}
+    asked = {"consistency": Consistency.EVENTUAL, "manual": False, **stack}
     assert [each.name for each in choose("drills", words, **asked, folder=folder)] == names
 
 
@@ -212,12 +216,12 @@ def test_scenarios_are_chosen_by_word_or_name(
     ("six", {}, "--drills six: must be all, gate, none or some of five, four, one, seven, three, two"),
     ("one,", {}, "--drills : must be all"), ("", {}, "--drills : must be all"),
     ("one,none", {}, "--drills none: must be"),
-    ("one,two", {"strong": True}, "--drills two: needs tableConsistency=eventual"),
+    ("one,two", STRONG, "--drills two: needs tableConsistency=eventual"),
     ("four", {}, "--drills four: needs failoverMode=manual"),
     ("one", {"manual": True}, "--drills one: needs failoverMode=automatic")])
 def test_what_cannot_be_chosen_is_refused(folder: Path, words: str, stack: Mapping[str, Any], complaint: str) -> None:
     with pytest.raises(ProjectError, match=f"^{complaint}"):
-        choose("drills", words, **{"strong": False, "manual": False, **stack}, folder=folder)
+        choose("drills", words, **{"consistency": Consistency.EVENTUAL, "manual": False, **stack}, folder=folder)
 
 
 def test_the_page_of_checks_names_every_scenario_and_every_check_of_an_outage() -> None:
