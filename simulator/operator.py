@@ -11,7 +11,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
-from recovery.cli import REFUSED, UNFINISHED
+from recovery.terminal import REFUSED, UNFINISHED
 from simulator.network import OUTSIDE
 from simulator.scheduler import Process
 

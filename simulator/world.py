@@ -34,6 +34,7 @@ from recovery.outputs import FoundOutputs
 from recovery.plan import RAISE_EPOCH
 from recovery.record import ControlRecord, Run
 from recovery.stack import Stack
+from recovery.terminal import Terminal
 from simulator import adapters
 from simulator.aurora import LedgerSession, RdsClient, SimulatedAurora
 from simulator.aws import AwsClient
@@ -95,7 +96,7 @@ class Options:
 
 
 @dataclass(kw_only=True)
-class Screen(cli.Terminal):
+class Screen(Terminal):
     """A terminal whose outputs need no file."""
 
     known: Mapping[str, Any]

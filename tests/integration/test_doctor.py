@@ -3,9 +3,9 @@ import os
 from pathlib import Path
 
 from contract import read_outputs
-from recovery.cli import connect
 from recovery.doctor import examine
 from recovery.stack import Stack
+from recovery.terminal import connect
 
 ROOT = Path(__file__).parents[2]
 

@@ -18,6 +18,7 @@ import typer
 from typer.testing import CliRunner
 
 import recovery.cli
+import recovery.terminal
 import rehearsal.cli
 from contract import OUTPUTS_VARIABLE, Metric
 from payments.deadline import Deadline, Timing
@@ -130,8 +131,8 @@ def plan_document(program: Recording) -> Any:
         outputs = Path(folder) / "outputs.json"
         world = CalmWorld()
         outputs.write_text(json.dumps({**program.outputs, **world.outputs}), encoding="utf-8")
-        terminal = recovery.cli.Terminal(
-            environ={OUTPUTS_VARIABLE: str(outputs)}, driver="alice", console=recovery.cli.console_of,
+        terminal = recovery.terminal.Terminal(
+            environ={OUTPUTS_VARIABLE: str(outputs)}, driver="alice", console=recovery.terminal.console_of,
             confirm=lambda _: False, connect=lambda _: world.recovery())
         result = world.run_task(partial(
             CliRunner().invoke, recovery.cli.app, ["plan", "failover", "--json"], obj=terminal))

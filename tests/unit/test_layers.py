@@ -114,7 +114,8 @@ def test_only_the_command_line_of_recovery_needs_more_than_the_lambda_runtime_ha
     runtime = sys.stdlib_module_names | {"boto3", "botocore", "contract", "payments", "recovery"}
     more = {(Path(where).name.partition(":")[0], name) for where, name in imports(ROOT / "recovery")
             if name not in runtime}
-    assert more == {("cli.py", "rich"), ("cli.py", "typer"), ("name_servers.py", "dns"), ("page.py", "jinja2")}
+    assert more == {("cli.py", "rich"), ("cli.py", "typer"), ("terminal.py", "rich"), ("terminal.py", "typer"),
+                    ("name_servers.py", "dns"), ("page.py", "jinja2")}
 
 
 @pytest.mark.parametrize("package", ["payments", "recovery"])

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from recovery.cli import REPORTS
+from recovery.terminal import REPORTS
 from tests.unit.quoted import wrong
 
 FOLDER = Path(__file__).parents[2] / ".github" / "workflows"

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from recovery import measure
-from recovery.cli import REFUSED
 from recovery.plan import Action
+from recovery.terminal import REFUSED
 from rehearsal.aws.faults import OUTSIDE
 from rehearsal.drills.actions.registry import Count, Seconds, action
 from rehearsal.drills.context import Role, ScenarioContext

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from contract import OUTPUTS_VARIABLE
-from recovery.cli import Terminal, console_of, run
+from recovery.cli import run
+from recovery.terminal import Terminal, console_of
 from simulator.aurora import RdsClient
 from simulator.metrics import StsClient
 from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld

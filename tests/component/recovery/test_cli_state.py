@@ -177,7 +177,7 @@ def test_a_doctor_who_does_not_reach_the_outputs_could_not_look(shell: Shell, mo
     def silent(*_: object) -> FoundOutputs:
         raise AwsFailure("outputs in us-west-2: Connect timeout")
 
-    monkeypatch.setattr("recovery.cli.in_region", silent)
+    monkeypatch.setattr("recovery.terminal.in_region", silent)
     for command, code in (("doctor", 2), ("status", 1)):
         assert shell.type(f"--region {AWAY} --suffix dev {command}") == Result(
             code, "", [f"recovery: outputs in us-west-2: Connect timeout: {REACH}"])

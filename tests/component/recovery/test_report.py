@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from recovery.cli import REPORTS
+from recovery.terminal import REPORTS
 from tests.component.recovery.shell import AWAY, HOME, Result, Shell, down, returned, up, watching
 from tests.unit.recovery.report.report_world import ReportWorld, line
 
@@ -84,7 +84,7 @@ def test_an_odd_line_of_repair_stops_neither_a_report_nor_the_way_back(
 def test_whatever_goes_wrong_while_a_report_is_kept_stops_nothing(
         shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     down(shell)
-    monkeypatch.setattr("recovery.cli.read_repairs", {}.__getitem__)
+    monkeypatch.setattr("recovery.terminal.read_repairs", {}.__getitem__)
     result = shell.type("failover --to us-west-2")
     assert (result.code, len(result.err), shell.world.aurora.writer) == (0, 1, AWAY)
     assert result.err[0].startswith("recovery: the report could not be written: ")
