@@ -42,6 +42,10 @@ class Deadline:
         """Seconds left; negative when it has passed."""
         return self._seconds - self._since.seconds()
 
+    def within(self, seconds: float) -> "Deadline":
+        """A deadline at most so many seconds from now, and no later than this one."""
+        return Deadline(self._timing, min(seconds, self.remaining()), self._runtime, self._guard)
+
     def guarded(self, guard: Callable[[], None]) -> "Deadline":
         """This deadline for calls that need permission: `guard` runs before each attempt and raises to refuse it."""
         return Deadline(self._timing, self.remaining(), self._runtime, guard)

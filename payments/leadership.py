@@ -38,11 +38,11 @@ class DynamoLeadership:
         """A consistent read. Raises StoreUnavailable, also if there is no record that says who leads."""
         answer = call(Store.TABLE, deadline, self.client.get_item, TableName=self.table, Key=_KEY, ConsistentRead=True)
         if "Item" not in answer:
-            raise StoreUnavailable(Store.TABLE, "LeadershipMissing")
+            raise StoreUnavailable(Store.TABLE, "LeadershipMissing", again=True)
         try:
             return Leadership(int(answer["Item"]["epoch"]["N"]), str(answer["Item"]["region"]["S"]))
         except (KeyError, TypeError, ValueError):
-            raise StoreUnavailable(Store.TABLE, "RecordMalformed") from None
+            raise StoreUnavailable(Store.TABLE, "RecordMalformed", again=True) from None
 
     def create(self, region: str, deadline: Deadline) -> None:
         """Make a region the first leader; does nothing if there was one already. Raises StoreUnavailable."""
@@ -76,7 +76,7 @@ class Lease:
         if now.region != self.region:
             raise NotTheWriter(now.region)
         if self._known and self._known[1].seconds() >= LEASE:
-            raise StoreUnavailable(Store.TABLE, "LeaseExpired")  # the answer took too long to be trusted
+            raise StoreUnavailable(Store.TABLE, "LeaseExpired", again=True)  # the answer took too long to be trusted
         return now.epoch
 
     def hold(self, epoch: int, deadline: Deadline) -> None:

@@ -234,9 +234,9 @@ class PostgresLedger:
         """Set a region's next mark, under the same condition as a posting. Returns its number."""
         return int(self._rows(self._writer, deadline, MARK, region=region, epoch=epoch)[0][0])
 
-    def state(self, deadline: Deadline) -> LedgerState:
-        """What the region's replica knows, at the reader endpoint."""
-        [[epoch, marks]] = self._rows(self._reader, deadline, STATE)
+    def state(self, deadline: Deadline, *, at_writer: bool = False) -> LedgerState:
+        """What the region's replica knows, at the reader endpoint; `at_writer`: what the writer does."""
+        [[epoch, marks]] = self._rows(self._writer if at_writer else self._reader, deadline, STATE)
         return LedgerState(epoch, marks or {})
 
     def find(self, payment_id: str, deadline: Deadline) -> Record | None:

@@ -48,6 +48,7 @@ RECENT = 10_000  # postings with which a new epoch begins, and of a look
 REST = 5000  # payments of a pass for each start that is left out after it
 LOOK = 4  # starts from one look to the next
 DAY = 24 * 60 // REPAIR_MINUTES  # starts
+DENIED = "AccessDeniedException"  # DynamoDB's, which may permit the same for every payment, or for none
 YOUNG = timedelta(minutes=1)  # a payment of this age may still be in progress
 
 
@@ -385,7 +386,7 @@ class Work:
         except Conflict:
             return "refused"
         except StoreUnavailable as error:
-            if error.again:
+            if error.again or error.code == DENIED:
                 raise
             return "refused"
         return "repaired"

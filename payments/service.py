@@ -119,12 +119,14 @@ class PaymentService:
     def _post(self, record: Record, epoch: int, deadline: Deadline) -> Record:
         """Post the payment and write its receipt. Returns its settled record.
 
-        A receipt with another creation time comes from a posting that the ledger has lost, so its time counts. One that
-        differs otherwise is left as it is: what the ledger has counts.
+        A receipt with another creation time comes from a posting that the ledger has lost, so its time counts. One of
+        another request, or one that cannot be read, becomes an older version, which every pass of repair names.
         """
         record = self._posted(replace(record, epoch=epoch, settled=True), deadline)
         receipt = self.receipts.put(record, deadline)
-        if receipt and receipt.fingerprint == record.fingerprint and receipt.created_at != record.created_at:
+        if receipt is None or receipt.fingerprint != record.fingerprint:
+            self.receipts.replace(record, deadline)
+        elif receipt.created_at != record.created_at:
             record = self._posted(replace(record, created_at=receipt.created_at), deadline, corrects=True)
         return record
 
@@ -141,4 +143,4 @@ class PaymentService:
             return now
         if now.epoch > record.epoch:
             raise NotTheWriter
-        raise StoreUnavailable(Store.TABLE, "ItemChanged")
+        raise StoreUnavailable(Store.TABLE, "ItemChanged", again=True)

@@ -82,7 +82,7 @@ class DynamoTable:
         if "Error" not in answer:
             return {**found, **changes}
         if "Item" not in answer:
-            raise StoreUnavailable(Store.TABLE, "ItemMissing")
+            raise StoreUnavailable(Store.TABLE, "ItemMissing", again=True)
         there: AwsResponse = answer["Item"]
         return there
 

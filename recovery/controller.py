@@ -143,7 +143,8 @@ class Controller:
         same = facts.record is not None and _leads(facts.record) == _leads(record)
         self._well = since if same and seen.ready and facts.own.ready and in_order(cloud.plan, facts) else None
         decision = decide(cloud.plan, facts, self.cool_down, table.pause()) if same else None
-        if decision is None and not record.open_run and not left_behind(cloud.plan, facts):
+        if decision is None and observation.failing_since is None and not record.open_run and not (
+                left_behind(cloud.plan, facts)):
             observation = replace(observation, notified="")
         if not table.write_observation(observation, before):
             return  # another start has looked since
@@ -195,9 +196,12 @@ class Controller:
         return replace(observation, lag=lag, lag_at=lag_at, denied=denied, asked_iam=asked)
 
     def _is_driven(self, record: ControlRecord, decision: Decision) -> bool:
-        """Whether a driver carries out a run that the decision must not disturb."""
+        """Whether a driver carries out a run that the decision must not disturb.
+
+        A planned move that has not fenced may wait for hours. It forbids nobody to take over, nor to be notified.
+        """
         run = record.open_run
-        return run is not None and not (run.planned and decision.action) and (
+        return run is not None and not (run.planned and (decision.action or not run.epoch)) and (
             self._still is None or self._still.seconds() < self.interval)
 
     def _react(self, driver: str, decision: Decision, facts: Facts, since: Stopwatch) -> None:
@@ -243,7 +247,7 @@ class Controller:
             done = Runner(hold=hold, do=AwsSteps(cloud=cloud).do, report=_log_step).drive()
         except (StepTimedOut, GivenUp, EvidenceTooOld) as error:
             log("given up", run=hold.run.id, why=str(error))
-            self._notify_once(observation, f"{self.region} could not take over: {hold.run.action}",
+            self._notify_once(observation, f"{hold.run.action} to {self.region} is not finished",
                               f"{hold.run.why}. {error}. The controller looks again.")
             return
         self._notify(f"{self.region} takes payments now ({hold.run.action})", f"{hold.run.why}. {summary(done)}")

@@ -113,11 +113,11 @@ class PublicChecks:
         return Deadline(timing, LIVENESS_TIMEOUT, self.environment.runtime).call(call, lambda _: False)
 
 
-def json_object(text: bytes | str) -> dict[str, Any]:
-    """The JSON object in a text, an empty one if there is none."""
+def json_object(text: Any) -> dict[str, Any]:
+    """The JSON object in a text, an empty one if there is none, or if it is no text."""
     try:
         found = json.loads(text)
-    except (ValueError, RecursionError):
+    except (TypeError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -131,7 +131,8 @@ class Observation:  # pylint: disable=too-many-instance-attributes
     `leader` leads, and `writer` is the region of the database's writer. `alive` and `ready` are of the other region
     (None: unknown), `why` says what is wrong there; `silent_since` is the end of the first of its failed looks in a
     row, at the latest, and `silent_for` how long ago that is, at least; `failing_since` and `failing_for` are the same
-    of its failed canaries. `seen`: whether Route 53's checkers see its API answer; `unseen_since`: the end of the first
+    of its failed canaries, the last of which failed at `failing_at`: looks that do not say whether it can pay are left
+    out. `seen`: whether Route 53's checkers see its API answer; `unseen_since`: the end of the first
     look in a row at which they did not; `led_to`: the region that clients are sent to, empty if unknown. The zone's own
     name servers say so. `astray_since`: since when they have been led here although the other region leads and is not
     silent, None if they are not.
@@ -159,6 +160,7 @@ class Observation:  # pylint: disable=too-many-instance-attributes
     silent_for: float = 0.0
     failing_since: float | None = None
     failing_for: float = 0.0
+    failing_at: float = 0.0
     seen: bool | None = None
     unseen_since: float | None = None
     led_to: str = ""
@@ -186,8 +188,9 @@ class Observation:  # pylint: disable=too-many-instance-attributes
 
     @property
     def is_unready(self) -> bool:
-        """Whether the other region leads, answers, and its own canary has failed for twice the detection time."""
-        return self.failing_since is not None and self.failing_for >= self.detection * UNREADY
+        """Whether the other region leads, answers, and its own canary fails, and has for twice the detection time."""
+        return self.failing_since is not None and bool(self.alive) and self.ready is False and (
+            self.failing_for >= self.detection * UNREADY)
 
     @property
     def is_astray(self) -> bool:
@@ -239,7 +242,8 @@ class Observation:  # pylint: disable=too-many-instance-attributes
         known_at = [*(moment for _, moment in pending), *([] if found.covered is None else [found.covered])]
         if not all(moment <= found.at for moment in known_at):  # nor is it, if one is no number (NaN)
             raise ValueError("it says that what comes later is covered")
-        return replace(found, pending=pending)
+        own, denied, refused = ([*map(str, each)] for each in (found.own, found.denied, found.refused))
+        return replace(found, pending=pending, own=own, denied=denied, refused=refused)
 
 
 def observe(previous: Observation | None, now: Observation, seen: ProbeResult, marks: Mapping[str, int], *, other: str,
@@ -248,7 +252,8 @@ def observe(previous: Observation | None, now: Observation, seen: ProbeResult, m
 
     `marks` are those of this region's replica of the ledger; the look has `ended` at the latest then. `now` has what is
     known of this region. What was seen before a long gap does not count, nor marks of another writer, nor canaries that
-    failed while the writer was elsewhere.
+    failed while the writer was elsewhere. Only a canary that succeeds ends the failure of canaries, or a long time
+    without one: of the looks at a region that fails, some may not reach its function.
     """
     new = Observation(region=now.region, at=0.0)
     last = previous or new
@@ -261,9 +266,11 @@ def observe(previous: Observation | None, now: Observation, seen: ProbeResult, m
             pending, covered = [], None  # a restored ledger numbers its marks anew: what has arrived is not of this one
     arrived = marks.get(other, 0)
     covered = max((moment for number, moment in pending if number <= arrived), default=covered)
-    fails = seen.alive and seen.ready is False and seen.leader in ("", other) and now.leader == other
+    leads = seen.leader in ("", other) and now.leader == other
+    fails = leads and bool(seen.alive) and seen.ready is False
+    lasts = leads and not seen.ready and now.at - last.failing_at <= now.interval * MAX_GAP_LOOKS
     silent = _since(kept.silent_since, ended, holds=seen.alive is False)
-    failing = _since(failing, ended, holds=bool(fails))
+    failing = _since(failing if lasts else None, ended, holds=fails or (lasts and failing is not None))
     return replace(
         now, number=last.number + 1, alive=seen.alive, ready=seen.ready, why=seen.why, notified=last.notified,
         covered=covered, arrived=marks.get(other, last.arrived),
@@ -272,6 +279,7 @@ def observe(previous: Observation | None, now: Observation, seen: ProbeResult, m
         astray_since=_since(kept.astray_since, now.at, holds=(
             now.led_to == now.region and now.leader == other and seen.alive is not False)),
         silent_since=silent, silent_for=0.0 if silent is None else max(0.0, now.at - silent),
+        failing_at=ended if fails else last.failing_at,
         failing_since=failing, failing_for=0.0 if failing is None else max(0.0, now.at - failing))
 
 

@@ -58,7 +58,8 @@ def _questions(environment: Environment, stack: Stack, site: Site) -> dict[str, 
     def api() -> Part:
         found = cloud.checks.look(site)
         if found.alive is None:  # a region that is lost does not say by which path it is asked
-            found = elsewhere.checks.look(site)
+            there = elsewhere.checks.look(site)
+            found = found if there.alive is None else there
         return {key: value for key, value in asdict(found).items() if key in KEYS}
 
     def watch() -> Part:

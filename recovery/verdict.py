@@ -94,7 +94,7 @@ def _wrong(own: Report, standby: Report) -> str:
 
 def _obstacle(region: str, standby: Report) -> str:
     """Why a region could not take over, as far as is known; empty if it could."""
-    if standby["alive"] is not True:
+    if standby["alive"] is False:
         return f"{region} cannot take over: its API does not answer ({standby['why']})"
     if standby["stale"] is not False:
         return f"it is unknown whether {region} could take over: its controller does not report"

@@ -182,7 +182,8 @@ def read_drill(table: ControlTable) -> dict[str, Any] | None:
     if not isinstance(found, dict) or not all(isinstance(found.get(name), kind) for name, kind in _KINDS.items()):
         return None
     broken = found["broken"]
-    return None if broken is not None and "region" not in broken else {**_UNKNOWN, **found}
+    usable = broken is None or known(SavedState, broken).keys() >= {"region", "function", "reserved"}
+    return {**_UNKNOWN, **found} if usable else None
 
 
 def unfinished(document: Mapping[str, Any]) -> str:

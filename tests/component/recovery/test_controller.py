@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from recovery.control_table import ControlTable, Pause
 from recovery.controller import Controller, create, handler, log, log_to_stdout, resident
 from recovery.decision import ABANDONED_LOOKS
 from recovery.errors import AwsFailure, StackError
-from recovery.observation import Observation
+from recovery.observation import Observation, ProbeResult, PublicChecks
 from recovery.plan import Action
 from recovery.record import Run
 from recovery.runner import Hold, Runner, claim
@@ -119,6 +120,21 @@ def test_a_region_that_failed_once_long_ago_has_not_failed_since(
         world.look(WEST, pause=200.0)
         world.network.refusing.clear()
     assert (world.observation().failing_for, world.ended()) == (0.0, [])
+
+
+@pytest.mark.parametrize("between", [
+    ProbeResult(alive=False, ready=False, why="HTTP 500"), ProbeResult(alive=None, why="HTTP 429: throttled"),
+    ProbeResult(alive=True, why="its function does not answer: ReadTimeoutError")])
+def test_a_region_that_never_pays_is_found_whatever_it_answers_in_between(
+        monkeypatch: pytest.MonkeyPatch, between: ProbeResult) -> None:
+    world = CalmWorld(automatic=False, strong=True)
+    world.look(times=3)
+    fails = ProbeResult(alive=True, ready=False, why="ledger:TimeoutError", leader=EAST)
+    looks, look = cycle([fails, fails, between]), PublicChecks.look
+    monkeypatch.setattr(PublicChecks, "look", lambda checks, site: (
+        next(looks) if site.region == EAST else look(checks, site)))
+    world.look(WEST, times=40)
+    assert world.notified() == ["us-east-1 cannot take payments: us-west-2 can take over"]
 
 
 def test_a_decision_does_not_wait_for_cloudwatch(eventual: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -478,7 +494,7 @@ def test_a_failover_that_cannot_be_done_says_so_and_ends(world: CalmWorld, logge
     world.network.denied.add((WEST, "FailoverGlobalCluster", ""))
     world.look(WEST, times=8)
     assert any("the promotion is not permitted" in each for each in world.ended())
-    assert "us-west-2 could not take over: failover" in world.notified()
+    assert "failover to us-west-2 is not finished" in world.notified()
     assert any(each["event"] == "given up" for each in logged)
 
 
@@ -585,10 +601,22 @@ def test_while_a_planned_move_waits_the_survivor_may_act(eventual: CalmWorld, *,
     assert eventual.aurora.writer == WEST
 
 
+@pytest.mark.parametrize("action", [Action.SWITCHOVER, Action.FAILBACK])
+def test_people_are_told_to_take_over_while_a_planned_move_still_waits(action: Action) -> None:
+    manual = CalmWorld(automatic=False)
+    manual.look(times=3)
+    hold = manual.claim(action, driver="bob")
+    manual.lose(EAST, ends=True)
+    manual.scheduler.spawn(manual.process(), partial(beat, hold))
+    manual.look(WEST, times=8)
+    assert manual.notified() == ["us-east-1 does not answer: us-west-2 can take over"]
+
+
 def test_people_are_not_told_to_take_over_while_somebody_moves_the_writer() -> None:
     manual = CalmWorld(automatic=False)
     manual.look(times=3)
     hold = manual.claim(Action.SWITCHOVER, driver="bob")
+    manual.run_task(hold.fence)
     manual.lose(EAST, ends=True)
     manual.scheduler.spawn(manual.process(), partial(beat, hold))
     manual.look(WEST, times=8)

@@ -55,7 +55,7 @@ class Resource:
 
 @dataclass
 class Recording:
-    """All registrations of one run of the program, in order, and the outputs of the stack and of its components.
+    """All registrations of one run of the program, by URN, and the outputs of the stack and of its components.
 
     `state`: the outputs that the components have from an earlier run, by type.
     """
@@ -257,4 +257,6 @@ def record(config: Mapping[str, str] | None = None, *, known: bool = True,
     pulumi.runtime.set_all_config({f"{PROJECT}:{key}": value for key, value in keys.items()})
     set_root_resource(None)  # type: ignore[arg-type]  # set_mocks has made a stack; the program gets its own
     _sync_await(run_in_stack(program))
+    # The order of the registrations is that in which their inputs came to be known, which depends on the machine.
+    recording.resources = dict(sorted(recording.resources.items()))
     return recording

@@ -134,3 +134,9 @@ def test_a_deadline_passes_while_the_process_is_frozen(clock: StillClock) -> Non
     limit = deadline(clock, 2)
     clock.frozen += 1.5
     assert limit.remaining() == 0.5
+
+
+def test_an_earlier_deadline_is_no_later_than_this_one() -> None:
+    clock = StillClock()
+    whole = deadline(clock, 2.0)
+    assert (whole.within(0.5).remaining(), whole.within(5.0).remaining()) == (0.5, 2.0)

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from contract import RECORD_KEY
-from tests.unit.payments.fakes import PAYMENT, RECEIPTS, Fault, Region, client_error, database_error
+from tests.unit.payments.fakes import PAYMENT, RECEIPTS, Fault, Hang, Region, client_error, database_error
 
 HERE, THERE = "us-east-1", "us-west-2"
 LOOK = ["GetItem", "ConnectReader", "Read", "Mark", "PutItem", "PutObject", "UpdateItem"]
@@ -82,11 +82,20 @@ def test_two_canaries_at_once_are_both_written(region: Region) -> None:
     assert region.postgres.marks == {HERE: 2}
 
 
-def test_that_the_leaders_reader_endpoint_fails_does_not_make_it_unready(region: Region) -> None:
-    region.network.faults = [None, Fault(database_error("28000"))]
+@pytest.mark.parametrize("failure", [database_error("28000"), Hang()])
+def test_a_leader_whose_reader_endpoint_fails_or_hangs_is_ready_and_asks_the_writer(
+        region: Region, failure: BaseException) -> None:
+    region.network.failing = {"ConnectReader": failure}
     found = region.readiness()
     assert (found["ready"], found["why"], found["mark"], found["marks"], found["ledger_epoch"]) == (
-        True, "", 1, {}, None)
+        True, "", 1, {HERE: 1}, 1)
+    assert region.network.calls[-1] == "Read"
+
+
+def test_a_leader_that_cannot_say_what_its_ledger_knows_is_ready_all_the_same(region: Region) -> None:
+    region.network.failing = {"Read": database_error("42501")}
+    found = region.readiness()
+    assert (found["ready"], found["mark"], found["marks"], found["ledger_epoch"]) == (True, 1, {}, None)
 
 
 def test_a_standby_reads_everything_and_writes_its_canarys_receipt() -> None:

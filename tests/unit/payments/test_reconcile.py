@@ -12,6 +12,7 @@ from contract import CANARY_PREFIX, DRILL_KEY, OBSERVATION_PREFIX, RECORD_KEY, R
 from payments import reconcile
 from payments.case import Case
 from payments.errors import RepairFailed, StoreUnavailable
+from payments.leadership import LEASE
 from payments.ledger import PostgresLedger
 from payments.logs import request_logger
 from payments.payment import MAX_AMOUNT, Payment, parse_receipt
@@ -812,3 +813,52 @@ def test_the_function_works_within_lambdas_time_and_may_be_told_to_begin(region:
     answer = function({}, FakeContext(900_000))
     assert (answer["region"], answer["done"], answer["counts"]["settled"]) == ("us-east-1", True, 3)
     assert function({"begin": True}, FakeContext(900_000))["pass"] == answer["pass"] + 1
+
+
+@pytest.mark.parametrize("amount", [1300, 13000])
+def test_a_request_that_was_acknowledged_and_lost_but_for_its_receipt_is_named_by_every_pass(
+        region: Region, amount: int) -> None:
+    """Its id is used again, for a payment whose receipt is as long as its own, or longer."""
+    assert region.pay(PAYMENT)[0] == 201
+    lose_posting(region)
+    lose_item(region)
+    there = taken_over(region)
+    there.clock.now = 7200.0
+    assert there.pay({**PAYMENT, "amount": amount})[0] == 201
+    for _ in range(3):
+        named = len(lines(there))
+        assert counts(run(there)) == {"conflicting": 1}
+        assert {(line["outcome"], line["payment"]["amount"], line["others"][0]["amount"])
+                for line in lines(there)[named:]} == {("reported", amount, PAYMENT["amount"])}
+    assert {json.loads(there.receipt_versions()[-1] or b"")["amount"], there.postgres.postings["pay-1"]["amount"]} == {
+        amount}
+
+
+def test_a_lease_that_expires_while_it_is_read_gives_no_payment_up(
+        region: Region, monkeypatch: pytest.MonkeyPatch) -> None:
+    three(region)
+    region.postgres.postings.clear()
+    there = taken_over(region)
+    read = there.dynamodb.get_item
+
+    def slow(**request: Any) -> Item:
+        there.clock.now += LEASE
+        return read(**request)
+
+    monkeypatch.setattr(there.dynamodb, "get_item", slow)
+    assert [run(there)[key] for key in ("done", "error")] == [False, "table:LeaseExpired"]
+    monkeypatch.undo()
+    assert counts(run(there, begin=False)) == {"repaired": 3}
+    assert there.postgres.postings.keys() == {"pay-0", "pay-1", "pay-2"}
+    assert "refused" not in {line["outcome"] for line in lines(there)}
+
+
+def test_a_permission_that_is_missing_for_a_time_gives_no_payment_up(region: Region) -> None:
+    three(region)
+    run(region)
+    region.dynamodb.items["pay-1"]["amount"] = {"N": "1"}
+    region.network.failing = {"UpdateItem": client_error("AccessDeniedException")}
+    assert [run(region)[key] for key in ("done", "error")] == [False, "table:AccessDeniedException"]
+    region.network.failing = {}
+    assert counts(run(region, begin=False)) == {"repaired": 1}
+    assert {line["outcome"] for line in lines(region)} == {"repaired"}

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from recovery.environment import Background, Environment, HttpReply
-from recovery.observation import Observation, ProbeResult, PublicChecks, ask_readiness, observe
+from recovery.observation import Observation, ProbeResult, PublicChecks, ask_readiness, json_object, observe
 from recovery.stack import Stack
 from simulator.world import Options, World
 from tests.unit.payments.fakes import still_runtime
@@ -101,6 +101,11 @@ def test_a_call_that_takes_too_long_is_no_answer() -> None:
     assert (there.look(SITE).alive, there.lever_is_pulled(SITE)) == (False, True)
 
 
+@pytest.mark.parametrize("text", [b"[1]", "x", b"", None, 5, {"ready": True}])
+def test_what_is_no_json_object_is_an_empty_one(text: Any) -> None:
+    assert json_object(text) == {}
+
+
 # --- Many looks
 
 def looked(*looks: ProbeResult, arrived: Sequence[int] = (), step: float = 10.0, **changes: Any) -> Observation:
@@ -138,6 +143,21 @@ def test_a_region_that_leads_is_unready_after_twice_the_detection_time_of_failed
         other: ProbeResult, changes: dict[str, Any], *, unready: bool) -> None:
     assert not looked(*[other] * 7, **changes).is_unready
     assert looked(*[other] * 8, **changes).is_unready is unready
+
+
+UNKNOWN = ProbeResult(alive=True, why="its function does not answer: ReadTimeoutError")
+THROTTLED = ProbeResult(alive=None, why="HTTP 429: throttled")
+
+
+@pytest.mark.parametrize("other", [UNKNOWN, THROTTLED, DEAD])
+def test_looks_that_do_not_say_whether_it_can_pay_do_not_end_the_failure_of_canaries(other: ProbeResult) -> None:
+    found = looked(*[FAILS, FAILS, other] * 3)
+    assert (found.failing_since, found.is_unready) == (1001.0, False)  # not while it may only be throttled, or cut off
+    assert looked(*[FAILS, FAILS, other] * 3, FAILS).is_unready
+    assert looked(*[FAILS, other, other, FAILS] * 3).is_unready
+    # A canary that succeeds does, and so does a time without one.
+    assert not looked(*[FAILS] * 4, WELL, *[FAILS] * 7).is_unready
+    assert looked(*[FAILS] * 5, other, other, other, FAILS).failing_since == 1081.0
 
 
 def test_canaries_that_failed_while_the_writer_was_elsewhere_do_not_count() -> None:

@@ -166,3 +166,23 @@ def test_a_leader_that_is_no_region_of_the_stack_is_named(world: CalmWorld) -> N
     verdict = status_of(world)["verdict"]
     assert verdict["paying"] is None
     assert "eu-west-1" in verdict["says"]
+
+
+def test_a_flooded_standby_can_take_over_and_the_lost_region_is_no_reason_against_it(world: CalmWorld) -> None:
+    world.cut_off(EAST)
+    world.gateway.flooded.add(WEST)
+    world.look(WEST, times=2)
+    found = status_of(world)
+    assert (found["regions"][WEST]["alive"], found["regions"][WEST]["why"]) == (
+        None, "HTTP 429: throttled, which says nothing about its health")
+    assert "us-west-2 can take over" in found["verdict"]["says"]
+    assert found["verdict"]["run"] == "python -m recovery failover --to us-west-2"
+
+
+@pytest.mark.parametrize("change", [{"refused": [1]}, {"denied": [None]}, {"own": [{}]}, {"refused": "abc"}])
+def test_an_observation_of_unknown_parts_is_shown_as_text(world: CalmWorld, change: dict[str, Any]) -> None:
+    document = world.observation().document()
+    world.table.put(WEST, OBSERVATION_PREFIX + WEST, {
+        "payment_id": {"S": OBSERVATION_PREFIX + WEST}, "number": {"N": "9"},
+        "document": {"S": json.dumps({**document, **change})}})
+    assert all(isinstance(each, str) for each in status_of(world)["regions"][WEST]["refused"])

@@ -1,5 +1,6 @@
 """What a drill breaks, what it needs to know for that, and the record of the last drill."""
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,7 @@ def test_outputs_that_a_drill_needs_must_be_there(value: object) -> None:
         DrillTargets.of({**world.outputs, "dr_api_key_id": value}, world.stack.sites[1])
 
 
+BROKEN = {"region": EAST, "function": PAYMENTS, "reserved": 7}
 RECORD = {"action": "failover", "from": EAST, "to": WEST, "ok": True, "why": "", "broken": None}
 
 
@@ -44,7 +46,7 @@ def test_the_newest_record_counts_and_of_two_equally_new_ones_that_of_the_standb
     environment = world.recovery()
     assert world.run_task(lambda: last_drill(environment, world.stack)) is None
     assert world.run_task(lambda: restore(environment, world.stack)) is None
-    newest = write(world, EAST, began=2.0, broken={"region": EAST})
+    newest = write(world, EAST, began=2.0, broken={**BROKEN})
     write(world, WEST, began=1.0)
     assert world.run_task(lambda: last_drill(environment, world.stack)) == newest
     newest = write(world, WEST, began=2.0)
@@ -119,3 +121,11 @@ def test_what_a_later_release_has_noted_besides_is_restored_all_the_same() -> No
     write(world, WEST, began=1.0, broken={**vars(saved), "zone": "a"})
     assert world.run_task(lambda: restore(world.recovery(), world.stack)) == saved
     assert world.reserved[EAST] == 7
+
+
+@pytest.mark.parametrize("broken", [{"region": EAST}, {**BROKEN, "function": 5}, {**BROKEN, "reserved": "x"}, {"a": 1}])
+def test_a_record_that_does_not_say_what_was_broken_stops_neither_a_drill_nor_its_end(broken: dict[str, Any]) -> None:
+    world = DrillWorld()
+    write(world, WEST, began=1.0, broken=broken)
+    assert world.run_task(lambda: last_drill(world.recovery(), world.stack)) is None
+    assert world.run_task(lambda: restore(world.recovery(), world.stack)) is None
