@@ -161,7 +161,8 @@ MUTANTS: tuple[Mutant, ...] = (
         ("recovery.controller:Controller._with_figures", "denied or (healthy and due)", "healthy and due"),)),
     Mutant("a failover waits for a planned move", 28, "loss-in-a-move", (
         ("recovery.runner:claim", "plan.action is Action.FAILOVER", "False"),
-        ("recovery.controller:Controller._is_driven", "not (run.planned and decision.action)", "True"))),
+        ("recovery.controller:Controller._is_driven",
+         "not (run.planned and (decision.action or not run.epoch))", "True"))),
     Mutant("the second view is not asked again before a promotion", 20, "decider-frozen", (
         ("recovery.steps:promote", "hold.run.evidence == Evidence.DEAD and", "False and"),)),
     Mutant("no canary is written", 18, "cannot-write", (
