@@ -37,7 +37,7 @@ from payments.payment import STORED_ID, Record
 from payments.region import create_service, system_transport
 from payments.runtime import LambdaContext, Runtime, system_runtime
 from payments.service import PaymentService
-from payments.stores import BATCH, AwsResponse, Version, item_of
+from payments.stores import BATCH, RECEIPT_DIFFERS, AwsResponse, Version, item_of
 
 T = TypeVar("T")
 
@@ -48,7 +48,6 @@ RECENT = 10_000  # postings with which a new epoch begins, and of a look
 REST = 5000  # payments of a pass for each start that is left out after it
 LOOK = 4  # starts from one look to the next
 DAY = 24 * 60 // REPAIR_MINUTES  # starts
-DENIED = "AccessDeniedException"  # DynamoDB's, which may permit the same for every payment, or for none
 YOUNG = timedelta(minutes=1)  # a payment of this age may still be in progress
 
 
@@ -386,7 +385,7 @@ class Work:
         except Conflict:
             return "refused"
         except StoreUnavailable as error:
-            if error.again or error.code == DENIED:
+            if error.again:
                 raise
             return "refused"
         return "repaired"
@@ -421,9 +420,10 @@ def _only_there(keys: Sequence[str], known: set[str], begun: set[str]) -> tuple[
 
 
 def _agrees(posting: Record, items: Mapping[str, AwsResponse]) -> bool:
-    """Whether the table has the posting, settled."""
+    """Whether the table has the posting, settled, and says nothing against its receipt."""
     item = items.get(posting.payment.payment_id, {})
-    return {**item_of(posting), "epoch": item.get("epoch")}.items() <= item.items()
+    return {**item_of(posting), "epoch": item.get("epoch")}.items() <= item.items() and (
+        not RECEIPT_DIFFERS.items() <= item.items())
 
 
 def _whole(found: Sequence[Record | Version], items: Mapping[str, AwsResponse]) -> bool:

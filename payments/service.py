@@ -11,7 +11,7 @@ from payments.errors import Conflict, NotTheWriter, StoreUnavailable
 from payments.leadership import Lease
 from payments.ledger import PostgresLedger
 from payments.payment import Payment, Record
-from payments.stores import AwsResponse, DynamoTable, S3Receipts, record_of
+from payments.stores import RECEIPT_DIFFERS, AwsResponse, DynamoTable, S3Receipts, record_of
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class PaymentService:
                 found = self._acknowledged(new, found, writing)
             elif found.epoch > epoch:
                 raise NotTheWriter
-            return self._settle(item, self._post(found, epoch, writing), writing)
+            posted, notes = self._post(found, epoch, writing)
+            return self._settle(item, posted, writing, notes)
 
     def canary(self, deadline: Deadline) -> None:
         """Write to table and bucket what a payment writes, under a key of its own; its posting is a mark.
@@ -116,29 +117,30 @@ class PaymentService:
             raise Conflict
         return kept
 
-    def _post(self, record: Record, epoch: int, deadline: Deadline) -> Record:
-        """Post the payment and write its receipt. Returns its settled record.
+    def _post(self, record: Record, epoch: int, deadline: Deadline) -> tuple[Record, AwsResponse | None]:
+        """Post the payment and write its receipt. Returns its settled record, and what its item says besides.
 
         A receipt with another creation time comes from a posting that the ledger has lost, so its time counts. One of
-        another request, or one that cannot be read, becomes an older version, which every pass of repair names.
+        another request, or one that is none, may be replaced by repair alone: the item tells it to look.
         """
         record = self._posted(replace(record, epoch=epoch, settled=True), deadline)
         receipt = self.receipts.put(record, deadline)
         if receipt is None or receipt.fingerprint != record.fingerprint:
-            self.receipts.replace(record, deadline)
-        elif receipt.created_at != record.created_at:
+            return record, RECEIPT_DIFFERS
+        if receipt.created_at != record.created_at:
             record = self._posted(replace(record, created_at=receipt.created_at), deadline, corrects=True)
-        return record
+        return record, None
 
     def _posted(self, record: Record, deadline: Deadline, *, corrects: bool = False) -> Record:
         return replace(record, created_at=self.ledger.post(record, deadline, corrects=corrects))
 
-    def _settle(self, item: AwsResponse, record: Record, deadline: Deadline) -> Record:
+    def _settle(self, item: AwsResponse, record: Record, deadline: Deadline,
+                notes: AwsResponse | None = None) -> Record:
         """Replace the item by the settled record, as the last step. Returns the record that the table has now.
 
         Raises NotTheWriter if a newer epoch has taken it up, and StoreUnavailable if it has changed otherwise.
         """
-        now = record_of(self.table.update(item, record, deadline))
+        now = record_of(self.table.update(item, record, deadline, notes))
         if now.settled and now.fingerprint == record.fingerprint:
             return now
         if now.epoch > record.epoch:

@@ -32,6 +32,8 @@ CONDITION_FAILED = "ConditionalCheckFailedException"
 IS_NEW = f"attribute_not_exists({KEY_ATTRIBUTE})"
 _DECIDING = ("fingerprint", "epoch", "status")  # attributes by which an item is still the one that was found
 _IS_SETTLED = {"SETTLED": True, "PENDING": False}
+RECEIPT_DIFFERS: AwsResponse = {"receipt": {"S": "differs"}}
+"""What an item says of a payment whose receipt was another one's: sizes do not show it."""
 BATCH = 100
 """The most items that one call of DynamoDB reads by their keys."""
 
@@ -62,12 +64,14 @@ class DynamoTable:
         found: AwsResponse = answer["Item"] if "Error" in answer else item
         return found
 
-    def update(self, found: AwsResponse, record: Record, deadline: Deadline) -> AwsResponse:
-        """Make the item that was found the record's, if it is still of that request, epoch and status.
+    def update(self, found: AwsResponse, record: Record, deadline: Deadline,
+               notes: AwsResponse | None = None) -> AwsResponse:
+        """Make the item that was found the record's with some notes, if it is still of that request, epoch and status.
 
         Returns the item that is there now. Calls nothing if it is the record's but for the epoch.
         """
-        changes = {name: value for name, value in item_of(record).items() if found.get(name) != value}
+        wanted = item_of(record) | (notes or {})
+        changes = {name: value for name, value in wanted.items() if found.get(name) != value}
         if changes.keys() <= {"epoch"}:
             return found
         conditions = [f"#{name} = :found_{name}" if name in found else f"attribute_not_exists(#{name})"

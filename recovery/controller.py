@@ -143,7 +143,7 @@ class Controller:
         same = facts.record is not None and _leads(facts.record) == _leads(record)
         self._well = since if same and seen.ready and facts.own.ready and in_order(cloud.plan, facts) else None
         decision = decide(cloud.plan, facts, self.cool_down, table.pause()) if same else None
-        if decision is None and observation.failing_since is None and not record.open_run and not (
+        if decision is None and observation.failed_from is None and not record.open_run and not (
                 left_behind(cloud.plan, facts)):
             observation = replace(observation, notified="")
         if not table.write_observation(observation, before):

@@ -130,9 +130,10 @@ class Observation:  # pylint: disable=too-many-instance-attributes
 
     `leader` leads, and `writer` is the region of the database's writer. `alive` and `ready` are of the other region
     (None: unknown), `why` says what is wrong there; `silent_since` is the end of the first of its failed looks in a
-    row, at the latest, and `silent_for` how long ago that is, at least; `failing_since` and `failing_for` are the same
-    of its failed canaries, the last of which failed at `failing_at`: looks that do not say whether it can pay are left
-    out. `seen`: whether Route 53's checkers see its API answer; `unseen_since`: the end of the first
+    row, at the latest, and `silent_for` how long ago that is, at least. `failing_since` is the end of the first of its
+    failed canaries if this look shows another one, `failed_from` also if it does not show whether the region can pay;
+    the last one was shown at `failed_at`. `failing_for`: for how long they have failed, without the time before looks
+    that did not show it. `seen`: whether Route 53's checkers see its API answer; `unseen_since`: the end of the first
     look in a row at which they did not; `led_to`: the region that clients are sent to, empty if unknown. The zone's own
     name servers say so. `astray_since`: since when they have been led here although the other region leads and is not
     silent, None if they are not.
@@ -160,7 +161,8 @@ class Observation:  # pylint: disable=too-many-instance-attributes
     silent_for: float = 0.0
     failing_since: float | None = None
     failing_for: float = 0.0
-    failing_at: float = 0.0
+    failed_from: float | None = None
+    failed_at: float = 0.0
     seen: bool | None = None
     unseen_since: float | None = None
     led_to: str = ""
@@ -189,8 +191,12 @@ class Observation:  # pylint: disable=too-many-instance-attributes
     @property
     def is_unready(self) -> bool:
         """Whether the other region leads, answers, and its own canary fails, and has for twice the detection time."""
-        return self.failing_since is not None and bool(self.alive) and self.ready is False and (
-            self.failing_for >= self.detection * UNREADY)
+        return self.failing_since is not None and self.failing_for >= self.detection * UNREADY
+
+    @property
+    def was_unready(self) -> bool:
+        """Whether that is so, or was when a look last showed whether it can pay."""
+        return self.is_unready or (self.failed_from is not None and self.failing_for >= self.detection * UNREADY)
 
     @property
     def is_astray(self) -> bool:
@@ -252,25 +258,21 @@ def observe(previous: Observation | None, now: Observation, seen: ProbeResult, m
 
     `marks` are those of this region's replica of the ledger; the look has `ended` at the latest then. `now` has what is
     known of this region. What was seen before a long gap does not count, nor marks of another writer, nor canaries that
-    failed while the writer was elsewhere. Only a canary that succeeds ends the failure of canaries, or a long time
-    without one: of the looks at a region that fails, some may not reach its function.
+    failed while the writer was elsewhere.
     """
     new = Observation(region=now.region, at=0.0)
     last = previous or new
     kept = last if now.at - last.at <= now.interval * MAX_GAP_LOOKS else new
-    pending, covered, failing = ([*last.pending], last.covered, kept.failing_since) if (
-        last.writer == now.writer) else ([], None, None)
+    pending, covered = ([*last.pending], last.covered) if last.writer == now.writer else ([], None)
     if seen.mark is not None:
         pending = [*pending, (seen.mark, now.at)][-PENDING_MARKS:]
         if seen.mark <= last.arrived:
             pending, covered = [], None  # a restored ledger numbers its marks anew: what has arrived is not of this one
     arrived = marks.get(other, 0)
     covered = max((moment for number, moment in pending if number <= arrived), default=covered)
-    leads = seen.leader in ("", other) and now.leader == other
-    fails = leads and bool(seen.alive) and seen.ready is False
-    lasts = leads and not seen.ready and now.at - last.failing_at <= now.interval * MAX_GAP_LOOKS
     silent = _since(kept.silent_since, ended, holds=seen.alive is False)
-    failing = _since(failing if lasts else None, ended, holds=fails or (lasts and failing is not None))
+    if now.leader == other and seen.leader in ("", other):
+        now = _canaries(kept if last.writer == now.writer else new, now, seen, ended)
     return replace(
         now, number=last.number + 1, alive=seen.alive, ready=seen.ready, why=seen.why, notified=last.notified,
         covered=covered, arrived=marks.get(other, last.arrived),
@@ -278,9 +280,24 @@ def observe(previous: Observation | None, now: Observation, seen: ProbeResult, m
         unseen_since=_since(kept.unseen_since, ended, holds=now.seen is False),
         astray_since=_since(kept.astray_since, now.at, holds=(
             now.led_to == now.region and now.leader == other and seen.alive is not False)),
-        silent_since=silent, silent_for=0.0 if silent is None else max(0.0, now.at - silent),
-        failing_at=ended if fails else last.failing_at,
-        failing_since=failing, failing_for=0.0 if failing is None else max(0.0, now.at - failing))
+        silent_since=silent, silent_for=0.0 if silent is None else max(0.0, now.at - silent))
+
+
+def _canaries(last: Observation, now: Observation, seen: ProbeResult, ended: float) -> Observation:
+    """`now` with what is known of the other region's canaries after a look at it while it leads, and `last` before it.
+
+    Only one that succeeds ends their failure, or a time without one: some looks may not reach the function.
+    """
+    begun = last.failing_since if last.failed_from is None else last.failed_from  # an older release has no such field
+    if seen.ready or begun is None or now.at - (last.failed_at or last.at) > now.interval * (MAX_GAP_LOOKS + 0.5):
+        begun = None
+    lasts = 0.0 if begun is None else last.failing_for
+    if not (seen.alive and seen.ready is False):
+        return replace(now, failed_from=begun, failed_at=last.failed_at, failing_for=lasts)
+    if begun is not None:
+        lasts += max(0.0, now.at - max(last.at, begun))
+    begun = ended if begun is None else begun
+    return replace(now, failing_since=begun, failed_from=begun, failed_at=ended, failing_for=lasts)
 
 
 def _since(known: float | None, moment: float, *, holds: bool) -> float | None:

@@ -311,10 +311,10 @@ def _losses(plan: Plan, facts: Facts) -> Iterator[Refusal]:
     if observation is None or silent:
         yield Refusal(f"{silent}, so it is unknown what would be lost", loses=True)
         return
-    if not (observation.is_dead or observation.is_unready):
+    if not (observation.is_dead or observation.was_unready):
         yield Refusal(f"{other} is not known to be down, and payments that it takes until it is fenced may be lost: "
                       "use switchover", loses=True, passes=True)
-    elif observation.seen and not observation.is_unready:
+    elif observation.seen and observation.alive is False and not observation.is_unready:
         yield Refusal(f"{other} does not answer {plan.target.region}, but Route 53 sees it: perhaps only the "
                       "connection between the regions is cut", loses=True, passes=True)
     exposure = observation.exposure(plan.stack, facts.now)

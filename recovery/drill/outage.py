@@ -1,6 +1,7 @@
 """Breaks a region for a drill, records that in the table, and restores the region from that record."""
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any
 
@@ -271,8 +272,16 @@ def restore(environment: Environment, stack: Stack) -> SavedState | None:
 
     If the record changes meanwhile, the drill may have broken the region again: everything is done once more.
 
-    Raises AwsFailure and StoreUnavailable.
+    Raises AwsFailure, also if a record does not say what was broken, and StoreUnavailable.
     """
+    for site in stack.sites:
+        table = table_of(environment, stack, site)
+        with suppress(StoreUnavailable):  # one region that answers is enough
+            if table.read(DRILL_KEY) and read_drill(table) is None:
+                raise AwsFailure(
+                    f"the record of the last drill cannot be read in {site.region}: check there whether executions "
+                    f"are reserved for the payments function and its health check is inverted or disabled, and delete "
+                    f"the item {DRILL_KEY} of {table.name}")
     saved = None
     for _ in range(RESTORES):
         document = last_drill(environment, stack)

@@ -230,6 +230,7 @@ class FakeS3:
     def __init__(self, network: Network) -> None:
         self.objects: dict[tuple[str, str], list[bytes | None]] = {}
         self.page = 1000
+        self.written_once = False  # the caller is not the repair, which alone may replace a receipt
         self.copy: Callable[[tuple[str, str], bytes], object] = _no_replica
         self._network = network
 
@@ -260,6 +261,8 @@ class FakeS3:
     def _put(self, request: Item) -> Item:
         if request["Bucket"] == RECEIPTS and "ChecksumAlgorithm" not in request:  # as a bucket with a lock does
             raise client_error("InvalidRequest", 400)
+        if self.written_once and "IfNoneMatch" not in request and request["Key"].startswith("receipts/"):
+            raise client_error("AccessDenied", 403)
         if request.get("IfNoneMatch") == "*" and self._newest(request) is not None:
             raise client_error("PreconditionFailed", 412)
         self.write((request["Bucket"], request["Key"]), request["Body"])
@@ -498,7 +501,11 @@ class Region:
 
     def pay(self, payment: object, headers: Mapping[str, str] | None = None) -> tuple[int, Item]:
         """Status and body of a request to pay."""
-        return self.request(event("POST", "/payment", body=json.dumps(payment), headers=headers))[:2]
+        self.s3.written_once = True
+        try:
+            return self.request(event("POST", "/payment", body=json.dumps(payment), headers=headers))[:2]
+        finally:
+            self.s3.written_once = False
 
     def readiness(self) -> Item:
         """The answer to an event that asks for it."""

@@ -151,13 +151,24 @@ THROTTLED = ProbeResult(alive=None, why="HTTP 429: throttled")
 
 @pytest.mark.parametrize("other", [UNKNOWN, THROTTLED, DEAD])
 def test_looks_that_do_not_say_whether_it_can_pay_do_not_end_the_failure_of_canaries(other: ProbeResult) -> None:
-    found = looked(*[FAILS, FAILS, other] * 3)
-    assert (found.failing_since, found.is_unready) == (1001.0, False)  # not while it may only be throttled, or cut off
-    assert looked(*[FAILS, FAILS, other] * 3, FAILS).is_unready
-    assert looked(*[FAILS, other, other, FAILS] * 3).is_unready
+    found = looked(*[FAILS, FAILS, other] * 4)
+    assert (found.failed_from, found.failing_since, found.failing_for) == (1001.0, None, 69.0)
+    assert (found.was_unready, found.is_unready) == (True, False)  # it may only be throttled now, or cut off
+    assert looked(*[FAILS, FAILS, other] * 4, FAILS).is_unready
+    assert looked(*[FAILS, other] * 8, FAILS).is_unready
+    # Hardly fewer must have failed than without such looks.
+    assert not looked(*[FAILS, FAILS, other] * 3, FAILS).was_unready
+    assert not looked(*[FAILS, other] * 5, FAILS).is_unready
     # A canary that succeeds does, and so does a time without one.
     assert not looked(*[FAILS] * 4, WELL, *[FAILS] * 7).is_unready
-    assert looked(*[FAILS] * 5, other, other, other, FAILS).failing_since == 1081.0
+    assert looked(*[FAILS] * 8, other, other, FAILS, step=10.5).failed_from == 1001.0
+    assert looked(*[FAILS] * 8, other, other, other, FAILS).failed_from == 1111.0
+
+
+def test_what_an_older_release_has_seen_goes_on() -> None:
+    before = replace(looked(*[FAILS] * 7), failed_from=None, failed_at=0.0)
+    found = observe(before, replace(NOW, at=1070.0), FAILS, {}, other=EAST, ended=1071.0)
+    assert (found.failing_since, found.is_unready) == (1001.0, True)
 
 
 def test_canaries_that_failed_while_the_writer_was_elsewhere_do_not_count() -> None:
