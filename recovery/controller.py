@@ -57,6 +57,8 @@ class Controller:
     """When the first failed look and the first failed canary in a row ended, and since when this process has known."""
     _last_revision: int = field(default=0, init=False)
     """The record's revision at the last look."""
+    _last_run: tuple[str, float | None] | None = field(default=None, init=False)
+    """The record's run at the last look, and when it ended."""
     _still: Stopwatch | None = field(default=None, init=False)
     """Since the look that first found this revision."""
     _well: Stopwatch | None = field(default=None, init=False)
@@ -139,6 +141,8 @@ class Controller:
         if (facts.record or record).region != region:
             observation = replace(observation, refused=would_refuse(
                 cloud.plan, replace(facts, observation=observation)))
+        if self._person_has_stopped(record):
+            observation = replace(observation, notified="")
         facts = replace(facts, observation=observation)
         same = facts.record is not None and _leads(facts.record) == _leads(record)
         self._well = since if same and seen.ready and facts.own.ready and in_order(cloud.plan, facts) else None
@@ -203,6 +207,13 @@ class Controller:
         run = record.open_run
         return run is not None and not (run.planned and (decision.action or not run.epoch)) and (
             self._still is None or self._still.seconds() < self.interval)
+
+    def _person_has_stopped(self, record: ControlRecord) -> bool:
+        """Whether a person's run has ended since the last look: what they were told before is told once more."""
+        last, run = self._last_run, record.run
+        self._last_run = (run.id, run.ended) if run else ("", None)
+        return last not in (None, self._last_run) and run is not None and (
+            run.ended is not None and run.caller != self.role)
 
     def _react(self, driver: str, decision: Decision, facts: Facts, since: Stopwatch) -> None:
         if decision.action is None:

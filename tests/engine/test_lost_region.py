@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from contract import Consistency
 from recovery.plan import Action
 from rehearsal.aws.faults import Cut
 from rehearsal.cli import DRILL, FACTOR
@@ -86,7 +87,7 @@ def test_a_lost_region_is_replaced_and_its_successor_takes_over(lost: str, tmp_p
         assert (stack.outputs["primary_region"], stack.outputs["dr_region"]) == (survivor, THIRD)
         paid += pay(stack, survivor)
         stack.database.catch_up(THIRD)
-        (scenario,) = choose("drills", DRILL, strong=False)
+        (scenario,) = choose("drills", DRILL, consistency=Consistency.EVENTUAL)
         with world.drilled(tmp_path) as environment:
             drilled = drill(environment, scenario.model_copy(update={"overhead": False}))  # a machine's speed
         assert [each for each in drilled.checks if not each.ok] == []

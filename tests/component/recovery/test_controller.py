@@ -128,13 +128,17 @@ def test_a_region_that_failed_once_long_ago_has_not_failed_since(
 def test_a_region_that_never_pays_is_found_whatever_it_answers_in_between(
         monkeypatch: pytest.MonkeyPatch, between: ProbeResult) -> None:
     world = CalmWorld(automatic=False, strong=True)
+    told = ["us-east-1 cannot take payments: us-west-2 can take over"]
     world.look(times=3)
     fails = ProbeResult(alive=True, ready=False, why="ledger:TimeoutError", leader=EAST)
     looks, look = cycle([fails, fails, between]), PublicChecks.look
     monkeypatch.setattr(PublicChecks, "look", lambda checks, site: (
         next(looks) if site.region == EAST else look(checks, site)))
     world.look(WEST, times=40)
-    assert world.notified() == ["us-east-1 cannot take payments: us-west-2 can take over"]
+    assert world.notified() == told
+    world.claim(accepted=True)  # somebody follows that, and closes the terminal
+    world.look(WEST, times=40)
+    assert world.notified() == told * 2
 
 
 def test_a_decision_does_not_wait_for_cloudwatch(eventual: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
