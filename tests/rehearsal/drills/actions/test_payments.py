@@ -62,7 +62,7 @@ def test_a_refusal_must_ask_to_come_again_in_time_and_say_why() -> None:
             payments.judge_refusal(bad, seconds, "no table")
 
 
-def test_what_is_to_succeed_eventually_is_tried_again(stack: Any) -> None:
+def test_clients_repeat_what_is_to_be_accepted(stack: Any) -> None:
     stack.refusals[EAST] = (503, {})
     sleep: Callable[[float], None] = stack.clock.sleep
 
@@ -71,7 +71,7 @@ def test_what_is_to_succeed_eventually_is_tried_again(stack: Any) -> None:
         stack.refusals.clear()
 
     stack.clock.sleep = healed
-    act(context(stack), post="x", eventually=True)
+    act(context(stack), post="x")
     assert len(stack.made) == 1
 
 
