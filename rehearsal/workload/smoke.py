@@ -105,15 +105,14 @@ def replication(leader: RegionClient, standby: RegionClient, clock: Clock) -> Ch
         refusal = Answer(503, {"error": "not the writer", "writer": leader.name})
         expect(standby.api.pay(new_payment()), refusal, "answer")
 
+    tried = {
+        f"POST in {leader.name} 201": post, f"GET in {standby.name} returns it": get,
+        "item equal in both replicas": items, "receipt in both buckets, one version each": receipts,
+        "posted in both ledgers, nothing lost": ledgers, "repeated, the same answer": repeat,
+        "same id, other amount 409": conflict, f"POST in {standby.name}, not the writer 503": refuse}
+    # Copies take their time, and a busy machine may be too slow for the function's deadlines: 503 asks to come again.
     return _named(f"{leader.role} to {standby.role}: ", {
-        f"POST in {leader.name} 201": post,
-        f"GET in {standby.name} returns it": partial(retry, get, clock=clock),
-        "item equal in both replicas": partial(retry, items, clock=clock),
-        "receipt in both buckets, one version each": partial(retry, receipts, clock=clock),
-        "posted in both ledgers, nothing lost": partial(retry, ledgers, clock=clock),
-        "repeated, the same answer": repeat,
-        "same id, other amount 409": conflict,
-        f"POST in {standby.name}, not the writer 503": partial(retry, refuse, clock=clock)})
+        name: partial(retry, check, clock=clock) for name, check in tried.items()})
 
 
 def _named(prefix: str, unnamed: Checks) -> Checks:
