@@ -92,10 +92,17 @@ def judge_overhead(recording: Recording, stack: Stack, factor: float) -> None:
 
 
 def _failing(sent: Iterable[SentPayment]) -> float:
-    """Seconds in which clients saw nothing but errors, all outages together."""
-    outages = [[*group] for paid, group in groupby(sorted(sent, key=lambda each: each.began),
-                                                   key=lambda each: each.acknowledged) if not paid]
-    return sum(max(each.ended for each in outage) - outage[0].began for outage in outages)
+    """Seconds in which clients saw nothing but errors, all outages together.
+
+    A client's error begins no earlier than the last acknowledgement that any of them got before it.
+    """
+    seconds = served = 0.0
+    for paid, group in groupby(sorted(sent, key=lambda each: each.ended), key=lambda each: each.acknowledged):
+        answers = [*group]
+        if not paid:
+            seconds += answers[-1].ended - max(served, min(each.began for each in answers))
+        served = answers[-1].ended
+    return seconds
 
 
 def _judge_seconds(recording: Recording, name: str, most: float, took: float) -> None:

@@ -131,6 +131,12 @@ def test_the_time_between_two_outages_does_not_count() -> None:
     assert judged(found, errors=1.5)["errors for at most 2 s"] == (True, "1.20 s")
 
 
+def test_an_error_of_one_client_counts_for_as_long_as_no_other_was_served() -> None:
+    slow = replace(sent("slow", CUT, status=503), ended=CUT + 2.5)
+    found = recorded([slow, *(sent(f"well {number}", CUT + number * 0.2) for number in range(20))])
+    assert judged(found, errors=0.5)["errors for at most 0 s"] == (True, "0.20 s")
+
+
 def test_clients_that_saw_no_errors_saw_them_for_no_time() -> None:
     assert judged(recorded([sent("z", CUT)]), errors=1.0)["errors for at most 1 s"] == (True, "0.00 s")
 
