@@ -87,7 +87,7 @@ def test_a_file_says_everything(tmp_path: Path) -> None:
         notified = "must"
         errors = 4.5
     """) == Scenario(
-        name="odd", title="t", expected="e", modes=["strong"], gate=["strong"], only_by_name=True,
+        name="odd", title="t", expected="e", modes=[Consistency.STRONG], gate=[Consistency.STRONG], only_by_name=True,
         manual=True, kills=True, overhead=False, keeps=12.5, lag=StoreLags(table=1, receipts=0.5),
         do=[parse({"cut": "active", "inside": True}),
             parse({"run": "failover --to {standby}", "exit": 2, "says": "no"})],
@@ -97,7 +97,7 @@ def test_a_file_says_everything(tmp_path: Path) -> None:
 
 def test_what_is_not_said_has_its_default(tmp_path: Path) -> None:
     assert read(tmp_path, HEAD + DO) == Scenario(
-        name="odd", title="t", expected="e", modes=["eventual", "strong"], do=[parse({"pass": 1})])
+        name="odd", title="t", expected="e", modes=[*Consistency], do=[parse({"pass": 1})])
 
 
 @pytest.mark.parametrize(("text", "complaint"), [
