@@ -30,7 +30,8 @@ def readiness(service: PaymentService, deadline: Deadline) -> dict[str, Any]:
             problem = f"{error.store}:{error.code}"
         except NotTheWriter:
             problem = "not the writer"
-        problems.extend([] if informs else [problem])
+        if not informs:
+            problems.append(problem)
         return None
 
     record = attempt(service.lease.read)

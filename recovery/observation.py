@@ -191,12 +191,13 @@ class Observation:  # pylint: disable=too-many-instance-attributes
     @property
     def is_unready(self) -> bool:
         """Whether the other region leads, answers, and its own canary fails, and has for twice the detection time."""
-        return self.failing_since is not None and self.failing_for >= self.detection * UNREADY
+        return self.failing_since is not None and self.was_unready
 
     @property
     def was_unready(self) -> bool:
         """Whether that is so, or was when a look last showed whether it can pay."""
-        return self.is_unready or (self.failed_from is not None and self.failing_for >= self.detection * UNREADY)
+        failed = self.failing_since is not None or self.failed_from is not None
+        return failed and self.failing_for >= self.detection * UNREADY
 
     @property
     def is_astray(self) -> bool:
