@@ -250,7 +250,7 @@ class Controller:
         hold = claim(cloud, intent)
         if intent.plan.action is Action.FAILOVER and not hold.run.epoch and cloud.table.pause():
             # Who paused it since the decision was told of no run.
-            hold.write(ended=cloud.clock.time(), outcome="automatic failover is paused")
+            hold.end("automatic failover is paused")
             return
         log("drive", run=hold.run.id, action=hold.run.action, why=hold.run.why)
         observation = intent.facts.observation

@@ -7,7 +7,7 @@ RecoveryError
 ├── DrillUnfinished  another drill has not ended, or this one was ended by somebody else
 ├── RecordGone       the record was deleted, and with it leadership
 ├── StepTimedOut     a step was not done within its budget
-├── EvidenceTooOld   a decision was too old to fence on it
+├── EvidenceTooOld   what a move was decided on is too old, or holds no more
 ├── GivenUp          the run must not go on
 └── CommandStopped   a command ends early, with an exit code
 
@@ -60,10 +60,7 @@ class StepTimedOut(RecoveryError):
 
 
 class EvidenceTooOld(RecoveryError):
-    """So many seconds have passed since a decision that it must be taken again before anything is fenced."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"the decision is more than {seconds:.0f} s old, so nothing was fenced: run the command again")
+    """What a move was decided on is too old, or holds no more, so that it must be decided again: says which."""
 
 
 class GivenUp(RecoveryError):

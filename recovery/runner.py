@@ -20,6 +20,7 @@ STILL = 2.0  # seconds for which a live driver's record never stands still
 HEARTBEAT = STILL / 4  # seconds
 PATIENCE = 10.0  # seconds of a step until `Runner.waits` is called, and between two such calls
 EVIDENCE_LASTS = 5.0  # seconds from a decision to its fence
+LATE = 2 * EVIDENCE_LASTS  # seconds from a decision to the end of the fence's write, longer than that can take
 ATTEMPTS = 3  # to take the record from a run whose driver lives, and writes it, too
 # Between two attempts at a step: seconds, and a part of what it has taken so far, since AWS limits the rate of calls.
 PAUSE, SHARE = 0.2, 0.01
@@ -77,13 +78,16 @@ class Hold:
     def fence(self) -> int:
         """Take leadership; returns the epoch. Does nothing if this run has done so already.
 
-        Nothing is fenced on old evidence, and the epoch is above every one that is known. Raises EvidenceTooOld, and
-        what `prove` raises.
+        Nothing is fenced on old evidence, and the epoch is above every one that is known. Raises EvidenceTooOld, also
+        if the process was stopped in the write itself, and what `prove` raises.
         """
         record, plan, intent = self.record, self.cloud.plan, self.intent
         if not self.run.epoch:
             moved = record.at if plan.action is Action.FAILOVER else 0.0 if plan.action.planned else record.moved
             self.lead(max(record.epoch, intent.facts.own.ledger_epoch), unless_old=True, moved=moved)
+            if plan.action is Action.FAILOVER and intent.evidence and intent.since.seconds() > LATE:
+                raise EvidenceTooOld(f"{plan.other.region} was fenced later than {LATE:.0f} s after the decision, so "
+                                     "it is to lead again")
         elif (record.region, record.epoch) != (plan.target.region, self.run.epoch):
             raise GivenUp(f"{record.region} has taken leadership under epoch {record.epoch} meanwhile")
         self.fenced = self.fenced or Stopwatch(self.cloud.clock)
@@ -98,9 +102,24 @@ class Hold:
         target, stack = self.cloud.plan.target, self.cloud.plan.stack
         with self._lock:
             if unless_old and self.intent.since.seconds() > EVIDENCE_LASTS:
-                raise EvidenceTooOld(EVIDENCE_LASTS)
+                raise EvidenceTooOld(f"the decision is more than {EVIDENCE_LASTS:.0f} s old, so nothing was fenced: "
+                                     "run the command again")
             epoch = next_epoch(seen, primary=target == stack.sites[0])
             self._write(region=target.region, epoch=epoch, run=replace(self.run, epoch=epoch), **changes)
+
+    def end(self, outcome: str, *, give_back: bool = False) -> None:
+        """End the run; with `give_back` the other region leads again if the run has fenced it.
+
+        Raises what `prove` raises.
+        """
+        other, stack, changes = self.cloud.plan.other, self.cloud.plan.stack, dict[str, Any]()
+        with self._lock:
+            if give_back and self.run.epoch:
+                seen = max(self.record.epoch, self.intent.facts.own.ledger_epoch)
+                # Nothing was moved, so the next failover need not wait for the end of a cool-down.
+                changes = {"region": other.region, "epoch": next_epoch(seen, primary=other == stack.sites[0]),
+                           "moved": 0.0}
+            self._write(run=replace(self.run, ended=self.cloud.clock.time(), outcome=outcome), **changes)
 
     def _write(self, **changes: Any) -> None:
         since = Stopwatch(self.cloud.clock)
@@ -201,8 +220,8 @@ class Runner:
     def drive(self) -> Run:
         """Do every step, or, if the run has fenced, those from the fence: what was done may have been undone.
 
-        Raises StepTimedOut, GivenUp and EvidenceTooOld, with which the run has ended; AlreadyRunning if another driver
-        took over, RecordGone and StoreUnavailable.
+        Raises StepTimedOut, GivenUp and EvidenceTooOld, with which the run has ended (with the last one the other
+        region leads again); AlreadyRunning if another driver took over, RecordGone and StoreUnavailable.
         """
         hold, steps = self.hold, self.hold.cloud.plan.steps
         with hold.cloud.environment.background.every(HEARTBEAT, self._beat):
@@ -210,9 +229,9 @@ class Runner:
                 for step in steps[steps.index(FENCE) if hold.run.epoch else 0:]:
                     self._drive_step(step)
             except (StepTimedOut, GivenUp, EvidenceTooOld) as error:
-                hold.write(ended=hold.cloud.clock.time(), outcome=str(error))
+                hold.end(str(error), give_back=isinstance(error, EvidenceTooOld))
                 raise
-            hold.write(ended=hold.cloud.clock.time(), outcome="done")
+            hold.end("done")
         return hold.run
 
     def _drive_step(self, step: Step) -> None:

@@ -2,7 +2,7 @@
 
 Each does what is left to do, and returns its result in words, or None if it is not finished yet. Calling it again is
 always safe, also for another driver that does not know how far it got: it first looks whether its result is there. They
-raise AwsFailure, and GivenUp where the run must not go on.
+raise AwsFailure, and GivenUp or EvidenceTooOld where the run must not go on.
 """
 import json
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from payments.clock import Stopwatch
 from payments.leadership import LEASE
 from recovery import plan
 from recovery.cloud import Cloud, writer_of
-from recovery.errors import AwsFailure, GivenUp, aws_failures
+from recovery.errors import AwsFailure, EvidenceTooOld, GivenUp, aws_failures
 from recovery.observation import ask_readiness, json_object
 from recovery.plan import AVAILABLE, WORKING, Evidence, Step, reasons, refusals, waits_for
 from recovery.runner import EVIDENCE_LASTS, Hold
@@ -137,8 +137,8 @@ def promote(steps: AwsSteps, hold: Hold) -> str | None:
     """Promote the database once the old writer's lease has run out, unless a promotion is under way.
 
     A failover waits for no switchover, which waits for the old writer, and asks the second view once more. A planned
-    move waits also if the writer is here, which Aurora may be moving away. Raises GivenUp if the second view does not
-    agree any more, or if the call is not permitted.
+    move waits also if the writer is here, which Aurora may be moving away. Raises EvidenceTooOld if the second view does
+    not agree any more, and GivenUp if the call is not permitted.
     """
     cloud, target = steps.cloud, steps.target
     planned, database = cloud.plan.action.planned, cloud.global_database()
@@ -154,7 +154,7 @@ def promote(steps: AwsSteps, hold: Hold) -> str | None:
                "TargetDbClusterIdentifier": target.cluster_arn}
     asked = Stopwatch(cloud.clock)
     if hold.run.evidence == Evidence.DEAD and cloud.seen(cloud.plan.other):
-        raise GivenUp(f"Route 53 sees {cloud.plan.other.region} as healthy")
+        raise EvidenceTooOld(f"Route 53 sees {cloud.plan.other.region} as healthy, so it is to lead again")
     # AWS requires a switchover to be asked for in the region of the writer.
     asked_in = cloud.plan.other if planned else target
     rds = cloud.environment.clients("rds", asked_in.region, once=True)

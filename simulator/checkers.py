@@ -12,7 +12,7 @@ from payments.payment import PAYMENT_ID
 from recovery.observation import FRESH_LOOKS
 from recovery.plan import Action, Evidence
 from recovery.record import PLANNED
-from recovery.runner import EVIDENCE_LASTS
+from recovery.runner import EVIDENCE_LASTS, LATE
 from simulator.clients import Acknowledged
 from simulator.faults import CUTS, REGION_CUTS
 from simulator.history import Event
@@ -107,8 +107,10 @@ def nobody_moves_from_a_region_that_pays(world: "World") -> Iterator[Violation]:
     """No automatic failover of a region that takes payments and that Route 53 sees, or that only throttles.
 
     A person may do so, but not by continuing what another driver began. Where the connection to the region is cut, the
-    other one cannot know that it throttles Route 53's checkers: both views are wrong.
+    other one cannot know that it throttles Route 53's checkers: both views are wrong. A driver that is frozen in the
+    write of its fence fences late: it finds that out, and does not promote.
     """
+    promoted = {event.who for event in world.history.of("asked to promote") if event.facts["how"] == "failover"}
     for event in _failovers(world):
         facts = event.facts
         accepted = facts["accepted"] and not (facts["resumed"] and facts["automatic"])
@@ -119,7 +121,7 @@ def nobody_moves_from_a_region_that_pays(world: "World") -> Iterator[Violation]:
         elif facts["seen"]:
             if facts["resumed"]:
                 yield Violation("refusals skipped", event.at, f"{facts['by']} resumed run {facts['run']}")
-            elif facts["automatic"]:
+            elif facts["automatic"] and (facts["written_for"] <= LATE or facts["by"] in promoted):
                 yield Violation("failover of a healthy region", event.at, f"by {facts['by']}, run {facts['run']}")
 
 

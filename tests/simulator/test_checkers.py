@@ -16,7 +16,10 @@ NOW = 1000.0
 LED: dict[str, Any] = {
     "epoch": 2, "action": "failover", "accepted": False, "missing": 3, "exposure": 20.0, "reported": 25.0,
     "other_pays": False, "seen": True, "flooded": False, "resumed": False, "automatic": True, "by": "c", "run": "r",
-    "dead": None, "looked": 5.0, "paused": False, "reached": True}
+    "dead": None, "looked": 5.0, "written_for": 0.1, "paused": False, "reached": True}
+
+ASKED: dict[str, Any] = {
+    "holds": True, "proved": False, "how": "failover", "target": WEST, "holder": "x", "evidence": "dead", "seen": 0.0}
 
 
 class FakeWorld(SimpleNamespace):
@@ -58,9 +61,7 @@ def doubted(epoch: int, **changes: Any) -> FakeWorld:
 
 def asked(**changes: Any) -> FakeWorld:
     """A world in which a promotion was asked for."""
-    return FakeWorld().note("asked to promote", WEST, **{
-        "holds": True, "proved": False, "how": "failover", "target": WEST, "holder": "x", "evidence": "dead",
-        "seen": 0.0, **changes})
+    return FakeWorld().note("asked to promote", WEST, **{**ASKED, **changes})
 
 
 def denied(at: float, *, automatic: bool = True) -> FakeWorld:
@@ -116,6 +117,8 @@ BROKEN: list[tuple[FakeWorld, str]] = [
     (led(accepted=True, exposure=30.0), "exposure understated"),
     (led(exposure=70.0, reported=80.0), "more lost than the objective"),
     (led(other_pays=True), "failover of a healthy region"),
+    (asked().note("leads", WEST, **{**LED, "other_pays": True, "written_for": 60.0, "by": WEST}),
+     "failover of a healthy region"),
     (led(other_pays=True, seen=False, flooded=True), "failover of a throttled region"),
     (led(other_pays=True, resumed=True), "refusals skipped"),
     (led(other_pays=True, resumed=True, automatic=False), "refusals skipped"),
@@ -175,6 +178,7 @@ SOUND: list[FakeWorld] = [
     led(action="switchover", other_pays=True, exposure=99.0), led(other_pays=True, seen=False),
     led(action=None, other_pays=True, looked=100.0), led(other_pays=True, seen=False, flooded=True, reached=False),
     led(other_pays=True, automatic=False), led(paused=True, automatic=False), led(paused=True, resumed=True),
+    led(other_pays=True, written_for=60.0),
     doubted(epoch=1), doubted(epoch=0, healed=950.0), denied(100.0), denied(0.0, automatic=False),
     doubted(epoch=0, healed=850.0, options=Options(table_lag=(70.0, 80.0))),
     led().note("fault", WEST, 100.0, name="receipts-denied"),

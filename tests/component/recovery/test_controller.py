@@ -487,9 +487,11 @@ def test_a_late_promotion_is_given_up_if_route_53_sees_the_region_again(
     monkeypatch.setattr(ControlTable, "write_record", heal)
     world.look(WEST, times=5)
     assert (world.ended(), world.aurora.writer) == (
-        ["failover to us-west-2: Route 53 sees us-east-1 as healthy"], EAST)
+        ["failover to us-west-2: Route 53 sees us-east-1 as healthy, so it is to lead again"], EAST)
+    assert (world.record().region, world.record().epoch, world.record().moved) == (EAST, 3, 0.0)
     world.look(times=3)
-    assert world.ended()[-1] == "align to us-east-1: done"
+    assert not world.lever(WEST)
+    assert len(world.ended()) == 1
 
 
 def test_a_failover_that_cannot_be_done_says_so_and_ends(world: CalmWorld, logged: list[dict[str, Any]]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from payments.leadership import LEASE
 from recovery.cloud import Cloud
-from recovery.errors import AlreadyRunning, AwsFailure, GivenUp, StepTimedOut
+from recovery.errors import AlreadyRunning, AwsFailure, EvidenceTooOld, GivenUp, StepTimedOut
 from recovery.plan import (
     CATCH_UP,
     FAIL_OVER,
@@ -273,7 +273,7 @@ def test_a_promotion_that_is_under_way_or_done_is_not_asked_for_again(world: Cal
 def test_the_second_view_is_asked_once_more_before_the_promotion(world: CalmWorld) -> None:
     hold = world.claim(evidence=Evidence.DEAD)
     do(world, FENCE, hold)
-    with pytest.raises(GivenUp, match="Route 53 sees us-east-1 as healthy"):
+    with pytest.raises(EvidenceTooOld, match="Route 53 sees us-east-1 as healthy, so it is to lead again"):
         do(world, FAIL_OVER, hold)
     assert not world.history.of("asked to promote")
 
@@ -286,7 +286,7 @@ def test_the_second_view_is_asked_again_if_the_driver_has_stopped_since(
     monkeypatch.setattr(Cloud, "seen", lambda _self, _site: next(views))
     monkeypatch.setattr(hold, "prove", lambda: hold.cloud.clock.sleep(EVIDENCE_LASTS + 1.0))
     assert do(world, FAIL_OVER, hold) is None
-    with pytest.raises(GivenUp, match="Route 53 sees us-east-1 as healthy"):
+    with pytest.raises(EvidenceTooOld, match="Route 53 sees us-east-1 as healthy, so it is to lead again"):
         do(world, FAIL_OVER, hold)
     assert not world.history.of("asked to promote")
 

@@ -1,5 +1,6 @@
 """A run: who holds it, what it proves before each irreversible act, and how it ends."""
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -12,10 +13,11 @@ from payments.errors import StoreUnavailable
 from recovery.cloud import Cloud
 from recovery.control_table import ControlTable
 from recovery.errors import AlreadyRunning, AwsFailure, EvidenceTooOld, GivenUp, StepTimedOut
-from recovery.plan import FENCE, MOVE_TRAFFIC, Action
+from recovery.plan import FENCE, MOVE_TRAFFIC, Action, Evidence
 from recovery.record import ControlRecord, Run, StepProgress
 from recovery.runner import (
     EVIDENCE_LASTS,
+    LATE,
     STILL,
     Hold,
     Intent,
@@ -231,6 +233,32 @@ def test_a_driver_that_was_frozen_does_not_fence_whatever_its_clocks_say(
         world.run_task(hold.fence)
 
 
+@pytest.mark.parametrize(("evidence", "kept"), [(Evidence.DEAD, EAST), (Evidence.UNREADY, EAST), (Evidence.NONE, WEST)])
+def test_a_driver_that_is_frozen_in_the_write_of_its_fence_gives_the_leadership_back(
+        world: CalmWorld, monkeypatch: pytest.MonkeyPatch, evidence: Evidence, kept: str) -> None:
+    hold, write = world.claim(evidence=evidence), ControlTable.write_record
+
+    def write_late(table: ControlTable, record: ControlRecord) -> ControlRecord:
+        if record.run and record.run.epoch:
+            monkeypatch.undo()
+            hold.cloud.clock.sleep(LATE)
+        return write(table, record)
+
+    def do(_: Any, held: Hold) -> str:
+        monkeypatch.setattr(ControlTable, "write_record", write_late)
+        return str(held.fence())
+
+    runner = Runner(hold=hold, do=do, report=lambda _step, _progress: None)
+    with suppress(EvidenceTooOld):
+        world.run_task(runner.drive)
+    found = world.record()
+    assert found.run
+    assert (found.region, found.epoch, found.open_run) == (kept, 3 if kept == EAST else 2, None)
+    assert found.run.outcome == ("done" if kept == WEST else "us-east-1 was fenced later than 10 s after the decision, "
+                                                             "so it is to lead again")
+    assert found.moved == 0.0 or kept == WEST
+
+
 def test_a_planned_move_may_wait_if_it_is_decided_again_before_its_fence(world: CalmWorld) -> None:
     hold = world.claim(Action.SWITCHOVER)
     world.wait(600.0)
@@ -322,6 +350,29 @@ def test_a_run_that_is_given_up_ends_with_the_reason(world: CalmWorld) -> None:
     with pytest.raises(GivenUp):
         drive()
     assert world.ended() == ["failover to us-west-2: no more"]
+
+
+@pytest.mark.parametrize(("error", "leads"), [(EvidenceTooOld("it is back"), EAST), (GivenUp("not permitted"), WEST)])
+def test_a_failover_whose_reason_is_gone_gives_the_leadership_back_as_it_ends(
+        world: CalmWorld, error: Exception, leads: str) -> None:
+    def do(_: Any, hold: Hold) -> str:
+        hold.fence()
+        raise error
+
+    _, drive = driven(world, do)
+    with pytest.raises(type(error)):
+        drive()
+    assert world.ended() == [f"failover to us-west-2: {error}"]
+    assert (world.record().region, world.record().epoch) == (leads, 3 if leads == EAST else 2)
+
+
+def test_the_epoch_of_the_region_that_leads_again_is_above_what_the_ledger_has_seen(world: CalmWorld) -> None:
+    hold = world.claim()
+    facts = hold.intent.facts
+    hold.intent = replace(hold.intent, facts=replace(facts, own=replace(facts.own, ledger_epoch=6)))
+    world.run_task(hold.fence)
+    world.run_task(partial(hold.end, "it is back", give_back=True))
+    assert (world.record().region, world.record().epoch) == (EAST, 9)
 
 
 def test_a_live_driver_keeps_writing_the_record(world: CalmWorld) -> None:
