@@ -51,6 +51,14 @@ class StoreUnavailable(PaymentsError):
         super().__init__(store, code)
         self.store, self.code, self.again = store, code, again
 
+    @property
+    def denied(self) -> bool:
+        """Whether a permission or a key is missing, and nothing is wrong with what was sent.
+
+        S3 and DynamoDB answer so, and so does PostgreSQL (insufficient_privilege).
+        """
+        return "Denied" in self.code or self.code.startswith("KMS") or self.code == "42501"
+
 
 class RepairFailed(PaymentsError):
     """A start of the repair ended early, by the error of a store that its only argument names."""

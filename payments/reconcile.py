@@ -48,6 +48,7 @@ RECENT = 10_000  # postings with which a new epoch begins, and of a look
 REST = 5000  # payments of a pass for each start that is left out after it
 LOOK = 4  # starts from one look to the next
 DAY = 24 * 60 // REPAIR_MINUTES  # starts
+DENIED = "denied"  # the outcome where a permission is missing: nothing is wrong with the payment
 YOUNG = timedelta(minutes=1)  # a payment of this age may still be in progress
 
 
@@ -113,7 +114,7 @@ class Progress:
             return now
         # What was restored is looked at again, since copies may still be on their way.
         again = self.phase == PassPart.RECENT or counts["repaired"]
-        rest = min(counts["read"] // REST, self.longest_rest)
+        rest = 0 if counts[DENIED] else min(counts["read"] // REST, self.longest_rest)
         return now.next(PassPart.LEDGER) if again else replace(now, rest=rest)
 
     def looked(self, found: "Progress") -> "Progress":
@@ -176,8 +177,9 @@ class Reconciliation:
                 for saved in work.run(until, begin=begin):
                     answer.update({"done": saved.phase == PassPart.ENDED, "pass": saved.number,
                                    "counts": {**saved.counts, "repaired": saved.repaired}})
+                answer["error"] = work.denied
         except StoreUnavailable as error:
-            answer["error"] = f"{error.store}:{error.code}"
+            answer["error"] = _said(error)
         except NotTheWriter as error:
             answer.update(error="not the writer", writer=error.writer)
         return answer
@@ -193,6 +195,8 @@ class Work:
         self._ledger: PostgresLedger = here.service.ledger if self._leads else here.service.ledger.replica()
         self._revision = 0
         self._lines: list[Mapping[str, Any]] = []  # what was wrong, until it is saved
+        self.denied = ""
+        """The last error for which repair was not permitted to restore a payment: it stops nothing."""
 
     def run(self, until: Deadline, *, begin: bool) -> Iterator[Progress]:
         """Continue until a pass ends that restored nothing, or the time is over. Yields what is saved."""
@@ -374,20 +378,23 @@ class Work:
             if case.payment and not case.repairable:
                 outcome = "repaired"
             elif case.payment and self._leads:
-                outcome = self._restore(case.payment, case.item)
+                outcome = self._restore(case.payment, case)
             lines.append({**line, "outcome": outcome})
         self._lines += lines
         return progress.finish(lines)
 
-    def _restore(self, payment: Record, item: AwsResponse | None) -> str:
+    def _restore(self, payment: Record, case: Case) -> str:
         try:
-            self._service.restore(payment, item, self._deadline())
+            self._service.restore(payment, case.item, self._deadline())
         except Conflict:
             return "refused"
         except StoreUnavailable as error:
             if error.again:
                 raise
-            return "refused"
+            if not error.denied or None in case.receipts:  # a receipt may be unreadable, and all others well
+                return "refused"
+            self.denied = _said(error)
+            return DENIED
         return "repaired"
 
     def _young(self, item: AwsResponse) -> bool:
@@ -407,6 +414,10 @@ def _unless_refused(call: Callable[[], T]) -> T | None:
         if error.again:
             raise
         return None
+
+
+def _said(error: StoreUnavailable) -> str:
+    return f"{error.store}:{error.code}"
 
 
 def _counts(read: int, suspects: Sequence[str]) -> dict[str, int]:

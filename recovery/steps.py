@@ -137,8 +137,8 @@ def promote(steps: AwsSteps, hold: Hold) -> str | None:
     """Promote the database once the old writer's lease has run out, unless a promotion is under way.
 
     A failover waits for no switchover, which waits for the old writer, and asks the second view once more. A planned
-    move waits also if the writer is here, which Aurora may be moving away. Raises EvidenceTooOld if the second view does
-    not agree any more, and GivenUp if the call is not permitted.
+    move waits also if the writer is here, which Aurora may be moving away. Raises EvidenceTooOld if the second view
+    does not agree any more, and GivenUp if the call is not permitted.
     """
     cloud, target = steps.cloud, steps.target
     planned, database = cloud.plan.action.planned, cloud.global_database()

@@ -21,8 +21,8 @@ from recovery.stack import Stack
 
 ENDED = "ended"
 """`payments.reconcile.PassPart.ENDED`, whose module a workstation need not be able to import."""
-REPAIRED, REPORTED = "repaired", "reported"
-OUTCOMES = (REPAIRED, REPORTED, "refused", "set aside")
+REPAIRED, REPORTED, DENIED = "repaired", "reported", "denied"
+OUTCOMES = (REPAIRED, REPORTED, DENIED, "refused", "set aside")
 KEYS = ("currency", "payer", "payee", "created_at")  # of a payment, with its amount
 LANE: Mapping[str, Lane] = {MOVE_TRAFFIC.key: "dns", VERIFY.key: "client"}
 CLOCKS = 60.0  # seconds: the clocks of the table service and of S3 differ by less
@@ -34,7 +34,8 @@ Line = Mapping[str, Any]
 class Repairs:
     """What repair has found in the new region since a move: the lines of payments.case.Case.line, by payment id.
 
-    `ended`: a pass has gone through all payments; what it found well is left out, unless repair has restored it.
+    `ended`: a pass has gone through all payments, and repair was permitted to restore them; what it found well is left
+    out, unless repair has restored it.
     `aside` names the lines that cannot be counted, and says why. `unknown` says why the rest is not known, empty if it
     is.
     """
@@ -53,6 +54,11 @@ class Repairs:
     def missing(self) -> list[Line]:
         """The lines of the payments that are not restored."""
         return [line for line in self.lines.values() if line["outcome"] != REPAIRED]
+
+    @property
+    def denied(self) -> list[Line]:
+        """The lines of the payments that repair was not permitted to restore."""
+        return [line for line in self.lines.values() if line["outcome"] == DENIED]
 
     @property
     def state(self) -> str:
@@ -89,7 +95,8 @@ def read_repairs(cloud: Cloud, bucket: str, run: Run) -> Repairs:
     whole = _whole(progress, run, min((number for number, _ in found.values()), default=0))
     lines = {payment_id: line for payment_id, (number, line) in found.items()
              if number >= (whole or 0) or line["outcome"] == REPAIRED}
-    return Repairs(lines=lines, ended=whole is not None, aside=aside, unknown=unknown)
+    return Repairs(lines=lines, ended=whole is not None and not any(
+        line["outcome"] == DENIED for line in lines.values()), aside=aside, unknown=unknown)
 
 
 def _written(cloud: Cloud, bucket: str, run: Run) -> Iterator[tuple[str, int, bytes]]:
@@ -217,6 +224,9 @@ class MoveReport:
             return
         if repairs.unknown:
             yield f"read repair's findings in the receipts bucket: they could not be read here ({repairs.unknown})"
+        elif repairs.denied:
+            yield (f"permit repair to write to each store (its log names the one that denied it): it then restores "
+                   f"{len(repairs.denied)} payments; and write this report again: {COMMAND} report")
         elif not repairs.ended:
             yield f"wait until repair has gone through all payments, and write this report again: {COMMAND} report"
         if repairs.aside:

@@ -291,6 +291,43 @@ def test_what_the_ledger_refuses_is_named_and_stops_nothing(region: Region, code
     assert [line["outcome"] for line in lines(region)] == ["refused"] * 3
 
 
+@pytest.mark.parametrize(("call", "said", "denied"), [
+    ("PutObject", "receipts:AccessDenied", {"pay-0", "pay-1", "pay-2"}),
+    ("UpdateItem", "table:AccessDeniedException", {"pay-2"}),
+    ("UpdateItem", "table:KMSInvalidStateException", {"pay-2"}),
+    ("Post", "ledger:42501", {"pay-0", "pay-1", "pay-2"})])
+def test_what_repair_is_not_permitted_to_restore_is_an_error_and_is_restored_as_soon_as_it_is(
+        region: Region, monkeypatch: pytest.MonkeyPatch, call: str, said: str, denied: set[str]) -> None:
+    code = said.partition(":")[2]
+    error = database_error(code) if call == "Post" else client_error(code, 403)
+    monkeypatch.setattr(reconcile, "REST", 1)
+    three(region)
+    run(region)
+    region.postgres.postings.pop("pay-0")
+    del region.s3.objects[RECEIPTS, "receipts/pay-1.json"]
+    region.dynamodb.items["pay-2"]["amount"] = {"N": "1"}
+    with monkeypatch.context() as patch:
+        put = region.s3.put_object
+
+        def deny(**request: Any) -> Item:
+            if request["Key"].startswith("receipts/"):
+                raise error
+            return put(**request)  # what repair has found can be named
+
+        if call == "PutObject":
+            patch.setattr(region.s3, "put_object", deny)
+        else:
+            region.network.failing = {call: error}
+        answer = run(region)
+    assert (answer["done"], answer["error"]) == (True, said)
+    assert "refused" not in answer["counts"]
+    assert {line["payment_id"] for line in lines(region) if line["outcome"] == "denied"} == denied
+    region.network.failing = {}
+    assert run(region, begin=False)["error"] == ""
+    assert repaired(region) >= {"pay-1", "pay-2"}
+    assert counts(run(region)) == {}
+
+
 def test_a_receipt_that_no_store_can_take_is_set_aside_by_name_and_stops_nothing(region: Region) -> None:
     three(region)
     payment = Payment(**{**PAYMENT, "payment_id": "pay-0-bad", "payer": "x\ud800"})

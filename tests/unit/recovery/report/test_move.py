@@ -185,6 +185,19 @@ def test_what_repair_has_found_since_the_move_counts(world: ReportWorld) -> None
     assert (found.missing, len(found.restored)) == ([], 2)
 
 
+def test_what_repair_was_not_permitted_to_restore_is_nothing_to_settle_with_a_client(world: ReportWorld) -> None:
+    world.repair(line("p1", "denied"), line("p2"))
+    found = repairs(world)
+    assert (found.ended, found.state, [each["payment_id"] for each in found.denied]) == (
+        False, "are not restored yet", ["p1"])
+    todo = report(found).todo
+    assert todo[0] == ("permit repair to write to each store (its log names the one that denied it): it then restores "
+                       "1 payments; and write this report again: python -m recovery report")
+    assert not [each for each in todo if "settle" in each]
+    world.repair(line("p1"), part=1)
+    assert (repairs(world).ended, repairs(world).denied) == (True, [])
+
+
 def test_what_the_region_reported_before_the_fence_was_only_on_its_way(world: ReportWorld) -> None:
     world.repair(line("arrived", "reported", epoch=1), line("q", "refused"))
     assert [*repairs(world).lines] == ["q"]
