@@ -11,12 +11,12 @@ from pathlib import Path
 from pg8000.native import identifier, literal
 
 from rehearsal.errors import PostgresError, RehearsalError
-from rehearsal.polling import wait_until
+from rehearsal.polling import PATIENCE, wait_until
 from rehearsal.postgres.authentication import Secret, server_tls
 from rehearsal.postgres.endpoint import ClusterEndpoint
 from rehearsal.postgres.process_group import ProcessGroup
 from rehearsal.postgres.proxy import STOPPED, ReplicationLink
-from rehearsal.postgres.server import PAUSE, SOCKET, TIMEOUT, PostgresServer
+from rehearsal.postgres.server import PAUSE, SOCKET, PostgresServer
 from rehearsal.sockets import LoopClock, LoopThread
 
 # As in RDS: a user with `rds_iam` logs in with a token. The master user may grant it and does not have it.
@@ -156,12 +156,12 @@ class GlobalDatabase:
             if new.delay == STOPPED:
                 raise PostgresError(f"{target}: replication to it is stopped")
             # The writer still accepts writes. Its stop waits only for a standby that streams its present timeline.
-            patience, end = TIMEOUT + 2 * new.delay, old.server.written()
+            patience, end = PATIENCE + 2 * new.delay, old.server.written()
             wait_until(lambda: old.server.is_followed_to(end), f"{target}: catching up", patience, pause=PAUSE)
             try:
                 old.server.stop(patience)
                 end = old.server.shut_down_at()
-                wait_until(lambda: new.server.has_applied(end), f"{target}: receiving all", TIMEOUT, pause=PAUSE)
+                wait_until(lambda: new.server.has_applied(end), f"{target}: receiving all", pause=PAUSE)
             except RehearsalError:
                 if not old.server.running:
                     old.server.start()
@@ -234,7 +234,7 @@ class GlobalDatabase:
     def catch_up(self, region: str) -> None:
         """Wait until a standby has everything that was written."""
         writer, standby = self.member(self.writer).server, self.member(region).server
-        wait_until(lambda: standby.has_applied(writer.written()), f"{region}: catching up", TIMEOUT, pause=PAUSE)
+        wait_until(lambda: standby.has_applied(writer.written()), f"{region}: catching up", pause=PAUSE)
 
     def _require_role(self, region: str, role: ServerRole) -> None:
         found = self.role(region)

@@ -20,13 +20,12 @@ from pg8000.exceptions import Error
 from pg8000.native import Connection
 
 from rehearsal.errors import PostgresError
-from rehearsal.polling import wait_until
+from rehearsal.polling import PATIENCE, wait_until
 from rehearsal.postgres.process_group import ProcessGroup, last_lines
 
 ADMIN = "rdsadmin"  # the superuser, as in RDS, where nobody else knows its password
 SOCKET = ".s.PGSQL.5432"
 SEGMENT = 1  # MB of a file of the log; small ones are quick to create and copy
-TIMEOUT = 30.0  # seconds for a start, a stop, a promotion or a query; each takes less than one
 PAUSE = 0.005  # seconds between two polls of a server
 
 # Nothing is flushed to disk: only a crash of the machine could lose it, not the death of a process.
@@ -103,7 +102,7 @@ class PostgresServer:
         self._forget()
         self._process, self._ended = self.group.start_server(["-D", str(self.data)], self.folder / "log")
         try:
-            wait_until(self._ready, f"{self.folder.name}: start", TIMEOUT, pause=PAUSE)
+            wait_until(self._ready, f"{self.folder.name}: start", pause=PAUSE)
         except BaseException:
             self.kill()
             raise
@@ -143,13 +142,13 @@ class PostgresServer:
         """Make a standby a writer; it keeps everything that it has received."""
         self.query("SELECT pg_promote(wait => false)")
         wait_until(lambda: self.query("SELECT pg_is_in_recovery()") == [[False]], f"{self.folder.name}: promotion",
-                   TIMEOUT, pause=PAUSE)
+                   pause=PAUSE)
 
     def connect(self, user: str = ADMIN, database: str = "postgres") -> Connection:
         """A connection that bypasses the endpoint. Raises PostgresError if the server does not take it."""
         channel = socket.socket(socket.AF_UNIX)
         try:
-            channel.settimeout(TIMEOUT)
+            channel.settimeout(PATIENCE)
             channel.connect(str(self.socket))
             return Connection(user, sock=channel, database=database, ssl_context=False)
         except _FAILURES as error:
@@ -215,7 +214,7 @@ class PostgresServer:
         with self._lock:
             ended, self._ended = self._ended, -1
         if ended != -1:
-            gone, _, _ = select.select([ended], [], [], TIMEOUT)
+            gone, _, _ = select.select([ended], [], [], PATIENCE)
             os.close(ended)
             if not gone:
                 raise PostgresError(f"{self.folder.name}: one of its processes does not end")

@@ -5,9 +5,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rehearsal.polling import PATIENCE
 from rehearsal.sockets import LoopClock
-
-PATIENCE = 30.0  # seconds that a test waits for something that is sure to happen
 
 
 class ManualClock(LoopClock):

@@ -13,8 +13,8 @@ from typing import Any, cast
 
 import pytest
 
+from rehearsal.polling import PATIENCE
 from rehearsal.sockets import Listener, LoopThread, first_of, reset
-from tests.rehearsal.manual_clock import PATIENCE
 
 STEPS = range(8)  # of the event loop; a connection is being served after three of them
 

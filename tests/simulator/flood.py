@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request
 https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/dns-failover-determining-health-of-endpoints.html
 """
 import sys
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -58,8 +59,9 @@ def healthy(refused: float, threshold: int) -> float:
 
 def needed(bucket: TokenBucket, threshold: int) -> int:
     """The requests a second, in hundreds, with which strangers make Route 53 take a check for failed."""
-    return next(flood for flood in range(100, 10**6, 100)
-                if healthy(bucket.refused(flood), threshold) <= HEALTHY_SHARE)
+    floods = range(100, 10**6, 100)
+    return floods[bisect_left(
+        floods, True, key=lambda flood: healthy(bucket.refused(flood), threshold) <= HEALTHY_SHARE)]
 
 
 def figures() -> dict[str, tuple[str, str]]:

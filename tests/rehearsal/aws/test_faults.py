@@ -20,8 +20,8 @@ from rehearsal.aws.faults import (
     Lose,
     Slow,
 )
+from rehearsal.polling import PATIENCE
 from simulator.vocabulary import FailureMode
-from tests.rehearsal.manual_clock import PATIENCE
 
 EAST, WEST = "us-east-1", "us-west-2"
 

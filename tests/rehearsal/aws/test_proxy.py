@@ -14,8 +14,9 @@ import pytest
 
 from rehearsal.aws.faults import OUTSIDE, WORLD, ApiCall, Cut, Fail, Faults, Heal, Lose, Slow
 from rehearsal.aws.proxy import FORM, HANG, AwsProxies, RdsAction
+from rehearsal.polling import PATIENCE
 from simulator.vocabulary import FailureMode
-from tests.rehearsal.manual_clock import PATIENCE, ManualClock
+from tests.rehearsal.manual_clock import ManualClock
 
 EAST, WEST = "us-east-1", "us-west-2"
 FAILED_OVER = {"Action": "FailoverGlobalCluster", "TargetDbClusterIdentifier": "arn:aws:rds:us-west-2:0:cluster:c"}

@@ -11,8 +11,9 @@ import pytest
 from pg8000.exceptions import Error
 from pg8000.native import Connection
 
+from rehearsal.polling import PATIENCE
 from rehearsal.postgres.global_database import GlobalDatabase, ServerRole
-from tests.rehearsal.manual_clock import PATIENCE, ManualClock
+from tests.rehearsal.manual_clock import ManualClock
 
 EAST, WEST = "us-east-1", "eu-west-1"
 KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"

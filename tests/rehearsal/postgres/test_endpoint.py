@@ -17,12 +17,11 @@ from pg8000.exceptions import DatabaseError as Refused
 from pg8000.exceptions import InterfaceError
 from pg8000.native import Connection
 
-from rehearsal.polling import wait_until
+from rehearsal.polling import PATIENCE, wait_until
 from rehearsal.postgres.authentication import IamTokens, password_matches, server_tls
 from rehearsal.postgres.endpoint import ClusterEndpoint
 from rehearsal.postgres.global_database import GlobalDatabase
 from rehearsal.postgres.server import PostgresServer
-from tests.rehearsal.manual_clock import PATIENCE
 from tests.rehearsal.postgres.conftest import EAST, KEY, PASSWORD, SECRET, WEST, Connect, add_service_user, secret_of
 
 NO_CONNECTION = (InterfaceError, OSError)

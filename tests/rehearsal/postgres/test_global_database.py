@@ -13,11 +13,11 @@ from pg8000.exceptions import DatabaseError as Refused
 from pg8000.exceptions import Error
 
 from rehearsal.errors import PostgresError
-from rehearsal.polling import wait_until
+from rehearsal.polling import PATIENCE, wait_until
 from rehearsal.postgres.global_database import GlobalDatabase, ServerRole, StandbyLag
 from rehearsal.postgres.proxy import STOPPED
 from rehearsal.postgres.server import SEGMENT, PostgresServer
-from tests.rehearsal.manual_clock import PATIENCE, ManualClock
+from tests.rehearsal.manual_clock import ManualClock
 from tests.rehearsal.postgres.conftest import EAST, WEST, Connect
 
 LOST_CONNECTION = (Error, OSError, PostgresError)

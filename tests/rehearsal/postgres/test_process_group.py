@@ -14,10 +14,9 @@ import pytest
 from pg8000.exceptions import Error
 
 from rehearsal.errors import PostgresError
-from rehearsal.polling import wait_until
+from rehearsal.polling import PATIENCE, wait_until
 from rehearsal.postgres.process_group import USER, ProcessGroup, installed
 from rehearsal.postgres.server import PostgresServer
-from tests.rehearsal.manual_clock import PATIENCE
 
 RUNS_AS = os.geteuid() or pwd.getpwnam(USER).pw_uid
 ROOT = Path(__file__).parents[3]

@@ -10,6 +10,7 @@ import pytest
 from rehearsal.drills.actions import payments
 from rehearsal.drills.context import ScenarioContext
 from rehearsal.errors import CheckFailed
+from rehearsal.polling import PATIENCE
 from rehearsal.workload.http import Answer
 from tests.rehearsal.drills.fakes import act, context, sent
 from tests.rehearsal.stack import EAST, WEST
@@ -47,7 +48,8 @@ def test_a_payment_is_sent_from_outside_or_from_behind_the_cut(stack: Any, behin
     ((500, {"error": "no"}), 201, "status of {'error': 'no'}: 500 instead of 201"), (None, 201, "status of None: 0"),
     (None, 0, ""), ((503, {}), "any", ""), (None, "any", ""), ((503, {}), 503, "Retry-After: None instead of '1'")])
 def test_each_answer_must_have_the_status(stack: Any, reply: Any, status: Any, complaint: str) -> None:
-    stack.refusals[EAST] = reply
+    stack.refusals[EAST], sleep = reply, stack.clock.sleep
+    stack.clock.sleep = lambda _: sleep(PATIENCE)
     run = context(stack)
     with pytest.raises(CheckFailed, match=f"^{complaint}") if complaint else nullcontext():
         act(run, post="x", status=status)
