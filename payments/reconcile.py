@@ -114,7 +114,7 @@ class Progress:
             return now
         # What was restored is looked at again, since copies may still be on their way.
         again = self.phase == PassPart.RECENT or counts["repaired"]
-        rest = 0 if counts[DENIED] else min(counts["read"] // REST, self.longest_rest)
+        rest = min(counts["read"] // REST, LOOK if counts[DENIED] else self.longest_rest)
         return now.next(PassPart.LEDGER) if again else replace(now, rest=rest)
 
     def looked(self, found: "Progress") -> "Progress":
@@ -125,7 +125,8 @@ class Progress:
         restored = found.counts.get("repaired", 0)
         if restored and self.phase == PassPart.ENDED:
             return replace(found, repaired=restored).next(PassPart.LEDGER)
-        return replace(found, counts={**self.counts, "repaired": restored} if restored else self.counts)
+        rest = min(self.rest, LOOK) if found.counts.get(DENIED) else self.rest
+        return replace(found, rest=rest, counts={**self.counts, "repaired": restored} if restored else self.counts)
 
     def finish(self, lines: Iterable[Mapping[str, Any]]) -> "Progress":
         """The progress after what was begun, with the lines that name what became of it."""
@@ -177,7 +178,7 @@ class Reconciliation:
                 for saved in work.run(until, begin=begin):
                     answer.update({"done": saved.phase == PassPart.ENDED, "pass": saved.number,
                                    "counts": {**saved.counts, "repaired": saved.repaired}})
-                answer["error"] = work.denied
+                answer["error"] = work.denied or (DENIED if answer["counts"].get(DENIED) else "")
         except StoreUnavailable as error:
             answer["error"] = _said(error)
         except NotTheWriter as error:
@@ -378,20 +379,20 @@ class Work:
             if case.payment and not case.repairable:
                 outcome = "repaired"
             elif case.payment and self._leads:
-                outcome = self._restore(case.payment, case)
+                outcome = self._restore(case.payment, case.item)
             lines.append({**line, "outcome": outcome})
         self._lines += lines
         return progress.finish(lines)
 
-    def _restore(self, payment: Record, case: Case) -> str:
+    def _restore(self, payment: Record, item: AwsResponse | None) -> str:
         try:
-            self._service.restore(payment, case.item, self._deadline())
+            self._service.restore(payment, item, self._deadline())
         except Conflict:
             return "refused"
         except StoreUnavailable as error:
             if error.again:
                 raise
-            if not error.denied or None in case.receipts:  # a receipt may be unreadable, and all others well
+            if not error.denied:
                 return "refused"
             self.denied = _said(error)
             return DENIED

@@ -69,7 +69,7 @@ class ControlTable:
             raise RecordGone("the record was deleted: nobody leads")
         if found:
             present = ControlRecord.of(found)
-            if not _same(present, record):
+            if not is_same(present, record):
                 run = present.run
                 raise AlreadyRunning(run.driver if run else "another driver", run.what if run else "a run")
         return ControlRecord.of(record.item(), self.now)
@@ -140,7 +140,7 @@ class ControlTable:
         return answer
 
 
-def _same(present: ControlRecord, written: ControlRecord) -> bool:
+def is_same(present: ControlRecord, written: ControlRecord) -> bool:
     """Whether a record is the one that this driver wrote."""
     mine, found = written.run, present.run
     return (present.revision, present.epoch, present.region) == (written.revision, written.epoch, written.region) and (

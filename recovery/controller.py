@@ -258,6 +258,9 @@ class Controller:
             done = Runner(hold=hold, do=AwsSteps(cloud=cloud).do, report=_log_step).drive()
         except (StepTimedOut, GivenUp, EvidenceTooOld) as error:
             log("given up", run=hold.run.id, why=str(error))
+            if hold.record.region != self.region and hold.run.epoch:
+                self._notify(f"{hold.record.region} leads again", f"{hold.run.why}. {error}.")
+                return
             self._notify_once(observation, f"{hold.run.action} to {self.region} is not finished",
                               f"{hold.run.why}. {error}. The controller looks again.")
             return

@@ -7,7 +7,7 @@ RecoveryError
 ├── DrillUnfinished  another drill has not ended, or this one was ended by somebody else
 ├── RecordGone       the record was deleted, and with it leadership
 ├── StepTimedOut     a step was not done within its budget
-├── EvidenceTooOld   what a move was decided on is too old, or holds no more
+├── EvidenceTooOld   what a move was decided on is too old, or no longer holds
 ├── GivenUp          the run must not go on
 └── CommandStopped   a command ends early, with an exit code
 
@@ -60,7 +60,7 @@ class StepTimedOut(RecoveryError):
 
 
 class EvidenceTooOld(RecoveryError):
-    """What a move was decided on is too old, or holds no more, so that it must be decided again: says which."""
+    """What a move was decided on is too old, or no longer holds, so that it must be decided again: says which."""
 
 
 class GivenUp(RecoveryError):

@@ -2,7 +2,7 @@
 
 `Hold` writes the record for one driver; see `docs/protocol.md`.
 """
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 from payments.clock import Stopwatch
 from payments.errors import StoreUnavailable
 from recovery.cloud import Cloud
+from recovery.control_table import is_same
 from recovery.errors import AlreadyRunning, AwsFailure, EvidenceTooOld, GivenUp, RecoveryError, StepTimedOut
-from recovery.plan import FENCE, Action, Evidence, Facts, Plan, Step, resumes
+from recovery.plan import FAIL_OVER, FENCE, Action, Evidence, Facts, Plan, Step, resumes
 from recovery.record import ControlRecord, Run, StepProgress, next_epoch
 
 T = TypeVar("T")
@@ -55,6 +56,11 @@ class Hold:
         """Since this driver has known that the other region is fenced."""
         self.proved = Stopwatch(cloud.clock)
         """Since before the last write of the record that succeeded."""
+        self.promoting = FAIL_OVER.key in self.run.steps
+        """Whether this driver or a former one may have asked for the promotion."""
+        self.other_led = record.region == cloud.plan.other.region
+        """Whether the other region led as this driver took hold of the run."""
+        self._unanswered: list[ControlRecord] = []
         self._lock: AbstractContextManager[object] = cloud.environment.background.lock()
 
     @property
@@ -72,24 +78,24 @@ class Hold:
 
     def write(self, **changes: Any) -> None:
         """Change the run. Raises what `prove` raises."""
-        with self._lock:
-            self._write(run=replace(self.run, **changes))
+        self._write(lambda: {"run": replace(self.run, **changes)})
 
     def fence(self) -> int:
         """Take leadership; returns the epoch. Does nothing if this run has done so already.
 
         Nothing is fenced on old evidence, and the epoch is above every one that is known. Raises EvidenceTooOld, also
-        if the process was stopped in the write itself, and what `prove` raises.
+        if the process was frozen in the write itself, and what `prove` raises.
         """
         record, plan, intent = self.record, self.cloud.plan, self.intent
         if not self.run.epoch:
             moved = record.at if plan.action is Action.FAILOVER else 0.0 if plan.action.planned else record.moved
             self.lead(max(record.epoch, intent.facts.own.ledger_epoch), unless_old=True, moved=moved)
-            if plan.action is Action.FAILOVER and intent.evidence and intent.since.seconds() > LATE:
-                raise EvidenceTooOld(f"{plan.other.region} was fenced later than {LATE:.0f} s after the decision, so "
-                                     "it is to lead again")
         elif (record.region, record.epoch) != (plan.target.region, self.run.epoch):
             raise GivenUp(f"{record.region} has taken leadership under epoch {record.epoch} meanwhile")
+        if (self.fenced is None and self.other_led and plan.action is Action.FAILOVER and not intent.accepted
+                and intent.since.seconds() > LATE):
+            raise EvidenceTooOld(f"{plan.other.region} was fenced more than {LATE:.0f} s after the decision, so it is "
+                                 "to lead again")
         self.fenced = self.fenced or Stopwatch(self.cloud.clock)
         return self.run.epoch
 
@@ -100,31 +106,61 @@ class Hold:
         frozen process may have held it for long.
         """
         target, stack = self.cloud.plan.target, self.cloud.plan.stack
-        with self._lock:
+
+        def changed() -> Mapping[str, Any]:
             if unless_old and self.intent.since.seconds() > EVIDENCE_LASTS:
-                raise EvidenceTooOld(f"the decision is more than {EVIDENCE_LASTS:.0f} s old, so nothing was fenced: "
-                                     "run the command again")
+                raise EvidenceTooOld(f"the decision is more than {EVIDENCE_LASTS:.0f} s old: run the command again")
             epoch = next_epoch(seen, primary=target == stack.sites[0])
-            self._write(region=target.region, epoch=epoch, run=replace(self.run, epoch=epoch), **changes)
+            return {"region": target.region, "epoch": epoch, "run": replace(self.run, epoch=epoch), **changes}
+
+        self._write(changed)
 
     def end(self, outcome: str, *, give_back: bool = False) -> None:
-        """End the run; with `give_back` the other region leads again if the run has fenced it.
+        """End the run; with `give_back` the other region leads again if the run has fenced it, and has the writer.
 
-        Raises what `prove` raises.
+        It is tried for PATIENCE. Raises what `prove` raises.
         """
-        other, stack, changes = self.cloud.plan.other, self.cloud.plan.stack, dict[str, Any]()
-        with self._lock:
-            if give_back and self.run.epoch:
-                seen = max(self.record.epoch, self.intent.facts.own.ledger_epoch)
-                # Nothing was moved, so the next failover need not wait for the end of a cool-down.
-                changes = {"region": other.region, "epoch": next_epoch(seen, primary=other == stack.sites[0]),
-                           "moved": 0.0}
-            self._write(run=replace(self.run, ended=self.cloud.clock.time(), outcome=outcome), **changes)
+        other, stack, taken = self.cloud.plan.other, self.cloud.plan.stack, Stopwatch(self.cloud.clock)
 
-    def _write(self, **changes: Any) -> None:
-        since = Stopwatch(self.cloud.clock)
-        self.record = self.cloud.table.write_record(self.record.next(**changes))
-        self.proved = since
+        def changed() -> Mapping[str, Any]:
+            seen = max(self.record.epoch, self.intent.facts.own.ledger_epoch)
+            lead = {"region": other.region, "epoch": next_epoch(seen, primary=other == stack.sites[0])}
+            return {"run": replace(self.run, ended=self.cloud.clock.time(), outcome=outcome),
+                    **(lead if give_back and self.run.epoch and self.cloud.plan.action is not Action.ALIGN else {})}
+
+        while True:
+            try:
+                self._write(changed)
+            except StoreUnavailable:
+                if taken.seconds() >= PATIENCE:
+                    raise
+            else:
+                return
+            self.cloud.clock.sleep(PAUSE)
+
+    def _write(self, changed: Callable[[], Mapping[str, Any]]) -> None:
+        with self._lock:
+            while True:
+                since, record = Stopwatch(self.cloud.clock), self.record.next(**changed())
+                try:
+                    self.record, self.proved = self.cloud.table.write_record(record), since
+                except StoreUnavailable:
+                    self._unanswered.append(record)
+                    raise
+                except AlreadyRunning:
+                    if not self._goes_on_from_unanswered():
+                        raise
+                else:
+                    self._unanswered.clear()
+                    return
+
+    def _goes_on_from_unanswered(self) -> bool:
+        """Whether the record is one that this driver wrote without an answer; if so, it is what the driver holds."""
+        found = self.cloud.table.record()
+        same = any(is_same(found, each) for each in self._unanswered)
+        self._unanswered.clear()
+        self.record = found if same else self.record
+        return same
 
 
 def claim(cloud: Cloud, intent: Intent) -> Hold:
@@ -220,8 +256,9 @@ class Runner:
     def drive(self) -> Run:
         """Do every step, or, if the run has fenced, those from the fence: what was done may have been undone.
 
-        Raises StepTimedOut, GivenUp and EvidenceTooOld, with which the run has ended (with the last one the other
-        region leads again); AlreadyRunning if another driver took over, RecordGone and StoreUnavailable.
+        Raises StepTimedOut, GivenUp and EvidenceTooOld, with which the run has ended; AlreadyRunning if another driver
+        took over, RecordGone and StoreUnavailable. The other region leads again if the evidence was too old, or if the
+        fence was not done in time, and yet turns out to be written.
         """
         hold, steps = self.hold, self.hold.cloud.plan.steps
         with hold.cloud.environment.background.every(HEARTBEAT, self._beat):
@@ -229,7 +266,8 @@ class Runner:
                 for step in steps[steps.index(FENCE) if hold.run.epoch else 0:]:
                     self._drive_step(step)
             except (StepTimedOut, GivenUp, EvidenceTooOld) as error:
-                hold.end(str(error), give_back=isinstance(error, EvidenceTooOld))
+                unfenced = isinstance(error, StepTimedOut) and error.step == FENCE.key and hold.other_led
+                hold.end(str(error), give_back=unfenced or isinstance(error, EvidenceTooOld))
                 raise
             hold.end("done")
         return hold.run

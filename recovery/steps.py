@@ -138,7 +138,7 @@ def promote(steps: AwsSteps, hold: Hold) -> str | None:
 
     A failover waits for no switchover, which waits for the old writer, and asks the second view once more. A planned
     move waits also if the writer is here, which Aurora may be moving away. Raises EvidenceTooOld if the second view
-    does not agree any more, and GivenUp if the call is not permitted.
+    does not agree any more, and GivenUp if the call is not permitted, or may have been made before.
     """
     cloud, target = steps.cloud, steps.target
     planned, database = cloud.plan.action.planned, cloud.global_database()
@@ -154,13 +154,16 @@ def promote(steps: AwsSteps, hold: Hold) -> str | None:
                "TargetDbClusterIdentifier": target.cluster_arn}
     asked = Stopwatch(cloud.clock)
     if hold.run.evidence == Evidence.DEAD and cloud.seen(cloud.plan.other):
-        raise EvidenceTooOld(f"Route 53 sees {cloud.plan.other.region} as healthy, so it is to lead again")
+        if under_way:
+            return None  # the switchover to here can end now
+        raise _no_longer_dead(hold)
     # AWS requires a switchover to be asked for in the region of the writer.
     asked_in = cloud.plan.other if planned else target
     rds = cloud.environment.clients("rds", asked_in.region, once=True)
     hold.prove()
     if asked.seconds() > EVIDENCE_LASTS:
         return None  # stopped in between: the second view is asked again
+    hold.promoting = True
     try:
         if planned:
             rds.switchover_global_cluster(**request)
@@ -171,6 +174,12 @@ def promote(steps: AwsSteps, hold: Hold) -> str | None:
             raise GivenUp(f"the promotion is not permitted: {error.response['Error']['Code']}") from error
         raise
     return None
+
+
+def _no_longer_dead(hold: Hold) -> EvidenceTooOld | GivenUp:
+    healthy = f"Route 53 sees {hold.cloud.plan.other.region} as healthy"
+    return GivenUp(f"{healthy}, and the promotion may still be done") if hold.promoting else (
+        EvidenceTooOld(f"{healthy}, so it is to lead again"))
 
 
 def raise_epoch(steps: AwsSteps, hold: Hold) -> str:

@@ -485,7 +485,7 @@ class World:  # pylint: disable=too-many-instance-attributes,too-many-public-met
         holds = holder is caller and run is not None and run.ended is None
         self.history.note(self.scheduler.now, "asked to promote", caller.name, target=target, how=how, holds=holds,
                           holder=holder.name if holder else "nobody", proved=number == caller.proved + 1,
-                          evidence=run.evidence if run else "",
+                          evidence=run.evidence if run else "", run=run.id if run else "",
                           seen=self.route53.seen_for(self.other(target), caller.asked))
 
     def _as_written(self, writer: Process, key: str, item: dict[str, Any]) -> dict[str, Any]:

@@ -225,8 +225,8 @@ class MoveReport:
         if repairs.unknown:
             yield f"read repair's findings in the receipts bucket: they could not be read here ({repairs.unknown})"
         elif repairs.denied:
-            yield (f"permit repair to write to each store (its log names the one that denied it): it then restores "
-                   f"{len(repairs.denied)} payments; and write this report again: {COMMAND} report")
+            yield (f"grant repair the permission that its log names, for which payments wait "
+                   f"({len(repairs.denied)}), and write this report again: {COMMAND} report")
         elif not repairs.ended:
             yield f"wait until repair has gone through all payments, and write this report again: {COMMAND} report"
         if repairs.aside:

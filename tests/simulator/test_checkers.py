@@ -19,7 +19,8 @@ LED: dict[str, Any] = {
     "dead": None, "looked": 5.0, "written_for": 0.1, "paused": False, "reached": True}
 
 ASKED: dict[str, Any] = {
-    "holds": True, "proved": False, "how": "failover", "target": WEST, "holder": "x", "evidence": "dead", "seen": 0.0}
+    "holds": True, "proved": False, "how": "failover", "target": WEST, "holder": "x", "evidence": "dead", "run": "r",
+    "seen": 0.0}
 
 
 class FakeWorld(SimpleNamespace):
@@ -117,7 +118,7 @@ BROKEN: list[tuple[FakeWorld, str]] = [
     (led(accepted=True, exposure=30.0), "exposure understated"),
     (led(exposure=70.0, reported=80.0), "more lost than the objective"),
     (led(other_pays=True), "failover of a healthy region"),
-    (asked().note("leads", WEST, **{**LED, "other_pays": True, "written_for": 60.0, "by": WEST}),
+    (asked().note("leads", WEST, **{**LED, "other_pays": True, "written_for": 60.0}),
      "failover of a healthy region"),
     (led(other_pays=True, seen=False, flooded=True), "failover of a throttled region"),
     (led(other_pays=True, resumed=True), "refusals skipped"),

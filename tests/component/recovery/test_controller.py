@@ -488,10 +488,23 @@ def test_a_late_promotion_is_given_up_if_route_53_sees_the_region_again(
     world.look(WEST, times=5)
     assert (world.ended(), world.aurora.writer) == (
         ["failover to us-west-2: Route 53 sees us-east-1 as healthy, so it is to lead again"], EAST)
-    assert (world.record().region, world.record().epoch, world.record().moved) == (EAST, 3, 0.0)
+    assert (world.record().region, world.record().epoch) == (EAST, 3)
+    assert world.notified()[-1] == "us-east-1 leads again"
     world.look(times=3)
     assert not world.lever(WEST)
     assert len(world.ended()) == 1
+
+
+def test_a_view_that_flickers_undoes_one_failover_and_the_next_one_waits(
+        world: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.look(times=3)
+    world.lose(EAST, ends=True)
+    monkeypatch.setattr(Cloud, "seen", lambda _self, _site: next(views))
+    views = cycle([False, True])  # at a look, and before the promotion
+    world.look(WEST, times=20)
+    assert len(world.ended()) == 1
+    assert not world.lever(WEST)
+    assert world.notified()[-1] == ("us-east-1 does not answer: us-west-2 waits, because the last failover was recent")
 
 
 def test_a_failover_that_cannot_be_done_says_so_and_ends(world: CalmWorld, logged: list[dict[str, Any]]) -> None:

@@ -18,12 +18,14 @@ from recovery.plan import (
     RAISE_EPOCH,
     REJOIN,
     SNAPSHOT,
+    SWITCH_OVER,
     VERIFY,
     Action,
     Evidence,
 )
 from recovery.plan import Step as PlanStep
-from recovery.runner import EVIDENCE_LASTS, Hold
+from recovery.record import StepProgress
+from recovery.runner import EVIDENCE_LASTS, STILL, Hold
 from recovery.steps import AwsSteps, copy_name
 from simulator.aurora import RdsClient
 from simulator.faults import FAULTS
@@ -276,6 +278,39 @@ def test_the_second_view_is_asked_once_more_before_the_promotion(world: CalmWorl
     with pytest.raises(EvidenceTooOld, match="Route 53 sees us-east-1 as healthy, so it is to lead again"):
         do(world, FAIL_OVER, hold)
     assert not world.history.of("asked to promote")
+
+
+def test_a_failover_waits_for_the_switchover_to_its_region_if_the_other_one_is_back(world: CalmWorld) -> None:
+    world.look(times=2)
+    world.aurora.switchover_takes = (20.0, 20.0)
+    planned = world.claim(Action.SWITCHOVER)
+    for step in (FENCE, MOVE_TRAFFIC, SWITCH_OVER):
+        do(world, step, planned)
+    run = world.drive(world.claim(evidence=Evidence.DEAD))
+    assert (run.action, run.outcome, world.aurora.writer, world.record().region) == ("failover", "done", WEST, WEST)
+    assert [event.facts["how"] for event in world.history.of("asked to promote")] == ["switchover"]
+
+
+def test_leadership_stays_where_a_promotion_may_still_be_done(
+        world: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    hold = world.claim(evidence=Evidence.DEAD)
+    do(world, FENCE, hold)
+    views = iter([False, True, True])
+    monkeypatch.setattr(Cloud, "seen", lambda _self, _site: next(views))
+
+    def unanswered(*_: Any, **__: Any) -> None:
+        raise client_error("InternalFailure", 500)
+
+    monkeypatch.setattr(RdsClient, "failover_global_cluster", unanswered)
+    with pytest.raises(AwsFailure, match="InternalFailure"):
+        do(world, FAIL_OVER, hold)
+    with pytest.raises(GivenUp, match="Route 53 sees us-east-1 as healthy, and the promotion may still be done"):
+        do(world, FAIL_OVER, hold)
+    world.run_task(partial(hold.write, steps={FAIL_OVER.key: StepProgress(began=1.0)}))
+    world.wait(STILL)
+    with pytest.raises(GivenUp, match="and the promotion may still be done"):
+        do(world, FAIL_OVER, world.claim(driver="bob", evidence=Evidence.DEAD))
+    assert world.record().region == WEST
 
 
 def test_the_second_view_is_asked_again_if_the_driver_has_stopped_since(

@@ -1,6 +1,6 @@
 """A run: who holds it, what it proves before each irreversible act, and how it ends."""
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -13,11 +13,12 @@ from payments.errors import StoreUnavailable
 from recovery.cloud import Cloud
 from recovery.control_table import ControlTable
 from recovery.errors import AlreadyRunning, AwsFailure, EvidenceTooOld, GivenUp, StepTimedOut
-from recovery.plan import FENCE, MOVE_TRAFFIC, Action, Evidence
+from recovery.plan import FENCE, MOVE_TRAFFIC, Action, Evidence, Step
 from recovery.record import ControlRecord, Run, StepProgress
 from recovery.runner import (
     EVIDENCE_LASTS,
     LATE,
+    PATIENCE,
     STILL,
     Hold,
     Intent,
@@ -26,6 +27,7 @@ from recovery.runner import (
     end_open_run,
     end_undecided_run,
 )
+from simulator.faults import FAULTS
 from tests.unit.recovery.calm_world import EAST, WEST, CalmWorld
 
 
@@ -233,30 +235,94 @@ def test_a_driver_that_was_frozen_does_not_fence_whatever_its_clocks_say(
         world.run_task(hold.fence)
 
 
-@pytest.mark.parametrize(("evidence", "kept"), [(Evidence.DEAD, EAST), (Evidence.UNREADY, EAST), (Evidence.NONE, WEST)])
-def test_a_driver_that_is_frozen_in_the_write_of_its_fence_gives_the_leadership_back(
-        world: CalmWorld, monkeypatch: pytest.MonkeyPatch, evidence: Evidence, kept: str) -> None:
-    hold, write = world.claim(evidence=evidence), ControlTable.write_record
+def fence_late(world: CalmWorld, monkeypatch: pytest.MonkeyPatch, hold: Hold, *, answered: bool) -> None:
+    """Drive a run whose driver is frozen in the write of its fence, which may give it no answer."""
+    write, process = ControlTable.write_record, world.process()
 
     def write_late(table: ControlTable, record: ControlRecord) -> ControlRecord:
         if record.run and record.run.epoch:
             monkeypatch.undo()
-            hold.cloud.clock.sleep(LATE)
+            process.sleep(LATE)
+            found = write(table, record)
+            if answered:
+                return found
+            raise StoreUnavailable("table", "TimeoutError", again=True)
         return write(table, record)
 
-    def do(_: Any, held: Hold) -> str:
-        monkeypatch.setattr(ControlTable, "write_record", write_late)
+    def do(step: Step, held: Hold) -> str:
+        if step != FENCE:
+            return ""
+        if not held.run.epoch:
+            monkeypatch.setattr(ControlTable, "write_record", write_late)
         return str(held.fence())
 
-    runner = Runner(hold=hold, do=do, report=lambda _step, _progress: None)
-    with suppress(EvidenceTooOld):
-        world.run_task(runner.drive)
+    with suppress(EvidenceTooOld, StepTimedOut):
+        world.run_task(Runner(hold=hold, do=do, report=lambda _step, _progress: None).drive)
+
+
+def led(world: CalmWorld) -> tuple[str, int, str]:
+    """Who leads, under which epoch, and what became of the run, which has ended."""
     found = world.record()
     assert found.run
-    assert (found.region, found.epoch, found.open_run) == (kept, 3 if kept == EAST else 2, None)
-    assert found.run.outcome == ("done" if kept == WEST else "us-east-1 was fenced later than 10 s after the decision, "
-                                                             "so it is to lead again")
-    assert found.moved == 0.0 or kept == WEST
+    assert found.run.ended
+    return found.region, found.epoch, found.run.outcome
+
+
+@pytest.mark.parametrize("evidence", [*Evidence])
+def test_a_driver_that_is_frozen_in_the_write_of_its_fence_gives_the_leadership_back(
+        world: CalmWorld, monkeypatch: pytest.MonkeyPatch, evidence: Evidence) -> None:
+    fence_late(world, monkeypatch, world.claim(evidence=evidence), answered=True)
+    assert led(world) == (EAST, 3, "us-east-1 was fenced more than 10 s after the decision, so it is to lead again")
+
+
+def test_a_person_who_has_accepted_the_loss_may_fence_late(world: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    fence_late(world, monkeypatch, world.claim(accepted=True), answered=True)
+    assert led(world) == (WEST, 2, "done")
+
+
+@pytest.mark.parametrize(("action", "leader"), [
+    (Action.FAILOVER, EAST), (Action.SWITCHOVER, EAST), (Action.ALIGN, WEST)])
+def test_a_late_fence_without_an_answer_is_undone_but_where_the_writer_is(
+        world: CalmWorld, monkeypatch: pytest.MonkeyPatch, action: Action, leader: str) -> None:
+    fence_late(world, monkeypatch, world.claim(action), answered=False)
+    assert led(world) == (leader, 3 if leader == EAST else 2, "fence was not done within 10 s: table TimeoutError")
+
+
+def test_a_region_that_led_before_a_late_fence_goes_on_leading(
+        world: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.set_record(region=WEST, epoch=2)
+    fence_late(world, monkeypatch, world.claim(evidence=Evidence.DEAD), answered=True)
+    assert (world.record().region, world.record().epoch) == (WEST, 4)
+
+
+def test_a_write_that_another_driver_has_overtaken_is_not_taken_for_an_unanswered_one(
+        world: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    hold, write = world.claim(), ControlTable.write_record
+
+    def unanswered(*_: Any) -> ControlRecord:
+        raise StoreUnavailable("table", "TimeoutError", again=True)
+
+    monkeypatch.setattr(ControlTable, "write_record", unanswered)
+    with pytest.raises(StoreUnavailable):
+        world.run_task(hold.prove)
+    monkeypatch.setattr(ControlTable, "write_record", write)
+    world.wait(STILL)
+    world.claim(driver="bob")
+    with pytest.raises(AlreadyRunning, match="by bob"):
+        world.run_task(hold.prove)
+
+
+@pytest.mark.parametrize(("seconds", "ends"), [(PATIENCE - 3.0, True), (PATIENCE + 3.0, False)])
+def test_the_end_of_a_run_is_written_as_soon_as_the_table_answers_again(
+        world: CalmWorld, seconds: float, ends: bool) -> None:
+    hold = world.claim()
+    world.run_task(hold.fence)
+    FAULTS["lose-dynamodb-hang"][0](world, WEST)
+    world.at(seconds, lambda: FAULTS["lose-dynamodb-hang"][1](world, WEST))
+    with nullcontext() if ends else pytest.raises(StoreUnavailable):
+        world.run_task(partial(hold.end, "it is back", give_back=True))
+    world.wait(PATIENCE)
+    assert (world.record().region, world.record().open_run is None) == ((EAST, True) if ends else (WEST, False))
 
 
 def test_a_planned_move_may_wait_if_it_is_decided_again_before_its_fence(world: CalmWorld) -> None:
