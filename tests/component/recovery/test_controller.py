@@ -499,8 +499,8 @@ def test_a_view_that_flickers_undoes_one_failover_and_the_next_one_waits(
         world: CalmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     world.look(times=3)
     world.lose(EAST, ends=True)
-    monkeypatch.setattr(Cloud, "seen", lambda _self, _site: next(views))
     views = cycle([False, True])  # at a look, and before the promotion
+    monkeypatch.setattr(Cloud, "seen", lambda _self, _site: next(views))
     world.look(WEST, times=20)
     assert len(world.ended()) == 1
     assert not world.lever(WEST)
