@@ -108,7 +108,7 @@ def nobody_moves_from_a_region_that_pays(world: "World") -> Iterator[Violation]:
 
     A person may do so, but not by continuing what another driver began. Where the connection to the region is cut, the
     other one cannot know that it throttles Route 53's checkers: both views are wrong. A driver that is frozen in the
-    write of its fence fences late: it finds that out, and nobody promotes for its run.
+    write of its fence fences late. If the decision is older than LATE then, nobody may promote for its run.
     """
     promoted = {event.facts["run"] for event in world.history.of("asked to promote")}
     for event in _failovers(world):
@@ -121,7 +121,8 @@ def nobody_moves_from_a_region_that_pays(world: "World") -> Iterator[Violation]:
         elif facts["seen"]:
             if facts["resumed"]:
                 yield Violation("refusals skipped", event.at, f"{facts['by']} resumed run {facts['run']}")
-            elif facts["automatic"] and (facts["written_for"] <= LATE or facts["run"] in promoted):
+            elif facts["automatic"] and (facts["written_for"] <= EVIDENCE_LASTS or (
+                    facts["written_for"] > LATE and facts["run"] in promoted)):
                 yield Violation("failover of a healthy region", event.at, f"by {facts['by']}, run {facts['run']}")
 
 

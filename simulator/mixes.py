@@ -432,6 +432,15 @@ def decider_frozen(draw: Random) -> HistoryPlan:
 
 
 @mix
+def decider_frozen_canary_fails(draw: Random) -> HistoryPlan:
+    """A controller is frozen between its decision and its fence, while the region whose canary failed recovers."""
+    begins = WARM + draw.uniform(0, 30)
+    return HistoryPlan(options=_options(draw, automatic=True), safety=begins + 260, faults=[
+        TimedFault("receipts-denied", EAST, begins, begins + draw.uniform(65, 110))],
+        strikes={"record_freeze": 0.3, "longest": 60.0}, person=Person(waits=None))
+
+
+@mix
 def cut_at_writes(draw: Random) -> HistoryPlan:
     """Just before or after a write of a run, its region is cut off for a while: from the other one, or altogether."""
     at = WARM + draw.uniform(0, 30)

@@ -18,8 +18,8 @@ from recovery.controller import Controller, create, handler, log, log_to_stdout,
 from recovery.decision import ABANDONED_LOOKS
 from recovery.errors import AwsFailure, StackError
 from recovery.observation import Observation, ProbeResult, PublicChecks
-from recovery.plan import Action
-from recovery.record import Run
+from recovery.plan import FENCE, Action, Evidence
+from recovery.record import Run, StepProgress
 from recovery.runner import Hold, Runner, claim
 from recovery.steps import AwsSteps
 from simulator.aurora import RdsClient
@@ -327,6 +327,22 @@ def test_it_takes_over_by_itself_once_both_views_agree(eventual: CalmWorld) -> N
 def test_it_calls_nothing_in_the_lost_region_while_it_fails_over(world: CalmWorld) -> None:
     world.cut_off(EAST, 90.0)
     assert not world.history.of("called")
+
+
+@pytest.mark.parametrize(("evidence", "noted", "ended"), [
+    (Evidence.UNREADY, None, "expired: its driver stopped in its fence"), (Evidence.UNREADY, 1.0, "done"),
+    (Evidence.NONE, None, "done")])
+def test_a_failover_for_a_failing_canary_is_resumed_only_if_its_fence_is_known_to_be_in_time(
+        world: CalmWorld, evidence: Evidence, noted: float | None, ended: str) -> None:
+    world.look(times=2)
+    hold = world.claim(evidence=evidence)
+    world.run_task(hold.fence)
+    world.run_task(partial(hold.write, steps={FENCE.key: StepProgress(began=1.0, ended=noted)}))
+    world.look(WEST, times=5)
+    assert world.ended() == [f"failover to us-west-2: {ended}"]
+    if ended != "done":
+        assert (world.record().region, world.record().epoch, world.record().moved) == (EAST, 3, 0.0)
+        assert world.notified() == ["us-east-1 leads again"]
 
 
 def test_if_only_the_way_between_the_regions_is_cut_nobody_moves(eventual: CalmWorld) -> None:
