@@ -26,7 +26,7 @@ from recovery.decision import ABANDONED_LOOKS, Decision, decide, left_behind, mi
 from recovery.environment import BotoClients, Environment, system_environment
 from recovery.errors import EvidenceTooOld, GivenUp, RecoveryError, StepTimedOut, reason
 from recovery.observation import Observation, ProbeResult, observe
-from recovery.plan import COMMAND, FENCE, Action, Evidence, Facts, Plan, Step, in_order, refusals
+from recovery.plan import COMMAND, Action, Facts, Plan, Step, in_order, refusals
 from recovery.record import ControlRecord, Run, StepProgress, next_epoch
 from recovery.runner import Intent, Runner, claim, end_open_run
 from recovery.stack import Stack
@@ -236,9 +236,6 @@ class Controller:
         facts = replace(cloud.facts(), record=record)
         if facts.own.ledger_epoch > record.epoch:
             end_open_run(cloud, record, f"expired: the ledger has seen epoch {facts.own.ledger_epoch}")
-        elif _may_be_late(run) and facts.writer == cloud.plan.other.region:
-            self._give_back(record, facts, "nobody knows whether it was fenced in time", moved=0.0, run=replace(
-                run, ended=cloud.clock.time(), outcome="expired: its driver stopped in its fence"))
         elif run.planned and facts.moving:
             return False
         elif run.planned and facts.writer != self.region:
@@ -284,7 +281,7 @@ class Controller:
             self._drive(Intent(plan=plan, driver=driver, why=wrong, facts=facts, since=since, caller=self.role))
         elif record and left_behind(plan, facts) and self._still and self._still.seconds() >= abandoned:
             if seen.leader == self.region:
-                self._give_back(record, facts, f"the controller of {plan.other.region} did not correct that")
+                self._give_back(record, facts)
             elif not seen.leader:
                 self._notify_once(
                     facts.observation, f"{self.region} leads without the database's writer",
@@ -293,13 +290,13 @@ class Controller:
         elif not wrong and run is None:
             self._place_lever(facts, seen, led_away=led_away and last[1])
 
-    def _give_back(self, record: ControlRecord, facts: Facts, why: str, **changes: Any) -> None:
-        """Give leadership to the region that has the writer, with other changes of the record."""
+    def _give_back(self, record: ControlRecord, facts: Facts) -> None:
+        """Give leadership to the region that has the writer, since its own controller does not take it."""
         other = self.cloud.plan.other
         epoch = next_epoch(max(record.epoch, facts.own.ledger_epoch), primary=other == self.cloud.plan.stack.sites[0])
-        self.cloud.table.write_record(record.next(region=other.region, epoch=epoch, **changes))
-        self._notify(f"{other.region} leads again",
-                     f"It has the database's writer, but {self.region} led, and {why}.")
+        self.cloud.table.write_record(record.next(region=other.region, epoch=epoch))
+        self._notify(f"{other.region} leads again", f"It has the database's writer, but {self.region} led, and "
+                     f"the controller of {other.region} did not correct that.")
 
     def _place_lever(self, facts: Facts, seen: ProbeResult, *, led_away: bool) -> None:
         """Pull this region's lever if it leads, can pay and clients are sent away; reset it if it means nothing.
@@ -353,12 +350,6 @@ class Controller:
             log("failed", error=f"{type(error).__name__}: {reason(error)}")
             if not isinstance(error, StoreUnavailable | RecoveryError | BotoCoreError | ClientError):
                 self._internal_errors.append(error)
-
-
-def _may_be_late(run: Run) -> bool:
-    """Whether it fenced a region whose canary failed, and its driver stopped before it noted that this was in time."""
-    fence = run.steps.get(FENCE.key)
-    return run.evidence == Evidence.UNREADY and (fence is None or fence.ended is None)
 
 
 def _within(since: Stopwatch | None, seconds: float) -> bool:

@@ -60,6 +60,7 @@ class Hold:
         """Whether this driver or a former one may have asked for the promotion."""
         self.other_led = record.region == cloud.plan.other.region
         """Whether the other region led as this driver took hold of the run."""
+        self._late = _may_be_late(self.run)
         self._unanswered: list[ControlRecord] = []
         self._lock: AbstractContextManager[object] = cloud.environment.background.lock()
 
@@ -87,15 +88,16 @@ class Hold:
         if the process was frozen in the write itself, and what `prove` raises.
         """
         record, plan, intent = self.record, self.cloud.plan, self.intent
-        if not self.run.epoch:
+        if not (record.run and record.run.epoch):
             moved = record.at if plan.action is Action.FAILOVER else 0.0 if plan.action.planned else record.moved
             self.lead(max(record.epoch, intent.facts.own.ledger_epoch), unless_old=True, moved=moved)
-        elif (record.region, record.epoch) != (plan.target.region, self.run.epoch):
+        elif (record.region, record.epoch) != (plan.target.region, record.run.epoch):
             raise GivenUp(f"{record.region} has taken leadership under epoch {record.epoch} meanwhile")
-        if (self.fenced is None and self.other_led and plan.action is Action.FAILOVER and not intent.accepted
-                and intent.since.seconds() > LATE):
-            raise EvidenceTooOld(f"{plan.other.region} was fenced more than {LATE:.0f} s after the decision, so it is "
-                                 "to lead again")
+        late = self.fenced is None and self.other_led and intent.since.seconds() > LATE
+        # Before a promotion, the second view of a dead region is asked again.
+        if (plan.action is Action.FAILOVER and not intent.accepted
+                and (self._late or (late and intent.evidence != Evidence.DEAD))):
+            raise EvidenceTooOld(f"{plan.other.region} may have been fenced too late, so it is to lead again")
         self.fenced = self.fenced or Stopwatch(self.cloud.clock)
         return self.run.epoch
 
@@ -116,17 +118,21 @@ class Hold:
         self._write(changed)
 
     def end(self, outcome: str, *, give_back: bool = False) -> None:
-        """End the run; with `give_back` the other region leads again if the run has fenced it, and has the writer.
+        """End the run; with `give_back` the other region leads again if the run has fenced it, unless the target pays.
 
         It is tried for PATIENCE. Raises what `prove` raises.
         """
-        other, stack, taken = self.cloud.plan.other, self.cloud.plan.stack, Stopwatch(self.cloud.clock)
+        other, target, stack = self.cloud.plan.other, self.cloud.plan.target, self.cloud.plan.stack
+        taken = Stopwatch(self.cloud.clock)
 
         def changed() -> Mapping[str, Any]:
             seen = max(self.record.epoch, self.intent.facts.own.ledger_epoch)
-            lead = {"region": other.region, "epoch": next_epoch(seen, primary=other == stack.sites[0])}
+            lead = {"region": other.region, "epoch": next_epoch(seen, primary=other == stack.sites[0]),
+                    # A fence that does not count starts no cool-down.
+                    "moved": self.record.moved if self.fenced else 0.0}
+            fenced = self.run.epoch and self.run.ended is None and self.intent.facts.writer != target.region
             return {"run": replace(self.run, ended=self.cloud.clock.time(), outcome=outcome),
-                    **(lead if give_back and self.run.epoch and self.cloud.plan.action is not Action.ALIGN else {})}
+                    **(lead if give_back and fenced else {})}
 
         while True:
             try:
@@ -161,6 +167,13 @@ class Hold:
         self._unanswered.clear()
         self.record = found if same else self.record
         return same
+
+
+def _may_be_late(run: Run) -> bool:
+    """Whether it fenced a region whose canary failed, and its driver stopped before it noted that this was in time."""
+    fence = run.steps.get(FENCE.key)
+    return bool(run.epoch and run.evidence == Evidence.UNREADY and FAIL_OVER.key not in run.steps
+                and (fence is None or fence.ended is None))
 
 
 def claim(cloud: Cloud, intent: Intent) -> Hold:

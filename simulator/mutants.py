@@ -164,7 +164,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("recovery.controller:Controller._is_driven",
          "not (run.planned and (decision.action or not run.epoch))", "True"))),
     Mutant("a fence counts although nobody noted that it was in time", 14, "decider-frozen-canary-fails", (
-        ("recovery.controller:_may_be_late", "run.evidence == Evidence.UNREADY", "False"),)),
+        ("recovery.runner:_may_be_late", "run.evidence == Evidence.UNREADY", "False"),)),
     Mutant("the second view is not asked again before a promotion", 20, "decider-frozen", (
         ("recovery.steps:promote", "hold.run.evidence == Evidence.DEAD and", "False and"),)),
     Mutant("no canary is written", 18, "cannot-write", (

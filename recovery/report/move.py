@@ -225,7 +225,7 @@ class MoveReport:
         if repairs.unknown:
             yield f"read repair's findings in the receipts bucket: they could not be read here ({repairs.unknown})"
         elif repairs.denied:
-            yield (f"grant repair the permission that its log names, for which payments wait "
+            yield (f"give repair the permission or key that its log names, for which payments wait "
                    f"({len(repairs.denied)}), and write this report again: {COMMAND} report")
         elif not repairs.ended:
             yield f"wait until repair has gone through all payments, and write this report again: {COMMAND} report"

@@ -191,8 +191,8 @@ def test_what_repair_was_not_permitted_to_restore_is_nothing_to_settle_with_a_cl
     assert (found.ended, found.state, [each["payment_id"] for each in found.denied]) == (
         False, "are not restored yet", ["p1"])
     todo = report(found).todo
-    assert todo[0] == ("grant repair the permission that its log names, for which payments wait (1), and write this "
-                       "report again: python -m recovery report")
+    assert todo[0] == ("give repair the permission or key that its log names, for which payments wait (1), and write "
+                       "this report again: python -m recovery report")
     assert not [each for each in todo if "settle" in each]
     world.repair(line("p1"), part=1)
     assert (repairs(world).ended, repairs(world).denied) == (True, [])
